@@ -1,0 +1,1 @@
+"""Attribution: which inputs and internal units moved an output."""

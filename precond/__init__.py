@@ -1,0 +1,1 @@
+"""Precond: rules with proofs for ReLU networks."""

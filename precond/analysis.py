@@ -1,0 +1,131 @@
+"""``Analysis``: everything one run of ``precond analyze`` found; the report and the JSON file
+are two views of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from precond.errors import QueryError
+from precond.network.graph import Network
+from precond.proof.precondition import Precondition
+from precond.region.box import Box
+from precond.region.signature import Signatures
+
+
+class DomainKind(Enum):
+    """Over which inputs a claim is made."""
+
+    DATA = "data"
+    """The smallest box that holds the training inputs."""
+    UNIT = "unit"
+    """[0, 1] for every input."""
+    RANGE = "range"
+    """[LO, HI] for every input."""
+    BALL = "ball"
+    """An L∞ ball around each source input, cut to the data's natural range."""
+
+
+@dataclass(frozen=True, eq=False)
+class Domain:
+    """The box claims are made over; with BALL the outer box, and ``radius`` of each ball."""
+
+    kind: DomainKind
+    box: Box
+    radius: float | None = None
+
+    @classmethod
+    def parse(cls, text: str, inputs: NDArray[np.floating], natural: tuple[float, float]) -> Domain:
+        """From ``data``, ``unit``, ``LO:HI`` or ``ball:EPS``; ``natural`` bounds a ball."""
+        size = int(np.prod(inputs.shape[1:]))
+        problem = QueryError(
+            "--domain",
+            expected="data, unit, LO:HI or ball:EPS",
+            got=text,
+            fix="See 'precond analyze -h'",
+        )
+        if text == "data":
+            return cls(DomainKind.DATA, Box.around(inputs))
+        if text == "unit":
+            return cls(DomainKind.UNIT, Box.uniform(size, 0.0, 1.0))
+        first, separator, second = text.partition(":")
+        if not separator:
+            raise problem
+        try:
+            if first == "ball":
+                radius = float(second)
+                if not 0 < radius < float("inf"):
+                    raise problem
+                return cls(DomainKind.BALL, Box.uniform(size, *natural), radius)
+            low, high = float(first), float(second)
+        except ValueError:
+            raise problem from None
+        return cls(DomainKind.RANGE, Box.uniform(size, low, high))
+
+    def around(self, row: NDArray[np.floating]) -> Box:
+        """The box for claims about one input: its ball, or the whole domain."""
+        if self.radius is None:
+            return self.box
+        return Box.ball(row, self.radius, within=self.box)
+
+    def __str__(self) -> str:
+        if self.kind is DomainKind.BALL:
+            return f"L∞ ball of radius {self.radius:g} around each input"
+        if self.kind is DomainKind.DATA:
+            return "the box of the training data"
+        low, high = self.box.lower.min(), self.box.upper.max()
+        return f"[{low:g}, {high:g}] for every input"
+
+
+@dataclass(frozen=True, eq=False)
+class Data:
+    """The inputs of a run, split in two.
+
+    ``inputs`` (N, …), ``labels`` (N,) or None; ``train`` and ``held_out`` are row numbers.
+    ``image_shape`` is (H, W) or (C, H, W) where a row is a picture; ``natural`` the range of
+    one value.
+    """
+
+    name: str
+    inputs: NDArray[np.floating]
+    labels: NDArray[np.int64] | None
+    train: NDArray[np.int64]
+    held_out: NDArray[np.int64]
+    image_shape: tuple[int, ...] | None = None
+    natural: tuple[float, float] = (0.0, 1.0)
+
+
+@dataclass(frozen=True)
+class CurvePoint:
+    """Rules with train precision ≥ ``threshold``: their joint coverage and precision on held-out data."""
+
+    threshold: float
+    rules: int
+    coverage: float
+    precision: float | None
+
+
+@dataclass(frozen=True, eq=False)
+class Analysis:
+    """One run: what was given, what was found.
+
+    ``signatures`` covers all rows of ``data.inputs`` in order.  ``interrupted`` says that
+    the run was stopped early and holds what was proved until then.
+    """
+
+    model: Path
+    network: Network
+    data: Data
+    domain: Domain
+    property: str
+    signatures: Signatures
+    preconditions: tuple[Precondition, ...]
+    curve: tuple[CurvePoint, ...] = ()
+    seconds: float = 0.0
+    budget: float = 0.0
+    interrupted: bool = False
+    notes: tuple[str, ...] = field(default=())

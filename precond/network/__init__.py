@@ -1,0 +1,1 @@
+"""Networks: layers, graph, evaluation, and the readers of model files."""

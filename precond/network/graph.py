@@ -1,0 +1,175 @@
+"""``Network``: a directed acyclic graph of layers over the reals."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+
+from precond.errors import ModelError
+from precond.network.layers import AFFINE_KINDS, LeakyReLU, Node, ReLU, Shape
+
+INPUT = "input"
+
+
+@dataclass(frozen=True, eq=False)
+class Network:
+    """Nodes in topological order, from the value named ``input`` to the last node's value.
+
+    ``input_shape`` has no batch dimension.  ``final_activation`` names a monotone last
+    operator (softmax) that was kept aside: outputs are what it would read, so argmax is
+    the same.  ``origin`` says where the network came from (a path, or a module's class);
+    it takes no part in ``hash``.  ``tensor_names`` maps names used in the model file to
+    node names, so that queries written against the file can be read.
+    """
+
+    nodes: tuple[Node, ...]
+    input_shape: Shape
+    origin: str = "memory"
+    final_activation: str | None = None
+    tensor_names: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not self.nodes:
+            raise ModelError(f"network {self.origin} has no layers")
+        if not self.input_shape or math.prod(self.input_shape) < 1:
+            raise ModelError(
+                f"network {self.origin}",
+                expected="an input of at least one value",
+                got=str(self.input_shape),
+            )
+        for node in self.nodes:
+            for item in dataclasses.fields(node.layer):
+                value = getattr(node.layer, item.name)
+                if isinstance(value, np.ndarray) and not np.isfinite(value).all():
+                    raise ModelError(
+                        f"layer {node.name} of {self.origin}: {item.name}",
+                        expected="finite numbers",
+                        got="NaN or infinity",
+                        fix="Train or export the model again",
+                    )
+        _ = self.shapes  # checks names, order and shapes
+
+    @cached_property
+    def shapes(self) -> dict[str, Shape]:
+        """Shape of the input and of every node's value, by name."""
+        shapes = {INPUT: self.input_shape}
+        for node in self.nodes:
+            if node.name in shapes:
+                raise ModelError(f"two nodes of {self.origin} are named {node.name}")
+            for source in node.inputs:
+                if source not in shapes:
+                    raise ModelError(
+                        f"node {node.name} of {self.origin} reads {source}",
+                        expected="an earlier node",
+                        got="none of that name",
+                    )
+            try:
+                shapes[node.name] = node.layer.output_shape([shapes[s] for s in node.inputs])
+            except ModelError as error:
+                raise ModelError(f"node {node.name} of {self.origin}: {error}") from error
+        return shapes
+
+    @cached_property
+    def node(self) -> dict[str, Node]:
+        """Nodes by name."""
+        return {node.name: node for node in self.nodes}
+
+    @property
+    def output(self) -> str:
+        """Name of the node whose value is the network's output."""
+        return self.nodes[-1].name
+
+    @property
+    def input_size(self) -> int:
+        return math.prod(self.input_shape)
+
+    @property
+    def output_size(self) -> int:
+        return math.prod(self.shapes[self.output])
+
+    def width(self, name: str) -> int:
+        """Number of values of a node (or of ``input``)."""
+        self.require(name)
+        return math.prod(self.shapes[name])
+
+    @cached_property
+    def decision_layers(self) -> tuple[str, ...]:
+        """Names of the ReLU and leaky ReLU nodes, first to last: the layers with neurons."""
+        return tuple(n.name for n in self.nodes if isinstance(n.layer, ReLU | LeakyReLU))
+
+    @property
+    def neurons(self) -> int:
+        """Number of neurons in all decision layers."""
+        return sum(self.width(name) for name in self.decision_layers)
+
+    def pre_activation(self, layer: str) -> str:
+        """Name of the value that decides ``layer``'s neurons."""
+        return self.node[self.require_decisions(layer)].inputs[0]
+
+    def require(self, name: str) -> str:
+        if name not in self.shapes:
+            raise ModelError(
+                f"layer {name!r}",
+                expected=f"one of {', '.join(self.shapes)}",
+                got="no such layer",
+                fix="'precond info MODEL' lists the layers",
+            )
+        return name
+
+    def require_decisions(self, name: str) -> str:
+        if name not in self.decision_layers:
+            raise ModelError(
+                f"layer {name!r}",
+                expected=f"one of {', '.join(self.decision_layers)}",
+                got="no such layer"
+                if name not in self.shapes
+                else "a layer without on/off neurons",
+                fix="'precond info MODEL' lists the layers",
+            )
+        return name
+
+    @cached_property
+    def ancestors(self) -> dict[str, frozenset[str]]:
+        """For every node, the names of all values it depends on, ``input`` included."""
+        found: dict[str, frozenset[str]] = {INPUT: frozenset()}
+        for node in self.nodes:
+            found[node.name] = frozenset(node.inputs).union(*(found[s] for s in node.inputs))
+        return found
+
+    @cached_property
+    def hash(self) -> str:
+        """SHA-256 (hex) of the content: layers, numbers, names and wiring."""
+        digest = hashlib.sha256()
+
+        def add(value: object) -> None:
+            if isinstance(value, np.ndarray):
+                digest.update(f"{value.dtype}{value.shape}".encode())
+                digest.update(np.ascontiguousarray(value).tobytes())
+            else:
+                digest.update(repr(value).encode())
+            digest.update(b"\0")
+
+        add(self.input_shape)
+        for node in self.nodes:
+            add(node.name)
+            add(node.inputs)
+            add(type(node.layer).__name__)
+            for item in dataclasses.fields(node.layer):
+                add(item.name)
+                add(getattr(node.layer, item.name))
+        return digest.hexdigest()
+
+    def is_affine(self, name: str) -> bool:
+        return isinstance(self.node[name].layer, AFFINE_KINDS)
+
+    def __repr__(self) -> str:
+        return (
+            f"Network({self.origin}, {self.input_shape} → {self.output_size}, "
+            f"{len(self.decision_layers)} decision layers, {self.neurons} neurons)"
+        )

@@ -1,0 +1,1 @@
+"""Claims, verdicts, and everything that answers one with the other."""

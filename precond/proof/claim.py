@@ -1,0 +1,135 @@
+"""``Claim``: for all x in a region, the property holds of the network's output.
+
+The region is a box, cut by a decision pattern (its closure: on is z ≥ 0, off is z ≤ 0)
+and, where given, by linear constraints ``A x ≤ b`` on the input.  A claim is refuted by
+one x of the region whose output violates the property.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from precond.errors import QueryError
+from precond.network.graph import Network
+from precond.property import Inequality, Property
+from precond.region.box import Box
+from precond.region.pattern import DecisionPattern
+
+Array = NDArray[np.float64]
+Conjunct = tuple[Inequality, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class HalfSpaces:
+    """``{x : matrix x ≤ bound}``, matrix (k, n), bound (k,)."""
+
+    matrix: Array
+    bound: Array
+
+    def __post_init__(self) -> None:
+        matrix = np.array(self.matrix, dtype=np.float64)
+        bound = np.array(self.bound, dtype=np.float64).reshape(-1)
+        if matrix.ndim != 2 or matrix.shape[0] != bound.size:
+            raise QueryError(
+                "half-spaces",
+                expected="matrix (k, n), bound (k,)",
+                got=f"{matrix.shape}, {bound.shape}",
+            )
+        if not (np.isfinite(matrix).all() and np.isfinite(bound).all()):
+            raise QueryError("half-spaces", expected="finite numbers", got="NaN or infinity")
+        for name, array in (("matrix", matrix), ("bound", bound)):
+            array.setflags(write=False)
+            object.__setattr__(self, name, array)
+
+
+@dataclass(frozen=True, eq=False)
+class Claim:
+    """For all x in ``box`` with ``pattern`` (and ``halfspaces``): ``property`` holds of f(x)."""
+
+    network: Network
+    box: Box
+    pattern: DecisionPattern
+    property: Property
+    halfspaces: HalfSpaces | None = None
+
+    def __post_init__(self) -> None:
+        if self.box.size != self.network.input_size:
+            raise QueryError(
+                f"box for {self.network.origin}",
+                expected=f"{self.network.input_size} inputs",
+                got=str(self.box.size),
+            )
+        if self.halfspaces is not None and self.halfspaces.matrix.shape[1] != self.box.size:
+            raise QueryError(
+                "half-spaces",
+                expected=f"{self.box.size} columns",
+                got=str(self.halfspaces.matrix.shape[1]),
+            )
+        self.pattern.check(self.network)
+        self.property.check(self.network.output_size, self.network.input_size)
+
+    @cached_property
+    def problem(self) -> Problem:
+        """The same claim as engines see it."""
+        return Problem(
+            self.network,
+            self.box,
+            self.pattern.intervals(self.network),
+            self.property.negation(),
+            self.halfspaces,
+        )
+
+    @cached_property
+    def key(self) -> str:
+        """SHA-256 (hex) of the claim's content; names of properties take no part."""
+        digest = hashlib.sha256(self.network.hash.encode())
+        for array in (self.box.lower, self.box.upper):
+            digest.update(array.tobytes())
+        digest.update(repr(sorted(self.pattern.on)).encode())
+        digest.update(repr(sorted(self.pattern.off)).encode())
+        digest.update(repr((sorted(self.pattern.above), sorted(self.pattern.below))).encode())
+        digest.update(repr(self.property.clauses).encode())
+        if self.halfspaces is not None:
+            digest.update(self.halfspaces.matrix.tobytes())
+            digest.update(self.halfspaces.bound.tobytes())
+        return digest.hexdigest()
+
+
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """A region and the ways the property can fail in it.
+
+    ``intervals[layer]`` = (low, high), (m,) each, ±inf where free: the closed interval the
+    pattern leaves each pre-activation.  Each of ``conjuncts`` is one way to violate the
+    property: a tuple of inequalities that all hold.  The claim is proved when no conjunct
+    has a solution in the region.
+    """
+
+    network: Network
+    box: Box
+    intervals: Mapping[str, tuple[Array, Array]]
+    conjuncts: tuple[Conjunct, ...]
+    halfspaces: HalfSpaces | None = field(default=None)
+
+    def only(self, conjuncts: tuple[Conjunct, ...]) -> Problem:
+        """The same region with other conjuncts."""
+        return Problem(self.network, self.box, self.intervals, conjuncts, self.halfspaces)
+
+    def rows(self, conjunct: Conjunct) -> tuple[Array, Array, Array]:
+        """(C, E, d) with one row per inequality: it holds iff ``C y + E x − d ≥ 0`` (or > 0)."""
+        outputs = np.zeros((len(conjunct), self.network.output_size))
+        inputs = np.zeros((len(conjunct), self.network.input_size))
+        bound = np.zeros(len(conjunct))
+        for row, inequality in enumerate(conjunct):
+            for index, value in inequality.outputs:
+                outputs[row, index] = value
+            for index, value in inequality.inputs:
+                inputs[row, index] = value
+            bound[row] = inequality.bound
+        return outputs, inputs, bound

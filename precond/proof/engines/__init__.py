@@ -1,0 +1,1 @@
+"""Engines: one solver per file; each answers a ``Problem`` within a deadline."""

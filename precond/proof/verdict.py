@@ -1,0 +1,89 @@
+"""``Verdict``: the answer to a claim, who gave it, and how far it can be trusted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class Status(Enum):
+    """What is known of a claim; the value is the word used in files and reports."""
+
+    PROVED = "proved"
+    """Every input of the region has the property."""
+    REFUTED = "refuted"
+    """A witness replays: in the region, without the property."""
+    UNKNOWN = "unknown"
+    """No engine answered in the budget; a larger one may."""
+    VACUOUS = "vacuous"
+    """No input of the box satisfies the pattern: true, but it says nothing."""
+    EMPIRICAL = "empirical"
+    """Not a claim that can be proved (or none was tried): counted on data only."""
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One engine's part in a verdict: its name, seconds, and what it said."""
+
+    engine: str
+    seconds: float
+    outcome: str
+
+
+@dataclass(frozen=True, eq=False)
+class Verdict:
+    """Status of a claim.
+
+    ``exact``: rational arithmetic checked it.  ``confirmed``: the status rests on rigorous
+    rounding, or on two independent checks; False marks answers that rest on one float
+    solver (proved) or that replay in exact but not in float32 arithmetic (refuted), and is
+    counted apart everywhere.  ``bound``: the best proved lower bound of the property's
+    margin, where one is known (positive means proved).  ``witness``: flat input (n,).
+    """
+
+    status: Status
+    engine: str = ""
+    seconds: float = 0.0
+    exact: bool = False
+    confirmed: bool = True
+    witness: NDArray[np.float64] | None = None
+    bound: float | None = None
+    reason: str = ""
+    attempts: tuple[Attempt, ...] = ()
+
+    @property
+    def is_proved(self) -> bool:
+        return self.status is Status.PROVED
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values for ``preconditions.json`` and the ledger."""
+        return {
+            "status": self.status.value,
+            "engine": self.engine,
+            "exact": self.exact,
+            "confirmed": self.confirmed,
+            "seconds": round(self.seconds, 6),
+            "witness": None if self.witness is None else [float(v) for v in self.witness],
+            "bound": self.bound,
+            "reason": self.reason,
+            "attempts": [[a.engine, round(a.seconds, 6), a.outcome] for a in self.attempts],
+        }
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Verdict:
+        witness = data.get("witness")
+        return cls(
+            Status(data["status"]),
+            str(data.get("engine", "")),
+            float(data.get("seconds", 0.0)),
+            bool(data.get("exact", False)),
+            bool(data.get("confirmed", True)),
+            None if witness is None else np.array(witness, dtype=np.float64),
+            None if data.get("bound") is None else float(data["bound"]),
+            str(data.get("reason", "")),
+            tuple(Attempt(str(e), float(s), str(o)) for e, s, o in data.get("attempts", ())),
+        )

@@ -1,0 +1,233 @@
+"""``Property``: what the outputs must satisfy, linear inequalities with and/or.
+
+Kept in conjunctive form: every clause must hold, a clause holds when one of its
+inequalities does.  The negation, a disjunction of conjunctions, is made in one place
+(``negation``); each of its conjuncts is one query for an engine.
+
+Sign convention: an inequality is ``Σ c_k y_k + Σ e_i x_i ≥ bound`` (``>`` if strict), with
+y the outputs and x the inputs (input terms are rare: VNN-LIB queries that compare both).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from precond.errors import QueryError
+
+Terms = tuple[tuple[int, float], ...]
+
+
+def _terms(values: Mapping[int, float] | Iterable[tuple[int, float]]) -> Terms:
+    pairs = values.items() if isinstance(values, Mapping) else values
+    total: dict[int, float] = {}
+    for index, value in pairs:
+        total[int(index)] = total.get(int(index), 0.0) + float(value)
+    return tuple(sorted((i, v) for i, v in total.items() if v != 0.0))
+
+
+@dataclass(frozen=True)
+class Inequality:
+    """``Σ outputs·y + Σ inputs·x ≥ bound``, or ``>`` when ``strict``."""
+
+    outputs: Terms
+    bound: float
+    strict: bool = False
+    inputs: Terms = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "outputs", _terms(self.outputs))
+        object.__setattr__(self, "inputs", _terms(self.inputs))
+        numbers = [self.bound, *(v for _, v in self.outputs), *(v for _, v in self.inputs)]
+        if not np.isfinite(numbers).all():
+            raise QueryError("inequality", expected="finite numbers", got=str(self))
+
+    def negated(self) -> Inequality:
+        """``Σ c·y < bound`` written with ≥ again: ``Σ −c·y > −bound``."""
+        return Inequality(
+            tuple((i, -v) for i, v in self.outputs),
+            -self.bound if self.bound else 0.0,
+            not self.strict,
+            tuple((i, -v) for i, v in self.inputs),
+        )
+
+    def margin(
+        self, outputs: NDArray[np.float64], inputs: NDArray[np.float64] | None = None
+    ) -> NDArray[np.float64]:
+        """``Σ − bound`` for outputs (N, K) and inputs (N, n): positive where it holds."""
+        total = np.full(len(outputs), -self.bound)
+        for index, value in self.outputs:
+            total += value * outputs[:, index]
+        if self.inputs:
+            if inputs is None:
+                raise QueryError("inequality over inputs", expected="the inputs", got="none")
+            for index, value in self.inputs:
+                total += value * inputs[:, index]
+        return total
+
+    def __str__(self) -> str:
+        words = [_term(v, f"y{i}") for i, v in self.outputs]
+        words += [_term(v, f"x{i}") for i, v in self.inputs]
+        text = " ".join(words).removeprefix("+ ") or "0"
+        return f"{text} {'>' if self.strict else '≥'} {self.bound:g}"
+
+
+@dataclass(frozen=True)
+class Property:
+    """Every clause holds; a clause is a disjunction of inequalities.  ``name`` is for people."""
+
+    clauses: tuple[tuple[Inequality, ...], ...]
+    name: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "clauses", tuple(tuple(clause) for clause in self.clauses))
+        if any(not clause for clause in self.clauses):
+            raise QueryError("property", expected="an inequality in every clause", got="none")
+
+    @classmethod
+    def argmax(cls, label: int, outputs: int) -> Property:
+        """Output ``label`` is larger than every other (strictly, so no tie rule matters)."""
+        _check_label(label, outputs)
+        return cls(
+            tuple(
+                (Inequality(((label, 1.0), (j, -1.0)), 0.0, strict=True),)
+                for j in range(outputs)
+                if j != label
+            ),
+            f"argmax = {label}",
+        )
+
+    @classmethod
+    def argmin(cls, label: int, outputs: int) -> Property:
+        """Output ``label`` is smaller than every other (strictly)."""
+        _check_label(label, outputs)
+        return cls(
+            tuple(
+                (Inequality(((j, 1.0), (label, -1.0)), 0.0, strict=True),)
+                for j in range(outputs)
+                if j != label
+            ),
+            f"argmin = {label}",
+        )
+
+    @classmethod
+    def between(cls, output: int, low: float, high: float) -> Property:
+        """``low ≤ y_output ≤ high``."""
+        if low > high:
+            raise QueryError("range property", expected="low ≤ high", got=f"[{low:g}, {high:g}]")
+        return cls(
+            ((Inequality(((output, 1.0),), low),), (Inequality(((output, -1.0),), -high),)),
+            f"{low:g} ≤ y{output} ≤ {high:g}",
+        )
+
+    def __and__(self, other: Property) -> Property:
+        return Property(self.clauses + other.clauses, _joined(self, other, "and"))
+
+    def __or__(self, other: Property) -> Property:
+        return Property(
+            tuple(a + b for a in self.clauses for b in other.clauses), _joined(self, other, "or")
+        )
+
+    def check(self, outputs: int, inputs: int) -> None:
+        """QueryError unless every index fits a network of that size."""
+        for clause in self.clauses:
+            for inequality in clause:
+                for kind, terms, size in (
+                    ("output", inequality.outputs, outputs),
+                    ("input", inequality.inputs, inputs),
+                ):
+                    for index, _ in terms:
+                        if not 0 <= index < size:
+                            raise QueryError(
+                                f"property on {kind} {index}",
+                                expected=f"an index in 0..{size - 1}",
+                                got=str(index),
+                            )
+
+    def negation(self) -> tuple[tuple[Inequality, ...], ...]:
+        """Disjunction of conjunctions: the property fails where all of one tuple hold."""
+        return tuple(tuple(i.negated() for i in clause) for clause in self.clauses)
+
+    def holds(self, outputs: ArrayLike, inputs: ArrayLike | None = None) -> NDArray[np.bool_]:
+        """Which rows of outputs (N, K) (and inputs (N, n)) satisfy the property, (N,)."""
+        y = np.asarray(outputs, dtype=np.float64)
+        x = None if inputs is None else np.asarray(inputs, dtype=np.float64)
+        if x is not None:
+            x = x.reshape(len(x), -1)
+        result = np.ones(len(y), dtype=np.bool_)
+        for clause in self.clauses:
+            some = np.zeros(len(y), dtype=np.bool_)
+            for inequality in clause:
+                margin = inequality.margin(y, x)
+                some |= (margin > 0) if inequality.strict else (margin >= 0)
+            result &= some
+        return result
+
+    def to_json(self) -> dict[str, Any]:
+        """Name and clauses; ``from_json`` reads it back."""
+        return {
+            "name": str(self),
+            "all_of": [
+                {
+                    "any_of": [
+                        {
+                            "outputs": [list(t) for t in i.outputs],
+                            "inputs": [list(t) for t in i.inputs],
+                            "at_least": i.bound,
+                            "strict": i.strict,
+                        }
+                        for i in clause
+                    ]
+                }
+                for clause in self.clauses
+            ],
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Property:
+        try:
+            clauses = tuple(
+                tuple(
+                    Inequality(
+                        tuple((int(k), float(v)) for k, v in i["outputs"]),
+                        float(i["at_least"]),
+                        bool(i["strict"]),
+                        tuple((int(k), float(v)) for k, v in i.get("inputs", ())),
+                    )
+                    for i in clause["any_of"]
+                )
+                for clause in data["all_of"]
+            )
+            return cls(clauses, str(data.get("name", "")))
+        except (KeyError, TypeError, ValueError) as error:
+            raise QueryError(
+                "property", expected='{"name", "all_of": [{"any_of": […]}]}', got=repr(error)
+            ) from error
+
+    def __str__(self) -> str:
+        if self.name:
+            return self.name
+        return " ∧ ".join(
+            str(c[0]) if len(c) == 1 else f"({' ∨ '.join(map(str, c))})" for c in self.clauses
+        )
+
+
+def _term(value: float, name: str) -> str:
+    sign = "-" if value < 0 else "+"
+    size = "" if abs(value) == 1 else f"{abs(value):g} "
+    return f"{sign} {size}{name}"
+
+
+def _joined(a: Property, b: Property, word: str) -> str:
+    return f"({a}) {word} ({b})" if a.name and b.name else ""
+
+
+def _check_label(label: int, outputs: int) -> None:
+    if not 0 <= label < outputs:
+        raise QueryError("label", expected=f"an output in 0..{outputs - 1}", got=str(label))
+    if outputs < 2:
+        raise QueryError("label", expected="a network with two outputs or more", got=str(outputs))

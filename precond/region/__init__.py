@@ -1,0 +1,1 @@
+"""Regions of inputs: boxes, decision patterns, and the signatures they are read from."""

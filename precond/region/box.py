@@ -1,0 +1,92 @@
+"""``Box``: a lower and an upper bound for every input."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from precond.errors import QueryError
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Box:
+    """``{x : lower ≤ x ≤ upper}``, flat float64 arrays (n,); finite, lower ≤ upper."""
+
+    lower: Array
+    upper: Array
+
+    def __post_init__(self) -> None:
+        lower = np.array(self.lower, dtype=np.float64).reshape(-1)
+        upper = np.array(self.upper, dtype=np.float64).reshape(-1)
+        if lower.shape != upper.shape or not lower.size:
+            raise QueryError(
+                "box",
+                expected="as many lower as upper bounds, at least one",
+                got=f"{lower.size} and {upper.size}",
+            )
+        if not (np.isfinite(lower).all() and np.isfinite(upper).all()):
+            raise QueryError("box", expected="finite bounds", got="NaN or infinity")
+        if (lower > upper).any():
+            i = int(np.argmax(lower - upper))
+            raise QueryError(
+                f"box at input {i}",
+                expected="lower ≤ upper",
+                got=f"[{lower[i]:g}, {upper[i]:g}]",
+                fix="Swap the bounds or widen the box",
+            )
+        for array in (lower, upper):
+            array.setflags(write=False)
+        object.__setattr__(self, "lower", lower)
+        object.__setattr__(self, "upper", upper)
+
+    @classmethod
+    def uniform(cls, size: int, low: float, high: float) -> Box:
+        """The same interval for each of ``size`` inputs."""
+        return cls(np.full(size, low), np.full(size, high))
+
+    @classmethod
+    def around(cls, inputs: ArrayLike) -> Box:
+        """The smallest box that holds every row of ``inputs`` (N, …)."""
+        rows = np.asarray(inputs, dtype=np.float64)
+        rows = rows.reshape(rows.shape[0], -1)
+        return cls(rows.min(axis=0), rows.max(axis=0))
+
+    @classmethod
+    def ball(cls, centre: ArrayLike, radius: float, within: Box | None = None) -> Box:
+        """The L∞ ball around ``centre``, cut to ``within``."""
+        if not radius >= 0:
+            raise QueryError("ball", expected="a radius ≥ 0", got=str(radius))
+        flat = np.asarray(centre, dtype=np.float64).reshape(-1)
+        ball = cls(flat - radius, flat + radius)
+        return ball if within is None else ball.intersect(within)
+
+    @property
+    def size(self) -> int:
+        """Number of inputs."""
+        return int(self.lower.size)
+
+    @property
+    def width(self) -> Array:
+        return self.upper - self.lower
+
+    def intersect(self, other: Box) -> Box:
+        """The common box; QueryError where there is none."""
+        return Box(np.maximum(self.lower, other.lower), np.minimum(self.upper, other.upper))
+
+    def contains(self, inputs: ArrayLike) -> NDArray[np.bool_]:
+        """Which rows of ``inputs`` (N, …) lie inside, (N,)."""
+        rows = np.asarray(inputs, dtype=np.float64)
+        rows = rows.reshape(rows.shape[0], -1)
+        return np.asarray(((rows >= self.lower) & (rows <= self.upper)).all(axis=1))
+
+    def includes(self, other: Box) -> bool:
+        return bool((self.lower <= other.lower).all() and (other.upper <= self.upper).all())
+
+    def sample(self, count: int, rng: np.random.Generator) -> Array:
+        """``count`` uniform points (count, n)."""
+        points = rng.uniform(size=(count, self.size)) * self.width + self.lower
+        return np.clip(points, self.lower, self.upper)
