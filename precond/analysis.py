@@ -101,7 +101,7 @@ class Data:
 
 @dataclass(frozen=True)
 class CurvePoint:
-    """Rules with train precision ≥ ``threshold``: their joint coverage and precision on held-out data."""
+    """Coverage and precision on held-out data of the rules with train precision ≥ ``threshold``."""
 
     threshold: float
     rules: int
