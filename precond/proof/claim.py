@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -108,18 +108,20 @@ class Problem:
     ``intervals[layer]`` = (low, high), (m,) each, ±inf where free: the closed interval the
     pattern leaves each pre-activation.  Each of ``conjuncts`` is one way to violate the
     property: a tuple of inequalities that all hold.  The claim is proved when no conjunct
-    has a solution in the region.
+    has a solution in the region.  ``bounds``: rigorous bounds of what each nonlinear node
+    reads, (m,) each, where an earlier engine has found them.
     """
 
     network: Network
     box: Box
     intervals: Mapping[str, tuple[Array, Array]]
     conjuncts: tuple[Conjunct, ...]
-    halfspaces: HalfSpaces | None = field(default=None)
+    halfspaces: HalfSpaces | None = None
+    bounds: Mapping[str, tuple[Array, Array]] | None = None
 
     def only(self, conjuncts: tuple[Conjunct, ...]) -> Problem:
         """The same region with other conjuncts."""
-        return Problem(self.network, self.box, self.intervals, conjuncts, self.halfspaces)
+        return replace(self, conjuncts=conjuncts)
 
     def rows(self, conjunct: Conjunct) -> tuple[Array, Array, Array]:
         """(C, E, d) with one row per inequality: it holds iff ``C y + E x − d ≥ 0`` (or > 0)."""

@@ -7,7 +7,6 @@ Engines never decide a claim's status: ``prove`` does, after replaying candidate
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
@@ -16,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from precond.proof.claim import Problem
+from precond.proof.deadline import Deadline as Deadline
 
 
 class Outcome(Enum):
@@ -38,30 +38,6 @@ class Answer:
     bound: float | None = None
     witness: NDArray[np.float64] | None = None
     note: str = ""
-
-
-@dataclass(frozen=True)
-class Deadline:
-    """A moment on the monotonic clock."""
-
-    at: float
-
-    @classmethod
-    def after(cls, seconds: float) -> Deadline:
-        return cls(time.monotonic() + seconds)
-
-    @property
-    def left(self) -> float:
-        """Seconds left, never negative."""
-        return max(0.0, self.at - time.monotonic())
-
-    @property
-    def passed(self) -> bool:
-        return time.monotonic() >= self.at
-
-    def earlier(self, seconds: float) -> Deadline:
-        """This deadline, or ``seconds`` from now if that is sooner."""
-        return Deadline(min(self.at, time.monotonic() + seconds))
 
 
 class Engine(Protocol):

@@ -1,0 +1,239 @@
+"""The backward pass: lower bounds of linear forms, batched over subdomains × rows.
+
+To bound ``a·y + d`` from below over a region, replace y by what computes it, last layer
+first.  At an affine layer that is exact (``a ← Lᵀa``, ``d ← d + a·b``).  At an activation a
+positive coefficient takes a lower line and a negative one the upper line.  What the region
+says about a pre-activation (a pattern, a split) enters by Lagrange multipliers: over
+``z ≥ t`` the form ``a·z`` is at least ``(a − β) z + β t`` for *any* β ≥ 0, over ``z ≤ t`` at
+least ``(a + β) z − β t``, because the terms added are never positive in the region.  Input
+constraints ``M x ≤ b`` enter the same way.  So every choice of lines and multipliers gives
+a valid bound, and a better choice only a tighter one.  At the input box the form is
+minimised corner by corner: ``a⁺ l + a⁻ u + d``.
+
+Rounding: computed coefficients are taken as exact definitions.  What that leaves is bounded
+by γ times the sum of |coefficient| × (largest value), accumulated along the way and
+subtracted, so the bound holds for the real-valued network.
+
+Source: Zhang et al. 2018 (CROWN); Xu et al. 2021 (α); Wang et al. 2021 (β).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from precond.network.graph import INPUT
+from precond.network.operators import Operators
+from precond.proof.bounds.lines import ActivationLines, Lines, PoolLines
+from precond.proof.bounds.rounding import TINY, UNIT, gamma
+
+
+@dataclass(frozen=True, eq=False)
+class Multipliers:
+    """The free choices of a pass, per decision layer; (G or 1, R or 1, m), β ≥ 0.
+
+    ``alpha``: slopes of lower lines.  ``low``/``high``: β of ``z ≥ t`` and ``z ≤ t``.
+    ``half``: multipliers (G or 1, R or 1, k) of the input constraints.
+    """
+
+    alpha: Mapping[str, Tensor] = field(default_factory=dict)
+    low: Mapping[str, Tensor] = field(default_factory=dict)
+    high: Mapping[str, Tensor] = field(default_factory=dict)
+    half: Tensor | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Region:
+    """G subdomains as a backward pass needs them.
+
+    ``lower``/``upper`` (G, n); ``lines`` per nonlinear node; ``constraints`` per decision
+    layer: (G or 1, 1, m) low and high, ±inf where free; ``sizes`` per affine node
+    (G or 1, *shape), ``|L| max|source| + |b|``: what their rounding scales with; ``half``: the
+    input constraints, M (k, n) and b (k,).
+    """
+
+    ops: Operators
+    lower: Tensor
+    upper: Tensor
+    lines: Mapping[str, Lines]
+    constraints: Mapping[str, tuple[Tensor, Tensor]]
+    sizes: Mapping[str, Tensor]
+    half: tuple[Tensor, Tensor] | None = None
+
+    def take(self, rows: Tensor) -> Region:
+        """The subdomains ``rows`` (a subdomain may be repeated)."""
+
+        def pick(value: Tensor) -> Tensor:
+            return value if value.shape[0] == 1 else value[rows]
+
+        return Region(
+            self.ops,
+            self.lower[rows],
+            self.upper[rows],
+            {name: lines.take(rows) for name, lines in self.lines.items()},
+            {name: (pick(lo), pick(hi)) for name, (lo, hi) in self.constraints.items()},
+            {name: pick(size) for name, size in self.sizes.items()},
+            self.half,
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Bound:
+    """Result of a pass.
+
+    ``value`` (G, R): rigorous lower bounds.  ``form`` (G, R, n) and ``constant`` (G, R): the
+    linear form at the input whose minimum over the box ``value`` is (before rounding is
+    subtracted).  ``coefficients``: per activation layer the form (G, R, m) that met it,
+    kept when asked for.
+    """
+
+    value: Tensor
+    form: Tensor
+    constant: Tensor
+    coefficients: dict[str, Tensor]
+
+
+NO_MULTIPLIERS = Multipliers()
+
+
+def lower_bound(
+    region: Region,
+    start: str,
+    form: Tensor,
+    constant: Tensor,
+    multipliers: Multipliers = NO_MULTIPLIERS,
+    input_form: Tensor | None = None,
+    keep: bool = False,
+) -> Bound:
+    """Bound ``form · value(start) + input_form · x + constant`` from below.
+
+    ``form`` (G or 1, R, width of start), ``constant`` (G or 1, R), ``input_form``
+    (G or 1, R, n).  Differentiable in the multipliers.
+    """
+    ops = region.ops
+    network = ops.network
+    count, rows = region.lower.shape[0], form.shape[1]
+    shape = network.shapes[start]
+    forms: dict[str, Tensor] = {start: form.expand(count, rows, -1)}
+    total = constant.expand(count, rows)
+    mass = total.abs()  # of everything ever added to ``total``: what its rounding scales with
+    error = mass * UNIT
+    kept: dict[str, Tensor] = {}
+    if input_form is not None:
+        forms[INPUT] = input_form.expand(count, rows, -1)
+        if start == INPUT:
+            forms[INPUT] = forms[INPUT] + form
+    for node in reversed(network.nodes):
+        if node.name not in forms:
+            continue
+        current = forms.pop(node.name)
+        shape = network.shapes[node.name]
+        if node.name in ops.affine:
+            operator = ops.affine[node.name]
+            flat = current.reshape(count * rows, *shape)
+            shift = operator.bias_dot(flat).reshape(count, rows)
+            total, mass = total + shift, mass + shift.abs()
+            size = region.sizes[node.name].flatten(1).unsqueeze(-1)
+            error = error + gamma(operator.terms) * torch.matmul(current.abs(), size).squeeze(-1)
+            for source, part in zip(node.inputs, operator.transpose(flat), strict=True):
+                _add(forms, source, part.reshape(count, rows, -1))
+            continue
+        lines = region.lines[node.name]
+        (source,) = node.inputs
+        if isinstance(lines, PoolLines):
+            part, shift = _through_pool(lines, current, network.width(source))
+            error = error + gamma(lines.top.shape[-1]) * torch.matmul(
+                current.abs(), lines.size.expand(count, -1, -1).transpose(1, 2)
+            ).squeeze(-1)
+        else:
+            if keep:
+                kept[node.name] = current
+            part, shift, loss = _through_activation(
+                lines, current, node.name, region.constraints.get(node.name), multipliers
+            )
+            error = error + loss
+        total, mass = total + shift, mass + shift.abs()
+        _add(forms, source, part)
+    at_input = forms.get(INPUT)
+    if at_input is None:
+        at_input = total.new_zeros(count, rows, region.lower.shape[1])
+    if region.half is not None and multipliers.half is not None:
+        matrix, bound = region.half
+        weights = multipliers.half.expand(count, rows, -1)
+        at_input = at_input + weights @ matrix
+        shift = weights @ bound
+        total, mass = total - shift, mass + shift.abs()
+        largest = torch.maximum(region.lower.abs(), region.upper.abs()).unsqueeze(-1)
+        error = error + gamma(len(bound)) * (
+            (weights @ (matrix.abs().unsqueeze(0) @ largest)).squeeze(-1) + weights @ bound.abs()
+        )
+    value, loss = _over_box(at_input, region.lower, region.upper)
+    depth = 4 * len(network.nodes)
+    error = (error + loss + gamma(depth) * (mass + value.abs())) * (1 + 1e-9) + TINY
+    return Bound(value + total - error, at_input, total, kept)
+
+
+def _through_activation(
+    lines: ActivationLines,
+    form: Tensor,
+    name: str,
+    constraint: tuple[Tensor, Tensor] | None,
+    multipliers: Multipliers,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The form on the pre-activation, the constant it adds (G, R), and its rounding (G, R)."""
+    low = lines.low
+    if name in multipliers.alpha:
+        alpha = multipliers.alpha[name].clamp(lines.slope, 1.0)
+        low = torch.where(lines.free, alpha, low)
+    positive, negative = form.clamp(min=0), form.clamp(max=0)
+    part = positive * low + negative * lines.up
+    shift = torch.matmul(negative, lines.shift.expand(form.shape[0], -1, -1).transpose(1, 2))
+    constant = shift.squeeze(-1)
+    width = form.shape[-1]
+    scale = form.abs()
+    extra: Tensor | float = 0.0
+    if constraint is not None:
+        lower, upper = constraint
+        for beta, bound, sign in (
+            (multipliers.low.get(name), lower, -1.0),
+            (multipliers.high.get(name), upper, 1.0),
+        ):
+            if beta is None:
+                continue
+            known = torch.isfinite(bound)
+            weight = torch.where(known, beta.clamp(min=0.0), torch.zeros_like(beta))
+            level = torch.where(known, bound, torch.zeros_like(bound))
+            part = part + sign * weight
+            constant = constant - sign * (weight * level).sum(-1)
+            extra = extra + ((weight + scale) * level.abs()).sum(-1)
+    size = lines.size.expand(form.shape[0], -1, -1).transpose(1, 2)
+    loss = 8 * UNIT * torch.matmul(scale, size).squeeze(-1)
+    loss = loss + gamma(width) * (constant.abs() + (-negative * lines.shift.abs()).sum(-1) + extra)
+    return part, constant, loss
+
+
+def _through_pool(lines: PoolLines, form: Tensor, width: int) -> tuple[Tensor, Tensor]:
+    positive, negative = form.clamp(min=0), form.clamp(max=0)
+    exact = lines.exact.to(form.dtype)
+    through = positive + negative * exact
+    part = form.new_zeros(form.shape[0], form.shape[1], width)
+    part = part.scatter_add(-1, lines.best.expand(through.shape), through)
+    constant = (negative * (1 - exact) * lines.top).sum(-1)
+    return part, constant
+
+
+def _over_box(form: Tensor, lower: Tensor, upper: Tensor) -> tuple[Tensor, Tensor]:
+    """``min form·x`` over the box and its rounding, both (G, R)."""
+    value = torch.matmul(form.clamp(min=0), lower.unsqueeze(-1)) + torch.matmul(
+        form.clamp(max=0), upper.unsqueeze(-1)
+    )
+    largest = torch.maximum(lower.abs(), upper.abs()).unsqueeze(-1)
+    loss = gamma(2 * form.shape[-1]) * torch.matmul(form.abs(), largest)
+    return value.squeeze(-1), loss.squeeze(-1)
+
+
+def _add(forms: dict[str, Tensor], name: str, part: Tensor) -> None:
+    forms[name] = forms[name] + part if name in forms else part

@@ -1,0 +1,75 @@
+"""Rigorous interval arithmetic, forwards and batched.
+
+Every value gets ``[lower, upper]`` (G, *shape) that contains the real network's value for
+every input of the subdomain, rounding included: an affine layer maps centre c and radius r
+to ``L c + b`` and ``|L| r + γ (|L|(|c| + r) + |b|)``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from precond.network.layers import LeakyReLU, MaxPool2d, Node, ReLU
+from precond.network.operators import Operators
+from precond.proof.bounds.rounding import TINY, UNIT, gamma
+
+Interval = tuple[Tensor, Tensor]
+
+
+def affine_interval(ops: Operators, name: str, sources: Sequence[Interval]) -> Interval:
+    """Bounds of an affine node from the bounds of what it reads."""
+    operator, absolute = ops.affine[name], ops.absolute[name]
+    centres, radii, sizes = [], [], []
+    for lower, upper in sources:
+        centre = (lower + upper) * 0.5
+        radius = torch.maximum(upper - centre, centre - lower) * (1 + 4 * UNIT)
+        centres.append(centre)
+        radii.append(radius)
+        sizes.append(centre.abs() + radius)
+    centre = operator.apply(centres)
+    spread = absolute.apply(radii, bias=False)
+    error = gamma(operator.terms) * (absolute.apply(sizes) + spread)
+    radius = (spread + 2 * error) * (1 + 8 * UNIT) + TINY
+    return centre - radius, centre + radius
+
+
+def node_interval(ops: Operators, node: Node, sources: Sequence[Interval]) -> Interval:
+    """Bounds of any node from the bounds of what it reads."""
+    match node.layer:
+        case ReLU():
+            return sources[0][0].clamp(min=0), sources[0][1].clamp(min=0)
+        case LeakyReLU(slope):
+            return _leaky(sources[0][0], slope, -1), _leaky(sources[0][1], slope, 1)
+        case MaxPool2d():
+            shape = ops.network.shapes[node.name]
+            windows = ops.windows[node.name]
+            lower, upper = (pooled(bound, windows) for bound in sources[0])
+            return lower.reshape(-1, *shape), upper.reshape(-1, *shape)
+        case _:
+            return affine_interval(ops, node.name, sources)
+
+
+def pooled(value: Tensor, windows: Tensor) -> Tensor:
+    """Window maxima (G, outputs) of flat or shaped values (G, …)."""
+    flat = value.flatten(1)
+    gathered = flat[:, windows.clamp(min=0)].masked_fill(windows < 0, -torch.inf)
+    return gathered.amax(-1)
+
+
+def intersect(
+    bounds: Interval, constraint: tuple[Tensor, Tensor], shape: Sequence[int]
+) -> tuple[Interval, Tensor]:
+    """Bounds cut by a constraint (G or 1, m), and which subdomains that leaves empty, (G,)."""
+    low, high = (c.reshape(-1, *shape) for c in constraint)
+    lower, upper = torch.maximum(bounds[0], low), torch.minimum(bounds[1], high)
+    empty = (lower > upper).flatten(1).any(1)
+    return (lower, torch.maximum(lower, upper)), empty
+
+
+def _leaky(value: Tensor, slope: float, direction: int) -> Tensor:
+    scaled = torch.where(value > 0, value, value * slope)
+    # The product is rounded once; step outwards by its error.
+    return torch.where(value > 0, scaled, scaled + direction * (scaled.abs() * 2 * UNIT))

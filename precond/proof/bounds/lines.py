@@ -1,0 +1,112 @@
+"""Straight lines that enclose each activation over its bounds.
+
+ReLU and leaky ReLU with slope s over l < 0 < u: the upper line passes through (l, s·l) and
+(u, u); a lower line is ``α z`` for any α in [s, 1].  Where the sign is known the activation
+is itself a line.  Max-pool: the input of each window with the largest lower bound is a
+lower line, and the upper one too if it dominates; otherwise the upper line is constant.
+
+Source: Zhang et al. 2018 (CROWN), Singh et al. 2019 (DeepPoly).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from precond.network.layers import LeakyReLU, ReLU
+from precond.proof.bounds.rounding import UNIT
+
+
+@dataclass(frozen=True, eq=False)
+class ActivationLines:
+    """Lines of one activation layer, each (G, 1, m).
+
+    ``low``: slope of the default lower line; ``up`` and ``shift``: the upper line;
+    ``free``: where the two differ.  ``size``: max(|l|, |u|) of the pre-activation.
+    """
+
+    low: Tensor
+    up: Tensor
+    shift: Tensor
+    free: Tensor
+    size: Tensor
+    slope: float
+
+    def take(self, rows: Tensor) -> ActivationLines:
+        """Lines of chosen subdomains, repeated as ``rows`` says."""
+        if self.low.shape[0] == 1:
+            return self
+        return ActivationLines(
+            self.low[rows],
+            self.up[rows],
+            self.shift[rows],
+            self.free[rows],
+            self.size[rows],
+            self.slope,
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class PoolLines:
+    """Lines of one max-pool layer.
+
+    ``best`` (G, 1, m) flat index of the chosen input; ``exact``: it dominates its window;
+    ``top``: the window's largest upper bound; ``size``: its largest |bound|.
+    """
+
+    best: Tensor
+    exact: Tensor
+    top: Tensor
+    size: Tensor
+
+    def take(self, rows: Tensor) -> PoolLines:
+        if self.best.shape[0] == 1:
+            return self
+        return PoolLines(self.best[rows], self.exact[rows], self.top[rows], self.size[rows])
+
+
+Lines = ActivationLines | PoolLines
+
+
+def activation_lines(layer: ReLU | LeakyReLU, lower: Tensor, upper: Tensor) -> ActivationLines:
+    """Lines over pre-activation bounds (G, …)."""
+    slope = layer.slope if isinstance(layer, LeakyReLU) else 0.0
+    low_bound, high_bound = lower.flatten(1).unsqueeze(1), upper.flatten(1).unsqueeze(1)
+    on, off = low_bound >= 0, high_bound <= 0
+    free = ~(on | off)
+    width = torch.where(free, high_bound - low_bound, torch.ones_like(low_bound))
+    up = torch.where(free, (high_bound - slope * low_bound) / width, on.to(lower.dtype))
+    size = torch.maximum(low_bound.abs(), high_bound.abs())
+    # The computed slope is taken as it is; the shift is raised until both ends are covered.
+    shift = (
+        torch.maximum(high_bound - up * high_bound, slope * low_bound - up * low_bound)
+        + 6 * UNIT * size
+    )
+    zero = torch.zeros_like(up)
+    shift = torch.where(free, shift, zero)
+    low = torch.where(high_bound > -low_bound, torch.ones_like(up), torch.full_like(up, slope))
+    low = torch.where(free, low, on.to(lower.dtype))
+    if slope:
+        low = torch.where(off, torch.full_like(low, slope), low)
+        up = torch.where(off, torch.full_like(up, slope), up)
+    return ActivationLines(low, up, shift, free, size, slope)
+
+
+def pool_lines(windows: Tensor, lower: Tensor, upper: Tensor) -> PoolLines:
+    """Lines of a max-pool over its input's bounds (G, …); ``windows`` (m, k), −1 is padding."""
+    inside = windows >= 0
+    source = windows.clamp(min=0)
+    lows = lower.flatten(1)[:, source].masked_fill(~inside, -torch.inf)
+    highs = upper.flatten(1)[:, source].masked_fill(~inside, -torch.inf)
+    choice = lows.argmax(-1)
+    best_low = lows.gather(-1, choice.unsqueeze(-1)).squeeze(-1)
+    others = highs.scatter(-1, choice.unsqueeze(-1), -torch.inf).amax(-1)
+    best = source.unsqueeze(0).expand(lows.shape).gather(-1, choice.unsqueeze(-1)).squeeze(-1)
+    exact = best_low >= others
+    sizes = torch.maximum(lower.abs(), upper.abs()).flatten(1)[:, source]
+    size = sizes.masked_fill(~inside, 0.0).amax(-1)
+    return PoolLines(
+        best.unsqueeze(1), exact.unsqueeze(1), highs.amax(-1).unsqueeze(1), size.unsqueeze(1)
+    )

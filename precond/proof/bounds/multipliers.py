@@ -1,0 +1,120 @@
+"""Better multipliers by projected gradient (Adam), for the rows that need them.
+
+Every row of every subdomain has its own lower slopes α and its own β for each literal of
+the pattern (and each input constraint).  Only improvements are kept, so the result is never
+worse than the start.  β are measured in units of the coefficients that meet their layer.
+
+Source: Xu et al. 2021 (α-CROWN), Wang et al. 2021 (β-CROWN).
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from precond.proof.bounds.backward import Bound, Multipliers, Region, lower_bound
+from precond.proof.bounds.lines import ActivationLines
+from precond.proof.deadline import Deadline
+
+
+def improve(
+    region: Region,
+    start: str,
+    form: Tensor,
+    constant: Tensor,
+    *,
+    steps: int,
+    deadline: Deadline,
+    input_form: Tensor | None = None,
+    goal: float = 0.0,
+    rate: float = 0.1,
+    initial: Multipliers | None = None,
+) -> tuple[Bound, Multipliers]:
+    """The best bound found in ``steps`` ascent steps, and the multipliers that give it.
+
+    Shapes as in ``lower_bound``.  Stops early when every row is above ``goal``.
+    """
+    count, rows = region.lower.shape[0], form.shape[1]
+    with torch.no_grad():
+        first = lower_bound(region, start, form, constant, input_form=input_form, keep=True)
+        if initial is not None:
+            warm = lower_bound(region, start, form, constant, initial, input_form, keep=True)
+    alpha: dict[str, Tensor] = {}
+    low: dict[str, Tensor] = {}
+    high: dict[str, Tensor] = {}
+    unit: dict[str, Tensor] = {}
+    for name, coefficients in first.coefficients.items():
+        lines = region.lines[name]
+        assert isinstance(lines, ActivationLines)
+        width = coefficients.shape[-1]
+        if bool(lines.free.any()):
+            begin = lines.low if initial is None else initial.alpha.get(name, lines.low)
+            alpha[name] = begin.expand(count, rows, width).clone().requires_grad_()
+        if name in region.constraints:
+            unit[name] = coefficients.abs().mean(-1, keepdim=True).clamp(min=1e-12)
+            for store, bound, old in (
+                (low, region.constraints[name][0], None if initial is None else initial.low),
+                (high, region.constraints[name][1], None if initial is None else initial.high),
+            ):
+                if bool(torch.isfinite(bound).any()):
+                    value = coefficients.new_zeros(count, rows, width)
+                    if old is not None and name in old:
+                        value = (old[name] / unit[name]).expand(count, rows, width).clone()
+                    store[name] = value.requires_grad_()
+    half = None
+    if region.half is not None:
+        half = form.new_zeros(count, rows, len(region.half[1])).requires_grad_()
+    parameters = [*alpha.values(), *low.values(), *high.values()]
+    if half is not None:
+        parameters.append(half)
+
+    def current(detached: bool = False) -> Multipliers:
+        def out(value: Tensor) -> Tensor:
+            return value.detach().clone() if detached else value
+
+        return Multipliers(
+            {name: out(v) for name, v in alpha.items()},
+            {name: out(v * unit[name]) for name, v in low.items()},
+            {name: out(v * unit[name]) for name, v in high.items()},
+            None if half is None else out(half),
+        )
+
+    best = first
+    chosen = current(detached=True)
+    if initial is not None:
+        better = warm.value > first.value
+        best = _merge(first, warm, better)
+    if not parameters or steps <= 0:
+        return best, chosen
+    optimiser = torch.optim.Adam(parameters, lr=rate, betas=(0.9, 0.99))
+    for step in range(steps):
+        if deadline.passed or bool((best.value > goal).all()):
+            break
+        for group in optimiser.param_groups:
+            group["lr"] = rate * 0.98**step
+        optimiser.zero_grad(set_to_none=True)
+        result = lower_bound(region, start, form, constant, current(), input_form)
+        torch.autograd.backward(-result.value.sum())
+        optimiser.step()
+        with torch.no_grad():
+            for name, value in alpha.items():
+                lines = region.lines[name]
+                assert isinstance(lines, ActivationLines)
+                value.clamp_(lines.slope, 1.0)
+            for value in [*low.values(), *high.values(), *([] if half is None else [half])]:
+                value.clamp_(min=0.0)
+            tried = Bound(result.value.detach(), result.form.detach(), result.constant.detach(), {})
+            better = tried.value > best.value
+            if bool(better.any()):
+                best = _merge(best, tried, better)
+                chosen = current(detached=True)
+    return best, chosen
+
+
+def _merge(old: Bound, new: Bound, better: Tensor) -> Bound:
+    return Bound(
+        torch.where(better, new.value, old.value),
+        torch.where(better.unsqueeze(-1), new.form, old.form),
+        torch.where(better, new.constant, old.constant),
+        old.coefficients,
+    )

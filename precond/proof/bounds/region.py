@@ -1,0 +1,151 @@
+"""Bounds of every layer over a batch of subdomains: intervals first, then, for each neuron
+whose sign they leave open, a backward pass; bounds are intersected, never replaced.
+
+The result, a ``Refined``, is what the last backward pass, the LP encoding and the branching
+all read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from precond.network.graph import INPUT
+from precond.network.layers import LeakyReLU, MaxPool2d, ReLU
+from precond.network.operators import Operators
+from precond.proof.bounds.backward import Region, lower_bound
+from precond.proof.bounds.intervals import Interval, intersect, node_interval
+from precond.proof.bounds.lines import Lines, activation_lines, pool_lines
+
+CHUNK_BYTES = 256 << 20  # of linear forms held at once in one pass
+
+
+@dataclass(frozen=True, eq=False)
+class Refined:
+    """A region with its layer bounds.
+
+    ``bounds``: per nonlinear node the interval of the value it reads, flat (G, m).
+    ``empty`` (G,): subdomains that no input can satisfy.
+    """
+
+    region: Region
+    bounds: dict[str, tuple[Tensor, Tensor]]
+    empty: Tensor
+
+
+def refine(
+    ops: Operators,
+    lower: Tensor,
+    upper: Tensor,
+    constraints: Mapping[str, tuple[Tensor, Tensor]],
+    *,
+    half: tuple[Tensor, Tensor] | None = None,
+    known: Mapping[str, tuple[Tensor, Tensor]] | None = None,
+    backward: bool = True,
+) -> Refined:
+    """Bounds over ``[lower, upper]`` (G, n) cut by ``constraints`` (per decision layer
+    (G or 1, m) low and high).
+
+    ``known``: bounds that hold already (a parent's), per nonlinear node (G or 1, m).
+    ``backward=False`` stops at intervals.
+    """
+    network = ops.network
+    count = lower.shape[0]
+    empty = torch.zeros(count, dtype=torch.bool, device=lower.device)
+    limits = {
+        name: (low.reshape(-1, 1, low.shape[-1]), high.reshape(-1, 1, high.shape[-1]))
+        for name, (low, high) in constraints.items()
+    }
+    values: dict[str, Interval] = {
+        INPUT: (lower.reshape(-1, *network.input_shape), upper.reshape(-1, *network.input_shape))
+    }
+    lines: dict[str, Lines] = {}
+    sizes: dict[str, Tensor] = {}
+    found: dict[str, tuple[Tensor, Tensor]] = {}
+    for node in network.nodes:
+        sources = [values[source] for source in node.inputs]
+        if node.name in ops.affine:
+            reach = [torch.maximum(low.abs(), high.abs()) for low, high in sources]
+            sizes[node.name] = ops.absolute[node.name].apply(reach)
+            values[node.name] = node_interval(ops, node, sources)
+            continue
+        (source,) = node.inputs
+        shape = network.shapes[source]
+        bounds = values[source]
+        cuts = [c for c in (limits.get(node.name), (known or {}).get(node.name)) if c is not None]
+        for cut in cuts:
+            bounds, none = intersect(bounds, cut, shape)
+            empty |= none
+        if backward and _depends_on_activation(ops, source):
+            region = Region(ops, lower, upper, dict(lines), limits, dict(sizes), half)
+            bounds = _tighten(region, source, bounds, not isinstance(node.layer, MaxPool2d))
+            for cut in cuts:
+                bounds, none = intersect(bounds, cut, shape)
+                empty |= none
+            none = (bounds[0] > bounds[1]).flatten(1).any(1)
+            empty |= none
+            bounds = (bounds[0], torch.maximum(*bounds))
+        values[source] = bounds
+        found[node.name] = (bounds[0].flatten(1), bounds[1].flatten(1))
+        if isinstance(node.layer, ReLU | LeakyReLU):
+            lines[node.name] = activation_lines(node.layer, *bounds)
+        else:
+            lines[node.name] = pool_lines(ops.windows[node.name], *bounds)
+        values[node.name] = node_interval(ops, node, [bounds])
+    region = Region(ops, lower, upper, lines, limits, sizes, half)
+    return Refined(region, found, empty)
+
+
+def _depends_on_activation(ops: Operators, name: str) -> bool:
+    """Whether intervals are not already exact (up to dependencies) at ``name``."""
+    if name not in ops.affine:
+        return False
+    network = ops.network
+    return any(a in network.node and not network.is_affine(a) for a in network.ancestors[name])
+
+
+def _tighten(region: Region, name: str, bounds: Interval, signs_only: bool) -> Interval:
+    """Backward bounds of the entries whose sign is open (all, for a max-pool's input)."""
+    lower, upper = (bound.flatten(1).clone() for bound in bounds)
+    count, width = lower.shape
+    open_ = (lower < 0) & (upper > 0) if signs_only else upper > lower
+    pairs = int(open_.sum())
+    if not pairs:
+        return bounds
+    columns = open_.any(0).nonzero().squeeze(1)
+    widest = max(region.ops.network.width(n) for n in (INPUT, *region.ops.network.node))
+    budget = max(1, CHUNK_BYTES // (8 * 4 * widest))
+    if count == 1 or pairs * 2 >= count * len(columns):
+        step = max(1, budget // (2 * count))
+        for part in torch.split(columns, step):
+            both = _signed_rows(part, width, lower)
+            bound = lower_bound(region, name, both.unsqueeze(0), lower.new_zeros(1, len(both)))
+            below, above = torch.split(bound.value, len(part), dim=1)
+            lower[:, part] = torch.maximum(lower[:, part], below)
+            upper[:, part] = torch.minimum(upper[:, part], -above)
+    else:
+        owners, entries = open_.nonzero(as_tuple=True)
+        for start in range(0, pairs, max(1, budget // 2)):
+            rows = slice(start, start + max(1, budget // 2))
+            owner, entry = owners[rows], entries[rows]
+            form = lower.new_zeros(len(owner), 2, width)
+            index = torch.arange(len(owner), device=lower.device)
+            form[index, 0, entry] = 1.0
+            form[index, 1, entry] = -1.0
+            bound = lower_bound(region.take(owner), name, form, lower.new_zeros(1, 2))
+            lower[owner, entry] = torch.maximum(lower[owner, entry], bound.value[:, 0])
+            upper[owner, entry] = torch.minimum(upper[owner, entry], -bound.value[:, 1])
+    shape = region.ops.network.shapes[name]
+    return lower.reshape(count, *shape), upper.reshape(count, *shape)
+
+
+def _signed_rows(columns: Tensor, width: int, like: Tensor) -> Tensor:
+    """+e_i for every column, then −e_i, (2k, width)."""
+    rows = like.new_zeros(2 * len(columns), width)
+    index = torch.arange(len(columns), device=like.device)
+    rows[index, columns] = 1.0
+    rows[index + len(columns), columns] = -1.0
+    return rows
