@@ -1,0 +1,1 @@
+"""The report: an ``Analysis`` as one self-contained HTML file."""

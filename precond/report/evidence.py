@@ -1,0 +1,175 @@
+"""What stands for a pattern: examples, witness and box, as pictures or as tables of numbers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from precond.analysis import Analysis
+from precond.proof.precondition import Precondition
+from precond.report.pictures import row_picture
+
+THUMBS = 12
+FEATURES = 40
+
+Rows = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Thumb:
+    """One picture: its address, the words below it and the ones for people who cannot see it."""
+
+    uri: str
+    caption: str
+    title: str
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """A titled strip of pictures with a remark."""
+
+    title: str
+    remark: str
+    thumbs: tuple[Thumb, ...]
+
+
+@dataclass(frozen=True)
+class Table:
+    """A titled table of words with a remark."""
+
+    title: str
+    remark: str
+    head: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+def misclassified(analysis: Analysis, rows: Rows) -> Rows:
+    """Those of ``rows`` whose largest output is not their label, held-out ones first."""
+    data = analysis.data
+    if data.labels is None or analysis.network.output_size < 2:
+        return rows[:0]
+    wrong = rows[analysis.signatures.predicted[rows] != data.labels[rows]]
+    held_out = np.isin(wrong, data.held_out)
+    return np.concatenate([wrong[held_out], wrong[~held_out]])
+
+
+def labels_of(analysis: Analysis, row: int) -> str:
+    """`` (true 3, predicted 8)`` as far as it is known."""
+    words = []
+    if analysis.data.labels is not None:
+        words.append(f"true {int(analysis.data.labels[row])}")
+    if analysis.network.output_size > 1:
+        words.append(f"predicted {int(analysis.signatures.predicted[row])}")
+    return f" ({', '.join(words)})" if words else ""
+
+
+def galleries(
+    analysis: Analysis,
+    item: Precondition,
+    examples: Rows,
+    wrong: Rows,
+    at_witness: NDArray[np.float64] | None,
+) -> tuple[Gallery, ...]:
+    """Pictures: ``examples`` and ``wrong`` (row numbers), the witness, the box."""
+    data = analysis.data
+
+    def picture(values: NDArray[np.floating], caption: str, title: str) -> Thumb:
+        return Thumb(row_picture(values, data.image_shape or (), data.natural), caption, title)
+
+    def rows(chosen: Rows) -> tuple[Thumb, ...]:
+        return tuple(
+            picture(data.inputs[r], _short(analysis, r), f"input {r}{labels_of(analysis, r)}")
+            for r in map(int, chosen[:THUMBS])
+        )
+
+    found = []
+    if len(examples):
+        mean = np.asarray(data.inputs[examples], dtype=np.float64).mean(axis=0)
+        thumbs = (picture(mean, "mean", "mean of all of them"), *rows(examples))
+        found.append(Gallery("Held-out inputs with this pattern", _of(examples), thumbs))
+    if len(wrong):
+        found.append(Gallery("Misclassified inputs with this pattern", _of(wrong), rows(wrong)))
+    witness = item.verdict.witness
+    if witness is not None:
+        caption, title = "witness", "the witness"
+        if at_witness is not None and len(at_witness) > 1:
+            said = int(at_witness.argmax())
+            caption, title = f"witness → {said}", f"the witness, predicted {said}"
+        thumbs = (picture(witness, caption, title),)
+        if item.source is not None:
+            thumbs += (picture(data.inputs[item.source], "source", "the input it started from"),)
+            gap = np.abs(witness - np.asarray(data.inputs[item.source]).reshape(-1)).max()
+            remark = f"largest change of one value from the source: {gap:.4g}"
+        else:
+            remark = "in the region, without the property"
+        found.append(Gallery("Witness against the claim", remark, thumbs))
+    if item.box is not None:
+        low = data.natural[0]
+        found.append(
+            Gallery(
+                "Box inside the region",
+                "every picture between lowest and highest has the property"
+                if item.verdict.is_proved
+                else "every picture between lowest and highest has the pattern",
+                (
+                    picture(item.box.lower, "lowest", "lower bound of every value"),
+                    picture(item.box.upper, "highest", "upper bound of every value"),
+                    picture(low + item.box.width, "width", "white where a value is free"),
+                ),
+            )
+        )
+    return tuple(found)
+
+
+def _of(rows: Rows) -> str:
+    shown = min(len(rows), THUMBS)
+    return f"{shown} of {len(rows)} shown" if shown < len(rows) else f"{shown} in all"
+
+
+def _short(analysis: Analysis, row: int) -> str:
+    """``3 → 8`` where the label is 3 and the prediction 8; one number where they agree."""
+    if analysis.network.output_size < 2:
+        return f"#{row}"
+    predicted = int(analysis.signatures.predicted[row])
+    if analysis.data.labels is None or int(analysis.data.labels[row]) == predicted:
+        return str(predicted)
+    return f"{int(analysis.data.labels[row])} → {predicted}"
+
+
+def feature_tables(
+    analysis: Analysis, item: Precondition, examples: Rows, wrong: Rows
+) -> tuple[Table, ...]:
+    """Ranges of every input over ``examples``, box and witness; the ``wrong`` rows."""
+    data = analysis.data
+    columns: list[tuple[str, NDArray[np.float64]]] = []
+    if len(examples):
+        values = np.asarray(data.inputs[examples], dtype=np.float64).reshape(len(examples), -1)
+        columns += [("lowest", values.min(axis=0)), ("mean", values.mean(axis=0))]
+        columns += [("highest", values.max(axis=0))]
+    if item.box is not None:
+        columns += [("box from", item.box.lower), ("box to", item.box.upper)]
+    if item.verdict.witness is not None:
+        columns.append(("witness", item.verdict.witness))
+    tables = []
+    if columns:
+        size = analysis.network.input_size
+        remark = f"over {len(examples)} held-out inputs with this pattern"
+        if size > FEATURES:
+            remark += f"; the first {FEATURES} of {size} inputs"
+        cells = tuple(
+            (f"x{k}", *(f"{column[k]:.4g}" for _, column in columns))
+            for k in range(min(size, FEATURES))
+        )
+        head = ("input", *(name for name, _ in columns))
+        tables.append(Table("Input values", remark, head, cells))
+    if len(wrong):
+        assert data.labels is not None
+        lines = tuple(
+            (str(r), str(data.labels[r]), str(analysis.signatures.predicted[r]))
+            for r in wrong[:THUMBS]
+        )
+        title = "Misclassified inputs with this pattern"
+        tables.append(Table(title, _of(wrong), ("row", "true label", "predicted"), lines))
+    return tuple(tables)

@@ -1,0 +1,80 @@
+"""``write_report``: an analysis as one HTML file that needs nothing else.
+
+Style sheet and script are inlined, pictures are data addresses, drawings inline SVG.  Every
+value is escaped; besides, the page's own policy allows no script or style but the two
+inlined ones (by hash) and no request to anywhere.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import os
+from pathlib import Path
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from precond.analysis import Analysis
+from precond.errors import OutputError
+from precond.report.charts import percent
+from precond.report.view import make_page
+
+
+def write_report(analysis: Analysis, path: Path) -> None:
+    """Write the report of ``analysis`` to ``path`` (.html), whole or not at all.
+
+    OutputError when the place cannot be written.
+    """
+    _write_whole(render(analysis), path)
+
+
+def render(analysis: Analysis) -> str:
+    """The report as HTML text."""
+    environment = Environment(
+        loader=PackageLoader("precond", "report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["percent"] = percent
+    style, script = (_source(environment, name) for name in ("report.css", "report.js"))
+    policy = (
+        "default-src 'none'; img-src data:; base-uri 'none'; form-action 'none'; "
+        f"style-src '{_hash(style)}'; script-src '{_hash(script)}'"
+    )
+    return environment.get_template("report.html").render(
+        page=make_page(analysis),
+        style=Markup(style),
+        script=Markup(script),
+        policy=Markup(policy),
+    )
+
+
+def _source(environment: Environment, name: str) -> str:
+    loader = environment.loader
+    assert loader is not None
+    return loader.get_source(environment, name)[0].replace("\r\n", "\n")
+
+
+def _hash(text: str) -> str:
+    digest = hashlib.sha256(text.encode()).digest()
+    return "sha256-" + base64.b64encode(digest).decode("ascii")
+
+
+def _write_whole(text: str, path: Path) -> None:
+    """Write to a neighbour and rename, so that no half report is ever at ``path``."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        # A file name that is not valid text comes as lone surrogates, which UTF-8 cannot hold.
+        temporary.write_bytes(text.encode("utf-8", errors="replace"))
+        os.replace(temporary, path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise OutputError(
+            f"report {path}",
+            expected="a file that can be written",
+            got=error.strerror or type(error).__name__,
+            fix="Choose another place with enough space",
+        ) from error
