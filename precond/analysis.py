@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from precond.errors import QueryError
+from precond.mine.support import CurvePoint as CurvePoint
 from precond.network.graph import Network
 from precond.proof.precondition import Precondition
 from precond.region.box import Box
@@ -97,16 +98,6 @@ class Data:
     held_out: NDArray[np.int64]
     image_shape: tuple[int, ...] | None = None
     natural: tuple[float, float] = (0.0, 1.0)
-
-
-@dataclass(frozen=True)
-class CurvePoint:
-    """Coverage and precision on held-out data of the rules with train precision ≥ ``threshold``."""
-
-    threshold: float
-    rules: int
-    coverage: float
-    precision: float | None
 
 
 @dataclass(frozen=True, eq=False)

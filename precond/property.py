@@ -157,7 +157,7 @@ class Property:
         y = np.asarray(outputs, dtype=np.float64)
         x = None if inputs is None else np.asarray(inputs, dtype=np.float64)
         if x is not None:
-            x = x.reshape(len(x), -1)
+            x = x.reshape(len(x), int(np.prod(x.shape[1:])))
         result = np.ones(len(y), dtype=np.bool_)
         for clause in self.clauses:
             some = np.zeros(len(y), dtype=np.bool_)

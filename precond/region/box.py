@@ -80,7 +80,7 @@ class Box:
     def contains(self, inputs: ArrayLike) -> NDArray[np.bool_]:
         """Which rows of ``inputs`` (N, …) lie inside, (N,)."""
         rows = np.asarray(inputs, dtype=np.float64)
-        rows = rows.reshape(rows.shape[0], -1)
+        rows = rows.reshape(rows.shape[0], self.size)
         return np.asarray(((rows >= self.lower) & (rows <= self.upper)).all(axis=1))
 
     def includes(self, other: Box) -> bool:

@@ -1,0 +1,438 @@
+"""``analyze``: from a network and data to an ``Analysis``: mine, relax, prove, box, count.
+
+The budget is shared out: input preconditions first (they prove most), then the layer rules'
+claims, most supported first.  Every verdict is in the ledger before it is counted, so a run
+that was interrupted loses nothing.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from precond.analysis import Analysis, Data, Domain, DomainKind
+from precond.errors import DataError, QueryError
+from precond.mine.input import Order, candidates, input_precondition
+from precond.mine.labels import LabelKind, labels_of
+from precond.mine.layer import LayerRule, layer_preconditions
+from precond.mine.support import curve, measure, wilson
+from precond.mine.underapprox import underapproximation_box
+from precond.network.graph import Network
+from precond.proof.claim import Claim
+from precond.proof.deadline import Deadline
+from precond.proof.ledger import Ledger
+from precond.proof.precondition import Kind, Precondition, Support
+from precond.proof.prove import prove
+from precond.proof.verdict import Status, Verdict
+from precond.proof.vnnlib import Query
+from precond.property import Property
+from precond.region.box import Box
+from precond.region.pattern import DecisionPattern
+from precond.region.signature import Signatures, record
+
+Array = NDArray[np.float64]
+Rows = NDArray[np.int64]
+
+
+class Progress(Protocol):
+    """Where long work reports to."""
+
+    def stage(self, name: str, total: int) -> None: ...
+
+    def step(self, count: int = 1) -> None: ...
+
+
+class Silent:
+    """Progress that shows nothing."""
+
+    def stage(self, name: str, total: int) -> None:
+        return None
+
+    def step(self, count: int = 1) -> None:
+        return None
+
+
+@dataclass(frozen=True)
+class Target:
+    """What rules are to imply: ``label`` (number and name) and the property to prove, if any."""
+
+    label: int
+    name: str
+    property: Property | None
+
+
+@dataclass(frozen=True, eq=False)
+class Goal:
+    """The question of a run: a label per input (``NO_LABEL`` for none) and the targets.
+
+    ``by_class``: labels are predicted classes.
+    """
+
+    text: str
+    labels: Rows
+    targets: tuple[Target, ...]
+    by_class: bool = False
+
+
+@dataclass(frozen=True)
+class Options:
+    """Settings of a run.
+
+    ``budget``: seconds in all.  ``each``: seconds for one proof.  ``per_class``: input
+    preconditions wanted for each label.  ``minimum_precision``/``minimum_support``: of layer
+    rules on training data.  ``values``: mine value thresholds beside decisions.
+    """
+
+    budget: float = 120.0
+    each: float = 5.0
+    per_class: int = 5
+    minimum_precision: float = 0.99
+    minimum_support: int = 5
+    values: bool = False
+    order: Order = Order.MAGNITUDE
+    device: str = "cpu"
+    seed: int = 0
+
+
+def class_goal(network: Network, signatures: Signatures, only: int | None = None) -> Goal:
+    """Rules that imply the predicted class (``only``: of one class)."""
+    labels = labels_of(LabelKind.PREDICTED, signatures)
+    classes = range(network.output_size) if only is None else [only]
+    targets = tuple(
+        Target(k, str(k), Property.argmax(k, network.output_size))
+        for k in classes
+        if only is not None or (labels == k).any()
+    )
+    if not (labels == targets[0].label).any():
+        raise DataError(
+            f"class {targets[0].label}",
+            expected="at least one input predicted as it",
+            got="none",
+            fix="Choose another --property or more data",
+        )
+    text = "predicted" if only is None else f"label:{only}"
+    return Goal(text, labels, targets, by_class=True)
+
+
+def correctness_goal(signatures: Signatures, truth: Rows | None) -> Goal:
+    """Rules for right and wrong predictions: empirical, there is nothing to prove."""
+    labels = labels_of(LabelKind.CORRECTNESS, signatures, truth)
+    return Goal(
+        "misclassified", labels, (Target(0, "misclassified", None), Target(1, "correct", None))
+    )
+
+
+def property_goal(
+    name: str, query: Query, signatures: Signatures, inputs: NDArray[np.floating]
+) -> Goal:
+    """Rules that imply the property whose violations a VNN-LIB file states.
+
+    Its input boxes take no part: the domain says where claims are made.
+    """
+    properties = {claim.property.clauses: claim.property for claim in query.claims}
+    if len(properties) != 1:
+        raise QueryError(
+            f"--property {name}",
+            expected="one property of the outputs",
+            got=f"{len(properties)} (one for each of several regions)",
+            fix="Split the file",
+        )
+    (property,) = properties.values()
+    holds = property.holds(signatures.outputs, inputs.reshape(len(inputs), -1))
+    return Goal(name, holds.astype(np.int64), (Target(1, "holds", property),))
+
+
+def analyze(
+    model: Path,
+    network: Network,
+    data: Data,
+    domain: Domain,
+    signatures: Signatures,
+    goal: Goal,
+    options: Options,
+    ledger: Ledger,
+    *,
+    layers: Sequence[str] | None = None,
+    progress: Progress | None = None,
+) -> Analysis:
+    """Run all parts within ``options.budget``.  Ctrl-C ends it early with what is done.
+
+    ``signatures`` covers all rows of ``data.inputs``, over all decision layers.
+    """
+    run = _Run(network, data, domain, signatures, goal, options, ledger, progress or Silent())
+    started = time.monotonic()
+    interrupted = False
+    try:
+        run.mine(layers)
+        run.relax()
+        run.prove_rules()
+    except KeyboardInterrupt:
+        interrupted = True
+    return Analysis(
+        model,
+        network,
+        data,
+        domain,
+        goal.text,
+        signatures,
+        tuple(run.finished()),
+        curve(run.rules, goal.labels, signatures, data.held_out) if run.rules else (),
+        time.monotonic() - started,
+        options.budget,
+        interrupted,
+        tuple(run.notes),
+    )
+
+
+class _Run:
+    def __init__(
+        self,
+        network: Network,
+        data: Data,
+        domain: Domain,
+        signatures: Signatures,
+        goal: Goal,
+        options: Options,
+        ledger: Ledger,
+        progress: Progress,
+    ) -> None:
+        self.network = network
+        self.data = data
+        self.domain = domain
+        self.signatures = signatures
+        self.goal = goal
+        self.options = options
+        self.ledger = ledger
+        self.progress = progress
+        self.deadline = Deadline.after(options.budget)
+        self.rules: tuple[LayerRule, ...] = ()
+        self.verdicts: dict[int, Verdict] = {}
+        self.inputs: list[Precondition] = []
+        self.notes: list[str] = []
+        self.flat = np.asarray(data.inputs).reshape(len(data.inputs), -1)
+
+    # -- layer rules -------------------------------------------------------------------
+
+    def mine(self, layers: Sequence[str] | None) -> None:
+        options, train = self.options, self.data.train
+        wanted = {target.label for target in self.goal.targets}
+        self.progress.stage("layer rules", 1)
+        found = layer_preconditions(
+            self.signatures.rows(train),
+            self.goal.labels[train],
+            layers,
+            minimum_precision=options.minimum_precision,
+            minimum_support=options.minimum_support,
+            values=options.values,
+            seed=options.seed,
+        )
+        self.rules = tuple(rule for rule in found if rule.label in wanted)
+        if not self.rules:
+            self.notes.append("no layer rule reaches the precision and support asked for")
+        self.progress.step()
+
+    def prove_rules(self) -> None:
+        properties = {target.label: target.property for target in self.goal.targets}
+        todo = [k for k, rule in enumerate(self.rules) if properties[rule.label] is not None]
+        self.progress.stage("proofs of layer rules", len(todo))
+        for done, k in enumerate(todo):
+            if self.deadline.passed:
+                return
+            rule = self.rules[k]
+            property = properties[rule.label]
+            assert property is not None
+            inside = np.flatnonzero(rule.pattern.holds(self.signatures))[:64]
+            share = max(0.5, self.deadline.left / (len(todo) - done))
+            self.verdicts[k] = prove(
+                Claim(self.network, self.domain.box, rule.pattern, property),
+                budget=min(self.options.each, share),
+                points=self.flat[inside],
+                ledger=self.ledger,
+                device=self.options.device,
+                seed=self.options.seed,
+            )
+            self.progress.step()
+
+    # -- input preconditions -----------------------------------------------------------
+
+    def relax(self) -> None:
+        """Input preconditions for every class in turn, so that time is shared evenly."""
+        targets = [t for t in self.goal.targets if t.property is not None]
+        self.progress.stage("input preconditions", len(targets) * self.options.per_class)
+        deadline = self.deadline.earlier(self.options.budget * 0.7)
+        sources = {target: self._sources(target) for target in targets}
+        found: dict[Target, list[DecisionPattern]] = {target: [] for target in targets}
+        tried = dict.fromkeys(targets, 0)
+        while sources and not deadline.passed:
+            for target in list(sources):
+                row = next(sources[target], None)
+                if row is None or deadline.passed:
+                    sources.pop(target)
+                    continue
+                if self._explained(row, found[target]):
+                    continue
+                tried[target] += 1
+                entry = self._relax_row(target, row, len(found[target]) + 1, deadline)
+                if entry is not None:
+                    found[target].append(entry.pattern)
+                    self.inputs.append(entry)
+                    self.progress.step()
+                if len(found[target]) >= self.options.per_class:
+                    sources.pop(target)
+        for target in targets:
+            if len(found[target]) < self.options.per_class:
+                self.notes.append(
+                    f"{target.name}: {len(found[target])} input preconditions from "
+                    f"{tried[target]} inputs tried{self._why(deadline, found, tried, target)}"
+                )
+
+    def _why(
+        self,
+        deadline: Deadline,
+        found: dict[Target, list[DecisionPattern]],
+        tried: dict[Target, int],
+        target: Target,
+    ) -> str:
+        why = "; time ran out" if deadline.passed else ""
+        if tried[target] > 2 * len(found[target]) + 2:
+            why += (
+                "; most signatures do not imply the property in this domain, "
+                "try a smaller one (such as --domain ball:0.05)"
+            )
+        return why
+
+    def _explained(self, row: int, patterns: Sequence[DecisionPattern]) -> bool:
+        """Whether an earlier pattern over the same domain holds for the input already."""
+        if self.domain.kind is DomainKind.BALL:
+            return False
+        here = self.signatures.rows(np.array([row]))
+        return any(bool(pattern.holds(here)[0]) for pattern in patterns)
+
+    def _relax_row(
+        self, target: Target, row: int, number: int, deadline: Deadline
+    ) -> Precondition | None:
+        assert target.property is not None
+        box = self.domain.around(self.flat[row])
+        result = input_precondition(
+            self.network,
+            self.flat[row],
+            target.property,
+            box,
+            order=self.options.order,
+            budget=deadline.left,
+            each=self.options.each,
+            ledger=self.ledger,
+            device=self.options.device,
+        )
+        if result.pattern is None:
+            return None
+        return Precondition(
+            f"input-{target.name}-{number}",
+            Kind.INPUT,
+            target.name,
+            target.property,
+            result.pattern,
+            self._support(result.pattern, target.label, row),
+            result.verdict,
+            self._box(result.pattern, row),
+            None if self.domain.kind is not DomainKind.BALL else box,
+            int(row),
+            result.proofs,
+            "" if result.minimal else "time ran out before every drop was tried",
+        )
+
+    def _sources(self, target: Target) -> Iterator[int]:
+        """Training inputs to start from: rightly predicted where truth is known, surest first."""
+        train = self.data.train
+        if self.goal.by_class:
+            truth = None if self.data.labels is None else self.data.labels[train]
+            rows = candidates(self.network, self.flat[train], target.label, labels=truth)
+            return iter(train[rows])
+        return iter(train[self.goal.labels[train] == target.label])
+
+    def _support(self, pattern: DecisionPattern, label: int, row: int) -> Support:
+        support = measure(
+            pattern,
+            label,
+            self.goal.labels,
+            self.signatures,
+            self.data.train,
+            self.data.held_out,
+        )
+        if self.domain.kind is not DomainKind.BALL:
+            return support
+        # The claim is about the ball: only inputs inside it support it.
+        inside = self.domain.around(self.flat[row]).contains(self.flat) & pattern.holds(
+            self.signatures
+        )
+        carries = self.goal.labels == label
+        held, train = inside[self.data.held_out], inside[self.data.train]
+        hits = int((held & carries[self.data.held_out]).sum())
+        total = int(carries[self.data.held_out].sum())
+        covered = int(held.sum())
+        return Support(
+            int(train.sum()),
+            covered,
+            hits / covered if covered else None,
+            hits / total if total else None,
+            wilson(hits, covered) if covered else None,
+            wilson(hits, total) if total else None,
+            float(carries[self.data.train][train].mean()) if train.any() else None,
+        )
+
+    def _box(self, pattern: DecisionPattern, row: int) -> Box | None:
+        if not pattern.is_closed(self.network):
+            return None
+        try:
+            return underapproximation_box(
+                self.network, pattern, self.flat[row], self.domain.around(self.flat[row])
+            )
+        except QueryError as error:
+            self.notes.append(f"input {row}: no box ({error})")
+            return None
+
+    # -- results -----------------------------------------------------------------------
+
+    def finished(self) -> Iterator[Precondition]:
+        """Every precondition, with EMPIRICAL where no proof was asked for or reached."""
+        names = {target.label: target for target in self.goal.targets}
+        counts: dict[str, int] = {}
+        for k, rule in enumerate(self.rules):
+            target = names[rule.label]
+            counts[target.name] = counts.get(target.name, 0) + 1
+            reason = "nothing to prove" if target.property is None else "budget spent"
+            yield Precondition(
+                f"layer-{target.name}-{counts[target.name]}",
+                Kind.LAYER,
+                target.name,
+                target.property,
+                rule.pattern,
+                measure(
+                    rule.pattern,
+                    rule.label,
+                    self.goal.labels,
+                    self.signatures,
+                    self.data.train,
+                    self.data.held_out,
+                ),
+                self.verdicts.get(k, Verdict(Status.EMPIRICAL, reason=reason)),
+            )
+        yield from self.inputs
+
+
+def record_all(network: Network, data: Data, options: Options) -> Signatures:
+    """Signatures of every row over every decision layer, values where rules need them."""
+    if not network.decision_layers:
+        raise DataError(
+            f"network {network.origin}",
+            expected="at least one ReLU layer",
+            got="none",
+            fix="precond explains networks by which ReLU neurons are on",
+        )
+    return record(network, data.inputs, values=options.values, device=options.device)

@@ -1,0 +1,38 @@
+"""The gradient attack as an engine: it finds witnesses and proves nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from precond.proof.attack import attack
+from precond.proof.claim import Problem
+from precond.proof.engines.base import Answer, Deadline, Outcome
+
+
+@dataclass(frozen=True)
+class AttackEngine:
+    """``seconds``: at most this much for each conjunct."""
+
+    device: str = "cpu"
+    seconds: float = 2.0
+    seed: int = 0
+    name: str = "attack"
+
+    def unsupported(self, problem: Problem) -> str | None:
+        return None
+
+    def solve(self, problem: Problem, deadline: Deadline) -> list[Answer]:
+        """WITNESS where a point of the region violates in float64."""
+        answers = []
+        for conjunct in problem.conjuncts:
+            point = attack(
+                problem,
+                conjunct,
+                deadline.earlier(self.seconds),
+                starts=[] if problem.points is None else [problem.points[:32]],
+                device=self.device,
+                seed=self.seed,
+            )
+            outcome = Outcome.UNDECIDED if point is None else Outcome.WITNESS
+            answers.append(Answer(outcome, witness=point))
+        return answers

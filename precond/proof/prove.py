@@ -1,0 +1,264 @@
+"""``prove``: the engines, their order, the budget, and what their answers are worth.
+
+The only place that names engines.  Cheap ones first: data points, bounds, a gradient
+attack, the LP, then the search that suits the problem, Marabou last.  A candidate witness
+counts only after its exact replay; an answer "no solution" without rigorous rounding
+(Marabou's, a MILP's) needs a second engine that agrees, else the verdict says
+``confirmed=False``.  A proved claim whose region has no input at all is called vacuous.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from precond.network.evaluate import outputs
+from precond.proof.attack import attack
+from precond.proof.claim import Claim, Conjunct, Problem
+from precond.proof.deadline import Deadline
+from precond.proof.encode import Bounds, interval_bounds
+from precond.proof.engines.attack import AttackEngine
+from precond.proof.engines.base import Engine, Outcome
+from precond.proof.engines.bounds import BoundsEngine, layer_bounds, region_of
+from precond.proof.engines.highs import HighsEngine, is_satisfiable
+from precond.proof.engines.input_split import InputSplitEngine
+from precond.proof.ledger import Ledger
+from precond.proof.replay import in_region, replay
+from precond.proof.verdict import Attempt, Status, Verdict
+
+Array = NDArray[np.float64]
+
+
+def _known_bounds(problem: Problem) -> Bounds:
+    return interval_bounds(problem) if problem.bounds is None else problem.bounds
+
+
+def default_engines(device: str = "cpu") -> tuple[Engine, ...]:
+    """All engines, in the order they are tried."""
+    return (
+        BoundsEngine(device, steps=0),
+        AttackEngine(device),
+        HighsEngine(_known_bounds, milp_neurons=0),
+        BoundsEngine(device, steps=40, name="bounds-optimised"),
+        InputSplitEngine(device),
+        HighsEngine(_known_bounds, milp_neurons=30),
+    )
+
+
+def quick_engines(device: str = "cpu") -> tuple[Engine, ...]:
+    """Engines that answer in one go, for searches that ask many small questions."""
+    return (BoundsEngine(device, steps=0), HighsEngine(_known_bounds, milp_neurons=0))
+
+
+def prove(
+    claim: Claim,
+    *,
+    budget: float = 60.0,
+    points: ArrayLike | None = None,
+    ledger: Ledger | None = None,
+    engines: Sequence[Engine] | None = None,
+    device: str = "cpu",
+    seed: int = 0,
+) -> Verdict:
+    """Answer ``claim`` within ``budget`` seconds.
+
+    ``points`` (N, n): inputs to try first, as witnesses and as evidence that the region is
+    not empty.  With a ``ledger`` an earlier verdict is returned, and a new one is written
+    before it is returned.
+    """
+    if ledger is not None:
+        known = ledger.get(claim.key, budget)
+        if known is not None:
+            return known
+    verdict = _Attempt(
+        claim, budget, points, engines or default_engines(device), device, seed
+    ).run()
+    if ledger is not None:
+        ledger.put(claim.key, verdict, budget)
+    return verdict
+
+
+class _Attempt:
+    """One run of ``prove``."""
+
+    def __init__(
+        self,
+        claim: Claim,
+        budget: float,
+        points: ArrayLike | None,
+        engines: Sequence[Engine],
+        device: str,
+        seed: int,
+    ) -> None:
+        self.claim = claim
+        self.started = time.monotonic()
+        self.deadline = Deadline.after(budget)
+        self.engines = engines
+        self.device = device
+        self.seed = seed
+        self.problem: Problem = claim.problem
+        self.open: list[Conjunct] = list(self.problem.conjuncts)
+        self.soft: dict[Conjunct, str] = {}  # said to have no solution, by one float solver
+        self.attempts: list[Attempt] = []
+        self.reasons: list[str] = []
+        self.bounds: list[float] = []
+        self.last = ""
+        self.inside: Array | None = None  # a point of the region
+        self.points = np.zeros((0, claim.box.size))
+        if points is not None:
+            given = np.asarray(points, dtype=np.float64).reshape(-1, claim.box.size)
+            self.points = given[in_region(self.problem, given)]
+
+    def run(self) -> Verdict:
+        if self.claim.pattern.is_contradictory:
+            return self._verdict(
+                Status.VACUOUS, "literals", reason="two literals exclude each other"
+            )
+        found = self._data() or self._refine() or self._engines()
+        if found is not None:
+            return found
+        if self.open:
+            reason = "; ".join(dict.fromkeys(self.reasons)) or "no engine decided it"
+            return self._verdict(Status.UNKNOWN, self.last, reason=reason)
+        return self._proved()
+
+    def _data(self) -> Verdict | None:
+        """Given points: evidence that the region is not empty, and perhaps witnesses."""
+        if not len(self.points):
+            return None
+        self.inside = self.points[0]
+        y = outputs(self.claim.network, self.points)
+        for row in np.flatnonzero(~self.claim.property.holds(y, self.points))[:5]:
+            refuted = self._refute(self.points[row], "data")
+            if refuted is not None:
+                return refuted
+        return None
+
+    def _engines(self) -> Verdict | None:
+        for engine in self.engines:
+            if not self.open and not self.soft:
+                return None
+            if self.deadline.passed:
+                self.reasons.append("budget spent")
+                return None
+            pending = tuple(self.open) + tuple(
+                c for c, who in self.soft.items() if who != engine.name
+            )
+            refusal = engine.unsupported(self.problem.only(pending))
+            if refusal is not None:
+                self.reasons.append(f"{engine.name}: {refusal}")
+                continue
+            begun = time.monotonic()
+            answers = engine.solve(self.problem.only(pending), self.deadline)
+            seconds = time.monotonic() - begun
+            counts = [f"{sum(a.outcome is o for a in answers)} {o.value}" for o in Outcome]
+            self.attempts.append(Attempt(engine.name, seconds, ", ".join(counts)))
+            self.last = engine.name
+            for conjunct, answer in zip(pending, answers, strict=True):
+                if answer.outcome is Outcome.INFEASIBLE:
+                    self._close(conjunct, engine.name, answer.rigorous)
+                    if answer.bound is not None and np.isfinite(answer.bound):
+                        self.bounds.append(answer.bound)
+                    continue
+                if answer.note and answer.outcome is Outcome.UNDECIDED:
+                    self.reasons.append(f"{engine.name}: {answer.note}")
+                if answer.witness is not None:
+                    refuted = self._refute(answer.witness, engine.name)
+                    if refuted is not None:
+                        return refuted
+        return None
+
+    def _refine(self) -> Verdict | None:
+        """Layer bounds for every engine; an empty region is seen here first."""
+        begun = time.monotonic()
+        refined = region_of(self.problem, self.device)
+        self.attempts.append(Attempt("layer bounds", time.monotonic() - begun, "refined"))
+        if bool(refined.empty[0]):
+            reason = "no input of the box satisfies the pattern"
+            return self._verdict(Status.VACUOUS, "bounds", reason=reason)
+        self.problem = replace(self.problem, bounds=layer_bounds(refined), points=self.points[:256])
+        return None
+
+    def _close(self, conjunct: Conjunct, engine: str, rigorous: bool) -> None:
+        agreed = conjunct in self.soft and self.soft[conjunct] != engine
+        if conjunct in self.open:
+            self.open.remove(conjunct)
+        if rigorous or agreed:
+            self.soft.pop(conjunct, None)
+        else:
+            self.soft.setdefault(conjunct, engine)
+
+    def _refute(self, point: Array, engine: str) -> Verdict | None:
+        """REFUTED if the point, or one drawn a little into the region, replays."""
+        candidates = [point]
+        if self.inside is not None:
+            candidates += [point + t * (self.inside - point) for t in (1e-9, 1e-7, 1e-5, 1e-3)]
+        for candidate in candidates:
+            x = np.clip(candidate, self.claim.box.lower, self.claim.box.upper)
+            result = replay(self.claim, x)
+            if result.counts:
+                reason = "" if result.in_float32 else "shown in exact arithmetic, not in float32"
+                return self._verdict(
+                    Status.REFUTED,
+                    engine,
+                    exact=True,
+                    confirmed=result.in_float32,
+                    witness=x,
+                    reason=reason,
+                )
+            if result.in_region and self.inside is None:
+                self.inside = x
+        return None
+
+    def _proved(self) -> Verdict:
+        if self.inside is None:
+            self.inside = self._some_point()
+        if self.inside is None:
+            return self._without_point()
+        note = ""
+        if self.soft:
+            note = f"rests on {', '.join(sorted(set(self.soft.values())))} alone"
+        return self._verdict(Status.PROVED, self.last, confirmed=not self.soft, reason=note)
+
+    def _without_point(self) -> Verdict:
+        """Proved, but no input of the region is known: perhaps there is none."""
+        found = is_satisfiable(self.problem, _known_bounds(self.problem), Deadline.after(2.0))
+        if found.point is not None and replay(self.claim, found.point).in_region:
+            self.inside = found.point
+            return self._proved()
+        if found.empty and found.rigorous:
+            reason = "no input of the box satisfies the pattern"
+            return self._verdict(Status.VACUOUS, "highs", reason=reason)
+        reason = "no input of the region is known; it may be empty"
+        return self._verdict(Status.PROVED, self.last, confirmed=not self.soft, reason=reason)
+
+    def _some_point(self) -> Array | None:
+        """A point of the region, by gradient."""
+        point = attack(self.problem, (), Deadline.after(2.0), device=self.device, seed=self.seed)
+        return point if point is not None and replay(self.claim, point).in_region else None
+
+    def _verdict(
+        self,
+        status: Status,
+        engine: str,
+        *,
+        exact: bool = False,
+        confirmed: bool = True,
+        witness: Array | None = None,
+        reason: str = "",
+    ) -> Verdict:
+        return Verdict(
+            status,
+            engine,
+            time.monotonic() - self.started,
+            exact,
+            confirmed,
+            witness,
+            min(self.bounds) if self.bounds and status is Status.PROVED else None,
+            reason,
+            tuple(self.attempts),
+        )

@@ -1,0 +1,144 @@
+"""``preconditions.json``: written from an analysis, read back to prove again.
+
+Format 1, documented in ``docs/format.md``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from precond.analysis import Analysis
+from precond.errors import OutputError, QueryError
+from precond.network.graph import Network
+from precond.proof.claim import Claim
+from precond.proof.precondition import Precondition
+from precond.region.box import Box
+
+FORMAT = 1
+
+
+@dataclass(frozen=True, eq=False)
+class Stored:
+    """What a file holds: the network's path and hash, the domain's box, the entries."""
+
+    network_path: str
+    network_hash: str
+    domain: Box
+    preconditions: tuple[Precondition, ...]
+
+    def claim(self, entry: Precondition, network: Network) -> Claim | None:
+        """The claim of an entry on ``network``; None where it makes none (no property)."""
+        if network.hash != self.network_hash:
+            raise QueryError(
+                f"preconditions for {self.network_path}",
+                expected=f"the network with hash {self.network_hash[:12]}…",
+                got=f"{network.origin} with hash {network.hash[:12]}…",
+                fix="Give the model the file was made from",
+            )
+        if entry.property is None:
+            return None
+        return Claim(network, entry.domain or self.domain, entry.pattern, entry.property)
+
+
+def to_json(analysis: Analysis) -> dict[str, Any]:
+    """The file's content."""
+    network, data, domain = analysis.network, analysis.data, analysis.domain
+    accuracy = None
+    if data.labels is not None:
+        correct = analysis.signatures.predicted == data.labels
+        accuracy = {
+            "train": float(correct[data.train].mean()),
+            "held_out": float(correct[data.held_out].mean()) if len(data.held_out) else None,
+        }
+    return {
+        "format": FORMAT,
+        "network": {
+            "path": str(analysis.model),
+            "hash": network.hash,
+            "inputs": network.input_size,
+            "outputs": network.output_size,
+        },
+        "domain": {
+            "kind": domain.kind.value,
+            "text": str(domain),
+            "radius": domain.radius,
+            "lower": domain.box.lower.tolist(),
+            "upper": domain.box.upper.tolist(),
+        },
+        "data": {
+            "name": data.name,
+            "inputs": len(data.inputs),
+            "train": len(data.train),
+            "held_out": len(data.held_out),
+            "accuracy": accuracy,
+        },
+        "property": analysis.property,
+        "seconds": round(analysis.seconds, 3),
+        "interrupted": analysis.interrupted,
+        "notes": list(analysis.notes),
+        "curve": [
+            {
+                "threshold": p.threshold,
+                "rules": p.rules,
+                "coverage": p.coverage,
+                "precision": p.precision,
+            }
+            for p in analysis.curve
+        ],
+        "preconditions": [entry.to_json() for entry in analysis.preconditions],
+    }
+
+
+def write_preconditions(analysis: Analysis, path: Path) -> None:
+    """Write ``path`` whole or not at all."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        temporary.write_text(json.dumps(to_json(analysis), indent=1), encoding="utf-8")
+        os.replace(temporary, path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise OutputError(
+            f"preconditions {path}",
+            expected="a file that can be written",
+            got=error.strerror or type(error).__name__,
+            fix="Choose another --out folder",
+        ) from error
+
+
+def read_preconditions(path: Path) -> Stored:
+    """Read a file that ``write_preconditions`` wrote; QueryError on anything else."""
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise QueryError(
+            f"preconditions {path}", expected="a file", got=error.strerror or "none"
+        ) from error
+    except ValueError as error:
+        raise QueryError(f"preconditions {path}", expected="JSON", got=str(error)) from error
+    if not isinstance(data, dict) or data.get("format") != FORMAT:
+        got = data.get("format") if isinstance(data, dict) else type(data).__name__
+        raise QueryError(
+            f"preconditions {path}",
+            expected=f"format {FORMAT}",
+            got=repr(got),
+            fix="See docs/format.md",
+        )
+    try:
+        domain = Box(
+            np.array(data["domain"]["lower"], dtype=float),
+            np.array(data["domain"]["upper"], dtype=float),
+        )
+        entries = tuple(Precondition.from_json(entry) for entry in data["preconditions"])
+        return Stored(str(data["network"]["path"]), str(data["network"]["hash"]), domain, entries)
+    except (KeyError, TypeError, ValueError) as error:
+        raise QueryError(
+            f"preconditions {path}",
+            expected="the fields docs/format.md lists",
+            got=repr(error),
+        ) from error
