@@ -142,7 +142,7 @@ def _analyze(chosen: argparse.Namespace) -> int:
     )
     from precond.progress import progress
     from precond.proof.ledger import Ledger
-    from precond.proof.vnnlib import read_vnnlib
+    from precond.vnnlib.query import read_vnnlib
     from precond.report.html import write_report
     from precond.store import write_preconditions
     from precond.summary import summary

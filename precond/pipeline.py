@@ -30,7 +30,7 @@ from precond.proof.ledger import Ledger
 from precond.proof.precondition import Kind, Precondition, Support
 from precond.proof.prove import prove
 from precond.proof.verdict import Status, Verdict
-from precond.proof.vnnlib import Query
+from precond.vnnlib.query import Query
 from precond.property import Property
 from precond.region.box import Box
 from precond.region.pattern import DecisionPattern

@@ -32,7 +32,7 @@ from numpy.typing import NDArray
 
 from precond.errors import ModelError, OutputError, QueryError
 from precond.proof.verdict import Status
-from precond.proof.vnnlib_formula import Declaration, Kind, UnsupportedQuery
+from precond.vnnlib.formula import Declaration, Kind, UnsupportedQuery
 
 NAME = "precond"
 Values = Mapping[str, NDArray[np.floating]]
@@ -165,7 +165,7 @@ def serialise_assignment(
         target.mkdir(parents=True, exist_ok=True)
         for declared in declarations:
             tensor = numpy_helper.from_array(
-                np.ascontiguousarray(_values_of(declared, values)), declared.name
+                np.array(_values_of(declared, values), order="C"), declared.name
             )
             file = target / f"{declared.name}.pb"
             file.write_bytes(tensor.SerializeToString())
@@ -210,7 +210,7 @@ def model_element_types(path: str | Path) -> tuple[tuple[str, ...], tuple[str, .
     Inputs that only hold a weight (an initializer of the same name) do not count.
     """
     import onnx
-    from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+    from google.protobuf.message import DecodeError
 
     try:
         graph = onnx.load(str(path), load_external_data=False).graph

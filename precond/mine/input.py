@@ -24,9 +24,8 @@ from precond.network.evaluate import outputs, values_at
 from precond.network.graph import Network
 from precond.proof.claim import Claim
 from precond.proof.deadline import Deadline
-from precond.proof.engines.base import Engine
 from precond.proof.ledger import Ledger
-from precond.proof.prove import prove, quick_engines
+from precond.proof.prove import Stage, prove, quick_stages
 from precond.proof.replay import in_region
 from precond.proof.verdict import Status, Verdict
 from precond.property import Property
@@ -71,7 +70,7 @@ def input_precondition(
     order: Order = Order.MAGNITUDE,
     budget: float = 60.0,
     each: float = 5.0,
-    engines: Sequence[Engine] | None = None,
+    stages: Sequence[Stage] | None = None,
     ledger: Ledger | None = None,
     device: str = "cpu",
 ) -> InputPrecondition:
@@ -87,7 +86,7 @@ def input_precondition(
         domain,
         Deadline.after(budget),
         each,
-        engines or quick_engines(device),
+        stages or quick_stages(device),
         ledger,
         device,
     )
@@ -103,7 +102,7 @@ class _Relaxation:
         domain: Box,
         deadline: Deadline,
         each: float,
-        engines: Sequence[Engine],
+        stages: Sequence[Stage],
         ledger: Ledger | None,
         device: str,
     ) -> None:
@@ -113,7 +112,7 @@ class _Relaxation:
         self.domain = domain
         self.deadline = deadline
         self.each = each
-        self.engines = engines
+        self.stages = stages
         self.ledger = ledger
         self.device = device
         self.proofs = 0
@@ -167,7 +166,7 @@ class _Relaxation:
             budget=min(self.each, self.deadline.left),
             points=self.x,
             ledger=self.ledger,
-            engines=self.engines,
+            stages=self.stages,
             device=self.device,
         )
         if verdict.witness is not None:

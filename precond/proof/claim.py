@@ -109,7 +109,8 @@ class Problem:
     pattern leaves each pre-activation.  Each of ``conjuncts`` is one way to violate the
     property: a tuple of inequalities that all hold.  The claim is proved when no conjunct
     has a solution in the region.  ``bounds``: rigorous bounds of what each nonlinear node
-    reads, (m,) each, where an earlier engine has found them.
+    reads, (m,) each, where an earlier engine has found them.  ``points`` (k, n): inputs known
+    to lie in the region.
     """
 
     network: Network
@@ -118,6 +119,7 @@ class Problem:
     conjuncts: tuple[Conjunct, ...]
     halfspaces: HalfSpaces | None = None
     bounds: Mapping[str, tuple[Array, Array]] | None = None
+    points: Array | None = None
 
     def only(self, conjuncts: tuple[Conjunct, ...]) -> Problem:
         """The same region with other conjuncts."""

@@ -11,21 +11,24 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from precond.network.evaluate import outputs
 from precond.proof.attack import attack
+from precond.proof.bounds.problem import layer_bounds, region_of
 from precond.proof.claim import Claim, Conjunct, Problem
 from precond.proof.deadline import Deadline
 from precond.proof.encode import Bounds, interval_bounds
 from precond.proof.engines.attack import AttackEngine
-from precond.proof.engines.base import Engine, Outcome
-from precond.proof.engines.bounds import BoundsEngine, layer_bounds, region_of
+from precond.proof.engines.base import Answer, Engine, Outcome
+from precond.proof.engines.bounds import BoundsEngine
 from precond.proof.engines.highs import HighsEngine, is_satisfiable
 from precond.proof.engines.input_split import InputSplitEngine
+from precond.proof.engines.marabou import MarabouEngine, well_scaled
+from precond.proof.engines.relu_split import ReluSplitEngine
 from precond.proof.ledger import Ledger
 from precond.proof.replay import in_region, replay
 from precond.proof.verdict import Attempt, Status, Verdict
@@ -33,25 +36,43 @@ from precond.proof.verdict import Attempt, Status, Verdict
 Array = NDArray[np.float64]
 
 
+@dataclass(frozen=True)
+class Stage:
+    """An engine and the share of the time left that it may take."""
+
+    engine: Engine
+    share: float = 1.0
+
+
+def default_stages(device: str = "cpu") -> tuple[Stage, ...]:
+    """All engines, in the order they are tried."""
+    return (
+        Stage(BoundsEngine(device, steps=0)),
+        Stage(AttackEngine(device), 0.2),
+        Stage(_LINEAR, 0.5),
+        Stage(BoundsEngine(device, steps=40, name="bounds-optimised"), 0.3),
+        Stage(InputSplitEngine(device), 0.7),
+        Stage(ReluSplitEngine(device, leaf=_leaf), 0.7),
+        Stage(HighsEngine(_known_bounds, milp_neurons=30), 0.5),
+        Stage(_MARABOU),
+    )
+
+
+def quick_stages(device: str = "cpu") -> tuple[Stage, ...]:
+    """Engines that answer in one go, for searches that ask many small questions."""
+    return (Stage(BoundsEngine(device, steps=0)), Stage(_LINEAR))
+
+
 def _known_bounds(problem: Problem) -> Bounds:
     return interval_bounds(problem) if problem.bounds is None else problem.bounds
 
 
-def default_engines(device: str = "cpu") -> tuple[Engine, ...]:
-    """All engines, in the order they are tried."""
-    return (
-        BoundsEngine(device, steps=0),
-        AttackEngine(device),
-        HighsEngine(_known_bounds, milp_neurons=0),
-        BoundsEngine(device, steps=40, name="bounds-optimised"),
-        InputSplitEngine(device),
-        HighsEngine(_known_bounds, milp_neurons=30),
-    )
+def _leaf(problem: Problem, deadline: Deadline) -> Answer:
+    return _LINEAR.solve(problem, deadline)[0]
 
 
-def quick_engines(device: str = "cpu") -> tuple[Engine, ...]:
-    """Engines that answer in one go, for searches that ask many small questions."""
-    return (BoundsEngine(device, steps=0), HighsEngine(_known_bounds, milp_neurons=0))
+_LINEAR = HighsEngine(_known_bounds, milp_neurons=0)
+_MARABOU = MarabouEngine()  # one child process, started when first needed
 
 
 def prove(
@@ -60,7 +81,7 @@ def prove(
     budget: float = 60.0,
     points: ArrayLike | None = None,
     ledger: Ledger | None = None,
-    engines: Sequence[Engine] | None = None,
+    stages: Sequence[Stage] | None = None,
     device: str = "cpu",
     seed: int = 0,
 ) -> Verdict:
@@ -74,9 +95,7 @@ def prove(
         known = ledger.get(claim.key, budget)
         if known is not None:
             return known
-    verdict = _Attempt(
-        claim, budget, points, engines or default_engines(device), device, seed
-    ).run()
+    verdict = _Attempt(claim, budget, points, stages or default_stages(device), device, seed).run()
     if ledger is not None:
         ledger.put(claim.key, verdict, budget)
     return verdict
@@ -90,14 +109,14 @@ class _Attempt:
         claim: Claim,
         budget: float,
         points: ArrayLike | None,
-        engines: Sequence[Engine],
+        stages: Sequence[Stage],
         device: str,
         seed: int,
     ) -> None:
         self.claim = claim
         self.started = time.monotonic()
         self.deadline = Deadline.after(budget)
-        self.engines = engines
+        self.stages = stages
         self.device = device
         self.seed = seed
         self.problem: Problem = claim.problem
@@ -139,7 +158,8 @@ class _Attempt:
         return None
 
     def _engines(self) -> Verdict | None:
-        for engine in self.engines:
+        for stage in self.stages:
+            engine = stage.engine
             if not self.open and not self.soft:
                 return None
             if self.deadline.passed:
@@ -153,7 +173,8 @@ class _Attempt:
                 self.reasons.append(f"{engine.name}: {refusal}")
                 continue
             begun = time.monotonic()
-            answers = engine.solve(self.problem.only(pending), self.deadline)
+            limit = self.deadline.earlier(stage.share * self.deadline.left)
+            answers = engine.solve(self.problem.only(pending), limit)
             seconds = time.monotonic() - begun
             counts = [f"{sum(a.outcome is o for a in answers)} {o.value}" for o in Outcome]
             self.attempts.append(Attempt(engine.name, seconds, ", ".join(counts)))
@@ -222,6 +243,16 @@ class _Attempt:
         note = ""
         if self.soft:
             note = f"rests on {', '.join(sorted(set(self.soft.values())))} alone"
+            if not well_scaled(self.problem):
+                reason = f"{note}, which is not to be trusted on badly scaled weights"
+                return self._verdict(Status.UNKNOWN, self.last, reason=reason)
+            last_look = AttackEngine(self.device, seconds=1.0, seed=self.seed + 1)
+            for answer in last_look.solve(self.problem.only(tuple(self.soft)), Deadline.after(3.0)):
+                refuted = None
+                if answer.witness is not None:
+                    refuted = self._refute(answer.witness, "attack")
+                if refuted is not None:
+                    return refuted
         return self._verdict(Status.PROVED, self.last, confirmed=not self.soft, reason=note)
 
     def _without_point(self) -> Verdict:

@@ -107,14 +107,18 @@ class DecisionPattern:
 
     @cached_property
     def is_contradictory(self) -> bool:
-        """Whether two literals can hold together on no input at all (z ≤ 0 and z > 0)."""
+        """Whether two literals exclude each other even in the closure (z ≤ 1 and z ≥ 2).
+
+        On and off at once is z = 0 in the closure: no recorded input has it, but a proof
+        still speaks about it.
+        """
         lower: dict[Neuron, float] = {neuron: 0.0 for neuron in self.on}
         for layer, index, value in self.above:
             lower[layer, index] = max(value, lower.get((layer, index), value))
         upper: dict[Neuron, float] = {neuron: 0.0 for neuron in self.off}
         for layer, index, value in self.below:
             upper[layer, index] = min(value, upper.get((layer, index), value))
-        return any(neuron in upper and upper[neuron] <= low for neuron, low in lower.items())
+        return any(neuron in upper and upper[neuron] < low for neuron, low in lower.items())
 
     def check(self, network: Network) -> None:
         """QueryError unless every literal names a neuron of ``network``."""

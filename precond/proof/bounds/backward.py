@@ -12,7 +12,8 @@ minimised corner by corner: ``a⁺ l + a⁻ u + d``.
 
 Rounding: computed coefficients are taken as exact definitions.  What that leaves is bounded
 by γ times the sum of |coefficient| × (largest value), accumulated along the way and
-subtracted, so the bound holds for the real-valued network.
+subtracted, so the bound holds for the real-valued network.  γ says nothing of products that
+underflow; those lose at most TINY each in a coefficient, so ``TINY × Σ (largest value)``.
 
 Source: Zhang et al. 2018 (CROWN); Xu et al. 2021 (α); Wang et al. 2021 (β).
 """
@@ -51,8 +52,9 @@ class Region:
 
     ``lower``/``upper`` (G, n); ``lines`` per nonlinear node; ``constraints`` per decision
     layer: (G or 1, 1, m) low and high, ±inf where free; ``sizes`` per affine node
-    (G or 1, *shape), ``|L| max|source| + |b|``: what their rounding scales with; ``half``: the
-    input constraints, M (k, n) and b (k,).
+    (G or 1, *shape), ``|L| max|source| + |b|``: what their rounding scales with; ``floors``
+    per affine node (G or 1, 1): what underflow of its products costs; ``half``: the input
+    constraints, M (k, n) and b (k,).
     """
 
     ops: Operators
@@ -61,6 +63,7 @@ class Region:
     lines: Mapping[str, Lines]
     constraints: Mapping[str, tuple[Tensor, Tensor]]
     sizes: Mapping[str, Tensor]
+    floors: Mapping[str, Tensor]
     half: tuple[Tensor, Tensor] | None = None
 
     def take(self, rows: Tensor) -> Region:
@@ -76,6 +79,7 @@ class Region:
             {name: lines.take(rows) for name, lines in self.lines.items()},
             {name: (pick(lo), pick(hi)) for name, (lo, hi) in self.constraints.items()},
             {name: pick(size) for name, size in self.sizes.items()},
+            {name: pick(floor) for name, floor in self.floors.items()},
             self.half,
         )
 
@@ -138,6 +142,7 @@ def lower_bound(
             total, mass = total + shift, mass + shift.abs()
             size = region.sizes[node.name].flatten(1).unsqueeze(-1)
             error = error + gamma(operator.terms) * torch.matmul(current.abs(), size).squeeze(-1)
+            error = error + region.floors[node.name]
             for source, part in zip(node.inputs, operator.transpose(flat), strict=True):
                 _add(forms, source, part.reshape(count, rows, -1))
             continue
@@ -162,7 +167,7 @@ def lower_bound(
         at_input = total.new_zeros(count, rows, region.lower.shape[1])
     if region.half is not None and multipliers.half is not None:
         matrix, bound = region.half
-        weights = multipliers.half.expand(count, rows, -1)
+        weights = multipliers.half.clamp(min=0.0).expand(count, rows, -1)
         at_input = at_input + weights @ matrix
         shift = weights @ bound
         total, mass = total - shift, mass + shift.abs()
@@ -170,6 +175,7 @@ def lower_bound(
         error = error + gamma(len(bound)) * (
             (weights @ (matrix.abs().unsqueeze(0) @ largest)).squeeze(-1) + weights @ bound.abs()
         )
+        error = error + TINY * len(bound) * largest.sum(1)
     value, loss = _over_box(at_input, region.lower, region.upper)
     depth = 4 * len(network.nodes)
     error = (error + loss + gamma(depth) * (mass + value.abs())) * (1 + 1e-9) + TINY
@@ -210,7 +216,7 @@ def _through_activation(
             constant = constant - sign * (weight * level).sum(-1)
             extra = extra + ((weight + scale) * level.abs()).sum(-1)
     size = lines.size.expand(form.shape[0], -1, -1).transpose(1, 2)
-    loss = 8 * UNIT * torch.matmul(scale, size).squeeze(-1)
+    loss = 8 * UNIT * torch.matmul(scale, size).squeeze(-1) + TINY * size.sum(1)
     loss = loss + gamma(width) * (constant.abs() + (-negative * lines.shift.abs()).sum(-1) + extra)
     return part, constant, loss
 

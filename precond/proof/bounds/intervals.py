@@ -72,4 +72,4 @@ def intersect(
 def _leaky(value: Tensor, slope: float, direction: int) -> Tensor:
     scaled = torch.where(value > 0, value, value * slope)
     # The product is rounded once; step outwards by its error.
-    return torch.where(value > 0, scaled, scaled + direction * (scaled.abs() * 2 * UNIT))
+    return torch.where(value > 0, scaled, scaled + direction * (scaled.abs() * 2 * UNIT + TINY))

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from precond.network.layers import LeakyReLU, ReLU
-from precond.proof.bounds.rounding import UNIT
+from precond.proof.bounds.rounding import TINY, UNIT
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,6 +83,7 @@ def activation_lines(layer: ReLU | LeakyReLU, lower: Tensor, upper: Tensor) -> A
     shift = (
         torch.maximum(high_bound - up * high_bound, slope * low_bound - up * low_bound)
         + 6 * UNIT * size
+        + TINY
     )
     zero = torch.zeros_like(up)
     shift = torch.where(free, shift, zero)

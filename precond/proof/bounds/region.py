@@ -19,6 +19,7 @@ from precond.network.operators import Operators
 from precond.proof.bounds.backward import Region, lower_bound
 from precond.proof.bounds.intervals import Interval, intersect, node_interval
 from precond.proof.bounds.lines import Lines, activation_lines, pool_lines
+from precond.proof.bounds.rounding import TINY
 
 CHUNK_BYTES = 256 << 20  # of linear forms held at once in one pass
 
@@ -64,12 +65,15 @@ def refine(
     }
     lines: dict[str, Lines] = {}
     sizes: dict[str, Tensor] = {}
+    floors: dict[str, Tensor] = {}
     found: dict[str, tuple[Tensor, Tensor]] = {}
     for node in network.nodes:
         sources = [values[source] for source in node.inputs]
         if node.name in ops.affine:
             reach = [torch.maximum(low.abs(), high.abs()) for low, high in sources]
             sizes[node.name] = ops.absolute[node.name].apply(reach)
+            sums = [value.flatten(1).sum(1, keepdim=True) for value in reach]
+            floors[node.name] = TINY * torch.stack(sums).sum(0)
             values[node.name] = node_interval(ops, node, sources)
             continue
         (source,) = node.inputs
@@ -80,7 +84,7 @@ def refine(
             bounds, none = intersect(bounds, cut, shape)
             empty |= none
         if backward and _depends_on_activation(ops, source):
-            region = Region(ops, lower, upper, dict(lines), limits, dict(sizes), half)
+            region = Region(ops, lower, upper, dict(lines), limits, dict(sizes), dict(floors), half)
             bounds = _tighten(region, source, bounds, not isinstance(node.layer, MaxPool2d))
             for cut in cuts:
                 bounds, none = intersect(bounds, cut, shape)
@@ -95,7 +99,7 @@ def refine(
         else:
             lines[node.name] = pool_lines(ops.windows[node.name], *bounds)
         values[node.name] = node_interval(ops, node, [bounds])
-    region = Region(ops, lower, upper, lines, limits, sizes, half)
+    region = Region(ops, lower, upper, lines, limits, sizes, floors, half)
     return Refined(region, found, empty)
 
 

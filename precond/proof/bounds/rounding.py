@@ -9,7 +9,7 @@ extra operations (products with slopes, additions of partial sums).
 from __future__ import annotations
 
 UNIT = 2.0**-53
-TINY = 1e-300  # covers underflow of single products
+TINY = 1e-300  # more than any sum of products loses by underflow (2⁻¹⁰²² a product)
 
 
 def gamma(terms: int) -> float:

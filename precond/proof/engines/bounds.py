@@ -12,44 +12,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from precond.network.operators import operators
 from precond.proof.bounds.multipliers import improve
-from precond.proof.bounds.region import Refined, refine
+from precond.proof.bounds.problem import region_of
 from precond.proof.claim import Problem
 from precond.proof.engines.base import Answer, Deadline, Outcome
-
-
-def region_of(problem: Problem, device: str = "cpu", *, backward: bool = True) -> Refined:
-    """The problem's region with refined layer bounds (one subdomain)."""
-    ops = operators(problem.network, device, torch.float64)
-
-    def tensor(values: np.ndarray) -> Tensor:
-        return torch.tensor(values, dtype=torch.float64, device=device)
-
-    half = None
-    if problem.halfspaces is not None:
-        half = (tensor(problem.halfspaces.matrix), tensor(problem.halfspaces.bound))
-    constraints = {
-        layer: (tensor(low)[None], tensor(high)[None])
-        for layer, (low, high) in problem.intervals.items()
-    }
-    with torch.no_grad():
-        return refine(
-            ops,
-            tensor(problem.box.lower)[None],
-            tensor(problem.box.upper)[None],
-            constraints,
-            half=half,
-            backward=backward,
-        )
-
-
-def layer_bounds(refined: Refined) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Bounds of what each nonlinear node reads, as flat arrays (m,), for the LP encoding."""
-    return {
-        name: (low[0].cpu().numpy(), high[0].cpu().numpy())
-        for name, (low, high) in refined.bounds.items()
-    }
 
 
 @dataclass(frozen=True)
@@ -69,10 +35,6 @@ class BoundsEngine:
         if bool(refined.empty[0]):
             note = "no input of the box satisfies the pattern"
             return [Answer(Outcome.INFEASIBLE, True, np.inf, None, note)] * len(problem.conjuncts)
-        return self.decide(problem, refined, deadline)
-
-    def decide(self, problem: Problem, refined: Refined, deadline: Deadline) -> list[Answer]:
-        """The same, over bounds that are known already."""
         device = refined.region.lower.device
         sizes = [len(conjunct) for conjunct in problem.conjuncts]
         stacked = [problem.rows(conjunct) for conjunct in problem.conjuncts]

@@ -1,0 +1,287 @@
+"""VNN-LIB files as claims.
+
+A VNN-LIB file states the set of *violations*: ``sat`` means that some input shows one.
+``read_vnnlib`` turns it into claims that say the opposite, one per input region, so the
+query is ``unsat`` when all claims are proved and ``sat`` when one is refuted by an input
+that ``Query.admits``.  Numbers are exact decimals until the last step; regions and
+violations are then rounded outward to float64, so that a proof covers the decimals, while
+``admits`` and ``accepts`` judge a witness by the decimals themselves.
+
+Sources: VNN-LIB 1.0 (https://www.vnnlib.org); VNN-LIB 2.0
+(https://github.com/VNNLIB/VNNLIB-Standard).
+"""
+
+from __future__ import annotations
+
+import gzip
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from precond.errors import QueryError
+from precond.network.evaluate import values_at
+from precond.network.exact import exact_values
+from precond.network.graph import INPUT, Network
+from precond.proof.claim import Claim
+from precond.vnnlib import v1, v2
+from precond.vnnlib.formula import (
+    Atom,
+    Conjunction,
+    Declaration,
+    Formula,
+    Kind,
+    UnsupportedQuery,
+    Variable,
+    conjunctions,
+    holds,
+)
+from precond.vnnlib.networks import exposing
+from precond.vnnlib.regions import Builder, Region
+from precond.vnnlib.rounding import into
+from precond.vnnlib.sort import hidden_nodes
+
+CAP = 100_000  # conjunctions of the disjunctive normal form
+
+_VERSION = re.compile(r"(?:\s|;[^\n]*\n)*\(\s*vnnlib-version\s*<\s*(\d{1,9})\.(\d{1,9})\s*>")
+_FLOATS: dict[str, type[np.floating]] = {
+    "real": np.float64,
+    "float64": np.float64,
+    "float32": np.float32,
+    "float16": np.float16,
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Query:
+    """A VNN-LIB file read for a network.
+
+    ``claims[k]`` is about the exact box ``regions[k]``.  ``unsat``: all claims are proved
+    (there may be none: every region was empty); ``sat``: some input is admitted.
+    ``network`` is the claims' network: the one given, or one made of several or with
+    hidden values among its outputs.  ``formula`` holds of the violations.
+    """
+
+    claims: tuple[Claim, ...]
+    regions: tuple[Region, ...]
+    formula: Formula
+    declarations: tuple[Declaration, ...]
+    network: Network
+    version: str
+    notes: tuple[str, ...] = ()
+
+    def accepts(
+        self,
+        inputs: Sequence[float | Fraction],
+        outputs: Sequence[float | Fraction],
+        hidden: Mapping[str, Sequence[float | Fraction]] | None = None,
+    ) -> bool:
+        """Whether the file's assertions hold, in exact arithmetic, of flat inputs and outputs
+        (and of hidden nodes' values by node name)."""
+        output = next(d.node for d in self.declarations if d.kind is Kind.OUTPUT)
+        known = {INPUT: inputs, output: outputs, **(hidden or {})}
+
+        def value(variable: Variable) -> Fraction:
+            node, index = variable
+            if node not in known:
+                raise QueryError("hidden values", expected=f"those of {node}", got="none")
+            return Fraction(known[node][index])
+
+        return holds(self.formula, value)
+
+    def admits(self, point: ArrayLike) -> bool:
+        """Whether input ``point`` (n,) is a counterexample of the real-valued network, exactly.
+
+        An input whose bounds leave no number of its element type (``X_0 = 0.1``) stands for the
+        decimal where ``point`` has the nearest one; the network is evaluated at the latter.
+        """
+        x = np.asarray(point, dtype=np.float64).reshape(-1)
+        if x.size != self.network.input_size or not np.isfinite(x).all():
+            return False
+        every = exact_values(self.network, x)
+        nodes = {declared.node for declared in self.declarations}
+        values = {name: every[name].fractions() for name in nodes}
+
+        decimals: dict[Variable, Fraction] = {}
+
+        def value(variable: Variable) -> Fraction:
+            return decimals.get(variable, values[variable[0]][variable[1]])
+
+        if holds(self.formula, value):
+            return True
+        for region in self.regions:
+            decimals = self._unreachable(region, x)
+            if decimals and holds(self.formula, value):
+                return True
+        return False
+
+    def _unreachable(self, region: Region, x: NDArray[np.float64]) -> dict[Variable, Fraction]:
+        """Inputs with no number of their type between their bounds, where x has the nearest."""
+        found = {}
+        for i, kind in self._input_types().items():
+            low, high = region.lower[i], region.upper[i]
+            closest = into(low, high, float(x[i]), kind)
+            if x[i] == closest and not low <= Fraction(closest) <= high:
+                found[INPUT, i] = low
+        return found
+
+    def _input_types(self) -> dict[int, type[np.floating]]:
+        return {
+            declared.offset + i: _FLOATS[declared.element_type]
+            for declared in self.declarations
+            if declared.kind is Kind.INPUT
+            for i in range(declared.size)
+        }
+
+    def snap(self, claim: int, point: ArrayLike) -> NDArray[np.float64]:
+        """``point`` (n,) moved into the exact box of claim number ``claim``, to numbers of the
+        declared element types; a box too narrow to hold one gets its nearest."""
+        x = np.asarray(point, dtype=np.float64).reshape(-1)
+        region = self.regions[claim]
+        moved = np.empty(x.size)
+        for i, kind in self._input_types().items():
+            moved[i] = into(region.lower[i], region.upper[i], float(x[i]), kind)
+        return moved
+
+    def assignment(self, point: ArrayLike) -> dict[str, NDArray[np.floating]]:
+        """Values of every declared variable at ``point`` (n,), in declaration order, in their
+        declared shapes and element types (``real`` is float64)."""
+        x = np.asarray(point, dtype=np.float64).reshape(1, -1)
+        found = {INPUT: x[0]}
+        result = {}
+        for declared in self.declarations:
+            if declared.node not in found:
+                values = values_at(self.network, x, declared.node)[0]
+                if declared.kind is Kind.OUTPUT and self.network.final_activation is not None:
+                    values = np.exp(values - values.max())
+                    values /= values.sum()
+                found[declared.node] = values
+            part = found[declared.node][declared.offset : declared.offset + declared.size]
+            result[declared.name] = part.reshape(declared.shape).astype(
+                _FLOATS[declared.element_type]
+            )
+        return result
+
+
+def read_vnnlib(
+    path: str | Path, networks: Mapping[str, Network] | Network, *, cap: int = CAP
+) -> Query:
+    """The query in a ``.vnnlib`` (or ``.vnnlib.gz``) file about a network, or about networks
+    by the names the file declares.
+
+    QueryError, with line and token, on text that is not VNN-LIB or does not fit the network;
+    UnsupportedQuery on what it can state but is not decided here.
+    """
+    return parse_vnnlib(_text(Path(path)), networks, source=str(path), cap=cap)
+
+
+def parse_vnnlib(
+    text: str,
+    networks: Mapping[str, Network] | Network,
+    *,
+    source: str = "query",
+    cap: int = CAP,
+) -> Query:
+    """As ``read_vnnlib``, from text; ``source`` names it in messages."""
+    match = _VERSION.match(text)
+    major, minor = (1, 0) if match is None else (int(match[1]), int(match[2]))
+    if major == 2:
+        formula, declarations, network = v2.parse(text, source, networks)
+    elif major == 1:
+        name, network = _only(networks, source)
+        formula, declarations = v1.parse(text, source, network, name)
+    else:
+        raise UnsupportedQuery(
+            f"{source}: VNN-LIB version", expected="1.0 or 2.0", got=f"{major}.{minor}"
+        )
+    common, alternatives = conjunctions(formula, cap, source)
+    _check_final_activation(network, (common, *alternatives), source)
+    names = hidden_nodes((atom for atoms in (common, *alternatives) for atom in atoms), network)
+    exposed, offsets = exposing(network, names) if names else (network, {})
+
+    def output_index(variable: Variable) -> int:
+        node, index = variable
+        return index if node == network.output else offsets[node] + index
+
+    inputs = {
+        d.offset + i: _element(d, i)
+        for d in declarations
+        if d.kind is Kind.INPUT
+        for i in range(d.size)
+    }
+    builder = Builder(network, exposed, output_index, inputs.__getitem__, source, cap)
+    claims, regions, empty = builder.build(common, alternatives)
+    notes = [f"{empty} empty input regions were dropped"] if empty else []
+    if names:
+        notes.append(f"hidden values among the outputs: {', '.join(names)}")
+    return Query(
+        tuple(claims),
+        tuple(regions),
+        formula,
+        declarations,
+        exposed,
+        f"{major}.{minor}",
+        tuple(notes),
+    )
+
+
+def _text(path: Path) -> str:
+    try:
+        data = path.read_bytes()
+        return (gzip.decompress(data) if path.suffix == ".gz" else data).decode()
+    except (OSError, EOFError, UnicodeDecodeError) as error:
+        raise QueryError(
+            f"query {path}", expected="a readable text file", got=str(error)
+        ) from error
+
+
+def _only(networks: Mapping[str, Network] | Network, source: str) -> tuple[str, Network]:
+    """The name and network of a VNN-LIB 1.0 query, which is about one."""
+    if isinstance(networks, Network):
+        return "network", networks
+    if len(networks) != 1:
+        raise QueryError(
+            f"networks of {source}",
+            expected="one, as the query is VNN-LIB 1.0",
+            got=", ".join(networks) or "none",
+            fix="Give --network NAME=MODEL once",
+        )
+    ((name, network),) = networks.items()
+    return name, network
+
+
+def _element(declared: Declaration, flat: int) -> str:
+    """``X_3``, or ``X[0,3]``."""
+    if not declared.shape:
+        return declared.name
+    indices = np.unravel_index(flat, declared.shape)
+    return f"{declared.name}[{','.join(str(int(i)) for i in indices)}]"
+
+
+def _check_final_activation(network: Network, every: Sequence[Conjunction], source: str) -> None:
+    """Outputs before a softmax are compared with each other as after it; nothing else is kept."""
+    if network.final_activation is None:
+        return
+
+    def is_kept(atom: Atom) -> bool:
+        factors = [c for (node, _), c in atom.terms if node == network.output]
+        if not factors:
+            return True
+        pair = len(atom.terms) == 2 and len(factors) == 2
+        return pair and sum(factors) == 0 and atom.constant == 0
+
+    wide = [n for n in network.shapes[network.output] if n != 1]
+    if (
+        network.final_activation.lower() != "softmax"
+        or len(wide) > 1
+        or not all(is_kept(atom) for atoms in every for atom in atoms)
+    ):
+        raise UnsupportedQuery(
+            f"{source} for {network.origin}, which ends in {network.final_activation}",
+            expected="comparisons of two outputs of one softmax",
+            got="another use of its outputs",
+        )

@@ -1,0 +1,282 @@
+"""VNN-LIB 2.0, read by the ``vnnlib`` package, turned into an exact formula.
+
+Several networks become one with the inputs side by side (``vnnlib_networks``), so that a
+comparison between networks is a comparison between outputs of one network.  A hidden
+variable stands for the node that computes the named tensor of the model file.
+
+Source: https://github.com/VNNLIB/VNNLIB-Standard, chapters 3 and 4.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+from precond.errors import MissingDependency, QueryError
+from precond.network.graph import INPUT, Network
+from precond.vnnlib.formula import (
+    DEEPEST,
+    And,
+    Declaration,
+    Formula,
+    Kind,
+    Linear,
+    Or,
+    Place,
+    UnsupportedQuery,
+    comparison,
+    difference,
+    fits,
+    number,
+    product_of,
+    sum_of,
+)
+from precond.vnnlib.networks import Part, side_by_side
+
+_ELEMENT_TYPES = {
+    "Real": "real",
+    "F16": "float16",
+    "F32": "float32",
+    "F64": "float64",
+}
+_OPERATORS = {
+    "LessEqual": "<=",
+    "LessThan": "<",
+    "GreaterEqual": ">=",
+    "GreaterThan": ">",
+    "Equal": "==",
+    "NotEqual": "!=",
+}
+
+
+def parse(
+    text: str, source: str, networks: Mapping[str, Network] | Network
+) -> tuple[Formula, tuple[Declaration, ...], Network]:
+    """The conjunction of all assertions, the declared variables in order, and the network
+    the formula is about (the given one, or all of them side by side)."""
+    _check_depth(text, source)
+    query = _parsed(text, source)
+    models = _models(query, source, networks)
+    for name, model in models.items():
+        if len(models) > 1 and model.final_activation is not None:
+            raise UnsupportedQuery(
+                f"{source}: network {name} among several",
+                expected="outputs that are not a softmax's",
+                got=model.final_activation,
+            )
+    network, parts = side_by_side(models)
+    reader = _Reader(source, network)
+    for declared, part in zip(query.networks, parts, strict=True):
+        reader.declare(declared, part)
+    assertions = tuple(reader.formula(item.expr) for item in query.assertions)
+    return And(assertions), tuple(reader.variables.values()), network
+
+
+def _check_depth(text: str, source: str) -> None:
+    """The parser behind ``vnnlib`` recurses in C++; refuse what could exhaust its stack."""
+    depth = 0
+    for line, content in enumerate(text.splitlines(), start=1):
+        for sign in re.findall(r"[()]", content.partition(";")[0]):
+            depth += 1 if sign == "(" else -1
+            if depth > DEEPEST:
+                Place(source, line).error(
+                    "nesting", expected=f"at most {DEEPEST} levels", got="more"
+                )
+
+
+def _parsed(text: str, source: str) -> Any:
+    try:
+        import vnnlib
+    except ImportError as error:
+        raise MissingDependency(
+            f"{source} is VNN-LIB 2.0",
+            expected="the package vnnlib",
+            got="none",
+            fix="pip install vnnlib",
+        ) from error
+    try:
+        return vnnlib.parse_query_string(text)
+    except vnnlib.VNNLibException as error:
+        raise _explained(str(error), source) from None
+    except UnicodeDecodeError:  # from its message, which cuts a character in two
+        lines = enumerate(text.splitlines(), start=1)
+        found = ((n, c) for n, line in lines for c in line.partition(";")[0] if not c.isascii())
+        number_of, character = next(found, (1, "another character"))
+        raise QueryError(
+            f"{source}, line {number_of}", expected="VNN-LIB 2.0 in ASCII", got=repr(character)
+        ) from None
+
+
+def _explained(report: str, source: str) -> QueryError:
+    """The parser's plain or JSON report as one line."""
+    match = re.search(r"line (\d+), column (\d+): '(.*)'", report, re.DOTALL)
+    if match is not None:
+        return QueryError(
+            f"{source}, line {match[1]}: column {match[2]}",
+            expected="VNN-LIB 2.0",
+            got=repr(match[3][:40]) if match[3] else "the end of the file",
+        )
+    try:
+        first = json.loads(report)["errors"][0]
+        words = f"{first['message']}: {first['hint']}".rstrip(". ")
+        where, symbol = f", line {first['line']}", repr(first["offendingSymbol"])
+    except (ValueError, KeyError, IndexError, TypeError):
+        words, where, symbol = " ".join(report.split())[:200], "", None
+    return QueryError(f"{source}{where}: {words}", got=symbol)
+
+
+def _models(
+    query: Any, source: str, networks: Mapping[str, Network] | Network
+) -> dict[str, Network]:
+    """The network of every declaration, by declared name, in declaration order."""
+    originals = {item.name: item.equal_to or None for item in query.networks}
+    needed = [name for name, original in originals.items() if original is None]
+    if isinstance(networks, Network):
+        if len(needed) != 1:
+            raise QueryError(
+                source,
+                expected=f"networks named {', '.join(needed)}",
+                got="one without a name",
+                fix="Give --network NAME=MODEL for each",
+            )
+        networks = {needed[0]: networks}
+    if sorted(networks) != sorted(needed):
+        raise QueryError(
+            f"networks of {source}",
+            expected=f"a model for each of {', '.join(needed)} and no other",
+            got=", ".join(networks) or "none",
+            fix="Give --network NAME=MODEL for each network not declared equal to another",
+        )
+    for name, original in originals.items():
+        if original is not None and originals.get(original, name) is not None:
+            raise QueryError(
+                f"{source}: network {name} equal to {original}",
+                expected="a network that is not itself declared equal to another",
+                got=str(original),
+            )
+    for item in query.networks:
+        other = item.isometric_to or None
+        if other is not None and originals.get(other, other) is not None:
+            raise QueryError(
+                f"{source}: network {item.name} isomorphic to {other}",
+                expected="a declared network with a model of its own",
+                got=str(other),
+            )
+    return {name: networks[original or name] for name, original in originals.items()}
+
+
+@dataclass
+class _Reader:
+    """Resolves declarations and translates expressions."""
+
+    source: str
+    network: Network
+
+    def __post_init__(self) -> None:
+        self.variables: dict[str, Declaration] = {}
+
+    def declare(self, declared: Any, part: Part) -> None:
+        if len(declared.inputs) != 1 or len(declared.outputs) != 1:
+            raise UnsupportedQuery(
+                f"{self.source}: network {declared.name}",
+                expected="one input and one output",
+                got=f"{len(declared.inputs)} and {len(declared.outputs)}",
+            )
+        self.add(declared.inputs[0], Kind.INPUT, INPUT, part.input_offset, part.input_shape)
+        for item in declared.hidden:
+            node = self.hidden_node(item, part)
+            self.add(item, Kind.HIDDEN, node, 0, self.network.shapes[node])
+        self.add(
+            declared.outputs[0],
+            Kind.OUTPUT,
+            self.network.output,
+            part.output_offset,
+            part.output_shape,
+        )
+
+    def hidden_node(self, item: Any, part: Part) -> str:
+        name = re.sub(r"\\(.)", r"\1", str(item.onnx_name)[1:-1])
+        node = part.tensor_names.get(name)
+        if node is None:
+            known = ", ".join(list(part.tensor_names)[:12]) or "none is known by name"
+            raise UnsupportedQuery(
+                f"{self.source}: hidden variable {item.name} of network {item.network_name}",
+                expected=f"a tensor that the network keeps ({known})",
+                got=repr(name),
+            )
+        return node
+
+    def add(self, item: Any, kind: Kind, node: str, offset: int, actual: tuple[int, ...]) -> None:
+        element_type = _ELEMENT_TYPES.get(item.dtype.name)
+        if element_type is None:
+            raise UnsupportedQuery(
+                f"{self.source}: element type of {item.name}",
+                expected=f"one of {', '.join(_ELEMENT_TYPES.values())}",
+                got="another, or no such type" if item.dtype.name == "Unknown" else item.dtype.name,
+            )
+        shape = tuple(int(n) for n in item.shape)
+        if not fits(shape, actual):
+            raise QueryError(
+                f"{self.source}: shape of {kind.value} {item.name} of network {item.network_name}",
+                expected=f"{list(actual)} as in the model (axes of one aside)",
+                got=str(list(shape)),
+            )
+        self.variables[item.name] = Declaration(
+            item.name, element_type, shape, kind, item.network_name, node, offset
+        )
+
+    def formula(self, item: Any) -> Formula:
+        name = type(item).__name__
+        if name in ("And", "Or"):
+            parts = tuple(self.formula(part) for part in item.args)
+            return And(parts) if name == "And" else Or(parts)
+        place = Place(self.source, _line(item))
+        if name not in _OPERATORS:
+            place.unsupported(
+                "formula", expected="and, or or a comparison", got=str(item).strip()[:60]
+            )
+        sides = [self.linear(side, place) for side in (item.lhs, item.rhs)]
+        return comparison(_OPERATORS[name], sides, place.line)
+
+    def linear(self, item: Any, place: Place) -> Linear:
+        match type(item).__name__:
+            case "Var":
+                declared = self.variables[item.name]
+                flat = (
+                    int(np.ravel_multi_index(item.indices, declared.shape)) if item.indices else 0
+                )
+                return Linear({(declared.node, declared.offset + flat): Fraction(1)}, Fraction(0))
+            case "Plus":
+                return sum_of([self.linear(part, place) for part in item.args])
+            case "Minus":
+                return difference([self.linear(p, place) for p in (item.head, *item.rest)])
+            case "Negate":
+                return difference([self.linear(item.expr, place)])
+            case "Multiply":
+                factors = [self.linear(part, place) for part in item.args]
+                return product_of(factors, place, str(item).strip()[:60])
+            case _:
+                value = number(str(getattr(item, "lexeme", item)), place)
+                if value is None:
+                    place.error(
+                        "term", expected="a variable or a number", got=str(item).strip()[:60]
+                    )
+                return Linear({}, value)
+
+
+def _line(item: Any) -> int:
+    """The line of the first token below ``item``."""
+    stack = [item]
+    while stack:
+        node = stack.pop()
+        line = getattr(node, "line", None)
+        if line is not None:
+            return int(line)
+        stack.extend(reversed(node.children()))
+    return 0
