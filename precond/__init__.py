@@ -45,7 +45,7 @@ _HOME = {
     "Signatures": "precond.region.signature",
     "record": "precond.region.signature",
 }
-__all__ = sorted(_HOME)  # noqa: PLE0605
+__all__ = sorted(_HOME)
 
 
 def __getattr__(name: str) -> Any:

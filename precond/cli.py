@@ -142,10 +142,10 @@ def _analyze(chosen: argparse.Namespace) -> int:
     )
     from precond.progress import progress
     from precond.proof.ledger import Ledger
-    from precond.vnnlib.query import read_vnnlib
     from precond.report.html import write_report
     from precond.store import write_preconditions
     from precond.summary import summary
+    from precond.vnnlib.query import read_vnnlib
 
     _require_device(chosen.device)
     network = load(chosen.model)

@@ -30,11 +30,11 @@ from precond.proof.ledger import Ledger
 from precond.proof.precondition import Kind, Precondition, Support
 from precond.proof.prove import prove
 from precond.proof.verdict import Status, Verdict
-from precond.vnnlib.query import Query
 from precond.property import Property
 from precond.region.box import Box
 from precond.region.pattern import DecisionPattern
 from precond.region.signature import Signatures, record
+from precond.vnnlib.query import Query
 
 Array = NDArray[np.float64]
 Rows = NDArray[np.int64]
@@ -285,12 +285,15 @@ class _Run:
                     self.progress.step()
                 if len(found[target]) >= self.options.per_class:
                     sources.pop(target)
+        short: dict[str, list[str]] = {}
         for target in targets:
             if len(found[target]) < self.options.per_class:
-                self.notes.append(
-                    f"{target.name}: {len(found[target])} input preconditions from "
-                    f"{tried[target]} inputs tried{self._why(deadline, found, tried, target)}"
+                text = (
+                    f"{len(found[target])} input preconditions from {tried[target]} inputs tried"
+                    f"{self._why(deadline, found, tried, target)}"
                 )
+                short.setdefault(text, []).append(target.name)
+        self.notes += [f"{', '.join(names)}: {text}" for text, names in short.items()]
 
     def _why(
         self,

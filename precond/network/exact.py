@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -92,9 +93,9 @@ def _apply(network: Network, name: str, sources: list[Dyadic]) -> Dyadic:
     shape = network.shapes[name]
     match layer:
         case Affine():
-            weight = Dyadic.of(layer.weight)
+            weight, bias = _numbers(layer)
             product = Dyadic(x.numbers @ weight.numbers.T, x.exponent + weight.exponent)
-            return product.plus(Dyadic.of(layer.bias))
+            return product.plus(bias)
         case Conv2d():
             return _convolution(layer, x, shape)
         case Scale():
@@ -144,6 +145,12 @@ def _objects(numbers: list[int]) -> Objects:
     return array
 
 
+@lru_cache(maxsize=64)
+def _numbers(layer: Affine | Conv2d) -> tuple[Dyadic, Dyadic]:
+    """Weight and bias, converted once per layer."""
+    return Dyadic.of(layer.weight), Dyadic.of(layer.bias)
+
+
 def _convolution(layer: Conv2d, x: Dyadic, shape: tuple[int, ...]) -> Dyadic:
     _, height, width = x.numbers.shape
     out, per_group, kernel_h, kernel_w = layer.weight.shape
@@ -152,13 +159,13 @@ def _convolution(layer: Conv2d, x: Dyadic, shape: tuple[int, ...]) -> Dyadic:
     padded = np.concatenate(
         [x.numbers.reshape(x.numbers.shape[0], -1), np.zeros((x.numbers.shape[0], 1), object)], 1
     )
-    weight = Dyadic.of(layer.weight.reshape(out, -1))
-    bias = Dyadic.of(layer.bias[:, None])
+    weight, bias = _numbers(layer)
+    kernel, bias = weight.numbers.reshape(out, -1), Dyadic(bias.numbers[:, None], bias.exponent)
     per_out = out // layer.groups
     rows = []
     for group in range(layer.groups):
         channels = padded[group * per_group : (group + 1) * per_group]
         columns = channels[:, windows].transpose(0, 2, 1).reshape(-1, len(windows))
-        rows.append(weight.numbers[group * per_out : (group + 1) * per_out] @ columns)
+        rows.append(kernel[group * per_out : (group + 1) * per_out] @ columns)
     product = Dyadic(np.concatenate(rows), x.exponent + weight.exponent)
     return Dyadic(product.plus(bias).numbers.reshape(shape), max(product.exponent, bias.exponent))

@@ -215,11 +215,16 @@ class _Attempt:
 
     def _refute(self, point: Array, engine: str) -> Verdict | None:
         """REFUTED if the point, or one drawn a little into the region, replays."""
-        candidates = [point]
+        drawn_in = (0.0,) if self.inside is None else (0.0, 1e-9, 1e-7, 1e-5, 1e-3)
+        toward = point if self.inside is None else self.inside
+        box = self.claim.box
+        candidates = np.clip([point + t * (toward - point) for t in drawn_in], box.lower, box.upper)
+        # Float64 filters what is worth an exact replay.
+        worth = in_region(self.problem, candidates)
         if self.inside is not None:
-            candidates += [point + t * (self.inside - point) for t in (1e-9, 1e-7, 1e-5, 1e-3)]
-        for candidate in candidates:
-            x = np.clip(candidate, self.claim.box.lower, self.claim.box.upper)
+            y = outputs(self.claim.network, candidates)
+            worth &= ~self.claim.property.holds(y, candidates)
+        for x in candidates[worth]:
             result = replay(self.claim, x)
             if result.counts:
                 reason = "" if result.in_float32 else "shown in exact arithmetic, not in float32"

@@ -1,6 +1,6 @@
 """VNN-LIB 2.0, read by the ``vnnlib`` package, turned into an exact formula.
 
-Several networks become one with the inputs side by side (``vnnlib_networks``), so that a
+Several networks become one with the inputs side by side (``networks``), so that a
 comparison between networks is a comparison between outputs of one network.  A hidden
 variable stands for the node that computes the named tensor of the model file.
 

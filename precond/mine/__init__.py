@@ -1,0 +1,1 @@
+"""Preconditions from data: rules over a layer's decisions, relaxation, under-approximation."""

@@ -1,0 +1,68 @@
+"""Any model → ``Network``: the suffix of the file, or the kind of object, chooses the reader."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from precond.errors import ModelError
+from precond.network.graph import Network
+
+if TYPE_CHECKING:
+    import torch
+
+SUFFIXES = (".onnx", ".nnet", ".pt", ".pth", ".pt2")
+
+
+def load(
+    source: str | Path | torch.nn.Module | torch.export.ExportedProgram,
+    input_shape: Sequence[int] | None = None,
+) -> Network:
+    """The network in a model file (.onnx, .nnet, .pt, .pth, .pt2), module or exported program.
+
+    ``input_shape`` has no batch axis.  A module needs it; a file needs it where it leaves
+    sizes open.  Raises ``ModelError`` for what cannot be read, and its subclass
+    ``UnsupportedOperator`` for an operator without an exact meaning as layers.
+    """
+    if input_shape is not None and (not input_shape or any(size < 1 for size in input_shape)):
+        raise ModelError(
+            "input_shape",
+            expected="positive sizes without the batch axis",
+            got=str(tuple(input_shape)),
+        )
+    if not isinstance(source, str | Path):
+        from precond.network.torch_reader import read_module
+
+        return read_module(source, input_shape)
+    path = Path(source)
+    if path.suffix.lower() not in SUFFIXES:
+        raise ModelError(
+            f"{path}",
+            expected=f"a file ending in {', '.join(SUFFIXES)}",
+            got=path.suffix or "no suffix",
+        )
+    if not path.is_file():
+        raise ModelError(
+            f"{path}", expected="a model file", got="a folder" if path.is_dir() else "no such file"
+        )
+    try:
+        return _reader(path)(path, input_shape)
+    except OSError as error:
+        raise ModelError(f"{path} cannot be read: {error.strerror or error}") from error
+
+
+def _reader(path: Path) -> Callable[[Path, Sequence[int] | None], Network]:
+    match path.suffix.lower():
+        case ".onnx":
+            from precond.network.onnx_reader import read_onnx
+
+            return read_onnx
+        case ".nnet":
+            from precond.network.nnet_reader import read_nnet
+
+            return read_nnet
+        case _:
+            from precond.network.torch_reader import read_torch
+
+            return read_torch

@@ -1,0 +1,423 @@
+"""ONNX operators, one small function each: what they read, as layers.
+
+Every function takes a ``Call`` and returns the operator's outputs.  Semantics follow the
+operator specification of opsets 7 to 24 (github.com/onnx/onnx/blob/main/docs/Operators.md).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from onnx import TensorProto
+
+from precond.errors import ModelError
+from precond.network import lowering, lowering_images
+from precond.network.builder import Builder, Value
+from precond.network.layers import LeakyReLU, Pads, Pair, ReLU
+from precond.network.lowering import Operand
+
+Outputs = Sequence[Operand]
+
+
+@dataclass(frozen=True)
+class Call:
+    """One node of an ONNX graph with its operands looked up."""
+
+    builder: Builder
+    opset: int
+    operands: Sequence[Operand | None]
+    attributes: Mapping[str, object]
+    outputs: int
+    last: bool  # nothing but the graph's output reads the result
+
+    def operand(self, position: int) -> Operand:
+        operand = self.optional(position)
+        if operand is None:
+            raise ModelError(f"input {position}", expected="a tensor", got="none")
+        return operand
+
+    def optional(self, position: int) -> Operand | None:
+        return self.operands[position] if position < len(self.operands) else None
+
+    def value(self, position: int = 0) -> Value:
+        operand = self.operand(position)
+        if not isinstance(operand, Value):
+            raise ModelError(f"input {position}", expected="a computed tensor", got="a constant")
+        return operand
+
+    def constant(self, position: int) -> np.ndarray | None:
+        operand = self.optional(position)
+        if isinstance(operand, Value):
+            raise ModelError(
+                f"input {position}", expected="a constant", got="a tensor computed from the input"
+            )
+        return operand
+
+    def required(self, position: int) -> np.ndarray:
+        found = self.constant(position)
+        if found is None:
+            raise ModelError(f"input {position}", expected="a constant", got="none")
+        return found
+
+    def integer(self, name: str, default: int) -> int:
+        found = self.attributes.get(name, default)
+        assert isinstance(found, int)
+        return found
+
+    def number(self, name: str, default: float) -> float:
+        found = self.attributes.get(name, default)
+        assert isinstance(found, int | float)
+        return float(found)
+
+    def text(self, name: str, default: str) -> str:
+        found = self.attributes.get(name, default)
+        return found.decode() if isinstance(found, bytes) else str(found)
+
+    def integers(self, name: str) -> list[int] | None:
+        found = self.attributes.get(name)
+        if found is None:
+            return None
+        assert isinstance(found, Sequence)
+        return [int(value) for value in found]
+
+    def listed(self, name: str, position: int) -> list[int] | None:
+        """Integers that old opsets keep in an attribute and new ones in an input."""
+        if name in self.attributes:
+            return self.integers(name)
+        found = self.constant(position)
+        return None if found is None else [int(value) for value in np.ravel(found)]
+
+
+def gemm(call: Call) -> Outputs:
+    b = call.builder
+    sides = []
+    for position, flag in enumerate(("transA", "transB")):
+        side = call.operand(position)
+        if call.integer(flag, 0):
+            side = lowering.transpose(b, side, (1, 0)) if isinstance(side, Value) else side.T
+        sides.append(side)
+    alpha, beta = call.number("alpha", 1.0), call.number("beta", 1.0)
+    scaled = [_times(side, alpha) if isinstance(side, np.ndarray) else side for side in sides]
+    result = lowering.matmul(b, *scaled)
+    added = call.optional(2)
+    if added is None:
+        return [result]
+    if isinstance(added, Value) and beta != 1.0:
+        added = lowering.scale(b, added, beta, 0.0)
+    elif isinstance(added, np.ndarray):
+        added = _times(added, beta)
+    return [lowering.add(b, result, added)]
+
+
+def matmul(call: Call) -> Outputs:
+    return [lowering.matmul(call.builder, call.operand(0), call.operand(1))]
+
+
+def add(call: Call) -> Outputs:
+    return [lowering.add(call.builder, call.operand(0), call.operand(1))]
+
+
+def subtract(call: Call) -> Outputs:
+    return [lowering.add(call.builder, call.operand(0), call.operand(1), -1.0)]
+
+
+def multiply(call: Call) -> Outputs:
+    return [lowering.multiply(call.builder, call.operand(0), call.operand(1))]
+
+
+def divide(call: Call) -> Outputs:
+    return [lowering.divide(call.builder, call.operand(0), call.operand(1))]
+
+
+def negate(call: Call) -> Outputs:
+    return [lowering.scale(call.builder, call.value(), -1.0, 0.0)]
+
+
+def relu(call: Call) -> Outputs:
+    return [call.builder.emit(ReLU(), [call.value()])]
+
+
+def leaky_relu(call: Call) -> Outputs:
+    slope = call.number("alpha", float(np.float32(0.01)))
+    return [call.builder.emit(LeakyReLU(slope), [call.value()])]
+
+
+def parametric_relu(call: Call) -> Outputs:
+    slopes = np.unique(call.required(1))
+    if slopes.size != 1:
+        raise ModelError("PRelu", expected="one slope for all", got=f"{slopes.size} slopes")
+    return [call.builder.emit(LeakyReLU(float(slopes[0])), [call.value()])]
+
+
+def clip(call: Call) -> Outputs:
+    bounds: list[float | None] = []
+    for position, name in ((1, "min"), (2, "max")):
+        given = call.constant(position)
+        if given is not None:
+            bounds.append(float(np.ravel(given)[0]))
+        else:
+            bounds.append(call.number(name, 0.0) if name in call.attributes else None)
+    return [lowering.clip(call.builder, call.value(), *bounds)]
+
+
+def conv(call: Call) -> Outputs:
+    weight = call.required(1)
+    value = lowering_images.image(call.builder, call.value())
+    if weight.ndim != 4:
+        raise ModelError("Conv weight", expected="four axes (2-D)", got=str(weight.shape))
+    kernel = lowering_images.pair(weight.shape[2:], "kernel_shape")
+    if (call.integers("kernel_shape") or list(kernel)) != list(kernel):
+        raise ModelError("kernel_shape", expected=str(kernel), got=str(call.attributes))
+    stride, padding, dilation = _window(call, value, kernel)
+    groups = call.integer("group", 1)
+    bias = call.constant(2)
+    return [
+        lowering_images.conv(call.builder, value, weight, bias, stride, padding, dilation, groups)
+    ]
+
+
+def max_pool(call: Call) -> Outputs:
+    value = lowering_images.image(call.builder, call.value())
+    kernel = lowering_images.pair(call.integers("kernel_shape") or [], "kernel_shape")
+    stride, padding, dilation = _window(call, value, kernel)
+    ceil_mode = bool(call.integer("ceil_mode", 0))
+    return [
+        lowering_images.max_pool(call.builder, value, kernel, stride, padding, dilation, ceil_mode)
+    ]
+
+
+def average_pool(call: Call) -> Outputs:
+    value = lowering_images.image(call.builder, call.value())
+    kernel = lowering_images.pair(call.integers("kernel_shape") or [], "kernel_shape")
+    stride, padding, dilation = _window(call, value, kernel)
+    return [
+        lowering_images.average_pool(
+            call.builder,
+            value,
+            kernel,
+            stride,
+            padding,
+            dilation,
+            bool(call.integer("ceil_mode", 0)),
+            bool(call.integer("count_include_pad", 0)),
+        )
+    ]
+
+
+def global_average_pool(call: Call) -> Outputs:
+    return [lowering_images.global_average(call.builder, call.value())]
+
+
+def batch_normalization(call: Call) -> Outputs:
+    if call.integer("training_mode", 0):
+        raise ModelError("batch normalisation", expected="inference", got="training_mode = 1")
+    parameters = [call.required(position) for position in (1, 2, 3, 4)]
+    gain, bias, mean, variance = parameters
+    epsilon = call.number("epsilon", float(np.float32(1e-5)))
+    return [
+        lowering_images.batch_norm(call.builder, call.value(), gain, bias, mean, variance, epsilon)
+    ]
+
+
+def flatten(call: Call) -> Outputs:
+    value = call.value()
+    full = value.full
+    axis = call.integer("axis", 1)
+    axis = axis + len(full) if axis < 0 else axis
+    return [lowering.reshape(call.builder, value, (int(np.prod(full[:axis])), -1))]
+
+
+def reshape(call: Call) -> Outputs:
+    target = call.listed("shape", 1)
+    if target is None:
+        raise ModelError("Reshape", expected="a shape", got="none")
+    copies = not call.integer("allowzero", 0)
+    return [lowering.reshape(call.builder, call.value(), target, copies)]
+
+
+def transpose(call: Call) -> Outputs:
+    value = call.value()
+    order = call.integers("perm") or list(range(len(value.full)))[::-1]
+    return [lowering.transpose(call.builder, value, order)]
+
+
+def squeeze(call: Call) -> Outputs:
+    return [lowering.squeeze(call.builder, call.value(), call.listed("axes", 1))]
+
+
+def unsqueeze(call: Call) -> Outputs:
+    return [lowering.unsqueeze(call.builder, call.value(), call.listed("axes", 1) or [])]
+
+
+def concat(call: Call) -> Outputs:
+    operands = [call.operand(position) for position in range(len(call.operands))]
+    return [lowering.concat(call.builder, operands, call.integer("axis", 1))]
+
+
+def slice_(call: Call) -> Outputs:
+    value = call.value()
+    starts, ends = call.listed("starts", 1) or [], call.listed("ends", 2) or []
+    axes = call.listed("axes", 3) or list(range(len(starts)))
+    steps = call.listed("steps", 4) or [1] * len(starts)
+    for start, end, axis, step in zip(starts, ends, axes, steps, strict=True):
+        value = lowering.strided(call.builder, value, axis, start, end, step)
+    return [value]
+
+
+def split(call: Call) -> Outputs:
+    value = call.value()
+    axis = call.integer("axis", 0)
+    sizes = call.listed("split", 1)
+    if sizes is None:
+        size = value.full[lowering.axis_of(value, axis)]
+        each = -(-size // call.outputs)
+        sizes = [min(each, size - i * each) for i in range(call.outputs)]
+    return lowering.split(call.builder, value, axis, sizes)
+
+
+def gather(call: Call) -> Outputs:
+    indices = call.required(1).astype(np.int64)
+    return [lowering.take(call.builder, call.value(), call.integer("axis", 0), indices)]
+
+
+def pad(call: Call) -> Outputs:
+    value = call.value()
+    rank = len(value.full)
+    pads = call.listed("pads", 1) or []
+    axes = [lowering.axis_of(value, a) for a in call.listed("axes", 3) or range(rank)]
+    widths = [(0, 0)] * rank
+    for i, axis in enumerate(axes):
+        widths[axis] = (pads[i], pads[i + len(axes)])
+    given = call.constant(2)
+    fill = call.number("value", 0.0) if given is None else float(np.ravel(given)[0])
+    return [lowering.pad(call.builder, value, widths, fill, call.text("mode", "constant"))]
+
+
+def reduce_mean(call: Call) -> Outputs:
+    return _reduce(call, mean=True)
+
+
+def reduce_sum(call: Call) -> Outputs:
+    return _reduce(call, mean=False)
+
+
+def identity(call: Call) -> Outputs:
+    return [call.value()]
+
+
+def dropout(call: Call) -> Outputs:
+    training = call.constant(2)
+    if training is not None and bool(np.ravel(training)[0]):
+        raise ModelError("Dropout", expected="inference", got="training_mode = true")
+    return [call.value()]
+
+
+def cast(call: Call) -> Outputs:
+    floats = (TensorProto.FLOAT, TensorProto.DOUBLE, TensorProto.FLOAT16, TensorProto.BFLOAT16)
+    target = call.integer("to", 0)
+    if target not in floats:
+        raise ModelError(
+            "Cast", expected="a floating-point type", got=TensorProto.DataType.Name(target)
+        )
+    return [call.value()]
+
+
+def shape(call: Call) -> Outputs:
+    full = np.array(call.value().full, dtype=np.int64)
+    end = call.attributes.get("end")
+    assert end is None or isinstance(end, int)
+    return [full[call.integer("start", 0) : end]]
+
+
+def softmax(call: Call) -> Outputs:
+    return [_softmax(call, "softmax")]
+
+
+def log_softmax(call: Call) -> Outputs:
+    return [_softmax(call, "log_softmax")]
+
+
+def _softmax(call: Call, name: str) -> Value:
+    value = call.value()
+    if not call.last:
+        raise ModelError(name, expected="it as the last node", got="nodes after it")
+    rank = len(value.full)
+    axis = call.integer("axis", -1 if call.opset >= 13 else 1)
+    start = lowering.axis_of(value, axis)
+    axes = [start] if call.opset >= 13 else range(start, rank)
+    return lowering.softmax(call.builder, value, list(axes), name)
+
+
+def _reduce(call: Call, mean: bool) -> Outputs:
+    axes = call.listed("axes", 1)
+    if not axes:
+        axes = [] if call.integer("noop_with_empty_axes", 0) else None
+    keepdims = bool(call.integer("keepdims", 1))
+    return [lowering.reduce(call.builder, call.value(), axes, keepdims, mean)]
+
+
+def _window(call: Call, value: Value, kernel: Pair) -> tuple[Pair, Pads, Pair]:
+    """Stride, padding (top, left, bottom, right) and dilation of a sliding window."""
+    stride = lowering_images.pair(call.integers("strides") or [1, 1], "strides")
+    dilation = lowering_images.pair(call.integers("dilations") or [1, 1], "dilations")
+    auto = call.text("auto_pad", "NOTSET")
+    if auto in ("SAME_UPPER", "SAME_LOWER"):
+        return (
+            stride,
+            lowering_images.same_padding(
+                value.shape[1:], kernel, stride, dilation, auto == "SAME_UPPER"
+            ),
+            dilation,
+        )
+    if auto not in ("NOTSET", "VALID"):
+        raise ModelError("auto_pad", expected="NOTSET, VALID or SAME_…", got=auto)
+    pads = call.integers("pads") if auto == "NOTSET" else None
+    top, left, bottom, right = pads or [0, 0, 0, 0]
+    return stride, (top, left, bottom, right), dilation
+
+
+def _times(array: np.ndarray, factor: float) -> np.ndarray:
+    result: np.ndarray = array.astype(np.float64) * factor
+    return result
+
+
+OPERATORS: dict[str, Callable[[Call], Outputs]] = {
+    "Add": add,
+    "AveragePool": average_pool,
+    "BatchNormalization": batch_normalization,
+    "Cast": cast,
+    "Clip": clip,
+    "Concat": concat,
+    "Conv": conv,
+    "Div": divide,
+    "Dropout": dropout,
+    "Flatten": flatten,
+    "Gather": gather,
+    "Gemm": gemm,
+    "GlobalAveragePool": global_average_pool,
+    "Identity": identity,
+    "LeakyRelu": leaky_relu,
+    "LogSoftmax": log_softmax,
+    "MatMul": matmul,
+    "MaxPool": max_pool,
+    "Mul": multiply,
+    "Neg": negate,
+    "PRelu": parametric_relu,
+    "Pad": pad,
+    "ReduceMean": reduce_mean,
+    "ReduceSum": reduce_sum,
+    "Relu": relu,
+    "Reshape": reshape,
+    "Shape": shape,
+    "Slice": slice_,
+    "Softmax": softmax,
+    "Split": split,
+    "Squeeze": squeeze,
+    "Sub": subtract,
+    "Transpose": transpose,
+    "Unsqueeze": unsqueeze,
+}
+"""Operators of the default domain that can read computed tensors.  Others may appear where
+all their operands are constants (Constant, ConstantOfShape, Range, …): they are folded."""

@@ -1,0 +1,245 @@
+"""``Network`` → ONNX file.
+
+The file computes the network's real function exactly as ``layers.py`` states it, with node
+and tensor names taken from the network.  Numbers are float32 when every one of them is a
+float32 already, else float64.  A factor that is the reciprocal of a float32 (a mean, an
+average pool, a division) is written as that division or mean, so that it needs no float64.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import onnx
+from numpy.typing import ArrayLike
+from onnx import TensorProto, helper, numpy_helper
+
+from precond.errors import ModelError, OutputError
+from precond.network.graph import INPUT, Network
+from precond.network.layers import (
+    Add,
+    Affine,
+    Array,
+    Concat,
+    Conv2d,
+    LeakyReLU,
+    MaxPool2d,
+    Node,
+    ReLU,
+    Reshape,
+    Scale,
+    Select,
+    Shape,
+    Sum,
+)
+
+OPSET = 13
+IR_VERSION = 8
+FINAL = {"softmax": "Softmax", "log_softmax": "LogSoftmax"}
+
+
+def write_onnx(network: Network, path: str | Path) -> None:
+    """Writes ``network`` (batch axis open) to ``path``; ``OutputError`` if it cannot be written."""
+    model = onnx_model(network)
+    try:
+        Path(path).write_bytes(model.SerializeToString())
+    except OSError as error:
+        raise OutputError(f"{path} cannot be written: {error.strerror or error}") from error
+
+
+def onnx_model(network: Network) -> onnx.ModelProto:
+    """The ONNX model of ``network``, in float32 if that is exact, else in float64."""
+    writer = _Writer(network, np.float32)
+    if not writer.exact:
+        writer = _Writer(network, np.float64)
+    kind = TensorProto.FLOAT if writer.dtype == np.float32 else TensorProto.DOUBLE
+    batch = "batch"
+    result = helper.make_tensor_value_info(
+        writer.result, kind, [batch, *network.shapes[network.output]]
+    )
+    source = helper.make_tensor_value_info(INPUT, kind, [batch, *network.input_shape])
+    graph = helper.make_graph(
+        writer.nodes, "network", [source], [result], initializer=writer.initializers
+    )
+    return helper.make_model(
+        graph,
+        producer_name="precond",
+        ir_version=IR_VERSION,
+        opset_imports=[helper.make_opsetid("", OPSET)],
+    )
+
+
+class _Writer:
+    """ONNX nodes and initialisers of a network in one number type."""
+
+    def __init__(self, network: Network, dtype: type[np.floating]) -> None:
+        self.network = network
+        self.dtype = dtype
+        self.exact = True
+        self.nodes: list[onnx.NodeProto] = []
+        self.initializers: list[onnx.TensorProto] = []
+        self.result = network.output
+        for node in network.nodes:
+            self._write(node, [network.shapes[source] for source in node.inputs])
+        if network.final_activation is not None:
+            self._final(network.final_activation)
+
+    def _write(self, node: Node, shapes: Sequence[Shape]) -> None:
+        name, inputs = node.name, node.inputs
+        match node.layer:
+            case Affine(weight, bias):
+                self._affine(name, inputs[0], weight, bias, len(shapes[0]))
+            case Conv2d():
+                layer = node.layer
+                self._node(
+                    "Conv",
+                    [inputs[0], self._numbers(name, "weight", layer.weight)]
+                    + [self._numbers(name, "bias", layer.bias)] * bool(layer.bias.any()),
+                    name,
+                    kernel_shape=layer.weight.shape[2:],
+                    strides=layer.stride,
+                    pads=layer.padding,
+                    dilations=layer.dilation,
+                    group=layer.groups,
+                )
+            case Scale(factor, shift):
+                self._scale(name, inputs[0], factor, shift)
+            case Reshape(shape):
+                target = self._integers(name, "shape", (0, *shape))
+                self._node("Reshape", [inputs[0], target], name)
+            case Select():
+                self._select(name, inputs[0], node.layer, math.prod(shapes[0]))
+            case Sum():
+                self._sum(name, inputs[0], node.layer, shapes[0])
+            case Add(coefficients):
+                self._add(name, inputs, coefficients)
+            case Concat(axis):
+                self._node("Concat", inputs, name, axis=axis + 1)
+            case ReLU():
+                self._node("Relu", inputs, name)
+            case LeakyReLU(slope):
+                self._leaky(name, inputs[0], slope)
+            case MaxPool2d():
+                pool = node.layer
+                self._node(
+                    "MaxPool",
+                    inputs,
+                    name,
+                    kernel_shape=pool.kernel,
+                    strides=pool.stride,
+                    pads=pool.padding,
+                    dilations=pool.dilation,
+                    ceil_mode=int(pool.ceil_mode),
+                )
+
+    def _node(self, kind: str, inputs: Sequence[str], output: str, **attributes: object) -> str:
+        self.nodes.append(helper.make_node(kind, list(inputs), [output], output, **attributes))
+        return output
+
+    def _numbers(self, name: str, part: str, values: ArrayLike) -> str:
+        exact = np.asarray(values, dtype=np.float64)
+        with np.errstate(over="ignore"):
+            written = exact.astype(self.dtype)
+        self.exact &= bool((written.astype(np.float64) == exact).all())
+        self.initializers.append(numpy_helper.from_array(written, f"{name}/{part}"))
+        return f"{name}/{part}"
+
+    def _integers(self, name: str, part: str, values: ArrayLike) -> str:
+        array = np.asarray(values, dtype=np.int64)
+        self.initializers.append(numpy_helper.from_array(array, f"{name}/{part}"))
+        return f"{name}/{part}"
+
+    def _affine(self, name: str, source: str, weight: Array, bias: Array, rank: int) -> None:
+        if rank == 1:
+            factors = [source, self._numbers(name, "weight", weight)]
+            factors += [self._numbers(name, "bias", bias)] * bool(bias.any())
+            self._node("Gemm", factors, name, transB=1)
+            return
+        product = f"{name}/product" if bias.any() else name
+        self._node("MatMul", [source, self._numbers(name, "weight", weight.T)], product)
+        if bias.any():
+            self._node("Add", [product, self._numbers(name, "bias", bias)], name)
+
+    def _scale(self, name: str, source: str, factor: Array, shift: Array) -> None:
+        product = f"{name}/product" if shift.any() else name
+        with np.errstate(divide="ignore", over="ignore"):
+            divisor = np.float32(1.0 / factor).astype(np.float64)
+            reciprocal = bool((1.0 / divisor == factor).all())
+        if (factor != factor.astype(np.float32)).any() and reciprocal:
+            self._node("Div", [source, self._numbers(name, "divisor", divisor)], product)
+        elif (factor != 1.0).any() or not shift.any():
+            self._node("Mul", [source, self._numbers(name, "factor", factor)], product)
+        else:
+            product = source
+        if shift.any():
+            self._node("Add", [product, self._numbers(name, "shift", shift)], name)
+
+    def _select(self, name: str, source: str, layer: Select, size: int) -> None:
+        flat = self._node("Flatten", [source], f"{name}/flat", axis=1)
+        index = layer.index
+        if (index < 0).any():
+            pads = self._integers(name, "pads", (0, 0, 0, 1))
+            fill = self._numbers(name, "fill", layer.fill)
+            flat = self._node("Pad", [flat, pads, fill], f"{name}/padded")
+            index = np.where(index < 0, size, index)
+        chosen = self._integers(name, "index", index)
+        if len(layer.shape) == 1:
+            self._node("Gather", [flat, chosen], name, axis=1)
+            return
+        picked = self._node("Gather", [flat, chosen], f"{name}/picked", axis=1)
+        shape = self._integers(name, "shape", (0, *layer.shape))
+        self._node("Reshape", [picked, shape], name)
+
+    def _sum(self, name: str, source: str, layer: Sum, shape: Shape) -> None:
+        axes = [axis + 1 for axis in layer.axes]
+        keep = int(layer.keepdims)
+        count = math.prod(shape[axis] for axis in layer.axes)
+        if layer.scale == 1.0 / count and count > 1:
+            self._node("ReduceMean", [source], name, axes=axes, keepdims=keep)
+            return
+        total = name if layer.scale == 1.0 else f"{name}/sum"
+        places = self._integers(name, "axes", axes)
+        self._node("ReduceSum", [source, places], total, keepdims=keep)
+        if layer.scale != 1.0:
+            self._node("Mul", [total, self._numbers(name, "scale", layer.scale)], name)
+
+    def _add(self, name: str, inputs: Sequence[str], coefficients: Sequence[float]) -> None:
+        terms = [
+            source
+            if coefficient == 1.0 or (coefficient == -1.0 and i > 0)
+            else self._node(
+                "Mul",
+                [source, self._numbers(name, f"coefficient{i}", coefficient)],
+                f"{name}/term{i}",
+            )
+            for i, (source, coefficient) in enumerate(zip(inputs, coefficients, strict=True))
+        ]
+        if len(terms) == 1:
+            self._node("Identity", terms, name)
+        total = terms[0]
+        for i, term in enumerate(terms[1:], start=1):
+            output = name if i == len(terms) - 1 else f"{name}/sum{i}"
+            kind = "Sub" if coefficients[i] == -1.0 else "Add"
+            total = self._node(kind, [total, term], output)
+
+    def _leaky(self, name: str, source: str, slope: float) -> None:
+        if slope == float(np.float32(slope)):
+            self._node("LeakyRelu", [source], name, alpha=slope)
+        else:
+            self._node("PRelu", [source, self._numbers(name, "slope", slope)], name)
+
+    def _final(self, activation: str) -> None:
+        shape = self.network.shapes[self.network.output]
+        wide = [axis for axis, size in enumerate(shape) if size > 1] or [0]
+        if activation not in FINAL or len(wide) > 1:
+            raise ModelError(
+                f"final activation {activation} of shape {shape}",
+                expected=f"{' or '.join(FINAL)} over one axis",
+                got=activation,
+            )
+        self.result = self._node(
+            FINAL[activation], [self.result], f"{self.result}/{activation}", axis=wide[0] + 1
+        )

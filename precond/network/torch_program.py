@@ -1,0 +1,173 @@
+"""An exported torch program in neutral form: calls of aten operators by name.
+
+Two sources make it: a program in memory (``torch.export``) and an archive on disk
+(``torch_archive.py``).  Arguments are named as in the operator's schema; a tensor or size
+computed earlier is a ``Ref``.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence, ValuesView
+from dataclasses import dataclass
+
+import torch
+from torch.export.graph_signature import InputKind, OutputKind
+
+from precond.errors import ModelError
+
+
+@dataclass(frozen=True)
+class Ref:
+    """A value computed earlier, by name."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class Call:
+    """One operator call.  ``operator`` is its name without namespace (``linear``), or
+    ``python.mul`` for arithmetic on sizes; ``outputs`` are the names it defines."""
+
+    operator: str
+    arguments: Mapping[str, object]
+    outputs: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Program:
+    """Calls in order, from one input to one output; an open size is None."""
+
+    origin: str
+    input: str
+    input_dims: tuple[int | None, ...]
+    dtype: torch.dtype
+    constants: Mapping[str, torch.Tensor]
+    calls: tuple[Call, ...]
+    output: str
+
+    def needed(self) -> tuple[Call, ...]:
+        """The calls that the output depends on."""
+        wanted = {self.output}
+        kept = []
+        for call in reversed(self.calls):
+            if wanted.intersection(call.outputs):
+                wanted.update(refs(call.arguments.values()))
+                kept.append(call)
+        return tuple(reversed(kept))
+
+
+COMPUTING = (
+    *("conv2d", "convolution", "linear", "addmm", "mm", "matmul", "batch_norm", "avg_pool2d"),
+    *("max_pool2d", "add", "sub", "rsub", "mul", "div", "neg", "sum", "mean", "cat", "relu"),
+    *("relu6", "leaky_relu", "hardtanh", "clamp"),
+)
+VIEWS = (
+    *("view", "reshape", "flatten", "permute", "transpose", "t", "squeeze", "unsqueeze"),
+    *("slice", "select", "dropout", "contiguous", "alias", "detach"),
+)
+
+
+def check_mutation(program: Program) -> None:
+    """Refuses an in-place operator whose target anything else could still read.
+
+    A target read by nothing but the in-place operator, back to the operator that computed
+    it, may be overwritten without anybody noticing; then ``relu_`` means ``relu``.
+    """
+    readers = Counter(name for call in program.calls for name in refs(call.arguments.values()))
+    readers[program.output] += 1
+    makers = {name: call for call in program.calls for name in call.outputs}
+    for call in program.calls:
+        if not call.operator.endswith("_") or call.operator.endswith("__"):
+            continue
+        name = next(refs(call.arguments.values()), "")
+        while readers[name] == 1 and name in makers:
+            base = makers[name].operator.rstrip("_")
+            if base in COMPUTING:
+                break
+            if base not in VIEWS:
+                name = ""
+            name = next(refs(makers[name].arguments.values()), "") if name else ""
+        if readers[name] != 1 or (name not in makers and name != program.input):
+            raise ModelError(
+                f"{program.origin}: operator {call.operator} overwrites a tensor read elsewhere",
+                expected="a program without in-place operators",
+                got=call.operator,
+                fix="Save exported.run_decompositions({}) instead",
+            )
+
+
+def refs(arguments: object) -> Iterator[str]:
+    """Names of all references among (nested) arguments."""
+    if isinstance(arguments, Ref):
+        yield arguments.name
+    elif isinstance(arguments, Mapping):
+        yield from refs(arguments.values())
+    elif isinstance(arguments, list | tuple | ValuesView):
+        for item in arguments:
+            yield from refs(item)
+
+
+def program_of(exported: torch.export.ExportedProgram, origin: str) -> Program:
+    """The neutral form of an exported program in memory."""
+    exported = exported.run_decompositions({})
+    signature = exported.graph_signature
+    tensors = {**exported.constants, **exported.state_dict}
+    constants: dict[str, torch.Tensor] = {}
+    inputs: list[str] = []
+    for spec in signature.input_specs:
+        if spec.kind == InputKind.USER_INPUT:
+            inputs.append(spec.arg.name)
+            continue
+        tensor = tensors.get(spec.target or "")
+        if not isinstance(tensor, torch.Tensor):
+            raise ModelError(f"{origin}: constant {spec.target}", expected="a tensor", got="none")
+        constants[spec.arg.name] = tensor.detach()
+    outputs = [s.arg.name for s in signature.output_specs if s.kind == OutputKind.USER_OUTPUT]
+    single(inputs, origin, "input")
+    single(outputs, origin, "output")
+    if len(signature.output_specs) != 1:
+        raise ModelError(
+            origin,
+            expected="inference",
+            got="a program that changes buffers",
+            fix="Export the module in evaluation mode",
+        )
+    sample = next(n for n in exported.graph.nodes if n.name == inputs[0]).meta.get("val")
+    if not isinstance(sample, torch.Tensor):
+        raise ModelError(f"{origin}: input {inputs[0]}", expected="a tensor", got=str(type(sample)))
+    dims = tuple(size if isinstance(size, int) else None for size in sample.shape)
+    calls = tuple(_call(n, origin) for n in exported.graph.nodes if n.op == "call_function")
+    return Program(origin, inputs[0], dims, sample.dtype, constants, calls, outputs[0])
+
+
+def single(names: Sequence[str], origin: str, role: str) -> None:
+    if len(names) != 1:
+        raise ModelError(
+            origin,
+            expected=f"one {role}",
+            got=f"{len(names)}: {', '.join(names)}",
+            fix=f"Export a module with a single {role}",
+        )
+
+
+def _call(node: torch.fx.Node, origin: str) -> Call:
+    target = node.target
+    named: dict[str, object]
+    if isinstance(target, torch._ops.OpOverload):
+        operator = target._schema.name.removeprefix("aten::")
+        names = [argument.name for argument in target._schema.arguments]
+        named = {name: _neutral(v) for name, v in zip(names, node.args, strict=False)}
+        named |= {name: _neutral(value) for name, value in node.kwargs.items()}
+    else:
+        operator = f"python.{getattr(target, '__name__', target)}"
+        named = {f"argument{i}": _neutral(value) for i, value in enumerate(node.args)}
+    return Call(operator, named, (node.name,))
+
+
+def _neutral(value: object) -> object:
+    if isinstance(value, torch.fx.Node):
+        return Ref(value.name)
+    if isinstance(value, list | tuple):
+        return [_neutral(item) for item in value]
+    return value

@@ -1,0 +1,336 @@
+"""``encode``: a problem's region as a sparse linear system with free neurons.
+
+Columns are the inputs and, once a neuron is free (its phase is open), the values behind it.
+With z the pre-activation and [l, u] its bounds in the region:
+
+- fixed (l ≥ 0 or u ≤ 0): the value is s·z with s the phase's slope.  While no neuron before
+  is free, z is substituted (an affine map of the inputs); later, z is a column;
+- free (l < 0 < u): columns p = max(z, 0) ≥ 0 and q = max(−z, 0) ≥ 0 with ``z = p − q`` and
+  the triangle ``|l| p + u q ≤ u |l|`` (Ehlers 2017); the value is ``p − slope · q``;
+- max-pool: y ≥ xᵢ, y ≤ max uᵢ, y ≤ Σ xᵢ − Σ lᵢ + max lᵢ over the inputs that can win;
+  exact where one always wins;
+- pattern literals: bounds of the columns, or rows where z is no column;  half-spaces: rows.
+
+The numbers of the system define it exactly.  ``error`` says how far the true network may
+be from a row or an expression, γ-bounds on every product that was rounded
+(γ_n = n·2⁻⁵³ / (1 − n·2⁻⁵³)), so that a bound of the system can be made one of the network.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import coo_array, csr_array, diags_array, vstack
+
+from precond.network.graph import INPUT, Network
+from precond.network.layers import LeakyReLU, MaxPool2d
+from precond.proof.blocks import (
+    Block,
+    Sparse,
+    cut,
+    gamma,
+    interval_bounds,
+    is_source,
+    linear_blocks,
+)
+from precond.proof.claim import HalfSpaces, Problem
+from precond.proof.system import Expression, LayerMap, LinearSystem, Pool
+
+Array = NDArray[np.float64]
+Index = NDArray[np.int64]
+Bounds = Mapping[str, tuple[Array, Array]]
+
+__all__ = ["Bounds", "LinearSystem", "encode", "interval_bounds", "linear_blocks"]
+
+
+def encode(problem: Problem, bounds: Bounds) -> LinearSystem:
+    """The region of ``problem`` as a linear system.
+
+    ``bounds[node]`` = (lower, upper), (m,) each: rigorous bounds, in the region, of what that
+    nonlinear node reads; a node may be missing.  They are intersected with what
+    the columns' own bounds give.
+    """
+    network = problem.network
+    blocks = linear_blocks(network)
+    build = _Builder(network, problem)
+    for node in network.nodes:
+        if not is_source(network, node.name):
+            continue
+        z = build.compose(blocks[node.inputs[0]])
+        natural = build.interval(z)
+        literal = problem.intervals.get(node.name)
+        low, high = cut(cut(natural, bounds.get(node.name)), literal)
+        if (low > high).any():
+            return build.finish(f"{node.name}[{int(np.argmax(low > high))}]")
+        if isinstance(node.layer, MaxPool2d):
+            windows = node.layer.windows(network.shapes[node.inputs[0]])
+            build.pool(node.name, windows, z, (low, high))
+            continue
+        slope = node.layer.slope if isinstance(node.layer, LeakyReLU) else 0.0
+        build.rectify(node.name, z, natural, (low, high), literal, slope)
+    if problem.halfspaces is not None:
+        build.halfspaces(problem.halfspaces)
+    return build.finish(None)
+
+
+class _Builder:
+    """Columns and rows as they are added, and an expression for every source value."""
+
+    def __init__(self, network: Network, problem: Problem) -> None:
+        sources = [n for n in network.nodes if is_source(network, n.name)]
+        self.network = network
+        self.inputs = problem.box.size
+        self.capacity = self.inputs + 2 * sum(network.width(n.name) for n in sources)
+        self.column_lower = problem.box.lower
+        self.column_upper = problem.box.upper
+        self.rows: list[Sparse] = []
+        self.limits: list[tuple[Array, Array, Array]] = []
+        self.count = 0
+        self.layers: dict[str, LayerMap] = {}
+        self.pools: list[Pool] = []
+        every = np.arange(self.inputs)
+        self.values = {INPUT: self.selection(every, every, self.inputs)}
+
+    @property
+    def largest(self) -> Array:
+        largest = np.zeros(self.capacity)
+        size = len(self.column_lower)
+        largest[:size] = np.maximum(np.abs(self.column_lower), np.abs(self.column_upper))
+        return largest
+
+    def selection(self, rows: Index, columns: Index, height: int) -> Expression:
+        """Value ``rows[k]`` is column ``columns[k]``; the others are zero."""
+        matrix = coo_array((np.ones(len(rows)), (rows, columns)), shape=(height, self.capacity))
+        return Expression(csr_array(matrix), np.zeros(height), np.zeros(height), True)
+
+    def add_columns(self, lower: Array, upper: Array) -> Index:
+        first = len(self.column_lower)
+        self.column_lower = np.concatenate([self.column_lower, lower])
+        self.column_upper = np.concatenate([self.column_upper, upper])
+        return np.arange(first, first + len(lower))
+
+    def add_rows(self, matrix: Sparse, lower: Array, upper: Array, error: Array) -> Index:
+        self.rows.append(matrix)
+        self.limits.append((lower, upper, error))
+        self.count += matrix.shape[0]
+        return np.arange(self.count - matrix.shape[0], self.count)
+
+    def compose(self, block: Block) -> Expression:
+        """A block's values over the columns, with the rounding of the products."""
+        matrix: Sparse | None = None
+        constant = block.constant.copy()
+        error = block.rounding * block.constant_magnitude
+        reach = np.abs(block.constant)
+        terms = len(block.matrices) + 4
+        simple = True
+        for source, weights in block.matrices.items():
+            value = self.values[source]
+            size = value.reach(self.largest)
+            part = _product(weights, value)
+            matrix = part if matrix is None else csr_array(matrix + part)
+            constant = constant + weights @ value.constant
+            magnitude = abs(weights)
+            error = error + magnitude @ value.error
+            error = error + block.rounding * (block.magnitudes[source] @ size)
+            reach = reach + magnitude @ size
+            terms += int(np.diff(weights.indptr).max(initial=0))
+            simple = simple and value.simple
+        if matrix is None:
+            matrix = csr_array((len(constant), self.capacity))
+        if not simple:
+            error = error + gamma(terms) * reach
+        return Expression(matrix, constant, error * (1 + 1e-9))
+
+    def interval(self, z: Expression) -> tuple[Array, Array]:
+        """Bounds of an expression from the columns' bounds, rounded outward."""
+        size = len(self.column_lower)
+        matrix = z.matrix[:, :size]
+        positive, negative = matrix.maximum(0.0), matrix.minimum(0.0)
+        low = positive @ self.column_lower + negative @ self.column_upper + z.constant
+        high = positive @ self.column_upper + negative @ self.column_lower + z.constant
+        terms = 2 * int(np.diff(matrix.indptr).max(initial=0)) + 4
+        margin = z.error + gamma(terms) * z.reach(self.largest)
+        return low - margin, high + margin
+
+    def rectify(
+        self,
+        name: str,
+        z: Expression,
+        natural: tuple[Array, Array],
+        bounds: tuple[Array, Array],
+        literal: tuple[Array, Array] | None,
+        slope: float,
+    ) -> None:
+        """Add a ReLU (slope 0) or leaky ReLU layer."""
+        low, high = bounds
+        width = len(low)
+        free = (low < 0) & (high > 0)
+        factor = np.where(low >= 0, 1.0, slope)  # of the fixed neurons
+        column = np.full(width, -1)
+        negative = np.full(width, -1)
+        row = np.full(width, -1)
+        explicit = bool(free.any()) or len(self.column_lower) > self.inputs
+        kept = np.flatnonzero(~free & (factor > 0)) if explicit else np.empty(0, dtype=np.int64)
+        if literal is not None:
+            wanted = (natural[0] < literal[0]) | (natural[1] > literal[1])
+            wanted &= ~free
+            wanted[kept] = False
+            which = np.flatnonzero(wanted)
+            row[which] = self._between(z, which, literal[0][which], literal[1][which])
+        if not explicit:
+            self.values[name] = Expression(
+                csr_array(diags_array(factor) @ z.matrix),
+                factor * z.constant,
+                factor * z.error
+                + (0.0 if slope in (0.0, 1.0) else 1.0) * (gamma(2) * z.reach(self.largest)),
+            )
+            self.layers[name] = LayerMap(low, high, row, column, negative)
+            return
+        opened = np.flatnonzero(free)
+        column[kept] = self.add_columns(low[kept], high[kept])
+        column[opened] = self.add_columns(np.zeros(len(opened)), high[opened])
+        negative[opened] = self.add_columns(np.zeros(len(opened)), -low[opened])
+        used = np.concatenate([kept, opened])
+        own = self._entries(np.arange(len(used)), column[used], np.ones(len(used)), len(used))
+        own = own + self._entries(
+            np.arange(len(kept), len(used)), negative[opened], -np.ones(len(opened)), len(used)
+        )
+        constant = z.constant[used]
+        self.add_rows(csr_array(own - z.matrix[used]), constant, constant, z.error[used])
+        self._triangles(column[opened], negative[opened], high[opened], -low[opened])
+        matrix = self._entries(used, column[used], np.where(free, 1.0, factor)[used], width)
+        simple = slope == 0.0
+        if not simple:
+            matrix = matrix + self._entries(
+                opened, negative[opened], np.full(len(opened), -slope), width
+            )
+        self.values[name] = Expression(csr_array(matrix), np.zeros(width), np.zeros(width), simple)
+        self.layers[name] = LayerMap(low, high, row, column, negative)
+
+    def _triangles(self, positive: Index, negative: Index, high: Array, depth: Array) -> None:
+        """``depth/m · p + high/m · q ≤ high · depth / m`` with m the larger, right side up."""
+        scale = np.maximum(high, depth)
+        left, right = depth / scale, high / scale
+        limit = np.nextafter(np.maximum(high * left, depth * right), np.inf)
+        rows = np.arange(len(high))
+        matrix = self._entries(rows, positive, left, len(high))
+        matrix = matrix + self._entries(rows, negative, right, len(high))
+        none = np.full(len(high), -np.inf)
+        self.add_rows(csr_array(matrix), none, limit, np.zeros(len(high)))
+
+    def pool(self, name: str, windows: Index, z: Expression, bounds: tuple[Array, Array]) -> None:
+        """Add a max-pool layer."""
+        height = len(windows)
+        inside = windows >= 0
+        low = np.where(inside, bounds[0][windows], -np.inf)
+        high = np.where(inside, bounds[1][windows], -np.inf)
+        best = low.argmax(axis=1)
+        floor, ceiling = low.max(axis=1), high.max(axis=1)
+        candidate = inside & (high > floor[:, None])
+        candidate[np.arange(height), best] = True
+        single = candidate.sum(axis=1) == 1
+        opened = np.flatnonzero(~single)
+        decided = np.flatnonzero(single)
+        columns = self.add_columns(floor[opened], ceiling[opened])
+        winners = windows[decided, best[decided]]
+        matrix = self._entries(decided, np.arange(len(decided)), np.ones(len(decided)), height)
+        chosen = csr_array(matrix[:, : len(decided)] @ z.matrix[winners])
+        constant, error = np.zeros(height), np.zeros(height)
+        constant[decided], error[decided] = z.constant[winners], z.error[winners]
+        own = self.selection(opened, columns, height)
+        self.values[name] = Expression(
+            csr_array(own.matrix + chosen), constant, error, not decided.size
+        )
+        for k, window in enumerate(opened):
+            which = candidate[window]
+            members = windows[window][which]
+            floors = low[window][which]
+            size = len(members)
+            parts = z.matrix[members]
+            y = self._entries(np.arange(size), np.full(size, columns[k]), np.ones(size), size)
+            rows = self.add_rows(
+                csr_array(y - parts), z.constant[members], np.full(size, np.inf), z.error[members]
+            )
+            self.pools.append(Pool(rows, ceiling[window] - floors))
+            total = csr_array(np.ones((1, size))) @ parts
+            limit = z.constant[members].sum() - floors.sum() + floors.max()
+            slack = gamma(size + 4) * (
+                np.abs(z.constant[members]).sum()
+                + 2 * np.abs(floors).sum()
+                + z.reach(self.largest)[members].sum()
+            )
+            self.add_rows(
+                csr_array(y[:1] - total),
+                np.array([-np.inf]),
+                np.array([limit]),
+                np.array([z.error[members].sum() + slack]),
+            )
+
+    def halfspaces(self, halfspaces: HalfSpaces) -> None:
+        rows, columns = np.nonzero(halfspaces.matrix)
+        count = len(halfspaces.bound)
+        matrix = self._entries(rows, columns, halfspaces.matrix[rows, columns], count)
+        self.add_rows(matrix, np.full(count, -np.inf), halfspaces.bound, np.zeros(count))
+
+    def _between(self, z: Expression, which: Index, low: Array, high: Array) -> Index:
+        """Rows ``low ≤ z ≤ high``; the constant's subtraction is rounded into the error."""
+        constant = z.constant[which]
+        lower, upper = low - constant, high - constant
+        finite = np.where(np.isfinite(lower), np.abs(lower), 0.0)
+        finite = np.maximum(finite, np.where(np.isfinite(upper), np.abs(upper), 0.0))
+        return self.add_rows(z.matrix[which], lower, upper, z.error[which] + gamma(2) * finite)
+
+    def _entries(self, rows: Index, columns: Index, data: Array, height: int) -> Sparse:
+        matrix = coo_array((data, (rows, columns)), shape=(height, self.capacity))
+        return csr_array(matrix)
+
+    def finish(self, empty: str | None) -> LinearSystem:
+        size = len(self.column_lower)
+        output = Expression(csr_array((0, size)), np.zeros(0), np.zeros(0))
+        if empty is None:
+            found = self.compose(linear_blocks(self.network)[self.network.output])
+            output = Expression(csr_array(found.matrix[:, :size]), found.constant, found.error)
+        matrix = csr_array((0, self.capacity))
+        lower = upper = error = np.zeros(0)
+        if self.rows:
+            matrix = csr_array(vstack(self.rows, format="csr"))
+            lower, upper, error = (
+                np.concatenate([limit[k] for limit in self.limits]) for k in range(3)
+            )
+        return LinearSystem(
+            self.inputs,
+            csr_array(matrix[:, :size]),
+            lower,
+            upper,
+            error,
+            self.column_lower,
+            self.column_upper,
+            output,
+            self.layers,
+            tuple(self.pools),
+            empty,
+        )
+
+
+def _product(weights: Sparse, value: Expression) -> Sparse:
+    """``weights · value``, by dense arithmetic where both are dense enough."""
+    left, right = weights, value.matrix
+    used = np.flatnonzero(np.diff(right.tocsc().indptr))
+    if (
+        not value.simple
+        and len(used)
+        and min(
+            left.nnz / max(left.shape[0] * left.shape[1], 1),
+            right.nnz / max(right.shape[0] * len(used), 1),
+        )
+        > 0.1
+    ):
+        dense = left.toarray() @ right.tocsc()[:, used].toarray()
+        rows, columns = np.nonzero(dense)
+        found = coo_array(
+            (dense[rows, columns], (rows, used[columns])), shape=(left.shape[0], right.shape[1])
+        )
+        return csr_array(found)
+    return csr_array(left @ right)

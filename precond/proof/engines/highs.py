@@ -1,0 +1,113 @@
+"""HiGHS as an engine: linear relaxation for any region, MILP where few neurons are free.
+
+INFEASIBLE from the relaxation is rigorous (``programs``: the bound counts every rounding);
+MILP answers are not.  Witnesses are drawn well inside the region where there is room.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from precond.proof.claim import Conjunct, Problem
+from precond.proof.encode import Bounds, encode, interval_bounds
+from precond.proof.engines.base import Answer, Deadline, Outcome
+from precond.proof.interior import Satisfiability, is_satisfiable, well_inside
+from precond.proof.programs import (
+    TOLERANCE,
+    Program,
+    Relaxation,
+    State,
+    relaxation_bounds,
+)
+from precond.proof.system import satisfies
+
+__all__ = [
+    "HighsEngine",
+    "Relaxation",
+    "Satisfiability",
+    "State",
+    "decides",
+    "is_satisfiable",
+    "relaxation_bounds",
+    "well_inside",
+]
+
+
+@dataclass(frozen=True)
+class HighsEngine:
+    """LP, then MILP for at most ``milp_neurons`` free neurons and windows."""
+
+    bounds: Callable[[Problem], Bounds] = interval_bounds
+    milp_neurons: int = 30
+
+    @property
+    def name(self) -> str:
+        return "highs"
+
+    def unsupported(self, problem: Problem) -> str | None:
+        if importlib.util.find_spec("highspy") is None:
+            return "the package highspy is not installed"
+        return None
+
+    def solve(self, problem: Problem, deadline: Deadline) -> list[Answer]:
+        system = encode(problem, self.bounds(problem))
+        if system.empty is not None:
+            note = f"no value of {system.empty} is possible in the region"
+            return [Answer(Outcome.INFEASIBLE, True, note=note) for _ in problem.conjuncts]
+        program = Program(system)
+        answers = []
+        for position, conjunct in enumerate(problem.conjuncts):
+            share = deadline.earlier(deadline.left / (len(problem.conjuncts) - position))
+            answers.append(self._answer(problem, program, conjunct, share))
+        return answers
+
+    def _answer(
+        self, problem: Problem, program: Program, conjunct: Conjunct, deadline: Deadline
+    ) -> Answer:
+        system = program.system
+        found = program.relax(system.margins(problem, conjunct), deadline, problem)
+        if decides(found.bound, conjunct):
+            bound = None if found.bound == np.inf else found.bound
+            return Answer(Outcome.INFEASIBLE, True, bound, note="linear relaxation")
+        if found.state is State.INFEASIBLE or (found.value or 0.0) > TOLERANCE:
+            return Answer(Outcome.INFEASIBLE, False, note="linear relaxation, solver's word")
+        if found.state is State.STOPPED:
+            return Answer(Outcome.UNDECIDED, bound=found.bound, note="out of time")
+        if found.x is not None:
+            inner = well_inside(problem, conjunct, found.x, deadline)
+            for x in (inner, found.x):
+                if x is not None and satisfies(problem, conjunct, x):
+                    return Answer(Outcome.WITNESS, bound=found.bound, witness=x)
+        if 0 < system.open <= self.milp_neurons and not deadline.passed:
+            return self._integer(problem, program, conjunct, deadline, found.bound)
+        note = f"{system.open} free neurons" if system.open else "within the solver's tolerance"
+        return Answer(Outcome.UNDECIDED, bound=found.bound, witness=found.x, note=note)
+
+    def _integer(
+        self,
+        problem: Problem,
+        program: Program,
+        conjunct: Conjunct,
+        deadline: Deadline,
+        bound: float | None,
+    ) -> Answer:
+        found = program.integer(program.system.margins(problem, conjunct), deadline)
+        if found.limit < -TOLERANCE:
+            return Answer(Outcome.INFEASIBLE, False, bound, note="MILP, solver's word")
+        if found.x is None or found.value is None or found.value <= -TOLERANCE:
+            return Answer(Outcome.UNDECIDED, bound=bound, note="MILP out of time")
+        inner = well_inside(problem, conjunct, found.x, deadline)
+        if inner is None or not satisfies(problem, conjunct, inner):  # with max-pool layers
+            inner = found.x
+        return Answer(Outcome.WITNESS, False, bound, inner, "MILP")
+
+
+def decides(bound: float | None, conjunct: Conjunct) -> bool:
+    """Whether ``−g ≥ bound`` excludes the conjunct: bound > 0, or ≥ 0 if it is all strict."""
+    if bound is None:
+        return False
+    return bound > 0 or (bound == 0 and all(i.strict for i in conjunct))

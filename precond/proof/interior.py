@@ -1,0 +1,134 @@
+"""Points well inside a region, and proofs that a region has none.
+
+One linear program: the largest s such that every inequality row holds with s to spare,
+counted in shares of the row's range over the box.  Its optimum below zero proves emptiness
+(the duals are Farkas multipliers); above zero its point survives rounding.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_array, hstack, vstack
+
+from precond.network.evaluate import values_at
+from precond.proof.blocks import cut
+from precond.proof.claim import Conjunct, Problem
+from precond.proof.deadline import Deadline
+from precond.proof.encode import Bounds, encode
+from precond.proof.programs import TOLERANCE, State, certifies, is_empty, model, run
+from precond.proof.replay import in_region
+from precond.proof.system import Expression, LinearSystem
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Satisfiability:
+    """Whether the region has a point.
+
+    ``empty`` None: not known.  ``rigorous``: emptiness was shown with all rounding counted.
+    ``point``: a candidate (n,);  ``slack``: how far inside it is, as a share of each row's
+    range over the box (only where nothing is free, otherwise None).
+    """
+
+    empty: bool | None
+    rigorous: bool = False
+    point: Array | None = None
+    slack: float | None = None
+
+
+def is_satisfiable(problem: Problem, bounds: Bounds, deadline: Deadline) -> Satisfiability:
+    """Whether the region (box, pattern, half-spaces) has a point; conjuncts take no part.
+
+    Empty where the relaxation is empty.  A point is exact news only while nothing is free;
+    otherwise it is returned as a candidate when it replays.
+    """
+    system = encode(problem, bounds)
+    if system.empty is not None:
+        return Satisfiability(True, True)
+    found = _inside(system, None, deadline)
+    if found.point is None or bool(in_region(problem, found.point[None])[0]):
+        return found
+    return Satisfiability(None, point=found.point, slack=found.slack)
+
+
+def well_inside(problem: Problem, conjunct: Conjunct, x: Array, deadline: Deadline) -> Array | None:
+    """A point (n,) with the same phases as x that satisfies region and conjunct with most slack.
+
+    Mends candidates that lie on a border, where rounding decides whether they replay.  None
+    where these phases hold no such point (or, with max-pool layers, none was found).
+    """
+    network = problem.network
+    intervals = dict(problem.intervals)
+    for layer in network.decision_layers:
+        z = values_at(network, x[None], network.pre_activation(layer))[0]
+        free = np.full(len(z), np.inf)
+        low, high = intervals.get(layer, (-free, free))
+        decided = (low >= 0) | (high <= 0)  # on the border, z's own sign is noise
+        phase = (
+            np.where(~decided & (z > 0), 0.0, -np.inf),
+            np.where(~decided & (z <= 0), 0.0, np.inf),
+        )
+        intervals[layer] = cut(phase, (low, high))
+    system = encode(replace(problem, intervals=intervals), {})
+    if system.empty is not None:
+        return None
+    return _inside(system, system.margins(problem, conjunct), deadline).point
+
+
+def _inside(system: LinearSystem, form: Expression | None, deadline: Deadline) -> Satisfiability:
+    """The point that satisfies every inequality row (and ``form ≥ 0``) with most slack.
+
+    Slack s is a share of the row's range over the box, at most 1; equalities have none.
+    """
+    matrix, lower, upper = system.matrix, system.row_lower, system.row_upper
+    if form is not None:
+        matrix = csr_array(vstack([matrix, form.matrix], format="csr"))
+        lower = np.concatenate([lower, -form.constant])
+        upper = np.concatenate([upper, np.full(len(form.constant), np.inf)])
+    span = abs(matrix) @ (system.column_upper - system.column_lower)
+    equal = lower == upper
+    above = np.flatnonzero(np.isfinite(lower) & ~equal)
+    below = np.flatnonzero(np.isfinite(upper) & ~equal)
+    same = np.flatnonzero(equal)
+    sides = [
+        hstack([matrix[same], csr_array((len(same), 1))]),
+        hstack([matrix[above], -span[above][:, None]]),
+        hstack([matrix[below], span[below][:, None]]),
+    ]
+    none = np.full(len(below), -np.inf)
+    highs = model(
+        csr_array(vstack(sides, format="csr")),
+        (
+            np.concatenate([lower[same], lower[above], none]),
+            np.concatenate([upper[same], np.full(len(above), np.inf), upper[below]]),
+        ),
+        (np.append(system.column_lower, -1e3), np.append(system.column_upper, 1.0)),
+    )
+    columns = matrix.shape[1]
+    highs.changeColsCost(1, np.array([columns], dtype=np.int32), np.ones(1))
+    state = run(highs, deadline)
+
+    def fold(duals: Array) -> Array:
+        """Duals of the split rows as duals of the system's rows."""
+        y = np.zeros(matrix.shape[0])
+        parts = np.split(duals, np.cumsum([len(same), len(above)]))
+        for which, part in zip((same, above, below), parts, strict=True):
+            np.add.at(y, which, part)
+        return y
+
+    if state is State.STOPPED:
+        return Satisfiability(None)
+    if state is State.INFEASIBLE:
+        return Satisfiability(True, form is None and is_empty(highs, system, fold))
+    solution = highs.getSolution()
+    v = np.array(solution.col_value)
+    slack = float(v[columns])
+    if slack < 0:
+        shown = form is None and certifies(system, fold(np.array(solution.row_dual)))
+        return Satisfiability(True if shown or slack < -TOLERANCE else None, shown)
+    point = system.point(v[:columns])
+    return Satisfiability(False, point=point, slack=None if system.open else slack)

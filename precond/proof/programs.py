@@ -1,0 +1,287 @@
+"""Linear programs over a ``LinearSystem``, solved by HiGHS.
+
+For a conjunct ``g_i ≥ 0`` (all i) the LP maximises min g_i over the encoded region; the
+conjunct has no solution when the maximum is negative.  The solver is not trusted: its row
+duals go through ``safe_upper``, which counts every rounding and holds for the true network.
+
+Row duals are also the multipliers of a linear bound (``Relaxation``): per pattern literal
+β, per free neuron the slope of its lower line.
+
+Signs: y > 0 belongs to a row's (or column's) upper side, y < 0 to its lower side.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_array, hstack, vstack
+
+from precond.errors import MissingDependency
+from precond.proof.blocks import Sparse
+from precond.proof.claim import Problem
+from precond.proof.deadline import Deadline
+from precond.proof.encode import Bounds, encode
+from precond.proof.system import (
+    Expression,
+    LinearSystem,
+    multipliers,
+    safe_upper,
+    with_binaries,
+)
+
+Array = NDArray[np.float64]
+Index = NDArray[np.int64]
+TOLERANCE = 1e-7  # HiGHS' own; a nominal optimum nearer to zero than this says nothing
+LARGE = 100_000  # nonzeros from which the interior point method finds the first basis sooner
+
+
+class State(Enum):
+    """How a linear program ended."""
+
+    OPTIMAL = "optimal"
+    INFEASIBLE = "infeasible"
+    STOPPED = "stopped"
+
+
+@dataclass(frozen=True, eq=False)
+class Relaxation:
+    """What the relaxation says of one conjunct.
+
+    ``bound``: rigorous lower bound of ``−max min_i g_i`` (None without multipliers); inf
+    where the region was shown to be empty.  ``value``: the solver's own number for it.
+    ``x``: maximiser (n,), a candidate witness.  ``weights`` (inequalities,) sum to 1.
+    ``beta[layer]`` = (low, high), (m,) ≥ 0: multipliers of the pattern's ``z ≥ low`` and
+    ``z ≤ high``.  ``alpha[layer]`` (m,): slope of a free neuron's lower line, NaN elsewhere.
+    """
+
+    state: State
+    bound: float | None = None
+    value: float | None = None
+    x: Array | None = None
+    weights: Array | None = None
+    beta: Mapping[str, tuple[Array, Array]] = field(default_factory=dict)
+    alpha: Mapping[str, Array] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class Integer:
+    """What MILP says of one conjunct, in its own floats: an upper bound of max min_i g_i,
+    and the best value found with its x (n,)."""
+
+    limit: float
+    value: float | None = None
+    x: Array | None = None
+
+
+def relaxation_bounds(problem: Problem, bounds: Bounds, deadline: Deadline) -> list[Relaxation]:
+    """One relaxation per conjunct; ``bounds`` as ``encode`` takes them."""
+    system = encode(problem, bounds)
+    if system.empty is not None:
+        return [Relaxation(State.INFEASIBLE, np.inf) for _ in problem.conjuncts]
+    program = Program(system)
+    return [
+        program.relax(system.margins(problem, conjunct), deadline, problem)
+        for conjunct in problem.conjuncts
+    ]
+
+
+class Program:
+    """One HiGHS model of a system; only its costs and, for a while, extra rows change."""
+
+    def __init__(self, system: LinearSystem) -> None:
+        self.system = system
+        self.highs = model(
+            system.matrix,
+            (system.row_lower, system.row_upper),
+            (system.column_lower, system.column_upper),
+        )
+        if system.matrix.nnz >= LARGE:
+            self.highs.setOptionValue("solver", "ipm")
+        else:
+            self.highs.setOptionValue("presolve", "off")
+
+    def _solve(self, deadline: Deadline) -> State:
+        """Later runs start from the last basis, which a change of costs leaves primal feasible."""
+        state = run(self.highs, deadline)
+        if state is State.STOPPED and not deadline.passed:  # no clean end: by another method
+            self.highs.setOptionValue("solver", "simplex")
+            self.highs.clearSolver()
+            state = run(self.highs, deadline)
+        if state is State.OPTIMAL:
+            self.highs.setOptionValue("presolve", "off")
+            self.highs.setOptionValue("solver", "simplex")
+            self.highs.setOptionValue("simplex_strategy", 4)  # primal
+        return state
+
+    def relax(self, form: Expression, deadline: Deadline, problem: Problem) -> Relaxation:
+        """Maximise the least row of ``form``."""
+        system, highs = self.system, self.highs
+        count, columns = form.matrix.shape
+        rows = system.matrix.shape[0]
+        every = np.arange(columns, dtype=np.int32)
+        if count == 1:
+            highs.changeColsCost(columns, every, form.matrix.toarray()[0])
+            state = self._solve(deadline)
+        else:
+            highs.changeColsCost(columns, every, np.zeros(columns))
+            highs.addCol(1.0, -np.inf, np.inf, 0, _ints([]), np.zeros(0))
+            extra = csr_array(hstack([form.matrix, -np.ones((count, 1))], format="csr"))
+            _add_rows(highs, extra, -form.constant, np.full(count, np.inf))
+            state = self._solve(deadline)
+        try:
+            return self._read(form, state, rows, problem)
+        finally:
+            if count > 1:
+                highs.deleteRows(count, _ints(range(rows, rows + count)))
+                highs.deleteCols(1, _ints([columns]))
+
+    def _read(self, form: Expression, state: State, rows: int, problem: Problem) -> Relaxation:
+        system, highs = self.system, self.highs
+        count, columns = form.matrix.shape
+        if state is State.INFEASIBLE:
+            return Relaxation(state, np.inf if is_empty(highs, system) else None)
+        solution = highs.getSolution()
+        duals = np.array(solution.row_dual)
+        if not solution.dual_valid or len(duals) < rows:
+            return Relaxation(State.STOPPED)
+        weights = np.ones(1)
+        if count > 1:
+            weights = np.maximum(-duals[rows:], 0.0)
+            weights = weights / weights.sum() if weights.sum() > 0 else np.full(count, 1 / count)
+        y = duals[:rows]
+        bound = -safe_upper(system, form, weights, y)
+        if count > 1:  # Σ weights is 1 only to rounding
+            bound -= abs(bound) * 4 * count * 2.0**-53
+        if state is State.STOPPED:
+            return Relaxation(state, bound, weights=weights)
+        v = np.array(solution.col_value)[:columns]
+        value = -float((form.matrix @ v + form.constant).min())
+        reduced = form.matrix.T @ weights - system.matrix.T @ y
+        beta, alpha = multipliers(system, problem, y, reduced)
+        return Relaxation(state, bound, value, system.point(v), weights, beta, alpha)
+
+    def integer(self, form: Expression, deadline: Deadline) -> Integer:
+        """The same maximum with a binary per free neuron and per window input."""
+        system = self.system
+        matrix, lower, upper, binaries = with_binaries(system)
+        count, columns = form.matrix.shape
+        blank = csr_array((count, binaries))
+        extra = hstack([form.matrix, blank, -np.ones((count, 1))], format="csr")
+        wide = hstack([matrix, csr_array((matrix.shape[0], 1))], format="csr")
+        highs = model(
+            csr_array(vstack([wide, extra], format="csr")),
+            (
+                np.concatenate([lower, -form.constant]),
+                np.concatenate([upper, np.full(count, np.inf)]),
+            ),
+            (
+                np.concatenate([system.column_lower, np.zeros(binaries), [-np.inf]]),
+                np.concatenate([system.column_upper, np.ones(binaries), [np.inf]]),
+            ),
+        )
+        kinds = np.zeros(columns + binaries + 1, dtype=np.uint8)
+        kinds[columns : columns + binaries] = 1
+        every = np.arange(len(kinds), dtype=np.int32)
+        highs.changeColsIntegrality(len(kinds), every, kinds)
+        highs.changeColsCost(1, every[-1:], np.ones(1))
+        state = run(highs, deadline)
+        if state is State.INFEASIBLE:
+            return Integer(-np.inf)
+        limit = float(highs.getInfo().mip_dual_bound)
+        solution = highs.getSolution()
+        if not solution.value_valid:
+            return Integer(limit)
+        v = np.array(solution.col_value)
+        return Integer(limit, float(v[-1]), system.point(v[:columns]))
+
+
+def is_empty(
+    highs: Any, system: LinearSystem, fold: Callable[[Array], Array] | None = None
+) -> bool:
+    """Whether a dual ray of an infeasible model proves that the region has no point.
+
+    ``fold`` turns the model's row multipliers into the system's; without it they are the
+    first ones.
+    """
+    for attempt in range(2):
+        if attempt:  # presolve found it without a basis: ask the simplex method
+            highs.setOptionValue("presolve", "off")
+            highs.setOptionValue("solver", "simplex")
+            highs.clearSolver()
+            highs.run()
+            highs.setOptionValue("presolve", "choose")
+            highs.setOptionValue("solver", "choose")
+        _, exists, ray = highs.getDualRay()
+        if not exists:
+            continue
+        y = np.array(ray) if fold is None else fold(np.array(ray))
+        y = y[: system.matrix.shape[0]]
+        if certifies(system, y) or certifies(system, -y):
+            return True
+    return False
+
+
+def certifies(system: LinearSystem, y: Array) -> bool:
+    """Whether y shows 0 < 0 on the region (Farkas), rounding counted."""
+    nothing = Expression(csr_array((1, system.matrix.shape[1])), np.zeros(1), np.zeros(1))
+    return safe_upper(system, nothing, np.zeros(1), y) < 0
+
+
+def model(matrix: Sparse, rows: tuple[Array, Array], columns: tuple[Array, Array]) -> Any:
+    """A HiGHS model that maximises (costs zero so far), one thread, silent."""
+    try:
+        import highspy
+    except ImportError as error:
+        raise MissingDependency(
+            "linear programs", expected="the package highspy", got="none", fix="pip install highspy"
+        ) from error
+    linear = highspy.HighsLp()
+    linear.num_row_, linear.num_col_ = matrix.shape
+    linear.col_cost_ = np.zeros(matrix.shape[1])
+    linear.col_lower_, linear.col_upper_ = columns
+    linear.row_lower_, linear.row_upper_ = rows
+    linear.sense_ = highspy.ObjSense.kMaximize
+    linear.a_matrix_.format_ = highspy.MatrixFormat.kRowwise
+    linear.a_matrix_.start_ = _ints(matrix.indptr)
+    linear.a_matrix_.index_ = _ints(matrix.indices)
+    linear.a_matrix_.value_ = matrix.data
+    highs = highspy.Highs()
+    highs.setOptionValue("output_flag", False)
+    highs.setOptionValue("threads", 1)
+    highs.passModel(linear)
+    return highs
+
+
+def run(highs: Any, deadline: Deadline) -> State:
+    """Solve by the deadline; HiGHS counts the time of all runs of a model together."""
+    import highspy
+
+    highs.setOptionValue("time_limit", highs.getRunTime() + deadline.left)
+    highs.run()
+    status = highs.getModelStatus()
+    if status == highspy.HighsModelStatus.kOptimal:
+        return State.OPTIMAL
+    if status == highspy.HighsModelStatus.kInfeasible:
+        return State.INFEASIBLE
+    return State.STOPPED
+
+
+def _add_rows(highs: Any, matrix: Sparse, lower: Array, upper: Array) -> None:
+    highs.addRows(
+        matrix.shape[0],
+        lower,
+        upper,
+        matrix.nnz,
+        _ints(matrix.indptr[:-1]),
+        _ints(matrix.indices),
+        matrix.data,
+    )
+
+
+def _ints(values: Any) -> NDArray[np.int32]:
+    return np.asarray(values, dtype=np.int32)

@@ -1,0 +1,620 @@
+"""The ONNX reader and writer against ONNX Runtime, operator by operator."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from onnx import TensorProto, helper, numpy_helper
+
+from precond.errors import ModelError, UnsupportedOperator
+from precond.network.evaluate import outputs
+from precond.network.graph import Network
+from precond.network.layers import (
+    Add,
+    Affine,
+    Concat,
+    Conv2d,
+    LeakyReLU,
+    MaxPool2d,
+    Node,
+    ReLU,
+    Reshape,
+    Scale,
+    Select,
+    Sum,
+)
+from precond.network.load import load
+from precond.network.onnx_writer import onnx_model, write_onnx
+
+DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
+RNG = np.random.default_rng(0)
+SAMPLES = 1000
+
+
+def numbers(*shape: int) -> np.ndarray:
+    return RNG.normal(size=shape).astype(np.float32)
+
+
+def integers(*values: int) -> np.ndarray:
+    return np.array(values, dtype=np.int64)
+
+
+@dataclass(frozen=True)
+class Graph:
+    """A small ONNX graph: nodes as (operator, inputs, outputs, attributes)."""
+
+    shape: Sequence[int | str | None]
+    nodes: Sequence[tuple[str, Sequence[str], Sequence[str], Mapping[str, object]]]
+    constants: Mapping[str, np.ndarray] = field(default_factory=dict)
+    opset: int = 17
+    named: bool = False
+
+    def model(self, kind: int = TensorProto.FLOAT) -> onnx.ModelProto:
+        made = [
+            helper.make_node(op, list(ins), list(outs), f"n{i}" if self.named else "", **attrs)
+            for i, (op, ins, outs, attrs) in enumerate(self.nodes)
+        ]
+        graph = helper.make_graph(
+            made,
+            "test",
+            [helper.make_tensor_value_info("x", kind, self.shape)],
+            [helper.make_tensor_value_info("y", kind, None)],
+            [numpy_helper.from_array(value, name) for name, value in self.constants.items()],
+        )
+        opset = helper.make_opsetid("", self.opset)
+        return helper.make_model(graph, opset_imports=[opset], ir_version=8)
+
+    def save(self, folder: Path) -> Path:
+        path = folder / "model.onnx"
+        onnx.save(self.model(), path)
+        return path
+
+
+def one(
+    op: str,
+    shape: Sequence[int | str | None],
+    constants: Sequence[np.ndarray | None] = (),
+    opset: int = 17,
+    **attributes: object,
+) -> Graph:
+    """One operator reading ``x`` first and constants after it."""
+    names = [f"c{i}" if value is not None else "" for i, value in enumerate(constants)]
+    given = {n: v for n, v in zip(names, constants, strict=True) if v is not None}
+    return Graph(shape, [(op, ["x", *names], ["y"], attributes)], given, opset)
+
+
+def after(op: str, shape: Sequence[int | str | None], constant: np.ndarray) -> Graph:
+    """One operator with the constant before ``x``."""
+    return Graph(shape, [(op, ["c", "x"], ["y"], {})], {"c": constant})
+
+
+def runtime(path: Path, shape: Sequence[int], inputs: np.ndarray) -> np.ndarray:
+    """What ONNX Runtime computes, one input at a time in the file's full shape."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    options.intra_op_num_threads = 1
+    session = onnxruntime.InferenceSession(str(path), options, ["CPUExecutionProvider"])
+    name = session.get_inputs()[0].name
+    rows = [session.run(None, {name: row.reshape(shape)})[0].ravel() for row in inputs]
+    return np.stack(rows)
+
+
+def assert_equal_outputs(path: Path, full: Sequence[int], network: Network) -> None:
+    size = math.prod(full)
+    inputs = np.random.default_rng(1).normal(size=(SAMPLES, size)).astype(np.float32)
+    want = runtime(path, full, inputs)
+    got = outputs(network, inputs, dtype=torch.float32)
+    assert got.shape == want.shape
+    scale = max(float(np.abs(want).max()), 1e-3)
+    assert float(np.abs(got - want).max()) <= 1e-5 * scale
+
+
+IMAGE = ("N", 2, 7, 6)
+WEIGHT = numbers(4, 2, 3, 2)
+OPERATORS: dict[str, Graph] = {
+    "gemm": one("Gemm", ("N", 5), [numbers(5, 3), numbers(3)]),
+    "gemm alpha beta transB": one(
+        "Gemm", ("N", 5), [numbers(3, 5), numbers(1, 3)], alpha=0.5, beta=2.0, transB=1
+    ),
+    "gemm no bias": one("Gemm", (1, 5), [numbers(5, 3)]),
+    "gemm transA": one("Gemm", (5, 4), [numbers(5, 3), numbers(4, 1)], transA=1),
+    "gemm constant first": Graph(
+        (5, 2), [("Gemm", ["c", "x", "d"], ["y"], {})], {"c": numbers(3, 5), "d": numbers(3, 1)}
+    ),
+    "matmul": one("MatMul", ("N", 5), [numbers(5, 3)]),
+    "matmul leading axes": one("MatMul", ("N", 2, 4, 5), [numbers(5, 3)]),
+    "matmul vector": one("MatMul", ("N", 4, 5), [numbers(5)]),
+    "matmul constant left": after("MatMul", (5, 1), numbers(3, 5)),
+    "matmul constant left wide": after("MatMul", ("N", 5, 2), numbers(3, 5)),
+    "matmul vector left": after("MatMul", ("N", 5, 2), numbers(5)),
+    "matmul no batch": after("MatMul", (5,), numbers(3, 5)),
+    "matmul stacked once": one("MatMul", (1, 5), [numbers(1, 5, 3)]),
+    "add": one("Add", ("N", 2, 3), [numbers(2, 3)]),
+    "add channel": one("Add", ("N", 2, 3, 3), [numbers(2, 1, 1)]),
+    "add widens": one("Add", ("N", 2, 1), [numbers(2, 3)]),
+    "add rank up": one("Add", (1, 3), [numbers(2, 1, 3)]),
+    "sub": one("Sub", (1, 1, 1, 5), [numbers(1, 1, 1, 5)]),
+    "sub from": after("Sub", ("N", 5), numbers(5)),
+    "mul": one("Mul", ("N", 5), [numbers(5)]),
+    "mul left": after("Mul", ("N", 5), numbers(1)),
+    "div": one("Div", ("N", 5), [np.array([1, 2, -4, 3, 0.7], np.float32)]),
+    "neg": one("Neg", ("N", 5)),
+    "relu": one("Relu", ("N", 5)),
+    "leaky": one("LeakyRelu", ("N", 5)),
+    "leaky alpha": one("LeakyRelu", ("N", 5), alpha=0.3),
+    "prelu": one("PRelu", ("N", 5), [np.array([0.2], np.float32)]),
+    "clip": one("Clip", ("N", 5), [np.float32(0), np.float32(0.7)]),
+    "clip open": one("Clip", ("N", 5), [np.float32(0), None]),
+    "clip attributes": one("Clip", ("N", 5), opset=10, min=0.0, max=0.5),
+    "conv": one("Conv", IMAGE, [WEIGHT, numbers(4)]),
+    "conv stride pads": one("Conv", IMAGE, [WEIGHT, numbers(4)], strides=[2, 1], pads=[0, 1, 2, 1]),
+    "conv dilation": one("Conv", IMAGE, [WEIGHT], dilations=[2, 3]),
+    "conv groups": one("Conv", IMAGE, [numbers(4, 1, 3, 2), numbers(4)], group=2),
+    "conv same upper": one("Conv", IMAGE, [WEIGHT], auto_pad="SAME_UPPER", strides=[2, 2]),
+    "conv same lower": one("Conv", IMAGE, [WEIGHT], auto_pad="SAME_LOWER"),
+    "conv valid": one("Conv", IMAGE, [WEIGHT], auto_pad="VALID", strides=[2, 2]),
+    "maxpool": one("MaxPool", IMAGE, kernel_shape=[2, 2], strides=[2, 2]),
+    "maxpool overlap": one("MaxPool", IMAGE, kernel_shape=[3, 2]),
+    "maxpool pads": one("MaxPool", IMAGE, kernel_shape=[3, 3], strides=[2, 2], pads=[1, 0, 2, 1]),
+    "maxpool ceil": one("MaxPool", IMAGE, kernel_shape=[3, 3], strides=[2, 2], ceil_mode=1),
+    "maxpool ceil pads": one(
+        "MaxPool", IMAGE, kernel_shape=[3, 3], strides=[3, 3], pads=[1, 1, 1, 1], ceil_mode=1
+    ),
+    "maxpool dilation": one("MaxPool", IMAGE, kernel_shape=[2, 2], dilations=[3, 2]),
+    "maxpool same": one("MaxPool", IMAGE, kernel_shape=[2, 2], auto_pad="SAME_UPPER"),
+    "averagepool": one("AveragePool", IMAGE, kernel_shape=[2, 3], strides=[2, 1]),
+    "averagepool pads": one("AveragePool", IMAGE, kernel_shape=[3, 3], pads=[1, 0, 1, 2]),
+    "averagepool pads counted": one(
+        "AveragePool", IMAGE, kernel_shape=[3, 3], pads=[1, 0, 1, 2], count_include_pad=1
+    ),
+    "averagepool ceil": one(
+        "AveragePool", IMAGE, opset=19, kernel_shape=[3, 3], strides=[2, 2], ceil_mode=1
+    ),
+    "averagepool ceil counted": one(
+        "AveragePool",
+        IMAGE,
+        opset=19,
+        kernel_shape=[3, 3],
+        strides=[2, 2],
+        pads=[1, 1, 1, 1],
+        ceil_mode=1,
+        count_include_pad=1,
+    ),
+    "averagepool same": one("AveragePool", IMAGE, kernel_shape=[2, 2], auto_pad="SAME_LOWER"),
+    "globalaveragepool": one("GlobalAveragePool", IMAGE),
+    "batchnorm": one(
+        "BatchNormalization", IMAGE, [numbers(2), numbers(2), numbers(2), numbers(2) ** 2]
+    ),
+    "batchnorm vector": one(
+        "BatchNormalization", ("N", 5), [numbers(5), numbers(5), numbers(5), numbers(5) ** 2]
+    ),
+    "flatten": one("Flatten", IMAGE),
+    "flatten 0": one("Flatten", (1, 2, 3), axis=0),
+    "flatten 2": one("Flatten", (1, 2, 3), axis=2),
+    "flatten -1": one("Flatten", (1, 2, 3), axis=-1),
+    "reshape": one("Reshape", IMAGE, [integers(0, -1, 3)]),
+    "reshape open": one("Reshape", IMAGE, [integers(-1, 84)]),
+    "reshape loses batch": one("Reshape", (1, 6), [integers(2, 3)]),
+    "transpose": one("Transpose", IMAGE, perm=[0, 2, 3, 1]),
+    "transpose all": one("Transpose", (1, 2, 3)),
+    "squeeze": one("Squeeze", ("N", 1, 3, 1), [integers(1)]),
+    "squeeze old": one("Squeeze", ("N", 1, 3, 1), opset=11, axes=[-1]),
+    "squeeze batch": one("Squeeze", (1, 3), [integers(0)]),
+    "unsqueeze": one("Unsqueeze", ("N", 3), [integers(1, -1)]),
+    "unsqueeze batch": one("Unsqueeze", (1, 3), [integers(0)], opset=13),
+    "concat": Graph(("N", 2, 3), [("Concat", ["x", "x"], ["y"], {"axis": -1})]),
+    "concat constant": Graph(
+        (1, 2, 3), [("Concat", ["c", "x"], ["y"], {"axis": 1})], {"c": numbers(1, 1, 3)}
+    ),
+    "slice": one("Slice", IMAGE, [integers(1, -4), integers(2, 100), integers(1, 3)]),
+    "slice steps": one(
+        "Slice", IMAGE, [integers(-1, 5), integers(-100, 0), integers(2, 3), integers(-2, -1)]
+    ),
+    "slice old": one("Slice", ("N", 5), opset=9, starts=[1], ends=[4], axes=[1]),
+    "slice whole batch": one("Slice", ("N", 5), [integers(0), integers(2**62), integers(0)]),
+    "gather": one("Gather", ("N", 5), [integers(4, 0, -2)], axis=1),
+    "gather scalar": one("Gather", ("N", 5, 2), [np.array(3)], axis=1),
+    "gather batch": one("Gather", (1, 5), [np.array(0)], axis=0),
+    "gather square": one("Gather", ("N", 5), [np.array([[0, 1], [2, 2]])], axis=1),
+    "pad": one("Pad", IMAGE, [integers(0, 0, 1, 2, 0, 1, 0, 0), np.float32(1.5)]),
+    "pad old": one("Pad", ("N", 3), opset=10, pads=[0, 1, 0, 2], value=2.0),
+    "pad crop": one("Pad", ("N", 5), [integers(0, -1, 0, 2)]),
+    "pad reflect": one("Pad", ("N", 5), [integers(0, 2, 0, 1)], mode="reflect"),
+    "reducemean": one("ReduceMean", IMAGE, axes=[2, 3]),
+    "reducemean flat": one("ReduceMean", IMAGE, axes=[-1], keepdims=0),
+    "reducemean all": one("ReduceMean", (1, 3, 2), keepdims=0),
+    "reducesum": one("ReduceSum", IMAGE, [integers(1)], keepdims=0),
+    "reducesum old": one("ReduceSum", IMAGE, opset=11, axes=[1, 2]),
+    "dropout": one("Dropout", ("N", 5), [np.float32(0.5)]),
+    "cast": one("Cast", ("N", 5), to=TensorProto.FLOAT),
+    "relu of square": Graph((4, 4), [("Relu", ["x"], ["y"], {})]),
+    "split": Graph(
+        ("N", 5),
+        [
+            ("Split", ["x", "s"], ["a", "b", "c"], {"axis": 1}),
+            ("Concat", ["c", "a"], ["y"], {"axis": 1}),
+        ],
+        {"s": integers(1, 2, 2)},
+    ),
+    "split even": Graph(
+        ("N", 4),
+        [("Split", ["x"], ["a", "b"], {"axis": -1}), ("Sub", ["a", "b"], ["y"], {})],
+    ),
+    "add branches": Graph(("N", 4), [("Relu", ["x"], ["r"], {}), ("Add", ["x", "r"], ["y"], {})]),
+    "sub branches broadcast": Graph(
+        ("N", 2, 3),
+        [
+            ("ReduceMean", ["x"], ["m"], {"axes": [2], "keepdims": 1}),
+            ("Sub", ["x", "m"], ["y"], {}),
+        ],
+    ),
+    "add itself": Graph(("N", 4), [("Add", ["x", "x"], ["y"], {})]),
+    "folded constants": Graph(
+        ("N", 4),
+        [
+            ("ConstantOfShape", ["n"], ["ones"], {"value": helper.make_tensor("", 1, [1], [1.0])}),
+            ("Constant", [], ["k"], {"value": helper.make_tensor("", 1, [4], [1, 2, 3, 4])}),
+            ("Mul", ["ones", "k"], ["c"], {}),
+            ("Add", ["x", "c"], ["y"], {}),
+        ],
+        {"n": integers(4)},
+    ),
+    "shape of input": Graph(
+        ("N", 2, 3),
+        [
+            ("Shape", ["x"], ["s"], {}),
+            ("Gather", ["s", "zero"], ["n"], {"axis": 0}),
+            ("Unsqueeze", ["n", "zeros"], ["u"], {}),
+            ("Concat", ["u", "rest"], ["t"], {"axis": 0}),
+            ("Reshape", ["x", "t"], ["f"], {}),
+            ("Relu", ["f"], ["y"], {}),
+        ],
+        {"zero": np.array(0), "zeros": integers(0), "rest": integers(-1)},
+    ),
+    "identity": Graph(("N", 4), [("Identity", ["x"], ["a"], {}), ("Relu", ["a"], ["y"], {})]),
+}
+NOTHING_LEFT = {  # x itself, so there is no layer to read
+    "cast",
+    "dropout",
+    "flatten -1",
+    "flatten 2",
+    "gather batch",
+    "slice whole batch",
+    "squeeze batch",
+}
+
+
+@pytest.mark.parametrize("name", sorted(set(OPERATORS) - NOTHING_LEFT))
+def test_operator_computes_what_onnxruntime_computes(name: str, tmp_path: Path) -> None:
+    graph = OPERATORS[name]
+    full = [1 if size == "N" else size for size in graph.shape]
+    path = graph.save(tmp_path)
+    network = load(path)
+    assert_equal_outputs(path, full, network)
+
+
+@pytest.mark.parametrize("name", sorted(set(OPERATORS) - NOTHING_LEFT))
+def test_written_network_reads_back_as_the_same_network(name: str, tmp_path: Path) -> None:
+    network = load(OPERATORS[name].save(tmp_path))
+    again = tmp_path / "again.onnx"
+    write_onnx(network, again)
+    assert_same(load(again), network)
+
+
+def assert_same(left: Network, right: Network) -> None:
+    """Equal real functions: float64 outputs equal but for the order of summation."""
+    inputs = np.random.default_rng(2).normal(size=(50, right.input_size))
+    np.testing.assert_allclose(outputs(left, inputs), outputs(right, inputs), 1e-12, 1e-13)
+
+
+@pytest.mark.parametrize("name", sorted(NOTHING_LEFT))
+def test_operators_without_effect_leave_only_their_neighbours(name: str, tmp_path: Path) -> None:
+    graph = OPERATORS[name]
+    op, ins, _, attributes = graph.nodes[0]
+    nodes = [(op, ins, ["a"], attributes), ("Relu", ["a"], ["y"], {})]
+    network = load(Graph(graph.shape, nodes, graph.constants).save(tmp_path))
+    assert [type(node.layer) for node in network.nodes] == [ReLU]
+    with pytest.raises(ModelError, match="at least one layer"):
+        load(graph.save(tmp_path))
+
+
+def residual() -> Graph:
+    nodes = [
+        ("Conv", ["x", "w1", "b1"], ["c1"], {"pads": [1, 1, 1, 1]}),
+        ("BatchNormalization", ["c1", "g", "h", "m", "v"], ["n1"], {}),
+        ("Relu", ["n1"], ["r1"], {}),
+        ("Conv", ["r1", "w2"], ["c2"], {"pads": [1, 1, 1, 1]}),
+        ("Add", ["c2", "r1"], ["a"], {}),
+        ("Relu", ["a"], ["r2"], {}),
+        ("MaxPool", ["r2"], ["p"], {"kernel_shape": [2, 2], "strides": [2, 2]}),
+        ("Flatten", ["p"], ["f"], {}),
+        ("Gemm", ["f", "w3", "b3"], ["z"], {}),
+        ("Softmax", ["z"], ["y"], {"axis": 1}),
+    ]
+    constants = {
+        "w1": numbers(3, 1, 3, 3),
+        "b1": numbers(3),
+        "g": numbers(3),
+        "h": numbers(3),
+        "m": numbers(3),
+        "v": numbers(3) ** 2,
+        "w2": numbers(3, 3, 3, 3),
+        "w3": numbers(48, 10),
+        "b3": numbers(10),
+    }
+    return Graph(("N", 1, 8, 8), nodes, constants)
+
+
+def test_residual_network_keeps_softmax_aside(tmp_path: Path) -> None:
+    graph = residual()
+    network = load(graph.save(tmp_path))
+    assert network.final_activation == "softmax"
+    assert network.decision_layers == ("relu1", "relu2")
+    assert network.tensor_names["x"] == "input"
+    assert network.tensor_names["r2"] == "relu2"
+    assert "y" not in network.tensor_names
+    logits = Graph(
+        graph.shape, [*graph.nodes[:-2], ("Gemm", ["f", "w3", "b3"], ["y"], {})], graph.constants
+    )
+    path = logits.save(tmp_path)
+    assert_equal_outputs(path, (1, 1, 8, 8), network)
+    # The written file ends in softmax again and keeps names, so its content hash is the same.
+    write_onnx(network, tmp_path / "again.onnx")
+    again = load(tmp_path / "again.onnx")
+    assert again.hash == network.hash and again.final_activation == "softmax"
+
+
+@pytest.mark.skipif(not DATA.is_dir(), reason="shared data absent")
+@pytest.mark.parametrize(
+    ("file", "full", "shape", "layers"),
+    [
+        ("acasxu/ACASXU_run2a_1_1_batch_2000.onnx", (1, 1, 1, 5), (1, 1, 5), 6),
+        ("acasxu/ACASXU_run2a_5_9_batch_2000.onnx", (1, 1, 1, 5), (1, 1, 5), 6),
+        ("mnistfc/mnist-net_256x2.onnx", (1, 784, 1), (784, 1), 2),
+        ("mnistfc/mnist-net_256x4.onnx", (1, 784, 1), (784, 1), 4),
+    ],
+)
+def test_shared_networks(
+    file: str, full: tuple[int, ...], shape: tuple[int, ...], layers: int, tmp_path: Path
+) -> None:
+    network = load(DATA / file)
+    assert network.input_shape == shape
+    assert len(network.decision_layers) == layers
+    # Flatten, then Affine and ReLU in turn: every bias and identity found its place.
+    assert len(network.nodes) == 1 + 2 * layers + 1
+    assert_equal_outputs(DATA / file, full, network)
+    write_onnx(network, tmp_path / "again.onnx")
+    assert load(tmp_path / "again.onnx").hash == network.hash
+    model = onnx.load(tmp_path / "again.onnx")
+    assert {tensor.data_type for tensor in model.graph.initializer} <= {
+        TensorProto.FLOAT,
+        TensorProto.INT64,
+    }
+
+
+def test_names_come_from_the_file_when_it_has_them(tmp_path: Path) -> None:
+    nodes = [
+        ("MatMul", ["x", "w"], ["a"], {}),
+        ("Add", ["a", "b"], ["h"], {}),
+        ("Clip", ["h", "zero", "six"], ["y"], {}),
+    ]
+    constants = {"w": numbers(3, 2), "b": numbers(2), "zero": np.float32(0), "six": np.float32(6)}
+    named = load(Graph(("N", 3), nodes, constants, named=True).save(tmp_path))
+    assert [node.name for node in named.nodes] == [
+        "n1",
+        "n2.relu1",
+        "n2.scale1",
+        "n2.relu2",
+        "n2",
+    ]
+    assert dict(named.tensor_names) == {"x": "input", "h": "n1", "y": "n2"}
+    plain = load(Graph(("N", 3), nodes, constants).save(tmp_path))
+    assert [n.name for n in plain.nodes] == ["affine1", "relu1", "scale1", "relu2", "scale2"]
+
+
+def test_final_softmax_of_old_opset_and_log_softmax(tmp_path: Path) -> None:
+    shape = ("N", 3)
+    nodes = [
+        ("Relu", ["x"], ["r"], {}),
+        ("LogSoftmax", ["r"], ["s"], {}),
+        ("Identity", ["s"], ["y"], {}),
+    ]
+    assert load(Graph(shape, nodes, opset=11).save(tmp_path)).final_activation == "log_softmax"
+
+
+def test_double_model(tmp_path: Path) -> None:
+    weight = np.array([[0.1], [0.2]])
+    graph = Graph(("N", 2), [("MatMul", ["x", "w"], ["y"], {})], {"w": weight})
+    onnx.save(graph.model(TensorProto.DOUBLE), tmp_path / "double.onnx")
+    network = load(tmp_path / "double.onnx")
+    affine = network.nodes[0].layer
+    assert isinstance(affine, Affine) and affine.weight.tolist() == [[0.1, 0.2]]
+    # 0.1 is no float32, so the file is written in float64 and nothing is lost.
+    model = onnx_model(network)
+    assert model.graph.initializer[0].data_type == TensorProto.DOUBLE
+    write_onnx(network, tmp_path / "again.onnx")
+    assert load(tmp_path / "again.onnx").hash == network.hash
+
+
+def test_every_layer_kind_is_written_exactly(tmp_path: Path) -> None:
+    third = 1.0 / 3.0
+    nodes = (
+        Node("conv", Conv2d(numbers(2, 1, 2, 2), numbers(2), (1, 2), (0, 1, 1, 0)), ("input",)),
+        Node("scale", Scale(np.full((2, 1, 1), third), numbers(2, 1, 1)), ("conv",)),
+        Node("leaky", LeakyReLU(0.25), ("scale",)),
+        Node("pool", MaxPool2d((2, 2), (1, 1), (0, 1, 1, 0), (1, 1), True), ("leaky",)),
+        Node("sum", Sum((1,), False, 0.5), ("pool",)),
+        Node("mean", Sum((1,), False, third), ("pool",)),
+        Node("both", Concat(1), ("sum", "mean")),
+        Node("mix", Add((2.0, -1.0, 1.0)), ("both", "both", "both")),
+        Node("flat", Reshape((12,)), ("mix",)),
+        Node("pick", Select(np.array([3, -1, 0, 5]), (2, 2), 1.5), ("flat",)),
+        Node("wide", Affine(numbers(3, 2), numbers(3)), ("pick",)),
+        Node("relu", ReLU(), ("wide",)),
+    )
+    network = Network(nodes, (1, 4, 5))
+    path = tmp_path / "all.onnx"
+    write_onnx(network, path)
+    assert_same(load(path), network)
+
+
+# Errors: one line each, naming the file and the node.
+
+
+def refused(graph: Graph, folder: Path, match: str) -> None:
+    with pytest.raises(ModelError, match=match) as caught:
+        load(graph.save(folder))
+    assert "\n" not in str(caught.value)
+    assert "model.onnx" in str(caught.value)
+
+
+REFUSED: dict[str, tuple[Graph, str]] = {
+    "unknown operator": (one("Tanh", ("N", 3)), "Tanh.*expected one of Add.*got Tanh"),
+    "general clip": (one("Clip", ("N", 3), [np.float32(-1), np.float32(1)]), "minimum of 0"),
+    "cast to integer": (one("Cast", ("N", 3), to=TensorProto.INT64), "got INT64"),
+    "product of branches": (Graph(("N", 3), [("Mul", ["x", "x"], ["y"], {})]), "computed values"),
+    "batch mean": (one("ReduceMean", ("N", 3), axes=[0]), "mixes the batch axis"),
+    "batch transpose": (one("Transpose", ("N", 3), perm=[1, 0]), "mixes the batch axis"),
+    "batch reshape": (one("Reshape", ("N", 6), [integers(-1, 3)]), "mixes the batch axis"),
+    "softmax inside": (
+        Graph(("N", 3), [("Softmax", ["x"], ["s"], {}), ("Relu", ["s"], ["y"], {})]),
+        "last node",
+    ),
+    "softmax over part": (one("Softmax", ("N", 2, 3), axis=1), "over all outputs"),
+    "conv 1-D": (one("Conv", ("N", 2, 9), [numbers(3, 2, 3)]), "two-dimensional"),
+    "open image": (one("Relu", ("N", 1, "H", "W")), "fixed sizes.*input_shape"),
+    "nan weight": (one("Gemm", ("N", 1), [np.array([[np.nan]], np.float32)]), "finite numbers"),
+    "division by zero": (one("Div", ("N", 1), [np.zeros(1, np.float32)]), "other than 0"),
+    "training batchnorm": (
+        one(
+            "BatchNormalization",
+            ("N", 2),
+            [numbers(2), numbers(2), numbers(2), numbers(2) ** 2],
+            training_mode=1,
+        ),
+        "training_mode",
+    ),
+    "wrong widths": (one("MatMul", ("N", 5), [numbers(4, 3)]), "last axis of 4"),
+    "missing tensor": (Graph(("N", 3), [("Relu", ["ghost"], ["y"], {})]), "ghost"),
+    "constant output": (
+        Graph(("N", 3), [("Relu", ["c"], ["y"], {})], {"c": numbers(3)}),
+        "a constant",
+    ),
+    "huge constant": (
+        Graph(
+            ("N", 3),
+            [("ConstantOfShape", ["n"], ["c"], {}), ("Add", ["x", "c"], ["y"], {})],
+            {"n": integers(1 << 20, 1 << 20)},
+        ),
+        "at most",
+    ),
+    "random constant": (
+        Graph(
+            ("N", 3),
+            [("RandomNormal", [], ["c"], {"shape": [3]}), ("Add", ["x", "c"], ["y"], {})],
+        ),
+        "deterministic",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", sorted(REFUSED))
+def test_refused(name: str, tmp_path: Path) -> None:
+    graph, match = REFUSED[name]
+    refused(graph, tmp_path, match)
+
+
+def test_unsupported_operator_is_its_own_error(tmp_path: Path) -> None:
+    with pytest.raises(UnsupportedOperator, match="node y"):
+        load(one("Sigmoid", ("N", 3)).save(tmp_path))
+
+
+def test_two_inputs_or_outputs_are_refused(tmp_path: Path) -> None:
+    model = Graph(("N", 3), [("Relu", ["x"], ["y"], {})]).model()
+    model.graph.output.append(helper.make_tensor_value_info("x", 1, ("N", 3)))
+    onnx.save(model, tmp_path / "two.onnx")
+    with pytest.raises(ModelError, match="expected one output, got 2"):
+        load(tmp_path / "two.onnx")
+    model = Graph(("N", 3), [("Relu", ["x"], ["y"], {})]).model()
+    model.graph.input.append(helper.make_tensor_value_info("z", 1, ("N", 3)))
+    onnx.save(model, tmp_path / "two.onnx")
+    with pytest.raises(ModelError, match="expected one input, got 2: x, z"):
+        load(tmp_path / "two.onnx")
+
+
+def test_input_shape_fills_open_axes(tmp_path: Path) -> None:
+    path = one("Relu", ("N", 1, "H", "W")).save(tmp_path)
+    assert load(path, (1, 3, 4)).input_shape == (1, 3, 4)
+    with pytest.raises(ModelError, match=r"fits.*'\?', 1, '\?', '\?'.*batch axis out"):
+        load(path, (2, 3, 4))
+    with pytest.raises(ModelError, match="positive sizes"):
+        load(path, (0, 3))
+
+
+@pytest.mark.parametrize(
+    ("content", "match"),
+    [
+        (b"", "without any node"),
+        (b"\x80\x04not a model at all", "broken|without any node"),
+    ],
+)
+def test_broken_files(content: bytes, match: str, tmp_path: Path) -> None:
+    path = tmp_path / "broken.onnx"
+    path.write_bytes(content)
+    with pytest.raises(ModelError, match=match):
+        load(path)
+
+
+def test_truncated_at_any_place_is_one_clear_error(tmp_path: Path) -> None:
+    content = residual().model().SerializeToString()
+    path = tmp_path / "cut.onnx"
+    for length in range(1, len(content), 97):
+        path.write_bytes(content[:length])
+        with pytest.raises(ModelError, match=r"cut\.onnx"):
+            load(path)
+
+
+def test_missing_file_folder_and_suffix(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="no such file"):
+        load(tmp_path / "absent.onnx")
+    with pytest.raises(ModelError, match=r"ending in \.onnx.*got \.txt"):
+        load(tmp_path / "model.txt")
+    (tmp_path / "folder.onnx").mkdir()
+    with pytest.raises(ModelError, match="got a folder"):
+        load(tmp_path / "folder.onnx")
+
+
+def test_external_data_only_from_the_models_folder(tmp_path: Path) -> None:
+    folder = tmp_path / "inside"
+    folder.mkdir()
+    weight = numbers(5, 3)
+    model = one("MatMul", ("N", 5), [weight]).model()
+    path = folder / "model.onnx"
+    onnx.save(model, path, save_as_external_data=True, location="w.bin", size_threshold=0)
+    affine = load(path).nodes[0].layer
+    assert isinstance(affine, Affine) and np.array_equal(affine.weight, weight.T)
+    (folder / "w.bin").rename(tmp_path / "w.bin")
+    with pytest.raises(ModelError, match=r"data file w\.bin.*no such file"):
+        load(path)
+    for location in ("../w.bin", str(tmp_path / "w.bin")):
+        moved = onnx.load(path, load_external_data=False)
+        for item in moved.graph.initializer[0].external_data:
+            if item.key == "location":
+                item.value = location
+        path.write_bytes(moved.SerializeToString())
+        with pytest.raises(ModelError, match="inside the model's folder"):
+            load(path)
+    (folder / "w.bin").symlink_to(tmp_path / "w.bin")
+    moved.graph.initializer[0].external_data[0].value = "w.bin"
+    path.write_bytes(moved.SerializeToString())
+    with pytest.raises(ModelError, match="inside the model's folder"):
+        load(path)
