@@ -75,10 +75,10 @@ def _parser() -> argparse.ArgumentParser:
     analyze.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     analyze.add_argument("--out", required=True, type=Path, metavar="DIR")
     analyze.add_argument(
-        "--precision", type=_share, default=0.99, help="least training precision of a layer rule"
+        "--precision", type=_share, default=1.0, help="least training precision of a layer rule"
     )
     analyze.add_argument(
-        "--support", type=_count, default=5, help="least training support of a layer rule"
+        "--support", type=_count, default=10, help="least training support of a layer rule"
     )
     analyze.add_argument(
         "--values", action="store_true", help="mine value thresholds beside on/off decisions"

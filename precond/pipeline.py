@@ -8,7 +8,7 @@ that was interrupted loses nothing.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -20,7 +20,8 @@ from precond.analysis import Analysis, Data, Domain, DomainKind
 from precond.errors import DataError, QueryError
 from precond.mine.input import Order, candidates, input_precondition
 from precond.mine.labels import LabelKind, labels_of
-from precond.mine.layer import LayerRule, layer_preconditions
+from precond.mine.layer import LayerRule, constant_layers, layer_preconditions
+from precond.mine.probes import Probes, mixed_inputs
 from precond.mine.support import curve, measure, wilson
 from precond.mine.underapprox import underapproximation_box
 from precond.network.graph import Network
@@ -35,6 +36,9 @@ from precond.region.box import Box
 from precond.region.pattern import DecisionPattern
 from precond.region.signature import Signatures, record
 from precond.vnnlib.query import Query
+
+WIDEST = 2048  # neurons of a layer that is mined without being asked for
+PROBES = 8000
 
 Array = NDArray[np.float64]
 Rows = NDArray[np.int64]
@@ -71,12 +75,14 @@ class Target:
 class Goal:
     """The question of a run: a label per input (``NO_LABEL`` for none) and the targets.
 
+    ``relabel``: the label of any recorded input, where the network's output alone decides it.
     ``by_class``: labels are predicted classes.
     """
 
     text: str
     labels: Rows
     targets: tuple[Target, ...]
+    relabel: Callable[[Signatures], Rows] | None = None
     by_class: bool = False
 
 
@@ -92,8 +98,8 @@ class Options:
     budget: float = 120.0
     each: float = 5.0
     per_class: int = 5
-    minimum_precision: float = 0.99
-    minimum_support: int = 5
+    minimum_precision: float = 1.0
+    minimum_support: int = 10
     values: bool = False
     order: Order = Order.MAGNITUDE
     device: str = "cpu"
@@ -117,7 +123,7 @@ def class_goal(network: Network, signatures: Signatures, only: int | None = None
             fix="Choose another --property or more data",
         )
     text = "predicted" if only is None else f"label:{only}"
-    return Goal(text, labels, targets, by_class=True)
+    return Goal(text, labels, targets, lambda more: more.predicted, by_class=True)
 
 
 def correctness_goal(signatures: Signatures, truth: Rows | None) -> Goal:
@@ -145,6 +151,8 @@ def property_goal(
         )
     (property,) = properties.values()
     holds = property.holds(signatures.outputs, inputs.reshape(len(inputs), -1))
+    if not holds.any():
+        raise DataError(f"--property {name}", expected="at least one input that has it", got="none")
     return Goal(name, holds.astype(np.int64), (Target(1, "holds", property),))
 
 
@@ -221,21 +229,62 @@ class _Run:
 
     def mine(self, layers: Sequence[str] | None) -> None:
         options, train = self.options, self.data.train
-        wanted = {target.label for target in self.goal.targets}
         self.progress.stage("layer rules", 1)
-        found = layer_preconditions(
-            self.signatures.rows(train),
-            self.goal.labels[train],
-            layers,
-            minimum_precision=options.minimum_precision,
-            minimum_support=options.minimum_support,
-            values=options.values,
-            seed=options.seed,
-        )
-        self.rules = tuple(rule for rule in found if rule.label in wanted)
-        if not self.rules:
+        chosen = self._layers(layers)
+        seen = self.signatures.rows(train)
+        labels = self.goal.labels[train]
+        wanted = [t.label for t in self.goal.targets if (labels == t.label).any()]
+        if len(np.unique(labels)) > 1 and chosen and wanted:
+            self.rules = layer_preconditions(
+                seen,
+                labels,
+                chosen,
+                minimum_precision=options.minimum_precision,
+                minimum_support=options.minimum_support,
+                values=options.values,
+                classes=wanted,
+                probes=self._probes(chosen),
+                trees=40 if sum(self.network.width(n) for n in chosen) <= 512 else 12,
+                seed=options.seed,
+            )
+        else:
+            self.notes.append("all training inputs carry one label: there are no layer rules")
+        if chosen and not self.rules:
             self.notes.append("no layer rule reaches the precision and support asked for")
         self.progress.step()
+
+    def _layers(self, layers: Sequence[str] | None) -> list[str]:
+        """The layers to mine: those asked for, else all of moderate width."""
+        names = list(layers or self.network.decision_layers)
+        wide = [name for name in names if self.network.width(name) > WIDEST]
+        if wide and layers is None:
+            self.notes.append(
+                f"layers wider than {WIDEST} neurons were not mined: {', '.join(wide)} "
+                "(name one with --layer)"
+            )
+            names = [name for name in names if name not in wide]
+        constant = constant_layers(
+            self.signatures.rows(self.data.train), names, values=self.options.values
+        )
+        if constant:
+            self.notes.append(
+                f"no neuron changes over the training inputs in {', '.join(constant)}"
+            )
+        return [name for name in names if name not in constant]
+
+    def _probes(self, layers: Sequence[str]) -> Probes | None:
+        """Mixes of training inputs, labelled by the network, that rules must not fail on."""
+        if self.goal.relabel is None:
+            return None
+        mixed = mixed_inputs(self.flat[self.data.train], PROBES, self.options.seed)
+        recorded = record(
+            self.network,
+            mixed,
+            layers,
+            values=self.options.values,
+            device=self.options.device,
+        )
+        return Probes(recorded, self.goal.relabel(recorded))
 
     def prove_rules(self) -> None:
         properties = {target.label: target.property for target in self.goal.targets}

@@ -42,6 +42,7 @@ class Inequality:
     def __post_init__(self) -> None:
         object.__setattr__(self, "outputs", _terms(self.outputs))
         object.__setattr__(self, "inputs", _terms(self.inputs))
+        object.__setattr__(self, "bound", float(self.bound))
         numbers = [self.bound, *(v for _, v in self.outputs), *(v for _, v in self.inputs)]
         if not np.isfinite(numbers).all():
             raise QueryError("inequality", expected="finite numbers", got=str(self))

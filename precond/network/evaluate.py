@@ -109,7 +109,7 @@ def iterate(
         batch = max(1, min(len(array), BATCH_BYTES // (8 * (2 * widest + kept))))
     for start in range(0, len(array), batch):
         rows = slice(start, min(start + batch, len(array)))
-        part = torch.as_tensor(np.ascontiguousarray(array[rows]), device=device).to(dtype)
+        part = torch.as_tensor(np.require(array[rows], requirements="CW"), device=device).to(dtype)
         with torch.no_grad():
             yield rows, forward(ops, {INPUT: part}, wanted)
 

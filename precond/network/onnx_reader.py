@@ -21,7 +21,8 @@ from precond.network.builder import Builder, Value
 from precond.network.graph import INPUT, Network
 from precond.network.layers import Shape
 from precond.network.lowering import Operand
-from precond.network.onnx_operators import OPERATORS, Call
+from precond.network.onnx_call import Call
+from precond.network.onnx_operators import OPERATORS
 
 FLOATS = (
     onnx.TensorProto.FLOAT,

@@ -1,97 +1,24 @@
 """Operators of torch's aten library, one small function each: what they compute, as layers.
 
-Arguments are looked up by their schema names; a missing one has the schema's default.
-Plain numbers in a float32 program are float32 numbers, as torch computes with them.
+Arguments are looked up by their schema names (``torch_arguments.py``).
 """
 
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
 
 from precond.errors import ModelError
 from precond.network import lowering, lowering_images
-from precond.network.builder import Builder, Value
-from precond.network.layers import LeakyReLU, Pads, Pair, ReLU
+from precond.network.builder import Value
+from precond.network.layers import LeakyReLU, ReLU
 from precond.network.lowering import Operand
+from precond.network.torch_arguments import Arguments
 
 LAST = 2**63 - 1  # torch's way to say "to the end"
-
-
-@dataclass(frozen=True)
-class Arguments:
-    """Arguments of one call, references already replaced by values, tensors and sizes."""
-
-    builder: Builder
-    named: Mapping[str, object]
-    single: bool  # numbers are float32
-    last: bool  # nothing but the program's output reads the result
-
-    def get(self, name: str, default: object = None) -> object:
-        found = self.named.get(name, default)
-        return default if found is None else found
-
-    def operand(self, name: str) -> Operand:
-        """A computed value, or a constant tensor or number as an array."""
-        return self.as_operand(self.get(name), name)
-
-    def as_operand(self, found: object, name: str) -> Operand:
-        if isinstance(found, Value):
-            return found
-        if isinstance(found, torch.Tensor):
-            return found.detach().cpu().to(torch.float64).numpy()
-        if isinstance(found, int | float):
-            return np.asarray(self.rounded(found))
-        raise ModelError(f"argument {name}", expected="a tensor or a number", got=str(found))
-
-    def rounded(self, number: float) -> float:
-        return float(np.float32(number)) if self.single else float(number)
-
-    def value(self, name: str = "self") -> Value:
-        found = self.operand(name)
-        if not isinstance(found, Value):
-            raise ModelError(f"argument {name}", expected="a computed tensor", got="a constant")
-        return found
-
-    def constant(self, name: str) -> np.ndarray:
-        found = self.operand(name)
-        if isinstance(found, Value):
-            raise ModelError(f"argument {name}", expected="a constant", got="a computed tensor")
-        return found
-
-    def optional(self, name: str) -> np.ndarray | None:
-        return None if self.get(name) is None else self.constant(name)
-
-    def number(self, name: str, default: float) -> float:
-        found = self.get(name, default)
-        if not isinstance(found, int | float):
-            raise ModelError(f"argument {name}", expected="a number", got=str(found))
-        return self.rounded(found)
-
-    def integer(self, name: str, default: int = 0) -> int:
-        found = self.get(name, default)
-        if not isinstance(found, int):
-            raise ModelError(f"argument {name}", expected="an integer", got=str(found))
-        return int(found)
-
-    def integers(self, name: str, default: Sequence[int] = ()) -> list[int]:
-        found = self.get(name, default)
-        items = [found] if isinstance(found, int) else found
-        if not isinstance(items, Sequence) or not all(isinstance(item, int) for item in items):
-            raise ModelError(f"argument {name}", expected="integers", got=str(found))
-        return [int(item) for item in items]
-
-    def pair(self, name: str, default: Sequence[int] = (1, 1)) -> Pair:
-        return lowering_images.pair(self.integers(name) or default, name)
-
-    def padding(self) -> Pads:
-        sizes = self.integers("padding") or [0, 0]
-        height, width = sizes * 2 if len(sizes) == 1 else sizes
-        return (height, width, height, width)
 
 
 Result = Operand | Sequence[Operand]

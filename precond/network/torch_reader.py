@@ -23,10 +23,15 @@ from precond.network.builder import Builder, Value
 from precond.network.graph import INPUT, Network
 from precond.network.layers import Affine, ReLU, Shape
 from precond.network.torch_archive import MODEL, read_archive
-from precond.network.torch_operators import OPERATORS, SIZES, Arguments
+from precond.network.torch_arguments import Arguments
+from precond.network.torch_operators import OPERATORS, SIZES
 from precond.network.torch_program import Call, Program, Ref, check_mutation, program_of
 
 ADVICE = "Save torch.export.save(torch.export.export(module.eval(), (x,)), path), or export to ONNX"
+OTHER_ARCHIVES = {
+    "serialized_exported_program.json": "an exported program of torch before 2.8",
+    "constants.pkl": "a TorchScript archive",
+}
 FOLDED = frozenset({*OPERATORS, "sqrt", "rsqrt", "reciprocal", "pow", "exp", "full", "zeros"})
 _BROKEN = (
     ValueError,
@@ -66,21 +71,15 @@ def read_module(
 
 def read_torch(path: Path, input_shape: Sequence[int] | None = None) -> Network:
     """The network in an exported program or a state dict of a plain perceptron."""
-    if zipfile.is_zipfile(path):
-        with zipfile.ZipFile(path) as archive:
-            names = archive.namelist()
-        if any(name.endswith(MODEL) for name in names):
-            return _convert(read_archive(path), input_shape)
-        kinds = {
-            "serialized_exported_program.json": "an exported program of torch before 2.8",
-            "constants.pkl": "a TorchScript archive",
-        }
-        for name in names:
-            kind = kinds.get(name.rpartition("/")[2])
-            if kind is not None:
-                raise ModelError(
-                    f"{path}", expected="an exported program or a state dict", got=kind, fix=ADVICE
-                )
+    names = _entries(path)
+    if any(name.endswith(MODEL) for name in names):
+        return _convert(read_archive(path), input_shape)
+    for name in names:
+        kind = OTHER_ARCHIVES.get(name.rpartition("/")[2])
+        if kind is not None:
+            raise ModelError(
+                f"{path}", expected="an exported program or a state dict", got=kind, fix=ADVICE
+            )
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
@@ -98,6 +97,20 @@ def read_torch(path: Path, input_shape: Sequence[int] | None = None) -> Network:
             fix=ADVICE,
         ) from error
     return _perceptron(state, path, input_shape)
+
+
+def _entries(path: Path) -> list[str]:
+    """Names of the files in a zip archive; none if it is no archive."""
+    with path.open("rb") as stream:
+        if stream.read(2) != b"PK":
+            return []
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return archive.namelist()
+    except (zipfile.BadZipFile, *_BROKEN) as error:
+        raise ModelError(
+            f"{path}", expected="a whole zip archive", got="a broken or truncated one", fix=ADVICE
+        ) from error
 
 
 def _export(module: torch.nn.Module, shape: Shape) -> torch.export.ExportedProgram:
