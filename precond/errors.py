@@ -32,7 +32,8 @@ class PrecondError(Exception):
         if got is not None:
             parts.append(f"got {got}")
         text = parts[0] if len(parts) == 1 else f"{parts[0]}: {', '.join(parts[1:])}"
-        super().__init__(text if fix is None else f"{text}. {fix}")
+        text = text if fix is None else f"{text}. {fix}"
+        super().__init__(" ".join(text.splitlines()))  # names in files may hold line breaks
 
 
 class ModelError(PrecondError):

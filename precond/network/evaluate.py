@@ -109,7 +109,9 @@ def iterate(
         batch = max(1, min(len(array), BATCH_BYTES // (8 * (2 * widest + kept))))
     for start in range(0, len(array), batch):
         rows = slice(start, min(start + batch, len(array)))
-        part = torch.as_tensor(np.require(array[rows], requirements="CW"), device=device).to(dtype)
+        part = torch.as_tensor(np.require(array[rows], requirements=["C", "W"]), device=device).to(
+            dtype
+        )
         with torch.no_grad():
             yield rows, forward(ops, {INPUT: part}, wanted)
 
@@ -126,7 +128,7 @@ def values_at(
     array = check_inputs(network, inputs)
     result = np.empty((len(array), network.width(name)), dtype=np.float64)
     for rows, found in iterate(network, array, [name], device=device, dtype=dtype):
-        result[rows] = found[name].flatten(1).cpu().numpy()
+        result[rows] = found[name].reshape(len(found[name]), -1).cpu().numpy()
     return result
 
 

@@ -157,8 +157,10 @@ class Sum:
 
     def output_shape(self, shapes: Sequence[Shape]) -> Shape:
         (shape,) = shapes
-        if any(not 0 <= axis < len(shape) for axis in self.axes):
-            raise ModelError("sum", expected=f"axes below {len(shape)}", got=str(self.axes))
+        if not self.axes or any(not 0 <= axis < len(shape) for axis in self.axes):
+            raise ModelError(
+                "sum", expected=f"one axis or more, below {len(shape)}", got=str(self.axes)
+            )
         if self.keepdims:
             return tuple(1 if i in self.axes else n for i, n in enumerate(shape))
         return tuple(n for i, n in enumerate(shape) if i not in self.axes)

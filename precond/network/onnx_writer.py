@@ -139,18 +139,26 @@ class _Writer:
         self.nodes.append(helper.make_node(kind, list(inputs), [output], output, **attributes))
         return output
 
+    def _part(self, name: str, part: str) -> str:
+        """A tensor name for a part of a node, unlike every node's name."""
+        result = f"{name}/{part}"
+        while result in self.network.shapes:
+            result += "_"
+        return result
+
     def _numbers(self, name: str, part: str, values: ArrayLike) -> str:
         exact = np.asarray(values, dtype=np.float64)
         with np.errstate(over="ignore"):
             written = exact.astype(self.dtype)
         self.exact &= bool((written.astype(np.float64) == exact).all())
-        self.initializers.append(numpy_helper.from_array(written, f"{name}/{part}"))
-        return f"{name}/{part}"
+        return self._initializer(self._part(name, part), written)
 
     def _integers(self, name: str, part: str, values: ArrayLike) -> str:
-        array = np.asarray(values, dtype=np.int64)
-        self.initializers.append(numpy_helper.from_array(array, f"{name}/{part}"))
-        return f"{name}/{part}"
+        return self._initializer(self._part(name, part), np.asarray(values, dtype=np.int64))
+
+    def _initializer(self, tensor: str, values: np.ndarray) -> str:
+        self.initializers.append(numpy_helper.from_array(values, tensor))
+        return tensor
 
     def _affine(self, name: str, source: str, weight: Array, bias: Array, rank: int) -> None:
         if rank == 1:
@@ -158,13 +166,13 @@ class _Writer:
             factors += [self._numbers(name, "bias", bias)] * bool(bias.any())
             self._node("Gemm", factors, name, transB=1)
             return
-        product = f"{name}/product" if bias.any() else name
+        product = self._part(name, "product") if bias.any() else name
         self._node("MatMul", [source, self._numbers(name, "weight", weight.T)], product)
         if bias.any():
             self._node("Add", [product, self._numbers(name, "bias", bias)], name)
 
     def _scale(self, name: str, source: str, factor: Array, shift: Array) -> None:
-        product = f"{name}/product" if shift.any() else name
+        product = self._part(name, "product") if shift.any() else name
         with np.errstate(divide="ignore", over="ignore"):
             divisor = np.float32(1.0 / factor).astype(np.float64)
             reciprocal = bool((1.0 / divisor == factor).all())
@@ -178,18 +186,18 @@ class _Writer:
             self._node("Add", [product, self._numbers(name, "shift", shift)], name)
 
     def _select(self, name: str, source: str, layer: Select, size: int) -> None:
-        flat = self._node("Flatten", [source], f"{name}/flat", axis=1)
+        flat = self._node("Flatten", [source], self._part(name, "flat"), axis=1)
         index = layer.index
         if (index < 0).any():
             pads = self._integers(name, "pads", (0, 0, 0, 1))
             fill = self._numbers(name, "fill", layer.fill)
-            flat = self._node("Pad", [flat, pads, fill], f"{name}/padded")
+            flat = self._node("Pad", [flat, pads, fill], self._part(name, "padded"))
             index = np.where(index < 0, size, index)
         chosen = self._integers(name, "index", index)
         if len(layer.shape) == 1:
             self._node("Gather", [flat, chosen], name, axis=1)
             return
-        picked = self._node("Gather", [flat, chosen], f"{name}/picked", axis=1)
+        picked = self._node("Gather", [flat, chosen], self._part(name, "picked"), axis=1)
         shape = self._integers(name, "shape", (0, *layer.shape))
         self._node("Reshape", [picked, shape], name)
 
@@ -200,7 +208,7 @@ class _Writer:
         if layer.scale == 1.0 / count and count > 1:
             self._node("ReduceMean", [source], name, axes=axes, keepdims=keep)
             return
-        total = name if layer.scale == 1.0 else f"{name}/sum"
+        total = name if layer.scale == 1.0 else self._part(name, "sum")
         places = self._integers(name, "axes", axes)
         self._node("ReduceSum", [source, places], total, keepdims=keep)
         if layer.scale != 1.0:
@@ -213,7 +221,7 @@ class _Writer:
             else self._node(
                 "Mul",
                 [source, self._numbers(name, f"coefficient{i}", coefficient)],
-                f"{name}/term{i}",
+                self._part(name, f"term{i}"),
             )
             for i, (source, coefficient) in enumerate(zip(inputs, coefficients, strict=True))
         ]
@@ -221,7 +229,7 @@ class _Writer:
             self._node("Identity", terms, name)
         total = terms[0]
         for i, term in enumerate(terms[1:], start=1):
-            output = name if i == len(terms) - 1 else f"{name}/sum{i}"
+            output = name if i == len(terms) - 1 else self._part(name, f"sum{i}")
             kind = "Sub" if coefficients[i] == -1.0 else "Add"
             total = self._node(kind, [total, term], output)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -59,10 +60,7 @@ def naive(x: np.ndarray, layers: list, means: np.ndarray, ranges: np.ndarray) ->
 def test_random_network(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     sizes = [5, 7, 6, 3]
-    layers = [
-        (rng.normal(size=(n, m)), rng.normal(size=n))
-        for m, n in zip(sizes[:-1], sizes[1:], strict=True)
-    ]
+    layers = [(rng.normal(size=(n, m)), rng.normal(size=n)) for m, n in itertools.pairwise(sizes)]
     means, ranges = rng.normal(size=6), rng.uniform(1.0, 9.0, size=6)
 
     def row(values: np.ndarray | list[int]) -> str:

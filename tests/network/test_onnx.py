@@ -13,7 +13,7 @@ import pytest
 import torch
 from onnx import TensorProto, helper, numpy_helper
 
-from precond.errors import ModelError, UnsupportedOperator
+from precond.errors import ModelError, OutputError, UnsupportedOperator
 from precond.network.evaluate import outputs
 from precond.network.graph import Network
 from precond.network.layers import (
@@ -465,6 +465,23 @@ def test_every_layer_kind_is_written_exactly(tmp_path: Path) -> None:
     path = tmp_path / "all.onnx"
     write_onnx(network, path)
     assert_same(load(path), network)
+
+
+def test_written_names_do_not_clash(tmp_path: Path) -> None:
+    nodes = (
+        Node("a", Affine(numbers(2, 3), numbers(2)), ("input",)),
+        Node("a/weight", ReLU(), ("a",)),
+        Node("a/bias", Affine(numbers(2, 2), numbers(2)), ("a/weight",)),
+    )
+    network = Network(nodes, (3,))
+    write_onnx(network, tmp_path / "clash.onnx")
+    assert load(tmp_path / "clash.onnx").hash == network.hash
+
+
+def test_unwritable_place(tmp_path: Path) -> None:
+    network = Network((Node("r", ReLU(), ("input",)),), (3,))
+    with pytest.raises(OutputError, match="cannot be written"):
+        write_onnx(network, tmp_path / "absent" / "model.onnx")
 
 
 # Errors: one line each, naming the file and the node.

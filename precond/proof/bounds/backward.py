@@ -176,7 +176,7 @@ def lower_bound(
             (weights @ (matrix.abs().unsqueeze(0) @ largest)).squeeze(-1) + weights @ bound.abs()
         )
         error = error + TINY * len(bound) * largest.sum(1)
-    value, loss = _over_box(at_input, region.lower, region.upper)
+    value, loss = over_box(at_input, region.lower, region.upper)
     depth = 4 * len(network.nodes)
     error = (error + loss + gamma(depth) * (mass + value.abs())) * (1 + 1e-9) + TINY
     return Bound(value + total - error, at_input, total, kept)
@@ -231,7 +231,7 @@ def _through_pool(lines: PoolLines, form: Tensor, width: int) -> tuple[Tensor, T
     return part, constant
 
 
-def _over_box(form: Tensor, lower: Tensor, upper: Tensor) -> tuple[Tensor, Tensor]:
+def over_box(form: Tensor, lower: Tensor, upper: Tensor) -> tuple[Tensor, Tensor]:
     """``min form·x`` over the box and its rounding, both (G, R)."""
     value = torch.matmul(form.clamp(min=0), lower.unsqueeze(-1)) + torch.matmul(
         form.clamp(max=0), upper.unsqueeze(-1)

@@ -16,7 +16,7 @@ from torch import Tensor
 from precond.network.graph import INPUT
 from precond.network.layers import LeakyReLU, MaxPool2d, ReLU
 from precond.network.operators import Operators
-from precond.proof.bounds.backward import Region, lower_bound
+from precond.proof.bounds.backward import Region, lower_bound, over_box
 from precond.proof.bounds.intervals import Interval, intersect, node_interval
 from precond.proof.bounds.lines import Lines, activation_lines, pool_lines
 from precond.proof.bounds.rounding import TINY
@@ -56,6 +56,9 @@ def refine(
     network = ops.network
     count = lower.shape[0]
     empty = torch.zeros(count, dtype=torch.bool, device=lower.device)
+    if half is not None:
+        least, loss = over_box(half[0].expand(count, -1, -1), lower, upper)
+        empty |= (least - loss - TINY > half[1]).any(1)
     limits = {
         name: (low.reshape(-1, 1, low.shape[-1]), high.reshape(-1, 1, high.shape[-1]))
         for name, (low, high) in constraints.items()

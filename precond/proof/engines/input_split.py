@@ -154,7 +154,7 @@ class _Search:
         corner = torch.where(chosen > 0, lower, upper)
         self._try(torch.cat([corner, (lower + upper) / 2]))
         width = upper - lower
-        score = (chosen.abs() + 1e-9 * chosen.abs().amax(1, keepdim=True) + 1e-300) * width
+        score = (chosen.abs() + 0.02 * chosen.abs().amax(1, keepdim=True) + 1e-300) * width
         axis = score.argmax(1)
         index = torch.arange(len(axis), device=self.device)
         middle = (lower[index, axis] + upper[index, axis]) / 2
