@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import sys
 import tempfile
+import time
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 
+from precond.device import require_device
 from precond.errors import OutputError, PrecondError
 
 EXIT_ERROR = 2
@@ -18,8 +21,9 @@ EXIT_INTERRUPTED = 130
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; the exit status is 0, 2 for a user's error, 130 after Ctrl-C."""
-    parser = _parser()
-    chosen = parser.parse_args(arguments)
+    begun = time.monotonic()
+    chosen = _parser().parse_args(arguments)
+    chosen.begun = begun
     try:
         return int(chosen.run(chosen))
     except PrecondError as error:
@@ -38,7 +42,10 @@ def _parser() -> argparse.ArgumentParser:
         prog="precond",
         description="Say why a ReLU network does what it does, and prove it.",
     )
-    parser.add_argument("--version", action="version", version=f"precond {version('precond')}")
+    parser.add_argument("--version", action="version", version=version("precond"))
+    parser.add_argument(
+        "--name", action="version", version="precond", help="print the name of this program"
+    )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     analyze = commands.add_parser(
@@ -98,6 +105,41 @@ def _parser() -> argparse.ArgumentParser:
     again.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     again.set_defaults(run=_prove)
 
+    verify = commands.add_parser("verify", help="decide a VNN-LIB query: sat, unsat or unknown")
+    verify.add_argument("query", type=Path, metavar="QUERY", help=".vnnlib or .vnnlib.gz")
+    verify.add_argument(
+        "--network",
+        action="append",
+        required=True,
+        metavar="NAME=MODEL",
+        help="the model file of a network by its name in the query; one alone needs no name",
+    )
+    verify.add_argument(
+        "--timeout", type=_seconds, metavar="SECONDS", help="for everything, loading included"
+    )
+    verify.add_argument(
+        "--serialise-assignments",
+        type=Path,
+        metavar="DIR",
+        help="write a counterexample as one ONNX tensor per variable, instead of printing it",
+    )
+    verify.add_argument(
+        "--as-real", action="store_true", help="read floating-point types as real numbers"
+    )
+    verify.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    verify.add_argument("--seed", type=int, default=0)
+    verify.set_defaults(run=_verify)
+
+    # With another prefix a capability, which starts with "--", is an argument, not an option.
+    asked = commands.add_parser(
+        "supports",
+        help="what verify can decide, e.g. precond supports --onnx-operators",
+        prefix_chars="+",
+        add_help=False,
+    )
+    asked.add_argument("capability", metavar="CAPABILITY")
+    asked.set_defaults(run=_supports)
+
     info = commands.add_parser("info", help="layers, neurons, shapes and hash of a network")
     info.add_argument("model", metavar="MODEL")
     info.set_defaults(run=_info)
@@ -147,7 +189,7 @@ def _analyze(chosen: argparse.Namespace) -> int:
     from precond.summary import summary
     from precond.vnnlib.query import read_vnnlib
 
-    _require_device(chosen.device)
+    require_device(chosen.device)
     network = load(chosen.model)
     dataset = load_dataset(chosen.inputs, chosen.labels, divide=chosen.divide)
     for layer in chosen.layer or ():
@@ -234,7 +276,7 @@ def _prove(chosen: argparse.Namespace) -> int:
     from precond.proof.verdict import Status
     from precond.store import read_preconditions
 
-    _require_device(chosen.device)
+    require_device(chosen.device)
     network = load(chosen.model)
     stored = read_preconditions(chosen.file)
     wanted = set(chosen.only or ())
@@ -264,6 +306,38 @@ def _prove(chosen: argparse.Namespace) -> int:
     return 1 if changed else 0
 
 
+def _verify(chosen: argparse.Namespace) -> int:
+    from precond.verify_process import ask
+
+    folder = chosen.serialise_assignments
+    if folder is not None:
+        _folder(folder, "--serialise-assignments")
+    request = {
+        "query": str(chosen.query),
+        "networks": chosen.network,
+        "assignments": None if folder is None else str(folder),
+        "device": chosen.device,
+        "seed": chosen.seed,
+        "as_real": chosen.as_real,
+    }
+    limit = math.inf if chosen.timeout is None else chosen.timeout
+    reply = ask(request, chosen.begun + limit)
+    if reply.error:
+        raise PrecondError(reply.error)
+    if reply.note:
+        print(f"precond: {reply.note}", file=sys.stderr)
+    sys.stdout.write(reply.text)
+    sys.stdout.flush()
+    return reply.status
+
+
+def _supports(chosen: argparse.Namespace) -> int:
+    from precond.verify import capability
+
+    sys.stdout.write(capability(chosen.capability))
+    return 0
+
+
 def _info(chosen: argparse.Namespace) -> int:
     from precond.network.load import load
     from precond.summary import describe
@@ -281,17 +355,7 @@ def _label(text: str) -> int:
     return int(number)
 
 
-def _require_device(device: str) -> None:
-    if device == "cuda":
-        import torch
-
-        if not torch.cuda.is_available():
-            raise PrecondError(
-                "--device cuda", expected="a CUDA device", got="none", fix="Use --device cpu"
-            )
-
-
-def _folder(path: Path) -> Path:
+def _folder(path: Path, option: str = "--out") -> Path:
     """The output folder, made if need be, and checked to be writable before any work."""
     try:
         path.mkdir(parents=True, exist_ok=True)
@@ -299,7 +363,7 @@ def _folder(path: Path) -> Path:
             pass
     except OSError as error:
         raise OutputError(
-            f"--out {path}",
+            f"{option} {path}",
             expected="a folder that can be written",
             got=error.strerror or type(error).__name__,
             fix="Choose another folder",

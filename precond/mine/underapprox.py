@@ -70,7 +70,7 @@ def implies_pattern(network: Network, box: Box, pattern: DecisionPattern) -> boo
         found = refine(ops, lower, upper, {}).bounds
     for layer, (low, high) in pattern.intervals(network).items():
         least, most = (bound[0].numpy() for bound in found[layer])
-        if (least < low).any() or (most > high).any():
+        if not ((least >= low).all() and (most <= high).all()):  # NaN proves nothing
             return False
     return True
 

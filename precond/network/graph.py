@@ -46,7 +46,7 @@ class Network:
         for node in self.nodes:
             for item in dataclasses.fields(node.layer):
                 value = getattr(node.layer, item.name)
-                if isinstance(value, np.ndarray) and not np.isfinite(value).all():
+                if not np.isfinite(np.asarray(value, dtype=np.float64)).all():
                     raise ModelError(
                         f"layer {node.name} of {self.origin}: {item.name}",
                         expected="finite numbers",
@@ -141,6 +141,15 @@ class Network:
         for node in self.nodes:
             found[node.name] = frozenset(node.inputs).union(*(found[s] for s in node.inputs))
         return found
+
+    @cached_property
+    def consumers(self) -> dict[str, int]:
+        """How many times each value is read by a node."""
+        counts = dict.fromkeys(self.shapes, 0)
+        for node in self.nodes:
+            for source in node.inputs:
+                counts[source] += 1
+        return counts
 
     @cached_property
     def hash(self) -> str:

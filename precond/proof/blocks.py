@@ -27,6 +27,7 @@ from precond.proof.claim import Problem
 Array = NDArray[np.float64]
 Sparse: TypeAlias = "csr_array[np.float64, tuple[int, int]]"
 CHUNK_VALUES = 4 << 20  # numbers in one chunk of identity rows, roughly
+TINY = 1e-300  # more than a sum of products loses by underflow, which γ does not cover
 
 
 def gamma(terms: int) -> float:
@@ -142,6 +143,8 @@ def _block(network: Network, name: str) -> Block:
         magnitudes = {source: abs(matrix) for source, matrix in matrices.items()}
         return Block(matrices, constant, magnitudes, np.abs(constant), 0.0)
     magnitudes, magnitude = _rows(network, name, passed, ops.absolute)
+    if _may_underflow(network, passed):
+        magnitude = np.full_like(magnitude, np.inf)  # says nothing, rather than too much
     # The magnitudes are rounded too, hence twice the terms.
     terms = 2 * sum(ops.affine[node].terms + 2 for node in passed)
     return Block(matrices, constant, magnitudes, magnitude, gamma(terms))
@@ -207,6 +210,22 @@ def _is_exact(network: Network, name: str, passed: list[str]) -> bool:
                 return False
             reached.add(source)
     return weighted <= 1
+
+
+def _may_underflow(network: Network, passed: list[str]) -> bool:
+    """Whether a coefficient carried through these layers may fall below the normal floats: the
+    product of their smallest numbers, with 16 digits a layer for cancellation."""
+    digits = 0.0
+    for name in passed:
+        layer = network.node[name].layer
+        numbers = np.concatenate(
+            [
+                np.abs(np.ravel(np.asarray(getattr(layer, item, 1.0), dtype=np.float64)))
+                for item in ("weight", "factor", "scale", "coefficients")
+            ]
+        )
+        digits += min(0.0, float(np.log10(numbers[numbers > 0].min()))) - 16.0
+    return digits < -290.0
 
 
 def _moves(layer: Select) -> bool:

@@ -27,6 +27,7 @@ from scipy.sparse import coo_array, csr_array, diags_array, vstack
 from precond.network.graph import INPUT, Network
 from precond.network.layers import LeakyReLU, MaxPool2d
 from precond.proof.blocks import (
+    TINY,
     Block,
     Sparse,
     cut,
@@ -140,7 +141,7 @@ class _Builder:
         if matrix is None:
             matrix = csr_array((len(constant), self.capacity))
         if not simple:
-            error = error + gamma(terms) * reach
+            error = error + gamma(terms) * reach + TINY * (1 + self.largest.sum())
         return Expression(matrix, constant, error * (1 + 1e-9))
 
     def interval(self, z: Expression) -> tuple[Array, Array]:
@@ -184,7 +185,8 @@ class _Builder:
                 csr_array(diags_array(factor) @ z.matrix),
                 factor * z.constant,
                 factor * z.error
-                + (0.0 if slope in (0.0, 1.0) else 1.0) * (gamma(2) * z.reach(self.largest)),
+                + (0.0 if slope in (0.0, 1.0) else 1.0)
+                * (gamma(2) * z.reach(self.largest) + TINY * (1 + self.largest.sum())),
             )
             self.layers[name] = LayerMap(low, high, row, column, negative)
             return

@@ -95,7 +95,8 @@ def prove(
         known = ledger.get(claim.key, budget)
         if known is not None:
             return known
-    verdict = _Attempt(claim, budget, points, stages or default_stages(device), device, seed).run()
+    chosen = default_stages(device) if stages is None else stages
+    verdict = _Attempt(claim, budget, points, chosen, device, seed).run()
     if ledger is not None:
         ledger.put(claim.key, verdict, budget)
     return verdict

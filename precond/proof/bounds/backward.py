@@ -111,21 +111,33 @@ def lower_bound(
     multipliers: Multipliers = NO_MULTIPLIERS,
     input_form: Tensor | None = None,
     keep: bool = False,
+    mix: Tensor | None = None,
 ) -> Bound:
     """Bound ``form · value(start) + input_form · x + constant`` from below.
 
     ``form`` (G or 1, R, width of start), ``constant`` (G or 1, R), ``input_form``
-    (G or 1, R, n).  Differentiable in the multipliers.
+    (G or 1, R, n).  With ``mix`` (G or 1, M, R) ≥ 0 the M weighted sums of the rows are
+    bounded instead.  Differentiable in the multipliers and in ``mix``.
     """
     ops = region.ops
     network = ops.network
-    count, rows = region.lower.shape[0], form.shape[1]
-    shape = network.shapes[start]
+    count = region.lower.shape[0]
+    start_error: Tensor | float = 0.0
+    if mix is not None:
+        reach = (form.abs() @ _size_at(region, start)).squeeze(-1) + constant.abs()
+        if input_form is not None:
+            reach = reach + (input_form.abs() @ _largest(region)).squeeze(-1)
+            input_form = mix @ input_form
+        start_error = gamma(form.shape[1]) * (mix @ reach.unsqueeze(-1)).squeeze(-1)
+        constant = (mix @ constant.unsqueeze(-1)).squeeze(-1)
+        form = mix @ form
+    rows = form.shape[1]
     forms: dict[str, Tensor] = {start: form.expand(count, rows, -1)}
     total = constant.expand(count, rows)
     mass = total.abs()  # of everything ever added to ``total``: what its rounding scales with
-    error = mass * UNIT
+    error = mass * UNIT + start_error
     kept: dict[str, Tensor] = {}
+    covered: set[str] = set()  # affine nodes whose rounding an activation has counted
     if input_form is not None:
         forms[INPUT] = input_form.expand(count, rows, -1)
         if start == INPUT:
@@ -140,8 +152,10 @@ def lower_bound(
             flat = current.reshape(count * rows, *shape)
             shift = operator.bias_dot(flat).reshape(count, rows)
             total, mass = total + shift, mass + shift.abs()
-            size = region.sizes[node.name].flatten(1).unsqueeze(-1)
-            error = error + gamma(operator.terms) * torch.matmul(current.abs(), size).squeeze(-1)
+            if node.name not in covered:
+                size = region.sizes[node.name].flatten(1).unsqueeze(-1)
+                loss = torch.matmul(current.abs(), size).squeeze(-1)
+                error = error + gamma(operator.terms) * loss
             error = error + region.floors[node.name]
             for source, part in zip(node.inputs, operator.transpose(flat), strict=True):
                 _add(forms, source, part.reshape(count, rows, -1))
@@ -150,14 +164,26 @@ def lower_bound(
         (source,) = node.inputs
         if isinstance(lines, PoolLines):
             part, shift = _through_pool(lines, current, network.width(source))
-            error = error + gamma(lines.top.shape[-1]) * torch.matmul(
-                current.abs(), lines.size.expand(count, -1, -1).transpose(1, 2)
-            ).squeeze(-1)
+            loss = torch.matmul(current.abs(), lines.size.transpose(1, 2)).squeeze(-1)
+            error = error + gamma(lines.top.shape[-1]) * loss
         else:
             if keep:
                 kept[node.name] = current
+            weight = 8 * UNIT * lines.size + gamma(lines.size.shape[-1]) * lines.shift
+            before = None
+            if source in ops.affine and network.consumers[source] == 1:
+                covered.add(source)
+                size = region.sizes[source].flatten(1).unsqueeze(1)
+                before = gamma(ops.affine[source].terms) * size
+                weight = weight + before
             part, shift, loss = _through_activation(
-                lines, current, node.name, region.constraints.get(node.name), multipliers
+                lines,
+                current,
+                weight,
+                before,
+                node.name,
+                region.constraints.get(node.name),
+                multipliers,
             )
             error = error + loss
         total, mass = total + shift, mass + shift.abs()
@@ -171,36 +197,56 @@ def lower_bound(
         at_input = at_input + weights @ matrix
         shift = weights @ bound
         total, mass = total - shift, mass + shift.abs()
-        largest = torch.maximum(region.lower.abs(), region.upper.abs()).unsqueeze(-1)
         error = error + gamma(len(bound)) * (
-            (weights @ (matrix.abs().unsqueeze(0) @ largest)).squeeze(-1) + weights @ bound.abs()
+            (weights @ (matrix.abs() @ _largest(region))).squeeze(-1) + weights @ bound.abs()
         )
-        error = error + TINY * len(bound) * largest.sum(1)
+        error = error + TINY * len(bound) * _largest(region).sum(1)
     value, loss = over_box(at_input, region.lower, region.upper)
     depth = 4 * len(network.nodes)
     error = (error + loss + gamma(depth) * (mass + value.abs())) * (1 + 1e-9) + TINY
     return Bound(value + total - error, at_input, total, kept)
 
 
+def _largest(region: Region) -> Tensor:
+    """Largest |x| per input, (G, n, 1)."""
+    return torch.maximum(region.lower.abs(), region.upper.abs()).unsqueeze(-1)
+
+
+def _size_at(region: Region, name: str) -> Tensor:
+    """A bound of every |value| of a node, (G or 1, m, 1)."""
+    if name == INPUT:
+        return _largest(region)
+    if name in region.sizes:
+        return region.sizes[name].flatten(1).unsqueeze(-1)
+    return region.lines[name].size.transpose(1, 2)
+
+
 def _through_activation(
     lines: ActivationLines,
     form: Tensor,
+    weight: Tensor,
+    before: Tensor | None,
     name: str,
     constraint: tuple[Tensor, Tensor] | None,
     multipliers: Multipliers,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """The form on the pre-activation, the constant it adds (G, R), and its rounding (G, R)."""
+    """The form on the pre-activation, the constant it adds (G, R), and its rounding (G, R).
+
+    ``weight`` (G or 1, 1, m): what a unit of |form| costs in rounding; ``before``: the part of
+    it that belongs to the affine layer the form goes on to.
+    """
     low = lines.low
     if name in multipliers.alpha:
         alpha = multipliers.alpha[name].clamp(lines.slope, 1.0)
         low = torch.where(lines.free, alpha, low)
-    positive, negative = form.clamp(min=0), form.clamp(max=0)
-    part = positive * low + negative * lines.up
-    shift = torch.matmul(negative, lines.shift.expand(form.shape[0], -1, -1).transpose(1, 2))
-    constant = shift.squeeze(-1)
-    width = form.shape[-1]
-    scale = form.abs()
-    extra: Tensor | float = 0.0
+    negative = form.clamp(max=0)
+    part = torch.addcmul(form * low, negative, lines.up - low)
+    # |form| = form − 2 · negative: two products give both the constant and the rounding.
+    sides = torch.cat([lines.shift, weight], 1).transpose(1, 2)
+    products = torch.matmul(negative, sides)
+    constant = products[..., 0]
+    loss = torch.matmul(form, weight.transpose(1, 2)).squeeze(-1) - 2 * products[..., 1]
+    loss = loss + TINY * lines.size.sum(-1)
     if constraint is not None:
         lower, upper = constraint
         for beta, bound, sign in (
@@ -210,14 +256,14 @@ def _through_activation(
             if beta is None:
                 continue
             known = torch.isfinite(bound)
-            weight = torch.where(known, beta.clamp(min=0.0), torch.zeros_like(beta))
+            used = torch.where(known, beta.clamp(min=0.0), torch.zeros_like(beta))
             level = torch.where(known, bound, torch.zeros_like(bound))
-            part = part + sign * weight
-            constant = constant - sign * (weight * level).sum(-1)
-            extra = extra + ((weight + scale) * level.abs()).sum(-1)
-    size = lines.size.expand(form.shape[0], -1, -1).transpose(1, 2)
-    loss = 8 * UNIT * torch.matmul(scale, size).squeeze(-1) + TINY * size.sum(1)
-    loss = loss + gamma(width) * (constant.abs() + (-negative * lines.shift.abs()).sum(-1) + extra)
+            part = part + sign * used
+            constant = constant - sign * (used * level).sum(-1)
+            reach = (used + form.abs()) * level.abs()
+            if before is not None:
+                loss = loss + (used * before).sum(-1)
+            loss = loss + gamma(form.shape[-1]) * reach.sum(-1)
     return part, constant, loss
 
 
@@ -233,10 +279,9 @@ def _through_pool(lines: PoolLines, form: Tensor, width: int) -> tuple[Tensor, T
 
 def over_box(form: Tensor, lower: Tensor, upper: Tensor) -> tuple[Tensor, Tensor]:
     """``min form·x`` over the box and its rounding, both (G, R)."""
-    value = torch.matmul(form.clamp(min=0), lower.unsqueeze(-1)) + torch.matmul(
-        form.clamp(max=0), upper.unsqueeze(-1)
-    )
-    largest = torch.maximum(lower.abs(), upper.abs()).unsqueeze(-1)
+    low, high = lower.unsqueeze(-1), upper.unsqueeze(-1)
+    value = torch.matmul(form.clamp(min=0), low) + torch.matmul(form.clamp(max=0), high)
+    largest = torch.maximum(low.abs(), high.abs())
     loss = gamma(2 * form.shape[-1]) * torch.matmul(form.abs(), largest)
     return value.squeeze(-1), loss.squeeze(-1)
 

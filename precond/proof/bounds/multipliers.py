@@ -29,16 +29,23 @@ def improve(
     goal: float = 0.0,
     rate: float = 0.1,
     initial: Multipliers | None = None,
+    mix: Tensor | None = None,
 ) -> tuple[Bound, Multipliers]:
     """The best bound found in ``steps`` ascent steps, and the multipliers that give it.
 
-    Shapes as in ``lower_bound``.  Stops early when every row is above ``goal``.
+    Shapes as in ``lower_bound``.  Stops early when every row is above ``goal``.  ``mix``
+    (G or 1, M, R): weights to start from, improved as well; zero weights stay zero.
     """
-    count, rows = region.lower.shape[0], form.shape[1]
+    count = region.lower.shape[0]
+    rows = form.shape[1] if mix is None else mix.shape[1]
     with torch.no_grad():
-        first = lower_bound(region, start, form, constant, input_form=input_form, keep=True)
+        first = lower_bound(
+            region, start, form, constant, input_form=input_form, keep=True, mix=mix
+        )
         if initial is not None:
-            warm = lower_bound(region, start, form, constant, initial, input_form, keep=True)
+            warm = lower_bound(
+                region, start, form, constant, initial, input_form, keep=True, mix=mix
+            )
     alpha: dict[str, Tensor] = {}
     low: dict[str, Tensor] = {}
     high: dict[str, Tensor] = {}
@@ -67,6 +74,17 @@ def improve(
     parameters = [*alpha.values(), *low.values(), *high.values()]
     if half is not None:
         parameters.append(half)
+    weights = None
+    if mix is not None:
+        allowed = (mix > 0).to(form.dtype)
+        weights = mix.expand(count, -1, -1).clone().requires_grad_()
+        parameters.append(weights)
+
+    def mixed() -> Tensor | None:
+        if weights is None:
+            return None
+        kept = weights.clamp(min=0) * allowed + 1e-9 * allowed
+        return kept / kept.sum(-1, keepdim=True)
 
     def current(detached: bool = False) -> Multipliers:
         def out(value: Tensor) -> Tensor:
@@ -93,8 +111,9 @@ def improve(
         for group in optimiser.param_groups:
             group["lr"] = rate * 0.98**step
         optimiser.zero_grad(set_to_none=True)
-        result = lower_bound(region, start, form, constant, current(), input_form)
-        torch.autograd.backward(-result.value.sum())
+        with torch.enable_grad():
+            result = lower_bound(region, start, form, constant, current(), input_form, mix=mixed())
+            torch.autograd.backward(-result.value.sum())
         optimiser.step()
         with torch.no_grad():
             for name, value in alpha.items():

@@ -11,7 +11,7 @@ volume that is decided goes into the note of an undecided answer.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -21,6 +21,7 @@ from precond.network.evaluate import forward
 from precond.network.graph import INPUT
 from precond.network.operators import Operators, operators
 from precond.proof.bounds.backward import lower_bound
+from precond.proof.bounds.multipliers import improve
 from precond.proof.bounds.region import refine
 from precond.proof.claim import Problem
 from precond.proof.engines.base import Answer, Deadline, Outcome
@@ -39,6 +40,31 @@ class _Rows:
     strict: Tensor
     owner: Tensor
     conjuncts: int
+    all_strict: Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class _Boxes:
+    """Boxes (G, n) that wait, their open conjuncts (G, C), their share of the volume (G,), and
+    the layer bounds of the box they were cut from."""
+
+    lower: Tensor
+    upper: Tensor
+    open: Tensor
+    share: Tensor
+    known: dict[str, tuple[Tensor, Tensor]]
+
+    def __len__(self) -> int:
+        return len(self.lower)
+
+    def rows(self, which: Tensor) -> _Boxes:
+        return _Boxes(
+            self.lower[which],
+            self.upper[which],
+            self.open[which],
+            self.share[which],
+            {name: (low[which], high[which]) for name, (low, high) in self.known.items()},
+        )
 
 
 @dataclass(frozen=True)
@@ -46,7 +72,8 @@ class InputSplitEngine:
     """Input bisection over batched bounds; rigorous and, for tolerance-free margins, complete."""
 
     device: str = "cpu"
-    batch: int = 1024
+    batch: int = 512
+    steps: int = 6
     name: str = "input-split"
 
     def unsupported(self, problem: Problem) -> str | None:
@@ -58,14 +85,17 @@ class InputSplitEngine:
     def solve(self, problem: Problem, deadline: Deadline) -> list[Answer]:
         """One answer per conjunct."""
         with torch.no_grad():
-            return _Search(problem, deadline, self.device, self.batch).run()
+            return _Search(problem, deadline, self.device, self.batch, self.steps).run()
 
 
 class _Search:
-    def __init__(self, problem: Problem, deadline: Deadline, device: str, batch: int) -> None:
+    def __init__(
+        self, problem: Problem, deadline: Deadline, device: str, batch: int, steps: int
+    ) -> None:
         self.problem = problem
         self.deadline = deadline
         self.batch = batch
+        self.steps = steps
         self.device = device
         self.ops: Operators = operators(problem.network, device, torch.float64)
         self.rows = _stack(problem, device)
@@ -90,25 +120,21 @@ class _Search:
         upper = self._tensor(self.problem.box.upper)[None]
         open_ = torch.ones(1, self.rows.conjuncts, dtype=torch.bool, device=self.device)
         share = torch.ones(1, dtype=torch.float64, device=self.device)
-        stack = [(lower, upper, open_, share)]
+        stack = [_Boxes(lower, upper, open_, share, {})]
         stuck = torch.zeros(self.rows.conjuncts, dtype=torch.bool, device=self.device)
         while stack and not self.deadline.passed:
-            lower, upper, open_, share = _pop(stack, self.batch)
+            boxes = _pop(stack, self.batch)
             found = torch.tensor(
                 [c in self.witness for c in range(self.rows.conjuncts)], device=self.device
             )
-            open_ = open_ & ~found
-            keep = open_.any(1)
-            self.done += float(share[~keep].sum())
-            if not bool(keep.any()):
-                continue
-            lower, upper, open_, share = lower[keep], upper[keep], open_[keep], share[keep]
-            children = self._step(lower, upper, open_, share, stuck)
-            if children is not None:
-                stack.append(children)
+            boxes = self._still(boxes, boxes.open & ~found)
+            if len(boxes):
+                children = self._step(boxes, stuck)
+                if children is not None:
+                    stack.append(children)
         left = stuck.clone()
-        for _, _, open_, _ in stack:
-            left |= open_.any(0)
+        for boxes in stack:
+            left |= boxes.open.any(0)
         answers = []
         for conjunct in range(self.rows.conjuncts):
             if conjunct in self.witness:
@@ -120,58 +146,74 @@ class _Search:
                 answers.append(Answer(Outcome.INFEASIBLE, True))
         return answers
 
-    def _step(
-        self, lower: Tensor, upper: Tensor, open_: Tensor, share: Tensor, stuck: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor] | None:
+    def _still(self, boxes: _Boxes, open_: Tensor) -> _Boxes:
+        """The boxes with an open conjunct left; the volume of the others is done."""
+        keep = open_.any(1)
+        self.done += float(boxes.share[~keep].sum())
+        return replace(boxes, open=open_).rows(keep.nonzero().squeeze(1))
+
+    def _step(self, boxes: _Boxes, stuck: Tensor) -> _Boxes | None:
         """Bound a batch of boxes; the halves of those that stay open."""
         rows = self.rows
-        refined = refine(self.ops, lower, upper, self.constraints, half=self.half)
+        refined = refine(
+            self.ops, boxes.lower, boxes.upper, self.constraints, half=self.half, known=boxes.known
+        )
+        open_ = boxes.open & ~refined.empty[:, None]
+        output = self.problem.network.output
+        inputs = None if rows.inputs is None else rows.inputs[None]
         bound = lower_bound(
-            refined.region,
-            self.problem.network.output,
-            rows.form[None],
-            rows.constant[None],
-            input_form=None if rows.inputs is None else rows.inputs[None],
+            refined.region, output, rows.form[None], rows.constant[None], input_form=inputs
         )
         enough = torch.where(rows.strict, bound.value >= 0, bound.value > 0)
-        decided = _any_row(enough, rows)
-        open_ = open_ & ~decided & ~refined.empty[:, None]
-        keep = open_.any(1)
-        self.done += float(share[~keep].sum())
-        if not bool(keep.any()):
+        open_ = open_ & ~_any_row(enough, rows)
+        keep = open_.any(1).nonzero().squeeze(1)
+        boxes = self._still(replace(boxes, known=refined.bounds), open_)
+        if not len(boxes):
             return None
-        lower, upper, open_, share = lower[keep], upper[keep], open_[keep], share[keep]
-        value, form = bound.value[keep], bound.form[keep]
-        # Of each open conjunct its row nearest to being decided; of those the worst.
-        open_rows = open_[:, rows.owner]
-        best = torch.full_like(open_, 0, dtype=torch.float64)
-        best = best.scatter_reduce(
-            1, rows.owner.expand(len(value), -1), value, "amax", include_self=False
+        # Slopes, and the weights of a conjunct's inequalities, for what is still open.
+        better, _ = improve(
+            refined.region.take(keep),
+            output,
+            rows.form[None],
+            rows.constant[None],
+            steps=self.steps,
+            deadline=self.deadline,
+            input_form=inputs,
+            rate=0.25,
+            mix=_spread(rows, bound.value[keep]),
         )
-        is_best = open_rows & (value >= best[:, rows.owner])
-        worst = torch.where(is_best, value, torch.inf).argmin(1)
-        chosen = form[torch.arange(len(form), device=self.device), worst]
-        corner = torch.where(chosen > 0, lower, upper)
-        self._try(torch.cat([corner, (lower + upper) / 2]))
-        width = upper - lower
-        score = (chosen.abs() + 0.02 * chosen.abs().amax(1, keepdim=True) + 1e-300) * width
-        axis = score.argmax(1)
+        decided = torch.where(rows.all_strict, better.value >= 0, better.value > 0)
+        worst = torch.where(boxes.open, better.value, torch.inf).argmin(1)
+        index = torch.arange(len(boxes), device=self.device)
+        chosen = better.form[index, worst]
+        corner = torch.where(chosen > 0, boxes.lower, boxes.upper)
+        self._try(torch.cat([corner, (boxes.lower + boxes.upper) / 2]))
+        keep = (boxes.open & ~decided).any(1).nonzero().squeeze(1)
+        boxes, chosen = self._still(boxes, boxes.open & ~decided), chosen[keep]
+        return self._halves(boxes, chosen, stuck) if len(boxes) else None
+
+    def _halves(self, boxes: _Boxes, form: Tensor, stuck: Tensor) -> _Boxes:
+        """Both halves along the input that matters most to ``form`` (G, n)."""
+        lower, upper = boxes.lower, boxes.upper
+        weight = form.abs() + 1e-9 * form.abs().amax(1, keepdim=True) + 1e-300
+        axis = (weight * (upper - lower)).argmax(1)
         index = torch.arange(len(axis), device=self.device)
         middle = (lower[index, axis] + upper[index, axis]) / 2
         splittable = (middle > lower[index, axis]) & (middle < upper[index, axis])
         if not bool(splittable.all()):
-            stuck |= open_[~splittable].any(0)
-            lower, upper, open_, share = (part[splittable] for part in (lower, upper, open_, share))
-            axis, middle = axis[splittable], middle[splittable]
+            stuck |= boxes.open[~splittable].any(0)
+            kept = splittable.nonzero().squeeze(1)
+            boxes, axis, middle = boxes.rows(kept), axis[kept], middle[kept]
             index = torch.arange(len(axis), device=self.device)
-        left_upper, right_lower = upper.clone(), lower.clone()
-        left_upper[index, axis] = middle
-        right_lower[index, axis] = middle
-        return (
-            torch.cat([lower, right_lower]),
-            torch.cat([left_upper, upper]),
-            torch.cat([open_, open_]),
-            torch.cat([share, share]) / 2,
+        left, right = boxes.upper.clone(), boxes.lower.clone()
+        left[index, axis] = middle
+        right[index, axis] = middle
+        twice = boxes.rows(index.repeat(2))
+        return replace(
+            twice,
+            lower=torch.cat([boxes.lower, right]),
+            upper=torch.cat([left, boxes.upper]),
+            share=twice.share / 2,
         )
 
     def _try(self, points: Tensor) -> None:
@@ -214,6 +256,7 @@ def _stack(problem: Problem, device: str) -> _Rows:
         torch.tensor([i.strict for c in problem.conjuncts for i in c], device=device),
         torch.tensor([k for k, c in enumerate(problem.conjuncts) for _ in c], device=device),
         len(problem.conjuncts),
+        torch.tensor([all(i.strict for i in c) for c in problem.conjuncts], device=device),
     )
 
 
@@ -224,19 +267,46 @@ def _any_row(flags: Tensor, rows: _Rows) -> Tensor:
     return result > 0
 
 
-def _pop(
-    stack: list[tuple[Tensor, Tensor, Tensor, Tensor]], count: int
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def _spread(rows: _Rows, value: Tensor) -> Tensor:
+    """Weights to start from, (G, conjuncts, R): most on a conjunct's best row."""
+    own = torch.nn.functional.one_hot(rows.owner, rows.conjuncts).T.to(value.dtype)
+    spread = own[None] * value[:, None, :].masked_fill(own[None] == 0, 0.0)
+    best = spread.masked_fill(own[None] == 0, -torch.inf).argmax(-1, keepdim=True)
+    weights = (0.1 * own / own.sum(1, keepdim=True))[None].expand(len(value), -1, -1).clone()
+    weights.scatter_add_(2, best, torch.full_like(best, 0.9, dtype=value.dtype))
+    return weights
+
+
+def _pop(stack: list[_Boxes], count: int) -> _Boxes:
     """Up to ``count`` boxes from the top of the stack."""
-    taken: list[tuple[Tensor, Tensor, Tensor, Tensor]] = []
+    taken: list[_Boxes] = []
     room = count
     while stack and room > 0:
         block = stack.pop()
-        if len(block[0]) > room:
-            lower, upper, open_, share = block
-            stack.append((lower[:-room], upper[:-room], open_[:-room], share[:-room]))
-            block = (lower[-room:], upper[-room:], open_[-room:], share[-room:])
+        if len(block) > room:
+            index = torch.arange(len(block), device=block.lower.device)
+            stack.append(block.rows(index[:-room]))
+            block = block.rows(index[-room:])
         taken.append(block)
-        room -= len(block[0])
-    lower, upper, open_, share = (torch.cat(parts) for parts in zip(*taken, strict=True))
-    return lower, upper, open_, share
+        room -= len(block)
+        if stack and stack[-1].known.keys() != block.known.keys():
+            break
+    return _joined(taken)
+
+
+def _joined(blocks: list[_Boxes]) -> _Boxes:
+    if len(blocks) == 1:
+        return blocks[0]
+    return _Boxes(
+        torch.cat([b.lower for b in blocks]),
+        torch.cat([b.upper for b in blocks]),
+        torch.cat([b.open for b in blocks]),
+        torch.cat([b.share for b in blocks]),
+        {
+            name: (
+                torch.cat([b.known[name][0] for b in blocks]),
+                torch.cat([b.known[name][1] for b in blocks]),
+            )
+            for name in blocks[0].known
+        },
+    )
