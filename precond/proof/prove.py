@@ -29,6 +29,7 @@ from precond.proof.engines.highs import HighsEngine, is_satisfiable
 from precond.proof.engines.input_split import InputSplitEngine
 from precond.proof.engines.marabou import MarabouEngine, well_scaled
 from precond.proof.engines.relu_split import ReluSplitEngine
+from precond.proof.engines.z3 import Z3Engine
 from precond.proof.ledger import Ledger
 from precond.proof.replay import in_region, replay
 from precond.proof.verdict import Attempt, Status, Verdict
@@ -51,6 +52,7 @@ def default_stages(device: str = "cpu") -> tuple[Stage, ...]:
         Stage(AttackEngine(device), 0.2),
         Stage(_LINEAR, 0.5),
         Stage(BoundsEngine(device, steps=40, name="bounds-optimised"), 0.3),
+        Stage(Z3Engine(), 0.2),
         Stage(InputSplitEngine(device), 0.7),
         Stage(ReluSplitEngine(device, leaf=_leaf), 0.7),
         Stage(HighsEngine(_known_bounds, milp_neurons=30), 0.5),

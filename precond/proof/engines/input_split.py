@@ -195,7 +195,7 @@ class _Search:
     def _halves(self, boxes: _Boxes, form: Tensor, stuck: Tensor) -> _Boxes:
         """Both halves along the input that matters most to ``form`` (G, n)."""
         lower, upper = boxes.lower, boxes.upper
-        weight = form.abs() + 1e-9 * form.abs().amax(1, keepdim=True) + 1e-300
+        weight = form.abs() + 0.02 * form.abs().amax(1, keepdim=True) + 1e-300
         axis = (weight * (upper - lower)).argmax(1)
         index = torch.arange(len(axis), device=self.device)
         middle = (lower[index, axis] + upper[index, axis]) / 2
