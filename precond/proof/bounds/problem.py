@@ -9,13 +9,17 @@ import torch
 from torch import Tensor
 
 from precond.network.operators import operators
-from precond.proof.bounds.region import Refined, refine
+from precond.proof.bounds.region import FOREVER, Refined, refine
 from precond.proof.claim import Problem
+from precond.proof.deadline import Deadline
 
 
-def region_of(problem: Problem, device: str = "cpu") -> Refined:
+def region_of(
+    problem: Problem, device: str = "cpu", *, steps: int = 0, deadline: Deadline = FOREVER
+) -> Refined:
     """The problem's region as one subdomain, with layer bounds refined by backward passes,
-    or with ``problem.bounds`` where they are known already."""
+    or with ``problem.bounds`` where they are known already.  ``steps`` > 0 tightens either
+    by optimised multipliers (``refine``)."""
     ops = operators(problem.network, device, torch.float64)
 
     def tensor(values: np.ndarray) -> Tensor:
@@ -39,7 +43,9 @@ def region_of(problem: Problem, device: str = "cpu") -> Refined:
             pairs(problem.intervals),
             half=half,
             known=pairs(problem.bounds or {}),
-            backward=problem.bounds is None,
+            backward=problem.bounds is None or steps > 0,
+            steps=steps,
+            deadline=deadline,
         )
 
 

@@ -19,8 +19,11 @@ from precond.network.operators import Operators
 from precond.proof.bounds.backward import Region, lower_bound, over_box
 from precond.proof.bounds.intervals import Interval, intersect, node_interval
 from precond.proof.bounds.lines import Lines, activation_lines, pool_lines
+from precond.proof.bounds.multipliers import improve
 from precond.proof.bounds.rounding import TINY
+from precond.proof.deadline import Deadline
 
+FOREVER = Deadline(float("inf"))
 CHUNK_BYTES = 256 << 20  # of linear forms held at once in one pass
 
 
@@ -46,12 +49,16 @@ def refine(
     half: tuple[Tensor, Tensor] | None = None,
     known: Mapping[str, tuple[Tensor, Tensor]] | None = None,
     backward: bool = True,
+    steps: int = 0,
+    deadline: Deadline = FOREVER,
 ) -> Refined:
     """Bounds over ``[lower, upper]`` (G, n) cut by ``constraints`` (per decision layer
     (G or 1, m) low and high).
 
     ``known``: bounds that hold already (a parent's), per nonlinear node (G or 1, m).
-    ``backward=False`` stops at intervals.
+    ``backward=False`` stops at intervals.  ``steps`` > 0 optimises the multipliers of every
+    layer bound (slopes, and β of the pattern's literals), until ``deadline``: dear, and for
+    hard claims worth it.
     """
     network = ops.network
     count = lower.shape[0]
@@ -88,7 +95,8 @@ def refine(
             empty |= none
         if backward and _depends_on_activation(ops, source):
             region = Region(ops, lower, upper, dict(lines), limits, dict(sizes), dict(floors), half)
-            bounds = _tighten(region, source, bounds, not isinstance(node.layer, MaxPool2d))
+            signs = not isinstance(node.layer, MaxPool2d)
+            bounds = _tighten(region, source, bounds, signs, steps, deadline)
             for cut in cuts:
                 bounds, none = intersect(bounds, cut, shape)
                 empty |= none
@@ -114,7 +122,14 @@ def _depends_on_activation(ops: Operators, name: str) -> bool:
     return any(a in network.node and not network.is_affine(a) for a in network.ancestors[name])
 
 
-def _tighten(region: Region, name: str, bounds: Interval, signs_only: bool) -> Interval:
+def _tighten(
+    region: Region,
+    name: str,
+    bounds: Interval,
+    signs_only: bool,
+    steps: int,
+    deadline: Deadline,
+) -> Interval:
     """Backward bounds of the entries whose sign is open (all, for a max-pool's input)."""
     lower, upper = (bound.flatten(1).clone() for bound in bounds)
     count, width = lower.shape
@@ -129,7 +144,13 @@ def _tighten(region: Region, name: str, bounds: Interval, signs_only: bool) -> I
         step = max(1, budget // (2 * count))
         for part in torch.split(columns, step):
             both = _signed_rows(part, width, lower)
-            bound = lower_bound(region, name, both.unsqueeze(0), lower.new_zeros(1, len(both)))
+            form, constant = both.unsqueeze(0), lower.new_zeros(1, len(both))
+            if steps:
+                bound, _ = improve(
+                    region, name, form, constant, steps=steps, deadline=deadline, goal=torch.inf
+                )
+            else:
+                bound = lower_bound(region, name, form, constant)
             below, above = torch.split(bound.value, len(part), dim=1)
             lower[:, part] = torch.maximum(lower[:, part], below)
             upper[:, part] = torch.minimum(upper[:, part], -above)

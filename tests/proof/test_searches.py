@@ -1,0 +1,79 @@
+"""Both searches, the exact engine and the whole prover agree on random networks."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from precond.network.evaluate import outputs
+from precond.network.graph import Network
+from precond.network.layers import Affine, Node, ReLU
+from precond.proof.claim import Claim
+from precond.proof.engines.base import Deadline, Outcome
+from precond.proof.engines.input_split import InputSplitEngine
+from precond.proof.engines.relu_split import ReluSplitEngine
+from precond.proof.engines.z3 import Z3Engine
+from precond.proof.prove import default_stages, prove
+from precond.proof.replay import replay
+from precond.proof.verdict import Status
+from precond.property import Property
+from precond.region.box import Box
+from precond.region.pattern import DecisionPattern
+from precond.region.signature import record
+
+pytest.importorskip("z3")
+
+
+def random_claim(seed: int) -> Claim:
+    rng = np.random.default_rng(seed)
+    sizes = (2, 5, 4, 3)
+    nodes, before = [], "input"
+    for k, (inputs, width) in enumerate(pairwise(sizes), start=1):
+        weight = rng.normal(size=(width, inputs))
+        nodes.append(Node(f"affine{k}", Affine(weight, rng.normal(size=width)), (before,)))
+        before = f"affine{k}"
+        if k < len(sizes) - 1:
+            nodes.append(Node(f"relu{k}", ReLU(), (before,)))
+            before = f"relu{k}"
+    network = Network(tuple(nodes), (2,))
+    centre = rng.normal(size=2)
+    box = Box.ball(centre, float(rng.uniform(0.1, 1.5)))
+    signature = record(network, centre[None])
+    full = DecisionPattern.of_row(signature, 0)
+    kept = frozenset(n for n in full.on | full.off if rng.random() < 0.3)
+    pattern = DecisionPattern(full.on & kept, full.off & kept)
+    label = int(outputs(network, centre[None]).argmax())
+    return Claim(network, box, pattern, Property.argmax(label, 3))
+
+
+@pytest.mark.parametrize("seed", range(25))
+def test_engines_agree_with_rational_truth(seed: int) -> None:
+    claim = random_claim(seed)
+    truth = Z3Engine().solve(claim.problem, Deadline.after(30))
+    assert all(answer.outcome is not Outcome.UNDECIDED for answer in truth)
+    leaf = default_stages()[2].engine
+    for engine in (
+        InputSplitEngine(),
+        ReluSplitEngine(leaf=lambda problem, deadline: leaf.solve(problem, deadline)[0]),
+    ):
+        for found, exact in zip(
+            engine.solve(claim.problem, Deadline.after(10)), truth, strict=True
+        ):
+            assert found.outcome in (exact.outcome, Outcome.UNDECIDED)
+            if found.outcome is Outcome.WITNESS:
+                assert found.witness is not None
+                assert replay(claim, found.witness).counts
+    holds = all(answer.outcome is Outcome.INFEASIBLE for answer in truth)
+    verdict = prove(claim, budget=30)
+    assert verdict.status is (Status.PROVED if holds else Status.REFUTED)
+
+
+def test_a_budget_is_kept() -> None:
+    claim = random_claim(3)
+    wide = Claim(claim.network, Box.uniform(2, -1e3, 1e3), DecisionPattern(), claim.property)
+    for engine in (InputSplitEngine(), ReluSplitEngine()):
+        deadline = Deadline.after(0.0)
+        answers = engine.solve(wide.problem, deadline)
+        assert all(a.outcome is not Outcome.INFEASIBLE for a in answers)

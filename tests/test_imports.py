@@ -1,0 +1,187 @@
+"""Who may import whom, read from the source with ``ast``.
+
+A module imports from lower levels and from its own group, never upwards or sideways; a
+solver or file-format library is imported by exactly one module (one group for ONNX).
+"""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+# (level, group) by the longest prefix that matches; modules of a group may import each other.
+LEVELS: dict[str, tuple[float, str]] = {
+    "precond.errors": (0, "errors"),
+    "precond.network": (1, "network"),
+    "precond.region": (2, "region"),
+    "precond.property": (2, "property"),
+    "precond.device": (2, "device"),
+    "precond.proof": (3, "proof"),
+    "precond.proof.bounds": (3.5, "bounds"),
+    "precond.vnnlib": (3.5, "vnnlib"),
+    "precond.proof.engines": (4, "engines"),
+    "precond.proof.prove": (5, "prove"),
+    "precond.proof.ledger": (5, "ledger"),
+    "precond.mine": (6, "mine"),
+    "precond.apply": (7, "apply"),
+    "precond.datasets": (7, "data"),
+    "precond.datafiles": (7, "data"),
+    "precond.idx": (7, "data"),
+    "precond.analysis": (8, "analysis"),
+    "precond.pipeline": (8.1, "pipeline"),
+    "precond.store": (8.1, "store"),
+    "precond.summary": (8.1, "summary"),
+    "precond.report": (8.1, "report"),
+    "precond.standard": (8.1, "standard"),
+    "precond.verify": (8.2, "verify"),
+    "precond.verify_process": (8.3, "verify process"),
+    "precond.progress": (8.2, "progress"),
+    "precond.cli": (9, "cli"),
+    "precond.__main__": (9.1, "main"),
+    "precond": (9, "package"),
+}
+# ``prove`` reads and writes the ledger.
+ALLOWED = {("precond.proof.prove", "precond.proof.ledger")}
+
+# Libraries and the modules that may import them.
+LIBRARIES: dict[str, set[str]] = {
+    "highspy": {"precond.proof.programs"},
+    "maraboupy": {"precond.proof.engines.marabou_worker"},
+    "z3": {"precond.proof.engines.z3"},
+    "vnnlib": {"precond.vnnlib.v2"},
+    "onnx": {
+        "precond.network.onnx_reader",
+        "precond.network.onnx_operators",
+        "precond.network.onnx_writer",
+        "precond.standard",  # assignments are written as ONNX tensors
+    },
+    "onnxruntime": set(),
+    "captum": {"attribution.peers"},
+    "mlxtend": {"precond.datasets"},
+}
+
+
+def modules() -> dict[str, Path]:
+    found = {}
+    for package in ("precond", "attribution"):
+        for path in sorted((ROOT / package).rglob("*.py")):
+            parts = path.relative_to(ROOT).with_suffix("").parts
+            found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return found
+
+
+MODULES = modules()
+
+
+def imports(name: str) -> Iterator[tuple[str, bool]]:
+    """(imported module, whether at module level) of every import statement; ``from p import m``
+    gives p.m where that is a module."""
+    tree = ast.parse(MODULES[name].read_text(encoding="utf-8"))
+    top = {id(statement) for statement in tree.body}
+    for statement in ast.walk(tree):
+        if isinstance(statement, ast.Import):
+            for alias in statement.names:
+                yield alias.name, id(statement) in top
+        elif isinstance(statement, ast.ImportFrom):
+            assert statement.level == 0, f"{name} has a relative import"
+            assert statement.module is not None
+            for alias in statement.names:
+                whole = f"{statement.module}.{alias.name}"
+                yield (whole if whole in MODULES else statement.module), id(statement) in top
+
+
+def level(name: str) -> tuple[float, str]:
+    prefix = name
+    while prefix not in LEVELS:
+        prefix = prefix.rpartition(".")[0]
+    assert prefix != "precond" or name == "precond", f"give {name} a level in this test"
+    return LEVELS[prefix]
+
+
+@pytest.mark.parametrize("name", [n for n in MODULES if n.startswith("precond")])
+def test_no_import_upwards_or_sideways(name: str) -> None:
+    own, group = level(name)
+    for target, _ in imports(name):
+        if not target.startswith(("precond.", "attribution")):
+            continue  # the bare package is loaded anyway; it is imported for its place on disk
+        assert target.startswith("precond."), f"{name} imports {target}"
+        height, other = level(target)
+        fine = height < own or other == group or (name, target) in ALLOWED
+        assert fine, f"{name} (level {own}) imports {target} (level {height})"
+
+
+ENGINES = [n for n in MODULES if n.startswith("precond.proof.engines.")]
+
+
+@pytest.mark.parametrize("name", ENGINES)
+def test_an_engine_imports_no_other_engine(name: str) -> None:
+    """Only ``base`` and the parts of its own solver (``marabou_query`` for ``marabou``)."""
+    solver = name.rpartition(".")[2].partition("_")[0]
+    for target, _ in imports(name):
+        if target.startswith("precond.proof.engines."):
+            other = target.rpartition(".")[2]
+            assert other == "base" or other.partition("_")[0] == solver, f"{name} imports {target}"
+
+
+def test_only_prove_names_engines() -> None:
+    users = {
+        name
+        for name in MODULES
+        for target, _ in imports(name)
+        if target.startswith("precond.proof.engines") and name not in ENGINES
+    }
+    assert users == {"precond.proof.prove"}
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_one_module_imports_a_library(library: str) -> None:
+    users = {
+        name
+        for name in MODULES
+        for target, _ in imports(name)
+        if target == library or target.startswith(f"{library}.")
+    }
+    assert users <= LIBRARIES[library]
+
+
+def test_no_cycles_at_module_level() -> None:
+    graph = {
+        name: {t for t, top in imports(name) if top and t in MODULES and t != name}
+        for name in MODULES
+    }
+    done: set[str] = set()
+
+    def visit(name: str, trail: tuple[str, ...]) -> None:
+        assert name not in trail, " → ".join((*trail[trail.index(name) :], name))
+        if name not in done:
+            for target in graph[name]:
+                visit(target, (*trail, name))
+            done.add(name)
+
+    for name in graph:
+        visit(name, ())
+
+
+def test_attribution_stands_on_network_and_region() -> None:
+    for name in MODULES:
+        if name.startswith("attribution"):
+            for target, _ in imports(name):
+                if target.startswith("precond"):
+                    allowed = ("precond.errors", "precond.network", "precond.region")
+                    assert target.startswith(allowed), f"{name} imports {target}"
+
+
+def test_importing_the_package_loads_no_solver() -> None:
+    heavy = sorted({*LIBRARIES, "sklearn", "jinja2", "rich", "distributed", "torchvision"})
+    code = f"import sys, precond; print([m for m in {heavy!r} if m in sys.modules])"
+    shown = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True
+    )
+    assert shown.stdout.strip() == "[]"
