@@ -152,7 +152,7 @@ class _Attempt:
         """Given points: evidence that the region is not empty, and perhaps witnesses."""
         if not len(self.points):
             return None
-        self.inside = self.points[0]
+        self.inside = self.points[0]  # in float64; made sure of before it counts
         y = outputs(self.claim.network, self.points)
         for row in np.flatnonzero(~self.claim.property.holds(y, self.points))[:5]:
             refuted = self._refute(self.points[row], "data")
@@ -185,7 +185,7 @@ class _Attempt:
             for conjunct, answer in zip(pending, answers, strict=True):
                 if answer.outcome is Outcome.INFEASIBLE:
                     self._close(conjunct, engine.name, answer.rigorous)
-                    if answer.bound is not None and np.isfinite(answer.bound):
+                    if answer.rigorous and answer.bound is not None and np.isfinite(answer.bound):
                         self.bounds.append(answer.bound)
                     continue
                 if answer.note and answer.outcome is Outcome.UNDECIDED:
@@ -194,12 +194,15 @@ class _Attempt:
                     refuted = self._refute(answer.witness, engine.name)
                     if refuted is not None:
                         return refuted
+                if answer.outcome is Outcome.WITNESS and conjunct in self.soft:
+                    self.reasons.append(f"{engine.name} and {self.soft.pop(conjunct)} disagree")
+                    self.open.append(conjunct)
         return None
 
     def _refine(self) -> Verdict | None:
         """Layer bounds for every engine; an empty region is seen here first."""
         begun = time.monotonic()
-        refined = region_of(self.problem, self.device)
+        refined = region_of(self.problem, self.device, deadline=self.deadline)
         self.attempts.append(Attempt("layer bounds", time.monotonic() - begun, "refined"))
         if bool(refined.empty[0]):
             reason = "no input of the box satisfies the pattern"
@@ -244,40 +247,38 @@ class _Attempt:
         return None
 
     def _proved(self) -> Verdict:
+        """Every conjunct is closed: proved, unless the region is empty or trust is short."""
+        grace = Deadline(self.deadline.at + 1.0)
+        if self.inside is None or not replay(self.claim, self.inside).in_region:
+            self.inside = self._some_point(grace)
+        notes = []
         if self.inside is None:
-            self.inside = self._some_point()
-        if self.inside is None:
-            return self._without_point()
-        note = ""
+            found = is_satisfiable(self.problem, _known_bounds(self.problem), grace.earlier(2.0))
+            if found.empty and found.rigorous:
+                reason = "no input of the box satisfies the pattern"
+                return self._verdict(Status.VACUOUS, "highs", reason=reason)
+            if found.point is None or not replay(self.claim, found.point).in_region:
+                notes.append("no input of the region is known; it may be empty")
         if self.soft:
-            note = f"rests on {', '.join(sorted(set(self.soft.values())))} alone"
+            names = ", ".join(sorted(set(self.soft.values())))
+            notes.append(f"rests on {names} alone")
             if not well_scaled(self.problem):
-                reason = f"{note}, which is not to be trusted on badly scaled weights"
-                return self._verdict(Status.UNKNOWN, self.last, reason=reason)
+                notes.append("which is not to be trusted on badly scaled weights")
+                return self._verdict(Status.UNKNOWN, self.last, reason=", ".join(notes))
             last_look = AttackEngine(self.device, seconds=1.0, seed=self.seed + 1)
-            for answer in last_look.solve(self.problem.only(tuple(self.soft)), Deadline.after(3.0)):
-                refuted = None
+            left = self.problem.only(tuple(self.soft))
+            for answer in last_look.solve(left, grace.earlier(2.0)):
                 if answer.witness is not None:
                     refuted = self._refute(answer.witness, "attack")
-                if refuted is not None:
-                    return refuted
-        return self._verdict(Status.PROVED, self.last, confirmed=not self.soft, reason=note)
+                    if refuted is not None:
+                        return refuted
+        return self._verdict(
+            Status.PROVED, self.last, confirmed=not self.soft, reason=", ".join(notes)
+        )
 
-    def _without_point(self) -> Verdict:
-        """Proved, but no input of the region is known: perhaps there is none."""
-        found = is_satisfiable(self.problem, _known_bounds(self.problem), Deadline.after(2.0))
-        if found.point is not None and replay(self.claim, found.point).in_region:
-            self.inside = found.point
-            return self._proved()
-        if found.empty and found.rigorous:
-            reason = "no input of the box satisfies the pattern"
-            return self._verdict(Status.VACUOUS, "highs", reason=reason)
-        reason = "no input of the region is known; it may be empty"
-        return self._verdict(Status.PROVED, self.last, confirmed=not self.soft, reason=reason)
-
-    def _some_point(self) -> Array | None:
+    def _some_point(self, deadline: Deadline) -> Array | None:
         """A point of the region, by gradient."""
-        point = attack(self.problem, (), Deadline.after(2.0), device=self.device, seed=self.seed)
+        point = attack(self.problem, (), deadline.earlier(2.0), device=self.device, seed=self.seed)
         return point if point is not None and replay(self.claim, point).in_region else None
 
     def _verdict(

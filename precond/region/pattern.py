@@ -39,8 +39,12 @@ class DecisionPattern:
     below: frozenset[Threshold] = field(default=frozenset())
 
     def __post_init__(self) -> None:
-        for name in ("on", "off", "above", "below"):
-            object.__setattr__(self, name, frozenset(getattr(self, name)))
+        for name in ("on", "off"):
+            pairs = frozenset((layer, int(i)) for layer, i in getattr(self, name))
+            object.__setattr__(self, name, pairs)
+        for name in ("above", "below"):
+            triples = frozenset((layer, int(i), float(t)) for layer, i, t in getattr(self, name))
+            object.__setattr__(self, name, triples)
 
     @classmethod
     def of_row(

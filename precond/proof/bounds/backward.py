@@ -128,7 +128,8 @@ def lower_bound(
         if input_form is not None:
             reach = reach + (input_form.abs() @ _largest(region)).squeeze(-1)
             input_form = mix @ input_form
-        start_error = gamma(form.shape[1]) * (mix @ reach.unsqueeze(-1)).squeeze(-1)
+        floor = TINY * form.shape[1] * _size_at(region, start).sum(1)
+        start_error = gamma(form.shape[1]) * (mix @ reach.unsqueeze(-1)).squeeze(-1) + floor
         constant = (mix @ constant.unsqueeze(-1)).squeeze(-1)
         form = mix @ form
     rows = form.shape[1]
@@ -155,7 +156,8 @@ def lower_bound(
             if node.name not in covered:
                 size = region.sizes[node.name].flatten(1).unsqueeze(-1)
                 loss = torch.matmul(current.abs(), size).squeeze(-1)
-                error = error + gamma(operator.terms) * loss
+                terms = operator.terms + network.consumers[node.name]
+                error = error + gamma(terms) * loss
             error = error + region.floors[node.name]
             for source, part in zip(node.inputs, operator.transpose(flat), strict=True):
                 _add(forms, source, part.reshape(count, rows, -1))

@@ -9,6 +9,8 @@ Source: Xu et al. 2021 (α-CROWN), Wang et al. 2021 (β-CROWN).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -104,17 +106,14 @@ def improve(
         best = _merge(first, warm, better)
     if not parameters or steps <= 0:
         return best, chosen
-    optimiser = torch.optim.Adam(parameters, lr=rate, betas=(0.9, 0.99))
+    ascent = _Ascent(parameters)
     for step in range(steps):
         if deadline.passed or bool((best.value > goal).all()):
             break
-        for group in optimiser.param_groups:
-            group["lr"] = rate * 0.98**step
-        optimiser.zero_grad(set_to_none=True)
         with torch.enable_grad():
             result = lower_bound(region, start, form, constant, current(), input_form, mix=mixed())
-            torch.autograd.backward(-result.value.sum())
-        optimiser.step()
+            slopes = torch.autograd.grad(result.value.sum(), parameters, allow_unused=True)
+        ascent.step(slopes, rate * 0.98**step)
         with torch.no_grad():
             for name, value in alpha.items():
                 lines = region.lines[name]
@@ -128,6 +127,30 @@ def improve(
                 best = _merge(best, tried, better)
                 chosen = current(detached=True)
     return best, chosen
+
+
+class _Ascent:
+    """Adam (Kingma and Ba 2015), upwards."""
+
+    def __init__(self, parameters: list[Tensor]) -> None:
+        self.parameters = parameters
+        self.mean = [torch.zeros_like(p) for p in parameters]
+        self.square = [torch.zeros_like(p) for p in parameters]
+        self.count = 0
+
+    @torch.no_grad()
+    def step(self, slopes: Sequence[Tensor | None], rate: float) -> None:
+        self.count += 1
+        shrink, shrink_square = 1 - 0.9**self.count, 1 - 0.99**self.count
+        for parameter, mean, square, slope in zip(
+            self.parameters, self.mean, self.square, slopes, strict=True
+        ):
+            if slope is None:
+                continue
+            mean.mul_(0.9).add_(slope, alpha=0.1)
+            square.mul_(0.99).addcmul_(slope, slope, value=0.01)
+            size = (square / shrink_square).sqrt_().add_(1e-12)
+            parameter.addcdiv_(mean, size, value=rate / shrink)
 
 
 def _merge(old: Bound, new: Bound, better: Tensor) -> Bound:

@@ -143,6 +143,8 @@ def _tighten(
     if count == 1 or pairs * 2 >= count * len(columns):
         step = max(1, budget // (2 * count))
         for part in torch.split(columns, step):
+            if deadline.passed:
+                break
             both = _signed_rows(part, width, lower)
             form, constant = both.unsqueeze(0), lower.new_zeros(1, len(both))
             if steps:
@@ -157,6 +159,8 @@ def _tighten(
     else:
         owners, entries = open_.nonzero(as_tuple=True)
         for start in range(0, pairs, max(1, budget // 2)):
+            if deadline.passed:
+                break
             rows = slice(start, start + max(1, budget // 2))
             owner, entry = owners[rows], entries[rows]
             form = lower.new_zeros(len(owner), 2, width)

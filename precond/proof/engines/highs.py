@@ -51,6 +51,9 @@ class HighsEngine:
     def unsupported(self, problem: Problem) -> str | None:
         if importlib.util.find_spec("highspy") is None:
             return "the package highspy is not installed"
+        bounds = (problem.bounds or {}).values()
+        if not all(np.isfinite(low).all() and np.isfinite(high).all() for low, high in bounds):
+            return "layer bounds overflow"
         return None
 
     def solve(self, problem: Problem, deadline: Deadline) -> list[Answer]:
