@@ -1,0 +1,277 @@
+"""Distributions of interest: over which points an influence is averaged.
+
+χ = E_{z∼P}[∂q/∂z].  A *per-input* distribution gives every input row its own points and so
+its own result: ``Point`` (the input itself), ``LinearPath`` (the line from a baseline),
+``Gaussian`` (noise around it), ``Custom`` (points given).  A *data* distribution gives one
+result for all: ``Empirical`` and ``ClassConditional``.  ``at`` names the layer where the
+points are built, if not at the model's input; the slice may lie there or after it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from precond.errors import DataError, QueryError
+
+Parts = dict[str, Tensor]
+Baseline = float | NDArray[np.floating] | Tensor | dict[str, Any]
+
+
+class Rule(Enum):
+    """How the line from baseline to input is cut into points."""
+
+    GAUSS = "gauss"
+    """Gauss–Legendre nodes and weights."""
+    TRAPEZOID = "trapezoid"
+    """Equidistant nodes, ends included, ends at half weight."""
+    MIDPOINT = "midpoint"
+    """The middles of equal cells."""
+    TANGENT = "tangent"
+    """Equidistant nodes; each cell is split where the tangents at its ends meet, which is
+    exact where the quantity has one kink in the cell (integrated gradients only)."""
+    EXACT = "exact"
+    """Every linear piece of a piecewise-linear network."""
+
+    @classmethod
+    def named(cls, name: str | Rule) -> Rule:
+        try:
+            return cls(name)
+        except ValueError:
+            raise QueryError(
+                "rule", expected=", ".join(r.value for r in cls), got=repr(name)
+            ) from None
+
+
+def nodes(rule: Rule, steps: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Positions in [0, 1] and weights that sum to 1, for ``steps`` points."""
+    least = 2 if rule in (Rule.TRAPEZOID, Rule.TANGENT) else 1
+    if steps < least:
+        raise QueryError(f"steps of the {rule.value} rule", expected=f"≥ {least}", got=str(steps))
+    if rule is Rule.GAUSS:
+        position, weight = np.polynomial.legendre.leggauss(steps)
+        return (position + 1) / 2, weight / 2
+    if rule is Rule.MIDPOINT:
+        return (np.arange(steps) + 0.5) / steps, np.full(steps, 1 / steps)
+    if rule is Rule.EXACT:
+        raise QueryError("the exact rule", expected="no steps", got=str(steps))
+    weight = np.full(steps, 1.0 / (steps - 1))
+    weight[[0, -1]] /= 2
+    return np.linspace(0, 1, steps), weight
+
+
+def baseline_like(baseline: Baseline, values: Parts, rows: slice | Tensor, total: int) -> Parts:
+    """The baseline of ``rows`` for each part: a number, one value for all, or one per row."""
+    result = {}
+    for name, value in values.items():
+        given = baseline.get(name, 0.0) if isinstance(baseline, dict) else baseline
+        chosen = torch.as_tensor(given).to(value.device, value.dtype)
+        per_row = chosen.dim() == value.dim() and chosen.shape[0] == total
+        if per_row and (total != 1 or chosen.shape[1:] == value.shape[1:]):
+            chosen = chosen[rows]
+        try:
+            result[name] = chosen.expand_as(value)
+        except RuntimeError:
+            raise DataError(
+                f"baseline for {name}",
+                expected=f"a number, shape {tuple(value.shape[1:])}, or one such per row",
+                got=str(tuple(chosen.shape)),
+            ) from None
+    return result
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class PerInput:
+    """Base of distributions with points for every input row."""
+
+    at: str | None = None
+    pre: bool = False
+
+    def count(self) -> int:
+        """Points per row."""
+        raise NotImplementedError
+
+    def weights(self, rows: slice, total: int) -> NDArray[np.float64]:
+        """(points,) or (rows, points), summing to 1 along the points unless ``Custom``."""
+        return np.full(self.count(), 1 / self.count())
+
+    def build(self, values: Parts, rows: slice, total: int, points: slice) -> Parts:
+        """Points of the given rows as (rows, points, *shape), from their values (rows, *shape)."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, eq=False)
+class Point(PerInput):
+    """The input itself: the plain gradient."""
+
+    def count(self) -> int:
+        return 1
+
+    def build(self, values: Parts, rows: slice, total: int, points: slice) -> Parts:
+        return {name: value.unsqueeze(1) for name, value in values.items()}
+
+
+@dataclass(frozen=True, eq=False)
+class LinearPath(PerInput):
+    """The line from ``baseline`` to the input, uniformly."""
+
+    baseline: Baseline = 0.0
+    rule: str | Rule = Rule.GAUSS
+    steps: int = 50
+
+    def __post_init__(self) -> None:
+        rule = Rule.named(self.rule)
+        if rule is Rule.TANGENT:
+            raise QueryError(
+                "LinearPath", expected="gauss, trapezoid, midpoint or exact", got="tangent"
+            )
+        object.__setattr__(self, "rule", rule)
+        if rule is not Rule.EXACT:
+            nodes(rule, self.steps)
+
+    def count(self) -> int:
+        return self.steps
+
+    def weights(self, rows: slice, total: int) -> NDArray[np.float64]:
+        return nodes(Rule.named(self.rule), self.steps)[1]
+
+    def build(self, values: Parts, rows: slice, total: int, points: slice) -> Parts:
+        position = nodes(Rule.named(self.rule), self.steps)[0][points]
+        start = baseline_like(self.baseline, values, rows, total)
+        result = {}
+        for name, value in values.items():
+            t = torch.as_tensor(position).to(value.device, value.dtype)
+            t = t.reshape(1, -1, *[1] * (value.dim() - 1))
+            result[name] = torch.lerp(start[name].unsqueeze(1), value.unsqueeze(1), t)
+        return result
+
+
+@dataclass(frozen=True, eq=False)
+class Gaussian(PerInput):
+    """``n`` points with independent normal noise of standard deviation ``sigma``.
+
+    Row r's noise depends on ``seed`` and r alone, not on how rows are grouped.
+    """
+
+    sigma: float
+    n: int = 50
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not self.sigma >= 0 or self.n < 1:
+            raise QueryError(
+                "Gaussian", expected="sigma ≥ 0 and n ≥ 1", got=f"{self.sigma}, {self.n}"
+            )
+
+    def count(self) -> int:
+        return self.n
+
+    def build(self, values: Parts, rows: slice, total: int, points: slice) -> Parts:
+        result = {}
+        for part, (name, value) in enumerate(values.items()):
+            noise = []
+            for row in range(*rows.indices(total)):
+                generator = torch.Generator().manual_seed((self.seed * 1_000_003 + row) * 31 + part)
+                every = torch.randn(
+                    self.n, *value.shape[1:], generator=generator, dtype=torch.float64
+                )
+                noise.append(every[points])
+            stacked = torch.stack(noise).to(value.device, value.dtype)
+            result[name] = value.unsqueeze(1) + self.sigma * stacked
+        return result
+
+
+@dataclass(frozen=True, eq=False)
+class Custom(PerInput):
+    """Given points (n, *shape), or (rows, n, *shape); weights (n,) or (rows, n), used as given.
+
+    With points that are the same for all rows, ``inputs`` only supply what the rest of the
+    model reads.  ``weights`` None: equal weights.
+    """
+
+    points: NDArray[np.floating] | Tensor
+    weight: NDArray[np.floating] | Sequence[float] | None = None
+    per_row: bool = False
+
+    def __post_init__(self) -> None:
+        if self.weight is not None:
+            length = np.asarray(self.weight).shape[-1]
+            if length != self.count():
+                raise DataError("weights of Custom", expected=str(self.count()), got=str(length))
+
+    def count(self) -> int:
+        return int(self.points.shape[1 if self.per_row else 0])
+
+    def weights(self, rows: slice, total: int) -> NDArray[np.float64]:
+        if self.weight is None:
+            return super().weights(rows, total)
+        array = np.asarray(self.weight, dtype=np.float64)
+        return array if array.ndim == 1 else np.asarray(array[rows])
+
+    def build(self, values: Parts, rows: slice, total: int, points: slice) -> Parts:
+        if len(values) != 1:
+            raise DataError("Custom points", expected="one part", got=f"{len(values)} parts")
+        ((name, value),) = values.items()
+        chosen = self.points[rows, points] if self.per_row else self.points[points][None]
+        tensor = torch.as_tensor(np.asarray(chosen) if not isinstance(chosen, Tensor) else chosen)
+        tensor = tensor.to(value.device, value.dtype)
+        if tensor.shape[2:] != value.shape[1:]:
+            raise DataError(
+                f"Custom points at {name}",
+                expected=f"shape {tuple(value.shape[1:])}",
+                got=str(tuple(tensor.shape[2:])),
+            )
+        return {name: tensor.expand(len(value), *tensor.shape[1:])}
+
+
+@dataclass(frozen=True, eq=False)
+class Empirical:
+    """A data set: ``X`` (N, …) in memory or memory-mapped, or batches from an iterable.
+
+    ``weights`` (N,) need not sum to 1; None: every row counts the same.  ``at``: ``X`` holds
+    values of that layer, and ``inputs`` of one row supply what the rest of the model reads.
+    """
+
+    X: Any
+    weights: NDArray[np.floating] | Sequence[float] | None = None
+    at: str | None = None
+    pre: bool = False
+
+    def batches(self) -> Iterable[tuple[Any, NDArray[np.float64] | None]]:
+        """Batches with their weights; one batch for arrays."""
+        if isinstance(self.X, np.ndarray | Tensor | tuple | dict):
+            weights = None if self.weights is None else np.asarray(self.weights, np.float64)
+            yield self.X, weights
+            return
+        batches: Iterable[Any] = self.X() if callable(self.X) else self.X
+        for batch in batches:
+            yield batch, None
+
+
+def ClassConditional(  # noqa: N802  (named as the paper's distribution)
+    X: Any,  # noqa: N803
+    y: NDArray[np.integer] | Sequence[int] | Tensor,
+    c: int,
+    *,
+    at: str | None = None,
+) -> Empirical:
+    """The rows of ``X`` whose label ``y`` is ``c``, equally weighted."""
+    chosen = np.flatnonzero(np.asarray(y) == c)
+    if not len(chosen):
+        raise DataError(f"class {c}", expected="at least one row with that label", got="none")
+    if isinstance(X, tuple):
+        return Empirical(tuple(part[chosen] for part in X), at=at)
+    if isinstance(X, dict):
+        return Empirical({name: part[chosen] for name, part in X.items()}, at=at)
+    return Empirical(X[chosen], at=at)
+
+
+Distribution = PerInput | Empirical
+PointsOf = Callable[[Parts], Parts]

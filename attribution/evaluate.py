@@ -1,0 +1,68 @@
+"""Values at a slice and outputs with changed values there, streamed over data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from attribution.adapter import as_module, place_of, type_of, undisturbed
+from attribution.inputs import Inputs, array_rows, count_rows
+from attribution.slices import Slice, flat_output, run
+from precond.errors import QueryError
+
+Array = NDArray[np.float64]
+Change = Callable[[Tensor, slice], Tensor]
+"""(values (b, *shape) at the slice, input rows) → values to go on with."""
+ROWS = 256
+
+
+def outputs(cut: Slice, inputs: Any, change: Change | None = None) -> Array:
+    """Model outputs (N, K); with ``change``, after changing the values at the slice."""
+    return _stream(cut, inputs, change, False)
+
+
+def values_at(cut: Slice, inputs: Any) -> Array:
+    """Values (N, *shape) at a slice with one part."""
+    return _stream(cut, inputs, None, True)
+
+
+def _stream(cut: Slice, inputs: Any, change: Change | None, values: bool) -> Array:
+    model = as_module(cut.model)
+    found = []
+    with undisturbed(model), torch.no_grad():
+        for start in range(0, count_rows(inputs), ROWS):
+            rows = slice(start, start + ROWS)
+            part = Inputs.read(
+                array_rows(inputs, rows), device=place_of(model), dtype=type_of(model)
+            )
+            if not values and change is None:
+                found.append(flat_output(run(model, part).output))
+                continue
+            here = _values(cut, model, part)
+            if values:
+                found.append(here)
+                continue
+            assert change is not None
+            changed = change(here, slice(start, start + len(here)))
+            if cut.sites:
+                result = run(model, part, given={cut.sites[0]: changed})
+            else:
+                ((name, _),) = part.floats.items()
+                result = run(model, part.with_floats({name: changed}))
+            found.append(flat_output(result.output))
+    return np.asarray(torch.cat(found).double().cpu().numpy())
+
+
+def _values(cut: Slice, model: torch.nn.Module, part: Inputs) -> Tensor:
+    if not cut.sites:
+        if len(part.floats) != 1:
+            raise QueryError("slice", expected="one input of numbers", got=str(len(part.floats)))
+        return next(iter(part.floats.values()))
+    if len(cut.sites) != 1:
+        raise QueryError("slice", expected="one layer", got=str(cut))
+    return run(model, part, read=cut.sites).values[cut.sites[0]]

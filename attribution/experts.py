@@ -1,0 +1,206 @@
+"""Class experts: a model compressed to the units that matter for one class.
+
+Of a slice's units the most positive and the most negative by influence are kept, the rest
+set to 0 (Leino et al. 2018, section 4).  The expert says "class c" where c is still the
+largest output.  Keeping positive units alone would make it say so always: the negative ones
+carry the evidence for "rest".
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from attribution.distributions import ClassConditional
+from attribution.evaluate import outputs, values_at
+from attribution.influence import influence
+from attribution.quantities import class_score
+from attribution.slices import Slice
+from precond.errors import QueryError
+from precond.network.graph import INPUT, Network
+from precond.network.layers import Node, Scale
+
+Bools = NDArray[np.bool_]
+Array = NDArray[np.float64]
+
+
+class Ranking(Enum):
+    """By what units are chosen."""
+
+    INFLUENCE = "influence"
+    ACTIVATION = "activation"
+    RANDOM = "random"
+
+
+@dataclass(frozen=True, eq=False)
+class Expert:
+    """``kept`` (*slice shape) of the units of ``cut`` go on, for class ``target``."""
+
+    cut: Slice
+    target: int
+    kept: Bools
+
+    def outputs(self, inputs: Any) -> Array:
+        """Outputs (N, K) of the masked model."""
+        mask = torch.as_tensor(self.kept)
+        return outputs(
+            self.cut, inputs, lambda values, _: values * mask.to(values.device, values.dtype)
+        )
+
+    def predict(self, inputs: Any) -> Bools:
+        """(N,): whether the expert says its class."""
+        return np.asarray(self.outputs(inputs).argmax(1) == self.target)
+
+    def score(self, inputs: Any, labels: NDArray[np.integer]) -> PrecisionRecall:
+        """Against class-vs-rest labels."""
+        said, true = self.predict(inputs), np.asarray(labels) == self.target
+        both = int((said & true).sum())
+        return PrecisionRecall(
+            both / max(int(said.sum()), 1), both / max(int(true.sum()), 1), int(self.kept.sum())
+        )
+
+    def network(self, input_shape: Sequence[int] | None = None) -> Network:
+        """The expert as a network: its mask is a scale layer after the slice."""
+        model = self.cut.model
+        if isinstance(model, Network):
+            network = model
+        else:
+            from precond.network.load import load
+
+            network = load(model, input_shape)
+        if len(self.cut.sites) != 1 or self.cut.sites[0].pre or self.cut.sites[0].call:
+            raise QueryError(
+                "expert as a network", expected="a slice after one layer", got=str(self.cut)
+            )
+        layer = network.require(self.cut.sites[0].layer)
+        shape = network.shapes[layer]
+        factor = self.kept.reshape(shape).astype(np.float64)
+        masked = f"{layer}_expert_{self.target}"
+        nodes: list[Node] = []
+        for node in network.nodes:
+            sources = tuple(masked if s == layer else s for s in node.inputs)
+            nodes.append(replace(node, inputs=sources))
+            if node.name == layer:
+                nodes.append(Node(masked, Scale(factor, np.zeros(shape)), (layer,)))
+        if layer == INPUT:
+            nodes.insert(0, Node(masked, Scale(factor, np.zeros(shape)), (INPUT,)))
+        return replace(network, nodes=tuple(nodes), origin=f"{network.origin}, {masked}")
+
+    def export(self, path: str | Path, input_shape: Sequence[int] | None = None) -> None:
+        """Write the expert as ONNX."""
+        from precond.network.onnx_writer import write_onnx
+
+        write_onnx(self.network(input_shape), path)
+
+
+@dataclass(frozen=True)
+class PrecisionRecall:
+    """Of "class c" against the rest, with ``units`` kept."""
+
+    precision: float
+    recall: float
+    units: int
+
+    @property
+    def f1(self) -> float:
+        """Harmonic mean of precision and recall, 0 where both are."""
+        total = self.precision + self.recall
+        return 2 * self.precision * self.recall / total if total else 0.0
+
+
+def keep_extremes(scores: Array, share: float) -> Bools:
+    """Mask of the ``share`` of units with the largest and smallest scores, half each.
+
+    Where fewer than half are positive (or negative), the other sign fills the place.
+    """
+    if not 0 < share <= 1:
+        raise QueryError("share of units", expected="in (0, 1]", got=str(share))
+    flat = scores.reshape(-1)
+    count = max(2, math.ceil(share * flat.size))
+    order = np.argsort(-flat, kind="stable")
+    positive, negative = int((flat > 0).sum()), int((flat < 0).sum())
+    top = min(positive, count - min(negative, count // 2))
+    bottom = min(negative, count - top)
+    kept = np.zeros(flat.size, dtype=np.bool_)
+    kept[order[:top]] = True
+    kept[order[flat.size - bottom :]] = True
+    return kept.reshape(scores.shape)
+
+
+def class_expert(
+    cut: Slice,
+    inputs: NDArray[np.floating],
+    labels: NDArray[np.integer],
+    target: int,
+    share: float,
+    *,
+    ranking: Ranking = Ranking.INFLUENCE,
+    seed: int = 0,
+) -> Expert:
+    """An expert for class ``target`` that keeps ``share`` of the slice's units.
+
+    Influence of the class score, over the inputs of the class; for comparison, the units
+    with the largest mean activation on the class, or units drawn with ``seed``.
+    """
+    labels = np.asarray(labels)
+    if ranking is Ranking.INFLUENCE:
+        # Influence times mean activation would be attribution; the paper ranks by influence.
+        scores = influence(
+            cut, class_score(target), ClassConditional(inputs, labels, target)
+        ).values[0]
+        return Expert(cut, target, keep_extremes(scores, share))
+    mean = values_at(cut, inputs[labels == target]).mean(0)
+    count = max(2, math.ceil(share * mean.size))
+    if ranking is Ranking.ACTIVATION:
+        chosen = np.argsort(-mean.reshape(-1), kind="stable")[:count]
+    else:
+        chosen = np.random.default_rng(seed).permutation(mean.size)[:count]
+    kept = np.zeros(mean.size, dtype=np.bool_)
+    kept[chosen] = True
+    return Expert(cut, target, kept.reshape(mean.shape))
+
+
+@dataclass(frozen=True)
+class ExpertRow:
+    """One line of the comparison: means over the classes."""
+
+    ranking: Ranking
+    share: float
+    precision: float
+    recall: float
+    f1: float
+
+
+def compare_experts(
+    cut: Slice,
+    train: tuple[NDArray[np.floating], NDArray[np.integer]],
+    test: tuple[NDArray[np.floating], NDArray[np.integer]],
+    classes: Sequence[int],
+    shares: Sequence[float] = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5),
+) -> tuple[ExpertRow, ...]:
+    """Experts of every class by each ranking, built on ``train`` and measured on ``test``."""
+    rows = []
+    for ranking in Ranking:
+        for share in shares:
+            found = [
+                class_expert(cut, *train, c, share, ranking=ranking, seed=c).score(*test)
+                for c in classes
+            ]
+            rows.append(
+                ExpertRow(
+                    ranking,
+                    share,
+                    float(np.mean([one.precision for one in found])),
+                    float(np.mean([one.recall for one in found])),
+                    float(np.mean([one.f1 for one in found])),
+                )
+            )
+    return tuple(rows)
