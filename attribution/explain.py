@@ -28,6 +28,7 @@ from attribution.visualise import (
     table_html,
 )
 from precond.errors import OutputError, QueryError
+from precond.network.evaluate import check_inputs
 from precond.network.graph import Network
 
 METHODS = ("integrated-gradients", "influence")
@@ -88,8 +89,7 @@ def explain(
         raise QueryError("--method", expected=" or ".join(METHODS), got=method)
     if not 0 <= index < len(inputs):
         raise QueryError("--index", expected=f"0 to {len(inputs) - 1}", got=str(index))
-    row = np.asarray(inputs[index : index + 1], dtype=np.float64)
-    row = row.reshape(1, *network.input_shape)
+    row = check_inputs(network, np.asarray(inputs[index : index + 1], dtype=np.float64))
     cut = Slice(network, layer)
     scores = outputs(Slice(network), row)[0]
     chosen = parse_quantity(quantity, int(scores.argmax()))

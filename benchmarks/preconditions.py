@@ -28,12 +28,10 @@ def main() -> None:
         print(f"  unconfirmed of these        {sum(not e['verdict']['confirmed'] for e in proved)}")
         if not proved:
             continue
-        print(
-            f"  per class                   {dict(sorted(Counter(e['label'] for e in proved).items()))}"
-        )
-        print(
-            f"  size, neurons               {sizes[0]} to {sizes[-1]}, median {statistics.median(sizes):g}"
-        )
+        classes = dict(sorted(Counter(e["label"] for e in proved).items()))
+        middle = statistics.median(sizes)
+        print(f"  per class                   {classes}")
+        print(f"  size, neurons               {sizes[0]} to {sizes[-1]}, median {middle:g}")
         print(f"  proofs to find one, median  {statistics.median(e['proofs'] for e in proved):g}")
         held = [e["support"]["train"] + e["support"]["held_out"] for e in proved]
         print(f"  inputs in each, median      {statistics.median(held):g}, largest {max(held)}")

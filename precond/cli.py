@@ -140,6 +140,29 @@ def _parser() -> argparse.ArgumentParser:
     asked.add_argument("capability", metavar="CAPABILITY")
     asked.set_defaults(run=_supports)
 
+    explain = commands.add_parser(
+        "explain", help="attribute one input's output to inputs or internal units; write a picture"
+    )
+    explain.add_argument("model", metavar="MODEL")
+    explain.add_argument("--inputs", required=True, metavar="DATA")
+    explain.add_argument("--divide", type=float, default=1.0, help="divide a file's values by this")
+    explain.add_argument("--index", required=True, type=int, metavar="I", help="row of DATA")
+    explain.add_argument(
+        "--method",
+        choices=("integrated-gradients", "influence"),
+        default="integrated-gradients",
+    )
+    explain.add_argument("--slice", metavar="LAYER", help="explain by this layer's units")
+    explain.add_argument(
+        "--quantity", metavar="Q", help="class:K or compare:A,B (default: the predicted class)"
+    )
+    explain.add_argument("--exact", action="store_true", help="follow every linear piece")
+    explain.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    explain.add_argument(
+        "--out", required=True, type=Path, metavar="FILE", help=".png, .html or .npz"
+    )
+    explain.set_defaults(run=_explain)
+
     info = commands.add_parser("info", help="layers, neurons, shapes and hash of a network")
     info.add_argument("model", metavar="MODEL")
     info.set_defaults(run=_info)
@@ -335,6 +358,33 @@ def _supports(chosen: argparse.Namespace) -> int:
     from precond.verify import capability
 
     sys.stdout.write(capability(chosen.capability))
+    return 0
+
+
+def _explain(chosen: argparse.Namespace) -> int:
+    from attribution.explain import explain
+    from precond.datasets import load_dataset
+    from precond.device import require_device
+    from precond.network.load import load
+
+    require_device(chosen.device)
+    network = load(chosen.model)
+    dataset = load_dataset(chosen.inputs, divide=chosen.divide)
+    found = explain(
+        network,
+        dataset.inputs,
+        chosen.index,
+        chosen.out,
+        method=chosen.method,
+        layer=chosen.slice,
+        quantity=chosen.quantity,
+        exact=chosen.exact,
+        image_shape=dataset.image_shape,
+        natural=dataset.natural,
+        device=chosen.device,
+    )
+    print("\n".join(found.lines))
+    print(f"picture  {found.path}")
     return 0
 
 

@@ -175,3 +175,20 @@ def _count(path: Path) -> int:
             return int(ledger.execute("SELECT COUNT(*) FROM verdicts").fetchone()[0])
     except sqlite3.Error:
         return 0
+
+
+def test_explain_writes_a_picture(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "why.png"
+    arguments = ["explain", DIGITS, "--inputs", "digits", "--index", "3", "--exact"]
+    assert main([*arguments, "--quantity", "compare:3,8", "--out", str(out)]) == 0
+    assert out.read_bytes().startswith(b"\x89PNG")
+    assert "class 3 rather than 8" in capsys.readouterr().out
+
+
+def test_explain_refuses_data_of_another_width(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    np.save(tmp_path / "x.npy", np.zeros((2, 63)))
+    arguments = ["explain", DIGITS, "--inputs", str(tmp_path / "x.npy"), "--index", "0"]
+    assert main([*arguments, "--out", str(tmp_path / "why.png")]) == 2
+    assert "rows of 64 values" in capsys.readouterr().err
