@@ -89,7 +89,7 @@ def explain(
         raise QueryError("--method", expected=" or ".join(METHODS), got=method)
     if not 0 <= index < len(inputs):
         raise QueryError("--index", expected=f"0 to {len(inputs) - 1}", got=str(index))
-    row = check_inputs(network, np.asarray(inputs[index : index + 1], dtype=np.float64))
+    row = check_inputs(network, inputs[index : index + 1]).astype(np.float64)
     cut = Slice(network, layer)
     scores = outputs(Slice(network), row)[0]
     chosen = parse_quantity(quantity, int(scores.argmax()))

@@ -11,7 +11,6 @@ import pytest
 from precond.errors import ModelError, OutputError, QueryError
 from precond.network.graph import INPUT
 from precond.proof.verdict import Status
-from precond.vnnlib.formula import Declaration, Kind, UnsupportedQuery
 from precond.standard import (
     Capability,
     Reader,
@@ -27,6 +26,7 @@ from precond.standard import (
     supports,
     version,
 )
+from precond.vnnlib.formula import Declaration, Kind, UnsupportedQuery
 
 # The example of section 5.3.1, as far as one network goes.
 DECLARED = (
