@@ -45,16 +45,28 @@ class Stage:
     share: float = 1.0
 
 
-def default_stages(device: str = "cpu") -> tuple[Stage, ...]:
-    """All engines, in the order they are tried."""
+def default_stages(problem: Problem, device: str = "cpu") -> tuple[Stage, ...]:
+    """All engines, in the order they are tried on ``problem``.
+
+    Few inputs: bisection answers most claims at once, but where a pattern fixes neurons the
+    LP may be exact, so it comes first.  Many inputs: the LP and the attack come first.
+    """
+    bisection = InputSplitEngine(device)
+    few = bisection.unsupported(problem) is None
+    quick: tuple[Stage, ...] = (Stage(BoundsEngine(device, steps=0)),)
+    if problem.intervals or not few:
+        quick += (Stage(AttackEngine(device), 0.2), Stage(_LINEAR, 0.5))
+    if not few:
+        quick += (Stage(BoundsEngine(device, steps=40, name="bounds-optimised"), 0.3),)
+    quick += (Stage(Z3Engine(products=2_000, free=16), 0.1),)
+    if few:
+        quick += (Stage(bisection, 0.7),)
+    if not problem.intervals and few:
+        quick += (Stage(AttackEngine(device), 0.2), Stage(_LINEAR, 0.5))
     return (
-        Stage(BoundsEngine(device, steps=0)),
-        Stage(AttackEngine(device), 0.2),
-        Stage(_LINEAR, 0.5),
-        Stage(BoundsEngine(device, steps=40, name="bounds-optimised"), 0.3),
-        Stage(Z3Engine(), 0.2),
-        Stage(InputSplitEngine(device), 0.7),
+        *quick,
         Stage(ReluSplitEngine(device, leaf=_leaf), 0.7),
+        Stage(Z3Engine(), 0.5),
         Stage(HighsEngine(_known_bounds, milp_neurons=30), 0.5),
         Stage(_MARABOU),
     )
@@ -97,7 +109,7 @@ def prove(
         known = ledger.get(claim.key, budget)
         if known is not None:
             return known
-    chosen = default_stages(device) if stages is None else stages
+    chosen = default_stages(claim.problem, device) if stages is None else stages
     verdict = _Attempt(claim, budget, points, chosen, device, seed).run()
     if ledger is not None:
         ledger.put(claim.key, verdict, budget)

@@ -30,9 +30,10 @@ def test_one_literal_is_kept_by_hand() -> None:
     either "0 on" or "1 off" says: one of them goes, the other stays."""
     free = input_precondition(ABSOLUTE, [1.0], at_least(-0.125, 1, inputs=[-1.0]), box((-2, 2)))
     assert free.pattern == DecisionPattern() and free.layer == "" and free.minimal
-    needed = input_precondition(
-        ABSOLUTE, [1.0], at_least(-0.125, -1, inputs=[1]), box((-2, 2)), stages=default_stages()
-    )
+    tight = at_least(-0.125, -1, inputs=[1])
+    claim = Claim(ABSOLUTE, box((-2, 2)), DecisionPattern(), tight)
+    stages = default_stages(claim.problem)
+    needed = input_precondition(ABSOLUTE, [1.0], tight, claim.box, stages=stages)
     assert needed.verdict.status is Status.PROVED and needed.minimal and needed.layer == "a"
     assert needed.pattern in (
         DecisionPattern(on=frozenset({("a", 0)})),

@@ -110,6 +110,7 @@ class _Search:
             for layer, (low, high) in problem.intervals.items()
         }
         self.witness: dict[int, np.ndarray] = {}
+        self.rest = 0  # batches that go without improved multipliers
         self.done = 0.0  # share of the volume that is decided
 
     def _tensor(self, values: np.ndarray) -> Tensor:
@@ -170,13 +171,15 @@ class _Search:
         boxes = self._still(replace(boxes, known=refined.bounds), open_)
         if not len(boxes):
             return None
-        # Slopes, and the weights of a conjunct's inequalities, for what is still open.
+        # Slopes, and the weights of a conjunct's inequalities, for what is still open; while
+        # that closes few boxes it is left out for a few batches.
+        self.rest -= 1
         better, _ = improve(
             refined.region.take(keep),
             output,
             rows.form[None],
             rows.constant[None],
-            steps=self.steps,
+            steps=self.steps if self.rest <= 0 else 0,
             deadline=self.deadline,
             input_form=inputs,
             rate=0.25,
@@ -185,11 +188,17 @@ class _Search:
         decided = torch.where(rows.all_strict, better.value >= 0, better.value > 0)
         worst = torch.where(boxes.open, better.value, torch.inf).argmin(1)
         index = torch.arange(len(boxes), device=self.device)
-        chosen = better.form[index, worst]
-        corner = torch.where(chosen > 0, boxes.lower, boxes.upper)
+        corner = torch.where(better.form[index, worst] > 0, boxes.lower, boxes.upper)
         self._try(torch.cat([corner, (boxes.lower + boxes.upper) / 2]))
-        keep = (boxes.open & ~decided).any(1).nonzero().squeeze(1)
-        boxes, chosen = self._still(boxes, boxes.open & ~decided), chosen[keep]
+        # The form before optimising says better which input to cut: optimised slopes have
+        # bent it to the box as it is.
+        own = rows.owner[None] == worst[:, None]
+        row = bound.value[keep].masked_fill(~own, -torch.inf).argmax(1)
+        chosen = bound.form[keep][index, row]
+        left = (boxes.open & ~decided).any(1).nonzero().squeeze(1)
+        if self.rest <= 0 and len(left) > 0.95 * len(boxes):
+            self.rest = 6
+        boxes, chosen = self._still(boxes, boxes.open & ~decided), chosen[left]
         return self._halves(boxes, chosen, stuck) if len(boxes) else None
 
     def _halves(self, boxes: _Boxes, form: Tensor, stuck: Tensor) -> _Boxes:
