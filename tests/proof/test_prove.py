@@ -156,7 +156,7 @@ def test_no_rigorous_engine_is_fooled_by_underflow() -> None:
     nodes = [affine(f"z{k}", [[1e38]], [0.0], f"z{k - 1}" if k else INPUT) for k in range(8)]
     nodes += [affine(f"z{k}", [[1e-45]], [0.0], f"z{k - 1}") for k in range(8, 16)]
     claim = Claim(Network(tuple(nodes), (1,)), box((1, 1.5)), ANY, at_least(-1e-57, -1.0))
-    for stage in default_stages():
+    for stage in default_stages(claim.problem):
         if stage.engine.unsupported(claim.problem) is None:
             (answer,) = stage.engine.solve(claim.problem, Deadline.after(2.0))
             assert answer.outcome is not Outcome.INFEASIBLE or not answer.rigorous
