@@ -66,7 +66,7 @@ class Region:
     floors: Mapping[str, Tensor]
     half: tuple[Tensor, Tensor] | None = None
 
-    def take(self, rows: Tensor) -> Region:
+    def take(self, rows: Tensor | slice) -> Region:
         """The subdomains ``rows`` (a subdomain may be repeated)."""
 
         def pick(value: Tensor) -> Tensor:

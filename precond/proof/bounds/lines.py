@@ -34,7 +34,7 @@ class ActivationLines:
     size: Tensor
     slope: float
 
-    def take(self, rows: Tensor) -> ActivationLines:
+    def take(self, rows: Tensor | slice) -> ActivationLines:
         """Lines of chosen subdomains, repeated as ``rows`` says."""
         if self.low.shape[0] == 1:
             return self
@@ -61,7 +61,7 @@ class PoolLines:
     top: Tensor
     size: Tensor
 
-    def take(self, rows: Tensor) -> PoolLines:
+    def take(self, rows: Tensor | slice) -> PoolLines:
         if self.best.shape[0] == 1:
             return self
         return PoolLines(self.best[rows], self.exact[rows], self.top[rows], self.size[rows])

@@ -24,7 +24,8 @@ from precond.proof.bounds.rounding import TINY
 from precond.proof.deadline import Deadline
 
 FOREVER = Deadline(float("inf"))
-CHUNK_BYTES = 256 << 20  # of linear forms held at once in one pass
+CHUNK_BYTES = 256 << 20  # of one layer's linear forms in a pass, on a GPU
+CACHE_BYTES = 1 << 20  # the same on a CPU
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,19 +133,45 @@ def _tighten(
 ) -> Interval:
     """Backward bounds of the entries whose sign is open (all, for a max-pool's input)."""
     lower, upper = (bound.flatten(1).clone() for bound in bounds)
-    count, width = lower.shape
+    count = len(lower)
     open_ = (lower < 0) & (upper > 0) if signs_only else upper > lower
-    pairs = int(open_.sum())
-    if not pairs:
+    if not bool(open_.any()):
         return bounds
-    columns = open_.any(0).nonzero().squeeze(1)
     widest = max(region.ops.network.width(n) for n in (INPUT, *region.ops.network.node))
-    budget = max(1, CHUNK_BYTES // (8 * 4 * widest))
+    # Linear forms that fit the cache are worth more than long batches.
+    size = CACHE_BYTES if lower.device.type == "cpu" else CHUNK_BYTES
+    budget = max(2, size // (8 * widest))
+    per_box = max(1, budget // (2 * max(1, int(open_.sum(1).amax()))))
+    for start in range(0, count, per_box):
+        if deadline.passed:
+            break
+        boxes = slice(start, start + per_box)
+        part = region if per_box >= count else region.take(boxes)
+        _tighten_some(
+            part, name, (lower[boxes], upper[boxes]), open_[boxes], budget, steps, deadline
+        )
+    shape = region.ops.network.shapes[name]
+    return lower.reshape(count, *shape), upper.reshape(count, *shape)
+
+
+def _tighten_some(
+    region: Region,
+    name: str,
+    bounds: Interval,
+    open_: Tensor,
+    budget: int,
+    steps: int,
+    deadline: Deadline,
+) -> None:
+    """Improve flat bounds (G, m) in place where ``open_``, ``budget`` rows at a time."""
+    lower, upper = bounds
+    count, width = lower.shape
+    pairs = int(open_.sum())
+    columns = open_.any(0).nonzero().squeeze(1)
     if count == 1 or pairs * 2 >= count * len(columns):
-        step = max(1, budget // (2 * count))
-        for part in torch.split(columns, step):
+        for part in torch.split(columns, max(1, budget // (2 * count))):
             if deadline.passed:
-                break
+                return
             both = _signed_rows(part, width, lower)
             form, constant = both.unsqueeze(0), lower.new_zeros(1, len(both))
             if steps:
@@ -156,22 +183,20 @@ def _tighten(
             below, above = torch.split(bound.value, len(part), dim=1)
             lower[:, part] = torch.maximum(lower[:, part], below)
             upper[:, part] = torch.minimum(upper[:, part], -above)
-    else:
-        owners, entries = open_.nonzero(as_tuple=True)
-        for start in range(0, pairs, max(1, budget // 2)):
-            if deadline.passed:
-                break
-            rows = slice(start, start + max(1, budget // 2))
-            owner, entry = owners[rows], entries[rows]
-            form = lower.new_zeros(len(owner), 2, width)
-            index = torch.arange(len(owner), device=lower.device)
-            form[index, 0, entry] = 1.0
-            form[index, 1, entry] = -1.0
-            bound = lower_bound(region.take(owner), name, form, lower.new_zeros(1, 2))
-            lower[owner, entry] = torch.maximum(lower[owner, entry], bound.value[:, 0])
-            upper[owner, entry] = torch.minimum(upper[owner, entry], -bound.value[:, 1])
-    shape = region.ops.network.shapes[name]
-    return lower.reshape(count, *shape), upper.reshape(count, *shape)
+        return
+    owners, entries = open_.nonzero(as_tuple=True)
+    for owner, entry in zip(
+        torch.split(owners, max(1, budget // 2)),
+        torch.split(entries, max(1, budget // 2)),
+        strict=True,
+    ):
+        form = lower.new_zeros(len(owner), 2, width)
+        index = torch.arange(len(owner), device=lower.device)
+        form[index, 0, entry] = 1.0
+        form[index, 1, entry] = -1.0
+        bound = lower_bound(region.take(owner), name, form, lower.new_zeros(1, 2))
+        lower[owner, entry] = torch.maximum(lower[owner, entry], bound.value[:, 0])
+        upper[owner, entry] = torch.minimum(upper[owner, entry], -bound.value[:, 1])
 
 
 def _signed_rows(columns: Tensor, width: int, like: Tensor) -> Tensor:
