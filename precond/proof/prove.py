@@ -142,6 +142,8 @@ class _Attempt:
         self.bounds: list[float] = []
         self.last = ""
         self.inside: Array | None = None  # a point of the region
+        if not claim.problem.intervals and claim.halfspaces is None:
+            self.inside = (claim.box.lower + claim.box.upper) / 2
         self.points = np.zeros((0, claim.box.size))
         if points is not None:
             given = np.asarray(points, dtype=np.float64).reshape(-1, claim.box.size)
