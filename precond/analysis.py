@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from precond.errors import QueryError
 from precond.mine.support import CurvePoint as CurvePoint
 from precond.network.graph import Network
-from precond.proof.precondition import Precondition
+from precond.proof.precondition import Kind, Precondition
 from precond.region.box import Box
 from precond.region.signature import Signatures
 
@@ -63,9 +63,17 @@ class Domain:
                     raise problem
                 return cls(DomainKind.BALL, Box.uniform(size, *natural), radius)
             low, high = float(first), float(second)
+            return cls(DomainKind.RANGE, Box.uniform(size, low, high))
         except ValueError:
             raise problem from None
-        return cls(DomainKind.RANGE, Box.uniform(size, low, high))
+        except QueryError as error:
+            raise QueryError(f"--domain {text}: {error}") from None
+
+    def claimed(self, kind: Kind) -> str:
+        """The inputs that claims of ``kind`` are about, in words."""
+        if self.kind is DomainKind.BALL and kind is not Kind.INPUT:
+            return _interval(self.box)
+        return str(self)
 
     def around(self, row: NDArray[np.floating]) -> Box:
         """The box for claims about one input: its ball, or the whole domain."""
@@ -78,8 +86,11 @@ class Domain:
             return f"L∞ ball of radius {self.radius:g} around each input"
         if self.kind is DomainKind.DATA:
             return "the box of the training data"
-        low, high = self.box.lower.min(), self.box.upper.max()
-        return f"[{low:g}, {high:g}] for every input"
+        return _interval(self.box)
+
+
+def _interval(box: Box) -> str:
+    return f"[{box.lower.min():g}, {box.upper.max():g}] for every input"
 
 
 @dataclass(frozen=True, eq=False)

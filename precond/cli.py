@@ -8,13 +8,15 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
+from typing import TypeVar
 
 from precond.device import require_device
 from precond.errors import OutputError, PrecondError
 
+T = TypeVar("T", int, float)
 EXIT_ERROR = 2
 EXIT_INTERRUPTED = 130
 
@@ -85,7 +87,9 @@ def _parser() -> argparse.ArgumentParser:
         "--precision", type=_share, default=1.0, help="least training precision of a layer rule"
     )
     analyze.add_argument(
-        "--support", type=_count, default=10, help="least training support of a layer rule"
+        "--support",
+        type=_count,
+        help="least training support of a layer rule (default: 10, or 1 in 500 training inputs)",
     )
     analyze.add_argument(
         "--values", action="store_true", help="mine value thresholds beside on/off decisions"
@@ -94,7 +98,7 @@ def _parser() -> argparse.ArgumentParser:
         "--per-class", type=_count, default=5, help="input preconditions wanted for each class"
     )
     analyze.add_argument("--order", choices=("magnitude", "index"), default="magnitude")
-    analyze.add_argument("--seed", type=int, default=0)
+    analyze.add_argument("--seed", type=_seed, default=0)
     analyze.set_defaults(run=_analyze)
 
     again = commands.add_parser("prove", help="prove the claims of preconditions.json again")
@@ -127,7 +131,7 @@ def _parser() -> argparse.ArgumentParser:
         "--as-real", action="store_true", help="read floating-point types as real numbers"
     )
     verify.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
-    verify.add_argument("--seed", type=int, default=0)
+    verify.add_argument("--seed", type=_seed, default=0)
     verify.set_defaults(run=_verify)
 
     # With another prefix a capability, which starts with "--", is an argument, not an option.
@@ -170,23 +174,28 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _seconds(text: str) -> float:
-    value = float(text)
-    if not 0 < value < float("inf"):
-        raise argparse.ArgumentTypeError(f"expected seconds above 0, got {text}")
-    return value
+    return _checked(text, float, lambda v: 0 < v < float("inf"), "seconds above 0")
 
 
 def _share(text: str) -> float:
-    value = float(text)
-    if not 0 < value <= 1:
-        raise argparse.ArgumentTypeError(f"expected a share in (0, 1], got {text}")
-    return value
+    return _checked(text, float, lambda v: 0 < v <= 1, "a share in (0, 1]")
 
 
 def _count(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"expected a whole number of 1 or more, got {text}")
+    return _checked(text, int, lambda v: v >= 1, "a whole number of 1 or more")
+
+
+def _seed(text: str) -> int:
+    return _checked(text, int, lambda v: 0 <= v < 2**32, "a whole number from 0 to 2³² − 1")
+
+
+def _checked(text: str, kind: type[T], fits: Callable[[T], bool], expected: str) -> T:
+    try:
+        value = kind(text)
+    except ValueError:
+        value = None
+    if value is None or not fits(value):
+        raise argparse.ArgumentTypeError(f"expected {expected}, got {text!r}")
     return value
 
 
@@ -235,13 +244,22 @@ def _analyze(chosen: argparse.Namespace) -> int:
             got=f"rows of {flat.shape[1]}",
             fix="Choose data of the network's input width",
         )
+    if dataset.labels is not None and chosen.property == "predicted":
+        most = int(dataset.labels.max())
+        if most >= network.output_size:
+            raise DataError(
+                f"labels of {dataset.name}",
+                expected=f"classes 0..{network.output_size - 1}, the network's outputs",
+                got=str(most),
+                fix="Give the labels of this network's classes",
+            )
     domain = Domain.parse(chosen.domain, flat[train], dataset.natural)
     out = _folder(chosen.out)
     options = Options(
         budget=chosen.budget,
         per_class=chosen.per_class,
         minimum_precision=chosen.precision,
-        minimum_support=chosen.support,
+        minimum_support=chosen.support or max(10, len(train) // 500),
         values=chosen.values,
         order=Order(chosen.order),
         device=chosen.device,
@@ -310,11 +328,12 @@ def _prove(chosen: argparse.Namespace) -> int:
             expected=f"an id of {chosen.file}",
             got="none of that name",
         )
-    changed = 0
+    changed = claims = 0
     for entry in stored.preconditions:
         claim = stored.claim(entry, network)
         if (wanted and entry.id not in wanted) or claim is None:
             continue
+        claims += 1
         verdict = prove(claim, budget=chosen.budget, device=chosen.device)
         then, now = entry.verdict.status, verdict.status
         settled = {Status.PROVED, Status.REFUTED, Status.VACUOUS}
@@ -326,6 +345,8 @@ def _prove(chosen: argparse.Namespace) -> int:
             f"{entry.id:<24} {now.value}{trust:<14} {verdict.engine:<18} "
             f"{verdict.seconds:8.3f} s   file: {then.value} {mark}".rstrip()
         )
+    if not claims:
+        print("no entry of the file makes a claim that could be proved")
     return 1 if changed else 0
 
 
@@ -400,7 +421,7 @@ def _label(text: str) -> int:
     from precond.errors import DataError
 
     number = text.partition(":")[2]
-    if not number.isdigit():
+    if not (number.isascii() and number.isdecimal()):
         raise DataError("--property", expected="label:K with a whole number", got=text)
     return int(number)
 

@@ -1,6 +1,7 @@
 """``analyze``: from a network and data to an ``Analysis``: mine, relax, prove, box, count.
 
-The budget is shared out: input preconditions first (they prove most), then the layer rules'
+The budget is shared out: at most 0.3 of it for mining layer rules (a layer once begun is
+finished), up to 0.75 for input preconditions, which prove most, the rest for the layer rules'
 claims, most supported first.  Every verdict is in the ledger before it is counted, so a run
 that was interrupted loses nothing.
 """
@@ -8,6 +9,7 @@ that was interrupted loses nothing.
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +24,7 @@ from precond.mine.input import Order, candidates, input_precondition
 from precond.mine.labels import LabelKind, labels_of
 from precond.mine.layer import LayerRule, constant_layers, layer_preconditions
 from precond.mine.probes import Probes, mixed_inputs
-from precond.mine.support import curve, measure, wilson
+from precond.mine.support import curve, wilson
 from precond.mine.underapprox import underapproximation_box
 from precond.network.graph import Network
 from precond.proof.claim import Claim
@@ -108,6 +110,13 @@ class Options:
 
 def class_goal(network: Network, signatures: Signatures, only: int | None = None) -> Goal:
     """Rules that imply the predicted class (``only``: of one class)."""
+    if network.output_size < 2:
+        raise DataError(
+            "--property predicted",
+            expected="a network with two outputs or more",
+            got=str(network.output_size),
+            fix="Give a .vnnlib file that states a property of the output",
+        )
     labels = labels_of(LabelKind.PREDICTED, signatures)
     classes = range(network.output_size) if only is None else [only]
     targets = tuple(
@@ -177,11 +186,13 @@ def analyze(
     started = time.monotonic()
     interrupted = False
     try:
+        run.look()
         run.mine(layers)
         run.relax()
         run.prove_rules()
     except KeyboardInterrupt:
         interrupted = True
+        run.cut_short = "interrupted"
     return Analysis(
         model,
         network,
@@ -223,7 +234,18 @@ class _Run:
         self.verdicts: dict[int, Verdict] = {}
         self.inputs: list[Precondition] = []
         self.notes: list[str] = []
+        self.cut_short = "budget spent"
         self.flat = np.asarray(data.inputs).reshape(len(data.inputs), -1)
+
+    def look(self) -> None:
+        """Which inputs the claims speak about."""
+        self.in_domain = self.domain.box.contains(self.flat)
+        outside = int((~self.in_domain).sum())
+        if outside:
+            self.notes.append(
+                f"{outside} of {len(self.flat)} inputs lie outside the domain: they are no "
+                "source of input preconditions and count for no support"
+            )
 
     # -- layer rules -------------------------------------------------------------------
 
@@ -234,23 +256,36 @@ class _Run:
         seen = self.signatures.rows(train)
         labels = self.goal.labels[train]
         wanted = [t.label for t in self.goal.targets if (labels == t.label).any()]
-        if len(np.unique(labels)) > 1 and chosen and wanted:
-            self.rules = layer_preconditions(
+        if len(np.unique(labels)) < 2:
+            self.notes.append("all training inputs carry one label: there are no layer rules")
+            return
+        if not chosen or not wanted:
+            return
+        limit = self.deadline.earlier(0.3 * options.budget)
+        probes = self._probes(chosen)
+        found: list[LayerRule] = []
+        for position, layer in enumerate(chosen):
+            if limit.passed:
+                self.notes.append(f"time ran out before {', '.join(chosen[position:])} was mined")
+                break
+            found += layer_preconditions(
                 seen,
                 labels,
-                chosen,
+                [layer],
                 minimum_precision=options.minimum_precision,
                 minimum_support=options.minimum_support,
                 values=options.values,
                 classes=wanted,
-                probes=self._probes(chosen),
+                probes=probes,
                 trees=40 if sum(self.network.width(n) for n in chosen) <= 512 else 12,
                 seed=options.seed,
             )
-        else:
-            self.notes.append("all training inputs carry one label: there are no layer rules")
-        if chosen and not self.rules:
-            self.notes.append("no layer rule reaches the precision and support asked for")
+        self.rules = tuple(sorted(found, key=lambda rule: -rule.support))
+        for target in self.goal.targets:
+            if target.label in wanted and not any(r.label == target.label for r in found):
+                self.notes.append(
+                    f"{target.name}: no layer rule reaches the precision and support asked for"
+                )
         self.progress.step()
 
     def _layers(self, layers: Sequence[str] | None) -> list[str]:
@@ -314,20 +349,22 @@ class _Run:
         """Input preconditions for every class in turn, so that time is shared evenly."""
         targets = [t for t in self.goal.targets if t.property is not None]
         self.progress.stage("input preconditions", len(targets) * self.options.per_class)
-        deadline = self.deadline.earlier(self.options.budget * 0.7)
+        deadline = Deadline(self.deadline.at - 0.25 * self.options.budget)
         sources = {target: self._sources(target) for target in targets}
         found: dict[Target, list[DecisionPattern]] = {target: [] for target in targets}
-        tried = dict.fromkeys(targets, 0)
+        tried: dict[Target, Counter[Status]] = {target: Counter() for target in targets}
         while sources and not deadline.passed:
-            for target in list(sources):
+            waiting = list(sources)
+            for turn, target in enumerate(waiting):
+                share = Deadline.after(deadline.left / (len(waiting) - turn))
                 row = next(sources[target], None)
                 if row is None or deadline.passed:
                     sources.pop(target)
                     continue
                 if self._explained(row, found[target]):
                     continue
-                tried[target] += 1
-                entry = self._relax_row(target, row, len(found[target]) + 1, deadline)
+                entry, status = self._relax_row(target, row, len(found[target]) + 1, share)
+                tried[target][status] += 1
                 if entry is not None:
                     found[target].append(entry.pattern)
                     self.inputs.append(entry)
@@ -338,26 +375,28 @@ class _Run:
         for target in targets:
             if len(found[target]) < self.options.per_class:
                 text = (
-                    f"{len(found[target])} input preconditions from {tried[target]} inputs tried"
-                    f"{self._why(deadline, found, tried, target)}"
+                    f"{len(found[target])} input preconditions from "
+                    f"{tried[target].total()} inputs tried{self._why(deadline, tried[target])}"
                 )
                 short.setdefault(text, []).append(target.name)
         self.notes += [f"{', '.join(names)}: {text}" for text, names in short.items()]
 
-    def _why(
-        self,
-        deadline: Deadline,
-        found: dict[Target, list[DecisionPattern]],
-        tried: dict[Target, int],
-        target: Target,
-    ) -> str:
-        why = "; time ran out" if deadline.passed else ""
-        if tried[target] > 2 * len(found[target]) + 2:
-            why += (
-                "; most signatures do not imply the property in this domain, "
-                "try a smaller one (such as --domain ball:0.05)"
+    def _why(self, deadline: Deadline, tried: Counter[Status]) -> str:
+        """Why a class has fewer than were asked for, from what the prover said."""
+        said = [
+            f"{tried[status]} full signatures {words}"
+            for status, words in (
+                (Status.REFUTED, "do not imply it in this domain"),
+                (Status.VACUOUS, "hold nowhere in this domain"),
+                (Status.UNKNOWN, "were not decided"),
             )
-        return why
+            if tried[status]
+        ]
+        if deadline.passed:
+            said.append("time ran out")
+        if tried[Status.REFUTED]:
+            said.append("a smaller domain may help")
+        return "".join(f"; {text}" for text in said)
 
     def _explained(self, row: int, patterns: Sequence[DecisionPattern]) -> bool:
         """Whether an earlier pattern over the same domain holds for the input already."""
@@ -368,7 +407,7 @@ class _Run:
 
     def _relax_row(
         self, target: Target, row: int, number: int, deadline: Deadline
-    ) -> Precondition | None:
+    ) -> tuple[Precondition | None, Status]:
         assert target.property is not None
         box = self.domain.around(self.flat[row])
         result = input_precondition(
@@ -383,14 +422,14 @@ class _Run:
             device=self.options.device,
         )
         if result.pattern is None:
-            return None
-        return Precondition(
+            return None, result.verdict.status
+        entry = Precondition(
             f"input-{target.name}-{number}",
             Kind.INPUT,
             target.name,
             target.property,
             result.pattern,
-            self._support(result.pattern, target.label, row),
+            self._support(result.pattern, target.label, box),
             result.verdict,
             self._box(result.pattern, row),
             None if self.domain.kind is not DomainKind.BALL else box,
@@ -398,31 +437,20 @@ class _Run:
             result.proofs,
             "" if result.minimal else "time ran out before every drop was tried",
         )
+        return entry, result.verdict.status
 
     def _sources(self, target: Target) -> Iterator[int]:
         """Training inputs to start from: rightly predicted where truth is known, surest first."""
-        train = self.data.train
+        train = self.data.train[self.in_domain[self.data.train]]
         if self.goal.by_class:
             truth = None if self.data.labels is None else self.data.labels[train]
             rows = candidates(self.network, self.flat[train], target.label, labels=truth)
             return iter(train[rows])
         return iter(train[self.goal.labels[train] == target.label])
 
-    def _support(self, pattern: DecisionPattern, label: int, row: int) -> Support:
-        support = measure(
-            pattern,
-            label,
-            self.goal.labels,
-            self.signatures,
-            self.data.train,
-            self.data.held_out,
-        )
-        if self.domain.kind is not DomainKind.BALL:
-            return support
-        # The claim is about the ball: only inputs inside it support it.
-        inside = self.domain.around(self.flat[row]).contains(self.flat) & pattern.holds(
-            self.signatures
-        )
+    def _support(self, pattern: DecisionPattern, label: int, box: Box) -> Support:
+        """Support among the inputs the claim is about: those in its box."""
+        inside = pattern.holds(self.signatures) & box.contains(self.flat)
         carries = self.goal.labels == label
         held, train = inside[self.data.held_out], inside[self.data.train]
         hits = int((held & carries[self.data.held_out]).sum())
@@ -458,21 +486,14 @@ class _Run:
         for k, rule in enumerate(self.rules):
             target = names[rule.label]
             counts[target.name] = counts.get(target.name, 0) + 1
-            reason = "nothing to prove" if target.property is None else "budget spent"
+            reason = "nothing to prove" if target.property is None else self.cut_short
             yield Precondition(
                 f"layer-{target.name}-{counts[target.name]}",
                 Kind.LAYER,
                 target.name,
                 target.property,
                 rule.pattern,
-                measure(
-                    rule.pattern,
-                    rule.label,
-                    self.goal.labels,
-                    self.signatures,
-                    self.data.train,
-                    self.data.held_out,
-                ),
+                self._support(rule.pattern, rule.label, self.domain.box),
                 self.verdicts.get(k, Verdict(Status.EMPIRICAL, reason=reason)),
             )
         yield from self.inputs

@@ -16,7 +16,7 @@ def summary(analysis: Analysis) -> str:
         f"network        {analysis.model} ({analysis.network.neurons} neurons)",
         f"data           {analysis.data.name}: {len(analysis.data.train)} training, "
         f"{len(analysis.data.held_out)} held-out inputs",
-        f"domain         {analysis.domain}",
+        *_domains(analysis),
     ]
     for kind in Kind:
         entries = [p for p in analysis.preconditions if p.kind is kind]
@@ -32,7 +32,7 @@ def summary(analysis: Analysis) -> str:
         every = analysis.curve[0]
         precision = "–" if every.precision is None else f"{100 * every.precision:.1f} %"
         lines.append(
-            f"layer rules    cover {100 * every.coverage:.1f} % of held-out inputs "
+            f"coverage       layer rules cover {100 * every.coverage:.1f} % of held-out inputs "
             f"at {precision} precision"
         )
     proved = Counter(
@@ -46,6 +46,15 @@ def summary(analysis: Analysis) -> str:
     lines += [f"note           {note}" for note in analysis.notes]
     lines.append(f"time           {analysis.seconds:.1f} s of {analysis.budget:g} s")
     return "\n".join(lines)
+
+
+def _domains(analysis: Analysis) -> list[str]:
+    """What each kind of precondition is claimed over; one line where it is the same."""
+    kinds = {p.kind for p in analysis.preconditions} or {Kind.INPUT}
+    words = {analysis.domain.claimed(kind): kind for kind in sorted(kinds, key=lambda k: k.value)}
+    if len(words) == 1:
+        return [f"domain         {next(iter(words))}"]
+    return [f"domain         {text} ({kind.value} rules)" for text, kind in words.items()]
 
 
 def describe(network: Network) -> str:

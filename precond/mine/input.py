@@ -20,6 +20,7 @@ from enum import Enum
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from precond.errors import QueryError
 from precond.network.evaluate import outputs, values_at
 from precond.network.graph import Network
 from precond.proof.claim import Claim
@@ -79,6 +80,12 @@ def input_precondition(
     ``budget``: seconds in all; ``each``: seconds for one proof.
     """
     x = np.asarray(point, dtype=np.float64).reshape(1, -1)
+    if x.shape[1] != domain.size or not np.isfinite(x).all() or not domain.contains(x)[0]:
+        raise QueryError(
+            "input precondition",
+            expected=f"an input of {domain.size} finite values inside the domain",
+            got="one outside it" if x.shape[1] == domain.size else f"{x.shape[1]} values",
+        )
     search = _Relaxation(
         network,
         x,
@@ -154,7 +161,8 @@ class _Relaxation:
                 elif answer.status is Status.REFUTED:
                     refuted.add(index)
             if not changed:
-                return InputPrecondition(pattern, verdict, layer, self.proofs, True)
+                done = not self.deadline.passed  # else the last answers may have been cut short
+                return InputPrecondition(pattern, verdict, layer, self.proofs, done)
 
     def _ask(self, pattern: DecisionPattern) -> Verdict:
         claim = Claim(self.network, self.domain, pattern, self.property)

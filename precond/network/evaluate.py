@@ -112,6 +112,8 @@ def iterate(
         part = torch.as_tensor(np.require(array[rows], requirements=["C", "W"]), device=device).to(
             dtype
         )
+        if not bool(torch.isfinite(part).all()):
+            raise DataError("inputs", expected="finite numbers", got="NaN or infinity")
         with torch.no_grad():
             yield rows, forward(ops, {INPUT: part}, wanted)
 

@@ -35,6 +35,7 @@ from precond.proof.replay import in_region, replay
 from precond.proof.verdict import Attempt, Status, Verdict
 
 Array = NDArray[np.float64]
+REVISION = 1  # of what a verdict rests on: raised when an engine was found to be wrong
 
 
 @dataclass(frozen=True)
@@ -103,16 +104,17 @@ def prove(
 
     ``points`` (N, n): inputs to try first, as witnesses and as evidence that the region is
     not empty.  With a ``ledger`` an earlier verdict is returned, and a new one is written
-    before it is returned.
+    before it is returned.  With ``stages`` of one's own, only what they settle is written.
     """
+    key = f"{REVISION}:{claim.key}"
     if ledger is not None:
-        known = ledger.get(claim.key, budget)
-        if known is not None:
+        known = ledger.get(key, budget if stages is None else 0.0)
+        if known is not None and (stages is None or known.status is not Status.UNKNOWN):
             return known
     chosen = default_stages(claim.problem, device) if stages is None else stages
     verdict = _Attempt(claim, budget, points, chosen, device, seed).run()
-    if ledger is not None:
-        ledger.put(claim.key, verdict, budget)
+    if ledger is not None and (stages is None or verdict.status is not Status.UNKNOWN):
+        ledger.put(key, verdict, budget)
     return verdict
 
 
@@ -139,7 +141,7 @@ class _Attempt:
         self.soft: dict[Conjunct, str] = {}  # said to have no solution, by one float solver
         self.attempts: list[Attempt] = []
         self.reasons: list[str] = []
-        self.bounds: list[float] = []
+        self.closed: dict[Conjunct, float | None] = {}  # with the bound that closed it
         self.last = ""
         self.inside: Array | None = None  # a point of the region
         if not claim.problem.intervals and claim.halfspaces is None:
@@ -195,12 +197,11 @@ class _Attempt:
             seconds = time.monotonic() - begun
             counts = [f"{sum(a.outcome is o for a in answers)} {o.value}" for o in Outcome]
             self.attempts.append(Attempt(engine.name, seconds, ", ".join(counts)))
-            self.last = engine.name
             for conjunct, answer in zip(pending, answers, strict=True):
                 if answer.outcome is Outcome.INFEASIBLE:
                     self._close(conjunct, engine.name, answer.rigorous)
-                    if answer.rigorous and answer.bound is not None and np.isfinite(answer.bound):
-                        self.bounds.append(answer.bound)
+                    self.closed[conjunct] = answer.bound if answer.rigorous else None
+                    self.last = engine.name
                     continue
                 if answer.note and answer.outcome is Outcome.UNDECIDED:
                     self.reasons.append(f"{engine.name}: {answer.note}")
@@ -295,6 +296,12 @@ class _Attempt:
         point = attack(self.problem, (), deadline.earlier(2.0), device=self.device, seed=self.seed)
         return point if point is not None and replay(self.claim, point).in_region else None
 
+    def _margin(self) -> float | None:
+        """The least bound, where every conjunct was closed by one that is known."""
+        known = [b for b in self.closed.values() if b is not None and np.isfinite(b)]
+        complete = len(known) == len(set(self.problem.conjuncts))
+        return min(known) if known and complete else None
+
     def _verdict(
         self,
         status: Status,
@@ -312,7 +319,7 @@ class _Attempt:
             exact,
             confirmed,
             witness,
-            min(self.bounds) if self.bounds and status is Status.PROVED else None,
+            self._margin() if status is Status.PROVED else None,
             reason,
             tuple(self.attempts),
         )
