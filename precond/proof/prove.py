@@ -104,17 +104,20 @@ def prove(
 
     ``points`` (N, n): inputs to try first, as witnesses and as evidence that the region is
     not empty.  With a ``ledger`` an earlier verdict is returned, and a new one is written
-    before it is returned.  With ``stages`` of one's own, only what they settle is written.
+    before it is returned.
     """
+    # What is settled holds for everyone; an UNKNOWN only for those who ask the same engines.
     key = f"{REVISION}:{claim.key}"
+    names = "all" if stages is None else ",".join(stage.engine.name for stage in stages)
     if ledger is not None:
-        known = ledger.get(key, budget if stages is None else 0.0)
-        if known is not None and (stages is None or known.status is not Status.UNKNOWN):
+        known = ledger.get(key, budget) or ledger.get(f"{key}:{names}", budget)
+        if known is not None:
             return known
     chosen = default_stages(claim.problem, device) if stages is None else stages
     verdict = _Attempt(claim, budget, points, chosen, device, seed).run()
-    if ledger is not None and (stages is None or verdict.status is not Status.UNKNOWN):
-        ledger.put(key, verdict, budget)
+    if ledger is not None:
+        settled = verdict.status is not Status.UNKNOWN
+        ledger.put(key if settled else f"{key}:{names}", verdict, budget)
     return verdict
 
 
@@ -236,6 +239,8 @@ class _Attempt:
 
     def _refute(self, point: Array, engine: str) -> Verdict | None:
         """REFUTED if the point, or one drawn a little into the region, replays."""
+        if not np.isfinite(point).all():
+            return None
         drawn_in = (0.0,) if self.inside is None else (0.0, 1e-9, 1e-7, 1e-5, 1e-3)
         toward = point if self.inside is None else self.inside
         box = self.claim.box
