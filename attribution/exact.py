@@ -154,7 +154,7 @@ class _Problem:
             network = cut.model
             end = end.reshape(len(end), *network.input_shape)
         else:
-            from precond.network.load import load
+            from precond.formats.load import load
 
             network = load(cut.model, tuple(end.shape[1:]))
         start = baseline_like(baseline, {INPUT: end}, slice(None), len(end))[INPUT]

@@ -73,7 +73,7 @@ class Expert:
         if isinstance(model, Network):
             network = model
         else:
-            from precond.network.load import load
+            from precond.formats.load import load
 
             network = load(model, input_shape)
         if len(self.cut.sites) != 1 or self.cut.sites[0].pre or self.cut.sites[0].call:
@@ -96,7 +96,7 @@ class Expert:
 
     def export(self, path: str | Path, input_shape: Sequence[int] | None = None) -> None:
         """Write the expert as ONNX."""
-        from precond.network.onnx_writer import write_onnx
+        from precond.formats.onnx_writer import write_onnx
 
         write_onnx(self.network(input_shape), path)
 

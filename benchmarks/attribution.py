@@ -42,7 +42,7 @@ from attribution.integrated import integrated_gradients
 from attribution.quantities import class_score
 from attribution.slices import Slice
 from precond.datasets import load_dataset, split
-from precond.network.load import load
+from precond.formats.load import load
 
 MODELS = Path(__file__).parents[1] / "models"
 SLICES = {"mnist-mlp": "relu1", "mnist-cnn": "relu6"}

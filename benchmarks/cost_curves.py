@@ -1,6 +1,6 @@
 """What bounds and proofs cost: against batch, width, depth, inputs and free neurons.
 
-    python benchmarks/cost_curves.py [--device cpu|cuda] [--threads N] [--repeat 3] [--out FILE.json]
+    python benchmarks/cost_curves.py [--device cpu|cuda] [--threads N] [--repeat 3] [--out FILE]
 
 Random dense networks (He scale, seeded).  The first three tables time one refinement of all
 layer bounds and one output bound over a batch of boxes of width 0.2; the other two a whole

@@ -17,8 +17,8 @@ from pathlib import Path
 import numpy as np
 
 from precond.datasets import load_dataset
+from precond.formats.load import load
 from precond.network.evaluate import outputs
-from precond.network.load import load
 from precond.proof.replay import in_region
 from precond.proof.verdict import Status
 from precond.region.polytope import polytope

@@ -191,7 +191,7 @@ def patterns(chosen: argparse.Namespace, report: dict[str, Any]) -> None:
     """The first k layers of ACAS Xu 1_1 fixed as at each of the inputs."""
     import numpy as np
 
-    from precond.network.load import load
+    from precond.formats.load import load
     from precond.proof.claim import Claim
     from precond.proof.prove import prove
     from precond.region.pattern import DecisionPattern
@@ -246,7 +246,7 @@ def patterns(chosen: argparse.Namespace, report: dict[str, Any]) -> None:
 
 def budgets(chosen: argparse.Namespace, report: dict[str, Any]) -> None:
     """Wall time of the whole command, and of ``prove`` in this process, past the limit."""
-    from precond.network.load import load
+    from precond.formats.load import load
     from precond.proof.prove import prove
     from precond.vnnlib.query import read_vnnlib
 

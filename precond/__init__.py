@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from precond.errors import PrecondError as PrecondError
+    from precond.formats.load import load as load
     from precond.mine.input import input_precondition as input_precondition
     from precond.mine.layer import layer_preconditions as layer_preconditions
     from precond.mine.underapprox import underapproximation_box as underapproximation_box
     from precond.network.graph import Network as Network
-    from precond.network.load import load as load
     from precond.proof.claim import Claim as Claim
     from precond.proof.precondition import Precondition as Precondition
     from precond.proof.prove import prove as prove
@@ -33,7 +33,7 @@ _HOME = {
     "layer_preconditions": "precond.mine.layer",
     "underapproximation_box": "precond.mine.underapprox",
     "Network": "precond.network.graph",
-    "load": "precond.network.load",
+    "load": "precond.formats.load",
     "Claim": "precond.proof.claim",
     "Precondition": "precond.proof.precondition",
     "prove": "precond.proof.prove",

@@ -203,8 +203,8 @@ def _analyze(chosen: argparse.Namespace) -> int:
     from precond.analysis import Data, Domain
     from precond.datasets import load_dataset, split
     from precond.errors import DataError
+    from precond.formats.load import load
     from precond.mine.input import Order
-    from precond.network.load import load
     from precond.pipeline import (
         Goal,
         Options,
@@ -312,7 +312,7 @@ def _analyze(chosen: argparse.Namespace) -> int:
 
 def _prove(chosen: argparse.Namespace) -> int:
     from precond.errors import QueryError
-    from precond.network.load import load
+    from precond.formats.load import load
     from precond.proof.prove import prove
     from precond.proof.verdict import Status
     from precond.store import read_preconditions
@@ -386,7 +386,7 @@ def _explain(chosen: argparse.Namespace) -> int:
     from attribution.explain import explain
     from precond.datasets import load_dataset
     from precond.device import require_device
-    from precond.network.load import load
+    from precond.formats.load import load
 
     require_device(chosen.device)
     network = load(chosen.model)
@@ -410,7 +410,7 @@ def _explain(chosen: argparse.Namespace) -> int:
 
 
 def _info(chosen: argparse.Namespace) -> int:
-    from precond.network.load import load
+    from precond.formats.load import load
     from precond.summary import describe
 
     print(describe(load(chosen.model)))

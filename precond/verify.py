@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from precond.device import require_device
 from precond.errors import QueryError
-from precond.network.load import load
+from precond.formats.load import load
 from precond.proof.deadline import Deadline
 from precond.proof.prove import prove
 from precond.proof.verdict import Status, Verdict
@@ -119,7 +119,7 @@ def reply(request: Request, deadline: Deadline, say: Callable[[str], None]) -> s
 
 def capability(flag: str) -> str:
     """What ``precond supports FLAG`` prints; QueryError for a flag that is none."""
-    from precond.network.onnx_operators import OPERATORS
+    from precond.formats.onnx_operators import OPERATORS
 
     return supports(Capability.named(flag), Reader(OPSETS, tuple(OPERATORS)))
 

@@ -20,11 +20,13 @@ ROOT = Path(__file__).parents[1]
 LEVELS: dict[str, tuple[float, str]] = {
     "precond.errors": (0, "errors"),
     "precond.network": (1, "network"),
+    "precond.formats": (1.5, "formats"),
     "precond.region": (2, "region"),
     "precond.property": (2, "property"),
     "precond.device": (2, "device"),
     "precond.proof": (3, "proof"),
     "precond.proof.bounds": (3.5, "bounds"),
+    "precond.proof.linear": (3.5, "linear"),
     "precond.vnnlib": (3.5, "vnnlib"),
     "precond.proof.engines": (4, "engines"),
     "precond.proof.prove": (5, "prove"),
@@ -55,14 +57,14 @@ ALLOWED = {
 
 # Libraries and the modules that may import them.
 LIBRARIES: dict[str, set[str]] = {
-    "highspy": {"precond.proof.programs"},
+    "highspy": {"precond.proof.linear.programs"},
     "maraboupy": {"precond.proof.engines.marabou_worker"},
     "z3": {"precond.proof.engines.z3"},
     "vnnlib": {"precond.vnnlib.v2"},
     "onnx": {
-        "precond.network.onnx_reader",
-        "precond.network.onnx_operators",
-        "precond.network.onnx_writer",
+        "precond.formats.onnx_reader",
+        "precond.formats.onnx_operators",
+        "precond.formats.onnx_writer",
         "precond.standard",  # assignments are written as ONNX tensors
     },
     "onnxruntime": set(),
@@ -179,7 +181,8 @@ def test_attribution_stands_on_network_and_region() -> None:
         if name.startswith("attribution"):
             for target, _ in imports(name):
                 if target.startswith("precond"):
-                    allowed = ("precond.errors", "precond.network", "precond.region")
+                    lower = ("network", "formats", "region")
+                    allowed = ("precond.errors", *(f"precond.{part}" for part in lower))
                     assert target.startswith(allowed), f"{name} imports {target}"
 
 

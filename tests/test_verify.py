@@ -18,9 +18,9 @@ from onnx import numpy_helper
 from precond import verify, verify_process
 from precond.cli import main
 from precond.errors import ModelError, QueryError
+from precond.formats.onnx_writer import write_onnx
 from precond.network.graph import INPUT, Network
 from precond.network.layers import Affine, Node, ReLU
-from precond.network.onnx_writer import write_onnx
 from precond.proof.deadline import Deadline
 from precond.proof.verdict import Status, Verdict
 from precond.standard import Result

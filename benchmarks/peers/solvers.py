@@ -25,9 +25,9 @@ from typing import Protocol
 import numpy as np
 from peers.instances import Instance
 
+from precond.formats.load import load
 from precond.network.graph import INPUT, Network
 from precond.network.layers import Affine, Node, ReLU
-from precond.network.load import load
 from precond.proof.claim import Claim
 from precond.proof.deadline import Deadline
 from precond.proof.engines.marabou_process import Died, Process, TimedOut

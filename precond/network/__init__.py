@@ -1,7 +1,1 @@
-"""Networks: layers, graph, evaluation, and the readers of model files.
-
-``load.load`` reads any model; ``onnx_writer.write_onnx`` writes one.  A reader
-(``onnx_reader``, ``nnet_reader``, ``torch_reader``) looks up each operator of a file in a
-registry of small functions, these call ``lowering`` (and ``lowering_images``), and a
-``builder.Builder`` collects the layers, simplifies them exactly (``rewrite``) and names them.
-"""
+"""Networks: layers, graph, exact rewrites, and evaluation in floats and in rationals."""

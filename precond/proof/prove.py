@@ -21,7 +21,6 @@ from precond.proof.attack import attack
 from precond.proof.bounds.problem import layer_bounds, region_of
 from precond.proof.claim import Claim, Conjunct, Problem
 from precond.proof.deadline import Deadline
-from precond.proof.encode import Bounds, interval_bounds
 from precond.proof.engines.attack import AttackEngine
 from precond.proof.engines.base import Answer, Engine, Outcome
 from precond.proof.engines.bounds import BoundsEngine
@@ -31,6 +30,7 @@ from precond.proof.engines.marabou import MarabouEngine, well_scaled
 from precond.proof.engines.relu_split import ReluSplitEngine
 from precond.proof.engines.z3 import Z3Engine
 from precond.proof.ledger import Ledger
+from precond.proof.linear.encode import Bounds, interval_bounds
 from precond.proof.replay import in_region, replay
 from precond.proof.verdict import Attempt, Status, Verdict
 

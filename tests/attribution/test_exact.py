@@ -17,6 +17,7 @@ from attribution.integrated import integrated_gradients
 from attribution.quantities import class_score, comparative, margin, max_class, unit
 from attribution.slices import Slice
 from precond.errors import QueryError
+from precond.formats.load import load
 from precond.network.graph import INPUT, Network
 from precond.network.layers import (
     Add,
@@ -28,7 +29,6 @@ from precond.network.layers import (
     ReLU,
     Reshape,
 )
-from precond.network.load import load
 
 
 def affine(m: int, n: int) -> Affine:
@@ -218,7 +218,7 @@ def test_linear_path_influence_of_a_slice(build, layer) -> None:
 
 
 def test_a_torch_module_goes_through_the_loader() -> None:
-    pytest.importorskip("precond.network.torch_reader")
+    pytest.importorskip("precond.formats.torch_reader")
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 3))
     x = torch.randn(5, 4)

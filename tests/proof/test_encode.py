@@ -16,10 +16,10 @@ from precond.network.layers import (
     Reshape,
     Scale,
 )
-from precond.proof.blocks import affine_interval, linear_blocks
 from precond.proof.claim import Claim, HalfSpaces, Problem
-from precond.proof.encode import encode, interval_bounds
-from precond.proof.system import LinearSystem
+from precond.proof.linear.blocks import affine_interval, linear_blocks
+from precond.proof.linear.encode import encode, interval_bounds
+from precond.proof.linear.system import LinearSystem
 from precond.property import Inequality, Property
 from precond.region.box import Box
 from precond.region.pattern import DecisionPattern

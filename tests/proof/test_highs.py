@@ -14,7 +14,6 @@ from precond.network.evaluate import outputs, values_at
 from precond.network.graph import INPUT, Network
 from precond.network.layers import Affine, LeakyReLU, MaxPool2d, Node, ReLU
 from precond.proof.claim import Claim, HalfSpaces, Problem
-from precond.proof.encode import encode, interval_bounds
 from precond.proof.engines.base import Deadline, Outcome
 from precond.proof.engines.highs import (
     HighsEngine,
@@ -23,10 +22,11 @@ from precond.proof.engines.highs import (
     is_satisfiable,
     relaxation_bounds,
 )
-from precond.proof.interior import well_inside
-from precond.proof.programs import Program
+from precond.proof.linear.encode import encode, interval_bounds
+from precond.proof.linear.interior import well_inside
+from precond.proof.linear.programs import Program
+from precond.proof.linear.system import safe_upper
 from precond.proof.replay import replay
-from precond.proof.system import safe_upper
 from precond.property import Inequality, Property
 from precond.region.box import Box
 from precond.region.pattern import DecisionPattern
@@ -398,7 +398,7 @@ def test_interior_point_start_gives_the_same(monkeypatch: pytest.MonkeyPatch) ->
     claim = problem(network, Box.uniform(4, -1.0, 1.0), Property.argmax(0, 3))
     bounds = interval_bounds(claim)
     simplex = relaxation_bounds(claim, bounds, Deadline.after(SOON))
-    monkeypatch.setattr("precond.proof.programs.LARGE", 0)
+    monkeypatch.setattr("precond.proof.linear.programs.LARGE", 0)
     interior = relaxation_bounds(claim, bounds, Deadline.after(SOON))
     assert [r.bound for r in interior] == pytest.approx([r.bound for r in simplex], abs=1e-6)
 

@@ -13,17 +13,17 @@ from dataclasses import dataclass
 import numpy as np
 
 from precond.proof.claim import Conjunct, Problem
-from precond.proof.encode import Bounds, encode, interval_bounds
 from precond.proof.engines.base import Answer, Deadline, Outcome
-from precond.proof.interior import Satisfiability, is_satisfiable, well_inside
-from precond.proof.programs import (
+from precond.proof.linear.encode import Bounds, encode, interval_bounds
+from precond.proof.linear.interior import Satisfiability, is_satisfiable, well_inside
+from precond.proof.linear.programs import (
     TOLERANCE,
     Program,
     Relaxation,
     State,
     relaxation_bounds,
 )
-from precond.proof.system import satisfies
+from precond.proof.linear.system import satisfies
 
 __all__ = [
     "HighsEngine",

@@ -15,11 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from precond.network.graph import INPUT
-from precond.proof.blocks import interval_bounds, is_source
 from precond.proof.claim import Conjunct, Problem
 from precond.proof.engines.base import Answer, Deadline, Outcome
 from precond.proof.engines.marabou_process import Died, Process, TimedOut
 from precond.proof.engines.marabou_query import Query, build_query
+from precond.proof.linear.blocks import interval_bounds, is_source
 
 Array = NDArray[np.float64]
 NARROWEST = 1e-5

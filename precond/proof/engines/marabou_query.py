@@ -24,9 +24,16 @@ from scipy.sparse import csr_array
 
 from precond.network.graph import INPUT
 from precond.network.layers import LeakyReLU, MaxPool2d
-from precond.proof.blocks import Block, Sparse, affine_interval, cut, is_source, linear_blocks
-from precond.proof.blocks import values_after as after
 from precond.proof.claim import Conjunct, Problem
+from precond.proof.linear.blocks import (
+    Block,
+    Sparse,
+    affine_interval,
+    cut,
+    is_source,
+    linear_blocks,
+)
+from precond.proof.linear.blocks import values_after as after
 from precond.region.box import Box
 
 Array = NDArray[np.float64]

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 
 from precond.errors import ModelError
-from precond.network.torch_program import Call, Program, Ref, single
+from precond.formats.torch_program import Call, Program, Ref, single
 
 SCHEMA_MAJOR = 8
 MODEL = "models/model.json"

@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array, hstack, vstack
 
 from precond.network.evaluate import values_at
-from precond.proof.blocks import cut
 from precond.proof.claim import Conjunct, Problem
 from precond.proof.deadline import Deadline
-from precond.proof.encode import Bounds, encode
-from precond.proof.programs import TOLERANCE, State, certifies, is_empty, model, run
+from precond.proof.linear.blocks import cut
+from precond.proof.linear.encode import Bounds, encode
+from precond.proof.linear.programs import TOLERANCE, State, certifies, is_empty, model, run
+from precond.proof.linear.system import Expression, LinearSystem
 from precond.proof.replay import in_region
-from precond.proof.system import Expression, LinearSystem
 
 Array = NDArray[np.float64]
 

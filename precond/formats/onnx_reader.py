@@ -17,12 +17,12 @@ from google.protobuf.message import DecodeError
 from onnx import external_data_helper, numpy_helper
 
 from precond.errors import ModelError, UnsupportedOperator
-from precond.network.builder import Builder, Value
+from precond.formats.builder import Builder, Value
+from precond.formats.lowering import Operand
+from precond.formats.onnx_call import Call
+from precond.formats.onnx_operators import OPERATORS
 from precond.network.graph import INPUT, Network
 from precond.network.layers import Shape
-from precond.network.lowering import Operand
-from precond.network.onnx_call import Call
-from precond.network.onnx_operators import OPERATORS
 
 FLOATS = (
     onnx.TensorProto.FLOAT,

@@ -18,8 +18,8 @@ from pathlib import Path
 import numpy as np
 
 from precond.errors import ModelError
-from precond.network import lowering
-from precond.network.builder import Builder
+from precond.formats import lowering
+from precond.formats.builder import Builder
 from precond.network.graph import Network
 from precond.network.layers import Affine, Array, ReLU
 

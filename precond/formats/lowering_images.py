@@ -14,9 +14,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from precond.errors import ModelError
-from precond.network.builder import Builder, Value, constant_array
+from precond.formats.builder import Builder, Value, constant_array
+from precond.formats.lowering import scale
 from precond.network.layers import Array, Conv2d, MaxPool2d, Pads, Pair, Reshape, Sum
-from precond.network.lowering import scale
 
 
 def image(b: Builder, value: Value) -> Value:

@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_array, csr_array, hstack, vstack
 
 from precond.network.evaluate import outputs
-from precond.proof.blocks import TINY, Sparse, gamma
 from precond.proof.claim import Conjunct, Problem
+from precond.proof.linear.blocks import TINY, Sparse, gamma
 from precond.proof.replay import in_region
 
 Array = NDArray[np.float64]

@@ -13,10 +13,10 @@ import numpy as np
 import torch
 
 from precond.errors import ModelError
-from precond.network import lowering_images
-from precond.network.builder import Builder, Value
+from precond.formats import lowering_images
+from precond.formats.builder import Builder, Value
+from precond.formats.lowering import Operand
 from precond.network.layers import Pads, Pair
-from precond.network.lowering import Operand
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,8 @@ from scipy.sparse import coo_array, csr_array, diags_array, vstack
 
 from precond.network.graph import INPUT, Network
 from precond.network.layers import LeakyReLU, MaxPool2d
-from precond.proof.blocks import (
+from precond.proof.claim import HalfSpaces, Problem
+from precond.proof.linear.blocks import (
     TINY,
     Block,
     Sparse,
@@ -36,8 +37,7 @@ from precond.proof.blocks import (
     is_source,
     linear_blocks,
 )
-from precond.proof.claim import HalfSpaces, Problem
-from precond.proof.system import Expression, LayerMap, LinearSystem, Pool
+from precond.proof.linear.system import Expression, LayerMap, LinearSystem, Pool
 
 Array = NDArray[np.float64]
 Index = NDArray[np.int64]

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from precond.errors import ModelError
-from precond.network.builder import Builder, Value, constant_array
+from precond.formats.builder import Builder, Value, constant_array
 from precond.network.layers import (
     Add,
     Affine,

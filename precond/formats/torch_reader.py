@@ -19,13 +19,13 @@ import numpy as np
 import torch
 
 from precond.errors import ModelError, UnsupportedOperator
-from precond.network.builder import Builder, Value
+from precond.formats.builder import Builder, Value
+from precond.formats.torch_archive import MODEL, read_archive
+from precond.formats.torch_arguments import Arguments
+from precond.formats.torch_operators import OPERATORS, SIZES
+from precond.formats.torch_program import Call, Program, Ref, check_mutation, program_of
 from precond.network.graph import INPUT, Network
 from precond.network.layers import Affine, ReLU, Shape
-from precond.network.torch_archive import MODEL, read_archive
-from precond.network.torch_arguments import Arguments
-from precond.network.torch_operators import OPERATORS, SIZES
-from precond.network.torch_program import Call, Program, Ref, check_mutation, program_of
 
 ADVICE = "Save torch.export.save(torch.export.export(module.eval(), (x,)), path), or export to ONNX"
 OTHER_ARCHIVES = {

@@ -14,6 +14,8 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 
 from precond.errors import ModelError, OutputError, UnsupportedOperator
+from precond.formats.load import load
+from precond.formats.onnx_writer import onnx_model, write_onnx
 from precond.network.evaluate import outputs
 from precond.network.graph import Network
 from precond.network.layers import (
@@ -30,8 +32,6 @@ from precond.network.layers import (
     Select,
     Sum,
 )
-from precond.network.load import load
-from precond.network.onnx_writer import onnx_model, write_onnx
 
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
 RNG = np.random.default_rng(0)

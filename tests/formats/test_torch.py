@@ -13,10 +13,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from precond.errors import ModelError, UnsupportedOperator
+from precond.formats.load import load
 from precond.network.evaluate import outputs
 from precond.network.graph import Network
 from precond.network.layers import Affine, LeakyReLU
-from precond.network.load import load
 
 SAMPLES = 1000
 

@@ -12,11 +12,11 @@ import numpy as np
 from onnx import TensorProto
 
 from precond.errors import ModelError
-from precond.network import lowering, lowering_images
-from precond.network.builder import Value
+from precond.formats import lowering, lowering_images
+from precond.formats.builder import Value
+from precond.formats.lowering import Operand
+from precond.formats.onnx_call import Call
 from precond.network.layers import LeakyReLU, Pads, Pair, ReLU
-from precond.network.lowering import Operand
-from precond.network.onnx_call import Call
 
 Outputs = Sequence[Operand]
 

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from precond.errors import ModelError
+from precond.formats.load import load
+from precond.formats.onnx_writer import write_onnx
 from precond.network.evaluate import outputs
 from precond.network.layers import ReLU
-from precond.network.load import load
-from precond.network.onnx_writer import write_onnx
 
 SMALL = """// two inputs, one hidden layer of two, one output
 2,2,1,2,

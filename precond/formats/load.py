@@ -32,7 +32,7 @@ def load(
             got=str(tuple(input_shape)),
         )
     if not isinstance(source, str | Path):
-        from precond.network.torch_reader import read_module
+        from precond.formats.torch_reader import read_module
 
         return read_module(source, input_shape)
     path = Path(source)
@@ -55,14 +55,14 @@ def load(
 def _reader(path: Path) -> Callable[[Path, Sequence[int] | None], Network]:
     match path.suffix.lower():
         case ".onnx":
-            from precond.network.onnx_reader import read_onnx
+            from precond.formats.onnx_reader import read_onnx
 
             return read_onnx
         case ".nnet":
-            from precond.network.nnet_reader import read_nnet
+            from precond.formats.nnet_reader import read_nnet
 
             return read_nnet
         case _:
-            from precond.network.torch_reader import read_torch
+            from precond.formats.torch_reader import read_torch
 
             return read_torch

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from precond.errors import ModelError
-from precond.network.builder import Builder, Value
-from precond.network.lowering import Operand
+from precond.formats.builder import Builder, Value
+from precond.formats.lowering import Operand
 
 
 @dataclass(frozen=True)

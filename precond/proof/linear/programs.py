@@ -22,11 +22,11 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array, hstack, vstack
 
 from precond.errors import MissingDependency
-from precond.proof.blocks import Sparse
 from precond.proof.claim import Problem
 from precond.proof.deadline import Deadline
-from precond.proof.encode import Bounds, encode
-from precond.proof.system import (
+from precond.proof.linear.blocks import Sparse
+from precond.proof.linear.encode import Bounds, encode
+from precond.proof.linear.system import (
     Expression,
     LinearSystem,
     multipliers,

@@ -12,11 +12,11 @@ import numpy as np
 import torch
 
 from precond.errors import ModelError
-from precond.network import lowering, lowering_images
-from precond.network.builder import Value
+from precond.formats import lowering, lowering_images
+from precond.formats.builder import Value
+from precond.formats.lowering import Operand
+from precond.formats.torch_arguments import Arguments
 from precond.network.layers import LeakyReLU, ReLU
-from precond.network.lowering import Operand
-from precond.network.torch_arguments import Arguments
 
 LAST = 2**63 - 1  # torch's way to say "to the end"
 
