@@ -17,7 +17,7 @@ from precond.analysis import Analysis
 from precond.errors import OutputError, QueryError
 from precond.network.graph import Network
 from precond.proof.claim import Claim
-from precond.proof.precondition import Precondition
+from precond.proof.precondition import Kind, Precondition
 from precond.region.box import Box
 
 FORMAT = 1
@@ -67,6 +67,7 @@ def to_json(analysis: Analysis) -> dict[str, Any]:
         "domain": {
             "kind": domain.kind.value,
             "text": str(domain),
+            "claimed": {kind.value: domain.claimed(kind) for kind in Kind},
             "radius": domain.radius,
             "lower": domain.box.lower.tolist(),
             "upper": domain.box.upper.tolist(),

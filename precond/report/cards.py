@@ -9,9 +9,9 @@ import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
 
-from precond.analysis import Analysis
+from precond.analysis import Analysis, DomainKind
 from precond.network.evaluate import outputs
-from precond.proof.precondition import Precondition
+from precond.proof.precondition import Kind, Precondition
 from precond.proof.verdict import Status, Verdict
 from precond.report.coverage import Match, holding
 from precond.report.drawing import draw_pattern, literal_lines
@@ -35,11 +35,17 @@ class Card:
     facts: tuple[tuple[str, str], ...]
     attempts: tuple[tuple[str, str, str], ...]
     literals: tuple[str, ...]
+    unconstrained: str
     drawing: Markup | None
     has_bounds: bool
     galleries: tuple[Gallery, ...]
     tables: tuple[Table, ...]
     remarks: tuple[str, ...]
+
+
+def needs_no_neuron(item: Precondition) -> bool:
+    """Whether the claim holds over its whole domain: no literal was left to drop."""
+    return item.kind is not Kind.LAYER and item.verdict.is_proved and not len(item.pattern)
 
 
 def witness_outputs(analysis: Analysis) -> dict[str, NDArray[np.float64]]:
@@ -65,22 +71,31 @@ def make_card(
     tables: tuple[Table, ...] = ()
     drawing = None
     if drawn:
-        drawing = draw_pattern(analysis.network, item.pattern, item.label)
-        all_rows = np.flatnonzero(holding(item.pattern, analysis.signatures)[0])
-        examples = analysis.data.held_out[match.pattern]
-        wrong = misclassified(analysis, all_rows)
+        rows = np.zeros(0, dtype=np.int64)
+        examples = wrong = rows
+        if len(item.pattern):  # every input has the empty pattern: nothing to see
+            drawing = draw_pattern(analysis.network, item.pattern, item.label)
+            rows = np.flatnonzero(holding(item.pattern, analysis.signatures)[0])
+            examples, wrong = analysis.data.held_out[match.pattern], misclassified(analysis, rows)
+        inside = ""
+        if match.inside.sum() < match.pattern.sum():
+            count, place = match.pattern.sum(), _place(analysis, item)
+            inside = f"; of the {count}, {match.inside.sum()} inside {place} too"
         if analysis.data.image_shape is not None:
-            pictures = galleries(analysis, item, examples, wrong, at_witness.get(item.id))
+            pictures = galleries(analysis, item, examples, wrong, at_witness.get(item.id), inside)
         else:
-            tables = feature_tables(analysis, item, examples, wrong)
+            tables = feature_tables(analysis, item, examples, wrong, inside)
     remarks = [text for text in (item.note, match.problem) if text]
     if not drawn:
-        remarks.append("Not drawn: pictures are made for the best-supported of each class only.")
+        remarks.append("Not drawn: pictures are made for the first of each class only.")
     return Card(
         _claim(analysis, item),
         _facts(analysis, item, match, at_witness.get(item.id)),
         tuple((a.engine, seconds(a.seconds), a.outcome) for a in item.verdict.attempts),
         literal_lines(item.pattern),
+        f"No neuron needed: every input of {_place(analysis, item)} has the property."
+        if needs_no_neuron(item)
+        else "No neuron is constrained.",
         drawing,
         bool(item.pattern.above or item.pattern.below),
         pictures,
@@ -93,24 +108,46 @@ def _claim(analysis: Analysis, item: Precondition) -> str:
     implied = item.label if item.property is None else str(item.property)
     if item.verdict.status is Status.EMPIRICAL:
         return f"Seen on data, not proved: inputs with this pattern go with {implied}"
-    where = str(analysis.domain) if item.domain is None else "a box of its own"
-    if item.source is not None and item.domain is not None:
-        where = f"the box around input {item.source}"
+    where = _claimed(analysis, item)
+    if not len(item.pattern):
+        needed = ", no neuron needed" if needs_no_neuron(item) else ""
+        return f"Claim: every input has {implied}{needed} (over {where})"
     return f"Claim: an input with this pattern has {implied} (over {where})"
+
+
+def _claimed(analysis: Analysis, item: Precondition) -> str:
+    """The inputs the claim is about, in words."""
+    domain = analysis.domain
+    if item.domain is None:
+        return domain.claimed(item.kind)
+    if item.source is None:
+        return "a box of its own"
+    if domain.kind is DomainKind.BALL:
+        return f"the L∞ ball of radius {domain.radius:g} around input {item.source}"
+    return f"the box around input {item.source}"
+
+
+def _place(analysis: Analysis, item: Precondition) -> str:
+    """Short for ``_claimed``."""
+    if item.domain is None:
+        return "the domain"
+    return "its ball" if analysis.domain.kind is DomainKind.BALL else "its own box"
 
 
 def _facts(
     analysis: Analysis, item: Precondition, match: Match, at_witness: NDArray[np.float64] | None
 ) -> tuple[tuple[str, str], ...]:
-    verdict = item.verdict
+    verdict, place = item.verdict, _place(analysis, item)
     facts = [("Answer", verdict.status.value)]
     if verdict.status is not Status.EMPIRICAL:
         facts.append(("Engine", verdict.engine or "none"))
-        facts.append(("Time", seconds(verdict.seconds)))
+        name = "Time of the last proof" if item.proofs else "Time"
+        facts.append((name, seconds(verdict.seconds)))
     if verdict.status in (Status.PROVED, Status.REFUTED, Status.VACUOUS):
         facts.append(("Confirmed", _confirmed(verdict)))
     if verdict.bound is not None:
-        facts.append(("Proved margin", f"{verdict.bound:.6g}"))
+        name = "Proved margin" if verdict.is_proved else "Margin, at least"
+        facts.append((name, f"{verdict.bound:.6g}"))
     if item.proofs:
         facts.append(("Proofs to find it", str(item.proofs)))
     if at_witness is not None:
@@ -118,8 +155,13 @@ def _facts(
     if item.source is not None:
         facts.append(("Found from input", f"{item.source}{labels_of(analysis, item.source)}"))
     if item.domain is not None:
-        facts.append(("Own box", f"mean width {item.domain.width.mean():.4g} per input"))
-        facts.append(("Held-out inputs in that box", str(int(match.inside.sum()))))
+        name = place.capitalize()
+        facts.append((name, f"mean width {item.domain.width.mean():.4g} per input"))
+    if needs_no_neuron(item):
+        facts.append((f"Held-out inputs inside {place}", str(match.inside.sum())))
+    elif not match.problem:
+        facts.append(("Held-out inputs with this pattern (anywhere)", str(match.pattern.sum())))
+        facts.append((f"Of these, inside {place} too", str(match.inside.sum())))
     if item.box is not None:
         facts.append(("Box inside the region", f"mean width {item.box.width.mean():.4g} per input"))
     if verdict.reason:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import Enum
 from math import ceil
 
 from markupsafe import Markup
@@ -12,6 +13,18 @@ from precond.analysis import CurvePoint
 from precond.report.drawing import shorten
 
 BARS = 40  # classes drawn; the table lists all
+
+
+class Series(Enum):
+    """What covers the inputs of a class; the value is the word for it."""
+
+    RULES = "layer rules"
+    PROOFS = "proved input preconditions"
+
+    @property
+    def style(self) -> str:
+        """Its class in the style sheet."""
+        return "solid" if self is Series.RULES else "hatched"
 
 
 @dataclass(frozen=True)
@@ -25,11 +38,19 @@ class ClassCoverage:
     proved: int
     by_proofs: float | None
 
+    def share(self, series: Series) -> float | None:
+        """The share of inputs that ``series`` covers."""
+        return self.by_rules if series is Series.RULES else self.by_proofs
 
-def bar_chart(classes: Sequence[ClassCoverage]) -> Markup:
-    """Two bars per class: solid for layer rules, hatched for proved input preconditions."""
-    left, bar, top = 92.0, 380.0, 8.0
-    step = 34.0
+    def count(self, series: Series) -> int:
+        """How many preconditions ``series`` has in this class."""
+        return self.rules if series is Series.RULES else self.proved
+
+
+def bar_chart(classes: Sequence[ClassCoverage], series: Sequence[Series]) -> Markup:
+    """One bar per class and series: solid for layer rules, hatched for input preconditions."""
+    left, bar, top = 112.0, 380.0, 8.0
+    step = 6.0 + 14.0 * len(series)
     height = top + step * len(classes) + 22
     parts = [
         Markup(
@@ -50,13 +71,11 @@ def bar_chart(classes: Sequence[ClassCoverage]) -> Markup:
         y = top + step * index + 3
         parts.append(
             Markup('<text class="name" x="{:.1f}" y="{:.1f}">{}<title>{}</title></text>').format(
-                left - 10, y + 18, shorten(item.label, 12), item.label
+                left - 10, y + 4 + 7 * len(series), shorten(item.label, 14), item.label
             )
         )
-        for offset, share, kind, words in (
-            (0.0, item.by_rules, "solid", "layer rules"),
-            (14.0, item.by_proofs, "hatched", "proved input preconditions"),
-        ):
+        for position, one in enumerate(series):
+            offset, share = 14.0 * position, item.share(one)
             length = bar * (share or 0.0)
             parts.append(
                 Markup(
@@ -64,11 +83,11 @@ def bar_chart(classes: Sequence[ClassCoverage]) -> Markup:
                     "<title>{}: {} of {} inputs of {}</title></rect>"
                     '<text class="value" x="{:.1f}" y="{:.1f}">{}</text>'
                 ).format(
-                    kind,
+                    one.style,
                     left,
                     y + offset,
                     max(length, 1.0),
-                    words,
+                    one.value,
                     percent(share),
                     item.inputs,
                     item.label,

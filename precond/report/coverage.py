@@ -2,7 +2,8 @@
 
 An input is *covered* by a layer rule when it has the rule's pattern, and by a proved input
 precondition when it moreover lies in the box the proof is about.  The inputs of a class are
-those labelled with it; without labels, those whose output has the class's property.
+those labelled with it; without labels, those whose output has the class's property.  With the
+property ``misclassified`` the classes are ``correct`` and ``misclassified``.
 """
 
 from __future__ import annotations
@@ -13,16 +14,18 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from precond.analysis import Analysis
+from precond.analysis import Analysis, DomainKind
 from precond.errors import DataError
 from precond.proof.precondition import Kind, Precondition
 from precond.proof.verdict import Status
 from precond.region.box import Box
 from precond.region.pattern import DecisionPattern
 from precond.region.signature import Signatures
-from precond.report.charts import ClassCoverage
+from precond.report.charts import ClassCoverage, Series
 
 Mask = NDArray[np.bool_]
+PREDICTED, MISCLASSIFIED = "predicted", "misclassified"  # names of goals, as a run gives them
+CORRECT = "correct"
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,6 +84,9 @@ def members(analysis: Analysis, label: str, preconditions: Sequence[Precondition
     data, held_out = analysis.data, analysis.data.held_out
     if not len(held_out):
         return np.zeros(0, dtype=np.bool_)
+    if data.labels is not None and analysis.property == MISCLASSIFIED:
+        right = analysis.signatures.predicted[held_out] == data.labels[held_out]
+        return np.asarray(right if label == CORRECT else ~right)
     if data.labels is not None and label.isdecimal():
         return np.asarray(data.labels[held_out] == int(label))
     outputs = analysis.signatures.outputs[held_out]
@@ -93,11 +99,34 @@ def members(analysis: Analysis, label: str, preconditions: Sequence[Precondition
 
 
 def class_names(analysis: Analysis) -> list[str]:
-    """Labels of the preconditions and, where data has labels for them, the classes without one."""
+    """Labels of the preconditions and, where the run asked for all classes, those without one."""
     names = {item.label for item in analysis.preconditions}
-    if analysis.data.labels is not None and all(name.isdecimal() for name in names):
+    if analysis.property == MISCLASSIFIED:
+        names |= {CORRECT, MISCLASSIFIED}
+    elif analysis.property == PREDICTED and analysis.data.labels is not None:
         names |= {str(k) for k in np.unique(analysis.data.labels)}
     return sorted(names, key=lambda name: (not name.isdecimal(), name.zfill(12)))
+
+
+def class_meaning(analysis: Analysis) -> str:
+    """What makes an input one of a class, in words (see ``members``)."""
+    if analysis.property == MISCLASSIFIED:
+        return "whether the network's answer is its true label"
+    if not all(name.isdecimal() for name in class_names(analysis)):
+        return "its output has the property"
+    return "its true label" if analysis.data.labels is not None else "the network's own answer"
+
+
+def chart_series(analysis: Analysis) -> tuple[Series, ...]:
+    """What the coverage chart compares: only what there is, and what can cover held-out inputs.
+
+    A ball around one input is not meant to hold others, so proofs over balls are left out.
+    """
+    rules = any(item.kind is Kind.LAYER for item in analysis.preconditions)
+    proofs = any(item.kind is not Kind.LAYER for item in analysis.preconditions)
+    ball = analysis.domain.kind is DomainKind.BALL
+    found = [(Series.RULES, rules), (Series.PROOFS, proofs and not ball)]
+    return tuple(series for series, there in found if there)
 
 
 def class_coverage(analysis: Analysis, matches: Sequence[Match]) -> list[ClassCoverage]:

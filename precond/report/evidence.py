@@ -13,6 +13,8 @@ from precond.report.pictures import row_picture
 
 THUMBS = 12
 FEATURES = 40
+EXAMPLES = "Held-out inputs with this pattern (anywhere)"
+WRONG = "Misclassified inputs with this pattern (anywhere)"
 
 Rows = NDArray[np.int64]
 
@@ -71,8 +73,12 @@ def galleries(
     examples: Rows,
     wrong: Rows,
     at_witness: NDArray[np.float64] | None,
+    inside: str,
 ) -> tuple[Gallery, ...]:
-    """Pictures: ``examples`` and ``wrong`` (row numbers), the witness, the box."""
+    """Pictures: the source, ``examples`` and ``wrong`` (row numbers), the witness, the box.
+
+    ``inside`` says how many of the examples the claim is about; empty where it is all.
+    """
     data = analysis.data
 
     def picture(values: NDArray[np.floating], caption: str, title: str) -> Thumb:
@@ -85,12 +91,15 @@ def galleries(
         )
 
     found = []
+    if item.source is not None:
+        source = np.array([item.source], dtype=np.int64)
+        found.append(Gallery("Input it was found from", f"input {item.source}", rows(source)))
     if len(examples):
         mean = np.asarray(data.inputs[examples], dtype=np.float64).mean(axis=0)
         thumbs = (picture(mean, "mean", "mean of all of them"), *rows(examples))
-        found.append(Gallery("Held-out inputs with this pattern", _of(examples), thumbs))
+        found.append(Gallery(EXAMPLES, _of(examples) + inside, thumbs))
     if len(wrong):
-        found.append(Gallery("Misclassified inputs with this pattern", _of(wrong), rows(wrong)))
+        found.append(Gallery(WRONG, _of(wrong), rows(wrong)))
     witness = item.verdict.witness
     if witness is not None:
         caption, title = "witness", "the witness"
@@ -139,7 +148,7 @@ def _short(analysis: Analysis, row: int) -> str:
 
 
 def feature_tables(
-    analysis: Analysis, item: Precondition, examples: Rows, wrong: Rows
+    analysis: Analysis, item: Precondition, examples: Rows, wrong: Rows, inside: str
 ) -> tuple[Table, ...]:
     """Ranges of every input over ``examples``, box and witness; the ``wrong`` rows."""
     data = analysis.data
@@ -155,7 +164,7 @@ def feature_tables(
     tables = []
     if columns:
         size = analysis.network.input_size
-        remark = f"over {len(examples)} held-out inputs with this pattern"
+        remark = f"over {len(examples)} held-out inputs with this pattern (anywhere){inside}"
         if size > FEATURES:
             remark += f"; the first {FEATURES} of {size} inputs"
         cells = tuple(
@@ -170,6 +179,5 @@ def feature_tables(
             (str(r), str(data.labels[r]), str(analysis.signatures.predicted[r]))
             for r in wrong[:THUMBS]
         )
-        title = "Misclassified inputs with this pattern"
-        tables.append(Table(title, _of(wrong), ("row", "true label", "predicted"), lines))
+        tables.append(Table(WRONG, _of(wrong), ("row", "true label", "predicted"), lines))
     return tuple(tables)

@@ -40,9 +40,13 @@ def digits_network(inputs: NDArray[np.float64], labels: NDArray[np.int64]) -> Ne
     )
 
 
-def support_of(pattern: DecisionPattern, label: int, data: Data, signatures: Signatures) -> Support:
-    """Counts and shares by the definitions in ``Support``."""
+def support_of(
+    pattern: DecisionPattern, label: int, data: Data, signatures: Signatures, box: Box | None = None
+) -> Support:
+    """Counts and shares by the definitions in ``Support``, among the inputs in ``box``."""
     mask = pattern.holds(signatures)
+    if box is not None:
+        mask &= box.contains(data.inputs)
     right = signatures.predicted == label
     held = np.isin(np.arange(len(mask)), data.held_out)
     both, inside, of_label = (mask & right & held).sum(), (mask & held).sum(), (right & held).sum()
@@ -88,6 +92,7 @@ def digits_analysis(
             )
         source = int(np.flatnonzero(mine)[label])
         pattern = DecisionPattern.of_row(signatures, source, ["relu1"])
+        own = Box.ball(inputs[source], 0.3, within=Box.uniform(64, 0, 1))
         found.append(
             Precondition(
                 f"I{label}",
@@ -95,10 +100,10 @@ def digits_analysis(
                 str(label),
                 Property.argmax(label, 10),
                 pattern,
-                support_of(pattern, label, data, signatures),
+                support_of(pattern, label, data, signatures, own),
                 verdict_of(Status.REFUTED if label == 4 else Status.PROVED, inputs[3], label != 7),
                 box=Box.ball(inputs[source], 0.05, within=Box.uniform(64, 0, 1)),
-                domain=Box.ball(inputs[source], 0.3, within=Box.uniform(64, 0, 1)),
+                domain=own,
                 source=source,
                 proofs=17,
                 note="Relaxed in order of influence." if label == 0 else "",
@@ -115,7 +120,7 @@ def digits_analysis(
         network,
         data,
         Domain(DomainKind.UNIT, Box.uniform(64, 0, 1)),
-        "the predicted class stays the largest output",
+        "predicted",
         signatures,
         tuple(found) * copies,
         curve,

@@ -18,7 +18,7 @@ import pytest
 from PIL import Image
 from report_sample import digits_analysis
 
-from precond.analysis import Analysis, CurvePoint
+from precond.analysis import Analysis, CurvePoint, Domain, DomainKind
 from precond.errors import DataError, OutputError
 from precond.network.graph import Network
 from precond.network.layers import Affine, Node, ReLU
@@ -27,12 +27,13 @@ from precond.proof.verdict import Status, Verdict
 from precond.region.box import Box
 from precond.region.pattern import DecisionPattern
 from precond.region.signature import record
-from precond.report.charts import curve_chart, percent
+from precond.report.charts import Series, curve_chart, percent
 from precond.report.coverage import class_coverage, match_held_out, rules_overall
 from precond.report.drawing import draw_pattern, literal_lines
 from precond.report.html import render, write_report
 from precond.report.pictures import CELL, OFF, ON, phase_picture, row_picture
 from precond.report.view import chosen_for_drawing, make_page
+from precond.store import to_json
 
 HOSTILE = "</script><script>alert(1)</script><img src=x onerror='a()'>\"&"
 VOID = {"meta", "img", "input", "link", "br", "hr"}
@@ -207,6 +208,144 @@ def test_overall_figures_come_from_the_curve_or_by_counting(analysis: Analysis) 
     assert precision == pytest.approx(right.sum() / held.sum())
 
 
+def in_balls(analysis: Analysis) -> Analysis:
+    """The same with every input precondition over its ball; I6 needs no neuron, has no bound."""
+    items = tuple(
+        dataclasses.replace(
+            p,
+            pattern=DecisionPattern(frozenset()),
+            verdict=dataclasses.replace(p.verdict, bound=None),
+        )
+        if p.id == "I6"
+        else p
+        for p in analysis.preconditions
+    )
+    domain = Domain(DomainKind.BALL, Box.uniform(64, 0, 1), 0.3)
+    return dataclasses.replace(analysis, domain=domain, preconditions=items)
+
+
+def test_ball_run_says_what_each_kind_is_claimed_over(analysis: Analysis) -> None:
+    page = make_page(in_balls(analysis))
+    assert dict(page.facts)["Domain"] == (
+        "layer rules: [0, 1] for every input; "
+        "input preconditions: L∞ ball of radius 0.3 around each input"
+    )
+    cards = {row.id: row.card for row in page.rows}
+    source = next(p.source for p in analysis.preconditions if p.id == "I7")
+    assert cards["I7"].claim.endswith(f"(over the L∞ ball of radius 0.3 around input {source})")
+    assert cards["L0-7"].claim.endswith("(over [0, 1] for every input)")
+    facts = dict(make_page(analysis).facts)
+    assert facts["Domain"] == "claims are about [0, 1] for every input"
+
+
+def test_ball_run_charts_layer_rules_only(analysis: Analysis) -> None:
+    page = make_page(in_balls(analysis))
+    assert page.series == (Series.RULES,) and "hatched" not in page.bars
+    assert "ball around one training input" in page.bars_note
+    other = make_page(analysis)
+    assert other.series == tuple(Series) and not other.bars_note
+    assert other.bars.count('class="hatched"') == other.bars.count('class="solid"') == 10
+
+
+def test_no_neuron_needed_is_said_and_counted(analysis: Analysis) -> None:
+    page = make_page(in_balls(analysis))
+    figure = next(f for f in page.figures if f.label == "input preconditions")
+    assert figure.hint == "of these 1 need no neuron: the whole ball proves"
+    row = next(row for row in page.rows if row.id == "I6")
+    assert row.layers == "no neuron needed" and row.cells[0].text == "0"
+    assert row.card.unconstrained == "No neuron needed: every input of its ball has the property."
+    assert "Proved margin" not in dict(row.card.facts)
+    assert row.card.drawing is None
+    assert [g.title for g in row.card.galleries] == [
+        "Input it was found from",
+        "Box inside the region",
+    ]
+
+
+def test_inputs_anywhere_and_inside_the_ball_are_told_apart(analysis: Analysis) -> None:
+    run = in_balls(analysis)
+    entry = next(p for p in run.preconditions if p.id == "I5")
+    held = np.isin(np.arange(1797), run.data.held_out)
+    has = entry.pattern.holds(run.signatures) & held
+    assert entry.domain is not None
+    inside = has & entry.domain.contains(run.data.inputs)
+    row = next(row for row in make_page(run).rows if row.id == "I5")
+    facts = dict(row.card.facts)
+    assert facts["Held-out inputs with this pattern (anywhere)"] == str(has.sum())
+    assert facts["Of these, inside its ball too"] == str(inside.sum()) == row.cells[2].text
+
+
+def test_table_shows_proved_first_then_by_support(analysis: Analysis) -> None:
+    rows = make_page(analysis).rows
+    order = ["proved", "unknown", "refuted", "vacuous", "empirical"]
+    places = [(order.index(row.status), -int(row.cells[2].text)) for row in rows]
+    assert places == sorted(places) and {row.status for row in rows} == set(order)
+
+
+def test_table_agrees_with_the_json_file(analysis: Analysis) -> None:
+    run = in_balls(analysis)
+    stored = {p["id"]: p for p in to_json(run)["preconditions"]}
+    page = make_page(run)
+    assert len(page.rows) == len(stored)
+    for row in page.rows:
+        entry = stored[row.id]
+        support = entry["support"]
+        literals = sum(len(part) for part in entry["pattern"].values())
+        assert [cell.text for cell in row.cells[:3]] == [
+            str(n) for n in (literals, support["train"], support["held_out"])
+        ]
+        shown = [cell.text for cell in row.cells[3:5]]
+        assert shown == [percent(support["precision"]), percent(support["recall"])]
+        assert row.status == entry["verdict"]["status"]
+        facts = dict(row.card.facts)
+        inside = next((v for k, v in facts.items() if k.lower().find("inside its ball") >= 0), None)
+        assert inside in (None, str(support["held_out"])) and (inside is None) == row.id.startswith(
+            "L"
+        )
+
+
+def test_last_proof_is_shown_with_the_number_of_proofs(analysis: Analysis) -> None:
+    page = make_page(analysis)
+    cells = {row.id: row.cells[5] for row in page.rows}
+    assert cells["I6"].text == "1.2 s (17 proofs)" and cells["I6"].order == 1.204
+    assert "last proof" in cells["I6"].title
+    assert cells["L0-7"].text == "1.2 s"
+    text = render(analysis)
+    assert "time of the last proof only" in text
+
+
+def about_correctness(analysis: Analysis) -> Analysis:
+    """Layer rules for correct predictions and none for wrong ones."""
+    first = analysis.preconditions[0]
+    rule = dataclasses.replace(
+        first, label="correct", property=None, verdict=Verdict(Status.EMPIRICAL)
+    )
+    return dataclasses.replace(analysis, property="misclassified", preconditions=(rule,))
+
+
+def test_correctness_has_its_own_classes(analysis: Analysis) -> None:
+    run = about_correctness(analysis)
+    labels = run.data.labels
+    assert labels is not None
+    held = run.data.held_out
+    right = run.signatures.predicted[held] == labels[held]
+    page = make_page(run)
+    assert [c.label for c in page.classes] == ["correct", "misclassified"]
+    assert [c.inputs for c in page.classes] == [right.sum(), (~right).sum()]
+    has = run.preconditions[0].pattern.holds(run.signatures)[held]
+    assert page.classes[0].by_rules == pytest.approx((has & right).sum() / right.sum())
+    assert page.classes[1].by_rules == 0.0
+    assert page.series == (Series.RULES,)
+    assert "(its true label)" not in render(run)
+
+
+def test_no_rules_no_chart(analysis: Analysis) -> None:
+    run = dataclasses.replace(about_correctness(analysis), preconditions=(), curve=())
+    text = render(run)
+    assert '<svg class="chart"' not in text and "No chart: there are no layer rules" in text
+    assert make_page(run).classes == ()
+
+
 def test_card_of_a_refuted_claim_shows_witness_and_prediction(analysis: Analysis) -> None:
     row = next(r for r in make_page(analysis).rows if r.id == "I4")
     facts = dict(row.card.facts)
@@ -310,9 +449,14 @@ def test_pictures_go_round_the_classes_by_support(analysis: Analysis) -> None:
     assert chosen_for_drawing(items) == set(range(30))
     chosen = chosen_for_drawing(items, 10)
     assert sorted(items[k].label for k in chosen) == [str(k) for k in range(10)]
+    proved = {p.label for p in items if p.verdict.status is Status.PROVED}
     for k in chosen:
-        best = max(p.support.held_out for p in items if p.label == items[k].label)
-        assert items[k].support.held_out == best
+        own = [p for p in items if p.label == items[k].label]
+        if items[k].label in proved:
+            assert items[k].verdict.status is Status.PROVED
+            own = [p for p in own if p.verdict.status is Status.PROVED]
+            assert items[k].support.held_out == max(p.support.held_out for p in own)
+    assert items[next(iter(chosen_for_drawing(items, 1)))].label == "0"
 
 
 def test_percent_never_rounds_to_certainty() -> None:
