@@ -40,6 +40,7 @@ class ReluSplitEngine:
     device: str = "cpu"
     batch: int = 128
     steps: int = 12
+    root_steps: int = 10
     leaf: Leaf | None = None
     name: str = "relu-split"
 
@@ -48,7 +49,8 @@ class ReluSplitEngine:
 
     def solve(self, problem: Problem, deadline: Deadline) -> list[Answer]:
         """One answer per conjunct, one search each."""
-        refined = region_of(problem, self.device)
+        limit = deadline.earlier(0.2 * deadline.left)
+        refined = region_of(problem, self.device, steps=self.root_steps, deadline=limit)
         if bool(refined.empty[0]):
             return [Answer(Outcome.INFEASIBLE, True, np.inf)] * len(problem.conjuncts)
         answers = []
