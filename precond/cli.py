@@ -204,16 +204,9 @@ def _analyze(chosen: argparse.Namespace) -> int:
     from precond.datasets import load_dataset, split
     from precond.errors import DataError
     from precond.formats.load import load
+    from precond.goals import Goal, class_goal, correctness_goal, property_goal
     from precond.mine.input import Order
-    from precond.pipeline import (
-        Goal,
-        Options,
-        analyze,
-        class_goal,
-        correctness_goal,
-        property_goal,
-        record_all,
-    )
+    from precond.pipeline import Options, analyze, record_all
     from precond.progress import progress
     from precond.proof.ledger import Ledger
     from precond.report.html import write_report

@@ -10,82 +10,38 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from precond.analysis import Analysis, Data, Domain, DomainKind
 from precond.errors import DataError, QueryError
+from precond.goals import Goal, Target
 from precond.mine.input import Order, candidates, input_precondition
-from precond.mine.labels import LabelKind, labels_of
 from precond.mine.layer import LayerRule, constant_layers, layer_preconditions
 from precond.mine.probes import Probes, mixed_inputs
 from precond.mine.support import curve, wilson
 from precond.mine.underapprox import underapproximation_box
 from precond.network.graph import Network
+from precond.progress import Progress, Silent
 from precond.proof.claim import Claim
 from precond.proof.deadline import Deadline
 from precond.proof.ledger import Ledger
 from precond.proof.precondition import Kind, Precondition, Support
 from precond.proof.prove import prove
 from precond.proof.verdict import Status, Verdict
-from precond.property import Property
 from precond.region.box import Box
 from precond.region.pattern import DecisionPattern
 from precond.region.signature import Signatures, record
-from precond.vnnlib.query import Query
 
 WIDEST = 2048  # neurons of a layer that is mined without being asked for
 PROBES = 8000
 
 Array = NDArray[np.float64]
 Rows = NDArray[np.int64]
-
-
-class Progress(Protocol):
-    """Where long work reports to."""
-
-    def stage(self, name: str, total: int) -> None: ...
-
-    def step(self, count: int = 1) -> None: ...
-
-
-class Silent:
-    """Progress that shows nothing."""
-
-    def stage(self, name: str, total: int) -> None:
-        return None
-
-    def step(self, count: int = 1) -> None:
-        return None
-
-
-@dataclass(frozen=True)
-class Target:
-    """What rules are to imply: ``label`` (number and name) and the property to prove, if any."""
-
-    label: int
-    name: str
-    property: Property | None
-
-
-@dataclass(frozen=True, eq=False)
-class Goal:
-    """The question of a run: a label per input (``NO_LABEL`` for none) and the targets.
-
-    ``relabel``: the label of any recorded input, where the network's output alone decides it.
-    ``by_class``: labels are predicted classes.
-    """
-
-    text: str
-    labels: Rows
-    targets: tuple[Target, ...]
-    relabel: Callable[[Signatures], Rows] | None = None
-    by_class: bool = False
 
 
 @dataclass(frozen=True)
@@ -106,63 +62,6 @@ class Options:
     order: Order = Order.MAGNITUDE
     device: str = "cpu"
     seed: int = 0
-
-
-def class_goal(network: Network, signatures: Signatures, only: int | None = None) -> Goal:
-    """Rules that imply the predicted class (``only``: of one class)."""
-    if network.output_size < 2:
-        raise DataError(
-            "--property predicted",
-            expected="a network with two outputs or more",
-            got=str(network.output_size),
-            fix="Give a .vnnlib file that states a property of the output",
-        )
-    labels = labels_of(LabelKind.PREDICTED, signatures)
-    classes = range(network.output_size) if only is None else [only]
-    targets = tuple(
-        Target(k, str(k), Property.argmax(k, network.output_size))
-        for k in classes
-        if only is not None or (labels == k).any()
-    )
-    if not (labels == targets[0].label).any():
-        raise DataError(
-            f"class {targets[0].label}",
-            expected="at least one input predicted as it",
-            got="none",
-            fix="Choose another --property or more data",
-        )
-    text = "predicted" if only is None else f"label:{only}"
-    return Goal(text, labels, targets, lambda more: more.predicted, by_class=True)
-
-
-def correctness_goal(signatures: Signatures, truth: Rows | None) -> Goal:
-    """Rules for right and wrong predictions: empirical, there is nothing to prove."""
-    labels = labels_of(LabelKind.CORRECTNESS, signatures, truth)
-    return Goal(
-        "misclassified", labels, (Target(0, "misclassified", None), Target(1, "correct", None))
-    )
-
-
-def property_goal(
-    name: str, query: Query, signatures: Signatures, inputs: NDArray[np.floating]
-) -> Goal:
-    """Rules that imply the property whose violations a VNN-LIB file states.
-
-    Its input boxes take no part: the domain says where claims are made.
-    """
-    properties = {claim.property.clauses: claim.property for claim in query.claims}
-    if len(properties) != 1:
-        raise QueryError(
-            f"--property {name}",
-            expected="one property of the outputs",
-            got=f"{len(properties)} (one for each of several regions)",
-            fix="Split the file",
-        )
-    (property,) = properties.values()
-    holds = property.holds(signatures.outputs, inputs.reshape(len(inputs), -1))
-    if not holds.any():
-        raise DataError(f"--property {name}", expected="at least one input that has it", got="none")
-    return Goal(name, holds.astype(np.int64), (Target(1, "holds", property),))
 
 
 def analyze(

@@ -5,8 +5,25 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Protocol
 
-from precond.pipeline import Progress, Silent
+
+class Progress(Protocol):
+    """Where long work reports to."""
+
+    def stage(self, name: str, total: int) -> None: ...
+
+    def step(self, count: int = 1) -> None: ...
+
+
+class Silent:
+    """Progress that shows nothing."""
+
+    def stage(self, name: str, total: int) -> None:
+        return None
+
+    def step(self, count: int = 1) -> None:
+        return None
 
 
 @contextmanager

@@ -1,0 +1,99 @@
+"""What a run asks: a label for every input, and the property that each label's rules imply."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from precond.errors import DataError, QueryError
+from precond.mine.labels import LabelKind, labels_of
+from precond.network.graph import Network
+from precond.property import Property
+from precond.region.signature import Signatures
+from precond.vnnlib.query import Query
+
+Rows = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Target:
+    """What rules are to imply: ``label`` (number and name) and the property to prove, if any."""
+
+    label: int
+    name: str
+    property: Property | None
+
+
+@dataclass(frozen=True, eq=False)
+class Goal:
+    """The question of a run: a label per input (``NO_LABEL`` for none) and the targets.
+
+    ``relabel``: the label of any recorded input, where the network's output alone decides it.
+    ``by_class``: labels are predicted classes.
+    """
+
+    text: str
+    labels: Rows
+    targets: tuple[Target, ...]
+    relabel: Callable[[Signatures], Rows] | None = None
+    by_class: bool = False
+
+
+def class_goal(network: Network, signatures: Signatures, only: int | None = None) -> Goal:
+    """Rules that imply the predicted class (``only``: of one class)."""
+    if network.output_size < 2:
+        raise DataError(
+            "--property predicted",
+            expected="a network with two outputs or more",
+            got=str(network.output_size),
+            fix="Give a .vnnlib file that states a property of the output",
+        )
+    labels = labels_of(LabelKind.PREDICTED, signatures)
+    classes = range(network.output_size) if only is None else [only]
+    targets = tuple(
+        Target(k, str(k), Property.argmax(k, network.output_size))
+        for k in classes
+        if only is not None or (labels == k).any()
+    )
+    if not (labels == targets[0].label).any():
+        raise DataError(
+            f"class {targets[0].label}",
+            expected="at least one input predicted as it",
+            got="none",
+            fix="Choose another --property or more data",
+        )
+    text = "predicted" if only is None else f"label:{only}"
+    return Goal(text, labels, targets, lambda more: more.predicted, by_class=True)
+
+
+def correctness_goal(signatures: Signatures, truth: Rows | None) -> Goal:
+    """Rules for right and wrong predictions: empirical, there is nothing to prove."""
+    labels = labels_of(LabelKind.CORRECTNESS, signatures, truth)
+    return Goal(
+        "misclassified", labels, (Target(0, "misclassified", None), Target(1, "correct", None))
+    )
+
+
+def property_goal(
+    name: str, query: Query, signatures: Signatures, inputs: NDArray[np.floating]
+) -> Goal:
+    """Rules that imply the property whose violations a VNN-LIB file states.
+
+    Its input boxes take no part: the domain says where claims are made.
+    """
+    properties = {claim.property.clauses: claim.property for claim in query.claims}
+    if len(properties) != 1:
+        raise QueryError(
+            f"--property {name}",
+            expected="one property of the outputs",
+            got=f"{len(properties)} (one for each of several regions)",
+            fix="Split the file",
+        )
+    (property,) = properties.values()
+    holds = property.holds(signatures.outputs, inputs.reshape(len(inputs), -1))
+    if not holds.any():
+        raise DataError(f"--property {name}", expected="at least one input that has it", got="none")
+    return Goal(name, holds.astype(np.int64), (Target(1, "holds", property),))
