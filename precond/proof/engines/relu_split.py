@@ -12,7 +12,7 @@ Source: Bunel et al. 2020 (BaBSR), De Palma et al. 2021 (FSB), Wang et al. 2021 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -26,7 +26,7 @@ from precond.proof.bounds.backward import Bound, Multipliers, Region, lower_boun
 from precond.proof.bounds.lines import ActivationLines, activation_lines
 from precond.proof.bounds.multipliers import improve
 from precond.proof.bounds.problem import region_of
-from precond.proof.claim import Conjunct, Problem
+from precond.proof.claim import Problem
 from precond.proof.engines.base import Answer, Deadline, Outcome
 
 Leaf = Callable[[Problem, Deadline], Answer]
@@ -48,32 +48,28 @@ class ReluSplitEngine:
         return None
 
     def solve(self, problem: Problem, deadline: Deadline) -> list[Answer]:
-        """One answer per conjunct, one search each."""
+        """One answer per conjunct, all searched side by side; a witness ends the search."""
         limit = deadline.earlier(0.2 * deadline.left)
         refined = region_of(problem, self.device, steps=self.root_steps, deadline=limit)
         if bool(refined.empty[0]):
             return [Answer(Outcome.INFEASIBLE, True, np.inf)] * len(problem.conjuncts)
-        answers = []
-        for position, conjunct in enumerate(problem.conjuncts):
-            share = deadline.earlier(deadline.left / (len(problem.conjuncts) - position))
-            search = _Search(self, problem.only((conjunct,)), refined.region, refined.bounds, share)
-            answers.append(search.run())
-        return answers
+        return _Search(self, problem, refined.region, refined.bounds, deadline).run()
 
 
 @dataclass(eq=False)
 class _Block:
-    """Subdomains: phases (G, neurons) in {−1, 0, 1} and multipliers to start from."""
+    """Subdomains: phases (G, neurons) in {−1, 0, 1}, the conjunct each is about (G,), and the
+    multipliers to start from."""
 
     phases: Tensor
+    conjunct: Tensor
     start: Multipliers | None
-    value: Tensor
 
     def __len__(self) -> int:
         return len(self.phases)
 
     def rows(self, chosen: Tensor) -> _Block:
-        return _Block(self.phases[chosen], _take(self.start, chosen), self.value[chosen])
+        return _Block(self.phases[chosen], self.conjunct[chosen], _take(self.start, chosen))
 
 
 class _Search:
@@ -94,81 +90,83 @@ class _Search:
         self.ops = operators(network, engine.device, torch.float64)
         self.layers = network.decision_layers
         self.widths = [network.width(name) for name in self.layers]
-        (conjunct,) = problem.conjuncts
-        self.conjunct: Conjunct = conjunct
-        outputs, inputs, bound = problem.rows(conjunct)
-        self.form = self._tensor(-outputs)[None]
-        self.inputs = self._tensor(-inputs)[None]
-        self.constant = self._tensor(bound)[None]
-        self.strict = torch.tensor([i.strict for i in conjunct], device=engine.device)
-        self.witness: np.ndarray | None = None
+        # Conjuncts are padded to one number of rows by repeating their first.
+        most = max(len(conjunct) for conjunct in problem.conjuncts)
+        padded = [(*c, *[c[0]] * (most - len(c))) for c in problem.conjuncts]
+        rows = [problem.rows(conjunct) for conjunct in padded]
+        self.form = self._tensor(np.stack([-outputs for outputs, _, _ in rows]))
+        inputs = self._tensor(np.stack([-inputs for _, inputs, _ in rows]))
+        self.inputs = inputs if bool(inputs.any()) else None
+        self.constant = self._tensor(np.stack([bound for _, _, bound in rows]))
+        strict = [[inequality.strict for inequality in conjunct] for conjunct in padded]
+        self.strict = torch.tensor(strict, device=engine.device)
+        self.witness: tuple[int, np.ndarray] | None = None
         self.visited = 0
-        self.lowest = -np.inf
 
     def _tensor(self, values: np.ndarray) -> Tensor:
         return torch.tensor(values, dtype=torch.float64, device=self.engine.device)
 
-    def run(self) -> Answer:
+    def run(self) -> list[Answer]:
         device = self.engine.device
-        root = _Block(
-            torch.zeros(1, sum(self.widths), dtype=torch.int8, device=device),
-            None,
-            torch.full((1,), -torch.inf, dtype=torch.float64, device=device),
-        )
-        stack = [root]
-        stuck = 0
+        count = len(self.problem.conjuncts)
+        phases = torch.zeros(count, sum(self.widths), dtype=torch.int8, device=device)
+        stack = [_Block(phases, torch.arange(count, device=device), None)]
+        open_ = torch.zeros(count, dtype=torch.int64, device=device)
         while stack and not self.deadline.passed and self.witness is None:
-            block = _pop(stack, self.engine.batch)
-            children, leaves = self._step(block)
-            stuck += leaves
-            if children is not None:
+            children = self._step(_pop(stack, self.engine.batch), open_)
+            if children is not None and len(children):
                 stack.append(children)
-        if self.witness is not None:
-            return Answer(Outcome.WITNESS, witness=self.witness)
-        if stack or stuck:
-            left = sum(len(block) for block in stack)
-            note = f"{self.visited} subdomains bounded, {left + stuck} open"
-            return Answer(Outcome.UNDECIDED, True, self._least(stack), note=note)
-        return Answer(Outcome.INFEASIBLE, True, note=f"{self.visited} subdomains")
+        for block in stack:
+            open_ += torch.bincount(block.conjunct, minlength=count)
+        answers = []
+        for conjunct, left in enumerate(open_.tolist()):
+            if self.witness is not None and self.witness[0] == conjunct:
+                answers.append(Answer(Outcome.WITNESS, witness=self.witness[1]))
+            elif left or self.witness is not None:
+                note = f"{self.visited} subdomains bounded, {left} open"
+                answers.append(Answer(Outcome.UNDECIDED, True, note=note))
+            else:
+                answers.append(Answer(Outcome.INFEASIBLE, True, note=f"{self.visited} subdomains"))
+        return answers
 
-    def _least(self, stack: Sequence[_Block]) -> float | None:
-        values = [float(block.value.min()) for block in stack if len(block)]
-        return min(values) if values and np.isfinite(min(values)) else None
-
-    def _step(self, block: _Block) -> tuple[_Block | None, int]:
-        """Bound a block; the children of what stays open, and how many leaves stay open."""
+    def _step(self, block: _Block, stuck: Tensor) -> _Block | None:
+        """Bound a block; the children of what stays open.  Leaves that stay open are counted
+        in ``stuck``, per conjunct."""
         self.visited += len(block)
         region, empty = self._region(block.phases)
         bound, multipliers = improve(
             region,
             self.problem.network.output,
-            self.form,
-            self.constant,
+            self.form[block.conjunct],
+            self.constant[block.conjunct],
             steps=self.engine.steps if block.start is not None else 2 * self.engine.steps,
             deadline=self.deadline,
-            input_form=self.inputs,
+            input_form=None if self.inputs is None else self.inputs[block.conjunct],
             initial=block.start,
         )
-        enough = torch.where(self.strict, bound.value >= 0, bound.value > 0).any(1)
+        strict = self.strict[block.conjunct]
+        enough = torch.where(strict, bound.value >= 0, bound.value > 0).any(1)
         open_ = (~enough & ~empty).nonzero().squeeze(1)
         if not len(open_):
-            return None, 0
+            return None
         region = region.take(open_)
-        value, row = bound.value[open_].max(1)
-        index = torch.arange(len(open_), device=value.device)
+        # A bound that overflowed to NaN is no bound, and never the best.
+        row = bound.value[open_].nan_to_num(nan=-torch.inf).argmax(1)
+        index = torch.arange(len(open_), device=row.device)
         form = bound.form[open_][index, row]
-        self._try(torch.where(form > 0, region.lower, region.upper))
+        kept = _Block(block.phases[open_], block.conjunct[open_], _take(multipliers, open_))
+        self._try(torch.where(form > 0, region.lower, region.upper), kept.conjunct)
         if self.witness is not None:
-            return None, 0
-        kept = _Block(block.phases[open_], _take(multipliers, open_), value)
-        scores = self._scores(region, _take(multipliers, open_), row)
+            return None
+        scores = self._scores(region, kept, row)
         best = scores.max(1).values
-        leaves = (~(best > 0)).nonzero().squeeze(1)  # NaN too: a leaf may say no
-        undecided = sum(self._leaf(kept.phases[i]) for i in leaves.tolist())
+        for leaf in (best <= 0).nonzero().squeeze(1).tolist():
+            conjunct = int(kept.conjunct[leaf])
+            stuck[conjunct] += self._leaf(kept.phases[leaf], conjunct)
         inner = (best > 0).nonzero().squeeze(1)
         if not len(inner) or self.witness is not None:
-            return None, undecided
-        return self._children(kept.rows(inner), scores[inner], row[inner]), undecided
+            return None
+        return self._children(kept.rows(inner), scores[inner], row[inner])
 
     def _region(self, phases: Tensor) -> tuple[Region, Tensor]:
         """The subdomains' region: the root's layer bounds cut by the phases."""
@@ -208,9 +206,9 @@ class _Search:
             empty,
         )
 
-    def _scores(self, region: Region, multipliers: Multipliers | None, row: Tensor) -> Tensor:
+    def _scores(self, region: Region, block: _Block, row: Tensor) -> Tensor:
         """What each free neuron's relaxation costs the chosen row, (G, neurons); 0 if fixed."""
-        bound = self._bound(region, multipliers, keep=True)
+        bound = self._bound(region, block.start, block.conjunct, keep=True)
         index = torch.arange(len(row), device=row.device)
         parts = []
         for name, width in zip(self.layers, self.widths, strict=True):
@@ -226,15 +224,21 @@ class _Search:
             parts.append(torch.where(free, cost + tie, torch.zeros_like(cost)).expand(len(row), -1))
         return torch.cat(parts, 1)
 
-    def _bound(self, region: Region, multipliers: Multipliers | None, keep: bool = False) -> Bound:
+    def _bound(
+        self,
+        region: Region,
+        multipliers: Multipliers | None,
+        conjunct: Tensor,
+        keep: bool = False,
+    ) -> Bound:
         with torch.no_grad():
             return lower_bound(
                 region,
                 self.problem.network.output,
-                self.form,
-                self.constant,
+                self.form[conjunct],
+                self.constant[conjunct],
                 multipliers or Multipliers(),
-                self.inputs,
+                None if self.inputs is None else self.inputs[conjunct],
                 keep,
             )
 
@@ -254,7 +258,7 @@ class _Search:
             if many == 1:
                 break
             region, empty = self._region(both)
-            bound = self._bound(region, _twice(block.start))
+            bound = self._bound(region, _twice(block.start), block.conjunct.repeat(2))
             value = bound.value.gather(1, row.repeat(2)[:, None]).squeeze(1)
             value = torch.where(empty, torch.full_like(value, 1e30), value).clamp(max=0)
             pair = value[:count] + value[count:]
@@ -265,10 +269,9 @@ class _Search:
             best = torch.stack(tried).argmax(0).repeat(2)
             stacked = torch.stack(phases)
             chosen = stacked[best, torch.arange(2 * count, device=row.device)]
-        start = _twice(block.start)
-        return _Block(chosen, start, block.value.repeat(2))
+        return _Block(chosen, block.conjunct.repeat(2), _twice(block.start))
 
-    def _leaf(self, phases: Tensor) -> int:
+    def _leaf(self, phases: Tensor, conjunct: int) -> int:
         """1 if a subdomain with nothing free stays undecided."""
         if self.engine.leaf is None:
             return 1
@@ -287,14 +290,21 @@ class _Search:
                 np.asarray(np.where(off, np.minimum(old[1], 0.0), old[1]), dtype=np.float64),
             )
         answer = self.engine.leaf(
-            replace(self.problem, intervals=intervals, bounds=None), self.deadline
+            replace(
+                self.problem,
+                intervals=intervals,
+                bounds=None,
+                conjuncts=(self.problem.conjuncts[conjunct],),
+            ),
+            self.deadline,
         )
         if answer.witness is not None and answer.outcome is Outcome.WITNESS:
-            self.witness = answer.witness
+            self.witness = (conjunct, answer.witness)
             return 0
         return 0 if answer.outcome is Outcome.INFEASIBLE and answer.rigorous else 1
 
-    def _try(self, points: Tensor) -> None:
+    def _try(self, points: Tensor, conjunct: Tensor) -> None:
+        """Keep a point of the region that violates as its own subdomain's conjunct says."""
         network = self.problem.network
         sources = {name: network.pre_activation(name) for name in self.problem.intervals}
         wanted = list(dict.fromkeys([*sources.values(), network.output]))
@@ -306,11 +316,14 @@ class _Search:
             good &= ((z >= low[:, 0]) & (z <= high[:, 0])).all(1)
         if self.root.half is not None:
             good &= (points @ self.root.half[0].T <= self.root.half[1]).all(1)
-        g = values[network.output].flatten(1) @ self.form[0].T + points @ self.inputs[0].T
-        g = g + self.constant
-        good &= torch.where(self.strict, g < 0, g <= 0).all(1)
+        y = values[network.output].flatten(1).unsqueeze(-1)
+        g = (self.form[conjunct] @ y).squeeze(-1) + self.constant[conjunct]
+        if self.inputs is not None:
+            g = g + (self.inputs[conjunct] @ points.unsqueeze(-1)).squeeze(-1)
+        good &= torch.where(self.strict[conjunct], g < 0, g <= 0).all(1)
         if bool(good.any()):
-            self.witness = points[int(good.nonzero()[0])].cpu().numpy().copy()
+            which = int(good.nonzero()[0])
+            self.witness = (int(conjunct[which]), points[which].cpu().numpy().copy())
 
 
 def _pop(stack: list[_Block], count: int) -> _Block:
