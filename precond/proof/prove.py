@@ -66,7 +66,7 @@ def default_stages(problem: Problem, device: str = "cpu") -> tuple[Stage, ...]:
         quick += (Stage(AttackEngine(device), 0.2), Stage(_LINEAR, 0.5))
     return (
         *quick,
-        Stage(ReluSplitEngine(device, leaf=_leaf), 0.7),
+        Stage(ReluSplitEngine(device, leaf=_leaf), 0.85),
         Stage(Z3Engine(), 0.5),
         Stage(HighsEngine(_known_bounds, milp_neurons=30), 0.5),
         Stage(_MARABOU),
