@@ -110,7 +110,8 @@ class Problem:
     property: a tuple of inequalities that all hold.  The claim is proved when no conjunct
     has a solution in the region.  ``bounds``: rigorous bounds of what each nonlinear node
     reads, (m,) each, where an earlier engine has found them.  ``points`` (k, n): inputs known
-    to lie in the region.
+    to lie in the region.  ``starts`` (k, n): inputs of the box worth starting a search from,
+    such as corners where an engine's bound was lowest.
     """
 
     network: Network
@@ -120,6 +121,7 @@ class Problem:
     halfspaces: HalfSpaces | None = None
     bounds: Mapping[str, tuple[Array, Array]] | None = None
     points: Array | None = None
+    starts: Array | None = None
 
     def only(self, conjuncts: tuple[Conjunct, ...]) -> Problem:
         """The same region with other conjuncts."""

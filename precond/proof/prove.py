@@ -180,6 +180,7 @@ class _Attempt:
         return None
 
     def _engines(self) -> Verdict | None:
+        near: list[Array] = []  # candidates that did not replay: good places to attack from
         for stage in self.stages:
             engine = stage.engine
             if not self.open and not self.soft:
@@ -196,7 +197,9 @@ class _Attempt:
                 continue
             begun = time.monotonic()
             limit = self.deadline.earlier(stage.share * self.deadline.left)
-            answers = engine.solve(self.problem.only(pending), limit)
+            starts = np.array(near[-64:]) if near else None
+            asked = replace(self.problem, conjuncts=pending, starts=starts)
+            answers = engine.solve(asked, limit)
             seconds = time.monotonic() - begun
             counts = [f"{sum(a.outcome is o for a in answers)} {o.value}" for o in Outcome]
             self.attempts.append(Attempt(engine.name, seconds, ", ".join(counts)))
@@ -212,6 +215,7 @@ class _Attempt:
                     refuted = self._refute(answer.witness, engine.name)
                     if refuted is not None:
                         return refuted
+                    near.append(answer.witness)
                 if answer.outcome is Outcome.WITNESS and conjunct in self.soft:
                     self.reasons.append(f"{engine.name} and {self.soft.pop(conjunct)} disagree")
                     self.open.append(conjunct)

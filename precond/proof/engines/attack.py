@@ -24,12 +24,13 @@ class AttackEngine:
     def solve(self, problem: Problem, deadline: Deadline) -> list[Answer]:
         """WITNESS where a point of the region violates in float64."""
         answers = []
+        starts = [s[:64] for s in (problem.points, problem.starts) if s is not None]
         for conjunct in problem.conjuncts:
             point = attack(
                 problem,
                 conjunct,
                 deadline.earlier(self.seconds),
-                starts=[] if problem.points is None else [problem.points[:32]],
+                starts=starts,
                 device=self.device,
                 seed=self.seed,
             )
