@@ -168,6 +168,8 @@ def _tighten_some(
     count, width = lower.shape
     pairs = int(open_.sum())
     columns = open_.any(0).nonzero().squeeze(1)
+    if not pairs:
+        return
     if count == 1 or pairs * 2 >= count * len(columns):
         for part in torch.split(columns, max(1, budget // (2 * count))):
             if deadline.passed:
