@@ -74,7 +74,7 @@ class InputSplitEngine:
 
     device: str = "cpu"
     batch: int = 512
-    steps: int = 4
+    steps: int = 6
     name: str = "input-split"
 
     def unsupported(self, problem: Problem) -> str | None:
