@@ -46,7 +46,7 @@ class Stage:
     share: float = 1.0
 
 
-def default_stages(problem: Problem, device: str = "cpu") -> tuple[Stage, ...]:
+def default_stages(problem: Problem, device: str = "cpu", seed: int = 0) -> tuple[Stage, ...]:
     """All engines, in the order they are tried on ``problem``.
 
     Few inputs: bisection answers most claims at once, but where a pattern fixes neurons the
@@ -54,16 +54,17 @@ def default_stages(problem: Problem, device: str = "cpu") -> tuple[Stage, ...]:
     """
     bisection = InputSplitEngine(device)
     few = bisection.unsupported(problem) is None
+    attacking = Stage(AttackEngine(device, seed=seed), 0.2)
     quick: tuple[Stage, ...] = (Stage(BoundsEngine(device, steps=0)),)
     if problem.intervals or not few:
-        quick += (Stage(AttackEngine(device), 0.2), Stage(_LINEAR, 0.5))
+        quick += (attacking, Stage(_LINEAR, 0.5))
     if not few:
         quick += (Stage(BoundsEngine(device, steps=40, name="bounds-optimised"), 0.3),)
     quick += (Stage(Z3Engine(products=2_000, free=16), 0.1),)
     if few:
         quick += (Stage(bisection, 0.7),)
     if not problem.intervals and few:
-        quick += (Stage(AttackEngine(device), 0.2), Stage(_LINEAR, 0.5))
+        quick += (attacking, Stage(_LINEAR, 0.5))
     return (
         *quick,
         Stage(ReluSplitEngine(device, leaf=_leaf), 0.85),
@@ -113,7 +114,7 @@ def prove(
         known = ledger.get(key, budget) or ledger.get(f"{key}:{names}", budget)
         if known is not None:
             return known
-    chosen = default_stages(claim.problem, device) if stages is None else stages
+    chosen = default_stages(claim.problem, device, seed) if stages is None else stages
     verdict = _Attempt(claim, budget, points, chosen, device, seed).run()
     if ledger is not None:
         settled = verdict.status is not Status.UNKNOWN
