@@ -46,6 +46,7 @@ LEVELS: dict[str, tuple[float, str]] = {
     "precond.standard": (8.1, "standard"),
     "precond.verify": (8.2, "verify"),
     "precond.verify_process": (8.3, "verify process"),
+    "precond.commands": (8.9, "commands"),
     "precond.cli": (9, "cli"),
     "precond.__main__": (9.1, "main"),
     "precond": (9, "package"),
@@ -53,7 +54,7 @@ LEVELS: dict[str, tuple[float, str]] = {
 # ``prove`` reads and writes the ledger.
 ALLOWED = {
     ("precond.proof.prove", "precond.proof.ledger"),
-    ("precond.cli", "attribution.explain"),  # the other package's command
+    ("precond.commands.explain", "attribution.explain"),  # the other package's command
 }
 
 # Libraries and the modules that may import them.

@@ -1,0 +1,60 @@
+"""``precond explain``: attribute one output to inputs or internal units, as a picture."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from precond.commands.arguments import Commands
+
+
+def add(commands: Commands) -> None:
+    explain = commands.add_parser(
+        "explain", help="attribute one input's output to inputs or internal units; write a picture"
+    )
+    explain.add_argument("model", metavar="MODEL")
+    explain.add_argument("--inputs", required=True, metavar="DATA")
+    explain.add_argument("--divide", type=float, default=1.0, help="divide a file's values by this")
+    explain.add_argument("--index", required=True, type=int, metavar="I", help="row of DATA")
+    explain.add_argument(
+        "--method",
+        choices=("integrated-gradients", "influence"),
+        default="integrated-gradients",
+    )
+    explain.add_argument("--slice", metavar="LAYER", help="explain by this layer's units")
+    explain.add_argument(
+        "--quantity", metavar="Q", help="class:K or compare:A,B (default: the predicted class)"
+    )
+    explain.add_argument("--exact", action="store_true", help="follow every linear piece")
+    explain.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    explain.add_argument(
+        "--out", required=True, type=Path, metavar="FILE", help=".png, .html or .npz"
+    )
+    explain.set_defaults(run=run)
+
+
+def run(chosen: argparse.Namespace) -> int:
+    from attribution.explain import explain
+    from precond.datasets import load_dataset
+    from precond.device import require_device
+    from precond.formats.load import load
+
+    require_device(chosen.device)
+    network = load(chosen.model)
+    dataset = load_dataset(chosen.inputs, divide=chosen.divide)
+    found = explain(
+        network,
+        dataset.inputs,
+        chosen.index,
+        chosen.out,
+        method=chosen.method,
+        layer=chosen.slice,
+        quantity=chosen.quantity,
+        exact=chosen.exact,
+        image_shape=dataset.image_shape,
+        natural=dataset.natural,
+        device=chosen.device,
+    )
+    print("\n".join(found.lines))
+    print(f"picture  {found.path}")
+    return 0
