@@ -41,22 +41,45 @@ def attack(
     An empty conjunct asks for any point of the region.  ``margin`` > 0 asks the
     inequalities to hold by that much.
     """
+    found = attack_all(
+        problem,
+        (conjunct,),
+        deadline,
+        starts=starts,
+        restarts=restarts,
+        steps=steps,
+        margin=margin,
+        device=device,
+        seed=seed,
+    )
+    return found[0][0] if len(found[0]) else None
+
+
+def attack_all(
+    problem: Problem,
+    conjuncts: Sequence[Conjunct],
+    deadline: Deadline,
+    *,
+    starts: Sequence[Array] = (),
+    restarts: int = 32,
+    steps: int = 60,
+    margin: float = 0.0,
+    enough: int = 1,
+    device: str = "cpu",
+    seed: int = 0,
+) -> list[Array]:
+    """For each conjunct the points (k, n) found, k ≥ 0; all conjuncts are attacked side by
+    side, until each has ``enough`` points or the steps are done."""
     ops = operators(problem.network, device, torch.float64)
     network = problem.network
-    rng = np.random.default_rng(seed)
-    given = [np.asarray(s, dtype=np.float64).reshape(-1, problem.box.size) for s in starts]
-    random = problem.box.sample(max(restarts, 1), rng)
-    corners = rng.random((max(restarts, 1) // 4, problem.box.size)) < 0.5
-    chosen = np.where(corners, problem.box.lower, problem.box.upper)
-    points = np.concatenate([*given, random, chosen])
-    points = np.clip(points, problem.box.lower, problem.box.upper)
 
     def tensor(values: Array) -> Tensor:
         return torch.tensor(values, dtype=torch.float64, device=device)
 
+    points = tensor(_starts(problem, starts, max(restarts, 1), seed))
+    each, count = len(points), len(conjuncts)
     lower, upper = tensor(problem.box.lower), tensor(problem.box.upper)
-    matrix, inputs_matrix, bound = (tensor(part) for part in problem.rows(conjunct))
-    strict = torch.tensor([i.strict for i in conjunct], dtype=torch.bool, device=device)
+    goal = _Goal(problem, conjuncts, each, margin, device)
     limits = {
         network.pre_activation(layer): (tensor(low), tensor(high))
         for layer, (low, high) in problem.intervals.items()
@@ -65,7 +88,8 @@ def attack(
     if problem.halfspaces is not None:
         half = (tensor(problem.halfspaces.matrix), tensor(problem.halfspaces.bound))
     wanted = list(dict.fromkeys([*limits, network.output]))
-    x = tensor(points)
+    x = points.repeat(count, 1)
+    found: list[dict[int, Array]] = [{} for _ in conjuncts]
     scales: list[Tensor] | None = None
     width = upper - lower
     for step in range(steps + 1):
@@ -82,18 +106,22 @@ def attack(
             outside = (x @ half[0].T - half[1]).clamp(min=0)
             terms.append(outside)
             solved &= (outside == 0).all(1)
-        if len(conjunct):
-            g = values[network.output].flatten(1) @ matrix.T + x @ inputs_matrix.T - bound
-            solved &= torch.where(strict, g > margin, g >= margin).all(1)
-            # A strict or exact boundary is easier to cross when aimed at from beyond.
-            reach = g.detach().abs().mean(0).clamp(min=1e-9) * 0.05
-            terms.append((margin + reach - g).clamp(min=0))
-        if bool(solved.any()):
-            return np.asarray(x.detach()[int(solved.nonzero()[0])].cpu().numpy())
-        if step == steps or deadline.passed or not terms:
-            return None
+        if goal.rows:
+            missing, reached = goal(values[network.output].flatten(1), x)
+            terms.append(missing)
+            solved &= reached
+        for row in solved.nonzero().squeeze(1).tolist():
+            points_of = found[row // each]
+            if len(points_of) < enough:
+                points_of.setdefault(row, x.detach()[row].cpu().numpy().copy())
+        done = all(len(points_of) >= enough for points_of in found)
+        if done or step == steps or deadline.passed or not terms:
+            break
         if scales is None:
-            scales = [t.detach().mean().clamp(min=1e-9) for t in terms]
+            scales = [
+                t.detach().reshape(count, -1).mean(1).clamp(min=1e-9).repeat_interleave(each)
+                for t in terms
+            ]
         loss = torch.stack([(t.sum(1) / s) for t, s in zip(terms, scales, strict=True)]).sum()
         (gradient,) = torch.autograd.grad(loss, x)
         rate = 0.25 * 0.93**step
@@ -104,4 +132,59 @@ def attack(
             else:
                 move = gradient.sign()
             x = torch.minimum(torch.maximum(x - rate * width * move, lower), upper)
-    return None
+    return [np.array(list(points_of.values())).reshape(-1, problem.box.size) for points_of in found]
+
+
+def _starts(problem: Problem, starts: Sequence[Array], restarts: int, seed: int) -> Array:
+    """Given points, uniform samples and corners of the box, (P, n)."""
+    rng = np.random.default_rng(seed)
+    given = [np.asarray(s, dtype=np.float64).reshape(-1, problem.box.size) for s in starts]
+    random = problem.box.sample(restarts, rng)
+    corners = rng.random((restarts // 4, problem.box.size)) < 0.5
+    chosen = np.where(corners, problem.box.lower, problem.box.upper)
+    points = np.concatenate([*given, random, chosen])
+    inside: Array = np.clip(points, problem.box.lower, problem.box.upper)
+    return inside
+
+
+class _Goal:
+    """How far each row of points is from satisfying its own conjunct.
+
+    Conjuncts are padded to one number of inequalities by repeating their first.
+    """
+
+    def __init__(
+        self,
+        problem: Problem,
+        conjuncts: Sequence[Conjunct],
+        each: int,
+        margin: float,
+        device: str,
+    ) -> None:
+        self.rows = max((len(conjunct) for conjunct in conjuncts), default=0)
+        self.margin = margin
+        self.each = each
+        if not self.rows:
+            return
+        padded = [(*c, *[c[0]] * (self.rows - len(c))) for c in conjuncts]
+        parts = [problem.rows(conjunct) for conjunct in padded]
+
+        def stacked(index: int) -> Tensor:
+            values = np.stack([part[index] for part in parts])
+            return torch.tensor(values, dtype=torch.float64, device=device)
+
+        self.outputs, self.inputs = stacked(0).transpose(1, 2), stacked(1).transpose(1, 2)
+        self.bound = stacked(2).unsqueeze(1)
+        strict = [[inequality.strict for inequality in conjunct] for conjunct in padded]
+        self.strict = torch.tensor(strict, dtype=torch.bool, device=device).unsqueeze(1)
+
+    def __call__(self, y: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
+        """What is missing (rows, R), and which rows miss nothing."""
+        count = len(self.bound)
+        g = y.reshape(count, self.each, -1) @ self.outputs
+        g = g + x.reshape(count, self.each, -1) @ self.inputs - self.bound
+        reached = torch.where(self.strict, g > self.margin, g >= self.margin).all(2)
+        # A strict or exact boundary is easier to cross when aimed at from beyond.
+        reach = g.detach().abs().mean(1, keepdim=True).clamp(min=1e-9) * 0.05
+        missing = (self.margin + reach - g).clamp(min=0)
+        return missing.reshape(count * self.each, -1), reached.reshape(-1)

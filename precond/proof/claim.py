@@ -111,7 +111,8 @@ class Problem:
     has a solution in the region.  ``bounds``: rigorous bounds of what each nonlinear node
     reads, (m,) each, where an earlier engine has found them.  ``points`` (k, n): inputs known
     to lie in the region.  ``starts`` (k, n): inputs of the box worth starting a search from,
-    such as corners where an engine's bound was lowest.
+    such as corners where an engine's bound was lowest.  ``keep_trace``: engines that can say
+    how they closed a conjunct do (``Answer.trace``).
     """
 
     network: Network
@@ -122,6 +123,7 @@ class Problem:
     bounds: Mapping[str, tuple[Array, Array]] | None = None
     points: Array | None = None
     starts: Array | None = None
+    keep_trace: bool = False
 
     def only(self, conjuncts: tuple[Conjunct, ...]) -> Problem:
         """The same region with other conjuncts."""

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from threading import Event
 
 
 @dataclass(frozen=True)
 class Deadline:
-    """A moment on the monotonic clock."""
+    """A moment on the monotonic clock, or the moment another thread sets ``cancelled``."""
 
     at: float
+    cancelled: Event | None = field(default=None, compare=False, repr=False)
 
     @classmethod
     def after(cls, seconds: float) -> Deadline:
@@ -19,12 +21,14 @@ class Deadline:
     @property
     def left(self) -> float:
         """Seconds left, never negative."""
+        if self.cancelled is not None and self.cancelled.is_set():
+            return 0.0
         return max(0.0, self.at - time.monotonic())
 
     @property
     def passed(self) -> bool:
-        return time.monotonic() >= self.at
+        return self.left == 0.0
 
     def earlier(self, seconds: float) -> Deadline:
         """This deadline, or ``seconds`` from now if that is sooner."""
-        return Deadline(min(self.at, time.monotonic() + seconds))
+        return Deadline(min(self.at, time.monotonic() + seconds), self.cancelled)

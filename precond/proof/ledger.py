@@ -2,7 +2,12 @@
 
 A verdict is written before it is shown, so a killed run continues where it stopped and the
 same claim is never proved twice.  An UNKNOWN is kept with the budget it had, and tried
-again only with a larger one.  WAL mode lets two processes share a file.
+again only with a larger one.  WAL mode lets several processes share a file, and keeps every
+committed verdict when a process is killed; after a power cut the last ones may be missing.
+
+Every row carries a digest of its content, so that a damaged file gives an error, never
+another verdict.  Of two settled verdicts on one claim the better founded one stays; a
+confirmed proof and a witness against it are an error.
 """
 
 from __future__ import annotations
@@ -10,40 +15,40 @@ from __future__ import annotations
 import json
 import sqlite3
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
 from precond.errors import OutputError
+from precond.proof.ledger_schema import digest, prepare
 from precond.proof.verdict import Status, Verdict
 
-SCHEMA = 1
 SETTLED = (Status.PROVED, Status.REFUTED, Status.VACUOUS)
+PATIENCE = 60.0  # seconds to wait for another process that writes
+
+
+@dataclass(frozen=True, eq=False)
+class Entry:
+    """A row: the claim's key, its verdict, the budget in seconds, when (Unix time)."""
+
+    key: str
+    verdict: Verdict
+    budget: float
+    written: float
 
 
 class Ledger:
-    """An open ledger file; a context manager."""
+    """An open ledger file; a context manager.  ``writable=False``: to look at only."""
 
-    def __init__(self, path: Path | str) -> None:
+    def __init__(self, path: Path | str, *, writable: bool = True) -> None:
         self.path = Path(path)
+        self._db: sqlite3.Connection | None = None
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._db = sqlite3.connect(self.path, timeout=30.0, isolation_level=None)
-            self._db.execute("PRAGMA journal_mode=WAL")
-            self._db.execute("PRAGMA synchronous=NORMAL")
-            (version,) = self._db.execute("PRAGMA user_version").fetchone()
-            if version not in (0, SCHEMA):
-                raise OutputError(
-                    f"ledger {self.path}",
-                    expected=f"schema version {SCHEMA}",
-                    got=str(version),
-                    fix="Use a newer precond, or another --out folder",
-                )
-            self._db.execute(
-                "CREATE TABLE IF NOT EXISTS verdicts "
-                "(key TEXT PRIMARY KEY, verdict TEXT NOT NULL, budget REAL NOT NULL, "
-                "written REAL NOT NULL)"
-            )
-            self._db.execute(f"PRAGMA user_version={SCHEMA}")
+            if writable:
+                self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._db = prepare(self.path, writable, PATIENCE)
         except (sqlite3.Error, OSError) as error:
             raise self._trouble(error) from error
 
@@ -59,45 +64,151 @@ class Ledger:
         self.close()
 
     def close(self) -> None:
-        self._db.close()
+        """Close the file; again does nothing."""
+        if self._db is not None:
+            self._db.close()
+            self._db = None
 
     def get(self, key: str, budget: float) -> Verdict | None:
         """The verdict of a claim, unless it is UNKNOWN and was given less than ``budget``."""
-        try:
-            row = self._db.execute(
-                "SELECT verdict, budget FROM verdicts WHERE key = ?", (key,)
+        with self._open() as database:
+            row = database.execute(
+                "SELECT key, verdict, budget, written, digest FROM verdicts WHERE key = ?", (key,)
             ).fetchone()
             if row is None:
                 return None
-            verdict = Verdict.from_json(json.loads(row[0]))
-        except (sqlite3.Error, ValueError, KeyError, TypeError) as error:
-            raise self._trouble(error) from error
-        if verdict.status in SETTLED or row[1] >= budget:
-            return verdict
+            entry = _entry(row)
+        if entry.verdict.status in SETTLED or entry.budget >= budget:
+            return entry.verdict
         return None
 
-    def put(self, key: str, verdict: Verdict, budget: float) -> None:
-        """Write a verdict; a settled one is never replaced by UNKNOWN."""
-        if verdict.status not in SETTLED:
-            old = self.get(key, float("inf"))
-            if old is not None:
-                return
-        try:
-            self._db.execute(
-                "INSERT OR REPLACE INTO verdicts VALUES (?, ?, ?, ?)",
-                (key, json.dumps(verdict.to_json()), budget, time.time()),
-            )
-        except sqlite3.Error as error:
-            raise self._trouble(error) from error
+    def put(self, key: str, verdict: Verdict, budget: float) -> Verdict:
+        """Write a verdict, and return the one that stands.
+
+        UNKNOWN never replaces a settled verdict, nor an UNKNOWN that had a larger budget; a
+        settled one is replaced only by one that is better founded.  OutputError where a
+        confirmed proof and a witness contradict each other.
+        """
+        text, now = json.dumps(verdict.to_json()), time.time()
+        row = (key, text, budget, now, digest(key, text, budget, now))
+        with self._open() as database:
+            if database.execute(
+                "INSERT INTO verdicts VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING", row
+            ).rowcount:
+                return verdict
+            database.execute("BEGIN IMMEDIATE")
+            try:
+                found = database.execute(
+                    "SELECT key, verdict, budget, written, digest FROM verdicts WHERE key = ?",
+                    (key,),
+                ).fetchone()
+                old = None if found is None else _entry(found)
+                if old is not None and self._stands(old, verdict, budget):
+                    return old.verdict
+                database.execute("INSERT OR REPLACE INTO verdicts VALUES (?, ?, ?, ?, ?)", row)
+                database.execute("COMMIT")
+            finally:
+                if database.in_transaction:
+                    database.execute("ROLLBACK")
+        return verdict
+
+    def recall(self, key: str, engines: str, budget: float) -> Verdict | None:
+        """What is settled about a claim, by whomever; an UNKNOWN only of the same ``engines``."""
+        return self.get(key, budget) or self.get(f"{key}:{engines}", budget)
+
+    def remember(self, key: str, engines: str, verdict: Verdict, budget: float) -> Verdict:
+        """Write a verdict where ``recall`` finds it, and return the one that stands."""
+        unknown = verdict.status is Status.UNKNOWN
+        return self.put(f"{key}:{engines}" if unknown else key, verdict, budget)
 
     def __len__(self) -> int:
-        (count,) = self._db.execute("SELECT COUNT(*) FROM verdicts").fetchone()
+        with self._open() as database:
+            (count,) = database.execute("SELECT COUNT(*) FROM verdicts").fetchone()
         return int(count)
 
+    def entries(self, damaged: Callable[[str], None] | None = None) -> Iterator[Entry]:
+        """All rows, oldest first.  Damaged ones go to ``damaged`` by key, else are an error."""
+        with self._open() as database:
+            for row in database.execute(
+                "SELECT key, verdict, budget, written, digest FROM verdicts ORDER BY written, key"
+            ):
+                try:
+                    entry = _entry(row)
+                except ValueError:
+                    if damaged is None:
+                        raise
+                    damaged(str(row[0]))
+                    continue
+                yield entry
+
+    def prune(self, unwanted: Callable[[Entry], bool], *, damaged: bool = False) -> int:
+        """Delete rows (the damaged ones too, if asked) and give their space back; how many."""
+        lost: list[str] = []
+        keys = [e.key for e in self.entries(lost.append) if unwanted(e)] + lost * damaged
+        with self._open() as database:
+            database.execute("BEGIN IMMEDIATE")
+            database.executemany("DELETE FROM verdicts WHERE key = ?", [(key,) for key in keys])
+            database.execute("COMMIT")
+            database.execute("VACUUM")
+        return len(keys)
+
+    def _stands(self, old: Entry, new: Verdict, budget: float) -> bool:
+        """Whether ``old`` is to stay.  OutputError where the two contradict each other."""
+        if new.status not in SETTLED:
+            return old.verdict.status in SETTLED or old.budget >= budget
+        if old.verdict.status not in SETTLED:
+            return False
+        if (old.verdict.status is Status.REFUTED) == (new.status is Status.REFUTED):
+            return _grounds(old.verdict) >= _grounds(new)
+        refuted_before = old.verdict.status is Status.REFUTED
+        proof = new if refuted_before else old.verdict
+        if proof.confirmed:
+            raise OutputError(
+                f"ledger {self.path}, claim {old.key}",
+                expected=f"{old.verdict.status.value}, as {old.verdict.engine} found",
+                got=f"{new.status.value}, by {new.engine}",
+                fix="One of them is wrong: please report it, with the model",
+            )
+        return refuted_before  # a witness that replays outweighs one float solver's word
+
+    @contextmanager
+    def _open(self) -> Iterator[sqlite3.Connection]:
+        """The database; whatever goes wrong with it becomes one clear line."""
+        if self._db is None:
+            raise OutputError(f"ledger {self.path}", expected="an open ledger", got="a closed one")
+        try:
+            yield self._db
+        except (sqlite3.Error, ValueError) as error:
+            raise self._trouble(error) from error
+
     def _trouble(self, error: Exception) -> OutputError:
+        text = getattr(error, "strerror", None) or str(error)
+        fix = "Move the file away to start afresh"
+        if "full" in text or "I/O error" in text:
+            fix = "Free disk space and run again; what was written before is kept"
+        elif "readonly" in text or "unable to open" in text or isinstance(error, OSError):
+            fix = "Check the path and its permissions"
+        elif "locked" in text:
+            fix = "End the process that keeps it locked"
+        elif "newer" in text:
+            fix = "Install the newer precond, or choose another file"
+        elif "damaged" in text:
+            fix = f"'precond ledger {self.path} prune --damaged' drops damaged entries"
         return OutputError(
-            f"ledger {self.path}",
-            expected="a readable and writable SQLite file",
-            got=str(error),
-            fix="Free disk space, check permissions, or move the file away to start afresh",
+            f"ledger {self.path}", expected="a readable and writable SQLite file", got=text, fix=fix
         )
+
+
+def _grounds(verdict: Verdict) -> tuple[bool, bool]:
+    return verdict.exact, verdict.confirmed
+
+
+def _entry(row: tuple[str, str, float, float, bytes]) -> Entry:
+    """A row whose digest fits; ValueError on any other."""
+    key, text, budget, written, given = row
+    try:
+        if digest(key, text, budget, written) != given:
+            raise ValueError("the digest does not fit")
+        return Entry(key, Verdict.from_json(json.loads(text)), budget, written)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"a damaged entry, {str(key)[:20]!r}: {error}") from error

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from precond.proof.trace import Trace
 
 
 class Status(Enum):
@@ -42,7 +45,11 @@ class Verdict:
     rounding, or on two independent checks; False marks answers that rest on one float
     solver (proved) or that replay in exact but not in float32 arithmetic (refuted), and is
     counted apart everywhere.  ``bound``: the best proved lower bound of the property's
-    margin, where one is known (positive means proved).  ``witness``: flat input (n,).
+    margin, where one is known (positive means proved; an UNKNOWN's may be negative).
+    ``witness``: flat input (n,).  ``done``: the share of the region, 0 to 1, that an UNKNOWN's
+    best search has decided: of the volume where it cuts the box, Σ 2^−depth where it splits
+    phases.  ``traces``: per index of ``claim.problem.conjuncts`` how it was closed, where that
+    was asked for and is known; kept in memory only.
     """
 
     status: Status
@@ -54,6 +61,8 @@ class Verdict:
     bound: float | None = None
     reason: str = ""
     attempts: tuple[Attempt, ...] = ()
+    done: float | None = None
+    traces: Mapping[int, Trace] = field(default_factory=dict)
 
     @property
     def is_proved(self) -> bool:
@@ -71,6 +80,7 @@ class Verdict:
             "bound": self.bound,
             "reason": self.reason,
             "attempts": [[a.engine, round(a.seconds, 6), a.outcome] for a in self.attempts],
+            "done": self.done,
         }
 
     @classmethod
@@ -86,4 +96,5 @@ class Verdict:
             None if data.get("bound") is None else float(data["bound"]),
             str(data.get("reason", "")),
             tuple(Attempt(str(e), float(s), str(o)) for e, s, o in data.get("attempts", ())),
+            None if data.get("done") is None else float(data["done"]),
         )

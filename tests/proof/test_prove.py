@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pytest
+import torch
 from known import ABSOLUTE, ANY, BUMP, MAXIMUM, UNIT, affine, at_least, box, phases
 
 from precond.network.evaluate import outputs
@@ -15,10 +17,13 @@ from precond.network.graph import INPUT, Network
 from precond.network.layers import Affine, Node, ReLU
 from precond.proof.claim import Claim, Problem
 from precond.proof.deadline import Deadline
-from precond.proof.engines.base import Answer, Outcome
+from precond.proof.engines.base import Answer, Engine, Outcome, plain_sums
+from precond.proof.engines.bounds import BoundsEngine
+from precond.proof.engines.input_split import InputSplitEngine
+from precond.proof.engines.relu_split import ReluSplitEngine
 from precond.proof.prove import Stage, default_stages, prove, quick_stages
 from precond.proof.replay import replay
-from precond.proof.verdict import Status
+from precond.proof.verdict import Status, Verdict
 from precond.property import Property
 from precond.region.box import Box
 from precond.region.pattern import DecisionPattern
@@ -197,3 +202,63 @@ def test_quick_stages_answer_closed_patterns() -> None:
     pattern = DecisionPattern(frozenset({("a", 0)}), frozenset({("a", 1)}))
     claim = Claim(ABSOLUTE, box((-2, 2)), pattern, at_least(-0.125, 1.0, inputs=[-1.0]))
     assert prove(claim, budget=5.0, stages=quick_stages()).status is Status.PROVED
+
+
+def test_an_unknown_verdict_says_how_far_it_came() -> None:
+    """y ≥ 0 holds with equality on [2, 3]: a quarter of [−1, 3] stays open, whose bound is 0
+    to rounding."""
+    claim = Claim(BUMP, box((-1, 3)), ANY, at_least(0.0, 1.0))
+    verdict = prove(claim, budget=1.0, stages=[Stage(InputSplitEngine())])
+    assert verdict.status is Status.UNKNOWN
+    assert verdict.bound is not None and -1e-9 < verdict.bound <= 0.0
+    assert verdict.done is not None and 0.0 < verdict.done < 1.0
+    assert "% of the domain decided" in verdict.reason
+    again = Verdict.from_json(verdict.to_json())
+    assert (again.bound, again.done) == (verdict.bound, verdict.done)
+
+
+def test_the_bound_of_an_unknown_verdict_is_of_all_conjuncts() -> None:
+    """max ≤ 1.5 on [0, 1]² closes with a bound; max ≥ −0.5 stays open with the second one's."""
+    claim = Claim(MAXIMUM, box(UNIT, UNIT), ANY, Property.between(0, -0.5, 1.5))
+    low = Answer(Outcome.UNDECIDED, bound=-0.25, done=0.5)
+    worse = Answer(Outcome.UNDECIDED, bound=-4.0, done=0.125)
+    verdict = prove(claim, budget=5.0, stages=stages(Says(low), Says(worse)))
+    assert (verdict.bound, verdict.done) == (-0.25, 0.5)
+    soft = prove(claim, budget=5.0, stages=stages(Says(low), Says(SOFT, "two")))
+    assert soft.status is Status.PROVED and soft.bound is None
+    unsure = prove(claim, budget=5.0, stages=stages(Says(Answer(Outcome.UNDECIDED))))
+    assert unsure.bound is None and unsure.done is None
+
+
+def test_a_deadline_that_is_cancelled_has_passed() -> None:
+    event = threading.Event()
+    deadline = Deadline(time.monotonic() + 60.0, event)
+    part = deadline.earlier(30.0)
+    assert not part.passed and 29.0 < part.left <= 30.0
+    event.set()
+    assert deadline.passed and part.passed and part.left == 0.0
+
+
+@pytest.mark.parametrize(
+    "engine",
+    [BoundsEngine("cuda"), InputSplitEngine("cuda"), ReluSplitEngine("cuda")],
+    ids=lambda engine: engine.name,
+)
+def test_no_fast_convolution_where_rounding_is_counted(
+    monkeypatch: pytest.MonkeyPatch, engine: Engine
+) -> None:
+    """cuDNN is off while an engine computes bounds on a GPU, and on again after it."""
+    seen = []
+
+    def stop(*args: object, **options: object) -> None:
+        seen.append(torch.backends.cudnn.enabled)
+        raise InterruptedError
+
+    for name in ("bounds.region_of", "relu_split.region_of", "input_split.operators"):
+        monkeypatch.setattr(f"precond.proof.engines.{name}", stop)
+    assert torch.backends.cudnn.enabled
+    with pytest.raises(InterruptedError):
+        engine.solve(TRUE.problem, Deadline.after(1.0))
+    assert seen == [False] and torch.backends.cudnn.enabled
+    with plain_sums("cpu"):
+        assert torch.backends.cudnn.enabled

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import random
-import time
 from fractions import Fraction
 from pathlib import Path
 
@@ -599,9 +598,7 @@ def test_known_queries(folder: str, inputs: int, outputs: int) -> None:
     weight = np.ones((outputs, inputs))
     network = Network((Node("out", Affine(weight, np.zeros(outputs)), ("input",)),), (inputs,))
     for file in sorted((DATA / folder).glob("*.vnnlib")):
-        begun = time.perf_counter()
         query = read_vnnlib(file, network)
-        assert time.perf_counter() - begun < 1.0  # 0.05 s alone; the machine may be busy
         (claim,) = query.claims
         assert claim.box.size == inputs
         if folder == "mnistfc":

@@ -113,19 +113,19 @@ def improve(
         with torch.enable_grad():
             result = lower_bound(region, start, form, constant, current(), input_form, mix=mixed())
             slopes = torch.autograd.grad(result.value.sum(), parameters, allow_unused=True)
-        ascent.step(slopes, rate * 0.98**step)
         with torch.no_grad():
+            tried = Bound(result.value.detach(), result.form.detach(), result.constant.detach(), {})
+            better = tried.value > best.value
+            if bool(better.any()):
+                best = _merge(best, tried, better)
+                chosen = current(detached=True)
+            ascent.step(slopes, rate * 0.98**step)
             for name, value in alpha.items():
                 lines = region.lines[name]
                 assert isinstance(lines, ActivationLines)
                 value.clamp_(lines.slope, 1.0)
             for value in [*low.values(), *high.values(), *([] if half is None else [half])]:
                 value.clamp_(min=0.0)
-            tried = Bound(result.value.detach(), result.form.detach(), result.constant.detach(), {})
-            better = tried.value > best.value
-            if bool(better.any()):
-                best = _merge(best, tried, better)
-                chosen = current(detached=True)
     return best, chosen
 
 

@@ -6,16 +6,19 @@ a positive number over the region (zero is enough where the violation is strict)
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from precond.proof.bounds.backward import Multipliers
 from precond.proof.bounds.multipliers import improve
 from precond.proof.bounds.problem import region_of
 from precond.proof.claim import Problem
-from precond.proof.engines.base import Answer, Deadline, Outcome
+from precond.proof.engines.base import Answer, Deadline, Outcome, closing_leaf, plain_sums
+from precond.proof.trace import Leaf
 
 
 @dataclass(frozen=True)
@@ -31,10 +34,16 @@ class BoundsEngine:
 
     def solve(self, problem: Problem, deadline: Deadline) -> list[Answer]:
         """One answer per conjunct; INFEASIBLE answers are rigorous."""
+        with plain_sums(self.device):
+            return self._solve(problem, deadline)
+
+    def _solve(self, problem: Problem, deadline: Deadline) -> list[Answer]:
         refined = region_of(problem, self.device)
         if bool(refined.empty[0]):
             note = "no input of the box satisfies the pattern"
-            return [Answer(Outcome.INFEASIBLE, True, np.inf, None, note)] * len(problem.conjuncts)
+            trace = Leaf(empty=True) if problem.keep_trace else None
+            answer = Answer(Outcome.INFEASIBLE, True, np.inf, None, note, trace)
+            return [answer] * len(problem.conjuncts)
         device = refined.region.lower.device
         sizes = [len(conjunct) for conjunct in problem.conjuncts]
         stacked = [problem.rows(conjunct) for conjunct in problem.conjuncts]
@@ -46,7 +55,7 @@ class BoundsEngine:
         form = -tensor([c for c, _, _ in stacked])
         inputs = -tensor([e for _, e, _ in stacked])
         constant = tensor([d for _, _, d in stacked])
-        bound, _ = improve(
+        bound, used = improve(
             refined.region,
             problem.network.output,
             form,
@@ -65,13 +74,28 @@ class BoundsEngine:
         start = 0
         for size, conjunct in zip(sizes, problem.conjuncts, strict=True):
             part = values[start : start + size]
-            best = start + int(part.argmax())
             enough = [
                 v >= 0 if inequality.strict else v > 0
                 for v, inequality in zip(part, conjunct, strict=True)
             ]
+            best = start + int((np.where(enough, part, -np.inf) if any(enough) else part).argmax())
             if any(enough):
-                answers.append(Answer(Outcome.INFEASIBLE, True, float(part.max())))
+                trace = None
+                if problem.keep_trace:
+                    trace = closing_leaf(
+                        refined.region,
+                        form[:, best : best + 1],
+                        constant[:, best : best + 1],
+                        inputs[:, best : best + 1],
+                        [_row(used, best), Multipliers()],
+                        strict=conjunct[best - start].strict,
+                        steps=self.steps,
+                        deadline=deadline,
+                    )
+                if trace is not None:
+                    trace = replace(trace, weights=np.eye(size)[best - start])
+                value = float(part.max())
+                answers.append(Answer(Outcome.INFEASIBLE, True, value, trace=trace))
             else:
                 answers.append(
                     Answer(
@@ -80,3 +104,18 @@ class BoundsEngine:
                 )
             start += size
         return answers
+
+
+def _row(multipliers: Multipliers, row: int) -> Multipliers:
+    """Those of one row, (1, 1, m)."""
+
+    def pick(values: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        return {name: value[:, row : row + 1] for name, value in values.items()}
+
+    half = multipliers.half
+    return Multipliers(
+        pick(multipliers.alpha),
+        pick(multipliers.low),
+        pick(multipliers.high),
+        None if half is None else half[:, row : row + 1],
+    )

@@ -14,6 +14,7 @@ import numpy as np
 
 from precond.proof.claim import Conjunct, Problem
 from precond.proof.engines.base import Answer, Deadline, Outcome
+from precond.proof.engines.highs_trace import empty_leaf, trace_of
 from precond.proof.linear.encode import Bounds, encode, interval_bounds
 from precond.proof.linear.interior import Satisfiability, is_satisfiable, well_inside
 from precond.proof.linear.programs import (
@@ -60,7 +61,9 @@ class HighsEngine:
         system = encode(problem, self.bounds(problem))
         if system.empty is not None:
             note = f"no value of {system.empty} is possible in the region"
-            return [Answer(Outcome.INFEASIBLE, True, note=note) for _ in problem.conjuncts]
+            trace = empty_leaf(problem) if problem.keep_trace else None
+            answer = Answer(Outcome.INFEASIBLE, True, note=note, trace=trace)
+            return [answer] * len(problem.conjuncts)
         program = Program(system)
         answers = []
         for position, conjunct in enumerate(problem.conjuncts):
@@ -75,7 +78,8 @@ class HighsEngine:
         found = program.relax(system.margins(problem, conjunct), deadline, problem)
         if decides(found.bound, conjunct):
             bound = None if found.bound == np.inf else found.bound
-            return Answer(Outcome.INFEASIBLE, True, bound, note="linear relaxation")
+            trace = trace_of(problem, conjunct, found, system) if problem.keep_trace else None
+            return Answer(Outcome.INFEASIBLE, True, bound, note="linear relaxation", trace=trace)
         if found.state is State.INFEASIBLE or (found.value or 0.0) > TOLERANCE:
             return Answer(Outcome.INFEASIBLE, False, note="linear relaxation, solver's word")
         if found.state is State.STOPPED:

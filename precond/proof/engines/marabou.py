@@ -100,6 +100,12 @@ class MarabouEngine:
         x = query.point(problem.box, found["values"]) if status == "sat" else problem.box.lower
         return status, x
 
+    def stop(self) -> None:
+        """End the child's query; the thread that waits for it sees the child die."""
+        process = self.process
+        if process is not None:
+            process.interrupt()
+
     def close(self) -> None:
         """End the child process, if there is one."""
         if self.process is not None:

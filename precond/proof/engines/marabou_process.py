@@ -58,6 +58,7 @@ class Process:
         os.set_blocking(self._send.fileno(), False)
         os.set_blocking(self._receive.fileno(), False)
         self._greeted = False
+        self._interrupted = False
         self._end = weakref.finalize(self, _end, self._child, folder, os.getpid())
 
     @property
@@ -66,11 +67,17 @@ class Process:
 
     @property
     def alive(self) -> bool:
-        return self._end.alive and self._child.poll() is None
+        return self._end.alive and not self._interrupted and self._child.poll() is None
 
     def kill(self) -> None:
         """SIGKILL, reap, remove the scratch folder; again does nothing."""
         self._end()
+
+    def interrupt(self) -> None:
+        """SIGKILL alone, from another thread: who waits for an answer finds the pipe closed, and
+        cleans up itself."""
+        self._interrupted = True  # the kernel takes a moment, in which it would seem alive
+        self._child.kill()
 
     def ask(self, query: Mapping[str, NDArray[Any]], deadline: Deadline) -> dict[str, Any]:
         """Send a query and wait for its answer; ``TimedOut`` or ``Died`` leave the child dead."""

@@ -7,6 +7,9 @@ phases.  The neuron whose relaxation costs the worst row most is split next; of 
 the one whose children bound highest is taken.  Where nothing is free the pattern is closed,
 and ``leaf`` (a linear program) decides.
 
+At any time the least bound of the subdomains that wait holds for the whole conjunct, and
+Σ 2^−depth of them says how much is left; an undecided answer carries both.
+
 Source: Bunel et al. 2020 (BaBSR), De Palma et al. 2021 (FSB), Wang et al. 2021 (β-CROWN).
 """
 
@@ -22,15 +25,20 @@ from torch import Tensor
 from precond.network.evaluate import forward
 from precond.network.graph import INPUT
 from precond.network.operators import operators
-from precond.proof.bounds.backward import Bound, Multipliers, Region, lower_bound
-from precond.proof.bounds.lines import ActivationLines, activation_lines
+from precond.proof.bounds.backward import Bound, Multipliers, Region
 from precond.proof.bounds.multipliers import improve
 from precond.proof.bounds.problem import region_of
+from precond.proof.bounds.region import Refined
 from precond.proof.claim import Problem
-from precond.proof.engines.base import Answer, Deadline, Outcome
+from precond.proof.engines.base import Answer, Deadline, Outcome, free_bytes, plain_sums
+from precond.proof.engines.relu_split_blocks import Block, Waiting, twice
+from precond.proof.engines.relu_split_phases import Goals, Phases, both_phases
+from precond.proof.engines.relu_split_record import Record
+from precond.proof.trace import Leaf
 
-Leaf = Callable[[Problem, Deadline], Answer]
-CANDIDATES = 3
+Decide = Callable[[Problem, Deadline], Answer]
+WAITING_SHARE = 0.25  # of free memory, for subdomains that wait
+TRACE_SHARE = 0.125  # of free memory, for a recorded trace
 
 
 @dataclass(frozen=True)
@@ -41,7 +49,7 @@ class ReluSplitEngine:
     batch: int = 128
     steps: int = 12
     root_steps: int = 10
-    leaf: Leaf | None = None
+    leaf: Decide | None = None
     name: str = "relu-split"
 
     def unsupported(self, problem: Problem) -> str | None:
@@ -49,238 +57,155 @@ class ReluSplitEngine:
 
     def solve(self, problem: Problem, deadline: Deadline) -> list[Answer]:
         """One answer per conjunct, all searched side by side; a witness ends the search."""
-        limit = deadline.earlier(0.2 * deadline.left)
-        refined = region_of(problem, self.device, steps=self.root_steps, deadline=limit)
-        if bool(refined.empty[0]):
-            return [Answer(Outcome.INFEASIBLE, True, np.inf)] * len(problem.conjuncts)
-        return _Search(self, problem, refined.region, refined.bounds, deadline).run()
-
-
-@dataclass(eq=False)
-class _Block:
-    """Subdomains: phases (G, neurons) in {−1, 0, 1}, the conjunct each is about (G,), and the
-    multipliers to start from."""
-
-    phases: Tensor
-    conjunct: Tensor
-    start: Multipliers | None
-
-    def __len__(self) -> int:
-        return len(self.phases)
-
-    def rows(self, chosen: Tensor) -> _Block:
-        return _Block(self.phases[chosen], self.conjunct[chosen], _take(self.start, chosen))
+        with plain_sums(self.device):
+            limit = deadline.earlier(0.2 * deadline.left)
+            refined = region_of(problem, self.device, steps=self.root_steps, deadline=limit)
+            if bool(refined.empty[0]):
+                trace = Leaf(empty=True) if problem.keep_trace else None
+                return [Answer(Outcome.INFEASIBLE, True, np.inf, trace=trace)] * len(
+                    problem.conjuncts
+                )
+            return _Search(self, problem, refined, deadline).run()
 
 
 class _Search:
     def __init__(
-        self,
-        engine: ReluSplitEngine,
-        problem: Problem,
-        root: Region,
-        bounds: dict[str, tuple[Tensor, Tensor]],
-        deadline: Deadline,
+        self, engine: ReluSplitEngine, problem: Problem, refined: Refined, deadline: Deadline
     ) -> None:
         self.engine = engine
         self.problem = problem
-        self.root = root
-        self.bounds = bounds
+        self.root = refined.region
         self.deadline = deadline
-        network = problem.network
-        self.ops = operators(network, engine.device, torch.float64)
-        self.layers = network.decision_layers
-        self.widths = [network.width(name) for name in self.layers]
-        # Conjuncts are padded to one number of rows by repeating their first.
-        most = max(len(conjunct) for conjunct in problem.conjuncts)
-        padded = [(*c, *[c[0]] * (most - len(c))) for c in problem.conjuncts]
-        rows = [problem.rows(conjunct) for conjunct in padded]
-        self.form = self._tensor(np.stack([-outputs for outputs, _, _ in rows]))
-        inputs = self._tensor(np.stack([-inputs for _, inputs, _ in rows]))
-        self.inputs = inputs if bool(inputs.any()) else None
-        self.constant = self._tensor(np.stack([bound for _, _, bound in rows]))
-        strict = [[inequality.strict for inequality in conjunct] for conjunct in padded]
-        self.strict = torch.tensor(strict, device=engine.device)
+        self.ops = operators(problem.network, engine.device, torch.float64)
+        self.goals = Goals.of(problem, engine.device)
+        self.phases = Phases(self.ops, refined.region, refined.bounds, self.goals)
         self.witness: tuple[int, np.ndarray] | None = None
+        self.numbered = len(problem.conjuncts)  # subdomains so far; the first are the roots
         self.visited = 0
-
-    def _tensor(self, values: np.ndarray) -> Tensor:
-        return torch.tensor(values, dtype=torch.float64, device=self.engine.device)
+        count = len(problem.conjuncts)
+        self.stuck = torch.zeros(count, dtype=torch.int64, device=engine.device)
+        self.undone = torch.zeros(count, dtype=torch.float64, device=engine.device)
+        self.least = torch.full_like(self.undone, torch.inf)  # bound of leaves that stay open
+        memory = free_bytes(engine.device)
+        self.waiting = Waiting(WAITING_SHARE * memory)
+        self.record = Record(self.phases, TRACE_SHARE * memory) if problem.keep_trace else None
 
     def run(self) -> list[Answer]:
         device = self.engine.device
-        count = len(self.problem.conjuncts)
-        phases = torch.zeros(count, sum(self.widths), dtype=torch.int8, device=device)
-        stack = [_Block(phases, torch.arange(count, device=device), None)]
-        open_ = torch.zeros(count, dtype=torch.int64, device=device)
-        while stack and not self.deadline.passed and self.witness is None:
-            children = self._step(_pop(stack, self.engine.batch), open_)
-            if children is not None and len(children):
-                stack.append(children)
-        for block in stack:
-            open_ += torch.bincount(block.conjunct, minlength=count)
+        index = torch.arange(self.numbered, device=device)
+        phases = torch.zeros(len(index), sum(self.phases.widths), dtype=torch.int8, device=device)
+        share = torch.ones(len(index), dtype=torch.float64, device=device)
+        self.waiting.push(Block(index, phases, index, share, -torch.inf * share, None))
+        while self.waiting and not self.deadline.passed and self.witness is None:
+            self._step(self.waiting.pop(self.engine.batch))
+        for _, block in self.waiting.blocks:
+            self._give_up(block)
+        return self._answers()
+
+    def _give_up(self, block: Block) -> None:
+        """Count subdomains that stay open."""
+        self.stuck += torch.bincount(block.conjunct, minlength=len(self.stuck))
+        self.undone.index_add_(0, block.conjunct, block.share)
+        self.least.scatter_reduce_(0, block.conjunct, block.bound, "amin")
+
+    def _answers(self) -> list[Answer]:
         answers = []
-        for conjunct, left in enumerate(open_.tolist()):
+        for conjunct, left in enumerate(self.stuck.tolist()):
             if self.witness is not None and self.witness[0] == conjunct:
                 answers.append(Answer(Outcome.WITNESS, witness=self.witness[1]))
             elif left or self.witness is not None:
-                note = f"{self.visited} subdomains bounded, {left} open"
-                answers.append(Answer(Outcome.UNDECIDED, True, note=note))
+                done = min(1.0, max(0.0, 1.0 - float(self.undone[conjunct])))
+                least = float(self.least[conjunct])
+                bound = least if np.isfinite(least) else None
+                note = (
+                    f"{self.visited} subdomains bounded, {left} open, "
+                    f"{100 * done:.4g} % of the phases decided"
+                )
+                answers.append(Answer(Outcome.UNDECIDED, True, bound, note=note, done=done))
             else:
-                answers.append(Answer(Outcome.INFEASIBLE, True, note=f"{self.visited} subdomains"))
+                trace = None
+                if self.record is not None:
+                    trace = self.record.tree.trace(conjunct, root=conjunct)
+                note = f"{self.visited} subdomains"
+                answers.append(Answer(Outcome.INFEASIBLE, True, note=note, trace=trace))
         return answers
 
-    def _step(self, block: _Block, stuck: Tensor) -> _Block | None:
-        """Bound a block; the children of what stays open.  Leaves that stay open are counted
-        in ``stuck``, per conjunct."""
+    def _step(self, block: Block) -> None:
+        """Bound a block, and put the children of what stays open to the others."""
         self.visited += len(block)
-        region, empty = self._region(block.phases)
-        bound, multipliers = improve(
-            region,
-            self.problem.network.output,
-            self.form[block.conjunct],
-            self.constant[block.conjunct],
-            steps=self.engine.steps if block.start is not None else 2 * self.engine.steps,
-            deadline=self.deadline,
-            input_form=None if self.inputs is None else self.inputs[block.conjunct],
-            initial=block.start,
-        )
-        strict = self.strict[block.conjunct]
+        goals, conjunct = self.goals, block.conjunct
+        region, empty = self.phases.region(block.phases)
+        bound, multipliers = self._improved(block, region)
+        # A bound that overflowed to NaN is no bound, and never the best.
+        value, row = bound.value.nan_to_num(nan=-torch.inf).max(1)
+        strict = goals.strict[conjunct]
         enough = torch.where(strict, bound.value >= 0, bound.value > 0).any(1)
+        if self.record is not None:
+            self.record.empty(block, empty)
+            closed = (enough & ~empty).nonzero().squeeze(1)
+            self.record.closed(block, region, multipliers, closed, self._improved)
         open_ = (~enough & ~empty).nonzero().squeeze(1)
         if not len(open_):
-            return None
-        region = region.take(open_)
-        # A bound that overflowed to NaN is no bound, and never the best.
-        row = bound.value[open_].nan_to_num(nan=-torch.inf).argmax(1)
-        index = torch.arange(len(open_), device=row.device)
-        form = bound.form[open_][index, row]
-        kept = _Block(block.phases[open_], block.conjunct[open_], _take(multipliers, open_))
+            return
+        region, row = region.take(open_), row[open_]
+        form = bound.form[open_, row]
+        block = replace(block, bound=torch.maximum(block.bound, value), start=multipliers)
+        kept = block.rows(open_)
         self._try(torch.where(form > 0, region.lower, region.upper), kept.conjunct)
         if self.witness is not None:
-            return None
-        scores = self._scores(region, kept, row)
+            self._give_up(kept)
+            return
+        scores = self.phases.scores(region, kept, row)
         best = scores.max(1).values
         for leaf in (best <= 0).nonzero().squeeze(1).tolist():
-            conjunct = int(kept.conjunct[leaf])
-            stuck[conjunct] += self._leaf(kept.phases[leaf], conjunct)
+            if self.witness is not None or not self._leaf(kept, leaf):
+                self._give_up(kept.rows(torch.tensor([leaf], device=best.device)))
         inner = (best > 0).nonzero().squeeze(1)
-        if not len(inner) or self.witness is not None:
-            return None
-        return self._children(kept.rows(inner), scores[inner], row[inner])
+        if len(inner):
+            self._split(kept.rows(inner), scores[inner], row[inner])
 
-    def _region(self, phases: Tensor) -> tuple[Region, Tensor]:
-        """The subdomains' region: the root's layer bounds cut by the phases."""
-        count = len(phases)
-        lines = dict(self.root.lines)
-        constraints = dict(self.root.constraints)
-        empty = torch.zeros(count, dtype=torch.bool, device=phases.device)
-        start = 0
-        for name, width in zip(self.layers, self.widths, strict=True):
-            part = phases[:, start : start + width]
-            start += width
-            if not bool(part.any()):
-                continue
-            low, high = (bound.expand(count, -1) for bound in self.bounds[name])
-            infinite = torch.full_like(low, torch.inf)
-            cut_low = torch.where(part > 0, torch.zeros_like(low), -infinite)
-            cut_high = torch.where(part < 0, torch.zeros_like(high), infinite)
-            if name in constraints:
-                cut_low = torch.maximum(cut_low, constraints[name][0][:, 0])
-                cut_high = torch.minimum(cut_high, constraints[name][1][:, 0])
-            constraints[name] = (cut_low[:, None], cut_high[:, None])
-            low, high = torch.maximum(low, cut_low), torch.minimum(high, cut_high)
-            empty |= (low > high).any(1)
-            layer = self.problem.network.node[name].layer
-            lines[name] = activation_lines(layer, low, torch.maximum(low, high))  # type: ignore[arg-type]
-        return (
-            Region(
-                self.ops,
-                self.root.lower.expand(count, -1),
-                self.root.upper.expand(count, -1),
-                lines,
-                constraints,
-                self.root.sizes,
-                self.root.floors,
-                self.root.half,
-            ),
-            empty,
+    def _improved(self, block: Block, region: Region) -> tuple[Bound, Multipliers]:
+        return improve(
+            region,
+            self.problem.network.output,
+            self.goals.form[block.conjunct],
+            self.goals.constant[block.conjunct],
+            steps=self.engine.steps if block.start is not None else 2 * self.engine.steps,
+            deadline=self.deadline,
+            input_form=self.goals.inputs_of(block.conjunct),
+            initial=block.start,
         )
 
-    def _scores(self, region: Region, block: _Block, row: Tensor) -> Tensor:
-        """What each free neuron's relaxation costs the chosen row, (G, neurons); 0 if fixed."""
-        bound = self._bound(region, block.start, block.conjunct, keep=True)
-        index = torch.arange(len(row), device=row.device)
-        parts = []
-        for name, width in zip(self.layers, self.widths, strict=True):
-            lines = region.lines[name]
-            assert isinstance(lines, ActivationLines)
-            if name not in bound.coefficients:
-                parts.append(torch.zeros(len(row), width, dtype=torch.float64, device=row.device))
-                continue
-            form = bound.coefficients[name][index, row]
-            shift, free = lines.shift[:, 0], lines.free[:, 0]
-            cost = (-form).clamp(min=0) * shift + 0.3 * form.clamp(min=0) * shift
-            tie = 1e-12 * shift + 1e-300  # a free neuron without influence comes last
-            parts.append(torch.where(free, cost + tie, torch.zeros_like(cost)).expand(len(row), -1))
-        return torch.cat(parts, 1)
-
-    def _bound(
-        self,
-        region: Region,
-        multipliers: Multipliers | None,
-        conjunct: Tensor,
-        keep: bool = False,
-    ) -> Bound:
-        with torch.no_grad():
-            return lower_bound(
-                region,
-                self.problem.network.output,
-                self.form[conjunct],
-                self.constant[conjunct],
-                multipliers or Multipliers(),
-                None if self.inputs is None else self.inputs[conjunct],
-                keep,
+    def _split(self, block: Block, scores: Tensor, row: Tensor) -> None:
+        neuron = self.phases.split(block, scores, row)
+        first, self.numbered = self.numbered, self.numbered + 2 * len(block)
+        if self.record is not None:
+            self.record.splits(block, neuron, first)
+        self.waiting.push(
+            Block(
+                torch.arange(first, self.numbered, device=neuron.device),
+                both_phases(block.phases, neuron),
+                block.conjunct.repeat(2),
+                block.share.repeat(2) / 2,
+                block.bound.repeat(2),
+                twice(block.start),
             )
+        )
 
-    def _children(self, block: _Block, scores: Tensor, row: Tensor) -> _Block:
-        """Both phases of the split that bounds best among the dearest few."""
-        count = len(block)
-        many = min(CANDIDATES, scores.shape[1])
-        top = scores.topk(many, dim=1)
-        index = torch.arange(count, device=row.device)
-        tried, phases = [], []
-        for k in range(many):
-            neuron = top.indices[:, k]
-            both = block.phases.repeat(2, 1)
-            both[index, neuron] = 1
-            both[index + count, neuron] = -1
-            phases.append(both)
-            if many == 1:
-                break
-            region, empty = self._region(both)
-            bound = self._bound(region, _twice(block.start), block.conjunct.repeat(2))
-            value = bound.value.gather(1, row.repeat(2)[:, None]).squeeze(1)
-            value = torch.where(empty, torch.full_like(value, 1e30), value).clamp(max=0)
-            pair = value[:count] + value[count:]
-            tried.append(torch.where(top.values[:, k] > 0, pair, torch.full_like(pair, -torch.inf)))
-        if many == 1:
-            chosen = phases[0]
-        else:
-            best = torch.stack(tried).argmax(0).repeat(2)
-            stacked = torch.stack(phases)
-            chosen = stacked[best, torch.arange(2 * count, device=row.device)]
-        return _Block(chosen, block.conjunct.repeat(2), _twice(block.start))
-
-    def _leaf(self, phases: Tensor, conjunct: int) -> int:
-        """1 if a subdomain with nothing free stays undecided."""
+    def _leaf(self, block: Block, row: int) -> bool:
+        """Whether a subdomain with nothing free was decided."""
         if self.engine.leaf is None:
-            return 1
+            return False
+        phases, conjunct = block.phases[row], int(block.conjunct[row])
         intervals = dict(self.problem.intervals)
         start = 0
-        for name, width in zip(self.layers, self.widths, strict=True):
+        for name, width in zip(self.phases.layers, self.phases.widths, strict=True):
             part = phases[start : start + width].cpu().numpy()
             start += width
-            low, high = self.bounds[name][0][0].cpu().numpy(), self.bounds[name][1][0].cpu().numpy()
+            low, high = (
+                self.phases.bounds[name][0][0].cpu().numpy(),
+                self.phases.bounds[name][1][0].cpu().numpy(),
+            )
             free = np.full(width, np.inf)
             old = intervals.get(name, (-free, free))
             # Phases that bounds decide are part of the leaf's closed pattern too.
@@ -300,8 +225,10 @@ class _Search:
         )
         if answer.witness is not None and answer.outcome is Outcome.WITNESS:
             self.witness = (conjunct, answer.witness)
-            return 0
-        return 0 if answer.outcome is Outcome.INFEASIBLE and answer.rigorous else 1
+            return True
+        if self.record is not None and answer.trace is not None:
+            self.record.tree.graft(int(block.node[row]), conjunct, answer.trace)
+        return answer.outcome is Outcome.INFEASIBLE and answer.rigorous
 
     def _try(self, points: Tensor, conjunct: Tensor) -> None:
         """Keep a point of the region that violates as its own subdomain's conjunct says."""
@@ -317,38 +244,10 @@ class _Search:
         if self.root.half is not None:
             good &= (points @ self.root.half[0].T <= self.root.half[1]).all(1)
         y = values[network.output].flatten(1).unsqueeze(-1)
-        g = (self.form[conjunct] @ y).squeeze(-1) + self.constant[conjunct]
-        if self.inputs is not None:
-            g = g + (self.inputs[conjunct] @ points.unsqueeze(-1)).squeeze(-1)
-        good &= torch.where(self.strict[conjunct], g < 0, g <= 0).all(1)
+        g = (self.goals.form[conjunct] @ y).squeeze(-1) + self.goals.constant[conjunct]
+        if self.goals.inputs is not None:
+            g = g + (self.goals.inputs[conjunct] @ points.unsqueeze(-1)).squeeze(-1)
+        good &= torch.where(self.goals.strict[conjunct], g < 0, g <= 0).all(1)
         if bool(good.any()):
             which = int(good.nonzero()[0])
             self.witness = (int(conjunct[which]), points[which].cpu().numpy().copy())
-
-
-def _pop(stack: list[_Block], count: int) -> _Block:
-    block = stack.pop()
-    if len(block) <= count:
-        return block
-    index = torch.arange(len(block), device=block.phases.device)
-    stack.append(block.rows(index[:-count]))
-    return block.rows(index[-count:])
-
-
-def _map(multipliers: Multipliers | None, change: Callable[[Tensor], Tensor]) -> Multipliers | None:
-    if multipliers is None:
-        return None
-    return Multipliers(
-        {name: change(value) for name, value in multipliers.alpha.items()},
-        {name: change(value) for name, value in multipliers.low.items()},
-        {name: change(value) for name, value in multipliers.high.items()},
-        None if multipliers.half is None else change(multipliers.half),
-    )
-
-
-def _take(multipliers: Multipliers | None, rows: Tensor) -> Multipliers | None:
-    return _map(multipliers, lambda value: value[rows])
-
-
-def _twice(multipliers: Multipliers | None) -> Multipliers | None:
-    return _map(multipliers, lambda value: value.repeat(2, 1, 1))

@@ -1,0 +1,56 @@
+"""Points tried as witnesses of a bisection."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from precond.network.evaluate import forward
+from precond.network.graph import INPUT
+from precond.network.operators import Operators
+from precond.proof.engines.input_split_rows import Rows
+
+
+class Points:
+    """``found[conjunct]``: the first point (n,) tried that lies in the region and violates.
+
+    ``constraints`` per decision layer (1, m) low and high; ``half``: M (k, n) and b (k,).
+    """
+
+    def __init__(
+        self,
+        ops: Operators,
+        rows: Rows,
+        constraints: Mapping[str, tuple[Tensor, Tensor]],
+        half: tuple[Tensor, Tensor] | None,
+    ) -> None:
+        self.ops = ops
+        self.rows = rows
+        self.half = half
+        network = ops.network
+        self.limits = {network.pre_activation(layer): b for layer, b in constraints.items()}
+        self.found: dict[int, np.ndarray] = {}
+
+    def try_all(self, points: Tensor) -> None:
+        """Points (N, n) of the box."""
+        network, rows = self.ops.network, self.rows
+        wanted = list(dict.fromkeys([*self.limits, network.output]))
+        values = forward(self.ops, {INPUT: points.reshape(-1, *network.input_shape)}, wanted)
+        inside = torch.ones(len(points), dtype=torch.bool, device=points.device)
+        for source, (low, high) in self.limits.items():
+            z = values[source].flatten(1)
+            inside &= ((z >= low) & (z <= high)).all(1)
+        if self.half is not None:
+            inside &= (points @ self.half[0].T <= self.half[1]).all(1)
+        g = values[network.output].flatten(1) @ rows.form.T + rows.constant
+        if rows.inputs is not None:
+            g = g + points @ rows.inputs.T
+        violated = torch.where(rows.strict, g < 0, g <= 0)
+        full = ~rows.any(~violated) & inside[:, None]
+        for conjunct in full.any(0).nonzero().flatten().tolist():
+            if conjunct not in self.found:
+                which = int(full[:, conjunct].nonzero()[0])
+                self.found[conjunct] = points[which].cpu().numpy().copy()

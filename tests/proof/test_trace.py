@@ -1,0 +1,219 @@
+"""A recorded proof can be replayed: its leaves cover the region, and each closes what it says."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from known import KNOWN, Known
+from small_networks import random_net
+from test_searches import random_claim
+from torch import Tensor
+
+from precond.network.evaluate import outputs
+from precond.network.operators import operators
+from precond.proof.bounds.backward import Multipliers, lower_bound
+from precond.proof.bounds.problem import region_of
+from precond.proof.bounds.region import refine
+from precond.proof.claim import Claim, Problem
+from precond.proof.deadline import Deadline
+from precond.proof.engines.base import Outcome
+from precond.proof.engines.bounds import BoundsEngine
+from precond.proof.engines.highs import HighsEngine
+from precond.proof.engines.input_split import InputSplitEngine
+from precond.proof.engines.relu_split import ReluSplitEngine
+from precond.proof.prove import Stage, prove
+from precond.proof.trace import InputSplit, Leaf, Leaves, PhaseSplit, Recorder, Trace
+from precond.proof.verdict import Status
+from precond.property import Property
+from precond.region.box import Box
+from precond.region.pattern import DecisionPattern
+
+LINEAR = HighsEngine(milp_neurons=0)
+ENGINES = {
+    "bounds": BoundsEngine(steps=30),
+    "highs": LINEAR,
+    "input-split": InputSplitEngine(batch=16),
+    "relu-split": ReluSplitEngine(batch=16, leaf=lambda p, d: LINEAR.solve(p, d)[0]),
+}
+Bounds = dict[str, tuple[Tensor, Tensor]]
+
+
+def tensor(values: object) -> Tensor:
+    return torch.tensor(np.array(values), dtype=torch.float64)
+
+
+def pieces(problem: Problem, trace: Trace, known: Bounds) -> Iterator[tuple[Problem, Leaf, Bounds]]:
+    """Every leaf with its subdomain as a problem; bounds are refined on the way down."""
+    if isinstance(trace, Leaf):
+        yield problem, trace, known
+        return
+    known = refined_bounds(problem, known)
+    if isinstance(trace, InputSplit):
+        for side, below in ((trace.below, True), (trace.above, False)):
+            lower, upper = problem.box.lower.copy(), problem.box.upper.copy()
+            (upper if below else lower)[trace.index] = trace.at
+            yield from pieces(replace(problem, box=Box(lower, upper)), side, known)
+    else:
+        for side, on in ((trace.off, False), (trace.on, True)):
+            free = np.full(problem.network.width(trace.layer), np.inf)
+            low, high = problem.intervals.get(trace.layer, (-free, free))
+            low, high = low.copy(), high.copy()
+            if on:
+                low[trace.index] = max(low[trace.index], 0.0)
+            else:
+                high[trace.index] = min(high[trace.index], 0.0)
+            intervals = {**problem.intervals, trace.layer: (low, high)}
+            yield from pieces(replace(problem, intervals=intervals), side, known)
+
+
+def refined_bounds(problem: Problem, known: Bounds) -> Bounds:
+    return refined_region(problem, known).bounds
+
+
+def refined_region(problem: Problem, known: Bounds):  # type: ignore[no-untyped-def]
+    return refine(
+        operators(problem.network, "cpu", torch.float64),
+        tensor(problem.box.lower)[None],
+        tensor(problem.box.upper)[None],
+        {n: (tensor(lo)[None], tensor(hi)[None]) for n, (lo, hi) in problem.intervals.items()},
+        half=None
+        if problem.halfspaces is None
+        else (tensor(problem.halfspaces.matrix), tensor(problem.halfspaces.bound)),
+        known=known,
+    )
+
+
+def closes(problem: Problem, conjunct: int, leaf: Leaf, known: Bounds) -> bool:
+    """The leaf's bound, from its multipliers on the subdomain's own layer bounds."""
+    refined = refined_region(problem, known)
+    if bool(refined.empty[0]) or leaf.empty:
+        return bool(refined.empty[0])
+    rows = problem.conjuncts[conjunct]
+    form, inputs, bound = problem.rows(rows)
+    weights = np.eye(len(rows)) if leaf.weights is None else leaf.weights[None]
+    assert (weights >= 0).all() and weights.shape[1] == len(rows)
+
+    def each(values: dict[str, np.ndarray]) -> dict[str, Tensor]:
+        return {name: tensor(value)[None, None] for name, value in values.items()}
+
+    found = lower_bound(
+        refined.region,
+        problem.network.output,
+        tensor(-form)[None],
+        tensor(bound)[None],
+        Multipliers(
+            each(dict(leaf.alpha)),
+            each(dict(leaf.low)),
+            each(dict(leaf.high)),
+            None if leaf.half is None else tensor(leaf.half)[None, None],
+        ),
+        tensor(-inputs)[None],
+        mix=tensor(weights)[None],
+    ).value
+    strict = all(i.strict for i in rows)
+    return bool((found >= 0).any() if strict else (found > 0).any())
+
+
+def replayed(claim: Claim, conjunct: int, trace: Trace, root_steps: int = 0) -> int:
+    """The number of leaves; each of them closes."""
+    root = region_of(claim.problem)
+    known = dict(root.bounds)
+    if root_steps:
+        bounds = {n: (lo[0].numpy(), hi[0].numpy()) for n, (lo, hi) in known.items()}
+        problem = replace(claim.problem, bounds=bounds)
+        known = dict(region_of(problem, steps=root_steps).bounds)
+    found = list(pieces(claim.problem, trace, known))
+    for problem, leaf, bounds in found:
+        assert closes(problem, conjunct, leaf, bounds)
+    if all(problem.intervals is claim.problem.intervals for problem, _, _ in found):
+        free = claim.box.width > 0
+        volume = sum(float(problem.box.width[free].prod()) for problem, _, _ in found)
+        assert volume == pytest.approx(float(claim.box.width[free].prod()), rel=1e-9)
+    return len(found)
+
+
+@pytest.mark.parametrize("name", ENGINES)
+@pytest.mark.parametrize("known", [pytest.param(k, id=k.name) for k in KNOWN])
+def test_known_claims(known: Known, name: str) -> None:
+    problem = replace(known.claim.problem, keep_trace=True)
+    engine = ENGINES[name]
+    if engine.unsupported(problem) is not None:
+        pytest.skip("not for this engine")
+    for k, answer in enumerate(engine.solve(problem, Deadline.after(2.0))):
+        if answer.outcome is not Outcome.INFEASIBLE:
+            assert answer.trace is None
+        elif answer.trace is not None:
+            replayed(known.claim, k, answer.trace, 10 if name == "relu-split" else 0)
+
+
+@pytest.mark.parametrize("seed", range(25))
+@pytest.mark.parametrize("name", ENGINES)
+def test_random_claims(name: str, seed: int) -> None:
+    """Rigorous answers have a trace, and every trace replays."""
+    claim = random_claim(seed)
+    problem = replace(claim.problem, keep_trace=True)
+    for k, answer in enumerate(ENGINES[name].solve(problem, Deadline.after(5.0))):
+        if answer.outcome is Outcome.INFEASIBLE and answer.rigorous:
+            assert answer.trace is not None
+            replayed(claim, k, answer.trace, 10 if name == "relu-split" else 0)
+
+
+def deep_claim() -> Claim:
+    """A box that takes many cuts: 0.02 below the least grid value of a 3–12–12–2 network."""
+    network = random_net(np.random.default_rng(4), 3, 12, 12, 2)
+    axis = np.linspace(-1, 1, 41)
+    grid = np.stack(np.meshgrid(axis, axis, axis), -1).reshape(-1, 3)
+    values = outputs(network, grid)
+    low = values.min(0) - 0.1 * np.ptp(values, axis=0)
+    either = Property.between(0, float(low[0]), 1e3)
+    return Claim(network, Box.uniform(3, -1, 1), DecisionPattern(), either)
+
+
+@pytest.mark.parametrize("name", ["input-split", "relu-split"])
+def test_deep_trees(name: str) -> None:
+    claim = deep_claim()
+    answers = ENGINES[name].solve(replace(claim.problem, keep_trace=True), Deadline.after(20.0))
+    leaves = 0
+    for k, answer in enumerate(answers):
+        assert answer.outcome is Outcome.INFEASIBLE and answer.trace is not None
+        leaves += replayed(claim, k, answer.trace, 10 if name == "relu-split" else 0)
+    assert leaves > 10
+
+
+def test_a_verdict_carries_traces_only_when_asked() -> None:
+    claim = deep_claim()
+    assert not prove(claim, budget=20.0).traces
+    verdict = prove(claim, budget=20.0, keep_trace=True)
+    assert verdict.status is Status.PROVED
+    assert sorted(verdict.traces) == list(range(len(claim.problem.conjuncts)))
+    assert "traces" not in verdict.to_json()
+    vague = prove(claim, budget=20.0, keep_trace=True, stages=[Stage(LINEAR)])
+    assert vague.status is Status.UNKNOWN and len(vague.traces) < len(claim.problem.conjuncts)
+
+
+def test_a_recorder_that_is_full_gives_no_trace() -> None:
+    recorder = Recorder(limit=1_000)
+    one, two = np.array([0]), np.array([1, 2])
+    recorder.cut(one, np.array([3]), np.array([0.5]), 1)
+    recorder.close(Leaves(two, np.array([7, 7]), np.array([[0.25, 0.75], [1.0, 0.0]])))
+    tree = recorder.trace(7)
+    assert isinstance(tree, InputSplit) and (tree.index, tree.at) == (3, 0.5)
+    assert isinstance(tree.below, Leaf) and list(tree.below.weights) == [0.25, 0.75]
+    assert recorder.trace(6) is None
+    recorder.fix(np.array([5, 6]), ["a", "b"], np.array([0, 1]), 7)
+    assert recorder.full and recorder.trace(7) is None
+
+
+def test_phases_are_the_right_way_round() -> None:
+    recorder = Recorder()
+    recorder.fix(np.array([4]), ["relu"], np.array([2]), 5)
+    recorder.close(Leaves(np.array([5]), np.array([0]), empty=True))
+    recorder.graft(6, 0, Leaf())
+    tree = recorder.trace(0, root=4)
+    assert isinstance(tree, PhaseSplit) and (tree.layer, tree.index) == ("relu", 2)
+    assert isinstance(tree.off, Leaf) and tree.off.empty
+    assert isinstance(tree.on, Leaf) and not tree.on.empty
