@@ -1,0 +1,316 @@
+"""Patterns that imply a property over a whole domain, found from counterexamples and proofs.
+
+For the inputs of one class: propose the cheapest pattern that excludes every counterexample
+known; attack it; prove it; on a counterexample choose again.  A counterexample names the
+literals that would exclude it, and the choice among them is a weighted cover: each point must
+be excluded, at the least loss of inputs (``pool``).  When it proves, literals are dropped
+again: first those that shut inputs out, then the rest in groups, as long as it still proves.
+
+Claims are asked through a tail of the network (``proof.tail``), whose counterexamples are
+values of the cut layer; they may be out of reach of any input, so the pattern found is
+sufficient and perhaps not the weakest.
+
+Source of the idea of patterns as specifications: Geng et al. 2023 (neural activation
+patterns); of counterexample-guided choice: Solar-Lezama 2008; of dropping in groups: Junker
+2004 (QuickXplain).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from precond.mine.pool import Flags, LiteralPool, cheapest_cover
+from precond.network.evaluate import outputs, values_at
+from precond.proof.attack import attack_all
+from precond.proof.bounds.batch import pattern_bounds
+from precond.proof.bounds.problem import layer_bounds, region_of
+from precond.proof.claim import Claim
+from precond.proof.deadline import Deadline
+from precond.proof.linear.programs import relaxation_bounds
+from precond.proof.prove import prove
+from precond.proof.reduce import reduced
+from precond.proof.replay import in_region
+from precond.proof.stages import search_stages
+from precond.proof.tail import Tail
+from precond.proof.verdict import Status, Verdict
+from precond.property import Property
+from precond.region.pattern import DecisionPattern
+from precond.region.signature import Signatures
+
+Array = NDArray[np.float64]
+KEPT = 4000  # counterexamples kept for the cover
+CANDIDATES = 40  # literals weighed against each other by their bounds
+
+
+@dataclass(frozen=True)
+class Search:
+    """Settings of the search for one class.
+
+    ``worst``: largest share of the class that one literal may shut out.  ``rounds``: of
+    propose, attack, prove.  ``each``: seconds for one proof.  ``patterns``: at most so many
+    for a class.  ``least``: smallest number of inputs a further pattern must add.
+    """
+
+    worst: float = 0.1
+    rounds: int = 300
+    each: float = 3.0
+    patterns: int = 4
+    least: int = 3
+    device: str = "cpu"
+    seed: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """A pattern with its proof.
+
+    ``verdict`` is that of the whole claim, reached through the tail after ``cut``.
+    ``inside`` (N,): which of the class's inputs satisfy the pattern.  ``rounds`` of the
+    search, ``proofs`` asked and ``seconds`` spent; ``witnesses`` (k, m): counterexamples met,
+    as values of the cut layer.
+    """
+
+    pattern: DecisionPattern
+    verdict: Verdict
+    cut: str
+    inside: Flags
+    rounds: int
+    proofs: int
+    seconds: float
+    witnesses: Array
+
+
+def whole_space_patterns(
+    tail: Tail,
+    property: Property,
+    signatures: Signatures,
+    *,
+    search: Search = Search(),
+    deadline: Deadline,
+    note: Callable[[str], None] | None = None,
+) -> list[Found]:
+    """Patterns, widest first, that imply ``property`` over the tail's box.
+
+    ``signatures``: of the class's inputs, with pre-activations of the cut layer.  Each
+    further pattern is sought for the inputs that no earlier one holds for.
+    """
+    found: list[Found] = []
+    left = np.arange(len(signatures))
+    witnesses = np.zeros((0, tail.rest.input_size))
+    for _ in range(search.patterns):
+        if len(left) < search.least or deadline.passed:
+            break
+        run = _Class(tail, property, signatures.rows(left), witnesses, search, deadline, note)
+        result = run.run()
+        witnesses = run.witnesses
+        if result is None or result.inside.sum() < search.least:
+            break
+        everywhere = result.pattern.holds(signatures)
+        found.append(replace(result, inside=everywhere))
+        left = left[~everywhere[left]]
+    return found
+
+
+class _Class:
+    """The search for one pattern over the inputs of ``signatures``."""
+
+    def __init__(
+        self,
+        tail: Tail,
+        property: Property,
+        signatures: Signatures,
+        witnesses: Array,
+        search: Search,
+        deadline: Deadline,
+        note: Callable[[str], None] | None,
+    ) -> None:
+        self.tail = tail
+        self.property = property
+        self.search = search
+        self.deadline = deadline
+        self.note = note or (lambda text: None)
+        self.pool = LiteralPool.of(signatures, tail.layers, search.worst)
+        self.points = np.maximum(signatures.values(tail.cut), 0.0)
+        self.witnesses = np.zeros((0, tail.rest.input_size))
+        self.depths = np.zeros((0, len(self.pool)))
+        self.base = self.pool.cost == 0
+        self.proofs = 0
+        self._remember(witnesses)
+
+    def run(self) -> Found | None:
+        began = time.monotonic()
+        chosen = self._cover()
+        verdict = None
+        rounds = 0
+        while chosen is not None and rounds < self.search.rounds and not self.deadline.passed:
+            rounds += 1
+            fresh, verdict = self._challenge(chosen)
+            if verdict is not None and verdict.is_proved:
+                break
+            self._tell(chosen, f"round {rounds}: {len(fresh)} counterexamples")
+            chosen = self._cover() if len(fresh) else self._stronger(chosen)
+        if chosen is None or verdict is None or not verdict.is_proved:
+            return None
+        self._tell(chosen, f"proved after {rounds} rounds")
+        chosen, verdict = self._weaken(chosen, verdict)
+        self._tell(chosen, "weakened")
+        return Found(
+            self.pool.pattern(chosen),
+            verdict,
+            self.tail.cut,
+            ~self.pool.shut_out(chosen),
+            rounds,
+            self.proofs,
+            time.monotonic() - began,
+            self.witnesses,
+        )
+
+    def _tell(self, chosen: Flags, text: str) -> None:
+        share = 1 - self.pool.shut_out(chosen).mean() if self.pool.violated.size else 0.0
+        self.note(f"{int(chosen.sum())} literals, {share:.1%} of the class: {text}")
+
+    # -- strengthen --------------------------------------------------------------------
+
+    def _cover(self) -> Flags | None:
+        return cheapest_cover(self.depths, self.pool, self.base)
+
+    def _whole(self, chosen: Flags) -> Claim:
+        return Claim(self.tail.network, self.tail.box, self.pool.pattern(chosen), self.property)
+
+    def _claim(self, chosen: Flags) -> Claim | None:
+        return self.tail.claim(self._whole(chosen))
+
+    def _challenge(self, chosen: Flags) -> tuple[Array, Verdict | None]:
+        """Counterexamples to a pattern, or the prover's verdict."""
+        whole = self._claim(chosen)
+        if whole is None:
+            return self.witnesses[:0], Verdict(Status.VACUOUS)
+        small = reduced(whole)
+        claim = small.claim
+        inside = small.shrink(self.points[~self.pool.shut_out(chosen)])
+        inside = inside[in_region(claim.problem, inside)][:40]
+        near = small.shrink(self.witnesses[-40:])
+        results = attack_all(
+            claim.problem,
+            claim.problem.conjuncts,
+            self.deadline.earlier(2.0),
+            starts=[inside, near],
+            steps=40,
+            enough=12,
+            seed=self.search.seed + self.proofs,
+        )
+        fresh = np.concatenate([*results, self._vertices(claim)])
+        if len(fresh):
+            return self._remember(small.restore(fresh)), None
+        self.proofs += 1
+        budget = min(self.search.each, max(self.deadline.left, 0.1))
+        verdict = prove(
+            claim,
+            budget=budget,
+            points=inside,
+            stages=search_stages(claim.problem, self.search.device),
+            device=self.search.device,
+        )
+        if verdict.witness is not None:
+            return self._remember(small.restore(verdict.witness[None])), verdict
+        return self.witnesses[:0], verdict
+
+    def _vertices(self, claim: Claim) -> Array:
+        """Counterexamples among the maximisers of the linear relaxation, one for each way the
+        property can fail."""
+        problem = claim.problem
+        relaxed = relaxation_bounds(
+            problem, layer_bounds(region_of(problem)), self.deadline.earlier(self.search.each)
+        )
+        points = np.array([r.x for r in relaxed if r.x is not None]).reshape(-1, claim.box.size)
+        points = points[in_region(problem, points)]
+        return points[~claim.property.holds(outputs(claim.network, points))]
+
+    def _remember(self, points: Array) -> Array:
+        """Keep counterexamples that some candidate excludes; returns them."""
+        if not len(points):
+            return points
+        rest = self.tail.rest
+        values = {self.tail.cut: points}
+        for layer in rest.decision_layers:
+            values[layer] = values_at(rest, points, rest.pre_activation(layer))
+        self.witnesses = np.concatenate([self.witnesses, points])[-KEPT:]
+        self.depths = np.concatenate([self.depths, self.pool.depths(values)])[-KEPT:]
+        return points
+
+    def _stronger(self, chosen: Flags) -> Flags | None:
+        """No counterexample and no proof.  Literals that cost nothing more come first, all of
+        them; then the one that raises the bound most for what it costs."""
+        free = ~(self.pool.violated & ~self.pool.shut_out(chosen)).any(1) & ~chosen
+        if free.any():
+            stronger = chosen | free
+        else:
+            best = self._best_addition(chosen)
+            if best is None:
+                return None
+            stronger = chosen.copy()
+            stronger[best] = True
+        self.base = stronger
+        return stronger
+
+    def _best_addition(self, chosen: Flags) -> int | None:
+        """The candidate with the largest gain of the bound per input lost."""
+        loss = (self.pool.violated & ~self.pool.shut_out(chosen)).sum(1) + 0.05
+        order = np.argsort(np.where(chosen, np.inf, loss), kind="stable")
+        order = order[: min(CANDIDATES, int((~chosen).sum()))]
+        claims = [self._claim(chosen)]
+        for index in order:
+            stronger = chosen.copy()
+            stronger[index] = True
+            claims.append(self._claim(stronger))
+        known = [claim.problem for claim in claims if claim is not None]
+        if len(known) < len(claims) or len(known) < 2:
+            return None
+        bounds = pattern_bounds(known, device=self.search.device, deadline=self.deadline)
+        gain = np.maximum(bounds[1:], -1e30) - bounds[0]
+        return int(order[np.argmax(np.maximum(gain, 1e-12) / loss[order])])
+
+    # -- weaken ------------------------------------------------------------------------
+
+    def _weaken(self, chosen: Flags, verdict: Verdict) -> tuple[Flags, Verdict]:
+        """Drop what the proof can do without: literals that shut inputs out one by one, then
+        the others in halving groups."""
+        self.base = np.zeros_like(self.base)
+        dear = np.flatnonzero(chosen & (self.pool.cost > 0))
+        for index in dear[np.argsort(-self.pool.cost[dear], kind="stable")]:
+            if self.deadline.passed:
+                return chosen, verdict
+            chosen, verdict, _ = self._drop(chosen, verdict, np.array([index]))
+        groups = [np.flatnonzero(chosen & (self.pool.cost == 0) & ~self.pool.at(self.tail.cut))]
+        groups.append(np.flatnonzero(chosen & (self.pool.cost == 0) & self.pool.at(self.tail.cut)))
+        while groups and not self.deadline.passed:
+            group = self._not_needed(chosen, groups.pop())
+            if not len(group):
+                continue
+            chosen, verdict, dropped = self._drop(chosen, verdict, group)
+            if not dropped and len(group) > 1:
+                groups += [group[: len(group) // 2], group[len(group) // 2 :]]
+        return chosen, verdict
+
+    def _not_needed(self, chosen: Flags, group: NDArray[np.int64]) -> NDArray[np.int64]:
+        """``group`` without literals that alone exclude a known counterexample."""
+        excluded = self.depths > 0
+        alone = excluded[excluded[:, chosen].sum(1) == 1][:, group].any(0)
+        return np.asarray(group[~alone], dtype=np.int64)
+
+    def _drop(
+        self, chosen: Flags, verdict: Verdict, group: NDArray[np.int64]
+    ) -> tuple[Flags, Verdict, bool]:
+        weaker = chosen.copy()
+        weaker[group] = False
+        if not (self.depths[:, weaker] > 0).any(1).all():
+            return chosen, verdict, False
+        _, answer = self._challenge(weaker)
+        if answer is not None and answer.is_proved:
+            return weaker, answer, True
+        return chosen, verdict, False

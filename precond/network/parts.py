@@ -1,0 +1,55 @@
+"""Cutting a network at a layer: f = g ∘ h.
+
+``head`` computes h, the value of one node; ``tail`` computes g, from that value to the
+output.  A tail exists where every later node depends on the input through that value alone.
+Node names stay, so patterns over the later layers mean the same in both.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from precond.errors import QueryError
+from precond.network.graph import INPUT, Network
+
+
+def head(network: Network, name: str) -> Network:
+    """The network that ends at node ``name``; its output is that node's value."""
+    network.require(name)
+    wanted = network.ancestors[name] | {name}
+    nodes = tuple(node for node in network.nodes if node.name in wanted)
+    return Network(nodes, network.input_shape, f"{network.origin} up to {name}")
+
+
+def cuts(network: Network) -> tuple[str, ...]:
+    """Nodes at which the network can be cut, first to last: all later nodes read the input
+    through them alone.  The output itself is none of them."""
+    found = []
+    for position, node in enumerate(network.nodes[:-1]):
+        before = {INPUT, *(n.name for n in network.nodes[:position])}
+        later = network.nodes[position + 1 :]
+        if not any(source in before for after in later for source in after.inputs):
+            found.append(node.name)
+    return tuple(found)
+
+
+def tail(network: Network, name: str) -> Network:
+    """The network from the value of node ``name`` to the output.
+
+    Raises ``QueryError`` where later nodes read something else too (a skip connection).
+    """
+    network.require(name)
+    if name not in cuts(network):
+        raise QueryError(
+            f"cut of {network.origin} at {name}",
+            expected=f"one of {', '.join(cuts(network)) or '(none)'}",
+            got="a node that later nodes go round",
+        )
+    position = [node.name for node in network.nodes].index(name)
+    nodes = tuple(
+        replace(node, inputs=tuple(INPUT if s == name else s for s in node.inputs))
+        for node in network.nodes[position + 1 :]
+    )
+    return Network(
+        nodes, network.shapes[name], f"{network.origin} after {name}", network.final_activation
+    )

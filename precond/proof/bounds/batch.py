@@ -1,0 +1,73 @@
+"""Bounds of one property over many patterns at once: one propagation, many right-hand sides.
+
+For searches that weigh candidate patterns against each other.  The numbers are rigorous, but
+here they only guide: what is claimed is proved by ``prove``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from precond.network.operators import operators
+from precond.proof.bounds.multipliers import improve
+from precond.proof.bounds.region import FOREVER, refine
+from precond.proof.claim import Problem
+from precond.proof.deadline import Deadline
+
+
+def pattern_bounds(
+    problems: Sequence[Problem],
+    *,
+    steps: int = 20,
+    device: str = "cpu",
+    deadline: Deadline = FOREVER,
+) -> NDArray[np.float64]:
+    """For each problem the least bound over its conjuncts, (G,): positive means proved, inf
+    that its region is empty.
+
+    The problems are about one network and have the same conjuncts; boxes and intervals differ.
+    """
+    first = problems[0]
+    network = first.network
+    ops = operators(network, device, torch.float64)
+
+    def tensor(values: object) -> torch.Tensor:
+        return torch.tensor(np.array(values), dtype=torch.float64, device=device)
+
+    constraints = {}
+    for layer in network.decision_layers:
+        if any(layer in problem.intervals for problem in problems):
+            free = np.full(network.width(layer), np.inf)
+            pairs = [problem.intervals.get(layer, (-free, free)) for problem in problems]
+            constraints[layer] = (
+                tensor([low for low, _ in pairs]),
+                tensor([high for _, high in pairs]),
+            )
+    with torch.no_grad():
+        refined = refine(
+            ops,
+            tensor([problem.box.lower for problem in problems]),
+            tensor([problem.box.upper for problem in problems]),
+            constraints,
+            deadline=deadline,
+        )
+    rows = [first.rows(conjunct) for conjunct in first.conjuncts]
+    bound, _ = improve(
+        refined.region,
+        network.output,
+        -tensor(np.concatenate([outputs for outputs, _, _ in rows]))[None],
+        tensor(np.concatenate([limit for _, _, limit in rows]))[None],
+        steps=steps,
+        deadline=deadline,
+        input_form=-tensor(np.concatenate([inputs for _, inputs, _ in rows]))[None],
+        goal=np.inf,
+    )
+    values = bound.value.nan_to_num(nan=-torch.inf).cpu().numpy()
+    sizes = np.cumsum([len(limit) for _, _, limit in rows])[:-1]
+    best = np.stack([part.max(1) for part in np.split(values, sizes, axis=1)], axis=1)
+    least: NDArray[np.float64] = best.min(1)
+    return np.where(refined.empty.cpu().numpy(), np.inf, least)

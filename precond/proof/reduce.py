@@ -1,0 +1,115 @@
+"""A smaller claim that says the same: what the region fixes is taken out of the network.
+
+In a chain of affine layers and ReLUs: inputs that are 0 all over the box, and neurons that
+are off all over the region, contribute nothing and are removed.  A first-layer literal is a
+linear constraint on the input, so where it does not hold anyway it stays as a half-space.
+Nothing is rounded: only zero terms are dropped, and half-spaces are rows of the weights.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from precond.network.graph import Network
+from precond.network.layers import Affine, ReLU
+from precond.proof.bounds.problem import layer_bounds, region_of
+from precond.proof.claim import Claim, HalfSpaces
+from precond.region.box import Box
+from precond.region.pattern import DecisionPattern
+
+Array = NDArray[np.float64]
+Index = NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Reduced:
+    """``claim`` is equivalent to ``original``; ``kept``: the inputs that are left."""
+
+    original: Claim
+    claim: Claim
+    kept: Index
+
+    def shrink(self, points: Array) -> Array:
+        """Points (k, n) of the original's box as points of the smaller one."""
+        return np.asarray(points, dtype=np.float64)[:, self.kept]
+
+    def restore(self, points: Array) -> Array:
+        """Points of the smaller box (k, m) as inputs (k, n) of the original network."""
+        full = np.zeros((len(points), self.original.box.size))
+        full[:, self.kept] = points
+        return full
+
+
+def reduced(claim: Claim) -> Reduced:
+    """The claim without inputs and neurons that are 0 all over its region.
+
+    Where the network is no chain of affine layers and ReLUs, the claim itself.
+    """
+    every = np.arange(claim.box.size)
+    same = Reduced(claim, claim, every)
+    network = claim.network
+    chain = all(
+        node.inputs == (network.nodes[k - 1].name if k else "input",)
+        and isinstance(node.layer, Affine if k % 2 == 0 else ReLU)
+        for k, node in enumerate(network.nodes)
+    )
+    plain = not (claim.pattern.above or claim.pattern.below) and claim.halfspaces is None
+    inputs = any(i.inputs for clause in claim.property.clauses for i in clause)
+    if not chain or not plain or inputs or len(network.nodes) % 2 == 0:
+        return same
+    refined = region_of(claim.problem)
+    if bool(refined.empty[0]):
+        return same
+    bounds = layer_bounds(refined)
+    zero = (claim.box.lower == 0) & (claim.box.upper == 0)
+    kept = np.flatnonzero(~zero)
+    kept = kept if len(kept) else every[:1]
+    columns, nodes = kept, []
+    on: set[tuple[str, int]] = set()
+    off: set[tuple[str, int]] = set()
+    rows_of: list[Array] = []
+    limits: list[float] = []
+    lower, upper = claim.box.lower[kept], claim.box.upper[kept]
+    for affine, relu in zip(network.nodes[0::2], [*network.nodes[1::2], None], strict=True):
+        layer = affine.layer
+        assert isinstance(layer, Affine)
+        if relu is None:
+            nodes.append(replace(affine, layer=_part(layer, None, columns)))
+            break
+        width = len(layer.bias)
+        phases = claim.pattern.phases(relu.name, width)
+        high = bounds[relu.name][1]
+        first = affine is network.nodes[0]
+        gone = (high <= 0) & (first | (phases == 0))  # a later literal stays, with its neuron
+        if first:
+            for index in np.flatnonzero(phases != 0):
+                sign = -float(phases[index])  # on: −z ≤ 0, off: z ≤ 0
+                row, limit = sign * layer.weight[index, kept], -sign * layer.bias[index]
+                most = np.maximum(row * lower, row * upper).sum()
+                slack = 1e-9 * (np.abs(row) * np.maximum(np.abs(lower), np.abs(upper))).sum()
+                if most + slack > limit:
+                    rows_of.append(row)
+                    limits.append(limit)
+            gone |= phases < 0
+        left = np.flatnonzero(~gone)
+        left = left if len(left) else np.arange(1)
+        nodes += [replace(affine, layer=_part(layer, left, columns)), relu]
+        for new, old in enumerate(left.tolist()):
+            if phases[old]:
+                (on if phases[old] > 0 else off).add((relu.name, new))
+        columns = left
+    smaller = Network(tuple(nodes), (len(kept),), f"{network.origin}, reduced")
+    halfspaces = HalfSpaces(np.array(rows_of), np.array(limits)) if rows_of else None
+    pattern = DecisionPattern(frozenset(on), frozenset(off))
+    box = Box(lower, upper)
+    return Reduced(claim, Claim(smaller, box, pattern, claim.property, halfspaces), kept)
+
+
+def _part(layer: Affine, rows: Index | None, columns: Index) -> Affine:
+    weight = layer.weight[:, columns]
+    if rows is None:
+        return Affine(weight, layer.bias)
+    return Affine(weight[rows], layer.bias[rows])

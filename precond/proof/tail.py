@@ -1,0 +1,121 @@
+"""Proofs through a tail: from the reachable values of a layer to the property.
+
+Cut f = g ∘ h at a decision layer: h ends with its activation, g is the rest.  Over the box
+and the pattern's literals up to the cut, h's values lie in a box B that bounds prove.  If g
+has the property over B and the pattern's later literals, the claim holds: the tail forgets
+how the values of the layer hang together, so its region is larger.  A proof of the tail is a
+proof of the claim; a witness of the tail is a value of the layer that no input may reach,
+and refutes nothing.
+
+Where a pattern fixes nearly all of a layer, few values vary in B, and the tail is decided at
+once where the whole network would not be.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+
+from precond.errors import QueryError
+from precond.network.graph import Network
+from precond.network.layers import LeakyReLU
+from precond.network.parts import cuts, tail
+from precond.proof.bounds.problem import layer_bounds, region_of
+from precond.proof.claim import Claim, Problem
+from precond.region.box import Box
+from precond.region.pattern import DecisionPattern
+
+
+@dataclass(frozen=True, eq=False)
+class Tail:
+    """The part of ``network`` after decision layer ``cut``, over inputs in ``box``."""
+
+    network: Network
+    box: Box
+    cut: str
+
+    def __post_init__(self) -> None:
+        possible = tail_cuts(self.network)
+        if self.cut not in possible:
+            raise QueryError(
+                f"cut of {self.network.origin} at {self.cut}",
+                expected=f"one of {', '.join(possible) or '(no layer can be cut at)'}",
+                got=self.cut,
+            )
+
+    @property
+    def rest(self) -> Network:
+        """g: its input is the cut layer's activation, (m,) or (C, H, W)."""
+        return _rest(self.network, self.cut)
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """Decision layers of the tail, the cut first."""
+        return (self.cut, *self.rest.decision_layers)
+
+    def values(self, pattern: DecisionPattern) -> Box | None:
+        """B: a box around the cut layer's activations under the literals up to the cut; None
+        if there are none."""
+        names = self.network.decision_layers
+        upto = pattern.only(names[: names.index(self.cut) + 1])
+        earlier = pattern.only(names[: names.index(self.cut)])
+        known = _reach(self.network, self.box, earlier, self.cut)
+        if known is None:
+            return None
+        low, high = known
+        cut = upto.intervals(self.network).get(self.cut)
+        if cut is not None:
+            low, high = np.maximum(low, cut[0]), np.minimum(high, cut[1])
+        if (low > high).any():
+            return None
+        return Box(np.maximum(low, 0.0), np.maximum(high, 0.0))
+
+    def claim(self, claim: Claim) -> Claim | None:
+        """What is left to show of ``claim`` after the cut; None if its region is empty.
+
+        ``claim`` must be about this network and box, without input constraints or inequalities
+        over inputs.
+        """
+        if claim.halfspaces is not None or any(
+            inequality.inputs for clause in claim.property.clauses for inequality in clause
+        ):
+            raise QueryError(
+                f"tail after {self.cut}",
+                expected="a claim about outputs alone",
+                got="one that speaks of inputs too",
+            )
+        values = self.values(claim.pattern)
+        if values is None:
+            return None
+        names = self.network.decision_layers
+        later = claim.pattern.only(names[names.index(self.cut) + 1 :])
+        return Claim(self.rest, values, later, claim.property)
+
+
+def tail_cuts(network: Network) -> tuple[str, ...]:
+    """Decision layers at which a claim can be cut, first to last: plain ReLUs that all later
+    nodes read the input through."""
+    return tuple(
+        name
+        for name in cuts(network)
+        if name in network.decision_layers and not isinstance(network.node[name].layer, LeakyReLU)
+    )
+
+
+@lru_cache(maxsize=16)
+def _rest(network: Network, cut: str) -> Network:
+    return tail(network, cut)
+
+
+@lru_cache(maxsize=64)
+def _reach(
+    network: Network, box: Box, pattern: DecisionPattern, cut: str
+) -> tuple[np.ndarray, np.ndarray] | None:
+    """Rigorous bounds of the cut layer's pre-activations."""
+    problem = Problem(network, box, pattern.intervals(network), ())
+    refined = region_of(problem)
+    if bool(refined.empty[0]):
+        return None
+    return layer_bounds(refined)[cut]
