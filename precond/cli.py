@@ -9,11 +9,37 @@ import time
 from collections.abc import Sequence
 from importlib.metadata import version
 
-from precond.commands import analyze, explain, info, prove, verify
+from precond.commands import (
+    adversarial,
+    analyze,
+    cluster,
+    debug,
+    distill,
+    explain,
+    info,
+    ledger,
+    monitor,
+    prove,
+    robustness,
+    verify,
+)
 from precond.commands.arguments import EXIT_INTERRUPTED
 from precond.errors import PrecondError
 
-COMMANDS = (analyze, prove, verify, explain, info)
+COMMANDS = (
+    analyze,
+    cluster,
+    debug,
+    adversarial,
+    prove,
+    verify,
+    explain,
+    info,
+    ledger,
+    robustness,
+    distill,
+    monitor,
+)
 EXIT_ERROR = 2
 
 

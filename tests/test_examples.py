@@ -13,6 +13,12 @@ SAYS = {
     "layer_rules.py": "rules; the best-supported ones",
     "input_precondition.py": "proved by",
     "prove_a_claim.py": "refuted (bounds), witness x = 3",
+    "distill.py": "held-out digits by votes at relu1:2",
+    "monitor.py": "held-out digits in pattern",
+    "debug.py": "labels in doubt",
+    "cluster.py": "clusters of purity",
+    "adversarial.py": "distinct examples",
+    "robustness.py": "y0 never rises as x1 rises: proved",
 }
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+from contextlib import ExitStack
 from pathlib import Path
 
 from precond.commands.arguments import Commands, seconds
+from precond.commands.places import add_places, pool_of
 from precond.device import require_device
 
 
@@ -15,6 +17,10 @@ def add(commands: Commands) -> None:
     again.add_argument("file", type=Path, metavar="PRECONDITIONS.json")
     again.add_argument("--only", metavar="ID", action="append", help="this entry (may be repeated)")
     again.add_argument("--budget", type=seconds, default=60.0, help="seconds for each claim")
+    again.add_argument(
+        "--ledger", type=Path, metavar="FILE", help="keep verdicts here; known ones are not redone"
+    )
+    add_places(again)
     again.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     again.set_defaults(run=run)
 
@@ -22,8 +28,11 @@ def add(commands: Commands) -> None:
 def run(chosen: argparse.Namespace) -> int:
     from precond.errors import QueryError
     from precond.formats.load import load
-    from precond.proof.prove import prove
-    from precond.proof.verdict import Status
+    from precond.progress import progress
+    from precond.proof.ledger import Ledger
+    from precond.proof.pool import prove_all
+    from precond.proof.precondition import Precondition
+    from precond.proof.verdict import Status, Verdict
     from precond.store import read_preconditions
 
     require_device(chosen.device)
@@ -37,23 +46,45 @@ def run(chosen: argparse.Namespace) -> int:
             expected=f"an id of {chosen.file}",
             got="none of that name",
         )
-    changed = claims = 0
-    for entry in stored.preconditions:
-        claim = stored.claim(entry, network)
-        if (wanted and entry.id not in wanted) or claim is None:
-            continue
-        claims += 1
-        verdict = prove(claim, budget=chosen.budget, device=chosen.device)
+    asked = [
+        (entry, claim)
+        for entry in stored.preconditions
+        if (not wanted or entry.id in wanted)
+        and (claim := stored.claim(entry, network)) is not None
+    ]
+    settled = {Status.PROVED, Status.REFUTED, Status.VACUOUS}
+
+    def contradicts(entry: Precondition, verdict: Verdict) -> bool:
         then, now = entry.verdict.status, verdict.status
-        settled = {Status.PROVED, Status.REFUTED, Status.VACUOUS}
-        contradicts = then in settled and now in settled and then is not now
-        changed += contradicts
-        mark = "CONTRADICTS the file" if contradicts else ""
-        trust = "" if verdict.confirmed else " (unconfirmed)"
-        print(
-            f"{entry.id:<24} {now.value}{trust:<14} {verdict.engine:<18} "
-            f"{verdict.seconds:8.3f} s   file: {then.value} {mark}".rstrip()
-        )
-    if not claims:
+        return then in settled and now in settled and then is not now
+
+    waiting: dict[int, Verdict] = {}
+    shown = 0
+
+    def show(index: int, verdict: Verdict) -> None:
+        """Print in the order of the file, each line as soon as those before it are known."""
+        nonlocal shown
+        waiting[index] = verdict
+        while shown in waiting:
+            entry, now = asked[shown][0], waiting.pop(shown)
+            mark = "CONTRADICTS the file" if contradicts(entry, now) else ""
+            trust = "" if now.confirmed else " (unconfirmed)"
+            print(
+                f"{entry.id:<24} {now.status.value}{trust:<14} {now.engine:<18} "
+                f"{now.seconds:8.3f} s   file: {entry.verdict.status.value} {mark}".rstrip(),
+                flush=True,
+            )
+            shown += 1
+        bars.step()
+
+    with ExitStack() as stack:
+        ledger = None if chosen.ledger is None else stack.enter_context(Ledger(chosen.ledger))
+        bars = stack.enter_context(progress())
+        pool = stack.enter_context(pool_of(chosen, ledger))
+        bars.stage("claims", len(asked))
+        claims = [claim for _, claim in asked]
+        verdicts = prove_all(pool, claims, budget=chosen.budget, device=chosen.device, done=show)
+    if not asked:
         print("no entry of the file makes a claim that could be proved")
-    return 1 if changed else 0
+    changed = [contradicts(entry, v) for (entry, _), v in zip(asked, verdicts, strict=True)]
+    return 1 if any(changed) else 0

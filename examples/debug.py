@@ -1,0 +1,27 @@
+"""Which labels look wrong, and what do the errors share?  Some fours were relabelled as nines."""
+
+from pathlib import Path
+
+import numpy as np
+
+from precond import load
+from precond.apply.debug import DebugSettings, debug
+from precond.datasets import load_dataset, split
+
+network = load(Path(__file__).parents[1] / "models" / "digits-mlp.onnx")
+data = load_dataset("digits")
+train, held_out = split(data)
+labels = data.labels.copy()
+flipped = np.random.RandomState(0).choice(train[labels[train] == 4], 43, replace=False)
+labels[flipped] = 9  # 3 % of the training labels
+found = debug(network, data.inputs, labels, train, held_out, DebugSettings(budget=2.0, findings=20))
+print(f"{len(found.wrong)} wrong predictions; the causes that explain most:")
+for cause in found.causes[:3]:
+    rule = "no shared rule" if cause.rule is None else found.book.rules[cause.rule].pattern
+    print(f"  {len(cause.rows):3} labelled {cause.label}, predicted {cause.predicted}: {rule}")
+rows = [suspect.row for suspect in found.suspects]
+hits = len(set(rows) & set(flipped.tolist()))
+print(f"{len(rows)} labels in doubt, {hits} of the {len(flipped)} flipped ones among them")
+way = found.findings[0].switching
+if way is not None:
+    print(f"input {found.findings[0].row} is a {way.label} with {len(way.flips)} neurons switched")

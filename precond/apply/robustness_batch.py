@@ -1,0 +1,186 @@
+"""Many balls at once: rigorous bounds, a gradient attack, and replay, batched over inputs.
+
+For input x predicted as t the property over its ball is y_t − y_j > 0 for every j ≠ t; its
+*margin* is the smallest of these differences.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from precond.network.evaluate import forward, outputs
+from precond.network.graph import INPUT, Network
+from precond.network.operators import Operators, operators
+from precond.proof.bounds.backward import lower_bound
+from precond.proof.bounds.multipliers import improve
+from precond.proof.bounds.region import refine
+from precond.proof.deadline import Deadline
+
+Array = NDArray[np.float64]
+Rows = NDArray[np.int64]
+CHUNK_BYTES = 128 << 20
+ATTACK_STEPS = 40
+RESTARTS = 4
+
+
+def margin_bounds(
+    network: Network,
+    lower: Array,
+    upper: Array,
+    classes: Rows,
+    *,
+    steps: int = 0,
+    deadline: Deadline,
+    device: str = "cpu",
+    done: Callable[[int], None] = lambda _: None,
+) -> Array:
+    """Rigorous lower bounds (N,) of the margin of ``classes`` (N,) over N boxes (N, n).
+
+    ``steps`` > 0 optimises the relaxation's slopes.  −∞ for boxes not reached by the
+    ``deadline``.  ``done`` is told how many boxes each chunk had.
+    """
+    ops = operators(network, device, torch.float64)
+    result = np.full(len(lower), -np.inf)
+    size = chunk(network, 4 if steps else 1)
+    for start in range(0, len(lower), size):
+        if deadline.passed:
+            return result
+        rows = slice(start, start + size)
+        result[rows] = _margins(
+            ops, tensor(lower[rows], ops), tensor(upper[rows], ops), classes[rows], steps, deadline
+        )
+        done(len(result[rows]))
+    return result
+
+
+def _margins(
+    ops: Operators, lower: Tensor, upper: Tensor, classes: Rows, steps: int, deadline: Deadline
+) -> Array:
+    network = ops.network
+    form = rivals_form(classes, network.output_size).to(ops.device)
+    constant = form.new_zeros(1, form.shape[1])
+    with torch.no_grad():
+        refined = refine(ops, lower, upper, {})
+        if not steps:
+            bound = lower_bound(refined.region, network.output, form, constant)
+    if steps:
+        bound, _ = improve(
+            refined.region, network.output, form, constant, steps=steps, deadline=deadline
+        )
+    values = bound.value.detach()
+    return np.asarray(values.min(dim=1).values.cpu().numpy())
+
+
+def rivals_form(classes: Rows, count: int) -> Tensor:
+    """Rows e_t − e_j for every j ≠ t, (N, count − 1, count)."""
+    every = np.eye(count)
+    forms = [every[t] - np.delete(every, t, axis=0) for t in classes.tolist()]
+    return torch.tensor(np.stack(forms))
+
+
+def batch_attack(
+    network: Network,
+    points: Array,
+    lower: Array,
+    upper: Array,
+    classes: Rows,
+    *,
+    deadline: Deadline,
+    seed: int = 0,
+    device: str = "cpu",
+) -> dict[int, Array]:
+    """Candidate witnesses by projected gradient: position → input (n,), violating in float64.
+
+    Each ball is attacked from its centre and ``RESTARTS`` − 1 random points of it, with signed
+    steps that shrink, on the smallest margin.
+    """
+    ops = operators(network, device, torch.float64)
+    rng = np.random.default_rng(seed)
+    found: dict[int, Array] = {}
+    size = max(1, chunk(network, 1) // 2)
+    for attempt in range(RESTARTS):
+        left = np.array([k for k in range(len(points)) if k not in found], dtype=np.int64)
+        for start in range(0, len(left), size):
+            if deadline.passed:
+                return found
+            part = left[start : start + size]
+            begin = points[part]
+            if attempt:
+                begin = lower[part] + rng.uniform(size=begin.shape) * (upper[part] - lower[part])
+            found |= _attack(ops, begin, lower[part], upper[part], classes[part], part, deadline)
+    return found
+
+
+def _attack(
+    ops: Operators,
+    begin: Array,
+    lower: Array,
+    upper: Array,
+    classes: Rows,
+    numbers: Rows,
+    deadline: Deadline,
+) -> dict[int, Array]:
+    network = ops.network
+    low, high = tensor(lower, ops), tensor(upper, ops)
+    own = torch.tensor(classes, device=ops.device)[:, None]
+    x = torch.minimum(torch.maximum(tensor(begin, ops), low), high)
+    found: dict[int, Array] = {}
+    for step in range(ATTACK_STEPS + 1):
+        x = x.detach().requires_grad_(True)
+        y = forward(ops, {INPUT: x.reshape(-1, *network.input_shape)}, [network.output])
+        scores = y[network.output].flatten(1)
+        others = scores.scatter(1, own, -torch.inf).amax(1)
+        margin = scores.gather(1, own)[:, 0] - others
+        for position in (margin < 0).nonzero()[:, 0].tolist():
+            if int(numbers[position]) not in found:
+                found[int(numbers[position])] = x.detach()[position].cpu().numpy()
+        if len(found) == len(numbers) or step == ATTACK_STEPS or deadline.passed:
+            break
+        (gradient,) = torch.autograd.grad(margin.sum(), x)
+        rate = 0.5 * 0.92**step
+        with torch.no_grad():
+            moved = x - rate * (high - low) * gradient.sign()
+            x = torch.minimum(torch.maximum(moved, low), high)
+    return found
+
+
+def violates(
+    network: Network, points: Array, classes: Rows, *, device: str = "cpu"
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Which points (N, n) are not given their class: (surely, in float32), (N,) each.
+
+    *Surely*: rigorous bounds over the single point show a rival output above the class's, so it
+    holds for the real-valued network.
+    """
+    count = network.output_size
+    y = outputs(network, points, device=device)
+    rival = np.where(np.arange(count) == classes[:, None], -np.inf, y).argmax(axis=1)
+    ops = operators(network, device, torch.float64)
+    surely = np.zeros(len(points), dtype=np.bool_)
+    size = chunk(network, 1)
+    for start in range(0, len(points), size):
+        rows = slice(start, start + size)
+        every = np.eye(count)
+        form = tensor((every[rival[rows]] - every[classes[rows]])[:, None, :], ops)
+        at = tensor(points[rows], ops)
+        with torch.no_grad():
+            refined = refine(ops, at, at, {}, backward=False)
+            bound = lower_bound(refined.region, network.output, form, form.new_zeros(1, 1))
+        surely[rows] = (bound.value[:, 0] > 0).cpu().numpy()
+    small = outputs(network, points, device=device, dtype=torch.float32)
+    return surely, np.asarray(small.argmax(axis=1) != classes)
+
+
+def chunk(network: Network, factor: int) -> int:
+    """How many balls are bounded at once."""
+    widest = max(network.width(name) for name in network.shapes)
+    return int(max(1, min(512, CHUNK_BYTES // (8 * factor * widest * (network.output_size + 8)))))
+
+
+def tensor(values: NDArray[np.floating], ops: Operators) -> Tensor:
+    return torch.tensor(np.asarray(values, dtype=np.float64), device=ops.device)

@@ -1,0 +1,242 @@
+"""``precond distill``: a fast path that answers early where rules at an early layer allow it."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from precond.commands.arguments import Commands, count, output_folder, seed
+
+if TYPE_CHECKING:
+    from precond.apply.distill import Distilled
+    from precond.apply.distill_proved import ProvedRules
+    from precond.apply.distill_table import Table
+    from precond.network.graph import Network
+
+
+def add(commands: Commands) -> None:
+    distill = commands.add_parser(
+        "distill",
+        help="make a faster model that answers early where rules at early layers allow it",
+    )
+    distill.add_argument("model", metavar="MODEL", help=".onnx, .nnet, or .pt/.pth")
+    distill.add_argument(
+        "--inputs",
+        required=True,
+        metavar="DATA",
+        help="digits, mnist-5k, fashion-mnist, or a .npy, .npz, .csv or IDX file",
+    )
+    distill.add_argument("--labels", metavar="Y", help="a file with one whole number per input")
+    distill.add_argument(
+        "--divide", type=float, default=1.0, help="divide a file's values by this (255 for bytes)"
+    )
+    distill.add_argument(
+        "--layer",
+        action="append",
+        metavar="NAME[:STEP]",
+        help="an exit at this layer, reading every STEP-th row and column of its neurons "
+        "(up to three times; default: chosen from the network)",
+    )
+    distill.add_argument(
+        "--max-loss",
+        type=float,
+        default=0.1,
+        metavar="POINTS",
+        help="percentage points of accuracy that may be lost (default 0.1)",
+    )
+    distill.add_argument(
+        "--rules", type=Path, metavar="PRECONDITIONS.json", help="proved rules get their own exits"
+    )
+    distill.add_argument(
+        "--proved-only",
+        action="store_true",
+        help="exits by proved rules of --rules alone: no prediction changes",
+    )
+    distill.add_argument(
+        "--shift", type=int, default=0, metavar="PIXELS", help="learn on pictures moved so far"
+    )
+    distill.add_argument(
+        "--size", type=count, default=64, metavar="H", help="weighted rules at each exit"
+    )
+    distill.add_argument(
+        "--no-compile", action="store_true", help="do not measure torch.compile'd models"
+    )
+    distill.add_argument("--seed", type=seed, default=0)
+    distill.add_argument("--out", required=True, type=Path, metavar="DIR")
+    distill.set_defaults(run=run)
+
+
+def run(chosen: argparse.Namespace) -> int:
+    import numpy as np
+
+    from precond.apply import distill_votes as votes
+    from precond.apply.distill import augmented, distill, prove_only, sample_of
+    from precond.apply.distill_table import trade_off
+    from precond.apply.distill_votes import Reading
+    from precond.datasets import load_dataset, split
+    from precond.errors import PrecondError, QueryError
+    from precond.formats.load import load
+
+    if not 0 <= chosen.max_loss < 100:
+        raise QueryError(
+            "--max-loss", expected="percentage points from 0 to 100", got=f"{chosen.max_loss:g}"
+        )
+    if chosen.proved_only and chosen.rules is None:
+        raise QueryError(
+            "--proved-only",
+            expected="proved rules",
+            got="no --rules",
+            fix="Give --rules DIR/preconditions.json, written by 'precond analyze'",
+        )
+    network = load(chosen.model)
+    readings = [Reading.parse(text) for text in chosen.layer or ()]
+    for reading in readings:
+        network.require_decisions(reading.layer)
+        reading.check(network)
+    proved = None
+    if chosen.rules is not None:
+        proved = _proved_rules(chosen.rules, network)
+    dataset = load_dataset(chosen.inputs, chosen.labels, divide=chosen.divide)
+    if chosen.shift and (chosen.shift < 0 or len(network.input_shape) != 3):
+        raise QueryError(
+            "--shift",
+            expected="0, or a few pixels for a network of pictures",
+            got=str(chosen.shift),
+        )
+    train, held_out = split(dataset, 0.2, 0)
+    mixed = np.random.RandomState(chosen.seed).permutation(train)
+    fifth = max(1, len(train) // 5)
+    whole = sample_of(network, np.asarray(dataset.inputs), dataset.labels)
+    fit, test = whole.rows(np.sort(mixed[fifth:])), whole.rows(held_out)
+    validation = augmented(whole.rows(np.sort(mixed[:fifth])), network, chosen.shift)
+    rows = min(votes.ROWS, votes.PASSES * len(fit))
+    training = votes.Training(chosen.size, rows, shift=chosen.shift, seed=chosen.seed)
+    is_new = not chosen.out.exists()
+    out = output_folder(chosen.out)
+    try:
+        if chosen.proved_only:
+            assert proved is not None
+            found = prove_only(network, proved)
+        else:
+            found = distill(
+                network,
+                fit,
+                validation,
+                readings or None,
+                max_loss=chosen.max_loss,
+                proved=proved,
+                training=training,
+            )
+    except PrecondError:
+        if is_new:
+            out.rmdir()
+        raise
+    table = trade_off(
+        network,
+        found,
+        fit,
+        validation,
+        test,
+        max_loss=chosen.max_loss,
+        training=training,
+        compile=not chosen.no_compile,
+    )
+    every = found.path.predict(whole.inputs.numpy())
+    changed = every.labels != whole.predicted.numpy()
+    report = {
+        "model": str(chosen.model),
+        "hash": network.hash,
+        "data": dataset.name,
+        "max_loss": chosen.max_loss,
+        "proved_only": chosen.proved_only,
+        "exits": _exits(found, every.exits, changed),
+        "left_out": {} if found.proved is None else found.proved.left_out,
+        "table": table.to_json(),
+    }
+    files = write(out, found, report, table.lines())
+    print("\n".join(_summary(chosen, found, report, table)))
+    for name, text in files:
+        print(f"{name:<14} {text}")
+    return 0
+
+
+def _proved_rules(file: Path, network: Network) -> ProvedRules:
+    from precond.apply.distill_proved import ProvedRules
+    from precond.errors import QueryError
+    from precond.store import read_preconditions
+
+    stored = read_preconditions(file)
+    if not stored.preconditions:
+        raise QueryError(f"rules {file}", expected="one or more", got="an empty rule set")
+    stored.claim(stored.preconditions[0], network)  # the hash is this network's
+    return ProvedRules.select(network, stored.preconditions, stored.domain)
+
+
+def _exits(found: Distilled, exits: Any, changed: Any) -> list[dict[str, object]]:
+    return [
+        {
+            "exit": name,
+            "inputs": int((exits == number).sum()),
+            "share": float((exits == number).mean()),
+            "changed": int(changed[exits == number].sum()),
+        }
+        for number, name in enumerate(found.path.names())
+    ]
+
+
+def _summary(
+    chosen: argparse.Namespace,
+    found: Distilled,
+    report: dict[str, Any],
+    table: Table,
+) -> list[str]:
+    lines = [f"network        {chosen.model}"]
+    for exit in report["exits"]:
+        lines.append(
+            f"answered by    {exit['exit']}: {exit['inputs']} inputs "
+            f"({100 * exit['share']:.1f} %), {exit['changed']} predictions changed"
+        )
+    if found.choice is not None:
+        choice = found.choice
+        lines.append(
+            f"validation     {choice.inputs} inputs, {100 * choice.coverage:.1f} % answered early, "
+            f"{choice.lost} lost and {choice.won} won: {choice.loss:+.2f} points"
+        )
+    if found.proved is not None:
+        reasons = [f"{count} {why}" for why, count in found.proved.left_out.items()]
+        lines.append(
+            f"proved rules   {len(found.proved.entries)} used"
+            + (f"; left out: {', '.join(reasons)}" if reasons else "")
+        )
+    lines += ["", *table.lines(), ""]
+    return lines + [f"note           {note}" for note in table.notes]
+
+
+def write(
+    folder: Path, found: Distilled, report: dict[str, Any], table: list[str]
+) -> list[tuple[str, str]]:
+    """All files of a fast path, made in a temporary folder and moved when they are complete."""
+    import os
+    import tempfile
+
+    from precond.apply.distill_onnx import write_stages
+    from precond.apply.distill_path import save_fast_path
+
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".distill-") as temporary:
+        place = Path(temporary)
+        save_fast_path(found.path, place / "fastpath.pt")
+        stages = write_stages(found.path, place)
+        (place / "distill.json").write_text(json.dumps(report, indent=1), encoding="utf-8")
+        (place / "tradeoff.md").write_text("\n".join(table) + "\n", encoding="utf-8")
+        for old in [*folder.glob("stage-*.onnx"), folder / "boxes.onnx"]:
+            old.unlink(missing_ok=True)
+        for path in sorted(place.iterdir()):
+            os.replace(path, folder / path.name)
+    return [
+        ("fast path", str(folder / "fastpath.pt")),
+        ("ONNX", ", ".join(str(folder / path.name) for path in stages)),
+        ("table", str(folder / "tradeoff.md")),
+        ("details", str(folder / "distill.json")),
+    ]

@@ -1,0 +1,132 @@
+"""``precond ledger``: what a ledger file holds: listed, exported, pruned."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+from precond.commands.arguments import Commands, seconds
+
+DAY = 86400.0
+STATUSES = ("proved", "refuted", "vacuous", "unknown", "empirical")
+
+
+def add(commands: Commands) -> None:
+    ledger = commands.add_parser("ledger", help="list, export or prune the verdicts in a ledger")
+    ledger.add_argument("file", type=Path, metavar="FILE")
+    actions = ledger.add_subparsers(required=True, metavar="ACTION", dest="action")
+
+    shown = actions.add_parser("list", help="one line for each verdict, then how many of each")
+    shown.add_argument("--status", choices=STATUSES, help="only these")
+    shown.set_defaults(run=run)
+
+    written = actions.add_parser("export", help="one JSON object for each verdict, oldest first")
+    written.add_argument("--status", choices=STATUSES, help="only these")
+    written.add_argument("--out", type=Path, metavar="FILE", help="default: standard output")
+    written.set_defaults(run=run)
+
+    pruned = actions.add_parser("prune", help="delete verdicts that match all conditions given")
+    pruned.add_argument("--status", choices=STATUSES, help="of this status")
+    pruned.add_argument("--older", type=seconds, metavar="DAYS", help="written so long ago")
+    pruned.add_argument("--damaged", action="store_true", help="entries that cannot be read, too")
+    pruned.set_defaults(run=run)
+
+
+def run(chosen: argparse.Namespace) -> int:
+    return {"list": _list, "export": _export, "prune": _prune}[chosen.action](chosen)
+
+
+def _list(chosen: argparse.Namespace) -> int:
+    from precond.proof.ledger import Ledger
+
+    counts: Counter[str] = Counter()
+    damaged: list[str] = []
+    with Ledger(chosen.file, writable=False) as ledger:
+        for entry in ledger.entries(damaged.append):
+            verdict = entry.verdict
+            if chosen.status not in (None, verdict.status.value):
+                continue
+            counts[verdict.status.value] += 1
+            when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(entry.written))
+            grounds = "exact" if verdict.exact else "" if verdict.confirmed else "unconfirmed"
+            claim = (*entry.key.split(":"), entry.key)[1]  # "revision:claim", or another name
+            print(
+                f"{when}  {claim[:16]:<16}  {verdict.status.value:<9} {grounds:<11} "
+                f"{verdict.engine:<18} {verdict.seconds:8.3f} s of {entry.budget:g}".rstrip()
+            )
+    print(", ".join(f"{counts[name]} {name}" for name in STATUSES if counts[name]) or "no verdicts")
+    if damaged:
+        print(
+            f"precond: {len(damaged)} damaged entries; 'precond ledger {chosen.file} prune "
+            "--damaged' drops them",
+            file=sys.stderr,
+        )
+    return 1 if damaged else 0
+
+
+def _export(chosen: argparse.Namespace) -> int:
+    from precond.errors import OutputError
+    from precond.proof.ledger import Ledger
+
+    with Ledger(chosen.file, writable=False) as ledger:
+        lines = (
+            json.dumps(
+                {
+                    "key": entry.key,
+                    "budget": entry.budget,
+                    "written": entry.written,
+                    "verdict": entry.verdict.to_json(),
+                }
+            )
+            for entry in ledger.entries()
+            if chosen.status in (None, entry.verdict.status.value)
+        )
+        if chosen.out is None:
+            for line in lines:
+                print(line)
+            return 0
+        temporary = chosen.out.with_name(f".{chosen.out.name}.{os.getpid()}.tmp")
+        try:
+            with temporary.open("w", encoding="utf-8") as file:
+                file.writelines(f"{line}\n" for line in lines)
+            os.replace(temporary, chosen.out)
+        except OSError as error:
+            temporary.unlink(missing_ok=True)
+            raise OutputError(
+                f"--out {chosen.out}",
+                expected="a file that can be written",
+                got=error.strerror or type(error).__name__,
+            ) from error
+    return 0
+
+
+def _prune(chosen: argparse.Namespace) -> int:
+    from precond.errors import QueryError
+    from precond.proof.ledger import Entry, Ledger
+
+    if chosen.status is None and chosen.older is None and not chosen.damaged:
+        raise QueryError(
+            "precond ledger prune",
+            expected="--status, --older or --damaged",
+            got="no condition",
+            fix="To drop everything, delete the file",
+        )
+    limit = None if chosen.older is None else time.time() - chosen.older * DAY
+
+    def unwanted(entry: Entry) -> bool:
+        if chosen.status is None and limit is None:
+            return False
+        fits = chosen.status in (None, entry.verdict.status.value)
+        return fits and (limit is None or entry.written < limit)
+
+    if not chosen.file.is_file():
+        raise QueryError(f"ledger {chosen.file}", expected="a file", got="no such file")
+    with Ledger(chosen.file) as ledger:
+        dropped = ledger.prune(unwanted, damaged=chosen.damaged)
+        print(f"dropped {dropped}, kept {len(ledger)}")
+    return 0

@@ -1,0 +1,174 @@
+"""``precond monitor``: what the rules say of every prediction."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from precond.commands.arguments import Commands, output_folder
+
+if TYPE_CHECKING:
+    from precond.apply.monitor import Monitor, Watched
+    from precond.apply.monitor_summary import Separation, Summary
+
+
+def add(commands: Commands) -> None:
+    monitor = commands.add_parser(
+        "monitor", help="check every prediction against the rules: in pattern, correct or wrong"
+    )
+    monitor.add_argument("file", type=Path, metavar="PRECONDITIONS.json")
+    monitor.add_argument("model", metavar="MODEL")
+    monitor.add_argument("--inputs", required=True, metavar="DATA")
+    monitor.add_argument("--labels", metavar="Y", help="a file with one whole number per input")
+    monitor.add_argument(
+        "--divide", type=float, default=1.0, help="divide a file's values by this (255 for bytes)"
+    )
+    monitor.add_argument(
+        "--rows",
+        choices=("all", "held-out"),
+        default="all",
+        help="held-out: only the rows that 'precond analyze' learns nothing from",
+    )
+    monitor.add_argument(
+        "--outside", metavar="DATA", help="inputs from elsewhere, which should be out of pattern"
+    )
+    monitor.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    monitor.add_argument(
+        "--out",
+        type=Path,
+        metavar="DIR",
+        help="write monitor.csv (a row an input) and monitor.json",
+    )
+    monitor.set_defaults(run=run)
+
+
+def run(chosen: argparse.Namespace) -> int:
+    import numpy as np
+
+    from precond.apply.monitor import Monitor
+    from precond.apply.monitor_summary import separate, summarise
+    from precond.datasets import load_dataset, split
+    from precond.device import require_device
+    from precond.errors import QueryError
+    from precond.formats.load import load
+    from precond.network.evaluate import check_inputs
+    from precond.store import read_preconditions
+
+    require_device(chosen.device)
+    network = load(chosen.model)
+    stored = read_preconditions(chosen.file)
+    if not stored.preconditions:
+        raise QueryError(f"rules {chosen.file}", expected="one or more", got="an empty rule set")
+    stored.claim(stored.preconditions[0], network)  # the hash is this network's
+    monitor = Monitor(network, stored.preconditions, stored.domain).to(chosen.device)
+    dataset = load_dataset(chosen.inputs, chosen.labels, divide=chosen.divide)
+    rows = np.arange(len(dataset))
+    if chosen.rows == "held-out":
+        rows = split(dataset, 0.2, 0)[1]
+    inputs = check_inputs(network, dataset.inputs)[rows]
+    labels = None if dataset.labels is None else dataset.labels[rows]
+    other = None
+    if chosen.outside is not None:
+        other = check_inputs(network, load_dataset(chosen.outside).inputs)
+    out = None if chosen.out is None else output_folder(chosen.out)
+    watched = monitor.watch(inputs)
+    summary = summarise(monitor, watched, labels)
+    apart = None
+    if other is not None:
+        apart = separate(watched, monitor.watch(other), chosen.outside)
+    print("\n".join(lines(chosen, monitor, summary, apart)))
+    if out is not None:
+        write_rows(out / "monitor.csv", monitor, watched, rows.tolist(), labels)
+        content = {
+            "preconditions": str(chosen.file),
+            "model": str(chosen.model),
+            "summary": summary.to_json(),
+            "outside": None if apart is None else apart.to_json(),
+        }
+        (out / "monitor.json").write_text(json.dumps(content, indent=1), encoding="utf-8")
+        print(f"inputs         {out / 'monitor.csv'}")
+        print(f"summary        {out / 'monitor.json'}")
+    return 0
+
+
+def lines(
+    chosen: argparse.Namespace, monitor: Monitor, summary: Summary, apart: Separation | None
+) -> list[str]:
+    """The summary in words."""
+    proved = int(monitor.proved.sum())  # type: ignore[operator]
+    count = summary.inputs
+    found = [
+        f"rules          {len(monitor.entries)}, {proved} proved"
+        + (f"; {monitor.left_out} of no use" if monitor.left_out else ""),
+        f"inputs         {count} of {chosen.inputs}"
+        + (f", accuracy {_percent(summary.accuracy)}" if summary.accuracy is not None else ""),
+        f"in pattern     {summary.in_pattern} ({_percent(summary.in_pattern / count)}), "
+        f"{summary.proved} in a proved one, {summary.contradicted} against it; "
+        f"{summary.outside} outside a rule's box",
+        "verdicts       "
+        + ", ".join(f"{number} {name}" for name, number in summary.verdicts.items()),
+    ]
+    for group in summary.groups:
+        found.append(
+            f"layers         {group.layers}: {group.rules} rules, vote on {_percent(group.votes)}, "
+            f"for the prediction on {_percent(group.agrees)}"
+        )
+    for one in summary.detections:
+        found.append(
+            f"as {one.verdict:<18} {one.given} predictions, precision {_percent(one.precision)}, "
+            f"recall {_percent(one.recall)} of {one.present}"
+        )
+    if apart is not None:
+        found.append(
+            f"outside        {apart.inputs} inputs of {apart.name}: in pattern "
+            f"{_percent(apart.in_pattern)} (here {_percent(apart.in_pattern_home)}), "
+            f"judged correct {_percent(apart.correct)} (here {_percent(apart.correct_home)})"
+        )
+        found.append(
+            f"told apart     area under ROC: by strength {apart.by_strength:.3f}, "
+            f"by pattern or not {apart.by_pattern:.3f}, by softmax alone {apart.by_softmax:.3f}"
+        )
+    return found
+
+
+def _percent(value: float | None) -> str:
+    return "–" if value is None else f"{100 * value:.1f} %"
+
+
+def write_rows(
+    path: Path, monitor: Monitor, watched: Watched, rows: list[int], labels: object
+) -> None:
+    """One line an input: what was predicted, what the rules say, which rules hold."""
+    import csv
+
+    from precond.apply.monitor import NO_VOTE, Opinion
+    from precond.errors import OutputError
+
+    names = [entry.id for entry in monitor.entries]
+    classes = watched.outputs.shape[1]
+    words = {NO_VOTE: "", classes: "correct", classes + 1: "misclassified"}
+    truth = None if labels is None else list(labels)  # type: ignore[call-overload]
+    try:
+        with path.open("w", newline="", encoding="utf-8") as file:
+            out = csv.writer(file)
+            groups = ["vote " + "+".join(layers) for layers in monitor.groups]
+            out.writerow(
+                ["row", "label", "predicted", "verdict", "in pattern", "strength", *groups, "rules"]
+            )
+            for k, row in enumerate(rows):
+                out.writerow(
+                    [
+                        row,
+                        "" if truth is None else int(truth[k]),
+                        int(watched.predicted[k]),
+                        Opinion(int(watched.opinion[k])).name.lower(),
+                        "yes" if bool(watched.holds[k].any()) else "no",
+                        f"{float(watched.strength[k]):.4f}",
+                        *(words.get(int(v), int(v)) for v in watched.votes[k]),
+                        " ".join(names[r] for r in watched.holds[k].nonzero().flatten().tolist()),
+                    ]
+                )
+    except OSError as error:
+        raise OutputError(f"{path} cannot be written: {error.strerror or error}") from error

@@ -1,0 +1,205 @@
+"""``precond robustness``: for which inputs no small change changes the class; and properties of
+real-valued outputs over a box (``--range``, ``--monotone``)."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from precond.commands.arguments import Commands, count, output_folder, seconds, seed
+from precond.commands.given import add_given, read_given
+from precond.errors import QueryError
+
+if TYPE_CHECKING:
+    from precond.datasets import Dataset
+    from precond.network.graph import Network
+    from precond.region.box import Box
+    from precond.report.robustness import PropertyAnswer
+
+
+def add(commands: Commands) -> None:
+    robust = commands.add_parser(
+        "robustness", help="certify that no small change of an input changes its class"
+    )
+    add_given(robust, "the true classes: inputs predicted otherwise are counted apart")
+    robust.add_argument(
+        "--radius", type=seconds, nargs="+", default=[0.02], help="of the L∞ balls, one or more"
+    )
+    robust.add_argument(
+        "--rows", choices=("held-out", "all"), default="held-out", help="which inputs"
+    )
+    robust.add_argument("--most", type=count, help="only the first so many of these inputs")
+    robust.add_argument(
+        "--budget", type=seconds, default=120.0, metavar="SECONDS", help="for everything"
+    )
+    robust.add_argument("--each", type=seconds, default=5.0, help="seconds for one ball")
+    robust.add_argument(
+        "--range",
+        action="append",
+        metavar="K:LO:HI",
+        help="instead: prove LO ≤ output K ≤ HI over --domain (may be repeated)",
+    )
+    robust.add_argument(
+        "--monotone",
+        action="append",
+        metavar="I:up|I:down[:K]",
+        help="instead: prove that output K (default 0) never falls (up) or never rises (down) "
+        "as input I is raised, over --domain (may be repeated)",
+    )
+    robust.add_argument(
+        "--domain", default="data", metavar="D", help="data (default), unit, or LO:HI"
+    )
+    robust.add_argument("--out", type=Path, metavar="DIR", help="write a page and a CSV there")
+    robust.add_argument("--seed", type=seed, default=0)
+    robust.set_defaults(run=run)
+
+
+def run(chosen: argparse.Namespace) -> int:
+    network, dataset = read_given(chosen)
+    if chosen.range or chosen.monotone:
+        return _properties(chosen, network, dataset)
+    import numpy as np
+
+    from precond.apply.debug import check_classes
+    from precond.apply.robustness import robustness
+    from precond.datasets import split
+    from precond.progress import progress
+    from precond.proof.ledger import Ledger
+    from precond.report.debug_input import Given
+    from precond.report.pages import write_files
+    from precond.report.robustness import counts_text, robustness_files
+
+    labels = dataset.labels
+    if labels is not None:
+        labels = check_classes(labels, len(dataset), network)
+    rows = np.arange(len(dataset)) if chosen.rows == "all" else split(dataset)[1]
+    rows = rows[: chosen.most]
+    out = None if chosen.out is None else output_folder(chosen.out)
+    ledger = None if out is None else Ledger(out / "ledger.sqlite")
+    with progress() as bars:
+        bars.stage("balls", len(rows) * len(set(chosen.radius)))
+        found = robustness(
+            network,
+            dataset.inputs,
+            chosen.radius,
+            labels=labels,
+            rows=rows,
+            natural=dataset.natural,
+            budget=chosen.budget,
+            each=chosen.each,
+            ledger=ledger,
+            device=chosen.device,
+            seed=chosen.seed,
+            done=bars.step,
+        )
+    if ledger is not None:
+        ledger.close()
+    print(f"inputs         {len(rows)} of {dataset.name} ({chosen.rows})")
+    print("\n".join(counts_text(found)))
+    print(f"time           {found.seconds:.1f} s of {chosen.budget:g} s")
+    if out is not None:
+        given = Given(Path(chosen.model).name, dataset.name, dataset.image_shape, dataset.natural)
+        write_files(out, robustness_files(given, dataset.inputs, labels, found))
+        print(f"report         {out / 'index.html'}")
+    return 0
+
+
+def _properties(chosen: argparse.Namespace, network: Network, dataset: Dataset) -> int:
+    from precond.analysis import Domain, DomainKind
+    from precond.report.debug_input import Given
+    from precond.report.pages import write_files
+    from precond.report.robustness import properties_files
+
+    domain = Domain.parse(chosen.domain, dataset.inputs, dataset.natural)
+    if domain.kind is DomainKind.BALL:
+        raise QueryError("--domain", expected="data, unit or LO:HI", got=chosen.domain)
+    answers = _answers(chosen, network, domain.box)
+    for answer in answers:
+        verdict = answer.verdict
+        words = answer.shown or verdict.reason
+        print(
+            f"{answer.name:<32} {verdict.status.value:<9} {verdict.engine:<18} "
+            f"{verdict.seconds:7.2f} s  {words}".rstrip()
+        )
+    if chosen.out is not None:
+        out = output_folder(chosen.out)
+        given = Given(Path(chosen.model).name, dataset.name, dataset.image_shape, dataset.natural)
+        write_files(out, properties_files(given, str(domain), answers))
+        print(f"report  {out / 'index.html'}")
+    return 0
+
+
+def _answers(chosen: argparse.Namespace, network: Network, box: Box) -> list[PropertyAnswer]:
+    import numpy as np
+
+    from precond.apply.robustness_monotone import Monotone, monotone_claim, prove_monotone
+    from precond.network.evaluate import outputs
+    from precond.proof.claim import Claim
+    from precond.proof.prove import prove
+    from precond.property import Property
+    from precond.region.pattern import DecisionPattern
+    from precond.report.robustness import PropertyAnswer
+
+    ranges = [_range(text) for text in chosen.range or ()]
+    monotone = [Monotone(*_monotone(text)) for text in chosen.monotone or ()]
+    claims = [
+        Claim(network, box, DecisionPattern(), Property.between(*limits)) for limits in ranges
+    ]
+    for one in monotone:
+        monotone_claim(network, one, box)  # an index that does not fit is said before any work
+    share = chosen.budget / (len(claims) + len(monotone))
+    answers = []
+    for claim in claims:
+        verdict = prove(claim, budget=share, device=chosen.device, seed=chosen.seed)
+        shown = ""
+        if verdict.witness is not None:
+            y = outputs(network, verdict.witness[None])[0]
+            shown = f"x = {_values(verdict.witness)} gives y = {_values(y)}"
+        answers.append(PropertyAnswer(str(claim.property), verdict, shown))
+    for one in monotone:
+        verdict = prove_monotone(network, one, box, budget=share, device=chosen.device)
+        shown = ""
+        if verdict.witness is not None:
+            first, step = verdict.witness[:-1], verdict.witness[-1]
+            second = first.copy()
+            second[one.input] += step
+            y = outputs(network, np.stack([first, second]))[:, one.output]
+            shown = (
+                f"at x = {_values(first)}, raising x{one.input} by {step:.4g} takes "
+                f"y{one.output} from {y[0]:.6g} to {y[1]:.6g}"
+            )
+        answers.append(PropertyAnswer(str(one), verdict, shown))
+    return answers
+
+
+def _values(values: object) -> str:
+    import numpy as np
+
+    flat = np.asarray(values).reshape(-1)
+    words = ", ".join(f"{v:.4g}" for v in flat[:8])
+    return f"({words}{', …' if flat.size > 8 else ''})"
+
+
+def _range(text: str) -> tuple[int, float, float]:
+    problem = QueryError("--range", expected="K:LO:HI, as in 0:-1:1.5, with LO ≤ HI", got=text)
+    parts = text.split(":")
+    try:
+        output, low, high = int(parts[0]), float(parts[1]), float(parts[2])
+    except (ValueError, IndexError):
+        raise problem from None
+    if len(parts) != 3 or output < 0 or not low <= high:
+        raise problem
+    return output, low, high
+
+
+def _monotone(text: str) -> tuple[int, int, bool]:
+    problem = QueryError("--monotone", expected="I:up or I:down, or with :K", got=text)
+    parts = text.split(":")
+    if len(parts) not in (2, 3) or parts[1] not in ("up", "down"):
+        raise problem
+    try:
+        index, output = int(parts[0]), int(parts[2]) if len(parts) == 3 else 0
+    except ValueError:
+        raise problem from None
+    return index, output, parts[1] == "up"

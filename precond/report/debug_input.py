@@ -1,0 +1,375 @@
+"""One wrong input → the plain values of its page."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from markupsafe import Markup
+from numpy.typing import NDArray
+
+from precond.apply.debug import Debugged, Finding
+from precond.apply.debug_causes import Suspect
+from precond.apply.debug_rules import Counterfactual
+from precond.report.charts import percent
+from precond.report.debug_charts import profile_chart, score_chart, signed_picture
+from precond.report.drawing import draw_pattern, literal_lines
+from precond.report.evidence import THUMBS, Gallery, Table, Thumb
+from precond.report.pictures import row_picture
+
+RULES = 12
+FEATURES = 30
+Rows = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Given:
+    """What the run was given, in words, and how a row is shown."""
+
+    model: str
+    data: str
+    image_shape: tuple[int, ...] | None
+    natural: tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Link:
+    """A picture that leads to another page ("" where there is none)."""
+
+    thumb: Thumb
+    href: str
+
+
+@dataclass(frozen=True)
+class RuleLine:
+    """A rule in the table: name, layer, literals, counts and precision as words."""
+
+    name: str
+    layer: str
+    literals: int
+    right: int
+    precision: str
+    errors: int
+
+
+@dataclass(frozen=True)
+class InputPage:
+    """Everything on the page of one wrong input."""
+
+    title: str
+    lead: str
+    before: str
+    after: str
+    facts: tuple[tuple[str, str], ...]
+    picture: Thumb | None
+    scores: Markup
+    suspect: str
+    rules: tuple[RuleLine, ...]
+    rules_more: int
+    best: str
+    best_words: tuple[str, ...]
+    best_drawing: Markup | None
+    shared: tuple[Gallery, ...]
+    others: tuple[Link, ...]
+    own_words: tuple[str, ...]
+    own_lines: tuple[str, ...]
+    own_drawing: Markup | None
+    boxes: tuple[Gallery, ...]
+    flips: tuple[str, ...]
+    flip_table: Table | None
+    gradients: tuple[Gallery, ...]
+    profile: Markup
+    profile_words: str
+    label: int
+    predicted: int
+    tables: tuple[Table, ...]
+
+
+def page_name(row: int) -> str:
+    """File name of the page of an input."""
+    return f"input-{row}.html"
+
+
+def thumb(given: Given, debugged: Debugged, row: int, caption: str = "") -> Thumb | None:
+    """A row as a picture with its labels; None where rows are no pictures."""
+    if given.image_shape is None:
+        return None
+    label, said = int(debugged.labels[row]), int(debugged.predicted[row])
+    words = str(label) if label == said else f"{label} → {said}"
+    title = f"input {row} (labelled {label}, predicted {said})"
+    picture = row_picture(debugged.book.inputs[row], given.image_shape, given.natural)
+    return Thumb(picture, caption or words, title)
+
+
+def input_page(
+    given: Given,
+    debugged: Debugged,
+    finding: Finding,
+    suspect: Suspect | None,
+    before: str,
+    after: str,
+) -> InputPage:
+    """The page of one finding; ``before`` and ``after`` are the neighbours' file names."""
+    book, row = debugged.book, finding.row
+    shared, others = _sharing(given, debugged, finding)
+    own_words, own_lines = _own(finding)
+    picture = given.image_shape is not None
+    pattern = None if finding.own is None else finding.own.found.pattern
+    part = "held out" if row in set(debugged.held_out.tolist()) else "training"
+    best = finding.rules[0] if finding.rules else None
+    profile = finding.profile
+    return InputPage(
+        f"Input {row}: labelled {finding.label}, predicted {finding.predicted}",
+        f"{given.model} on {given.data}",
+        before,
+        after,
+        (
+            ("Input", f"row {row}, {part}"),
+            ("Labelled", str(finding.label)),
+            ("Predicted", str(finding.predicted)),
+            (
+                "Margin",
+                f"{finding.outputs[finding.predicted] - finding.outputs[finding.label]:.4g} "
+                "(predicted minus labelled class's output)",
+            ),
+            ("Rules", f"{len(finding.rules)} of class {finding.predicted} hold"),
+            ("Flips", _flips_short(finding)),
+        ),
+        thumb(given, debugged, row),
+        score_chart(finding.outputs, finding.label, finding.predicted),
+        "" if suspect is None else suspect_words(suspect),
+        tuple(_line(debugged, number, finding) for number in finding.rules[:RULES]),
+        max(0, len(finding.rules) - RULES),
+        "" if best is None else book.name(best),
+        () if best is None else literal_lines(book.rules[best].pattern),
+        None
+        if best is None
+        else draw_pattern(book.network, book.rules[best].pattern, str(finding.predicted)),
+        shared,
+        others,
+        own_words,
+        own_lines,
+        None
+        if pattern is None or not len(pattern)
+        else draw_pattern(book.network, pattern, str(finding.predicted)),
+        _boxes(given, finding) if picture else (),
+        _flip_words(debugged, finding),
+        _flip_table(finding.switching or finding.nearest),
+        _gradients(given, debugged, finding) if picture else (),
+        Markup("") if profile is None else profile_chart(profile, finding.label, finding.predicted),
+        ""
+        if profile is None
+        else f"{percent(profile.further_than)} of the inputs rightly predicted as "
+        f"{finding.predicted} are nearer to that class's usual influences at {profile.layer} "
+        "(by rank distance) than this one.",
+        finding.label,
+        finding.predicted,
+        () if picture else _tables(debugged, finding),
+    )
+
+
+def suspect_words(suspect: Suspect) -> str:
+    """Why a label is in doubt."""
+    return (
+        f"Perhaps mislabelled: it satisfies {suspect.rules} rules of class {suspect.likely}, a "
+        f"strength of {percent(suspect.strength)} where a typical {suspect.likely} has "
+        f"{percent(suspect.typical)} or more, and no rule of class {suspect.label}."
+    )
+
+
+def _line(debugged: Debugged, number: int, finding: Finding) -> RuleLine:
+    book = debugged.book
+    rule, holds = book.rules[number], book.holds(number)
+    inside = np.flatnonzero(holds)
+    carried = debugged.labels[inside] == rule.label
+    late = np.isin(inside, debugged.held_out)
+    share = float(carried[late].mean()) if late.any() else None
+    return RuleLine(
+        book.name(number),
+        rule.layer,
+        len(rule.pattern),
+        int((carried & ~late).sum()),
+        f"{percent(share)} of {int(late.sum())}",
+        int((debugged.predicted[inside] != debugged.labels[inside]).sum()),
+    )
+
+
+def _sharing(
+    given: Given, debugged: Debugged, finding: Finding
+) -> tuple[tuple[Gallery, ...], tuple[Link, ...]]:
+    """Right training inputs, and other wrong ones, that satisfy the best-supported rule."""
+    if not finding.rules or given.image_shape is None:
+        return (), ()
+    book = debugged.book
+    holds = book.holds(finding.rules[0])
+    right = debugged.predicted == debugged.labels
+    train = book.train[(holds & right)[book.train]]
+    gap = np.abs(book.inputs[train] - book.inputs[finding.row]).sum(axis=1)
+    nearest = train[np.argsort(gap, kind="stable")]
+    found: list[Gallery] = []
+    if len(train):
+        rows = np.asarray(book.inputs[train], dtype=np.float64)
+        extremes = [(rows.min(0), "lowest"), (rows.mean(0), "mean"), (rows.max(0), "highest")]
+        thumbs = [
+            Thumb(row_picture(v, given.image_shape, given.natural), w, f"{w} of each value")
+            for v, w in extremes
+        ]
+        thumbs += [t for r in nearest[:THUMBS].tolist() if (t := thumb(given, debugged, r))]
+        name = book.name(finding.rules[0])
+        remark = f"{len(train)} with {name}; their lowest, mean and highest value, then the nearest"
+        found.append(Gallery("Right training inputs that share the rule", remark, tuple(thumbs)))
+    examined = {f.row for f in debugged.findings}
+    wrong = [r for r in np.flatnonzero(holds & ~right).tolist() if r != finding.row]
+    links = [
+        Link(t, page_name(r) if r in examined else "")
+        for r in wrong[:THUMBS]
+        if (t := thumb(given, debugged, r))
+    ]
+    return tuple(found), tuple(links)
+
+
+def _own(finding: Finding) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    own = finding.own
+    if own is None or own.found.pattern is None:
+        return (
+            (
+                "None was proved: in every ball tried, down to 1/128 of the radius, some input "
+                "with this signature is predicted otherwise, or time ran out.",
+            ),
+            (),
+        )
+    found = own.found
+    assert found.pattern is not None
+    where = f"the L∞ ball of radius {own.radius:.4g} around the input"
+    if len(found.pattern):
+        claim = (
+            f"Every input of {where} with these {len(found.pattern)} neurons as below is "
+            f"predicted {finding.predicted} too."
+        )
+    else:
+        claim = f"Every input of {where} is predicted {finding.predicted} too: no neuron is needed."
+    proof = f"Proved by {found.verdict.engine} after {found.proofs} proofs"
+    if not found.minimal:
+        proof += "; time ran out before every neuron was tried"
+    return (claim, proof + "."), literal_lines(found.pattern)
+
+
+def _boxes(given: Given, finding: Finding) -> tuple[Gallery, ...]:
+    own = finding.own
+    if own is None or own.box is None or given.image_shape is None:
+        return ()
+    low, high = given.natural
+    widest = float(own.box.width.max()) or 1.0
+    parts = (
+        (own.box.lower, "lowest", "lower bound of every value"),
+        (own.box.upper, "highest", "upper bound of every value"),
+        (
+            low + (high - low) * own.box.width / widest,
+            "width",
+            f"width of every value's interval; white is {widest:.3g}",
+        ),
+    )
+    thumbs = tuple(
+        Thumb(row_picture(v, given.image_shape, given.natural), word, title)
+        for v, word, title in parts
+    )
+    remark = f"mean width {own.box.width.mean():.4g}, widest {widest:.4g} (white in the third)"
+    return (Gallery("Box around it: every picture between is predicted alike", remark, thumbs),)
+
+
+def _flips_short(finding: Finding) -> str:
+    if finding.nearest is None:
+        return f"class {finding.label} has no rule"
+    words = f"{len(finding.nearest.flips)} to the nearest rule of class {finding.label}"
+    if finding.switching is not None:
+        words += f"; {len(finding.switching.flips)} to change the answer"
+    return words
+
+
+def _flip_words(debugged: Debugged, finding: Finding) -> tuple[str, ...]:
+    nearest, switching = finding.nearest, finding.switching
+    if nearest is None:
+        return (f"Class {finding.label} has no rule, so nothing can be said.",)
+    book = debugged.book
+    words = []
+    if nearest.flips:
+        words.append(
+            f"Nearest rule of class {finding.label}: {book.name(nearest.rule)} at "
+            f"{book.rules[nearest.rule].layer}, {len(nearest.flips)} of its {nearest.literals} "
+            "neurons would have to switch."
+        )
+    else:
+        words.append(
+            f"{book.name(nearest.rule)}, a rule of class {finding.label}, holds already: that "
+            "rule is wrong about this input."
+        )
+    if switching is None:
+        words.append(
+            "Giving the neurons of a rule their usual activations never changes the network's "
+            f"answer to {finding.label}."
+        )
+    elif switching.flips:
+        words.append(
+            f"Switching {len(switching.flips)} neuron{'s' if len(switching.flips) > 1 else ''} of "
+            f"{book.name(switching.rule)} to their usual activations makes the network answer "
+            f"{finding.label}."
+        )
+    return tuple(words)
+
+
+def _flip_table(way: Counterfactual | None) -> Table | None:
+    if way is None or not way.flips:
+        return None
+    rows = tuple(
+        (
+            f"{flip.layer}[{flip.index}]",
+            "off → on" if flip.on else "on → off",
+            f"{flip.value:.4g}",
+            f"{flip.usual:.4g}",
+        )
+        for flip in way.flips
+    )
+    said = f"the network then answers {way.predicted_then}"
+    return Table("Neurons to switch", said, ("neuron", "switch", "now", "usual value"), rows)
+
+
+def _gradients(given: Given, debugged: Debugged, finding: Finding) -> tuple[Gallery, ...]:
+    assert given.image_shape is not None
+    values = finding.gradients
+    own = row_picture(debugged.book.inputs[finding.row], given.image_shape, given.natural)
+    return (
+        Gallery(
+            f"Why {finding.predicted} rather than {finding.label}",
+            f"integrated gradients of y{finding.predicted} − y{finding.label}",
+            (
+                Thumb(own, "input", "the input"),
+                Thumb(
+                    signed_picture(values, given.image_shape),
+                    f"red: for {finding.predicted}",
+                    f"red speaks for {finding.predicted}, blue for {finding.label}; "
+                    f"sum {values.sum():.4g}",
+                ),
+            ),
+        ),
+    )
+
+
+def _tables(debugged: Debugged, finding: Finding) -> tuple[Table, ...]:
+    """For rows that are no pictures: value, attribution and box of the leading inputs."""
+    values, gradients = debugged.book.inputs[finding.row], finding.gradients
+    box = None if finding.own is None else finding.own.box
+    order: Sequence[int] = np.argsort(-np.abs(gradients), kind="stable")[:FEATURES].tolist()
+    rows = tuple(
+        (
+            f"x{i}",
+            f"{values[i]:.4g}",
+            f"{gradients[i]:+.4g}",
+            "–" if box is None else f"{box.lower[i]:.4g}",
+            "–" if box is None else f"{box.upper[i]:.4g}",
+        )
+        for i in order
+    )
+    head = ("input", "value", f"for {finding.predicted}", "box from", "box to")
+    remark = f"integrated gradients of y{finding.predicted} − y{finding.label}, largest first"
+    return (Table("Inputs that decide", remark, head, rows),)

@@ -1,0 +1,82 @@
+"""Pages that need nothing else: a template with its style sheets inlined, written whole.
+
+Every value is escaped; besides, a page's own policy allows no script, no style but the inlined
+one (by hash), no picture but data addresses and no request to anywhere.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import os
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from precond.errors import OutputError
+from precond.report.charts import percent
+
+
+@lru_cache(maxsize=1)
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("precond", "report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["percent"] = percent
+    return environment
+
+
+@lru_cache(maxsize=16)
+def _style(sheets: tuple[str, ...]) -> tuple[str, str]:
+    """The sheets as one text, and the policy that allows it."""
+    loader = _environment().loader
+    assert loader is not None
+    parts = [loader.get_source(_environment(), name)[0] for name in sheets]
+    text = "\n".join(parts).replace("\r\n", "\n")
+    digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode("ascii")
+    policy = (
+        "default-src 'none'; img-src data:; base-uri 'none'; form-action 'none'; "
+        f"style-src 'sha256-{digest}'"
+    )
+    return text, policy
+
+
+def render_page(template: str, page: object, sheets: Sequence[str] = ("report.css",)) -> str:
+    """``template`` (a file of this package) with ``page``, as HTML text."""
+    style, policy = _style(tuple(sheets))
+    return (
+        _environment()
+        .get_template(template)
+        .render(page=page, style=Markup(style), policy=Markup(policy))
+    )
+
+
+def write_files(folder: Path, files: Mapping[str, str | bytes]) -> None:
+    """Write ``files`` (name below ``folder`` → content), each whole or not at all.
+
+    OutputError when a place cannot be written.
+    """
+    for name, content in files.items():
+        path = folder / name
+        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            # A file name that is not valid text comes as lone surrogates UTF-8 cannot hold.
+            data = content if isinstance(content, bytes) else content.encode("utf-8", "replace")
+            temporary.write_bytes(data)
+            os.replace(temporary, path)
+        except OSError as error:
+            temporary.unlink(missing_ok=True)
+            raise OutputError(
+                f"{path}",
+                expected="a file that can be written",
+                got=error.strerror or type(error).__name__,
+                fix="Choose another place with enough space",
+            ) from error

@@ -1,0 +1,292 @@
+"""``Robustness`` and property verdicts → one page and a CSV table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from markupsafe import Markup
+from numpy.typing import NDArray
+
+from precond.apply.robustness import Ball, Outcome, Robustness
+from precond.proof.verdict import Status, Verdict
+from precond.report.charts import percent
+from precond.report.debug_input import Given
+from precond.report.evidence import Gallery, Table, Thumb
+from precond.report.header import Figure
+from precond.report.pages import render_page
+from precond.report.pictures import row_picture
+from precond.report.tables import csv_text
+
+EXAMPLES = 10
+SHEETS = ("report.css", "debug.css", "robustness.css")
+ORDER = (Outcome.CERTIFIED, Outcome.UNKNOWN, Outcome.ATTACKED, Outcome.WRONG)
+
+
+@dataclass(frozen=True)
+class RobustnessPage:
+    """Everything the page shows."""
+
+    title: str
+    facts: tuple[tuple[str, str], ...]
+    notes: tuple[str, ...]
+    figures: tuple[Figure, ...]
+    chart: Markup
+    counts: Table
+    engines: Table
+    galleries: tuple[Gallery, ...]
+
+
+@dataclass(frozen=True)
+class PropertyAnswer:
+    """A property of the outputs, in words, and its verdict; ``shown`` says its witness."""
+
+    name: str
+    verdict: Verdict
+    shown: str = ""
+
+
+@dataclass(frozen=True)
+class PropertiesPage:
+    """Properties over one box."""
+
+    title: str
+    facts: tuple[tuple[str, str], ...]
+    answers: Table
+
+
+def robustness_files(
+    given: Given, inputs: NDArray[np.floating], labels: NDArray[np.int64] | None, found: Robustness
+) -> dict[str, str]:
+    """File name → content: the page, and one line per input and radius."""
+    page = _page(given, inputs, found)
+    lines = [
+        (
+            int(row),
+            None if labels is None else int(labels[row]),
+            int(found.classes[i]),
+            f"{radius:g}",
+            ball.outcome.value,
+            ball.engine or None,
+            int(ball.confirmed),
+            None if ball.margin is None else f"{ball.margin:.6g}",
+        )
+        for k, radius in enumerate(found.radii)
+        for i, (row, ball) in enumerate(zip(found.rows.tolist(), found.balls[k], strict=True))
+    ]
+    head = ("row", "label", "predicted", "radius", "outcome", "engine", "confirmed", "margin_bound")
+    return {
+        "index.html": render_page("robustness.html", page, SHEETS),
+        "robustness.csv": csv_text(head, lines),
+    }
+
+
+def properties_files(
+    given: Given, region: str, answers: Sequence[PropertyAnswer]
+) -> dict[str, str]:
+    """File name → content for properties of the outputs over a region."""
+    rows = tuple(
+        (
+            a.name,
+            a.verdict.status.value,
+            a.verdict.engine,
+            f"{a.verdict.seconds:.2f} s",
+            a.shown or a.verdict.reason or "–",
+        )
+        for a in answers
+    )
+    head = ("property", "answer", "engine", "time", "witness or reason")
+    page = PropertiesPage(
+        f"Properties of {given.model}",
+        (("Model", given.model), ("Claimed over", region)),
+        Table("Answers", f"over {region}", head, rows),
+    )
+    return {
+        "index.html": render_page("properties.html", page, SHEETS),
+        "properties.csv": csv_text(head, rows),
+    }
+
+
+def _page(given: Given, inputs: NDArray[np.floating], found: Robustness) -> RobustnessPage:
+    total = len(found.rows)
+    last = len(found.radii) - 1
+    unknown = sum(found.count(k, Outcome.UNKNOWN) for k in range(last + 1))
+    unconfirmed = sum(found.unconfirmed(k) for k in range(last + 1))
+    low, high = given.natural
+    notes = [
+        f"Balls are L∞ and cut to [{low:g}, {high:g}]. Certified holds for the network read as "
+        "real arithmetic, rounding of the bounds included; an attacked ball's witness is given "
+        "another class by rigorous bounds at that point and in float32."
+    ]
+    if unknown:
+        notes.append(f"{unknown} balls are unknown; a larger --budget may settle them.")
+    if unconfirmed:
+        notes.append(f"{unconfirmed} certified balls rest on one floating-point solver alone.")
+    figures = tuple(
+        Figure(
+            f"✓ certified at {radius:g}",
+            percent(found.count(k, Outcome.CERTIFIED) / total),
+            f"{found.count(k, Outcome.CERTIFIED)} of {total} inputs",
+            "proved",
+        )
+        for k, radius in list(enumerate(found.radii))[:6]
+    )
+    counts = tuple(
+        (
+            f"{radius:g}",
+            *(str(found.count(k, o)) for o in ORDER),
+            percent(found.count(k, Outcome.CERTIFIED) / total),
+        )
+        for k, radius in enumerate(found.radii)
+    )
+    names = sorted({name for k in range(last + 1) for name in found.engines(k)})
+    engines = tuple(
+        (f"{radius:g}", *(str(found.engines(k)[name]) for name in names))
+        for k, radius in enumerate(found.radii)
+    )
+    return RobustnessPage(
+        f"Robustness of {given.model}",
+        (
+            ("Model", given.model),
+            ("Data", f"{given.data}: {total} inputs"),
+            ("Radii", ", ".join(f"{r:g}" for r in found.radii)),
+            ("Time", f"{found.seconds:.1f} s"),
+        ),
+        tuple(notes),
+        figures,
+        radius_chart(found),
+        Table(
+            "Inputs by radius",
+            "",
+            ("radius", *(o.value for o in ORDER), "certified share"),
+            counts,
+        ),
+        Table("What certified them", "", ("radius", *names), engines),
+        _galleries(given, inputs, found),
+    )
+
+
+def radius_chart(found: Robustness) -> Markup:
+    """Shares of inputs over the radius: certified below, attacked and wrong above, what is
+    unknown between; radii at even distances, their values written below."""
+    left, top, width, height = 64.0, 12.0, 520.0, 260.0
+    total, count = max(len(found.rows), 1), len(found.radii)
+    bar = width / count
+
+    parts = []
+    for k in range(5):
+        y = top + height * (1 - k / 4)
+        parts.append(
+            Markup(
+                '<path class="rule" d="M{:.1f} {:.1f}h{:.1f}"/>'
+                '<text class="tick end" x="{:.1f}" y="{:.1f}">{} %</text>'
+            ).format(left, y, width, left - 8, y + 4, 25 * k)
+        )
+    for k, radius in enumerate(found.radii):
+        y = top + height
+        x = left + bar * k + bar * 0.14
+        for outcome in ORDER:
+            share = found.count(k, outcome) / total
+            y -= height * share
+            parts.append(
+                Markup(
+                    '<rect class="{}" x="{:.1f}" y="{:.1f}" width="{:.1f}" height="{:.1f}">'
+                    "<title>radius {:g}: {} {} of {}</title></rect>"
+                ).format(
+                    outcome.value,
+                    x,
+                    y,
+                    bar * 0.72,
+                    height * share,
+                    radius,
+                    found.count(k, outcome),
+                    outcome.value,
+                    total,
+                )
+            )
+            if height * share > 16:
+                parts.append(
+                    Markup('<text class="{} mid" x="{:.1f}" y="{:.1f}">{}</text>').format(
+                        "striped" if outcome is Outcome.UNKNOWN else "inside",
+                        x + bar * 0.36,
+                        y + height * share / 2 + 4,
+                        found.count(k, outcome),
+                    )
+                )
+        parts.append(
+            Markup('<text class="tick mid" x="{:.1f}" y="{:.1f}">{:g}</text>').format(
+                x + bar * 0.36, top + height + 17, radius
+            )
+        )
+    parts.append(
+        Markup('<text class="axis mid" x="{:.1f}" y="{:.1f}">radius</text>').format(
+            left + width / 2, top + height + 36
+        )
+    )
+    return Markup(
+        '<svg class="chart" role="img" aria-label="Certified, unknown and attacked inputs by '
+        'radius" width="{0:.0f}" height="{1:.0f}" viewBox="0 0 {0:.0f} {1:.0f}">'
+        '<defs><pattern id="stripes" width="6" height="6" patternUnits="userSpaceOnUse" '
+        'patternTransform="rotate(45)"><rect class="stripe-ground" width="6" height="6"/>'
+        '<rect class="stripe" width="2" height="6"/></pattern></defs>{2}</svg>'
+    ).format(left + width + 16, top + height + 44, Markup("").join(parts))
+
+
+def _galleries(
+    given: Given, inputs: NDArray[np.floating], found: Robustness
+) -> tuple[Gallery, ...]:
+    """Attacked inputs of each radius: the input and its witness side by side."""
+    shape = given.image_shape
+    if shape is None:
+        return ()
+    flat = inputs.reshape(len(inputs), -1)
+    result = []
+    seen: set[int] = set()
+    for k, radius in enumerate(found.radii):
+        thumbs: list[Thumb] = []
+        fresh = [
+            (i, ball)
+            for i, ball in enumerate(found.balls[k])
+            if ball.outcome is Outcome.ATTACKED and i not in seen
+        ]
+        for i, ball in fresh[:EXAMPLES]:
+            thumbs += _pair(given, shape, flat, found, i, ball)
+        seen |= {i for i, _ in fresh}
+        if thumbs:
+            remark = f"{min(len(fresh), EXAMPLES)} of {len(fresh)}: the input, then its witness"
+            result.append(Gallery(f"First attacked at radius {radius:g}", remark, tuple(thumbs)))
+    return tuple(result)
+
+
+def _pair(
+    given: Given,
+    shape: tuple[int, ...],
+    flat: NDArray[np.floating],
+    found: Robustness,
+    i: int,
+    ball: Ball,
+) -> list[Thumb]:
+    assert ball.witness is not None
+    row = int(found.rows[i])
+    own = row_picture(flat[row], shape, given.natural)
+    other = row_picture(ball.witness, shape, given.natural)
+    gap = float(np.abs(ball.witness - flat[row]).max())
+    return [
+        Thumb(own, f"#{row}: {int(found.classes[i])}", f"input {row}"),
+        Thumb(other, "witness", f"its witness, at most {gap:.4g} away in every value"),
+    ]
+
+
+def counts_text(found: Robustness) -> list[str]:
+    """One line per radius, for the terminal."""
+    lines = []
+    for k, radius in enumerate(found.radii):
+        words = [f"{found.count(k, o)} {o.value}" for o in ORDER]
+        lines.append(f"radius {radius:<8g} {', '.join(words)}")
+    return lines
+
+
+def settled(answers: Sequence[PropertyAnswer]) -> bool:
+    """Whether every property was proved or refuted."""
+    return all(a.verdict.status in (Status.PROVED, Status.REFUTED) for a in answers)

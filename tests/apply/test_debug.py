@@ -1,0 +1,252 @@
+"""Debugging wrong predictions: rule books and causes by hand, flipped labels on digits, pages."""
+
+from __future__ import annotations
+
+import csv
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from precond import Box, DecisionPattern, Network, Property, load, record
+from precond.apply.debug import Debugged, DebugSettings, debug
+from precond.apply.debug_causes import causes, suspects
+from precond.apply.debug_own import own_precondition
+from precond.apply.debug_rules import RuleBook
+from precond.apply.debug_why import comparative_gradients
+from precond.cli import main
+from precond.datasets import load_dataset, split
+from precond.errors import DataError
+from precond.mine.layer import LayerRule
+from precond.network.evaluate import outputs
+from precond.network.layers import Affine, Node, ReLU
+from precond.report.debug_index import debug_files
+from precond.report.debug_input import Given
+
+DIGITS = Path(__file__).parents[2] / "models" / "digits-mlp.onnx"
+
+# a = relu(x), y = a: the larger positive input wins.
+IDENTITY = Network(
+    (
+        Node("z", Affine(np.eye(2), np.zeros(2)), ("input",)),
+        Node("a", ReLU(), ("z",)),
+        Node("y", Affine(np.eye(2), np.zeros(2)), ("a",)),
+    ),
+    (2,),
+)
+POINTS = np.array([[3.0, -1.0], [1.0, -1.0], [-1.0, 2.0], [-1.0, 4.0], [5.0, 1.0]])
+
+
+def rule(label: int, on: list[int], off: list[int], support: int) -> LayerRule:
+    pattern = DecisionPattern(frozenset(("a", i) for i in on), frozenset(("a", i) for i in off))
+    return LayerRule(label, "a", pattern, support, 1.0, 0.9)
+
+
+def book_of(*rules: LayerRule) -> RuleBook:
+    return RuleBook(IDENTITY, rules, POINTS, record(IDENTITY, POINTS), np.arange(4))
+
+
+def test_strength_is_the_share_of_the_classes_rules_by_support() -> None:
+    book = book_of(rule(0, [0], [1], 6), rule(0, [0], [], 2), rule(1, [1], [0], 5))
+    # Row 0 has both rules of class 0, row 4 (both neurons on) only the second: 2 of 8.
+    assert book.strengths[0].tolist() == [1.0, 0.0]
+    assert book.strengths[4].tolist() == [0.25, 0.0]
+    assert book.strengths[2].tolist() == [0.0, 1.0]
+    assert [book.name(k) for k in range(3)] == ["0-rule-1", "0-rule-2", "1-rule-1"]
+
+
+def test_counterfactual_lists_the_neurons_to_switch_and_what_it_does() -> None:
+    book = book_of(rule(0, [0], [1], 6), rule(1, [1], [0], 5), rule(1, [1], [], 9))
+    near, far = book.counterfactuals(0, 1)
+    # Row 0 is (3, −1).  Neuron 1 is off; among inputs of class 1 it is on with mean (2 + 4)/2 = 3.
+    assert [(f.index, f.on, f.value, f.usual) for f in near.flips] == [(1, True, -1.0, 3.0)]
+    assert near.rule == 2 and near.predicted_then == 0  # outputs (3, 3): a tie goes to the first
+    assert [(f.index, f.on) for f in far.flips] == [(0, False), (1, True)]
+    assert far.rule == 1 and far.changes_answer  # neuron 0 switched off leaves (0, 3)
+    assert book.counterfactuals(0, 0)[0].flips == ()
+    assert book_of(rule(0, [0], [], 1)).counterfactuals(0, 1) == ()
+
+
+def test_causes_count_every_error_once_and_rank_by_size() -> None:
+    book = book_of(rule(0, [0], [1], 6), rule(0, [0], [], 2), rule(1, [1], [0], 5))
+    labels = np.array([1, 1, 0, 1, 1])  # rows 0, 1, 4 are predicted 0, row 2 is predicted 1
+    wrong = np.array([0, 1, 2, 4])
+    first, second = causes(book, wrong, labels)
+    assert (first.label, first.predicted, first.rule) == (1, 0, 1)  # the rule all three share
+    assert first.rows.tolist() == [0, 1, 4] and first.pair == 3 and first.right == 0
+    assert (second.label, second.predicted, second.rule) == (0, 1, 2)
+    assert second.rows.tolist() == [2] and second.right == 1  # row 3 is rightly a 1
+    (alone,) = causes(book_of(rule(1, [1], [0], 5)), np.array([0]), labels)
+    assert alone.rule is None and alone.rows.tolist() == [0]
+
+
+@pytest.fixture(scope="module")
+def flipped() -> tuple[Debugged, set[int]]:
+    """Digits with 3 % of the training labels flipped, 4 → 9."""
+    data = load_dataset("digits")
+    assert data.labels is not None
+    train, held_out = split(data)
+    fours = train[data.labels[train] == 4]
+    chosen = np.random.RandomState(0).choice(fours, round(0.03 * len(train)), replace=False)
+    labels = data.labels.copy()
+    labels[chosen] = 9
+    settings = DebugSettings(budget=0.5, findings=8)
+    return debug(load(DIGITS), data.inputs, labels, train, held_out, settings), set(chosen.tolist())
+
+
+def test_flipped_labels_are_found_and_their_pair_is_the_first_cause(
+    flipped: tuple[Debugged, set[int]],
+) -> None:
+    found, planted = flipped
+    rows = [suspect.row for suspect in found.suspects]
+    hits = len(planted & set(rows))
+    assert hits / len(rows) >= 0.8 and hits / len(planted) >= 0.5
+    assert (found.causes[0].label, found.causes[0].predicted) == (9, 4)
+    assert all(s.label == 9 and s.likely == 4 for s in found.suspects if s.row in planted)
+
+
+def test_errors_are_all_there_and_each_has_one_cause(flipped: tuple[Debugged, set[int]]) -> None:
+    found, _ = flipped
+    assert set(found.wrong.tolist()) == set(np.flatnonzero(found.predicted != found.labels))
+    late = np.isin(found.wrong, found.held_out)
+    assert late[: late.sum()].all()  # held-out ones first
+    explained = np.concatenate([cause.rows for cause in found.causes])
+    assert sorted(explained.tolist()) == sorted(found.wrong.tolist())
+    for cause in found.causes:
+        assert (found.labels[cause.rows] == cause.label).all()
+        assert (found.predicted[cause.rows] == cause.predicted).all()
+        if cause.rule is not None:
+            assert found.book.holds(cause.rule)[cause.rows].all()
+    assert len(found.findings) == 8 and "the first 8" in " ".join(found.notes)
+
+
+def test_counterfactuals_agree_with_a_literal_by_literal_count(
+    flipped: tuple[Debugged, set[int]],
+) -> None:
+    found, _ = flipped
+    book, finding = found.book, found.findings[0]
+    fewest = min(
+        sum(
+            bool(book.signatures.decisions(layer, slice(finding.row, finding.row + 1))[0, i]) is off
+            for off, literals in ((False, r.pattern.on), (True, r.pattern.off))
+            for layer, i in literals
+        )
+        for r in book.rules
+        if r.label == finding.label
+    )
+    assert finding.nearest is not None and len(finding.nearest.flips) == fewest
+    if finding.switching is not None:
+        assert finding.switching.predicted_then == finding.label
+
+
+def test_gradients_sum_to_the_change_of_the_difference() -> None:
+    network = load(DIGITS)
+    rows = load_dataset("digits").inputs[:5]
+    first, second = np.array([0, 1, 2, 3, 4]), np.array([9, 8, 7, 6, 5])
+    values = comparative_gradients(network, rows, first, second, 0.0)
+    ends = outputs(network, np.concatenate([rows, np.zeros((1, 64), np.float32)]))
+    at = np.arange(5)
+    change = (ends[at, first] - ends[at, second]) - (ends[5, first] - ends[5, second])
+    assert np.allclose(values.sum(axis=1), change, rtol=2e-2, atol=2e-2)
+
+
+def test_own_precondition_shrinks_until_it_proves_and_its_box_keeps_the_answer() -> None:
+    # Row (1, 0.9): class 0 up to a change of 0.05 each, so 0.4 must be halved to 0.05 or less.
+    points = np.array([[1.0, 0.9]])
+    own = own_precondition(
+        IDENTITY,
+        record(IDENTITY, points),
+        0,
+        points[0],
+        Property.argmax(0, 2),
+        0.4,
+        Box.uniform(2, 0.0, 2.0),
+        budget=10.0,
+        each=2.0,
+    )
+    assert own is not None and 0.025 <= own.radius < 0.05
+    assert own.found.verdict.is_proved and own.box is not None
+    samples = own.box.sample(200, np.random.default_rng(0))
+    assert (outputs(IDENTITY, samples).argmax(axis=1) == 0).all()
+
+
+def test_pages_need_nothing_else_and_escape_what_they_are_given(
+    flipped: tuple[Debugged, set[int]],
+) -> None:
+    found, _ = flipped
+    given = Given("<script>alert(1)</script>.onnx", "digits & <b>", (8, 8), (0.0, 1.0))
+    files = debug_files(given, found)
+    names = {f"inputs/input-{finding.row}.html" for finding in found.findings}
+    assert names < set(files)
+    for name, text in files.items():
+        if name.endswith(".html"):
+            assert "<script" not in text and "<b>" not in text.replace("<b aria", "")
+            assert not re.search(r'(src|href)="(?!data:|inputs/|input-|\.\./index)', text)
+            assert "default-src &#39;none&#39;" in text or "default-src 'none'" in text
+    tabular = debug_files(Given("m", "d", None, (0.0, 1.0)), found)
+    assert "Inputs that decide" in tabular[next(iter(names))]
+    assert "<img" not in tabular["index.html"]
+
+
+def test_command_gives_every_wrong_digit_a_page(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    code = main(["debug", str(DIGITS), "--inputs", "digits", "--out", str(out), "--budget", "1"])
+    assert code == 0
+    data = load_dataset("digits")
+    wrong = outputs(load(DIGITS), data.inputs).argmax(axis=1) != data.labels
+    with (out / "errors.csv").open(newline="", encoding="utf-8") as stream:
+        lines = list(csv.DictReader(stream))
+    assert {int(line["row"]) for line in lines} == set(np.flatnonzero(wrong).tolist())
+    assert all((out / line["page"]).is_file() for line in lines)
+    assert f"{int(wrong.sum())} of 1797 inputs" in capsys.readouterr().out
+
+
+def test_no_wrong_prediction_is_said_and_nothing_written(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = load_dataset("digits")
+    labels = tmp_path / "labels.npy"
+    np.save(labels, outputs(load(DIGITS), data.inputs).argmax(axis=1))
+    out = tmp_path / "out"
+    arguments = ["debug", str(DIGITS), "--inputs", "digits", "--labels", str(labels)]
+    assert main([*arguments, "--out", str(out)]) == 0
+    assert "no wrong predictions" in capsys.readouterr().out
+    assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    ("width", "labels", "says"),
+    [
+        (63, "zeros", r"rows of 64 values, got rows of 63"),
+        (64, None, r"labels: expected the true class of every input, got none"),
+        (64, "tens", r"label of row 0 \(counted from 0\): expected a class in 0..9"),
+    ],
+)
+def test_bad_input_is_said_and_nothing_written(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    width: int,
+    labels: str | None,
+    says: str,
+) -> None:
+    inputs = tmp_path / "inputs.npy"
+    np.save(inputs, np.zeros((30, width), np.float32))
+    arguments = ["debug", str(DIGITS), "--inputs", str(inputs), "--out", str(tmp_path / "out")]
+    if labels is not None:
+        path = tmp_path / "labels.npy"
+        np.save(path, np.full(30, 10 if labels == "tens" else 0))
+        arguments += ["--labels", str(path)]
+    assert main(arguments) == 2
+    assert re.search(says, capsys.readouterr().err)
+    assert not (tmp_path / "out").exists()
+
+
+def test_suspects_need_a_class_that_is_seen_right() -> None:
+    book = book_of(rule(0, [0], [], 2))
+    labels = np.array([1, 1, 0, 0, 1])  # no training input is predicted right
+    assert suspects(book, np.array([0]), labels) == ()
+    with pytest.raises(DataError, match="the true class of every input"):
+        debug(IDENTITY, POINTS, None, np.arange(4), np.array([4]))
