@@ -55,7 +55,10 @@ class _Convolution(nn.Conv2d):
             dtype=dtype,
         )
         self.pads = None if even else (left, right, top, bottom)
-        self.weight = nn.Parameter(torch.tensor(layer.weight, dtype=dtype), requires_grad=False)
+        # The layout its inputs are given in on the CPU (see ``memory.fast_layout``).
+        weight = torch.tensor(layer.weight, dtype=dtype)
+        weight = weight.contiguous(memory_format=torch.channels_last)
+        self.weight = nn.Parameter(weight, requires_grad=False)
         self.bias = nn.Parameter(torch.tensor(layer.bias, dtype=dtype), requires_grad=False)
 
     def forward(self, value: Tensor) -> Tensor:

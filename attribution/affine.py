@@ -7,7 +7,7 @@ The answer is yes only if every recorded operator between is known to be affine.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
@@ -96,13 +96,15 @@ def mixes(value: Tensor) -> bool:
     return any(_kind(node) in _MIXING for node in _walk(value))
 
 
-def first_affine(model: nn.Module, inputs: Inputs) -> Site | None:
-    """The first module whose output is an affine function of the input, with a matrix product
-    or convolution in it, and through which alone the input acts; None if there is none."""
-    if len(inputs.floats) != 1 or len(inputs.tensors) != 1:
+def first_affine(model: nn.Module, inputs: Inputs, cut: Sequence[Site] = ()) -> Site | None:
+    """The first module whose output is an affine function of the values at ``cut`` (none: of
+    the input), with a matrix product or convolution in it, and through which alone they act;
+    None if there is none."""
+    if len(cut) > 1:
         return None
-    ((name, whole),) = inputs.floats.items()
-    single = inputs.with_floats({name: whole[:1]})
+    single = inputs.take(slice(0, 1))
+    if not cut and (len(inputs.floats) != 1 or len(inputs.tensors) != 1):
+        return None
     calls: dict[str, int] = {}
     found: list[str] = []
 
@@ -122,7 +124,7 @@ def first_affine(model: nn.Module, inputs: Inputs) -> Site | None:
         if label and not list(module.children())
     ]
     try:
-        run(model, single, leaves=())
+        before = run(model, single, leaves=cut).leaves
     finally:
         for handle in handles:
             handle.remove()
@@ -132,11 +134,17 @@ def first_affine(model: nn.Module, inputs: Inputs) -> Site | None:
     if isinstance(model, NetworkModule):
         label = next(node for node, key in model.keys.items() if key == label)
     site = Site(label)
+    if site in cut:
+        return None
     value = run(model, single, read=[site]).values[site]
-    with_graph = run(model, single, given={site: value}, leaves=())
+    with_graph = run(model, single, given={site: value}, leaves=cut)
     if not isinstance(with_graph.output, Tensor) or with_graph.output.requires_grad:
         return None
     # A path without derivatives (a mask made from the input, say) shows in the value.
-    other = inputs.with_floats({name: torch.zeros_like(whole[:1])})
-    elsewhere = run(model, other, given={site: value}).output
+    zeros = {name: torch.zeros_like(leaf) for name, leaf in before.items()}
+    if cut:
+        given = {cut[0]: zeros[str(cut[0])], site: value}
+        elsewhere = run(model, single, given=given).output
+    else:
+        elsewhere = run(model, single.with_floats(zeros), given={site: value}).output
     return site if torch.equal(elsewhere, with_graph.output.detach()) else None

@@ -1,118 +1,152 @@
-"""Gradients of one chunk on as few segments as each layer needs, summed over the line."""
+"""Gradients of one chunk on as few segments as each layer needs, summed over the line.
+
+The gradient at a value bends at breakpoints of *later* bends.  What is below it is constant
+between breakpoints of *earlier* bends, and linear: there the gradient's integral over a
+segment is as good as the gradient itself.  So a gradient is kept either as values between
+the breakpoints of later bends or as integrals between those of earlier ones, whichever are
+fewer; from integrals there is no way back, nor need of one.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
-from attribution.plan import slope_of
-from precond.network.layers import MaxPool2d
+from attribution.plan import Bend
 
 if TYPE_CHECKING:
     from attribution.forward import Forward
     from attribution.pieces import Lines
 
 
-class Backward:
-    """``levels[l]``: the breakpoints (numbers) that bound the segments at level l; each
-    nonlinear layer passed adds its own."""
+@dataclass(frozen=True, eq=False)
+class Gradient:
+    """``value`` (S, n) between the breakpoints numbered ``bounds`` (S + 1,): the gradient, or
+    its integral (``summed``)."""
 
+    value: Tensor
+    bounds: Tensor
+    summed: bool
+
+
+class Backward:
     def __init__(self, lines: Lines, forward: Forward) -> None:
         self.lines, self.forward = lines, forward
-        inside = forward.points.inside
-        self.used = torch.ones_like(forward.points.t, dtype=torch.bool)
-        self.used[1:-1] = ~(inside[1:] & inside[:-1])
-        self.levels = [torch.nonzero(self.used)[:, 0]]
-        if "" in forward.decided:
-            self._refine("")
-        self.gradients: dict[str, tuple[Tensor, int]] = {}
+        self.lengths = forward.points.lengths
+        self.gradients: dict[str, Gradient] = {}
 
     def run(self) -> None:
         lines, plan, forward = self.lines, self.lines.plan, self.forward
         assert forward.slopes is not None
-        shape = plan.network.shapes[plan.output]
-        starts = self.levels[-1][:-1]
-        first = forward.slopes[starts].to(lines.course.dtype)
-        self._give(plan.output, first.reshape(-1, *shape), len(self.levels) - 1)
-        for node in reversed(plan.bent_nodes):
-            if node.name not in self.gradients:
+        ends = torch.ones(len(forward.points.t), dtype=torch.bool, device=self.lengths.device)
+        inside = forward.points.inside
+        ends[1:-1] = ~(inside[1:] & inside[:-1])
+        if "" in forward.sides:
+            ends[forward.rows(forward.made[""])] |= forward.sides[""].changes(None)
+        bounds = torch.nonzero(ends)[:, 0]
+        first = forward.slopes[bounds[:-1]].to(lines.course.dtype)
+        self._give(plan.output, Gradient(first, bounds, False))
+        for step in reversed(plan.steps):
+            if step.name not in self.gradients:
                 continue
-            gradient, level = self.gradients.pop(node.name)
-            if lines.direct and node.name == plan.target:
-                lines.target_sum += self._integral(gradient, level)
+            gradient = self.gradients.pop(step.name)
+            if lines.direct and step.name == plan.target:
+                self._add(lines.target_sum, gradient)
                 continue
-            operator = lines.ops.affine.get(node.name)
-            if operator is not None:
-                for source, part in zip(node.inputs, operator.transpose(gradient), strict=True):
-                    self._give(source, part, level)
+            rows = forward.rows(forward.made[step.name])
+            if not gradient.summed and len(rows) < len(gradient.bounds):
+                gradient = self._summed(gradient, rows)
+            if isinstance(step, Bend):
+                gradient = self._active(step, gradient)
+                self._give(step.source, gradient)
                 continue
-            level_here = self._refine(node.name)
-            gradient = self._at_level(gradient, level, level_here)
-            segment = forward.row_of[node.name][self.levels[level_here][:-1]]
-            decided = forward.decided[node.name][segment]
-            flat = gradient.flatten(1)
-            if isinstance(node.layer, MaxPool2d):
-                source_shape = plan.network.shapes[node.inputs[0]]
-                below = flat.new_zeros(len(flat), plan.network.width(node.inputs[0]))
-                flat = below.scatter_add_(1, decided, flat).reshape(-1, *source_shape)
-            else:
-                slope = slope_of(node)
-                flat = flat * decided if slope == 0 else torch.where(decided, flat, slope * flat)
-            self._give(
-                node.inputs[0], flat.reshape(-1, *plan.network.shapes[node.inputs[0]]), level_here
-            )
-        if lines.direct:
-            if plan.target in self.gradients:
-                lines.target_sum += self._integral(*self.gradients[plan.target])
-            return
-        for name, head in lines.heads.items():
-            if name in self.gradients:
-                gradient, level = self.gradients[name]
-                head.shares(
-                    gradient,
-                    forward.points,
-                    self.levels[level],
-                    lines.straight_sums[head.head.source],
-                )
+            back = lines.course.maps[step.name].transpose(gradient.value)
+            for source, part in zip(step.inputs, back, strict=True):
+                self._give(source, Gradient(part, gradient.bounds, gradient.summed))
+        if lines.direct and plan.target in self.gradients:
+            self._add(lines.target_sum, self.gradients[plan.target])
 
-    def _give(self, name: str, gradient: Tensor, level: int) -> None:
+    def _active(self, step: Bend, gradient: Gradient) -> Gradient:
+        """Through a bend: by the sides of each segment."""
+        forward = self.forward
+        sides = forward.sides[step.name]
+        rows = forward.rows(forward.made[step.name])
+        bounds, value = gradient.bounds, gradient.value
+        if gradient.summed:
+            on, leaders = sides.on, sides.leaders
+        else:
+            used = torch.zeros(len(self.lengths) + 1, dtype=torch.bool, device=rows.device)
+            used[rows[sides.changes(step.slope)]] = True
+            used[bounds] = True
+            finer = torch.nonzero(used)[:, 0]
+            value = value.index_select(0, _segment_of(bounds, finer[:-1]))
+            segment = _segment_of(rows, finer[:-1])
+            on = None if sides.on is None else sides.on.index_select(0, segment)
+            leaders = None if sides.leaders is None else sides.leaders.index_select(0, segment)
+            bounds = finer
+        if on is not None:
+            value = torch.where(on, value, step.slope * value) if step.slope else value * on
+        if leaders is not None:
+            width = self.lines.plan.network.width(step.source)
+            value = value.new_zeros(len(value), width).scatter_add_(1, leaders, value)
+        return Gradient(value, bounds, gradient.summed)
+
+    def _give(self, name: str, gradient: Gradient) -> None:
         """Add to the gradient at ``name``; straight values are summed over the line at once."""
         if name in self.lines.plan.straight:
-            self.lines.straight_sums[name] += self._integral(gradient, level)
+            self._add(self.lines.straight_sums[name], gradient)
             return
-        if name in self.gradients:
-            other, other_level = self.gradients[name]
-            finer = max(level, other_level)
-            gradient = self._at_level(gradient, level, finer) + self._at_level(
-                other, other_level, finer
-            )
-            level = finer
-        self.gradients[name] = (gradient, level)
+        other = self.gradients.get(name)
+        if gradient.summed or (other is not None and other.summed):
+            rows = self.forward.rows(self.forward.made[name])
+            gradient = self._summed(gradient, rows)
+            other = None if other is None else self._summed(other, rows)
+        if other is not None:
+            bounds = gradient.bounds
+            if not gradient.summed:
+                bounds = torch.unique(torch.cat([bounds, other.bounds]))
+            both = [
+                one.value if one.summed else one.value[_segment_of(one.bounds, bounds[:-1])]
+                for one in (gradient, other)
+            ]
+            gradient = Gradient(both[0] + both[1], bounds, gradient.summed)
+        self.gradients[name] = gradient
 
-    def _refine(self, name: str) -> int:
-        row = self.forward.row_of[name]
-        begins = self.forward.changed[name][row]
-        begins[1:] &= row[1:] != row[:-1]
-        self.used = self.used | begins
-        self.levels.append(torch.nonzero(self.used)[:, 0])
-        return len(self.levels) - 1
+    def _summed(self, gradient: Gradient, rows: Tensor) -> Gradient:
+        """Integrals between the breakpoints ``rows``, among which are all needed below."""
+        bounds, value = gradient.bounds, gradient.value
+        if gradient.summed:
+            if len(bounds) == len(rows):
+                return gradient
+            place = _segment_of(rows, bounds[:-1])
+        else:
+            t, line = self.forward.points.t, self.forward.points.line
+            finer = torch.unique(torch.cat([bounds, rows]))
+            width = (t[finer[1:]] - t[finer[:-1]]) * (line[finer[1:]] == line[finer[:-1]])
+            place = _segment_of(rows, finer[:-1])
+            value = value.index_select(0, _segment_of(bounds, finer[:-1]))
+            value *= width.to(value.dtype)[:, None]
+        total = value.new_zeros(len(rows) - 1, value.shape[1]).index_add_(0, place, value)
+        return Gradient(total, rows, True)
 
-    def _at_level(self, gradient: Tensor, level: int, finer: int) -> Tensor:
-        if level == finer:
-            return gradient
-        starts = self.levels[finer][:-1]
-        place = torch.searchsorted(self.levels[level], starts, right=True) - 1
-        return gradient[place]
+    def _add(self, total: Tensor, gradient: Gradient) -> None:
+        """Add Σ length · gradient of each line to ``total`` (lines, n) float64."""
+        line = self.forward.points.line[gradient.bounds[:-1]]
+        value = gradient.value
+        if not gradient.summed:
+            t, lines = self.forward.points.t[gradient.bounds], self.forward.points.line
+            width = (t[1:] - t[:-1]) * (lines[gradient.bounds[1:]] == line)
+            value = value * width[:, None].to(value.dtype)
+        if len(total) == 1:
+            total += value.sum(0, dtype=torch.float64)
+        else:
+            total.index_add_(0, line, value.double())
 
-    def _integral(self, gradient: Tensor, level: int) -> Tensor:
-        """Σ length · gradient over each line, (lines, *shape) float64."""
-        bounds = self.levels[level]
-        t, line = self.forward.points.t[bounds], self.forward.points.line[bounds]
-        width = (t[1:] - t[:-1]) * (line[1:] == line[:-1])
-        result = torch.zeros(
-            self.lines.count, *gradient.shape[1:], dtype=torch.float64, device=t.device
-        )
-        weighted = gradient.double() * width.reshape(-1, *[1] * (gradient.dim() - 1))
-        return result.index_add_(0, line[:-1], weighted)
+
+def _segment_of(bounds: Tensor, rows: Tensor) -> Tensor:
+    """Numbers of the segments between ``bounds`` in which those right of ``rows`` lie."""
+    found = torch.searchsorted(bounds, rows, right=True) - 1
+    return found.clamp(0, len(bounds) - 2)

@@ -34,9 +34,9 @@ class Rule(Enum):
     """Equidistant nodes, ends included, ends at half weight."""
     MIDPOINT = "midpoint"
     """The middles of equal cells."""
-    TANGENT = "tangent"
-    """Equidistant nodes; each cell is split where the tangents at its ends meet, which is
-    exact where the quantity has one kink in the cell (integrated gradients only)."""
+    SECANT = "secant"
+    """Equal cells of a piecewise-linear network, in each of which every nonlinear unit is
+    replaced by its secant (``secant.py``)."""
     EXACT = "exact"
     """Every linear piece of a piecewise-linear network."""
 
@@ -50,18 +50,30 @@ class Rule(Enum):
             ) from None
 
 
+NETWORK_RULES = (Rule.SECANT, Rule.EXACT)
+"""Rules that follow the layers of a piecewise-linear network instead of taking gradients at
+points."""
+
+
+def check_steps(rule: Rule, steps: int) -> None:
+    """An error if ``rule`` cannot do with so few steps."""
+    least = 2 if rule is Rule.TRAPEZOID else 1
+    if rule is not Rule.EXACT and steps < least:
+        raise QueryError(f"steps of the {rule.value} rule", expected=f"≥ {least}", got=str(steps))
+
+
 def nodes(rule: Rule, steps: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Positions in [0, 1] and weights that sum to 1, for ``steps`` points."""
-    least = 2 if rule in (Rule.TRAPEZOID, Rule.TANGENT) else 1
-    if steps < least:
-        raise QueryError(f"steps of the {rule.value} rule", expected=f"≥ {least}", got=str(steps))
+    check_steps(rule, steps)
     if rule is Rule.GAUSS:
         position, weight = np.polynomial.legendre.leggauss(steps)
         return (position + 1) / 2, weight / 2
     if rule is Rule.MIDPOINT:
         return (np.arange(steps) + 0.5) / steps, np.full(steps, 1 / steps)
-    if rule is Rule.EXACT:
-        raise QueryError("the exact rule", expected="no steps", got=str(steps))
+    if rule in NETWORK_RULES:
+        raise QueryError(
+            f"points of the {rule.value} rule", expected="gauss, trapezoid or midpoint", got="none"
+        )
     weight = np.full(steps, 1.0 / (steps - 1))
     weight[[0, -1]] /= 2
     return np.linspace(0, 1, steps), weight
@@ -128,13 +140,8 @@ class LinearPath(PerInput):
 
     def __post_init__(self) -> None:
         rule = Rule.named(self.rule)
-        if rule is Rule.TANGENT:
-            raise QueryError(
-                "LinearPath", expected="gauss, trapezoid, midpoint or exact", got="tangent"
-            )
         object.__setattr__(self, "rule", rule)
-        if rule is not Rule.EXACT:
-            nodes(rule, self.steps)
+        check_steps(rule, self.steps)
 
     def count(self) -> int:
         return self.steps

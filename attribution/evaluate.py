@@ -66,3 +66,52 @@ def _values(cut: Slice, model: torch.nn.Module, part: Inputs) -> Tensor:
     if len(cut.sites) != 1:
         raise QueryError("slice", expected="one layer", got=str(cut))
     return run(model, part, read=cut.sites).values[cut.sites[0]]
+
+
+def outputs_from(cut: Slice, inputs: Any, values: Array) -> Array:
+    """Model outputs (N, K) from values (N, *shape) at the slice; ``inputs`` (N, …) supply what
+    else the model reads.
+
+    Where they act through the slice alone, one row of them stands for all.
+    """
+    whole = _from(cut, inputs, values[:2], slice(0, 2))
+    if not cut.sites or not _separates(cut, inputs, values[:2], whole):
+        return np.concatenate(
+            [
+                _from(cut, inputs, values[i : i + ROWS], slice(i, i + ROWS))
+                for i in range(0, len(values), ROWS)
+            ]
+        )
+    return np.concatenate(
+        [_from(cut, inputs, values[i : i + ROWS], slice(0, 1)) for i in range(0, len(values), ROWS)]
+    )
+
+
+def _separates(cut: Slice, inputs: Any, values: Array, whole: Array) -> bool:
+    """Whether one input row, zeros or not, gives the same outputs as each value's own."""
+    try:
+        single = _from(cut, inputs, values, slice(0, 1))
+        other = _from(cut, inputs, values, slice(0, 1), zeros=True)
+    except (RuntimeError, ValueError, IndexError):
+        # The model reads its batch size from its input.
+        return False
+    return single.shape == whole.shape and bool(
+        np.array_equal(single, other) and np.allclose(single, whole, rtol=1e-4, atol=1e-5)
+    )
+
+
+def _from(cut: Slice, inputs: Any, values: Array, rows: slice, zeros: bool = False) -> Array:
+    model = as_module(cut.model)
+    with undisturbed(model), torch.no_grad():
+        place, kind = place_of(model), type_of(model)
+        part = Inputs.read(array_rows(inputs, rows), device=place, dtype=kind)
+        if zeros:
+            blank = {name: torch.zeros_like(value) for name, value in part.floats.items()}
+            part = part.with_floats(blank)
+        given = torch.as_tensor(values).to(place, kind)
+        if cut.sites:
+            result = run(model, part, given={cut.sites[0]: given})
+        else:
+            ((name, _),) = part.floats.items()
+            result = run(model, part.with_floats({name: given}))
+        return np.asarray(flat_output(result.output).double().cpu().numpy())

@@ -9,7 +9,7 @@ carry the evidence for "rest".
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path
@@ -20,9 +20,9 @@ import torch
 from numpy.typing import NDArray
 
 from attribution.distributions import ClassConditional
-from attribution.evaluate import outputs, values_at
+from attribution.evaluate import outputs, outputs_from, values_at
 from attribution.influence import influence
-from attribution.quantities import class_score
+from attribution.quantities import Quantity, class_score
 from attribution.slices import Slice
 from precond.errors import QueryError
 from precond.network.graph import INPUT, Network
@@ -61,11 +61,8 @@ class Expert:
 
     def score(self, inputs: Any, labels: NDArray[np.integer]) -> PrecisionRecall:
         """Against class-vs-rest labels."""
-        said, true = self.predict(inputs), np.asarray(labels) == self.target
-        both = int((said & true).sum())
-        return PrecisionRecall(
-            both / max(int(said.sum()), 1), both / max(int(true.sum()), 1), int(self.kept.sum())
-        )
+        true = np.asarray(labels) == self.target
+        return _agreement(self.predict(inputs), true, int(self.kept.sum()))
 
     def network(self, input_shape: Sequence[int] | None = None) -> Network:
         """The expert as a network: its mask is a scale layer after the slice."""
@@ -116,6 +113,11 @@ class PrecisionRecall:
         return 2 * self.precision * self.recall / total if total else 0.0
 
 
+def _agreement(said: Bools, true: Bools, units: int) -> PrecisionRecall:
+    both = int((said & true).sum())
+    return PrecisionRecall(both / max(int(said.sum()), 1), both / max(int(true.sum()), 1), units)
+
+
 def keep_extremes(scores: Array, share: float) -> Bools:
     """Mask of the ``share`` of units with the largest and smallest scores, half each.
 
@@ -143,29 +145,49 @@ def class_expert(
     share: float,
     *,
     ranking: Ranking = Ranking.INFLUENCE,
+    quantity: Quantity | None = None,
     seed: int = 0,
 ) -> Expert:
     """An expert for class ``target`` that keeps ``share`` of the slice's units.
 
-    Influence of the class score, over the inputs of the class; for comparison, the units
-    with the largest mean activation on the class, or units drawn with ``seed``.
+    Influence on ``quantity`` (None: the class score), over the inputs of the class; for
+    comparison, the units with the largest mean activation on the class, or units drawn with
+    ``seed``.
     """
-    labels = np.asarray(labels)
+    scores = _scores(cut, inputs, np.asarray(labels), target, ranking, quantity, seed)
+    return Expert(cut, target, _kept(scores, share, ranking))
+
+
+def _scores(
+    cut: Slice,
+    inputs: NDArray[np.floating],
+    labels: NDArray[np.integer],
+    target: int,
+    ranking: Ranking,
+    quantity: Quantity | None,
+    seed: int,
+) -> Array:
+    """(*slice shape): by what units are ranked."""
     if ranking is Ranking.INFLUENCE:
         # Influence times mean activation would be attribution; the paper ranks by influence.
-        scores = influence(
-            cut, class_score(target), ClassConditional(inputs, labels, target)
-        ).values[0]
-        return Expert(cut, target, keep_extremes(scores, share))
-    mean = values_at(cut, inputs[labels == target]).mean(0)
-    count = max(2, math.ceil(share * mean.size))
+        chosen = class_score(target) if quantity is None else quantity
+        found = influence(cut, chosen, ClassConditional(inputs, labels, target)).values
+        return np.asarray(found[0])
+    mean = np.asarray(values_at(cut, inputs[labels == target]).mean(0))
     if ranking is Ranking.ACTIVATION:
-        chosen = np.argsort(-mean.reshape(-1), kind="stable")[:count]
-    else:
-        chosen = np.random.default_rng(seed).permutation(mean.size)[:count]
-    kept = np.zeros(mean.size, dtype=np.bool_)
-    kept[chosen] = True
-    return Expert(cut, target, kept.reshape(mean.shape))
+        return mean
+    return np.random.default_rng(seed).permutation(mean.size).reshape(mean.shape).astype(float)
+
+
+def _kept(scores: Array, share: float, ranking: Ranking) -> Bools:
+    if ranking is Ranking.INFLUENCE:
+        return keep_extremes(scores, share)
+    if not 0 < share <= 1:
+        raise QueryError("share of units", expected="in (0, 1]", got=str(share))
+    count = max(2, math.ceil(share * scores.size))
+    kept = np.zeros(scores.size, dtype=np.bool_)
+    kept[np.argsort(-scores.reshape(-1), kind="stable")[:count]] = True
+    return kept.reshape(scores.shape)
 
 
 @dataclass(frozen=True)
@@ -185,15 +207,34 @@ def compare_experts(
     test: tuple[NDArray[np.floating], NDArray[np.integer]],
     classes: Sequence[int],
     shares: Sequence[float] = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5),
+    quantity: Callable[[int], Quantity] | None = None,
 ) -> tuple[ExpertRow, ...]:
-    """Experts of every class by each ranking, built on ``train`` and measured on ``test``."""
+    """Experts of every class by each ranking, built on ``train`` and measured on ``test``.
+
+    ``quantity`` of a class, for the ranking by influence; None: its score.
+    """
     rows = []
+    inputs, labels = test[0], np.asarray(test[1])
+    values = values_at(cut, inputs)
     for ranking in Ranking:
+        scores = {
+            c: _scores(
+                cut,
+                train[0],
+                np.asarray(train[1]),
+                c,
+                ranking,
+                None if quantity is None else quantity(c),
+                c,
+            )
+            for c in classes
+        }
         for share in shares:
-            found = [
-                class_expert(cut, *train, c, share, ranking=ranking, seed=c).score(*test)
-                for c in classes
-            ]
+            found = []
+            for c in classes:
+                kept = _kept(scores[c], share, ranking)
+                said = outputs_from(cut, inputs, values * kept).argmax(1) == c
+                found.append(_agreement(said, labels == c, int(kept.sum())))
             rows.append(
                 ExpertRow(
                     ranking,

@@ -100,12 +100,12 @@ def explain(
             )
         found = influence(cut, chosen, Point(), row, device=device)
     elif layer is None:
-        rule, steps = (Rule.EXACT, 50) if exact else (Rule.TANGENT, 64)
+        rule = Rule.EXACT if exact else Rule.SECANT
         found = integrated_gradients(
-            network, row, baseline, chosen, method=rule, steps=steps, device=device
+            network, row, baseline, chosen, method=rule, steps="auto", device=device
         )
     else:
-        path_rule = LinearPath(baseline, rule=Rule.EXACT if exact else Rule.GAUSS)
+        path_rule = LinearPath(baseline, rule=Rule.EXACT if exact else Rule.SECANT)
         found = influence(cut, chosen, path_rule, row, device=device)
     lines = _lines(found, scores, chosen)
     if path.suffix == ".npz":

@@ -6,138 +6,130 @@ from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
-from attribution.heads import window_maximum
-from attribution.plan import slope_of
-from attribution.segments import (
-    Breakpoints,
-    gather_windows,
-    maximum_crossings,
-    split,
-    zero_crossings,
-)
-from precond.network.layers import MaxPool2d
+from attribution.bends import Sides, pool, relu
+from attribution.maps import Windows
+from attribution.plan import Bend
+from attribution.segments import Breakpoints, Refinement, split
 
 if TYPE_CHECKING:
     from attribution.pieces import Lines
 
 
 class Forward:
-    """Evaluation at breakpoints; ``decided[name]`` (segments then, …): ReLU sides, or leaders.
+    """Evaluation at breakpoints, which become more from bend to bend.
 
-    ``row_of[name]`` maps the breakpoints of now to those of the time ``name`` was decided;
-    ``changed[name]`` says where its sides differ from those of the segment before.  The name
-    of the quantity's own maximum is empty.
+    ``sides[name]`` says what is active on the segments of the *time* ``made[name]``: time k
+    is after k refinements.  ``rows(k)`` gives the final numbers of the breakpoints of time
+    k.  The name of the quantity's own maximum is empty.
     """
 
     def __init__(self, lines: Lines, points: Breakpoints) -> None:
         self.lines = lines
         self.points = points
         self.known: dict[str, Tensor] = {}
-        self.decided: dict[str, Tensor] = {}
-        self.row_of: dict[str, Tensor] = {}
-        self.changed: dict[str, Tensor] = {}
+        self.sides: dict[str, Sides] = {}
+        self.made: dict[str, int] = {}
+        self.kept: list[Tensor] = []
+        self.numbers: list[Tensor] = []
         self.slopes: Tensor | None = None
 
     def run(self) -> None:
         lines, plan = self.lines, self.lines.plan
-        order = plan.bent_nodes
-        last_use = {s: i for i, node in enumerate(order) for s in node.inputs}
-        for i, node in enumerate(order):
-            for source in node.inputs:
+        last_use: dict[str, int] = {}
+        for i, step in enumerate(plan.steps):
+            for source in _sources(step):
+                last_use[source] = i
+        for i, step in enumerate(plan.steps):
+            sources = _sources(step)
+            for source in sources:
                 if source not in self.known:
-                    self.known[source] = self._first(source)
-            values = [self.known[source] for source in node.inputs]
-            for source in set(node.inputs):
+                    self._straight(source)
+            values = [self.known[source] for source in sources]
+            for source in set(sources):
                 if last_use[source] == i and source != plan.output:
                     del self.known[source]
-            operator = lines.ops.affine.get(node.name)
-            if operator is not None:
-                self.known[node.name] = operator.apply(values)
-            elif isinstance(node.layer, MaxPool2d):
-                self._max_pool(node.name, values[0])
+            if isinstance(step, Bend):
+                self._bend(step, values[0])
             else:
-                self._relu(node.name, values[0], slope_of(node))
+                self.known[step.name] = lines.course.maps[step.name].apply(values)
+                self.made[step.name] = len(self.kept)
         if plan.output not in self.known:
-            self.known[plan.output] = self._first(plan.output)
+            self._straight(plan.output)
         self._quantity()
+        number = torch.arange(len(self.points.t), device=self.points.t.device)
+        self.numbers = [number]
+        for kept in reversed(self.kept):
+            number = number[kept]
+            self.numbers.append(number)
+        self.numbers.reverse()
 
-    def _first(self, name: str) -> Tensor:
-        """A straight or head value at the breakpoints."""
-        head = self.lines.heads.get(name)
-        if head is not None:
-            return head.values(self.points)
+    def rows(self, time: int) -> Tensor:
+        """Final numbers of the breakpoints there were at ``time``."""
+        return self.numbers[time]
+
+    def _straight(self, name: str) -> None:
         start, move = self.lines.start[name], self.lines.move[name]
-        t = self.points.t.to(start.dtype).reshape(-1, *[1] * (start.dim() - 1))
-        return torch.addcmul(start[self.points.line], move[self.points.line], t)
+        line, t = self.points.line, self.points.t.to(start.dtype)[:, None]
+        if self.lines.count == 1:
+            self.known[name] = torch.addcmul(start, move, t)
+        else:
+            self.known[name] = torch.addcmul(start[line], move[line], t)
+        self.made[name] = len(self.kept)
 
-    def _split(self, found: tuple[Tensor, Tensor], value: Tensor) -> Tensor:
-        """Insert breakpoints; everything alive, and ``value``, follow."""
-        if not len(found[0]):
-            return value
-        refined = split(self.points, *found)
+    def _split(self, segment: Tensor, fraction: Tensor) -> Refinement | None:
+        """Insert breakpoints; everything alive follows."""
+        if not len(segment):
+            return None
+        refined = split(self.points, segment, fraction)
         self.points = refined.points
-        self.known = {name: refined.values(old) for name, old in self.known.items()}
-        self.row_of = {name: rows[refined.origin] for name, rows in self.row_of.items()}
-        return refined.values(value)
+        for name in self.known:
+            self.known[name] = refined.values(self.known[name])
+        self.kept.append(refined.kept())
+        return refined
 
-    def _decide(self, name: str, decided: Tensor) -> None:
-        self.decided[name] = decided
-        # Where neighbours on a line differ: only there do gradients below change.
-        changed = torch.ones(len(self.points.t), dtype=torch.bool, device=decided.device)
-        if len(decided) > 1:
-            changed[1:-1] = (decided[1:] != decided[:-1]).any(1)
-        self.changed[name] = changed
-        self.row_of[name] = torch.arange(len(self.points.t), device=decided.device)
-
-    def _relu(self, name: str, z: Tensor, slope: float) -> None:
-        flat = z.flatten(1)
-        flat = self._split(zero_crossings(self.points, flat), flat)
-        # The side of a segment is that of its middle.
-        self._decide(name, flat[1:] + flat[:-1] > 0)
-        value = F.relu_(flat) if slope == 0.0 else F.leaky_relu(flat, slope)
-        self.known[name] = value.reshape(-1, *z.shape[1:])
-
-    def _leaders(self, flat: Tensor, windows: Tensor) -> tuple[Tensor, Tensor]:
-        for _ in range(windows.shape[1] + 2):
-            found = maximum_crossings(self.points, flat, windows)
-            if not len(found[0]):
-                break
-            flat = self._split(found, flat)
-        middle = gather_windows(flat[1:] + flat[:-1], windows)
-        return flat, middle.argmax(-1)
-
-    def _max_pool(self, name: str, value: Tensor) -> None:
-        windows = self.lines.ops.windows[name]
-        flat, leaders = self._leaders(value.flatten(1), windows)
-        chosen = torch.gather(windows.expand(len(leaders), *windows.shape), 2, leaders[..., None])
-        self._decide(name, chosen.squeeze(-1))
-        shape = self.lines.plan.network.shapes[name]
-        self.known[name] = window_maximum(flat, windows).reshape(-1, *shape)
+    def _bend(self, step: Bend, z: Tensor) -> None:
+        alive = step.source in self.known
+        # A straight value bends only where breakpoints are already.
+        splitter = None if step.source in self.lines.plan.straight else self._split
+        if step.pool is None:
+            assert step.slope is not None
+            value, sides = relu(z.clone() if alive else z, step.slope, self.points, splitter)
+        else:
+            windows = self.lines.course.windows[step.pool]
+            value, sides = pool(z, windows, step.slope, self.points, splitter)
+        self.known[step.name] = value
+        self.sides[step.name] = sides
+        self.made[step.name] = len(self.kept)
 
     def _quantity(self) -> None:
         """Slopes (segments, K) of q at the output, and q at the lines' ends."""
         form, output = self.lines.form, self.lines.plan.output
-        y = self.known[output].flatten(1).double()
-        rivals = form.rivals
-        leaders = None
+        rivals, leaders = form.rivals, None
         if rivals is not None:
-            windows = torch.arange(y.shape[1], device=y.device)[None]
-            bottom = y.min() - 1 if y.numel() else y.sum()
+            y = self.known[output]
+            windows = Windows.single(y.shape[1], y.device)
+            bottom = y.min() - 1
             kept = torch.where(rivals[self.points.line], y, bottom)
-            kept, leaders = self._leaders(kept, windows)
-            y = self.known[output].flatten(1).double()
-        line = self.points.line
+            _, sides = pool(kept, windows, None, self.points, self._split)
+            self.sides[""], self.made[""] = sides, len(self.kept)
+            leaders = sides.leaders
+        y, line = self.known[output].double(), self.points.line
         scores = (form.weights[line] * y).sum(1)
         self.slopes = form.weights[line[:-1]]
         if rivals is not None and leaders is not None:
             top = torch.where(rivals[line], y, -torch.inf).amax(1)
             scores = scores + form.sign * top
-            self._decide("", leaders)
             self.slopes = self.slopes.scatter_add(
                 1, leaders, torch.full_like(leaders, form.sign, dtype=torch.float64)
             )
         for end in (0, 1):
             at = self.points.t == end
             self.lines.values[end, line[at]] = scores[at]
+
+
+def _sources(step: object) -> tuple[str, ...]:
+    if isinstance(step, Bend):
+        return (step.source,)
+    inputs: tuple[str, ...] = step.inputs  # type: ignore[attr-defined]
+    return inputs

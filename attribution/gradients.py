@@ -18,7 +18,7 @@ from attribution.distributions import Parts
 from attribution.inputs import Inputs
 from attribution.memory import fast_layout, tally
 from attribution.quantities import Quantity
-from attribution.slices import Run, Site, run
+from attribution.slices import Run, Site, flat_output, run
 from precond.errors import QueryError
 
 
@@ -70,9 +70,7 @@ class Kernel:
         return self._scores(result, points, rows)
 
     def _scores(self, result: Run, points: Parts, rows: slice | Tensor) -> Tensor:
-        count = _points(points)
-        every = torch.arange(self.inputs.rows, device=self.inputs.tensors[0].device)
-        numbers = every[rows].repeat_interleave(count)
+        count, numbers = _points(points), self._numbers(points, rows)
         scores = [
             q(result.output if q.site is None else result.values[q.site], numbers)
             for q in self.quantities
@@ -83,30 +81,52 @@ class Kernel:
         """Scores and gradients at points (rows, points, *shape) of some input rows."""
         with torch.enable_grad():
             result = self.forward(points, rows, gradients=True)
-            scores = self._scores(result, points, rows)
-            totals = scores.flatten(1).sum(1)
+            if self._linear:
+                y, forms = self._forms(result, points, rows)
+                scores = torch.einsum("qrk,rk->qr", forms, y.detach())
+                scores = scores.reshape(len(scores), -1, _points(points))
+            else:
+                scores = self._scores(result, points, rows)
+                y = scores.flatten(1).sum(1)
+                forms = torch.eye(len(y), dtype=y.dtype, device=y.device)
         leaves = list(result.leaves.values())
-        if not totals.requires_grad:
+        if not y.requires_grad:
             raise QueryError(
                 "influence",
                 expected="a quantity that depends on the slice",
                 got=f"{self.quantities[0].name} that does not",
                 fix="Cut before it, and check that the model does not detach",
             )
-        if len(self.quantities) == 1:
-            found = torch.autograd.grad(totals[0], leaves, allow_unused=True)
-            batched: list[Tensor | None] = [None if g is None else g[None] for g in found]
-        else:
-            batched = _jacobian(totals, leaves)
+        batched = _products(y, leaves, forms)
         shape = scores.shape
         gradients = {}
         for name, leaf, gradient in zip(result.leaves, leaves, batched, strict=True):
             value = leaf.new_zeros(shape[0], *leaf.shape) if gradient is None else gradient
             gradients[name] = value.reshape(*shape, *leaf.shape[1:])
-        return Block(scores.detach(), gradients, is_affine(totals))
+        return Block(scores.detach(), gradients, is_affine(y))
+
+    @property
+    def _linear(self) -> bool:
+        """Whether all quantities are linear forms over the same values."""
+        first = self.quantities[0].site
+        return all(
+            q.weights is not None and q.rivals is None and q.site == first for q in self.quantities
+        )
+
+    def _forms(self, result: Run, points: Parts, rows: slice | Tensor) -> tuple[Tensor, Tensor]:
+        """Values y (R, K) and forms (Q, R, K) whose products are the quantities."""
+        numbers = self._numbers(points, rows)
+        site = self.quantities[0].site
+        y = flat_output(result.output if site is None else result.values[site])
+        forms = [q.weights(y.shape[1], numbers) for q in self.quantities if q.weights is not None]
+        return y, torch.stack(forms).to(y.dtype)
+
+    def _numbers(self, points: Parts, rows: slice | Tensor) -> Tensor:
+        every = torch.arange(self.inputs.rows, device=self.inputs.tensors[0].device)
+        return every[rows].repeat_interleave(_points(points))
 
     def bytes_per_point(self, points: Parts, rows: slice | Tensor = slice(0, 1)) -> int:
-        """Bytes made by one forward and backward pass of the first point given."""
+        """Bytes made by one forward and backward pass, all quantities, of the first point."""
         single = {name: value[:1, :1] for name, value in points.items()}
         with tally() as made:
             self.at(single, rows)
@@ -118,21 +138,23 @@ def _points(points: Parts) -> int:
     return next(iter(points.values())).shape[1] if points else 1
 
 
-def _jacobian(totals: Tensor, leaves: Sequence[Tensor]) -> list[Tensor | None]:
-    """All quantities' gradients from one graph: batched, or one by one where an operator
-    has no batched form."""
-    unit = torch.eye(len(totals), dtype=totals.dtype, device=totals.device)
+def _products(y: Tensor, leaves: Sequence[Tensor], forms: Tensor) -> list[Tensor | None]:
+    """Vector–Jacobian products of all ``forms`` (Q, …) from one graph: batched, or one by one
+    where an operator has no batched form."""
+    if len(forms) == 1:
+        found = torch.autograd.grad(y, leaves, forms[0], allow_unused=True)
+        return [None if g is None else g[None] for g in found]
     try:
         return list(
             torch.autograd.grad(
-                totals, leaves, unit, is_grads_batched=True, retain_graph=True, allow_unused=True
+                y, leaves, forms, is_grads_batched=True, retain_graph=True, allow_unused=True
             )
         )
     except RuntimeError as error:
         if "vmap" not in str(error) and "batch" not in str(error):
             raise
     rows = [
-        torch.autograd.grad(total, leaves, retain_graph=True, allow_unused=True) for total in totals
+        torch.autograd.grad(y, leaves, form, retain_graph=True, allow_unused=True) for form in forms
     ]
     return [
         None

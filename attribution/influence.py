@@ -9,28 +9,30 @@ for all quantities; sums are kept in float64 and rows are streamed.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from attribution.adapter import as_module, place_of, type_of, undisturbed
+from attribution.affine import first_affine
 from attribution.attribution import Array, Attribution
 from attribution.distributions import (
+    NETWORK_RULES,
     Distribution,
     Empirical,
     LinearPath,
     Parts,
     PerInput,
     Point,
-    Rule,
 )
 from attribution.gradients import Kernel
 from attribution.inputs import Inputs, array_rows, count_rows
 from attribution.memory import rows_for
 from attribution.quantities import Quantity, as_quantity
-from attribution.slices import Site, Slice, find_layer
+from attribution.slices import Site, Slice, find_layer, run
 from precond.errors import DataError, QueryError
 
 QuantityLike = Quantity | int | Callable[[Tensor], Tensor]
@@ -70,10 +72,10 @@ def influence(
     """
     chosen, several = quantities_of(quantity)
     distribution = Point() if distribution is None else distribution
-    if isinstance(distribution, LinearPath) and distribution.rule is Rule.EXACT:
-        from attribution.exact import exact_influence
+    if isinstance(distribution, LinearPath) and distribution.rule in NETWORK_RULES:
+        from attribution.network_path import network_influence
 
-        return exact_influence(cut, chosen, several, distribution, inputs, device, memory)
+        return network_influence(cut, chosen, several, distribution, inputs, device, memory)
     model = as_module(cut.model, device=device)
     with undisturbed(model):
         if isinstance(distribution, Empirical):
@@ -102,7 +104,7 @@ def influence(
 Found = tuple[dict[str, Array], int, bool]
 
 
-def _sites(model: torch.nn.Module, layer: str | None, pre: bool) -> tuple[Site, ...]:
+def _sites(model: nn.Module, layer: str | None, pre: bool) -> tuple[Site, ...]:
     if layer is None:
         return ()
     find_layer(model, layer)
@@ -110,7 +112,7 @@ def _sites(model: torch.nn.Module, layer: str | None, pre: bool) -> tuple[Site, 
 
 
 def _per_input(
-    model: torch.nn.Module,
+    model: nn.Module,
     cut: Slice,
     chosen: tuple[Quantity, ...],
     distribution: PerInput,
@@ -130,7 +132,7 @@ def _per_input(
 
     size = chunk
     if size is None:
-        made = kernel.bytes_per_point(build(slice(0, 1), slice(0, 1))) * len(chosen)
+        made = kernel.bytes_per_point(build(slice(0, 1), slice(0, 1)))
         size = rows_for(made, memory, place_of(model))
     per_block, points_per_block = max(1, size // count), min(count, size)
     result: dict[str, Array] = {}
@@ -153,8 +155,38 @@ def _per_input(
     return result, total * count, affine
 
 
+@dataclass(frozen=True, eq=False)
+class _Source:
+    """How batches of a data distribution become kernels."""
+
+    model: nn.Module
+    sites: tuple[Site, ...]
+    given: tuple[Site, ...]
+    context: Inputs | None
+    chosen: tuple[Quantity, ...]
+
+    def read(self, part: Any, leaves: tuple[Site, ...]) -> tuple[Kernel, Parts, slice | Tensor]:
+        """Kernel, points (rows, 1, *shape) and their input rows for some rows of data."""
+        place, dtype = place_of(self.model), type_of(self.model)
+        if self.context is None:
+            read = Inputs.read(part, device=place, dtype=dtype)
+            points = {name: value.unsqueeze(1) for name, value in read.floats.items()}
+            kernel = Kernel(self.model, read, (), leaves, self.chosen)
+            return kernel, points, slice(0, read.rows)
+        values = torch.as_tensor(part).to(place, dtype)
+        kernel = Kernel(self.model, self.context, self.given, leaves, self.chosen)
+        rows = torch.zeros(len(values), dtype=torch.int64, device=place)
+        return kernel, {str(self.given[0]): values.unsqueeze(1)}, rows
+
+    def single(self, part: Any) -> tuple[Inputs, dict[Site, Tensor]]:
+        """Arguments of a pass over the first row, and what is given in it."""
+        kernel, points, _ = self.read(array_rows(part, slice(0, 1)), self.sites)
+        values = {site: points[str(site)].flatten(0, 1) for site in self.given}
+        return kernel.inputs.take(slice(0, 1)), values
+
+
 def _over_data(
-    model: torch.nn.Module,
+    model: nn.Module,
     cut: Slice,
     chosen: tuple[Quantity, ...],
     distribution: Empirical,
@@ -162,7 +194,7 @@ def _over_data(
     memory: int | None,
     chunk: int | None,
 ) -> Found:
-    place, dtype = place_of(model), type_of(model)
+    place = place_of(model)
     given = _sites(model, distribution.at, distribution.pre)
     context = None
     if given:
@@ -172,29 +204,25 @@ def _over_data(
                 expected="inputs of one row, for what the rest of the model reads",
                 got="none" if inputs is None else f"{count_rows(inputs)} rows",
             )
-        context = Inputs.read(inputs, device=place, dtype=dtype)
+        context = Inputs.read(inputs, device=place, dtype=type_of(model))
+    source = _Source(model, cut.sites, given, context, chosen)
     sums: dict[str, Tensor] = {}
     weight_sum, evaluated, affine, size = 0.0, 0, False, chunk
+    through: _Through | None = None
+    leaves: tuple[Site, ...] | None = None
     for batch, weights in distribution.batches():
         length = count_rows(batch)
         if weights is not None and weights.shape != (length,):
             raise DataError("weights", expected=f"({length},)", got=str(weights.shape))
+        if leaves is None:
+            through = _Through.of(source, batch)
+            leaves = cut.sites if through is None else (through.site,)
         start = 0
         while start < length:
             rows = slice(start, min(start + (size or 1), length))
-            part = array_rows(batch, rows)
-            if context is None:
-                read = Inputs.read(part, device=place, dtype=dtype)
-                kernel = Kernel(model, read, (), cut.sites, chosen)
-                points = {name: value.unsqueeze(1) for name, value in read.floats.items()}
-                every: slice | Tensor = slice(0, read.rows)
-            else:
-                values = torch.as_tensor(part).to(place, dtype)
-                kernel = Kernel(model, context, given, cut.sites, chosen)
-                points = {str(given[0]): values.unsqueeze(1)}
-                every = torch.zeros(len(values), dtype=torch.int64, device=place)
+            kernel, points, every = source.read(array_rows(batch, rows), leaves)
             if size is None:
-                made = kernel.bytes_per_point(points) * max(1, len(chosen) // 2)
+                made = kernel.bytes_per_point(points, every)
                 size = rows_for(made, memory, place)
                 continue
             found = kernel.at(points, every)
@@ -204,13 +232,55 @@ def _over_data(
             evaluated += rows.stop - rows.start
             for name, gradient in found.gradients.items():
                 flat = gradient[:, :, 0]
+                # Within a chunk in the model's numbers, over chunks in float64.
                 if share is None:
-                    added = flat.sum(1, dtype=torch.float64)
+                    added = flat.sum(1).double()
                 else:
                     added = torch.einsum("r,qr...->q...", share, flat.double())
                 sums[name] = added if name not in sums else sums[name] + added
             start = rows.stop
     if not evaluated or weight_sum == 0:
         raise DataError("data distribution", expected="rows with weight", got="none")
-    means = {name: (value / weight_sum).unsqueeze(1).cpu().numpy() for name, value in sums.items()}
-    return means, evaluated, affine
+    means = {name: value / weight_sum for name, value in sums.items()}
+    if through is not None:
+        means = through.back(means)
+    return (
+        {name: value.unsqueeze(1).cpu().numpy() for name, value in means.items()},
+        evaluated,
+        affine,
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class _Through:
+    """An affine layer just after the slice: means are taken behind it and carried back once.
+
+    ``leaf`` is one row at the slice and ``value`` what the layer makes of it.
+    """
+
+    site: Site
+    name: str
+    leaf: Tensor
+    value: Tensor
+
+    @classmethod
+    def of(cls, source: _Source, batch: Any) -> _Through | None:
+        if source.given and source.given != source.sites:
+            return None
+        inputs, values = source.single(batch)
+        site = first_affine(source.model, inputs, source.sites)
+        if site is None:
+            return None
+        with torch.enable_grad():
+            passed = run(source.model, inputs, given=values, leaves=source.sites, read=[site])
+        ((name, leaf),) = passed.leaves.items()
+        return cls(site, name, leaf, passed.values[site])
+
+    def back(self, means: dict[str, Tensor]) -> dict[str, Tensor]:
+        (mean,) = means.values()
+        pulled = []
+        for one in mean:
+            form = one[None].to(self.value.dtype)
+            (found,) = torch.autograd.grad(self.value, self.leaf, form, retain_graph=True)
+            pulled.append(found[0].double())
+        return {self.name: torch.stack(pulled)}

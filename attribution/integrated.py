@@ -3,10 +3,11 @@
 IG_i(x) = (x_i − x'_i) ∫₀¹ ∂q/∂x_i (x' + t (x − x')) dt, and Σ_i IG_i = q(x) − q(x')
 (completeness), whose error is always reported.
 
-The integral is a quadrature rule over t (``Rule``), or exact for piecewise-linear networks
-(``exact.py``).  Where the input enters through one affine layer only, that layer is
-factored out: its output moves on a line too, so gradients are taken there and carried back
-through it once per input instead of once per step.
+The integral is a quadrature rule over t (``Rule``); for piecewise-linear networks, secants
+of equal cells (``secant.py``), or exact (``network_path.py``).  For a quadrature rule, where
+the input enters through one affine layer only, that layer is factored out: its output moves
+on a line too, so gradients are taken there and carried back through it once per input
+instead of once per step.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from torch import Tensor, nn
 from attribution.adapter import as_module, place_of, type_of, undisturbed
 from attribution.affine import first_affine
 from attribution.attribution import Array, Attribution
-from attribution.distributions import Baseline, Rule, nodes
+from attribution.distributions import NETWORK_RULES, Baseline, Rule, nodes
 from attribution.gradients import Kernel
 from attribution.influence import QuantityLike, quantities_of
 from attribution.inputs import Inputs
@@ -56,17 +57,25 @@ def integrated_gradients(
     the baseline then lives there.  ``baseline``: a number, one value for all rows, or one per
     row.  ``quantity`` None: the score of each row's predicted class.  ``steps`` points per
     row; ``"auto"`` doubles them until the completeness error of a row is at most
-    ``tolerance`` times its |q(x) − q(x')|.  ``memory``: bytes of one chunk; ``chunk`` sets
-    its rows instead.  ``factor=False`` keeps the first layer in every step.  ``dtype``
-    applies to networks (modules compute in their own type).
+    ``tolerance`` times its |q(x) − q(x')| (secant, which is always complete: until doubling
+    changes a row's mean gradients by at most ``tolerance`` of their L1 norm).  ``memory``:
+    bytes of one chunk; ``chunk`` sets its rows instead.  ``factor=False`` keeps the first
+    layer in every step.  ``dtype`` applies to networks (modules compute in their own type).
     """
     rule = Rule.named(method)
     cut = model if isinstance(model, Slice) else Slice(model)
-    if rule is Rule.EXACT:
-        from attribution.exact import exact_integrated_gradients
+    if rule in NETWORK_RULES:
+        from attribution.network_path import Follow, network_integrated_gradients
 
-        return exact_integrated_gradients(
-            cut, inputs, baseline, quantity, device=device, memory=memory, dtype=dtype
+        return network_integrated_gradients(
+            cut,
+            inputs,
+            baseline,
+            quantity,
+            Follow(rule, steps, tolerance),
+            device=device,
+            memory=memory,
+            dtype=dtype,
         )
     module = as_module(cut.model, device=device, dtype=dtype)
     read = Inputs.read(inputs, device=place_of(module), dtype=type_of(module))
@@ -142,14 +151,14 @@ class _Path:
         if size is None:
             line = Line.between(kernel, head, self.baseline, numbers[:1].to(place))
             made = line.kernel.bytes_per_point(line.points(position[:1]), numbers[:1])
-            size = rows_for(made * len(self.quantities), self.memory, place)
+            size = rows_for(made, self.memory, place)
         parts: dict[str, Array] = {}
         change = np.zeros((len(self.quantities), len(numbers)))
         per_block = max(1, size // steps)
         for start in range(0, len(numbers), per_block):
             block = numbers[start : start + per_block].to(place)
             line = Line.between(kernel, head, self.baseline, block)
-            mean = line.mean_gradient(rule, position, weight, size)
+            mean = line.mean_gradient(position, weight, size)
             target = slice(start, start + len(block))
             change[:, target] = line.change.cpu().numpy()
             for name, value in line.attributions(mean).items():

@@ -3,11 +3,6 @@
 Points are given either at the slice itself or, where the input acts through one affine
 layer only, at that layer's output, which moves on a line as well; mean gradients are then
 pulled back through the layer once per row.
-
-The tangent rule.  On a cell [t₀, t₁] of width h with scores q₀, q₁ and slopes s₀, s₁ the
-tangents meet at τ = (q₁ − q₀ − s₁ h)/(s₀ − s₁).  The gradient at t₀ gets weight τ and that at
-t₁ weight h − τ.  With one kink in the cell this is the exact integral, for smooth q it is
-the trapezoid rule to second order; τ is kept in [0, h].
 """
 
 from __future__ import annotations
@@ -17,26 +12,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from attribution.distributions import Baseline, Parts, Rule, baseline_like
+from attribution.distributions import Baseline, Parts, baseline_like
 from attribution.gradients import Kernel
 from attribution.memory import fast_layout
 from attribution.slices import Site, run
-
-
-def tangent_weights(t: Tensor, scores: Tensor, slopes: Tensor) -> Tensor:
-    """Weights (…, n) of gradients at positions ``t`` (n,), from scores and slopes (…, n)."""
-    width = t[1:] - t[:-1]
-    rise = scores[..., 1:] - scores[..., :-1]
-    bend = slopes[..., :-1] - slopes[..., 1:]
-    # Where the bend is lost in rounding, the middle.
-    unit = torch.finfo(torch.float32).eps * scores.abs().amax(-1, keepdim=True)
-    straight = bend.abs() * width <= unit
-    meeting = (rise - slopes[..., 1:] * width) / torch.where(straight, 1.0, bend)
-    meeting = torch.where(straight, width / 2, meeting.clamp(min=0).minimum(width))
-    weights = torch.zeros_like(scores)
-    weights[..., :-1] += meeting
-    weights[..., 1:] += width - meeting
-    return weights
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,28 +76,18 @@ class Line:
             result[name] = torch.addcmul(start.unsqueeze(1), self.move[name].unsqueeze(1), shaped)
         return result
 
-    def mean_gradient(self, rule: Rule, position: Tensor, weight: Tensor, size: int) -> Parts:
+    def mean_gradient(self, position: Tensor, weight: Tensor, size: int) -> Parts:
         """Mean gradient over the line where points are given, (Q, rows, *shape) float64.
 
-        At most ``size`` points are evaluated at once (two at least for the tangent rule,
-        whose chunks share a node).
+        At most ``size`` points are evaluated at once.
         """
-        tangent = rule is Rule.TANGENT
         count = len(position)
-        per_call = max(2 if tangent else 1, min(size // len(self.rows), count))
-        step = per_call - 1 if tangent else per_call
+        step = max(1, min(size // len(self.rows), count))
         result: Parts = {}
-        for first in range(0, count - 1 if tangent else count, step):
-            part = slice(first, first + per_call)
-            t = position[part]
-            found = self.kernel.at(self.points(t), self.rows)
-            if tangent:
-                slopes = torch.stack(
-                    [_along(g, self.move[name]) for name, g in found.gradients.items()]
-                ).sum(0)
-                share = tangent_weights(t, found.scores.double(), slopes.double())
-            else:
-                share = weight[part].expand(found.scores.shape)
+        for first in range(0, count, step):
+            part = slice(first, first + step)
+            found = self.kernel.at(self.points(position[part]), self.rows)
+            share = weight[part].expand(found.scores.shape)
             for name, gradient in found.gradients.items():
                 # One small product per row; sums over chunks are in float64.
                 flat = _flat(gradient, 3)
@@ -163,8 +132,3 @@ def _shaped(flat: Tensor, shape: torch.Size) -> Tensor:
         channels, height, width = shape
         return flat.reshape(*flat.shape[:-1], height, width, channels).movedim(-1, -3)
     return flat.reshape(*flat.shape[:-1], *shape)
-
-
-def _along(gradient: Tensor, move: Tensor) -> Tensor:
-    """Directional derivatives (Q, rows, points) of gradients (Q, rows, points, *shape)."""
-    return (_flat(gradient, 3) @ _flat(move, 1).unsqueeze(-1)).squeeze(-1)

@@ -6,18 +6,22 @@ rows are needed.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 from torch import Tensor
 
-from attribution.heads import HeadLines, ordered
-from attribution.plan import Plan
+from attribution.heads import head_breakpoints, ordered
+from attribution.maps import Map, Windows, flatten, shaped
+from attribution.plan import Bend, Plan
 from attribution.quantities import Quantity
 from attribution.segments import Breakpoints
 from precond.errors import QueryError
 from precond.network.graph import INPUT
-from precond.network.operators import Operators, operators
+from precond.network.layers import Node
+from precond.network.operators import operators
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,7 +46,7 @@ class Form:
         rivals = None if quantity.rivals is None else quantity.rivals(width, rows)
         return cls(quantity.weights(width, rows).double(), rivals, quantity.sign)
 
-    def take(self, lines: slice) -> Form:
+    def take(self, lines: slice | Tensor) -> Form:
         rivals = None if self.rivals is None else self.rivals[lines]
         return Form(self.weights[lines], rivals, self.sign)
 
@@ -64,15 +68,20 @@ class Course:
     device: torch.device
     dtype: torch.dtype
     memory: int
+    maps: Mapping[str, Map]
+    windows: Mapping[str, Windows]
 
-    @property
-    def ops(self) -> Operators:
-        return operators(self.plan.network, str(self.device), self.dtype)
+    @classmethod
+    def of(cls, plan: Plan, device: torch.device, dtype: torch.dtype, memory: int) -> Course:
+        return cls(plan, device, dtype, memory, *_built(plan, str(device), dtype))
 
-    def integrate(self, start: Tensor, end: Tensor, form: Form) -> Integral:
-        """Lines from ``start`` to ``end`` (lines, *input shape)."""
+    def integrate(
+        self, start: Tensor, end: Tensor, form: Form, follow: Callable[[Lines], int]
+    ) -> Integral:
+        """Lines from ``start`` to ``end`` (lines, *input shape); ``follow`` adds up a block of
+        them and says on how many segments."""
         plan, network = self.plan, self.plan.network
-        wide = sum(network.width(name) for name in (INPUT, *plan.straight))
+        wide = sum(network.width(name) for name in plan.straight)
         block = max(1, self.memory // (24 * 8 * wide))
         shape = network.shapes[plan.target]
         mean = torch.zeros(len(start), *shape, dtype=torch.float64, device=self.device)
@@ -81,53 +90,68 @@ class Course:
         for first in range(0, len(start), block):
             part = slice(first, first + block)
             lines = Lines(self, start[part], end[part] - start[part], form.take(part))
-            segments += lines.run()
-            mean[part], change[part] = lines.result(), lines.values[1] - lines.values[0]
+            segments += follow(lines)
+            mean[part] = shaped(lines.result(), shape)
+            change[part] = lines.values[1] - lines.values[0]
         return Integral(mean, change, segments)
 
 
+@lru_cache(maxsize=16)
+def _built(
+    plan: Plan, device: str, dtype: torch.dtype
+) -> tuple[Mapping[str, Map], Mapping[str, Windows]]:
+    network = plan.network
+    ops = operators(network, device, dtype)
+    affine = [*plan.straight_nodes, *(s for s in plan.steps if isinstance(s, Node))]
+    maps = {node.name: Map.of(network, node, ops) for node in affine}
+    windows = {
+        step.pool: Windows.of(network, step.source, step.pool, ops)
+        for step in plan.steps
+        if isinstance(step, Bend) and step.pool is not None
+    }
+    return maps, windows
+
+
 class Lines:
-    """One block of lines: straight values, heads, and sums over chunks of breakpoints."""
+    """One block of lines: straight values, and sums over chunks of breakpoints."""
 
     def __init__(self, course: Course, start: Tensor, move: Tensor, form: Form) -> None:
-        self.course, self.form = course, form
-        self.plan, self.ops = course.plan, course.ops
-        network = self.plan.network
-        self.start, self.move = {INPUT: start}, {INPUT: move}
+        self.course, self.form, self.plan = course, form, course.plan
+        self.count, device = len(start), start.device
+        self.start, self.move = {INPUT: flatten(start)}, {INPUT: flatten(move)}
         for node in self.plan.straight_nodes:
-            operator = self.ops.affine[node.name]
-            self.start[node.name] = operator.apply([self.start[s] for s in node.inputs])
-            self.move[node.name] = operator.apply([self.move[s] for s in node.inputs], bias=False)
-        self.heads = {
-            head.name: HeadLines.of(
-                head,
-                self.start[head.source],
-                self.move[head.source],
-                None if head.pool is None else self.ops.windows[head.pool],
-                network.shapes[head.name],
-            )
-            for head in self.plan.heads
-        }
-        self.count = len(start)
+            one = course.maps[node.name]
+            self.start[node.name] = one.apply([self.start[s] for s in node.inputs])
+            self.move[node.name] = one.apply([self.move[s] for s in node.inputs], bias=False)
         self.straight_sums = {
-            name: torch.zeros(value.shape, dtype=torch.float64, device=value.device)
+            name: torch.zeros(value.shape, dtype=torch.float64, device=device)
             for name, value in self.start.items()
         }
         target = self.plan.target
         self.direct = target not in self.plan.straight
         self.target_sum = torch.zeros(
-            self.count, *network.shapes[target], dtype=torch.float64, device=start.device
+            self.count, self.plan.network.width(target), dtype=torch.float64, device=device
         )
-        self.values = torch.zeros(2, self.count, dtype=torch.float64, device=start.device)
+        self.values = torch.zeros(2, self.count, dtype=torch.float64, device=device)
 
     def run(self) -> int:
         """All chunks; the number of segments."""
         from attribution.backward import Backward
         from attribution.forward import Forward
 
-        every = ordered(list(self.heads.values()), self.count, self.start[INPUT].device)
-        widths = sum(self.plan.network.width(n.name) for n in self.plan.nodes)
-        fits = max(4, self.course.memory // (widths * self.start[INPUT].element_size() * 4))
+        found = [
+            head_breakpoints(
+                head,
+                self.start[head.source],
+                self.move[head.source],
+                None if head.pool is None else self.course.windows[head.pool],
+            )
+            for head in self.plan.heads
+        ]
+        every = ordered(found, self.count, self.start[INPUT].device)
+        widths = sum(self.plan.network.width(step.name) for step in self.plan.steps)
+        widths += max(self.plan.network.width(name) for name in self.plan.straight)
+        fits = max(4, self.course.memory // (widths * self.start[INPUT].element_size()))
         growth, first, segments, last = 4.0, 0, 0, len(every.t) - 1
         while first < last:
             stop = min(last, first + max(1, int(fits / growth)))
@@ -141,14 +165,15 @@ class Lines:
         return segments
 
     def result(self) -> Tensor:
-        """Sums at the target: those of straight values carried back to it."""
+        """Sums (lines, n) at the target: those of straight values carried back to it."""
         if self.direct:
             return self.target_sum
         sums = dict(self.straight_sums)
         for node in reversed(self.plan.straight_nodes):
             if node.name == self.plan.target:
                 break
-            back = self.ops.affine[node.name].transpose(sums[node.name].to(self.course.dtype))
+            form = sums[node.name].to(self.course.dtype)
+            back = self.course.maps[node.name].transpose(form)
             for source, part in zip(node.inputs, back, strict=True):
                 sums[source] = sums[source] + part.double()
         return sums[self.plan.target]

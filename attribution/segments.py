@@ -2,7 +2,7 @@
 
 On x(t) = x' + t (x − x') every value of a piecewise-linear network is piecewise linear in t.
 Between two neighbouring breakpoints found so far a pre-activation is linear, so that its
-zero crossing is one division, and so is the crossing of two candidates of a maximum.
+zero crossing is one division, and the largest of several is an upper envelope of lines.
 
 Breakpoints of all lines lie in one flat list, sorted by line and position; a *segment* k
 joins rows k and k+1 (those that join two lines have no length and are never split).
@@ -36,22 +36,44 @@ class Breakpoints:
 
 @dataclass(frozen=True, eq=False)
 class Refinement:
-    """Old rows' places among the new: row k is ``origin[k]``, or the point at ``fraction[k]``
-    between ``origin[k]`` and its successor where ``fresh[k]``."""
+    """Old rows' places among the new: row k is ``origin[k]``, or the point at ``fraction``
+    between ``origin[k]`` and its successor where ``fresh`` (numbers of rows) says so."""
 
     points: Breakpoints
     origin: Tensor
     fresh: Tensor
     fraction: Tensor
 
-    def values(self, old: Tensor) -> Tensor:
-        """Values (R, …) at the old rows carried to the new, by interpolation."""
-        result = old.index_select(0, self.origin)
+    def between(self, old: Tensor) -> Tensor:
+        """Values (fresh rows, …) by interpolation."""
         low = self.origin[self.fresh]
         weight = self.fraction.to(old.dtype).reshape(-1, *[1] * (old.dim() - 1))
-        first = old.index_select(0, low)
-        result[self.fresh] = torch.lerp(first, old.index_select(0, low + 1), weight)
+        return torch.lerp(old.index_select(0, low), old.index_select(0, low + 1), weight)
+
+    def values(self, old: Tensor) -> Tensor:
+        """Values (R, …) at the old rows carried to the new."""
+        return self.merged(old, self.between(old))
+
+    def merged(self, old: Tensor, between: Tensor) -> Tensor:
+        """Old rows, and ``between`` for the fresh ones."""
+        result = old.index_select(0, self.origin)
+        result[self.fresh] = between
         return result
+
+    def parts(self, segment: Tensor, column: Tensor) -> tuple[Tensor, Tensor]:
+        """(segment, column) of all new segments in old ones, for equally long vectors."""
+        kept = self.kept()
+        first, count = kept[segment], kept[segment + 1] - kept[segment]
+        begin = torch.cumsum(count, 0) - count
+        which = torch.repeat_interleave(torch.arange(len(count), device=count.device), count)
+        number = torch.arange(len(which), device=count.device) - begin[which]
+        return first[which] + number, column[which]
+
+    def kept(self) -> Tensor:
+        """New numbers of the old rows."""
+        old = torch.ones_like(self.origin, dtype=torch.bool)
+        old[self.fresh] = False
+        return torch.nonzero(old)[:, 0]
 
 
 def split(points: Breakpoints, segment: Tensor, fraction: Tensor) -> Refinement:
@@ -72,52 +94,26 @@ def split(points: Breakpoints, segment: Tensor, fraction: Tensor) -> Refinement:
     )
 
 
-def zero_crossings(points: Breakpoints, z: Tensor) -> tuple[Tensor, Tensor]:
-    """(segment, fraction) of every sign change of the columns of ``z`` (R, n)."""
-    positive = z > 0
-    changed = positive[1:] != positive[:-1]
-    changed &= points.inside[:, None]
-    segment, column = torch.nonzero(changed, as_tuple=True)
-    first, second = z[segment, column].double(), z[segment + 1, column].double()
-    fraction = first / (first - second)
-    real = (fraction > 0) & (fraction < 1)
-    return segment[real], fraction[real]
+def differing(sides: Tensor, inside: Tensor) -> tuple[Tensor, Tensor]:
+    """(segment, column) where the bits (R, n) of a segment's ends differ."""
+    if sides.shape[1] % 8 or not sides.is_contiguous():
+        changed = (sides[1:] != sides[:-1]) & inside[:, None]
+        found, column = torch.nonzero(changed, as_tuple=True)
+        return found, column
+    # Eight at a time: few differ.
+    words = sides.view(torch.int64)
+    changes = (words[1:] ^ words[:-1]) * inside[:, None]
+    segment, word = torch.nonzero(changes, as_tuple=True)
+    which, byte = torch.nonzero(
+        changes[segment, word].contiguous().view(torch.uint8).reshape(-1, 8), as_tuple=True
+    )
+    return segment[which], 8 * word[which] + byte
 
 
-def maximum_crossings(
-    points: Breakpoints, values: Tensor, windows: Tensor
-) -> tuple[Tensor, Tensor]:
-    """(segment, fraction) where the leader of a window changes; call until none is left.
-
-    ``values`` (R, n), ``windows`` (m, k) column numbers, −1 for none.  If another candidate
-    leads at the end of a segment than at its start, their crossing is given; a third
-    candidate above it is found in the next call.
-    """
-    gathered = gather_windows(values, windows)
-    start, end = gathered[:-1], gathered[1:]
-    slope = end - start
-    top = start.amax(-1, keepdim=True)
-    # The leader just after the start: of those level with the top, the steepest.
-    leader = slope.masked_fill(start < top, -torch.inf).argmax(-1, keepdim=True)
-    last = end.argmax(-1, keepdim=True)
-    gain = (end.gather(-1, last) - end.gather(-1, leader)).squeeze(-1)
-    lead = (start.gather(-1, leader) - start.gather(-1, last)).squeeze(-1)
-    changed = (gain > 0) & (lead > 0) & points.inside[:, None]
-    segment, window = torch.nonzero(changed, as_tuple=True)
-    first, second = lead[segment, window].double(), gain[segment, window].double()
-    fraction = first / (first + second)
-    # A crossing within rounding of an end is the end itself.
-    tiny = 64 * torch.finfo(values.dtype).eps
-    real = (fraction > tiny) & (fraction < 1 - tiny)
-    return segment[real], fraction[real]
-
-
-def gather_windows(values: Tensor, windows: Tensor) -> Tensor:
-    """(R, m, k) candidates of every window; a finite number below all others for none."""
-    gathered = values[:, windows.clamp(min=0)]
-    if bool((windows < 0).any()):
-        gathered = gathered.masked_fill(windows < 0, -torch.finfo(values.dtype).max / 8)
-    return gathered
+def zero_crossings(first: Tensor, second: Tensor) -> Tensor:
+    """Fraction of the way from ``first`` to ``second`` where zero is crossed."""
+    first, second = first.double(), second.double()
+    return first / (first - second)
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,36 +124,51 @@ class Intervals:
     on [on_low, on_high].
     """
 
+    first: Tensor
+    rate: Tensor
     low: Tensor
     high: Tensor
     on_low: Tensor
     on_high: Tensor
 
+    def breakpoints(self, pool: bool, slope: float | None) -> list[tuple[Tensor, Tensor]]:
+        """Masks and positions where the value bends after max-pool (if any) and then a ReLU
+        of ``slope`` for negative values (None: without)."""
+        leads = self.low < self.high
+        result = []
+        if pool and slope is None:
+            result.append((leads, self.low))
+        elif pool:
+            above = self.first + self.rate * self.low > 0
+            result.append((leads & (above | (slope != 0.0)), self.low))
+        if slope is not None:
+            low, high = self.on_low, self.on_high
+            result.append((leads & (low > self.low) & (low < self.high), low))
+            result.append((leads & (high < self.high) & (high > self.low), high))
+        return result
 
-def leading_intervals(start: Tensor, slope: Tensor, windows: Tensor) -> Intervals:
-    """Closed form for values ``start + t·slope`` (lines, n): an upper envelope of lines is
-    convex, so that each candidate leads on one interval."""
-    first = gather_windows(start.double(), windows)
-    rate = slope.double()[:, windows.clamp(min=0)]
-    if bool((windows < 0).any()):
-        rate = rate.masked_fill(windows < 0, 0.0)
-    low, high = torch.zeros_like(first), torch.ones_like(first)
-    size = windows.shape[1]
-    for i in range(size):
-        for j in range(size):
-            if i == j:
-                continue
-            ahead, faster = first[..., i] - first[..., j], rate[..., i] - rate[..., j]
-            meeting = -ahead / torch.where(faster == 0, 1.0, faster)
-            low[..., i] = torch.where(faster > 0, low[..., i].maximum(meeting), low[..., i])
-            high[..., i] = torch.where(faster < 0, high[..., i].minimum(meeting), high[..., i])
-            # Parallel lines: the higher leads; of equal ones, the first.
-            behind = (faster == 0) & ((ahead < 0) | ((ahead == 0) & (j < i)))
-            high[..., i] = torch.where(behind, -1.0, high[..., i])
-    if bool((windows < 0).any()):
-        high = high.masked_fill(windows < 0, -1.0)
-    crossing = -first / torch.where(rate == 0, 1.0, rate)
+
+def leading_intervals(first: Tensor, rate: Tensor, members: Tensor) -> Intervals:
+    """Closed form for candidates ``first + t·rate`` (lines, m, k) float64, t from 0 to 1: an
+    upper envelope of lines is convex, so that each candidate leads on one interval.
+
+    ``members`` (…, k) is negative where there is no candidate.
+    """
+    low, high = torch.empty_like(first), torch.empty_like(first)
+    number = torch.arange(first.shape[-1], device=first.device)
+    zero, one = first.new_zeros(()), first.new_ones(())
+    for i in range(first.shape[-1]):
+        ahead, faster = first[..., i, None] - first, rate[..., i, None] - rate
+        meeting = -ahead / faster
+        low[..., i] = torch.where(faster > 0, meeting, zero).amax(-1)
+        # Parallel lines: the higher leads; of equal ones, the first.
+        behind = (faster == 0) & ((ahead < 0) | ((ahead == 0) & (number < i)))
+        meeting = torch.where(faster < 0, meeting, one)
+        high[..., i] = torch.where(behind, -one, meeting).amin(-1)
+    if bool((members < 0).any()):
+        high = high.masked_fill(members < 0, -1.0)
+    crossing = -first / rate
     on_low = torch.where(rate > 0, low.maximum(crossing), low)
     on_high = torch.where(rate < 0, high.minimum(crossing), high)
-    on_high = torch.where((rate == 0) & (first <= 0), -1.0, on_high)
-    return Intervals(low, high, on_low, on_high)
+    on_high = torch.where((rate == 0) & (first <= 0), -one, on_high)
+    return Intervals(first, rate, low, high, on_low, on_high)

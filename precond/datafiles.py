@@ -24,8 +24,10 @@ from numpy.typing import NDArray
 
 from precond.errors import DataError
 from precond.idx import read_idx
+from precond.npy import check_npy
+from precond.parquet import parquet_blocks
 
-KINDS = ".npy, .npz, .csv, .idx or …-ubyte (IDX files may end in .gz)"
+KINDS = ".npy, .npz, .csv, .parquet, .idx or …-ubyte (IDX files may end in .gz)"
 INPUT_NAMES = ("inputs", "x")
 LABEL_NAMES = ("labels", "label", "y")
 # What numpy and zipfile raise for a damaged, encrypted or unusually packed file.
@@ -68,6 +70,8 @@ def read_file(path: Path) -> FileContent:
             return _read_npz(path)
         if name.endswith(".csv"):
             return _read_csv(path)
+        if name.endswith(".parquet"):
+            return _read_parquet(path)
         if bare.endswith((".idx", "-ubyte")) or (bare != name and "." not in bare):
             return FileContent(read_idx(path), None)
     except csv.Error as error:
@@ -110,6 +114,8 @@ def first_not_finite(values: NDArray[Any]) -> tuple[int, int] | None:
 
 def _read_npy(path: Path) -> NDArray[Any]:
     try:
+        with path.open("rb") as file:
+            check_npy(file, path.stat().st_size, str(path))
         return np.lib.format.open_memmap(path, mode="r")
     except BROKEN as error:
         raise _numpy_error(path, error) from error
@@ -117,6 +123,7 @@ def _read_npy(path: Path) -> NDArray[Any]:
 
 def _read_npz(path: Path) -> FileContent:
     try:
+        _check_entries(path)
         with path.open("rb") as file, np.lib.npyio.NpzFile(file, allow_pickle=False) as archive:
             found = {
                 role: _only(path, role, [n for n in names if n in archive.files], archive.files)
@@ -137,6 +144,16 @@ def _read_npz(path: Path) -> FileContent:
     return FileContent(arrays["inputs"], arrays["labels"])
 
 
+def _check_entries(path: Path) -> None:
+    """The headers of the arrays that are read, before any is."""
+    with zipfile.ZipFile(path) as archive:
+        for entry in archive.infolist():
+            name, dot, suffix = entry.filename.rpartition(".")
+            if f"{dot}{suffix}" == ".npy" and name in (*INPUT_NAMES, *LABEL_NAMES):
+                with archive.open(entry) as file:
+                    check_npy(file, entry.file_size, f"{path}: {entry.filename}")
+
+
 def _only(path: Path, role: str, found: list[str], every: list[str]) -> str | None:
     if len(found) > 1:
         raise DataError(f"{path}: {role}", expected="one name", got=" and ".join(found))
@@ -155,11 +172,24 @@ def _numpy_error(path: Path, error: Exception) -> DataError:
     return DataError(f"{path}", expected="a whole numpy file", got=text or "the file's end")
 
 
+def _read_parquet(path: Path) -> FileContent:
+    blocks = list(parquet_blocks(path, LABEL_NAMES))
+    labels = [own for _, own in blocks if own is not None]
+    if not blocks:
+        raise DataError(f"{path}", expected="a row per input", got="none")
+    inputs = np.concatenate([rows for rows, _ in blocks])
+    return FileContent(
+        inputs if inputs.shape[1] else None, np.concatenate(labels) if labels else None
+    )
+
+
 def _read_csv(path: Path) -> FileContent:
     try:
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise DataError(f"{path}", expected="UTF-8 text", got=str(error)) from error
+    if "\0" in text:
+        raise DataError(f"{path}", expected="text", got="a zero byte")
     reader = csv.reader(io.StringIO(text))
     first = next(reader, [])
     header = None if all(map(_is_number, first)) else [cell.strip().lower() for cell in first]

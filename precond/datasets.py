@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from precond.datafiles import first_not_finite, read_file, read_labels
 from precond.errors import DataError, MissingDependency
 from precond.idx import read_idx
+from precond.shards import open_shards
 
 FASHION_VARIABLE = "PRECOND_FASHION_MNIST"
 FASHION_FOLDER = "/usr/share/datasets/fashion-mnist"
@@ -67,7 +68,8 @@ def load_dataset(spec: str, labels: str | None = None, *, divide: float = 1.0) -
     """The data set that ``spec`` names: a built-in name or a file.
 
     Built in: ``digits`` (1,797 × 8×8), ``mnist-5k`` (5,000 × 28×28), ``fashion-mnist``
-    (60,000 + 10,000 × 28×28), all scaled to [0, 1].  Files: see ``datafiles``; their values are
+    (60,000 + 10,000 × 28×28), all scaled to [0, 1].  Files: see ``datafiles``, and for folders
+    of them ``shards``; their values are
     divided by ``divide`` (255 for pictures stored as bytes).  ``labels`` names a file with
     one whole number per row; it takes the place of labels that the data set has.
 
@@ -140,7 +142,7 @@ def _shares(sizes: NDArray[np.int64], total: int) -> NDArray[np.int64]:
 
 
 def _from_file(path: Path, divide: float) -> Dataset:
-    content = read_file(path)
+    content = open_shards(path).content() if path.is_dir() else read_file(path)
     raw = content.inputs
     if raw is None:
         raise DataError(f"{path}", expected="inputs", got="labels only")

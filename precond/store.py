@@ -120,7 +120,7 @@ def read_preconditions(path: Path) -> Stored:
         raise QueryError(
             f"preconditions {path}", expected="a file", got=error.strerror or "none"
         ) from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise QueryError(f"preconditions {path}", expected="JSON", got=str(error)) from error
     if not isinstance(data, dict) or data.get("format") != FORMAT:
         got = data.get("format") if isinstance(data, dict) else type(data).__name__
@@ -137,7 +137,9 @@ def read_preconditions(path: Path) -> Stored:
         )
         entries = tuple(Precondition.from_json(entry) for entry in data["preconditions"])
         return Stored(str(data["network"]["path"]), str(data["network"]["hash"]), domain, entries)
-    except (KeyError, TypeError, ValueError) as error:
+    except QueryError as error:
+        raise QueryError(f"preconditions {path}: {error}") from error
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise QueryError(
             f"preconditions {path}",
             expected="the fields docs/format.md lists",

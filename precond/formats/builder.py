@@ -39,6 +39,7 @@ from precond.network.layers import (
 )
 from precond.network.rewrite import rename, simplify
 
+LARGEST = 1 << 25  # values of one tensor; ImageNet networks stay below an eighth of it
 KIND: dict[type, str] = {
     Affine: "affine",
     Conv2d: "conv",
@@ -85,6 +86,7 @@ class Builder:
         self.label = ""
         self.final_activation: str | None = None
         self.tensors: dict[str, str] = {}
+        check_size(input_shape)
         self.input = Value(INPUT, input_shape, batched)
         self._nodes: list[Node] = []
         self._labels: dict[str, str] = {}
@@ -105,6 +107,7 @@ class Builder:
             raise ModelError(
                 f"the {KIND[type(layer)]} layer", expected="at least one value", got=str(shape)
             )
+        check_size(shape)
         name = f"%{len(self._nodes)}"
         self._nodes.append(Node(name, layer, tuple(value.name for value in inputs)))
         self._labels[name] = self.label
@@ -117,6 +120,7 @@ class Builder:
 
         ``keeps_batch`` says that axis 0 of ``index`` still is the batch axis of ``value``.
         """
+        check_size(index.shape)
         batched = value.batched and keeps_batch and index.ndim > 0 and index.shape[0] == 1
         if value.batched and not batched and self.open_batch:
             raise ModelError(
@@ -189,6 +193,14 @@ class Builder:
                     names[node.name] = name
                     taken.add(name)
         return names
+
+
+def check_size(shape: Sequence[int]) -> None:
+    """ModelError for a tensor too large to be meant, before anything is allocated for it."""
+    if math.prod(int(size) for size in shape) > LARGEST:
+        raise ModelError(
+            "a tensor", expected=f"at most {LARGEST} values", got=f"shape {tuple(shape)}"
+        )
 
 
 def constant_array(values: object) -> Array:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from precond.errors import ModelError
-from precond.formats.builder import Builder, Value, constant_array
+from precond.formats.builder import Builder, Value, check_size, constant_array
 from precond.network.layers import (
     Add,
     Affine,
@@ -96,9 +96,9 @@ def take(b: Builder, value: Value, axis: int, indices: IntArray) -> Value:
     where = axis_of(value, axis)
     size = value.full[where]
     if indices.size == 0 or indices.min() < -size or indices.max() >= size:
-        raise ModelError(
-            "indices", expected=f"{-size} to {size - 1}, at least one", got=str(indices.tolist())
-        )
+        got = f"{indices.min()} to {indices.max()}" if indices.size else "none"
+        raise ModelError("indices", expected=f"{-size} to {size - 1}, at least one", got=got)
+    check_size((*value.full[:where], *indices.shape, *value.full[where + 1 :]))
     picked = value.index.take(indices % size, where)
     return b.rearrange(value, picked, where != 0 or indices.ndim == 1)
 
@@ -136,6 +136,7 @@ def pad(
         size = index.shape[axis]
         index = index.take(np.arange(max(-before, 0), size - max(-after, 0)), axis)
     grown = [(max(before, 0), max(after, 0)) for before, after in widths]
+    check_size([n + sum(more) for n, more in zip(index.shape, grown, strict=True)])
     if mode == "constant":
         index = np.pad(index, grown, constant_values=-1)
     elif mode in ("reflect", "edge"):

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from precond.errors import ModelError
-from precond.formats.builder import Builder, Value, constant_array
+from precond.formats.builder import Builder, Value, check_size, constant_array
 from precond.formats.lowering import scale
 from precond.network.layers import Array, Conv2d, MaxPool2d, Pads, Pair, Reshape, Sum
 
@@ -94,6 +94,7 @@ def max_pool(
     _check_padding(padding)
     layer = MaxPool2d(kernel, stride, padding, dilation, ceil_mode)
     plane = (1, *value.shape[1:])
+    check_size((*layer.output_shape([plane]), *kernel))
     if not (layer.windows(plane) >= 0).any(-1).all():
         raise ModelError("max-pool", expected="windows that touch the image", got="one in padding")
     return b.emit(layer, [value])
@@ -115,6 +116,8 @@ def average_pool(
     channels = value.shape[0]
     pool = MaxPool2d(kernel, stride, padding, dilation, ceil_mode)
     _, *counts = pool.output_shape([value.shape])
+    check_size((channels, *counts))
+    check_size((channels, *kernel))
     top, left, bottom, right = padding
     if ceil_mode:
         bottom, right = (

@@ -27,13 +27,13 @@ from precond.network.layers import Affine, Array, ReLU
 def read_nnet(path: Path, input_shape: Sequence[int] | None = None) -> Network:
     """The network in a ``.nnet`` file, with its normalisation; ReLU layers are relu1, relu2, …"""
     rows = _rows(path)
-    header = [int(value) for value in _take(rows, path, "the header")]
+    header = _whole(_take(rows, path, "the header"), path, "header")
     if len(header) < 3 or header[0] < 1:
         raise ModelError(
             f"{path}: header", expected="layers, inputs, outputs, width", got=str(header)
         )
     layers, inputs, outputs = header[:3]
-    sizes = [int(value) for value in _take(rows, path, "the layer sizes")]
+    sizes = _whole(_take(rows, path, "the layer sizes"), path, "layer sizes")
     if len(sizes) != layers + 1 or sizes[0] != inputs or sizes[-1] != outputs or min(sizes) < 1:
         raise ModelError(
             f"{path}: layer sizes",
@@ -50,8 +50,12 @@ def read_nnet(path: Path, input_shape: Sequence[int] | None = None) -> Network:
     if shape != (inputs,):
         raise ModelError(f"{path}: input_shape", expected=str((inputs,)), got=str(shape))
     builder = Builder(str(path), shape, batched=True, open_batch=True)
-    value = lowering.add(builder, builder.input, -means[:-1])
-    value = lowering.divide(builder, value, ranges[:-1])
+    try:
+        value = lowering.add(builder, builder.input, -means[:-1])
+        with np.errstate(over="ignore"):
+            value = lowering.divide(builder, value, ranges[:-1])
+    except ModelError as error:
+        raise ModelError(f"{path}: means and ranges: {error}") from error
     for layer in range(layers):
         place = f"the weights of layer {layer + 1}"
         weight = [_take(rows, path, place, sizes[layer]) for _ in range(sizes[layer + 1])]
@@ -63,7 +67,17 @@ def read_nnet(path: Path, input_shape: Sequence[int] | None = None) -> Network:
             raise ModelError(f"{path}: layer {layer + 1}: {error}") from error
         if layer + 1 < layers:
             value = builder.emit(ReLU(), [value])
-    return builder.finish(lowering.scale(builder, value, ranges[-1], means[-1]))
+    try:
+        return builder.finish(lowering.scale(builder, value, ranges[-1], means[-1]))
+    except ModelError as error:
+        raise ModelError(f"{path}: {error}") from error
+
+
+def _whole(values: Array, path: Path, what: str) -> list[int]:
+    """Counts; ModelError for fractions."""
+    if (values != np.floor(values)).any() or (np.abs(values) > 2**31).any():
+        raise ModelError(f"{path}: {what}", expected="whole numbers", got=str(values.tolist()[:8]))
+    return [int(value) for value in values]
 
 
 def _rows(path: Path) -> Iterator[tuple[int, Array]]:

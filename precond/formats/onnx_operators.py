@@ -156,6 +156,8 @@ def flatten(call: Call) -> Outputs:
     value = call.value()
     full = value.full
     axis = call.integer("axis", 1)
+    if not -len(full) <= axis <= len(full):
+        raise ModelError("axis", expected=f"{-len(full)} to {len(full)}", got=str(axis))
     axis = axis + len(full) if axis < 0 else axis
     return [lowering.reshape(call.builder, value, (int(np.prod(full[:axis])), -1))]
 
@@ -291,6 +293,9 @@ def _reduce(call: Call, mean: bool) -> Outputs:
 
 def _window(call: Call, value: Value, kernel: Pair) -> tuple[Pair, Pads, Pair]:
     """Stride, padding (top, left, bottom, right) and dilation of a sliding window."""
+    sizes = call.integers("kernel_shape")
+    if sizes is not None and len(sizes) != 2:
+        raise ModelError("kernel_shape", expected="two sizes", got=str(sizes))
     stride = lowering_images.pair(call.integers("strides") or [1, 1], "strides")
     dilation = lowering_images.pair(call.integers("dilations") or [1, 1], "dilations")
     auto = call.text("auto_pad", "NOTSET")

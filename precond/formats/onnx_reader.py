@@ -8,6 +8,7 @@ External data is read only from the model's own folder.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from precond.errors import ModelError, UnsupportedOperator
 from precond.formats.builder import Builder, Value
 from precond.formats.lowering import Operand
 from precond.formats.onnx_call import Call
+from precond.formats.onnx_folding import Folder
 from precond.formats.onnx_operators import OPERATORS
 from precond.network.graph import INPUT, Network
 from precond.network.layers import Shape
@@ -31,8 +33,6 @@ FLOATS = (
     onnx.TensorProto.BFLOAT16,
 )
 PASSED_THROUGH = ("Identity", "Dropout", "Cast")
-NOT_FOLDED = ("If", "Loop", "Scan", "Random", "Multinomial", "Bernoulli")
-FOLDED_VALUES = 1 << 27  # most values one folded constant may have
 _BROKEN = (
     ValueError,
     TypeError,
@@ -54,24 +54,34 @@ def read_onnx(path: Path, input_shape: Sequence[int] | None = None) -> Network:
     first open.  Raises ``ModelError`` for a broken file, ``UnsupportedOperator`` for an
     operator that has no exact meaning as layers.
     """
-    model = _parse(path)
+    try:
+        return _read(_parse(path), path, input_shape)
+    except (onnx.checker.ValidationError, *_BROKEN) as error:
+        raise ModelError(f"{path}", expected="an ONNX model", got=_line(error)) from error
+
+
+def _read(model: onnx.ModelProto, path: Path, input_shape: Sequence[int] | None) -> Network:
     graph = model.graph
     constants: dict[str, Operand | None] = {
         tensor.name: _array(tensor, path) for tensor in graph.initializer
     }
     name, shape, batched, open_batch = _input(graph, path, constants, input_shape)
     output = _single([item.name for item in graph.output], path, "output")
-    builder = Builder(str(path), shape, batched, open_batch)
+    try:
+        builder = Builder(str(path), shape, batched, open_batch)
+    except ModelError as error:
+        raise ModelError(f"{path}: input {name!r}: {error}") from error
     values: dict[str, Operand | None] = {**constants, name: builder.input}
     builder.tensors[name] = INPUT
     opset = max((item.version for item in model.opset_import if not item.domain), default=1)
     finals = _finals(graph, output)
-    labels = [node.name for node in graph.node]
+    labels = Counter(node.name for node in graph.node)
+    folder = Folder(opset)
     for node in graph.node:
         where = f"{path}: node {node.name or ', '.join(node.output)!s} ({node.op_type})"
-        builder.label = node.name if labels.count(node.name) == 1 else ""
+        builder.label = node.name if labels[node.name] == 1 else ""
         try:
-            results = _convert(node, builder, values, opset, finals, where)
+            results = _convert(node, builder, values, folder, finals, where)
         except UnsupportedOperator:
             raise
         except ModelError as error:
@@ -96,7 +106,7 @@ def _convert(
     node: onnx.NodeProto,
     builder: Builder,
     values: Mapping[str, Operand | None],
-    opset: int,
+    folder: Folder,
     finals: set[str],
     where: str,
 ) -> Sequence[Operand]:
@@ -108,7 +118,7 @@ def _convert(
     attributes = {item.name: onnx.helper.get_attribute_value(item) for item in node.attribute}
     known = node.domain in ("", "ai.onnx")
     if known and not any(isinstance(operand, Value) for operand in operands):
-        return _fold(node, operands, opset)
+        return folder.fold(node, operands, where)
     if not known or node.op_type not in OPERATORS:
         raise UnsupportedOperator(
             where,
@@ -116,35 +126,25 @@ def _convert(
             got=node.op_type if known else f"{node.domain}::{node.op_type}",
             fix="Other operators may only read constants",
         )
+    _check_arity(node, folder.opset)
     last = node.output[0] in finals
-    call = Call(builder, opset, operands, attributes, len(node.output), last)
+    call = Call(builder, folder.opset, operands, attributes, len(node.output), last)
     return OPERATORS[node.op_type](call)
 
 
-def _fold(
-    node: onnx.NodeProto, operands: Sequence[Operand | None], opset: int
-) -> Sequence[Operand]:
-    """Outputs of a node that reads constants only, in the file's number types."""
-    from onnx.reference import ReferenceEvaluator
-
-    if node.op_type.startswith(NOT_FOLDED) or any(
-        item.type in (onnx.AttributeProto.GRAPH, onnx.AttributeProto.GRAPHS)
-        for item in node.attribute
+def _check_arity(node: onnx.NodeProto, opset: int) -> None:
+    try:
+        schema = onnx.defs.get_schema(node.op_type, opset, "")
+    except onnx.defs.SchemaError as error:
+        raise ModelError(
+            node.op_type, expected=f"an operator of opset {opset}", got="none"
+        ) from error
+    for kind, count, least, most in (
+        ("inputs", len(node.input), schema.min_input, schema.max_input),
+        ("outputs", len(node.output), schema.min_output, schema.max_output),
     ):
-        raise ModelError(node.op_type, expected="a deterministic operator", got=node.op_type)
-    if node.op_type in ("ConstantOfShape", "Expand"):
-        target = np.asarray(operands[-1], dtype=np.float64)
-        if target.prod() > FOLDED_VALUES:
-            raise ModelError(
-                "constant", expected=f"at most {FOLDED_VALUES} values", got=str(target.tolist())
-            )
-    feeds = {name: operand for name, operand in zip(node.input, operands, strict=True) if name}
-    plain = onnx.NodeProto()
-    plain.CopyFrom(node)
-    plain.domain = ""
-    with np.errstate(all="ignore"):
-        results = ReferenceEvaluator(plain, opsets={"": opset}).run(None, feeds)
-    return [np.asarray(result) for result in results]
+        if not least <= count <= most:
+            raise ModelError(kind, expected=f"{least} to {most}", got=str(count))
 
 
 def _parse(path: Path) -> onnx.ModelProto:
@@ -177,7 +177,12 @@ def _load_external(tensor: onnx.TensorProto, path: Path) -> None:
     folder = path.resolve().parent
     info = {item.key: item.value for item in tensor.external_data}
     location = info.get("location", "")
-    target = (folder / location).resolve()
+    try:
+        target = (folder / location).resolve()
+    except (ValueError, OSError) as error:
+        raise ModelError(
+            f"{path}: weights {tensor.name!r}: location", expected="a file name", got=_line(error)
+        ) from error
     if not location or Path(location).is_absolute() or not target.is_relative_to(folder):
         raise ModelError(
             f"{path}: weights {tensor.name!r}",
@@ -192,7 +197,14 @@ def _load_external(tensor: onnx.TensorProto, path: Path) -> None:
         )
     try:
         offset = int(info.get("offset", 0))
-        length = int(info.get("length", -1))
+        room = target.stat().st_size - offset
+        length = int(info.get("length", room))
+        if offset < 0 or not 0 <= length <= room:
+            raise ModelError(
+                f"{path}: weights {tensor.name!r}",
+                expected=f"{length} bytes at {offset} of {location}",
+                got=f"{max(room, 0)} bytes",
+            )
         with target.open("rb") as stream:
             stream.seek(offset)
             tensor.raw_data = stream.read(length)
@@ -281,11 +293,13 @@ def _finals(graph: onnx.GraphProto, output: str) -> set[str]:
     makers = {name: node for node in graph.node for name in node.output}
     finals = {output}
     name = output
-    while name in makers and makers[name].op_type in PASSED_THROUGH:
+    while name in makers and makers[name].op_type in PASSED_THROUGH and makers[name].input:
         name = makers[name].input[0]
+        if name in finals:  # a cycle
+            break
         finals.add(name)
-    reads = [source for node in graph.node for source in node.input]
-    return {tensor for tensor in finals if reads.count(tensor) <= 1}
+    reads = Counter(source for node in graph.node for source in node.input)
+    return {tensor for tensor in finals if reads[tensor] <= 1}
 
 
 def _line(error: BaseException) -> str:

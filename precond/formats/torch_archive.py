@@ -8,6 +8,7 @@ this reader only parses JSON and copies numbers.  Pickled weights are refused.
 from __future__ import annotations
 
 import json
+import math
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,6 +20,7 @@ from precond.errors import ModelError
 from precond.formats.torch_program import Call, Program, Ref, single
 
 SCHEMA_MAJOR = 8
+COMPRESSED = 1 << 26
 MODEL = "models/model.json"
 DTYPES = {
     1: torch.uint8,
@@ -40,7 +42,7 @@ def read_archive(path: Path) -> Program:
     try:
         with zipfile.ZipFile(path) as archive:
             return _program(archive, path)
-    except (KeyError, IndexError, TypeError, AttributeError, ValueError, RuntimeError) as error:
+    except (LookupError, TypeError, AttributeError, ValueError, RuntimeError) as error:
         raise ModelError(
             f"{path}",
             expected="an archive of torch.export.save",
@@ -49,6 +51,20 @@ def read_archive(path: Path) -> Program:
         ) from error
     except zipfile.BadZipFile as error:
         raise ModelError(f"{path}", expected="a whole file", got="a truncated archive") from error
+
+
+def check_entries(archive: zipfile.ZipFile, path: Path) -> None:
+    """ModelError for an archive that unpacks to far more than it is.
+
+    torch stores weights as they are; only small entries are ever compressed.
+    """
+    for entry in archive.infolist():
+        if entry.file_size > max(COMPRESSED, entry.compress_size):
+            raise ModelError(
+                f"{path}: {entry.filename}",
+                expected=f"at most {COMPRESSED} bytes in a compressed entry",
+                got=str(entry.file_size),
+            )
 
 
 def _program(archive: zipfile.ZipFile, path: Path) -> Program:
@@ -113,7 +129,7 @@ def _tensors(archive: zipfile.ZipFile, root: str, kind: str, path: Path) -> dict
         dtype = DTYPES[meta["dtype"]]
         sizes = [size["as_int"] for size in meta["sizes"]]
         strides = [stride["as_int"] for stride in meta["strides"]]
-        if not raw:
+        if not raw and math.prod(sizes) == 0:
             found[name] = torch.zeros(sizes, dtype=dtype)
             continue
         flat = torch.frombuffer(raw, dtype=dtype)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import pickle
 import re
+import warnings
 import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -20,7 +21,7 @@ import torch
 
 from precond.errors import ModelError, UnsupportedOperator
 from precond.formats.builder import Builder, Value
-from precond.formats.torch_archive import MODEL, read_archive
+from precond.formats.torch_archive import MODEL, check_entries, read_archive
 from precond.formats.torch_arguments import Arguments
 from precond.formats.torch_operators import OPERATORS, SIZES
 from precond.formats.torch_program import Call, Program, Ref, check_mutation, program_of
@@ -81,7 +82,9 @@ def read_torch(path: Path, input_shape: Sequence[int] | None = None) -> Network:
                 f"{path}", expected="an exported program or a state dict", got=kind, fix=ADVICE
             )
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about how it was pickled; errors say what is wrong
+            state = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise ModelError(
             f"{path}",
@@ -106,6 +109,7 @@ def _entries(path: Path) -> list[str]:
             return []
     try:
         with zipfile.ZipFile(path) as archive:
+            check_entries(archive, path)
             return archive.namelist()
     except (zipfile.BadZipFile, *_BROKEN) as error:
         raise ModelError(
@@ -280,6 +284,8 @@ def _linear_layers(state: object, path: Path) -> list[tuple[int, torch.Tensor, t
         match = re.fullmatch(r"((?:\w+\.)*?)(\d+)\.(weight|bias)", str(key))
         if match is None or not isinstance(tensor, torch.Tensor):
             raise _not_plain(path, str(key))
+        if not tensor.is_floating_point() or tensor.numel() > tensor.untyped_storage().nbytes():
+            raise _not_plain(path, f"{key} of type {tensor.dtype}, shape {tuple(tensor.shape)}")
         prefixes.add(match[1])
         if tensor.dim() != (2 if match[3] == "weight" else 1):
             raise _not_plain(path, f"{key} of shape {tuple(tensor.shape)}")

@@ -1,14 +1,18 @@
 """Activation signatures: which neurons were on, for every input, one bit each.
 
 Bits are packed eight to a byte (big-endian, ``numpy.packbits``), layer by layer, so a
-pattern is matched with one AND and one comparison per byte.  Arrays may be memory-mapped.
+pattern is matched with one AND and one comparison per byte.  Arrays may be memory-mapped:
+recorded to a folder and read back from it, data larger than memory is handled in pieces.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,6 +23,9 @@ from precond.network.evaluate import check_inputs, iterate
 from precond.network.graph import Network
 
 Bits = NDArray[np.uint8]
+CHUNK = 1 << 18  # inputs matched at once
+CONTENT = "signatures.json"
+FORMAT = 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,10 +45,15 @@ class Signatures:
     def __len__(self) -> int:
         return int(self.outputs.shape[0])
 
-    @property
+    @cached_property
     def predicted(self) -> NDArray[np.int64]:
         """Index of the largest output, (N,)."""
-        return np.asarray(self.outputs.argmax(axis=1), dtype=np.int64)
+        found = np.empty(len(self), dtype=np.int64)
+        for start in range(0, len(self), CHUNK):
+            part = slice(start, start + CHUNK)
+            found[part] = self.outputs[part].argmax(axis=1)
+        found.setflags(write=False)
+        return found
 
     def _require(self, layer: str) -> str:
         if layer not in self.bits:
@@ -84,8 +96,10 @@ class Signatures:
         used = np.flatnonzero(mask)
         packed = self.bits[layer]
         result = np.ones(len(self), dtype=np.bool_)
-        for column in used:
-            result &= (packed[:, column] & mask[column]) == target[column]
+        for start in range(0, len(self), CHUNK):
+            part, own = packed[start : start + CHUNK], result[start : start + CHUNK]
+            for column in used:
+                own &= (part[:, column] & mask[column]) == target[column]
         if set(on) & set(off):
             result[:] = False
         return result
@@ -119,10 +133,37 @@ def record(
     whole.  ``values=True`` keeps pre-activations as well, (N, width) float64 per layer.
     """
     array = check_inputs(network, inputs)
+    return record_blocks(
+        network,
+        [array],
+        len(array),
+        layers,
+        values=values,
+        device=device,
+        dtype=dtype,
+        store=store,
+        batch=batch,
+    )
+
+
+def record_blocks(
+    network: Network,
+    blocks: Iterable[NDArray[np.floating]],
+    count: int,
+    layers: Sequence[str] | None = None,
+    *,
+    values: bool = False,
+    device: str = "cpu",
+    dtype: torch.dtype = torch.float64,
+    store: Path | None = None,
+    batch: int | None = None,
+) -> Signatures:
+    """As ``record``, of ``count`` inputs that come in blocks (k, …), one after another."""
     chosen = tuple(network.decision_layers if layers is None else layers)
     sources = {layer: network.pre_activation(layer) for layer in chosen}
     widths = {layer: network.width(layer) for layer in chosen}
-    count = len(array)
+    if store is not None:
+        (store / CONTENT).unlink(missing_ok=True)  # until all is written
 
     def allocate(name: str, shape: tuple[int, int], kind: type) -> NDArray:  # type: ignore[type-arg]
         if store is None:
@@ -140,11 +181,100 @@ def record(
     }
     results = allocate("outputs", (count, network.output_size), np.float64)
     wanted = list(dict.fromkeys([*sources.values(), network.output]))
-    for rows, found in iterate(network, array, wanted, device=device, dtype=dtype, batch=batch):
-        for layer, source in sources.items():
-            flat = found[source].flatten(1)
-            bits[layer][rows] = np.packbits((flat > 0).cpu().numpy(), axis=1)
-            if values:
-                z[layer][rows] = flat.cpu().numpy()
-        results[rows] = found[network.output].flatten(1).cpu().numpy()
+    done = 0
+    for block in _sized(blocks, count):
+        for part, found in iterate(network, block, wanted, device=device, dtype=dtype, batch=batch):
+            rows = slice(done + part.start, done + part.stop)
+            for layer, source in sources.items():
+                flat = found[source].flatten(1)
+                bits[layer][rows] = np.packbits((flat > 0).cpu().numpy(), axis=1)
+                if values:
+                    z[layer][rows] = flat.cpu().numpy()
+            results[rows] = found[network.output].flatten(1).cpu().numpy()
+        done += len(block)
+    if store is not None:
+        _describe(store, network, chosen, widths, count, values)
     return Signatures(chosen, widths, bits, results, z)
+
+
+def open_signatures(folder: Path, network: Network | None = None) -> Signatures:
+    """What ``record`` wrote to a folder, memory-mapped; DataError where it is not whole, or
+    not of ``network``."""
+
+    def wrong(got: str, expected: str = "a folder that a recording was written to") -> DataError:
+        return DataError(f"signatures {folder}", expected=expected, got=got, fix="Record again")
+
+    try:
+        said = json.loads((folder / CONTENT).read_text(encoding="utf-8"))
+    except OSError as error:
+        got = f"no {CONTENT} (a recording that was cut short has none)"
+        raise wrong(got) from error
+    except (ValueError, RecursionError) as error:
+        raise wrong(f"{CONTENT}: {error}") from error
+    try:
+        if said["format"] != FORMAT:
+            raise wrong(f"format {said['format']!r}", f"format {FORMAT}")
+        if network is not None and said["network"] != network.hash:
+            raise wrong(f"hash {str(said['network'])[:12]}…", f"network {network.hash[:12]}…")
+        layers = tuple(str(name) for name in said["layers"])
+        widths = {layer: int(width) for layer, width in zip(layers, said["widths"], strict=True)}
+        count, outputs = int(said["inputs"]), int(said["outputs"])
+        with_values = bool(said["values"])
+    except (LookupError, TypeError, ValueError) as error:
+        raise wrong(f"{CONTENT}: {error!r}") from error
+
+    def mapped(name: str, kind: type, width: int) -> NDArray[Any]:
+        try:
+            found = np.lib.format.open_memmap(folder / f"{name}.npy", mode="r")
+        except (OSError, ValueError) as error:
+            raise wrong(f"{name}.npy: {error}") from error
+        if found.dtype != kind or found.shape != (count, width):
+            raise wrong(f"{name}.npy of {found.dtype} {found.shape}", f"{(count, width)}")
+        return found
+
+    return Signatures(
+        layers,
+        widths,
+        {n: mapped(f"bits-{k}", np.uint8, -(-widths[n] // 8)) for k, n in enumerate(layers)},
+        mapped("outputs", np.float64, outputs),
+        {
+            n: mapped(f"values-{k}", np.float64, widths[n])
+            for k, n in enumerate(layers if with_values else ())
+        },
+    )
+
+
+def _describe(
+    store: Path,
+    network: Network,
+    layers: Sequence[str],
+    widths: Mapping[str, int],
+    count: int,
+    values: bool,
+) -> None:
+    """Say what the folder holds: the last thing that is written."""
+    content = {
+        "format": FORMAT,
+        "network": network.hash,
+        "layers": list(layers),
+        "widths": [widths[layer] for layer in layers],
+        "inputs": count,
+        "outputs": network.output_size,
+        "values": values,
+    }
+    (store / CONTENT).write_text(json.dumps(content), encoding="utf-8")
+
+
+def _sized(blocks: Iterable[NDArray[np.floating]], count: int) -> Iterator[NDArray[np.floating]]:
+    """The blocks; DataError unless they have ``count`` rows together."""
+    seen = 0
+    for block in blocks:
+        seen += len(block)
+        if seen > count:
+            break
+        if len(block):
+            yield block
+    if seen != count:
+        raise DataError(
+            "inputs in blocks", expected=f"{count} rows", got=f"{seen}{' or more' * (seen > count)}"
+        )

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import gzip
 import re
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -45,9 +46,10 @@ from precond.vnnlib.regions import Builder, Region
 from precond.vnnlib.rounding import into
 from precond.vnnlib.sort import hidden_nodes
 
+LARGEST = 1 << 26  # bytes of a query's text
 CAP = 100_000  # conjunctions of the disjunctive normal form
 
-_VERSION = re.compile(r"(?:\s|;[^\n]*\n)*\(\s*vnnlib-version\s*<\s*(\d{1,9})\.(\d{1,9})\s*>")
+_VERSION = re.compile(r"\s*(?:;[^\n]*\n\s*)*\(\s*vnnlib-version\s*<\s*(\d{1,9})\.(\d{1,9})\s*>")
 _FLOATS: dict[str, type[np.floating]] = {
     "real": np.float64,
     "float64": np.float64,
@@ -230,10 +232,14 @@ def parse_vnnlib(
 
 
 def _text(path: Path) -> str:
+    opened = gzip.open if path.suffix == ".gz" else Path.open
     try:
-        data = path.read_bytes()
-        return (gzip.decompress(data) if path.suffix == ".gz" else data).decode()
-    except (OSError, EOFError, UnicodeDecodeError) as error:
+        with opened(path, "rb") as file:
+            data = file.read(LARGEST + 1)
+        if len(data) > LARGEST:
+            raise QueryError(f"query {path}", expected=f"at most {LARGEST} bytes", got="more")
+        return data.decode()
+    except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
         raise QueryError(
             f"query {path}", expected="a readable text file", got=str(error)
         ) from error

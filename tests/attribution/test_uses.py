@@ -10,7 +10,7 @@ from PIL import Image
 from torch import nn
 
 from attribution import bugs
-from attribution.evaluate import outputs, values_at
+from attribution.evaluate import outputs, outputs_from, values_at
 from attribution.experts import Ranking, class_expert, compare_experts, keep_extremes
 from attribution.explain import explain, parse_quantity
 from attribution.integrated import integrated_gradients
@@ -333,6 +333,31 @@ def test_the_command_says_what_is_wrong(tmp_path) -> None:
         explain(network, x, 0, tmp_path / "a.png", method="influence", exact=True)
     with pytest.raises(QueryError, match="no such layer"):
         explain(network, x, 0, tmp_path / "a.png", layer="nowhere")
+
+
+@pytest.mark.parametrize("skip", [False, True])
+def test_outputs_from_values_at_a_slice(skip) -> None:
+    """With a path around the slice every value needs its own input row, without any one does."""
+
+    class Model(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner, self.last = nn.Linear(6, 4, dtype=F64), nn.Linear(4, 2, dtype=F64)
+            self.rows: list[int] = []
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            self.rows.append(len(x))
+            y = self.last(torch.relu(self.inner(x)))
+            return y + x[:, :2] if skip else y
+
+    torch.manual_seed(0)
+    model = Model()
+    x, values = np.random.default_rng(0).normal(size=(2, 9, 6))
+    cut, values = Slice(model, "inner"), values[:, :4].copy()
+    found = outputs_from(cut, x, values)
+    assert model.rows[-1] == (9 if skip else 1)
+    expected = outputs(cut, x, lambda _, rows: torch.tensor(values[rows]))
+    np.testing.assert_allclose(found, expected, atol=1e-14)
 
 
 def test_values_at_a_slice() -> None:

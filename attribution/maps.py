@@ -1,0 +1,171 @@
+"""Affine nodes and max-pool windows on flat values.
+
+The exact method keeps every value as a (rows, n) matrix, images with channels innermost:
+rows are then copied whole, and convolutions read them in the layout they are fastest in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from precond.network.graph import Network
+from precond.network.layers import Conv2d, MaxPool2d, Node, Shape
+from precond.network.operators import AffineOperator, Operators
+
+
+def flatten(value: Tensor) -> Tensor:
+    """(R, *shape) as (R, n)."""
+    if value.dim() == 4:
+        value = value.permute(0, 2, 3, 1)
+    return value.reshape(len(value), -1)
+
+
+def shaped(flat: Tensor, shape: Shape) -> Tensor:
+    """The inverse of ``flatten``."""
+    if len(shape) != 3:
+        return flat.reshape(len(flat), *shape)
+    channels, height, width = shape
+    return flat.reshape(len(flat), height, width, channels).permute(0, 3, 1, 2)
+
+
+def places(shape: Shape, device: torch.device) -> Tensor:
+    """(n,): the position in ``network`` order of each flat position here."""
+    return flatten(torch.arange(torch.Size(shape).numel(), device=device).reshape(1, *shape))[0]
+
+
+@dataclass(frozen=True, eq=False)
+class Map:
+    """An affine node on flat values."""
+
+    operator: AffineOperator
+    inputs: tuple[Shape, ...]
+    output: Shape
+    layer: Conv2d | None
+    weight: Tensor | None
+
+    @classmethod
+    def of(cls, network: Network, node: Node, ops: Operators) -> Map:
+        shapes = tuple(network.shapes[source] for source in node.inputs)
+        operator, output = ops.affine[node.name], network.shapes[node.name]
+        if not isinstance(node.layer, Conv2d) or not _even(node.layer.padding):
+            return cls(operator, shapes, output, None, None)
+        weight: Tensor = operator.weight  # type: ignore[attr-defined]
+        weight = weight.contiguous(memory_format=torch.channels_last)
+        return cls(operator, shapes, output, node.layer, weight)
+
+    def apply(self, values: Sequence[Tensor], bias: bool = True) -> Tensor:
+        """``L(values) + b`` (or ``L(values)``), (R, m)."""
+        whole = [shaped(v, s) for v, s in zip(values, self.inputs, strict=True)]
+        layer = self.layer
+        if layer is None:
+            return flatten(self.operator.apply(whole, bias))
+        weight, shift = self.weight, self.operator.bias  # type: ignore[attr-defined]
+        assert weight is not None
+        top, left, _, _ = layer.padding
+        return flatten(
+            F.conv2d(
+                whole[0],
+                weight,
+                shift if bias else None,
+                layer.stride,
+                (top, left),
+                layer.dilation,
+                layer.groups,
+            )
+        )
+
+    def transpose(self, form: Tensor) -> list[Tensor]:
+        """Gradients (R, n) at each input from one (R, m) at the output."""
+        whole = shaped(form, self.output)
+        layer = self.layer
+        if layer is None:
+            return [flatten(part) for part in self.operator.transpose(whole)]
+        weight = self.weight
+        assert weight is not None
+        top, left, _, _ = layer.padding
+        _, height, width = self.inputs[0]
+        extra = [
+            (size + 2 * pad - dilation * (kernel - 1) - 1) % stride
+            for size, pad, dilation, kernel, stride in zip(
+                (height, width),
+                (top, left),
+                layer.dilation,
+                weight.shape[2:],
+                layer.stride,
+                strict=True,
+            )
+        ]
+        found = F.conv_transpose2d(
+            whole, weight, None, layer.stride, (top, left), extra, layer.groups, layer.dilation
+        )
+        return [flatten(found)]
+
+
+def _even(padding: tuple[int, int, int, int]) -> bool:
+    top, left, bottom, right = padding
+    return top == bottom and left == right
+
+
+@dataclass(frozen=True, eq=False)
+class Windows:
+    """Windows ``members`` (m, k) of a max-pool, flat positions, −1 for none."""
+
+    members: Tensor
+    layer: MaxPool2d | None
+    shape: Shape
+
+    @classmethod
+    def of(cls, network: Network, source: str, pool: str, ops: Operators) -> Windows:
+        layer = next(node.layer for node in network.nodes if node.name == pool)
+        assert isinstance(layer, MaxPool2d)
+        before, after = network.shapes[source], network.shapes[pool]
+        members = ops.windows[pool]
+        order = places(before, members.device)
+        here = torch.empty_like(order)
+        here[order] = torch.arange(len(order), device=order.device)
+        moved = torch.where(members < 0, -1, here[members.clamp(min=0)])
+        plain = None if any(layer.padding) or layer.ceil_mode else layer
+        return cls(moved[places(after, members.device)], plain, before)
+
+    @classmethod
+    def single(cls, width: int, device: torch.device) -> Windows:
+        """All ``width`` columns as one window."""
+        return cls(torch.arange(width, device=device)[None], None, (width,))
+
+    def maximum(self, flat: Tensor) -> tuple[Tensor, Tensor]:
+        """Maxima (R, m) and the flat positions (R, m) of those that lead."""
+        layer = self.layer
+        if layer is None:
+            gathered = self.gather(flat)
+            top, leader = gathered.max(-1)
+            column = torch.gather(
+                self.members.expand(len(flat), *self.members.shape), 2, leader[..., None]
+            )
+            return top, column.squeeze(-1)
+        top, place = F.max_pool2d(
+            shaped(flat, self.shape),
+            layer.kernel,
+            layer.stride,
+            0,
+            layer.dilation,
+            return_indices=True,
+        )
+        channel = torch.arange(self.shape[0], device=flat.device)
+        column = place.permute(0, 2, 3, 1) * self.shape[0] + channel
+        return flatten(top), column.reshape(len(flat), -1)
+
+    def gather(self, flat: Tensor) -> Tensor:
+        """(R, m, k) candidates; a finite number below all others for none."""
+        return lowered(flat[:, self.members.clamp(min=0)], self.members)
+
+
+def lowered(candidates: Tensor, members: Tensor) -> Tensor:
+    """Candidates with those of no member (−1) far below."""
+    if bool((members < 0).any()):
+        return candidates.masked_fill(members < 0, -torch.finfo(candidates.dtype).max / 8)
+    return candidates

@@ -1,0 +1,1 @@
+"""Certificates: proofs that can be checked without the code that found them."""

@@ -1,0 +1,149 @@
+"""``Certificate``: what was proved, and the splits and multipliers that prove it.
+
+Plain data, as read from a file that nobody has to trust; ``precond.checker`` says whether it
+proves the statement.
+
+A *conjunct* is one way in which the property can fail.  A tree closes some of them.  Its nodes
+stand in preorder, so a tree cannot refer to itself.  Node k is a LEAF or a SPLIT: the next two
+subtrees are where coordinate ``item[k]`` is ≤ and where it is ≥ the next number of ``at``;
+coordinates are the inputs, then the pre-activations of all decision layers.  FRAME is added
+where layer bounds are derived by backward passes, for all leaves below.
+
+Leaf k bounds one row for each of its tree's conjuncts: ``weights[k]`` are those of all their
+inequalities, ``record[k]`` names the multipliers that each row uses, −1 the default ones.  With
+N neurons a record is a sparse row: slopes α of lower lines (N), multipliers β of z ≥ l (N) and
+of z ≤ u (N), multipliers of the rows of ``matrix``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
+
+Array = NDArray[np.float64]
+Index = NDArray[np.int64]
+Terms = tuple[tuple[int, float], ...]
+LEAF, SPLIT, FRAME = 0, 1, 2
+
+
+@dataclass(frozen=True)
+class Linear:
+    """``Σ outputs · y + Σ inputs · x ≥ bound``, ``>`` if ``strict``."""
+
+    outputs: Terms
+    inputs: Terms
+    bound: float
+    strict: bool
+
+    def negated(self) -> Linear:
+        return Linear(
+            tuple((i, -v) for i, v in self.outputs),
+            tuple((i, -v) for i, v in self.inputs),
+            -self.bound,
+            not self.strict,
+        )
+
+    def __str__(self) -> str:
+        terms = [f"{v!r}·y{i}" for i, v in self.outputs] + [f"{v!r}·x{i}" for i, v in self.inputs]
+        return f"{' + '.join(terms) or '0'} {'>' if self.strict else '≥'} {self.bound!r}"
+
+
+@dataclass(frozen=True)
+class Literal:
+    """Pre-activation ``index`` of decision layer ``layer``: z ≥ ``value``, z ≤ if not ``above``."""
+
+    layer: str
+    index: int
+    above: bool
+    value: float
+
+
+@dataclass(frozen=True, eq=False)
+class Statement:
+    """For all x in [lower, upper] (n,) that meet every literal and ``matrix x ≤ bound``, (k, n)
+    and (k,): each of ``clauses`` holds of network(x), as one of its inequalities does.
+
+    ``network``: hash of the network; ``origin``: where it came from, for people.
+    ``vacuous``: instead, there is no such x.
+    """
+
+    network: str
+    origin: str
+    lower: Array
+    upper: Array
+    literals: tuple[Literal, ...]
+    clauses: tuple[tuple[Linear, ...], ...]
+    matrix: Array
+    bound: Array
+    vacuous: bool = False
+
+    @property
+    def conjuncts(self) -> tuple[tuple[Linear, ...], ...]:
+        """The ways to fail: all inequalities of one tuple hold.  An empty tuple always does."""
+        if self.vacuous:
+            return ((),)
+        return tuple(tuple(i.negated() for i in clause) for clause in self.clauses)
+
+    def __str__(self) -> str:
+        box = [f"x{i} in [{a!r}, {b!r}]" for i, (a, b) in enumerate(self._ends())]
+        signs = {True: "≥", False: "≤"}
+        where = [f"{t.layer}[{t.index}] {signs[t.above]} {t.value!r}" for t in self.literals]
+        for row, bound in zip(self.matrix.tolist(), self.bound.tolist(), strict=True):
+            terms = " + ".join(f"{v!r}·x{i}" for i, v in enumerate(row) if v)
+            where.append(f"{terms or '0'} ≤ {bound!r}")
+        then = [f"{' or '.join(map(str, clause))}" for clause in self.clauses]
+        return "\n".join(
+            [
+                f"network {self.network} ({self.origin})",
+                "for all inputs x with",
+                *(f"  {line}" for line in box),
+                *(f"  pre-activation {line}" if "[" in line else f"  {line}" for line in where),
+                "there are none" if self.vacuous else "the outputs y have",
+                *(f"  {line}" for line in ([] if self.vacuous else then)),
+            ]
+        )
+
+    def _ends(self) -> list[tuple[float, float]]:
+        return list(zip(self.lower.tolist(), self.upper.tolist(), strict=True))
+
+
+@dataclass(frozen=True, eq=False)
+class Tree:
+    """``conjuncts``: which it closes.  ``kind``, ``item`` (nodes,); ``at`` (splits,); ``weights``
+    (leaves, inequalities of all its conjuncts); ``record`` (leaves, conjuncts)."""
+
+    conjuncts: tuple[int, ...]
+    kind: NDArray[np.uint8]
+    item: Index
+    at: Array
+    weights: Array
+    record: Index
+
+
+@dataclass(frozen=True, eq=False)
+class Refinements:
+    """Bounds of single neurons that use a record, (many,) each: in the frame at node ``node`` of
+    tree ``tree`` the bound 2 · neuron (lower) or 2 · neuron + 1 (upper)."""
+
+    tree: Index
+    node: Index
+    bound: Index
+    record: Index
+
+    @classmethod
+    def none(cls) -> Refinements:
+        return cls(*(np.zeros(0, np.int64) for _ in range(4)))
+
+
+@dataclass(frozen=True, eq=False)
+class Certificate:
+    """``bits``: the precision that numbers are kept to.  ``records`` (records, 3 N + k)."""
+
+    statement: Statement
+    bits: int
+    trees: tuple[Tree, ...]
+    records: csr_array
+    refinements: Refinements = field(default_factory=Refinements.none)

@@ -1,0 +1,236 @@
+"""What the certifier asks the float engines: better multipliers, and where to split.
+
+Nothing here has to be right: the checker decides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
+from torch import Tensor
+
+from precond.network.layers import MaxPool2d
+from precond.proof.bounds.backward import Multipliers, lower_bound
+from precond.proof.bounds.lines import ActivationLines
+from precond.proof.bounds.multipliers import improve
+from precond.proof.bounds.problem import region_of
+from precond.proof.bounds.region import Refined, refine
+from precond.proof.claim import Conjunct, Problem
+from precond.proof.deadline import Deadline
+from precond.proof.trace import Leaf
+from precond.region.box import Box
+
+Array = NDArray[np.float64]
+FEW_INPUTS = 24
+
+
+@dataclass(frozen=True, eq=False)
+class Tried:
+    """Multipliers, the float bound they give, and the coordinate whose split may help most."""
+
+    leaf: Leaf
+    bound: float
+    split: tuple[int, float] | None
+
+
+def problem_in(problem: Problem, state: Array) -> Problem | None:
+    """``problem`` in the region ``state`` (2, coordinates); None if its box is empty."""
+    network, size = problem.network, problem.network.input_size
+    lower, upper = state[0, :size], -state[1, :size]
+    if (lower > upper).any():
+        return None
+    intervals, first = {}, size
+    for layer in network.decision_layers:
+        part = state[:, first : first + network.width(layer)]
+        first += network.width(layer)
+        if np.isfinite(part).any():
+            intervals[layer] = part[0].copy(), -part[1]
+    return replace(problem, box=Box(lower, upper), intervals=intervals, bounds=None)
+
+
+def improved(
+    problem: Problem, conjunct: Conjunct, weights: Array | None, steps: int, deadline: Deadline
+) -> Tried:
+    """Multipliers for a conjunct in the problem's region, by ascent."""
+    refined = region_of(problem, deadline=deadline)
+    if bool(refined.empty[0]):
+        return Tried(Leaf(empty=True), np.inf, None)
+    outputs, inputs, bound = problem.rows(conjunct)
+    if not len(conjunct):
+        return Tried(Leaf(), -np.inf, _widest(problem, np.ones(problem.network.input_size)))
+    choices = [np.eye(len(conjunct))[j] for j in range(len(conjunct))]
+    if weights is not None and len(weights) == len(conjunct):
+        choices.append(np.asarray(weights, dtype=np.float64))
+    mix = np.array(choices)
+    form = -torch.tensor(mix @ outputs)[None]
+    constant = torch.tensor(mix @ bound)[None]
+    at_input = -torch.tensor(mix @ inputs)[None] if inputs.any() else None
+    name = problem.network.output
+    found, used = improve(
+        refined.region, name, form, constant, steps=steps, deadline=deadline, input_form=at_input
+    )
+    best = int(found.value[0].argmax())
+    row = slice(best, best + 1)
+    with torch.no_grad():
+        plain = lower_bound(
+            refined.region,
+            name,
+            form[:, row],
+            constant[:, row],
+            input_form=None if at_input is None else at_input[:, row],
+            keep=True,
+        )
+    leaf = Leaf(
+        mix[best],
+        _row(used.alpha, best),
+        _row(used.low, best),
+        _row(used.high, best),
+        None if used.half is None else used.half[0, best].numpy(),
+    )
+    if int((problem.box.width > 0).sum()) <= FEW_INPUTS:
+        split = _widest(problem, plain.form[0, 0].abs().numpy())
+    else:
+        split = _dearest(problem, refined, plain.coefficients)
+    return Tried(leaf, float(found.value[0, best]), split)
+
+
+def _widest(problem: Problem, weight: Array) -> tuple[int, float] | None:
+    box = problem.box
+    score = (weight + 0.02 * weight.max(initial=0.0) + 1e-300) * box.width
+    axis = int(score.argmax())
+    middle = float((box.lower[axis] + box.upper[axis]) / 2)
+    return (axis, middle) if box.lower[axis] < middle < box.upper[axis] else None
+
+
+def _dearest(
+    problem: Problem, refined: Refined, coefficients: Mapping[str, Tensor]
+) -> tuple[int, float] | None:
+    """The free neuron whose relaxation costs most."""
+    first, best, chosen = problem.network.input_size, 0.0, None
+    for layer in problem.network.decision_layers:
+        lines = refined.region.lines[layer]
+        if layer in coefficients and isinstance(lines, ActivationLines):
+            cost = (coefficients[layer][0, 0].abs() * lines.shift[0, 0]).numpy()
+            cost = np.where(lines.free[0, 0].numpy(), cost, 0.0)
+            if cost.max() > best:
+                best, chosen = float(cost.max()), first + int(cost.argmax())
+        first += problem.network.width(layer)
+    return None if chosen is None else (chosen, 0.0)
+
+
+def layer_records(problem: Problem, steps: int, deadline: Deadline) -> list[tuple[int, Leaf]]:
+    """Optimised multipliers of every open neuron's two bounds, as (2 · neuron + side, leaf)."""
+    network = problem.network
+    known = {
+        name: (torch.tensor(low)[None], torch.tensor(high)[None])
+        for name, (low, high) in (problem.bounds or {}).items()
+    }
+    start = region_of(problem, deadline=deadline)
+    ops, lower, upper = start.region.ops, start.region.lower, start.region.upper
+    limits = {
+        name: (low[:, 0], high[:, 0]) for name, (low, high) in start.region.constraints.items()
+    }
+    known = {**known, **start.bounds}
+    found, offset = [], 0
+    for layer in network.decision_layers:
+        width, source = network.width(layer), network.pre_activation(layer)
+        low, high = known[layer]
+        open_ = ((low < 0) & (high > 0))[0].nonzero().squeeze(1)
+        deep = any(
+            a in network.node and not network.is_affine(a) for a in network.ancestors[source]
+        )
+        if len(open_) and deep and not deadline.passed:
+            with torch.no_grad():
+                region = refine(
+                    ops, lower, upper, limits, half=start.region.half, known=known, backward=False
+                ).region
+            eye = torch.eye(width, dtype=torch.float64)[open_]
+            form = torch.cat([eye, -eye])[None]
+            bound, used = improve(
+                region,
+                source,
+                form,
+                form.new_zeros(1, len(form[0])),
+                steps=steps,
+                deadline=deadline,
+                goal=torch.inf,
+            )
+            for r in range(2 * len(open_)):
+                side, neuron = divmod(r, len(open_))
+                leaf = Leaf(
+                    None,
+                    _row(used.alpha, r),
+                    _row(used.low, r),
+                    _row(used.high, r),
+                    None if used.half is None else used.half[0, r].numpy(),
+                )
+                found.append((2 * (offset + int(open_[neuron])) + side, leaf))
+            count = len(open_)
+            low, high = low.clone(), high.clone()
+            low[0, open_] = torch.maximum(low[0, open_], bound.value[0, :count])
+            high[0, open_] = torch.minimum(high[0, open_], -bound.value[0, count:])
+            known[layer] = low, torch.maximum(low, high)
+        offset += width
+    return found
+
+
+class Records:
+    """Rows of multipliers, collected; few digits each."""
+
+    def __init__(self, layers: Mapping[str, int], neurons: int, rows: int) -> None:
+        self.offset, self.neurons, self.rows = layers, neurons, rows
+        self.columns: list[NDArray[np.int64]] = []
+        self.values: list[Array] = []
+
+    def __len__(self) -> int:
+        return len(self.columns)
+
+    def put(self, leaf: Leaf) -> int:
+        """The number of a leaf's record."""
+        dense = np.zeros(3 * self.neurons + self.rows)
+        for first, parts in enumerate((leaf.alpha, leaf.low, leaf.high)):
+            for layer, values in parts.items():
+                begin = first * self.neurons + self.offset[layer]
+                dense[begin : begin + len(values)] = np.nan_to_num(values)
+        dense[: self.neurons] = np.round(dense[: self.neurons] * 256) / 256
+        if leaf.half is not None:
+            dense[3 * self.neurons :] = leaf.half
+        mantissa, power = np.frexp(np.maximum(dense[self.neurons :], 0.0))
+        dense[self.neurons :] = np.ldexp(np.round(mantissa * 4096) / 4096, power)
+        self.columns.append(np.flatnonzero(dense > 0))
+        self.values.append(dense[self.columns[-1]])
+        return len(self.columns) - 1
+
+    def matrix(self) -> csr_array:
+        starts = np.cumsum([0, *(len(c) for c in self.columns)])
+        columns = np.concatenate([np.zeros(0, np.int64), *self.columns])
+        values = np.concatenate([np.zeros(0), *self.values])
+        shape = (len(self), 3 * self.neurons + self.rows)
+        return csr_array((values, columns, starts), shape=shape)
+
+
+def _row(values: Mapping[str, Tensor], row: int) -> dict[str, Array]:
+    return {name: value[0, row].numpy() for name, value in values.items()}
+
+
+def has_beta(leaf: Leaf) -> bool:
+    """Whether default multipliers are sure to be weaker."""
+    parts = [*leaf.low.values(), *leaf.high.values()]
+    return any((v > 0).any() for v in parts) or (leaf.half is not None and bool(leaf.half.any()))
+
+
+__all__ = [
+    "MaxPool2d",
+    "Multipliers",
+    "Records",
+    "Tried",
+    "has_beta",
+    "improved",
+    "layer_records",
+    "problem_in",
+]

@@ -1,0 +1,284 @@
+"""Broken and hostile files: one clear error each, soon, and nothing runs, grows or crashes."""
+
+from __future__ import annotations
+
+import json
+import resource
+import signal
+import sys
+import time
+import tracemalloc
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+
+import numpy as np
+import pytest
+from broken_files import (
+    NNET,
+    VNNLIB,
+    Broken,
+    data_broken,
+    json_broken,
+    nnet_broken,
+    onnx_broken,
+    onnx_good,
+    torch_broken,
+    vnnlib_broken,
+)
+from known import affine
+
+from precond.cli import main
+from precond.datasets import load_dataset
+from precond.errors import PrecondError
+from precond.formats.load import load
+from precond.network.graph import INPUT, Network
+from precond.network.layers import Node, ReLU
+from precond.store import read_preconditions
+from precond.vnnlib.query import read_vnnlib
+
+SECONDS = 5.0
+GROWTH = 400 << 20  # bytes that the process may grow by over a whole family of files
+
+# y = (relu(x₀ + x₁), relu(x₀ − x₁)).
+PLAIN = Network(
+    (
+        affine("z", [[1.0, 1.0], [1.0, -1.0]], [0.0, 0.0], INPUT),
+        Node("a", ReLU(), ("z",)),
+        affine("y", [[1.0, 0.0], [0.0, 1.0]], [0.0, 0.0], "a"),
+    ),
+    (2,),
+)
+
+
+@contextmanager
+def time_limit() -> Iterator[None]:
+    def late(number: int, frame: FrameType | None) -> None:
+        raise TimeoutError
+
+    before = signal.signal(signal.SIGALRM, late)
+    signal.setitimer(signal.ITIMER_REAL, 4 * SECONDS)  # cut off only what is far too slow
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def complaint(read: Callable[[Path], object], broken: Broken, folder: Path) -> str:
+    """What is wrong with how ``read`` takes the file, or nothing."""
+    path = folder / broken.name
+    path.write_bytes(broken.content)
+    for name, content in broken.beside.items():
+        (folder / name).write_bytes(content)
+    began = time.process_time()
+    said = ""
+    try:
+        with time_limit(), warnings.catch_warnings(record=True) as warned:
+            warnings.simplefilter("always")
+            read(path)
+        said = "was read" if broken.refused else ""
+    except PrecondError as error:
+        text = str(error)
+        if "\n" in text or not text:
+            said = f"more than one line: {text!r}"
+        elif len(text) > 1500:
+            said = f"a line of {len(text)} characters: {text[:200]}"
+        elif "allocate" in text:
+            said = f"a large allocation was tried: {text[:200]}"
+        elif path.name not in text:
+            said = f"a message that does not name the file: {text[:200]}"
+    except BaseException as error:
+        said = f"{type(error).__name__}: {str(error)[:200]}"
+    spent = time.process_time() - began
+    if not said and spent > SECONDS:
+        said = f"took {spent:.1f} s"
+    if not said and warned:
+        said = f"a warning: {warned[0].message}"
+    return f"{broken.name}: {said}" if said else ""
+
+
+def assert_refused(
+    read: Callable[[Path], object],
+    files: Iterable[Broken],
+    folder: Path,
+    least: int,
+    *,
+    traced: bool = True,
+) -> None:
+    """Of at least ``least`` files; ``traced``: count every allocation too, which takes time."""
+    count = 0
+    wrong = []
+    if traced:
+        tracemalloc.start()
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    for broken in files:
+        count += 1
+        if traced:
+            tracemalloc.reset_peak()
+        before = tracemalloc.get_traced_memory()[0]
+        wrong.append(complaint(read, broken, folder))
+        asked = tracemalloc.get_traced_memory()[1] - before
+        if asked > GROWTH:  # numpy tells tracemalloc of memory that is never touched, too
+            wrong.append(f"{broken.name}: {asked >> 20} MiB were allocated")
+        grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - peak
+        if sys.platform == "linux" and grown > GROWTH >> 10:
+            wrong.append(f"{broken.name}: the process grew by {grown >> 10} MiB")
+            peak += grown
+    tracemalloc.stop()
+    found = [said for said in wrong if said]
+    assert not found, f"{len(found)} of {count}:\n" + "\n".join(found)
+    assert count >= least
+    assert not list(folder.rglob("ran")), "code in a file was run"
+
+
+@pytest.fixture(autouse=True)
+def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "files").mkdir()
+    (tmp_path / "outside.bin").write_bytes(bytes(80))
+    monkeypatch.chdir(tmp_path)
+
+
+def test_onnx(tmp_path: Path) -> None:
+    for name, content in onnx_good().items():
+        (tmp_path / name).write_bytes(content)
+        assert load(tmp_path / name).neurons > 0
+    assert_refused(load, onnx_broken(), tmp_path / "files", 200)
+
+
+def test_nnet(tmp_path: Path) -> None:
+    (tmp_path / "good.nnet").write_text(NNET)
+    assert load(tmp_path / "good.nnet").neurons == 2
+    assert_refused(load, nnet_broken(), tmp_path / "files", 70)
+
+
+def test_torch(tmp_path: Path) -> None:
+    assert_refused(load, torch_broken(), tmp_path / "files", 90, traced=False)
+
+
+def test_vnnlib(tmp_path: Path) -> None:
+    (tmp_path / "good.vnnlib").write_text(VNNLIB)
+    assert len(read_vnnlib(tmp_path / "good.vnnlib", PLAIN).claims) == 1
+
+    def read(path: Path) -> None:
+        read_vnnlib(path, PLAIN)
+
+    assert_refused(read, vnnlib_broken(), tmp_path / "files", 130, traced=False)
+
+
+def preconditions_text() -> str:
+    entry = {
+        "id": "layer-a-1",
+        "kind": "layer",
+        "label": "0",
+        "property": {
+            "name": "y0 ≥ 0",
+            "all_of": [
+                {
+                    "any_of": [
+                        {"outputs": [[0, 1.0]], "inputs": [], "at_least": 0.0, "strict": False}
+                    ]
+                }
+            ],
+        },
+        "pattern": {"on": [["a", 0]], "off": [["a", 1]]},
+        "support": {
+            "train": 5,
+            "held_out": 2,
+            "precision": 1.0,
+            "recall": 0.5,
+            "precision_interval": [0.3, 1.0],
+            "recall_interval": [0.1, 0.9],
+            "train_precision": 1.0,
+        },
+        "verdict": {
+            "status": "refuted",
+            "engine": "data",
+            "exact": True,
+            "confirmed": True,
+            "seconds": 0.1,
+            "witness": [0.5, -0.5],
+            "bound": None,
+            "reason": "",
+            "attempts": [["data", 0.1, "found"]],
+        },
+        "box": {"lower": [0.0, 0.0], "upper": [1.0, 1.0]},
+        "domain": None,
+        "source": 3,
+        "proofs": 4,
+        "note": "",
+    }
+    return json.dumps(
+        {
+            "format": 1,
+            "network": {"path": "m.onnx", "hash": PLAIN.hash, "inputs": 2, "outputs": 2},
+            "domain": {"lower": [-1.0, -1.0], "upper": [1.0, 1.0]},
+            "preconditions": [entry],
+        }
+    )
+
+
+def read_all_claims(path: Path) -> None:
+    stored = read_preconditions(path)
+    for entry in stored.preconditions:
+        try:
+            stored.claim(entry, PLAIN)
+        except PrecondError as error:  # about the entry: the file is not known there any more
+            raise PrecondError(f"{path}: {error}") from error
+
+
+def test_json(tmp_path: Path) -> None:
+    (tmp_path / "good.json").write_text(preconditions_text())
+    read_all_claims(tmp_path / "good.json")
+    assert_refused(read_all_claims, json_broken(preconditions_text()), tmp_path / "files", 110)
+
+
+def test_data(tmp_path: Path) -> None:
+    def read(path: Path) -> None:
+        dataset = load_dataset(str(path))
+        assert np.isfinite(dataset.inputs).all()
+
+    assert_refused(read, data_broken(), tmp_path / "files", 120)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["info", "FILE.onnx"],
+        ["prove", "FILE.onnx", "FILE.json"],
+        ["verify", "FILE.vnnlib", "--network", "FILE.onnx"],
+        ["analyze", "FILE.onnx", "--inputs", "FILE.npy", "--out", "out"],
+        ["ledger", "FILE.sqlite", "list"],
+    ],
+)
+def test_commands_say_one_line(
+    command: list[str], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Status 2 and one line that names the file; no traceback."""
+    words = [word.replace("FILE", "broken") for word in command]
+    for word in words:
+        if word.startswith("broken."):
+            (tmp_path / word).write_bytes(b"\x93NUMPY, perhaps, or perhaps not" * 9)
+    assert main(words) == 2
+    shown = capfd.readouterr()
+    lines = shown.err.splitlines()
+    assert len(lines) == 1 and lines[0].startswith("precond: ") and "broken." in lines[0]
+    assert shown.out == ""
+
+
+def test_a_data_file_beside_the_model_is_not_followed_outside(tmp_path: Path) -> None:
+    """A link beside the model that points elsewhere is refused."""
+    from broken_files import WEIGHTS, _external
+
+    folder = tmp_path / "files"
+    secret = tmp_path / "secret.bin"
+    secret.write_bytes(WEIGHTS["w"].tobytes())
+    (folder / "link.bin").symlink_to(secret)
+    (folder / "model.onnx").write_bytes(_external("link.bin"))
+    with pytest.raises(PrecondError, match="external data inside the model's folder"):
+        load(folder / "model.onnx")
+    (folder / "own.bin").write_bytes(WEIGHTS["w"].tobytes())
+    (folder / "model.onnx").write_bytes(_external("own.bin"))
+    assert load(folder / "model.onnx").neurons == 5
