@@ -43,7 +43,7 @@ from precond.region.pattern import DecisionPattern
 from precond.region.signature import Signatures
 
 Array = NDArray[np.float64]
-KEPT = 4000  # counterexamples kept for the cover
+KEPT = 30_000  # counterexamples kept for the cover
 CANDIDATES = 40  # literals weighed against each other by their bounds
 
 
@@ -137,9 +137,10 @@ class _Class:
         self.pool = LiteralPool.of(signatures, tail.layers, search.worst)
         self.points = np.maximum(signatures.values(tail.cut), 0.0)
         self.witnesses = np.zeros((0, tail.rest.input_size))
-        self.depths = np.zeros((0, len(self.pool)))
+        self.depths = np.zeros((0, len(self.pool)), dtype=np.float32)
         self.base = self.pool.cost == 0
         self.proofs = 0
+        self.stride = 1
         self._remember(witnesses)
 
     def run(self) -> Found | None:
@@ -201,7 +202,7 @@ class _Class:
             self.deadline.earlier(2.0),
             starts=[inside, near],
             steps=40,
-            enough=12,
+            enough=6,
             seed=self.search.seed + self.proofs,
         )
         fresh = np.concatenate([*results, self._vertices(claim)])
@@ -228,6 +229,8 @@ class _Class:
             problem, layer_bounds(region_of(problem)), self.deadline.earlier(self.search.each)
         )
         points = np.array([r.x for r in relaxed if r.x is not None]).reshape(-1, claim.box.size)
+        if not len(points):
+            return points
         points = points[in_region(problem, points)]
         return points[~claim.property.holds(outputs(claim.network, points))]
 
@@ -240,26 +243,29 @@ class _Class:
         for layer in rest.decision_layers:
             values[layer] = values_at(rest, points, rest.pre_activation(layer))
         self.witnesses = np.concatenate([self.witnesses, points])[-KEPT:]
-        self.depths = np.concatenate([self.depths, self.pool.depths(values)])[-KEPT:]
+        self.depths = np.concatenate([self.depths, self.pool.depths(values).astype(np.float32)])[
+            -KEPT:
+        ]
         return points
 
     def _stronger(self, chosen: Flags) -> Flags | None:
         """No counterexample and no proof.  Literals that cost nothing more come first, all of
-        them; then the one that raises the bound most for what it costs."""
+        them; then those that raise the bound most for what they cost, ever more at a time."""
         free = ~(self.pool.violated & ~self.pool.shut_out(chosen)).any(1) & ~chosen
         if free.any():
             stronger = chosen | free
         else:
-            best = self._best_addition(chosen)
+            best = self._best_additions(chosen)
             if best is None:
                 return None
             stronger = chosen.copy()
-            stronger[best] = True
+            stronger[best[: self.stride]] = True
+            self.stride *= 2  # what was too much is taken back when it is weakened
         self.base = stronger
         return stronger
 
-    def _best_addition(self, chosen: Flags) -> int | None:
-        """The candidate with the largest gain of the bound per input lost."""
+    def _best_additions(self, chosen: Flags) -> NDArray[np.int64] | None:
+        """Candidates, the largest gain of the bound per input lost first."""
         loss = (self.pool.violated & ~self.pool.shut_out(chosen)).sum(1) + 0.05
         order = np.argsort(np.where(chosen, np.inf, loss), kind="stable")
         order = order[: min(CANDIDATES, int((~chosen).sum()))]
@@ -273,7 +279,8 @@ class _Class:
             return None
         bounds = pattern_bounds(known, device=self.search.device, deadline=self.deadline)
         gain = np.maximum(bounds[1:], -1e30) - bounds[0]
-        return int(order[np.argmax(np.maximum(gain, 1e-12) / loss[order])])
+        score = np.maximum(gain, 1e-12) / loss[order]
+        return np.asarray(order[np.argsort(-score, kind="stable")], dtype=np.int64)
 
     # -- weaken ------------------------------------------------------------------------
 
@@ -281,10 +288,12 @@ class _Class:
         """Drop what the proof can do without: literals that shut inputs out one by one, then
         the others in halving groups."""
         self.base = np.zeros_like(self.base)
-        dear = np.flatnonzero(chosen & (self.pool.cost > 0))
-        for index in dear[np.argsort(-self.pool.cost[dear], kind="stable")]:
-            if self.deadline.passed:
-                return chosen, verdict
+        tried = np.zeros_like(chosen)
+        while not self.deadline.passed:
+            index = self._dearest(chosen & ~tried, chosen)
+            if index is None:
+                break
+            tried[index] = True
             chosen, verdict, _ = self._drop(chosen, verdict, np.array([index]))
         groups = [np.flatnonzero(chosen & (self.pool.cost == 0) & ~self.pool.at(self.tail.cut))]
         groups.append(np.flatnonzero(chosen & (self.pool.cost == 0) & self.pool.at(self.tail.cut)))
@@ -296,6 +305,14 @@ class _Class:
             if not dropped and len(group) > 1:
                 groups += [group[: len(group) // 2], group[len(group) // 2 :]]
         return chosen, verdict
+
+    def _dearest(self, among: Flags, chosen: Flags) -> int | None:
+        """The literal that alone shuts out most inputs, if one does."""
+        counts = self.pool.violated[chosen].sum(0)
+        alone = (self.pool.violated & (counts == 1)).sum(1) * among
+        cost = np.where(among, self.pool.cost, 0) / (1 + len(counts))
+        best = int(np.argmax(alone + cost)) if len(alone) else 0
+        return best if len(alone) and alone[best] + cost[best] > 0 else None
 
     def _not_needed(self, chosen: Flags, group: NDArray[np.int64]) -> NDArray[np.int64]:
         """``group`` without literals that alone exclude a known counterexample."""
