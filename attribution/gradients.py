@@ -24,9 +24,8 @@ from precond.errors import QueryError
 
 @dataclass(frozen=True, eq=False)
 class Block:
-    """Scores (Q, rows, points) and gradients per part (Q, rows, points, *shape)."""
+    """Gradients per part (Q, rows, points, *shape), and whether they are of affine functions."""
 
-    scores: Tensor
     gradients: Parts
     affine: bool
 
@@ -78,16 +77,13 @@ class Kernel:
         return torch.stack(scores).reshape(len(scores), -1, count)
 
     def at(self, points: Parts, rows: slice | Tensor) -> Block:
-        """Scores and gradients at points (rows, points, *shape) of some input rows."""
+        """Gradients at points (rows, points, *shape) of some input rows."""
         with torch.enable_grad():
             result = self.forward(points, rows, gradients=True)
             if self._linear:
                 y, forms = self._forms(result, points, rows)
-                scores = torch.einsum("qrk,rk->qr", forms, y.detach())
-                scores = scores.reshape(len(scores), -1, _points(points))
             else:
-                scores = self._scores(result, points, rows)
-                y = scores.flatten(1).sum(1)
+                y = self._scores(result, points, rows).flatten(1).sum(1)
                 forms = torch.eye(len(y), dtype=y.dtype, device=y.device)
         leaves = list(result.leaves.values())
         if not y.requires_grad:
@@ -98,12 +94,12 @@ class Kernel:
                 fix="Cut before it, and check that the model does not detach",
             )
         batched = _products(y, leaves, forms)
-        shape = scores.shape
+        count = _points(points)
         gradients = {}
         for name, leaf, gradient in zip(result.leaves, leaves, batched, strict=True):
-            value = leaf.new_zeros(shape[0], *leaf.shape) if gradient is None else gradient
-            gradients[name] = value.reshape(*shape, *leaf.shape[1:])
-        return Block(scores.detach(), gradients, is_affine(y))
+            value = leaf.new_zeros(len(forms), *leaf.shape) if gradient is None else gradient
+            gradients[name] = value.reshape(len(forms), -1, count, *leaf.shape[1:])
+        return Block(gradients, is_affine(y))
 
     @property
     def _linear(self) -> bool:

@@ -87,11 +87,12 @@ class Line:
         for first in range(0, count, step):
             part = slice(first, first + step)
             found = self.kernel.at(self.points(position[part]), self.rows)
-            share = weight[part].expand(found.scores.shape)
+            share = weight[part]
             for name, gradient in found.gradients.items():
                 # One small product per row; sums over chunks are in float64.
                 flat = _flat(gradient, 3)
-                added = (share.to(flat.dtype).unsqueeze(2) @ flat).squeeze(2).double()
+                share = share.to(flat.dtype).expand(*flat.shape[:2], 1, -1)
+                added = (share @ flat).squeeze(2).double()
                 added = _shaped(added, gradient.shape[3:])
                 result[name] = result[name] + added if name in result else added
         return result

@@ -30,7 +30,7 @@ from attribution.slices import Slice
 from precond.errors import QueryError
 from precond.network.graph import INPUT, Network
 
-CPU_BYTES = 64 << 20
+CPU_BYTES = 48 << 20
 AUTO_FIRST, AUTO_LAST = 8, 1024
 
 

@@ -136,7 +136,7 @@ def seeds(name: str) -> list[bytes]:
     import broken_files
 
     if name == "json":
-        from test_hostile import preconditions_text
+        from broken_files import preconditions_text
 
         return [preconditions_text().encode()]
     families = {
@@ -243,7 +243,7 @@ def strategy(name: str) -> Any:
     )
     words = st.one_of(st.text(max_size=8), st.sampled_from(["X_0", "Y_1", "x", "a", "relu", ""]))
     if name == "json":
-        from test_hostile import preconditions_text
+        from broken_files import preconditions_text
 
         good = json.loads(preconditions_text())
         keys = sorted({key for entry in (good, *good["preconditions"]) for key in entry})
@@ -306,22 +306,15 @@ def onnx_strategy() -> Any:
 
     from precond.formats.onnx_operators import OPERATORS
 
-    names = sorted(OPERATORS) + ["Constant", "Shape", "Range", "Expand", "Tile", "ConstantOfShape"]
+    names = [*sorted(OPERATORS), "Constant", "Shape", "Range", "Expand", "Tile", "ConstantOfShape"]
     tensors = ["x", "a", "b", "k", "h0", "h1", ""]
     ints = st.one_of(st.integers(-3, 6), st.sampled_from([2**31, -(2**31), 2**40, 2**62]))
     attributes = st.dictionaries(
         st.sampled_from(
-            ["axis", "axes", "perm", "alpha", "beta", "transA", "transB", "pads", "strides"]
-            + [
-                "kernel_shape",
-                "dilations",
-                "group",
-                "auto_pad",
-                "to",
-                "keepdims",
-                "mode",
-                "epsilon",
-            ]
+            (
+                *("axis", "axes", "perm", "alpha", "beta", "transA", "transB", "pads", "strides"),
+                *("kernel_shape", "dilations", "group", "auto_pad", "to", "keepdims", "mode"),
+            )
         ),
         st.one_of(ints, st.lists(ints, min_size=1, max_size=4), st.floats(), st.text(max_size=4)),
         max_size=3,

@@ -69,7 +69,8 @@ def trial(folder: Path, claims: list[Claim], kills: int, workers: int, seed: int
     while True:
         path = folder / f"run{killed}-{ledgers}"
         ledger = folder / f"ledger{ledgers}"
-        wait = float(stream.uniform(0.0, 0.3 * seconds + 4.0 * (workers > 1)))
+        limit = 0.3 * seconds if workers == 1 else seconds + 6.0  # workers take a while to start
+        wait = float(stream.uniform(0.0, limit))
         died = fork(
             lambda p=path, f=ledger: work(p, claims, f, workers), wait if killed < kills else None
         )

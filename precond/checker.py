@@ -1,16 +1,17 @@
-"""The checker of certificates: this file and integer arithmetic are what a proof rests on.
+"""The checker of certificates, in exact arithmetic: the one file that a proof rests on.
 
-From a certificate it takes only a statement, split trees and multipliers.  In every leaf it
-derives bounds l ≤ z ≤ u of each layer, then a number v with ``−Σ w_j g_j ≥ v`` for the
+From a certificate it takes a statement, split trees and multipliers, nothing else.  In every
+leaf it derives bounds l ≤ z ≤ u of each layer, then a number v with ``−Σ w_j g_j ≥ v`` for the
 inequalities g_j ≥ 0 of a way to fail, w ≥ 0; v > 0 (v ≥ 0 if a strict one has weight) leaves no
 failure there.  Both are linear forms carried backwards: through affine layers as they are; at
 an activation a positive coefficient takes a line below it, a negative one a line above;
 ``β (z − l) ≥ 0`` and ``β (u − z) ≥ 0``, β ≥ 0, are subtracted, with l and u as cut by a pattern
 or a split.  At the input box a form has its minimum at a corner.
 
-Numbers are integers times a power of two (``numbers``).  One that gets longer than ``bits`` is
-rounded to the weaker side, so ``valid`` is said of the network over the real numbers.  Bounds of
-z are kept as lower bounds of z and −z, (2, G, m) for G regions: every rounding is then downwards.
+Numbers are integers times a power of two, as floats are; sums and products are exact.  Two
+things are rounded, to the weaker side: bounds, to 256 bits of a layer's largest, and the slope
+of an upper line, whose intercept then follows exactly.  Bounds of z are kept as lower bounds of
+z and of −z, (2, m).
 
 Source: Zhang et al. 2018 (lines); Wang et al. 2021 (β); Neumaier, Shcherbina 2004 (safe bounds).
 """
@@ -19,36 +20,23 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from itertools import islice
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import coo_array
 
 from precond.network.graph import INPUT, Network
-from precond.network.layers import LeakyReLU, MaxPool2d, Reshape
+from precond.network.layers import LeakyReLU, MaxPool2d
 from precond.network.sparse import affine_matrices
-from precond.proof.certificates.data import FRAME, SPLIT, Certificate, Tree
-from precond.proof.certificates.numbers import (
-    EXACT,
-    WORD,
-    Array,
-    Fixed,
-    Invalid,
-    Matrix,
-    add,
-    at,
-    dot,
-    exponent,
-    read,
-    shift,
-    short,
-)
+from precond.proof.certificates.data import FRAME, SPLIT, Certificate, Linear, Tree, misfit
 
-CHUNK = 1 << 17  # numbers in a batch of forms
-DEPTH = 2_000  # of a split tree
-Failure = tuple[int, int, int, float]
+Array = NDArray[Any]
+BITS, P, DEPTH = 256, 64, 2_000  # of bounds; of slopes after the point; of a split tree
+SIGNS = np.array([[1], [-1]], dtype=object)
+
+
+class Invalid(Exception):
+    """Why a certificate is not valid."""
 
 
 @dataclass(frozen=True)
@@ -59,313 +47,30 @@ class CheckResult:
     where: str = ""
 
 
-def check(certificate: Certificate, network: Network, *, flint: bool = False) -> CheckResult:
-    """Whether ``certificate`` proves its statement of ``network``; ``flint``: without words."""
+def check(certificate: Certificate, network: Network) -> CheckResult:
+    """Whether ``certificate`` proves its statement of ``network``."""
     try:
-        for tree, leaf, conjunct, bound in failures(certificate, network, flint=flint):
-            where = f"tree {tree}, leaf {leaf}, way to fail {conjunct}"
-            return CheckResult(False, f"{where}: the bound {bound:.3g} is no contradiction")
+        verify(certificate, network)
+        for failure in Checker(network, certificate).failures():
+            return CheckResult(False, failure)
     except Invalid as error:
         return CheckResult(False, str(error))
     return CheckResult(True)
 
 
-@dataclass(eq=False)
-class Cells:
-    """G regions: lower bounds (2, G, m) of every value and its negative, lines of nonlinear nodes.
-
-    Lines of an activation: slopes below and above, (G, m) in units of 2^-p, intercept above,
-    and where any slope in [s, 1] may lie below.  Of a max-pool: the input of each window that
-    lies below it, where it is the maximum itself, and the largest value.
-    """
-
-    values: dict[str, Fixed]
-    empty: NDArray[np.bool_]
-    lines: dict[str, tuple[Any, ...]] = field(default_factory=dict)
-
-    def rows(self, which: Array) -> Cells:
-        values = {name: x[:, which] for name, x in self.values.items()}
-        lines = {name: tuple(x[which] for x in parts) for name, parts in self.lines.items()}
-        return Cells(values, self.empty[which], lines)
-
-    def mass(self, name: str) -> Fixed:
-        """A lower bound of Σ value⁻, (G, 1): what a unit less in every coefficient may add."""
-        x = self.values[name]
-        return Fixed(np.minimum(x.n[0], 0).sum(-1, keepdims=True), x.e)
-
-
-class Checker:
-    """A network and a certificate about it, as integers."""
-
-    def __init__(self, network: Network, certificate: Certificate, flint: bool) -> None:
-        self.network, self.given, self.bits = network, certificate, certificate.bits
-        self.wide = flint or self.bits > 30
-        self.p = self.bits if self.wide else 48 - self.bits
-        self.one: Any = 1 << self.p if self.wide else 2.0**self.p
-        self.affine: dict[str, tuple[list[Matrix | None], Fixed]] = {}
-        self.deep: set[str] = set()  # values that depend on an activation
-        self.offset: dict[str, int] = {}
-        for node in network.nodes:
-            if not network.is_affine(node.name) or self.deep & set(node.inputs):
-                self.deep.add(node.name)
-            if network.is_affine(node.name):
-                matrices, bias = affine_matrices(network, node.name)
-                same = isinstance(node.layer, Reshape)
-                built = [None if same else Matrix(m, self.bits, self.wide) for m in matrices]
-                self.affine[node.name] = built, self.read(np.stack([bias, -bias])[:, None], WORD)
-            elif node.name in network.decision_layers:
-                self.offset[node.name] = sum(network.width(k) for k in self.offset)
-        self.half = Matrix(coo_array(certificate.statement.matrix), self.bits, self.wide)
-
-    def read(self, values: Array, bits: int) -> Fixed:
-        return read(values, EXACT if self.wide else bits, self.wide)
-
-    def root(self) -> Array:
-        """The whole region, (2, coordinates): lower bounds of every coordinate and its negative."""
-        s, size = self.given.statement, self.network.input_size
-        root = np.full((2, size + self.network.neurons), -np.inf)
-        root[:, :size] = s.lower, -s.upper
-        for literal in s.literals:
-            k = size + self.offset[literal.layer] + literal.index
-            side, value = (0, literal.value) if literal.above else (1, -literal.value)
-            root[side, k] = max(root[side, k], value)
-        return root
-
-    def zeros(self, shape: tuple[int, ...]) -> Array:
-        return np.zeros(shape, dtype=object if self.wide else float)
-
-    def derive(
-        self, state: Array, known: Cells | None = None, refine: list[dict[int, int]] | None = None
-    ) -> Cells:
-        """Bounds in regions ``state`` (2, G, coordinates): by intervals, within ``known``, and,
-        given the records of single neurons' bounds (``refine``), by backward passes."""
-        size = self.network.input_size
-        cells = Cells({INPUT: self.read(state[..., :size], self.bits)}, np.zeros(0, np.bool_))
-        cells.empty = self.clash(cells.values[INPUT].n)
-        for node in self.network.nodes:
-            source = node.inputs[0]
-            if node.name in self.affine:
-                matrices, total = self.affine[node.name]
-                for name, matrix in zip(node.inputs, matrices, strict=True):
-                    x = cells.values[name]
-                    total = x if matrix is None else add(total, matrix.image(x))
-                cells.values[node.name] = short(total, self.bits)
-                continue
-            x = cells.values[source]
-            e = x.e - 10
-            n = shift(x.n, 10).copy()
-            if known is not None:
-                n = np.maximum(n, at(known.values[source], e))
-            if node.name in self.offset:
-                first = size + self.offset[node.name]
-                cut = state[..., first : first + n.shape[-1]]
-                given = np.isfinite(cut)
-                level = at(self.read(np.where(given, cut, 0.0), WORD), e)
-                n = np.where(given, np.maximum(n, level), n)
-            if refine is not None and source in self.deep:
-                self.tighten(cells, node.name, source, n, e, refine)
-            cells.empty |= self.clash(n)
-            n[1] = np.minimum(n[1], -n[0])
-            cells.values[source] = short(Fixed(n, e), self.bits)
-            build = self.pool if isinstance(node.layer, MaxPool2d) else self.activation
-            cells.lines[node.name], cells.values[node.name] = build(node.name, cells.values[source])
-        return cells
-
-    @staticmethod
-    def clash(n: Array) -> NDArray[np.bool_]:
-        """Where a lower bound exceeds the upper one, (G,)."""
-        return np.asarray((n[0] + n[1] > 0).any(-1), dtype=np.bool_)
-
-    def slopes(self, name: str) -> tuple[Any, Any]:
-        """The negative side's slope in units of 2^-p, rounded down and up."""
-        layer = self.network.node[name].layer
-        slope = layer.slope if isinstance(layer, LeakyReLU) else 0.0
-        down, up = (at(self.read(np.array([s]), WORD), -self.p)[0] for s in (slope, -slope))
-        return down, -up
-
-    def activation(self, name: str, x: Fixed) -> tuple[tuple[Any, ...], Fixed]:
-        one, (flat, steep) = self.one, self.slopes(name)
-        lo, hi = x.n[0], -x.n[1]
-        free = (lo < 0) & (hi > 0)
-        kinds = np.array([steep, one], dtype=lo.dtype)
-        below = kinds[((lo >= 0) | free & (hi > -lo)).astype(int)]
-        above = np.where(free, (hi * one - lo * steep) // np.where(free, hi - lo, 1), below)
-        ends = [np.maximum(z, 0) * one + np.minimum(z, 0) * flat for z in (lo, hi)]
-        gap = np.maximum(np.maximum(ends[0] - above * lo, ends[1] - above * hi), 0)
-        intercept = -short(Fixed(-gap, x.e - self.p), self.bits)
-        low = np.maximum(lo, 0) * one + np.minimum(lo, 0) * steep
-        value = short(Fixed(np.stack([low, -ends[1]]), x.e - self.p), self.bits)
-        return (below, above, intercept, free), value
-
-    def pool(self, name: str, x: Fixed) -> tuple[tuple[Any, ...], Fixed]:
-        node = self.network.node[name]
-        windows = node.layer.windows(self.network.shapes[node.inputs[0]])  # type: ignore[union-attr]
-        inside, source = windows >= 0, np.maximum(windows, 0)
-        lo = np.where(inside, x.n[0][:, source], x.n[0].min() - 1)
-        hi = np.where(inside, -x.n[1][:, source], x.n[0].min() - 1)
-        best = lo.argmax(-1)[..., None]
-        low, high = lo.max(-1), hi.max(-1)
-        np.put_along_axis(hi, best, x.n[0].min() - 1, -1)
-        index = np.take_along_axis(np.broadcast_to(source, lo.shape), best, -1)[..., 0]
-        lines = index, low >= hi.max(-1), Fixed(high, x.e)
-        return lines, Fixed(np.stack([low, -high]), x.e)
-
-    def tighten(
-        self, cells: Cells, name: str, source: str, n: Array, e: int, refine: list[dict[int, int]]
-    ) -> None:
-        """Raise bounds n · 2^e of ``source``, which ``name`` reads, where the sign is open (all
-        of a max-pool's) by backward passes."""
-        offset = self.offset.get(name)
-        open_ = (n[0] < 0) & (n[1] < 0) if offset is not None else n[0] + n[1] < 0
-        counts, width = open_.sum(1), n.shape[-1]
-        order = np.argsort(-counts, kind="stable")
-        while len(order) and counts[order[0]]:
-            many = int(counts[order[0]])
-            cut = max(1, CHUNK // (2 * many * width))
-            rows, order = order[:cut], order[cut:]
-            part = cells.rows(rows)
-            every = np.argsort(~open_[rows], axis=1, kind="stable")[:, :many]
-            blocks = -(-len(rows) * many * width // (2 * CHUNK))
-            for index in np.array_split(every, min(blocks, many), axis=1):
-                both = np.concatenate([index, index], 1)
-                side = np.repeat([0, 1], index.shape[1])
-                form = self.zeros((*both.shape, width))
-                np.put_along_axis(form, both[..., None], (1 - 2 * side)[:, None], -1)
-                record = np.full(both.shape, -1)
-                for g in [g for g, row in enumerate(rows) if refine[row] and offset is not None]:
-                    keys = (2 * (both[g] + (offset or 0)) + side).tolist()
-                    record[g] = [refine[rows[g]].get(key, -1) for key in keys]
-                found = at(self.bound(part, {source: Fixed(form, 0)}, record), e)
-                places = side, rows[:, None], both
-                # Others in the block stay as they are: a bound must not depend on its company.
-                n[places] = np.where(open_[places[1:]], np.maximum(n[places], found), n[places])
-
-    def bound(
-        self, cells: Cells, forms: dict[str, Fixed], record: Array, constant: Fixed | None = None
-    ) -> Fixed:
-        """Lower bounds (G, R) of ``Σ form · value + constant`` over values with forms (G, R, m),
-        with the multipliers of records (G, R)."""
-        width = self.network.neurons
-        total = constant or Fixed(self.zeros(record.shape), 0)
-        dense = chosen = None
-        if (record >= 0).any():
-            dense = self.given.records[np.maximum(record, 0).reshape(-1)].toarray()
-            dense = dense.reshape(*record.shape, -1) * (record >= 0)[..., None]
-            chosen = (record >= 0)[..., None]
-
-        def lose(name: str, units: int, e: int) -> None:
-            nonlocal total
-            mass = cells.mass(name)
-            total = add(total, Fixed(units * mass.n, e + mass.e))
-
-        def push(name: str, x: Fixed, units: int = 0) -> None:
-            if name in forms:
-                exact = exponent(EXACT, forms[name], x)
-                x = add(forms[name], x)
-                units += 2 * (x.e > exact)
-            forms[name] = x
-            if units:
-                lose(name, units, x.e)
-
-        def pop(name: str) -> Fixed:
-            nonlocal total
-            x, least_value = forms.pop(name), cells.values[name][0]
-            kept = short(x, self.bits)
-            if kept.e > x.e and (least_value.n < 0).any():
-                rest = Fixed(x.n - shift(kept.n, kept.e - x.e), x.e)  # ≥ 0
-                total = add(
-                    total, dot(rest, Fixed(np.minimum(least_value.n, 0), least_value.e)[:, None])
-                )
-            return kept
-
-        for node in reversed(self.network.nodes):
-            if node.name not in forms:
-                continue
-            x = pop(node.name)
-            (source, *_) = node.inputs
-            if node.name in self.affine:
-                matrices, bias = self.affine[node.name]
-                for name, matrix in zip(node.inputs, matrices, strict=True):
-                    push(name, x) if matrix is None else push(name, matrix.product(x), matrix.error)
-                total = add(total, least(x, bias))
-                continue
-            positive, negative = np.maximum(x.n, 0), np.minimum(x.n, 0)
-            if isinstance(node.layer, MaxPool2d):
-                best, exact, top = cells.lines[node.name]
-                through = positive + np.where(exact[:, None], negative, 0)
-                y = self.zeros((*record.shape, self.network.width(source)))
-                g, r = np.ogrid[: len(y), : y.shape[1]]
-                np.add.at(y, (g[..., None], r[..., None], best[:, None]), through)
-                total = add(total, dot(Fixed(x.n - through, x.e), top[:, None]))
-                push(source, Fixed(y, x.e))
-                continue
-            below, above, intercept, free = (part[:, None] for part in cells.lines[node.name])
-            place = self.offset[node.name] + np.arange(x.n.shape[-1])
-            if dense is not None:
-                slope = at(self.read(dense[..., place], WORD), -self.p)
-                slope = np.clip(slope, self.slopes(node.name)[1], self.one)
-                below = np.where(chosen & free, slope, below)
-            push(source, Fixed(positive * below + negative * above, x.e - self.p))
-            total = add(total, dot(Fixed(negative, x.e), intercept))
-            for side in (0, 1) if dense is not None else ():
-                beta = self.read(dense[..., place + (1 + side) * width], self.bits)
-                push(source, -beta if side == 0 else beta)
-                total = add(total, dot(beta, cells.values[source][side][:, None]))
-        if dense is not None and dense[..., 3 * width :].any():
-            half = self.read(dense[..., 3 * width :], self.bits)
-            push(INPUT, self.half.product(half), self.half.error)
-            bound = self.read(-self.given.statement.bound[None, None], WORD)
-            total = add(total, dot(half, bound))
-        if INPUT in forms:
-            x, ends = pop(INPUT), cells.values[INPUT]
-            total = add(total, least(x, ends))
-        return total
-
-    def closes(self, t: int, tree: Tree, numbers: list[int], cells: Cells) -> Iterator[Failure]:
-        """The leaves ``numbers`` of ``tree``, one in each cell, that are no contradiction."""
-        sizes = self.network.output_size, self.network.input_size
-        conjuncts = [self.given.statement.conjuncts[c] for c in tree.conjuncts]
-        parts = [i for conjunct in conjuncts for i in conjunct]
-        owner = np.repeat(range(len(conjuncts)), [len(c) for c in conjuncts])
-        rows = np.zeros((len(parts), sum(sizes) + 1))  # bound − outputs · y − inputs · x
-        for j, linear in enumerate(parts):
-            rows[j, -1] = linear.bound
-            for first, terms in ((0, linear.outputs), (sizes[0], linear.inputs)):
-                for k, v in terms:
-                    rows[j, first + k] = -v
-        weights = tree.weights[numbers]
-        mix = read(weights, EXACT, True)
-        given = read(rows, EXACT, True)
-        spread = mix.n[:, None] * (owner == np.arange(len(conjuncts))[:, None])
-        exact = Fixed(spread @ given.n, mix.e + given.e)
-        total = Fixed(self.zeros(spread.shape[:2]), 0)
-        forms: dict[str, Fixed] = {}
-        for name, columns in (
-            (self.network.output, slice(0, sizes[0])),
-            (INPUT, slice(sizes[0], -1)),
-        ):
-            x = exact[..., columns]
-            if x.n.any():
-                kept = x if self.wide else short(x, self.bits)
-                forms[name] = kept if self.wide else Fixed(kept.n.astype(float), kept.e)
-                if kept.e > x.e:
-                    mass = cells.mass(name)
-                    total = add(total, Fixed(mass.n, kept.e + mass.e))
-        constant = exact[..., -1] if self.wide else short(exact[..., -1], WORD)
-        constant = Fixed(constant.n if self.wide else constant.n.astype(float), constant.e)
-        found = self.bound(cells, forms, tree.record[numbers], add(total, constant))
-        strict = (spread * [i.strict for i in parts] > 0).any(-1)
-        open_ = ~((found.n > 0) | strict & (found.n >= 0) | cells.empty[:, None])
-        for g, c in np.argwhere(open_):
-            yield t, numbers[g], tree.conjuncts[c], float(found.n[g, c]) * 2.0**found.e
-
-
-def least(x: Fixed, ends: Fixed) -> Fixed:
-    """A lower bound of ``x · v`` from those of v and −v, (2, G, m)."""
-    if not (ends.n[0] + ends.n[1]).any():
-        return dot(x, ends[0][:, None])
-    low = dot(Fixed(np.maximum(x.n, 0), x.e), ends[0][:, None])
-    return add(low, dot(Fixed(np.maximum(-x.n, 0), x.e), ends[1][:, None]))
+def verify(certificate: Certificate, network: Network) -> None:
+    """Invalid unless it is about ``network``, closes every way to fail, and its multipliers
+    have the right signs."""
+    if certificate.statement.network != network.hash:
+        raise Invalid("the certificate is about another network")
+    if problem := misfit(certificate, network):
+        raise Invalid(problem)
+    ways = set(range(len(certificate.statement.conjuncts)))
+    if {c for tree in certificate.trees for c in tree.conjuncts} != ways:
+        raise Invalid("a way to fail is not closed by any tree")
+    for values in (certificate.records.data, *(tree.weights for tree in certificate.trees)):
+        if not (np.isfinite(values) & (values >= 0)).all():
+            raise Invalid("a multiplier is negative or not finite")
 
 
 def leaves(tree: Tree, root: Array) -> Iterator[tuple[int, Array, int, Array]]:
@@ -385,7 +90,7 @@ def leaves(tree: Tree, root: Array) -> Iterator[tuple[int, Array, int, Array]]:
             raise Invalid(f"node {node} of a tree splits coordinate {item}, which there is not")
         value = float(tree.at[splits])
         splits += 1
-        for side, limit in ((0, value), (1, -value)):  # ≥ is taken last
+        for side, limit in ((0, value), (1, -value)):  # ≤ comes first, as it is pushed last
             half = state.copy()
             half[side, item] = max(half[side, item], limit)
             stack.append((half, frame, region))
@@ -393,61 +98,286 @@ def leaves(tree: Tree, root: Array) -> Iterator[tuple[int, Array, int, Array]]:
         raise Invalid("a tree ends before it covers the region")
 
 
-def failures(
-    certificate: Certificate, network: Network, *, flint: bool = False
-) -> Iterator[Failure]:
-    """(tree, leaf, conjunct, bound) of every bound that is no contradiction."""
-    verify(certificate, network)
-    checker = Checker(network, certificate, flint)
-    r, root = certificate.refinements, checker.root()
-    for t, tree in enumerate(certificate.trees):
-        refine: dict[int, dict[int, int]] = {}
-        for k in np.flatnonzero(r.tree == t).tolist():
-            refine.setdefault(int(r.node[k]), {})[int(r.bound[k])] = int(r.record[k])
-        found = leaves(tree, root)
-        while some := list(islice(found, max(1, 2 * CHUNK // root.size))):
-            known = None
-            frames = {frame: region for _, _, frame, region in some}
-            place = {frame: k for k, frame in enumerate(frames)}
-            if -1 not in frames:
-                states = np.stack(list(frames.values()), 1)
-                known = checker.derive(states, refine=[refine.get(f, {}) for f in frames])
-                known = known.rows(np.array([place[frame] for _, _, frame, _ in some]))
-            cells = checker.derive(np.stack([state for _, state, _, _ in some], 1), known)
+def whole_region(certificate: Certificate, network: Network) -> Array:
+    """Lower bounds of every coordinate and its negative, (2, coordinates): box and literals."""
+    s, size, first = certificate.statement, network.input_size, first_neurons(network)
+    root = np.full((2, size + network.neurons), -np.inf)
+    root[:, :size] = s.lower, -s.upper
+    for t in s.literals:
+        side, k = (0 if t.above else 1), size + first[t.layer] + t.index
+        root[side, k] = max(root[side, k], t.value if t.above else -t.value)
+    return root
+
+
+def first_neurons(network: Network) -> dict[str, int]:
+    """Where each decision layer's neurons begin among all."""
+    first: dict[str, int] = {}
+    for layer in network.decision_layers:
+        first[layer] = sum(network.width(k) for k in first)
+    return first
+
+
+@dataclass(frozen=True, eq=False)
+class Dyadic:
+    """``n · 2^e`` with Python integers n."""
+
+    n: Array
+    e: int
+
+    def to(self, e: int) -> Array:
+        """Rounded down to units of 2^e."""
+        k = self.e - e
+        return self.n << k if k > 0 else self.n >> -k
+
+    def __add__(self, other: Dyadic) -> Dyadic:
+        e = min(self.e, other.e)
+        return Dyadic(self.to(e) + other.to(e), e)
+
+    def __neg__(self) -> Dyadic:
+        return Dyadic(-self.n, self.e)
+
+    def __getitem__(self, key: Any) -> Dyadic:
+        return Dyadic(self.n[key], self.e)
+
+    def dot(self, other: Dyadic) -> Dyadic:
+        """``Σ x y`` over the last axis."""
+        return Dyadic(np.asarray((self.n * other.n).sum(-1), dtype=object), self.e + other.e)
+
+    def short(self) -> Dyadic:
+        """Rounded down to ``BITS`` bits of the largest."""
+        k = max((abs(v).bit_length() for v in self.n.reshape(-1).tolist()), default=0) - BITS
+        return Dyadic(self.n >> max(k, 0), self.e + max(k, 0))
+
+
+def exact(values: NDArray[np.float64]) -> Dyadic:
+    """Finite floats as they are."""
+    mantissa, power = np.frexp(values)
+    whole = (mantissa * 2.0**53).astype(np.int64).astype(object)  # exact: 53 bits
+    e = int(power[values != 0].min(initial=53)) - 53
+    return Dyadic(whole << np.where(values != 0, power - 53 - e, 0).astype(object), e)
+
+
+def product(x: Dyadic, matrix: Dyadic) -> Dyadic:
+    """``x · M``, x (R, m), M (m, n)."""
+    from flint import fmpz_mat
+
+    left, right = (fmpz_mat(*a.n.shape, a.n.reshape(-1).tolist()) for a in (x, matrix))
+    numbers = np.array([int(v) for v in (left * right).entries()], dtype=object)
+    return Dyadic(numbers.reshape(len(x.n), matrix.n.shape[1]), x.e + matrix.e)
+
+
+def image(ends: Dyadic, matrix: Dyadic) -> Dyadic:
+    """Lower bounds of M z and −M z from those of z and −z, (2, m)."""
+    up, down = (Dyadic(np.maximum(k * matrix.n.T, 0), matrix.e) for k in (1, -1))
+    return product(ends, up) + product(ends[::-1], down)
+
+
+def larger(x: Dyadic, y: Dyadic, where: Any = True) -> Dyadic:
+    """The larger of x and y, x elsewhere."""
+    e = min(x.e, y.e)
+    return Dyadic(np.where(where, np.maximum(x.to(e), y.to(e)), x.to(e)), e)
+
+
+def zeros(*shape: int) -> Dyadic:
+    return Dyadic(np.zeros(shape, dtype=object), 0)
+
+
+@dataclass(eq=False)
+class Bounds:
+    """Lower bounds (2, m) of every value and its negative; lines: slope below, slope above,
+    intercept above, where the slope below may be chosen; of a max-pool: a chosen input of each
+    window, where that is the maximum, the upper bound.  ``empty``: no input is in the region."""
+
+    values: dict[str, Dyadic] = field(default_factory=dict)
+    lines: dict[str, tuple[Any, ...]] = field(default_factory=dict)
+    empty: bool = False
+
+    def cut(self, name: str, x: Dyadic) -> Dyadic:
+        """Enter a value's bounds; where they clash the region is empty."""
+        self.empty |= bool((x.n[0] + x.n[1] > 0).any())
+        self.values[name] = Dyadic(np.stack([x.n[0], np.minimum(x.n[1], -x.n[0])]), x.e).short()
+        return self.values[name]
+
+
+class Checker:
+    """A network and a certificate about it, in integers."""
+
+    def __init__(self, network: Network, certificate: Certificate) -> None:
+        self.network, self.given = network, certificate
+        self.first = first_neurons(network)
+        self.affine: dict[str, tuple[list[Dyadic], Dyadic]] = {}
+        for node in network.nodes:
+            if network.is_affine(node.name):
+                matrices, bias = affine_matrices(network, node.name)
+                self.affine[node.name] = [exact(m.toarray()) for m in matrices], exact(bias)
+        s = certificate.statement
+        self.half = exact(s.matrix), exact(-s.bound)
+
+    def failures(self) -> Iterator[str]:
+        """Every bound that is no contradiction."""
+        r, ways = self.given.refinements, self.given.statement.conjuncts
+        for t, tree in enumerate(self.given.trees):
+            frames = {-1: Bounds()}
+            for k, state, frame, region in leaves(tree, whole_region(self.given, self.network)):
+                if frame not in frames:
+                    mine = (r.tree == t) & (r.node == frame)
+                    refine = zip(r.bound[mine].tolist(), r.record[mine].tolist(), strict=True)
+                    frames = {-1: frames[-1], frame: self.derive(region, refine=dict(refine))}
+                bounds = self.derive(state, frames[frame] if frame >= 0 else None)
+                weights = tree.weights[k].tolist()
+                for c, record in zip(tree.conjuncts, tree.record[k].tolist(), strict=True):
+                    mix, weights = weights[: len(ways[c])], weights[len(ways[c]) :]
+                    if bounds.empty or frames[frame].empty:
+                        continue
+                    if not self.contradicts(bounds, ways[c], mix, record):
+                        yield f"tree {t}, leaf {k}: way to fail {c} is not contradicted"
+
+    def contradicts(
+        self, bounds: Bounds, parts: tuple[Linear, ...], weights: list[float], record: int
+    ) -> bool:
+        """Whether ``Σ w_j (bound_j − outputs_j · y − inputs_j · x)`` cannot be ≤ 0 (< 0)."""
+        output, total = self.network.output, zeros(1)
+        forms = {name: zeros(1, self.network.width(name)) for name in (output, INPUT)}
+        for w, part in zip(weights, parts, strict=True):
+            weight = exact(np.array([[w]]))
+            total = total + weight.dot(exact(np.array([part.bound])))
+            for name, terms in ((output, part.outputs), (INPUT, part.inputs)):
+                row = np.zeros((forms[name].n.shape[1], 1))
+                for k, v in terms:
+                    row[k] -= v
+                forms[name] = forms[name] + weight.dot(exact(row))[None]
+        found = (total + self.bound(bounds, forms, [record])).n[0]
+        return found > 0 or (
+            found == 0 and any(w > 0 and i.strict for w, i in zip(weights, parts, strict=True))
+        )
+
+    def derive(
+        self, state: Array, known: Bounds | None = None, refine: dict[int, int] | None = None
+    ) -> Bounds:
+        """Bounds in the region ``state`` (2, coordinates): by intervals, within ``known``, and,
+        given the records of single neurons' bounds (``refine``), by backward passes."""
+        size, found = self.network.input_size, Bounds()
+        rows = image(found.cut(INPUT, exact(state[:, :size])), self.half[0])
+        found.empty |= bool(((rows[0] + self.half[1]).n > 0).any())  # a half-space out of reach
+        for node in self.network.nodes:
+            if node.name in self.affine:
+                matrices, bias = self.affine[node.name]
+                x = Dyadic(np.stack([bias.n, -bias.n]), bias.e)
+                for name, matrix in zip(node.inputs, matrices, strict=True):
+                    x = x + image(found.values[name], matrix)
+                found.values[node.name] = x.short()
+                continue
+            (source,) = node.inputs
+            x, first = found.values[source], self.first.get(node.name)
             if known is not None:
-                cells.empty |= known.empty
-            yield from checker.closes(t, tree, [number for number, *_ in some], cells)
+                x = larger(x, known.values[source])
+            if first is not None:
+                cut = state[:, size + first : size + first + x.n.shape[1]]
+                x = larger(x, exact(np.where(np.isfinite(cut), cut, 0.0)), np.isfinite(cut))
+            if refine is not None and found.lines:
+                open_ = (x.n < 0).all(0) if first is not None else x.n.sum(0) < 0
+                x = self.tighten(found, source, x, np.flatnonzero(open_), first, refine)
+            x = found.cut(source, x)
+            build = self.activation if first is not None else self.pool
+            found.lines[node.name], found.values[node.name] = build(node.name, x)
+        return found
 
+    def tighten(
+        self,
+        found: Bounds,
+        source: str,
+        x: Dyadic,
+        index: Array,
+        first: int | None,
+        refine: dict[int, int],
+    ) -> Dyadic:
+        """Bounds of the entries ``index`` by backward passes."""
+        side, both = np.repeat([0, 1], len(index)), np.tile(index, 2)
+        form = zeros(len(both), x.n.shape[1])
+        form.n[np.arange(len(both)), both] = 1 - 2 * side
+        keys = (2 * (both + (first or 0)) + side).tolist()
+        record = [-1 if first is None else refine.get(key, -1) for key in keys]
+        level = self.bound(found, {source: form}, record)
+        spread = zeros(*x.n.shape)
+        spread.n[side, both] = level.n
+        chosen = np.zeros(x.n.shape, dtype=np.bool_)
+        chosen[:, index] = True
+        return larger(x, Dyadic(spread.n, level.e), chosen)
 
-def verify(certificate: Certificate, network: Network) -> None:
-    """Invalid unless the certificate is about ``network``, closes every way to fail, and its
-    multipliers have the right signs and its indices the right ranges."""
-    s, r = certificate.statement, certificate.refinements
-    if s.network != network.hash:
-        raise Invalid("the certificate is about another network")
-    closed = {c for tree in certificate.trees for c in tree.conjuncts}
-    if closed != set(range(len(s.conjuncts))):
-        raise Invalid(f"it closes ways to fail {sorted(closed)} of {len(s.conjuncts)}")
-    for values in (certificate.records.data, *(t.weights for t in certificate.trees)):
-        if not (np.isfinite(values) & (values >= 0)).all():
-            raise Invalid("a multiplier is negative or not finite")
-    linears = [i for clause in s.clauses for i in clause]
-    for index, limit in (
-        ([s.lower.size, s.upper.size], network.input_size),
-        ([k for i in linears for k, _ in i.outputs], network.output_size - 1),
-        ([k for i in linears for k, _ in i.inputs], network.input_size - 1),
-        *(([t.index], _width(network, t.layer) - 1) for t in s.literals),
-        ([certificate.records.shape[1] - 3 * network.neurons], len(s.bound)),
-        *((t.record + 1, certificate.records.shape[0]) for t in certificate.trees),
-        (r.record + 1, certificate.records.shape[0]),
-        ([certificate.bits], 1 << 14),
-    ):
-        values = np.asarray(index)
-        if values.size and (values.min() < 0 or values.max() > limit):
-            raise Invalid(f"an index or size is outside 0..{limit}")
+    def slopes(self, name: str) -> tuple[int, int]:
+        """The negative side's slope in units of 2^-P, rounded down and up."""
+        layer = self.network.node[name].layer
+        slope = exact(np.array([layer.slope if isinstance(layer, LeakyReLU) else 0.0]))
+        return int(slope.to(-P)[0]), -int((-slope).to(-P)[0])
 
+    def activation(self, name: str, x: Dyadic) -> tuple[tuple[Any, ...], Dyadic]:
+        one, (flat, steep) = 1 << P, self.slopes(name)
+        lo, hi = x.n[0], -x.n[1]
+        free = (lo < 0) & (hi > 0)
+        below = np.array([steep, one], dtype=object)[((lo >= 0) | free & (hi > -lo)).astype(int)]
+        above = np.where(free, (hi * one - lo * steep) // np.where(free, hi - lo, 1), below)
+        ends = [np.maximum(z, 0) * one + np.minimum(z, 0) * flat for z in (lo, hi)]
+        gap = np.maximum(np.maximum(ends[0] - above * lo, ends[1] - above * hi), 0)
+        least = np.maximum(lo, 0) * one + np.minimum(lo, 0) * steep
+        value = Dyadic(np.stack([least, -ends[1]]), x.e - P).short()
+        return (below, above, Dyadic(gap, x.e - P), free), value
 
-def _width(network: Network, layer: str) -> int:
-    if layer not in network.decision_layers:
-        raise Invalid(f"there is no decision layer {layer!r}")
-    return network.width(layer)
+    def pool(self, name: str, x: Dyadic) -> tuple[tuple[Any, ...], Dyadic]:
+        node = self.network.node[name]
+        assert isinstance(node.layer, MaxPool2d)
+        windows = node.layer.windows(self.network.shapes[node.inputs[0]])
+        each, outside = np.arange(len(windows)), [int(x.n[0].min()) - 1]
+        lo, hi = (
+            np.where(windows >= 0, np.append(k, outside)[windows], outside) for k in x.n * SIGNS
+        )
+        best = lo.argmax(-1)
+        value = np.stack([lo.max(-1), -hi.max(-1)])
+        hi[each, best] = outside[0]
+        lines = windows[each, best], value[0] >= hi.max(-1), Dyadic(-value[1], x.e)
+        return lines, Dyadic(value, x.e)
+
+    def bound(self, bounds: Bounds, forms: dict[str, Dyadic], records: list[int]) -> Dyadic:
+        """Lower bounds (R,) of ``Σ form · value`` over values with forms (R, m), with one record
+        of multipliers for each row."""
+        width, total, chosen = self.network.neurons, zeros(len(records)), np.array(records) >= 0
+        dense = np.zeros((len(records), self.given.records.shape[1]))
+        dense[chosen] = self.given.records[np.array(records)[chosen]].toarray()
+
+        def push(name: str, x: Dyadic) -> None:
+            forms[name] = forms[name] + x if name in forms else x
+
+        for node in reversed(self.network.nodes):
+            if node.name not in forms:
+                continue
+            x, source = forms.pop(node.name), node.inputs[0]
+            if node.name in self.affine:
+                matrices, bias = self.affine[node.name]
+                for name, matrix in zip(node.inputs, matrices, strict=True):
+                    push(name, product(x, matrix))
+                total = total + x.dot(bias)
+                continue
+            positive, negative = Dyadic(np.maximum(x.n, 0), x.e), Dyadic(np.minimum(x.n, 0), x.e)
+            if node.name not in self.first:
+                best, largest, top = bounds.lines[node.name]
+                through = positive.n + np.where(largest, negative.n, 0)
+                y = zeros(len(records), self.network.width(source))
+                np.add.at(y.n, (np.arange(len(records))[:, None], best), through)
+                push(source, Dyadic(y.n, x.e))
+                total = total + Dyadic(x.n - through, x.e).dot(top)
+                continue
+            below, above, intercept, free = bounds.lines[node.name]
+            place = self.first[node.name] + np.arange(x.n.shape[1])
+            slope = np.clip(exact(dense[:, place]).to(-P), self.slopes(node.name)[1], 1 << P)
+            below = np.where(chosen[:, None] & free, slope, below)
+            push(source, Dyadic(positive.n * below + negative.n * above, x.e - P))
+            total = total + negative.dot(intercept)
+            for side, sign in ((0, -1), (1, 1)):
+                beta = exact(dense[:, place + (1 + side) * width])
+                push(source, Dyadic(sign * beta.n, beta.e))
+                total = total + beta.dot(bounds.values[source][side])
+        half = exact(dense[:, 3 * width :])
+        push(INPUT, product(half, self.half[0]))
+        total = total + half.dot(self.half[1])
+        x, ends = forms.pop(INPUT), bounds.values[INPUT]
+        total = total + Dyadic(np.maximum(x.n, 0), x.e).dot(ends[0])
+        return total + Dyadic(np.maximum(-x.n, 0), x.e).dot(ends[1])

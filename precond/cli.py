@@ -19,6 +19,7 @@ from precond.commands import (
     info,
     ledger,
     monitor,
+    patterns,
     prove,
     robustness,
     verify,
@@ -39,6 +40,7 @@ COMMANDS = (
     robustness,
     distill,
     monitor,
+    patterns,
 )
 EXIT_ERROR = 2
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import io
 import json
 import os
@@ -10,6 +11,7 @@ import pickle
 import random
 import struct
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,8 +19,12 @@ from typing import Any
 import numpy as np
 import onnx
 import torch
+from known import affine
 from onnx import TensorProto, helper, numpy_helper
 from torch import nn
+
+from precond.network.graph import INPUT, Network
+from precond.network.layers import Node, ReLU
 
 HUGE = 1 << 40
 DEEP = 100_000
@@ -623,6 +629,69 @@ def vnnlib_broken() -> Iterator[Broken]:
 # -- preconditions.json ----------------------------------------------------------------
 
 
+# y = (relu(x₀ + x₁), relu(x₀ − x₁)).
+PLAIN = Network(
+    (
+        affine("z", [[1.0, 1.0], [1.0, -1.0]], [0.0, 0.0], INPUT),
+        Node("a", ReLU(), ("z",)),
+        affine("y", [[1.0, 0.0], [0.0, 1.0]], [0.0, 0.0], "a"),
+    ),
+    (2,),
+)
+
+
+def preconditions_text() -> str:
+    entry = {
+        "id": "layer-a-1",
+        "kind": "layer",
+        "label": "0",
+        "property": {
+            "name": "y0 ≥ 0",
+            "all_of": [
+                {
+                    "any_of": [
+                        {"outputs": [[0, 1.0]], "inputs": [], "at_least": 0.0, "strict": False}
+                    ]
+                }
+            ],
+        },
+        "pattern": {"on": [["a", 0]], "off": [["a", 1]]},
+        "support": {
+            "train": 5,
+            "held_out": 2,
+            "precision": 1.0,
+            "recall": 0.5,
+            "precision_interval": [0.3, 1.0],
+            "recall_interval": [0.1, 0.9],
+            "train_precision": 1.0,
+        },
+        "verdict": {
+            "status": "refuted",
+            "engine": "data",
+            "exact": True,
+            "confirmed": True,
+            "seconds": 0.1,
+            "witness": [0.5, -0.5],
+            "bound": None,
+            "reason": "",
+            "attempts": [["data", 0.1, "found"]],
+        },
+        "box": {"lower": [0.0, 0.0], "upper": [1.0, 1.0]},
+        "domain": None,
+        "source": 3,
+        "proofs": 4,
+        "note": "",
+    }
+    return json.dumps(
+        {
+            "format": 1,
+            "network": {"path": "m.onnx", "hash": PLAIN.hash, "inputs": 2, "outputs": 2},
+            "domain": {"lower": [-1.0, -1.0], "upper": [1.0, 1.0]},
+            "preconditions": [entry],
+        }
+    )
+
+
 def json_broken(good: str) -> Iterator[Broken]:
     """From a good file about a network of two inputs."""
     yield from damaged("file.json", good.encode(), 10, cuts=12, flips=24)
@@ -801,3 +870,48 @@ def data_broken() -> Iterator[Broken]:
     yield Broken("gz.idx.gz", gzip.compress(b"\0\0\x08\x03" + struct.pack(">3I", 1 << 20, 60, 60)))
     yield Broken("suffix.xyz", good)
     yield Broken("suffix", good)
+
+
+# -- certificates ----------------------------------------------------------------------
+
+
+def sealed(magic: bytes, header: Any, arrays: bytes) -> bytes:
+    """A certificate file whose digest fits whatever is in it."""
+    head = header if isinstance(header, bytes) else json.dumps(header).encode()
+    body = head + b"\n" + zlib.compress(arrays)
+    return magic + hashlib.sha256(body).hexdigest().encode() + b"\n" + body
+
+
+def certificate_broken(good: bytes) -> Iterator[Broken]:
+    """From a good file: damaged, and changed with a digest that fits the change."""
+    yield from damaged("proof.cert", good, 17, cuts=10, flips=16)
+    first, _, rest = good.partition(b"\n")
+    magic = first + b"\n"
+    head, _, packed = rest.partition(b"\n")[2].partition(b"\n")
+    header, arrays = json.loads(head), zlib.decompress(packed)
+    stream = random.Random(18)
+    values: tuple[Any, ...] = (None, "text", -1, 1e300, [], {}, True, 10**30, HUGE)
+    places = list(_places(header))
+    for k in range(80):
+        changed = json.loads(head)
+        _set(changed, stream.choice(places), stream.choice(values))
+        yield Broken(f"field{k}.cert", sealed(magic, changed, arrays), refused=False)
+    for k in range(30):
+        content = bytearray(arrays)
+        content[stream.randrange(len(content))] ^= 1 << stream.randrange(8)
+        yield Broken(f"number{k}.cert", sealed(magic, header, bytes(content)), refused=False)
+    target = zlib.compressobj(1)
+    zeros = b"".join(target.compress(bytes(1 << 20)) for _ in range(300)) + target.flush()
+    body = head + b"\n" + zeros
+    bomb = magic + hashlib.sha256(body).hexdigest().encode() + b"\n" + body
+    for name, content in {
+        "empty": b"",
+        "magic": magic,
+        "short": sealed(magic, header, arrays[:-9]),
+        "long": sealed(magic, header, arrays + bytes(9)),
+        "deep": sealed(magic, b"[" * DEEP, arrays),
+        "bomb": bomb,
+        "no-header": sealed(magic, b"", arrays),
+        "other": b"precond certificate 99\n" + rest,
+    }.items():
+        yield Broken(f"{name}.cert", content)

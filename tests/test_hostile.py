@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import resource
 import signal
 import sys
@@ -18,39 +17,32 @@ import numpy as np
 import pytest
 from broken_files import (
     NNET,
+    PLAIN,
     VNNLIB,
     Broken,
+    certificate_broken,
     data_broken,
     json_broken,
     nnet_broken,
     onnx_broken,
     onnx_good,
+    preconditions_text,
     torch_broken,
     vnnlib_broken,
 )
-from known import affine
+from known import at_least, box, phases
 
 from precond.cli import main
 from precond.datasets import load_dataset
 from precond.errors import PrecondError
 from precond.formats.load import load
-from precond.network.graph import INPUT, Network
-from precond.network.layers import Node, ReLU
+from precond.proof.claim import Claim
+from precond.proof.prove import prove
 from precond.store import read_preconditions
 from precond.vnnlib.query import read_vnnlib
 
 SECONDS = 5.0
 GROWTH = 400 << 20  # bytes that the process may grow by over a whole family of files
-
-# y = (relu(x₀ + x₁), relu(x₀ − x₁)).
-PLAIN = Network(
-    (
-        affine("z", [[1.0, 1.0], [1.0, -1.0]], [0.0, 0.0], INPUT),
-        Node("a", ReLU(), ("z",)),
-        affine("y", [[1.0, 0.0], [0.0, 1.0]], [0.0, 0.0], "a"),
-    ),
-    (2,),
-)
 
 
 @contextmanager
@@ -58,13 +50,13 @@ def time_limit() -> Iterator[None]:
     def late(number: int, frame: FrameType | None) -> None:
         raise TimeoutError
 
-    before = signal.signal(signal.SIGALRM, late)
-    signal.setitimer(signal.ITIMER_REAL, 4 * SECONDS)  # cut off only what is far too slow
+    before = signal.signal(signal.SIGPROF, late)
+    signal.setitimer(signal.ITIMER_PROF, 4 * SECONDS)  # cut off only what is far too slow
     try:
         yield
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.signal(signal.SIGPROF, before)
 
 
 def complaint(read: Callable[[Path], object], broken: Broken, folder: Path) -> str:
@@ -168,58 +160,6 @@ def test_vnnlib(tmp_path: Path) -> None:
     assert_refused(read, vnnlib_broken(), tmp_path / "files", 130, traced=False)
 
 
-def preconditions_text() -> str:
-    entry = {
-        "id": "layer-a-1",
-        "kind": "layer",
-        "label": "0",
-        "property": {
-            "name": "y0 ≥ 0",
-            "all_of": [
-                {
-                    "any_of": [
-                        {"outputs": [[0, 1.0]], "inputs": [], "at_least": 0.0, "strict": False}
-                    ]
-                }
-            ],
-        },
-        "pattern": {"on": [["a", 0]], "off": [["a", 1]]},
-        "support": {
-            "train": 5,
-            "held_out": 2,
-            "precision": 1.0,
-            "recall": 0.5,
-            "precision_interval": [0.3, 1.0],
-            "recall_interval": [0.1, 0.9],
-            "train_precision": 1.0,
-        },
-        "verdict": {
-            "status": "refuted",
-            "engine": "data",
-            "exact": True,
-            "confirmed": True,
-            "seconds": 0.1,
-            "witness": [0.5, -0.5],
-            "bound": None,
-            "reason": "",
-            "attempts": [["data", 0.1, "found"]],
-        },
-        "box": {"lower": [0.0, 0.0], "upper": [1.0, 1.0]},
-        "domain": None,
-        "source": 3,
-        "proofs": 4,
-        "note": "",
-    }
-    return json.dumps(
-        {
-            "format": 1,
-            "network": {"path": "m.onnx", "hash": PLAIN.hash, "inputs": 2, "outputs": 2},
-            "domain": {"lower": [-1.0, -1.0], "upper": [1.0, 1.0]},
-            "preconditions": [entry],
-        }
-    )
-
-
 def read_all_claims(path: Path) -> None:
     stored = read_preconditions(path)
     for entry in stored.preconditions:
@@ -241,6 +181,24 @@ def test_data(tmp_path: Path) -> None:
         assert np.isfinite(dataset.inputs).all()
 
     assert_refused(read, data_broken(), tmp_path / "files", 120)
+
+
+def test_certificates(tmp_path: Path) -> None:
+    """Read and checked: refused, invalid, or still a proof of what they state."""
+    from precond.checker import check
+    from precond.proof.certificates.certify import certify
+    from precond.proof.certificates.files import read_certificate, write_certificate
+
+    claim = Claim(PLAIN, box((0.5, 1), (-1, 1)), phases([0]), at_least(-0.5, 1.0, 1.0))
+    certificate = certify(claim, prove(claim, keep_trace=True))
+    write_certificate(certificate, tmp_path / "good.cert")
+    assert check(read_certificate(tmp_path / "good.cert"), PLAIN).valid
+
+    def read(path: Path) -> None:
+        check(read_certificate(path), PLAIN)
+
+    files = certificate_broken((tmp_path / "good.cert").read_bytes())
+    assert_refused(read, files, tmp_path / "files", 130)
 
 
 @pytest.mark.parametrize(

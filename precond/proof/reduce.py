@@ -56,7 +56,9 @@ def reduced(claim: Claim) -> Reduced:
         and isinstance(node.layer, Affine if k % 2 == 0 else ReLU)
         for k, node in enumerate(network.nodes)
     )
-    plain = not (claim.pattern.above or claim.pattern.below) and claim.halfspaces is None
+    pattern = claim.pattern
+    plain = not (pattern.above or pattern.below or pattern.on & pattern.off)
+    plain &= claim.halfspaces is None
     inputs = any(i.inputs for clause in claim.property.clauses for i in clause)
     if not chain or not plain or inputs or len(network.nodes) % 2 == 0:
         return same
@@ -80,7 +82,7 @@ def reduced(claim: Claim) -> Reduced:
             nodes.append(replace(affine, layer=_part(layer, None, columns)))
             break
         width = len(layer.bias)
-        phases = claim.pattern.phases(relu.name, width)
+        phases = pattern.phases(relu.name, width)
         high = bounds[relu.name][1]
         first = affine is network.nodes[0]
         gone = (high <= 0) & (first | (phases == 0))  # a later literal stays, with its neuron
@@ -103,9 +105,9 @@ def reduced(claim: Claim) -> Reduced:
         columns = left
     smaller = Network(tuple(nodes), (len(kept),), f"{network.origin}, reduced")
     halfspaces = HalfSpaces(np.array(rows_of), np.array(limits)) if rows_of else None
-    pattern = DecisionPattern(frozenset(on), frozenset(off))
+    literals = DecisionPattern(frozenset(on), frozenset(off))
     box = Box(lower, upper)
-    return Reduced(claim, Claim(smaller, box, pattern, claim.property, halfspaces), kept)
+    return Reduced(claim, Claim(smaller, box, literals, claim.property, halfspaces), kept)
 
 
 def _part(layer: Affine, rows: Index | None, columns: Index) -> Affine:

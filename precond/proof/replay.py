@@ -73,7 +73,7 @@ def replay(claim: Claim, point: ArrayLike) -> Replay:
 def in_region(problem: Problem, points: ArrayLike) -> NDArray[np.bool_]:
     """Which points (N, n) lie in the region in float64 (not exact: a filter), (N,)."""
     x = np.asarray(points, dtype=np.float64)
-    x = x.reshape(len(x), -1)
+    x = x.reshape(len(x), problem.box.size)
     inside = problem.box.contains(x)
     if problem.halfspaces is not None:
         inside &= (x @ problem.halfspaces.matrix.T <= problem.halfspaces.bound).all(1)

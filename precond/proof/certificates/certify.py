@@ -12,6 +12,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from typing import TypeAlias
 
 import numpy as np
 from scipy.sparse import csr_array
@@ -26,13 +27,22 @@ from precond.proof.certificates.data import (
     Tree,
 )
 from precond.proof.certificates.floats import (
+    FEW_INPUTS,
     Records,
-    has_beta,
+    cuts,
     improved,
     layer_records,
     problem_in,
 )
-from precond.proof.certificates.growth import Branch, count, grow, tree_of, weights_of
+from precond.proof.certificates.growth import (
+    Branch,
+    Split,
+    count,
+    grow,
+    has_beta,
+    tree_of,
+    weights_of,
+)
 from precond.proof.certificates.numbers import Invalid
 from precond.proof.claim import Claim
 from precond.proof.deadline import Deadline
@@ -40,9 +50,12 @@ from precond.proof.trace import Leaf, Trace
 from precond.proof.verdict import Status, Verdict
 
 SHORT, LONG = 27, (96, 1024)  # bits of precision, tried in this order
-SHARED = 1  # leaves that share layer bounds, at most, where inputs are split
+MENDED = 400  # splits that may be added to a search's own, and as many again as it had
 STEPS = 60  # of ascent for a leaf that does not close
 SMALL = 40_000  # weights of networks for which long numbers are worth a try
+
+
+Failing: TypeAlias = "dict[int, dict[Branch, dict[int, float]]]"
 
 
 class NotCertified(Exception):
@@ -62,7 +75,8 @@ def certify(claim: Claim, verdict: Verdict, seconds: float = 60.0) -> Certificat
     weights = sum(getattr(node.layer, "weight", np.zeros(0)).size for node in network.nodes)
     reasons = []
     for bits in (SHORT, *(LONG if weights <= SMALL else ())):
-        maker = _Maker(claim, verdict.status is Status.VACUOUS, bits, deadline)
+        part = deadline if bits == LONG[-1] else deadline.earlier(0.6 * deadline.left)
+        maker = _Maker(claim, verdict.status is Status.VACUOUS, bits, part)
         try:
             certificate = maker.run(verdict.traces)
         except (Invalid, NotCertified) as error:
@@ -135,6 +149,8 @@ class _Maker:
         self.rows = {c: len(way) for c, way in enumerate(statement.conjuncts)}
         self.problem = claim.problem.only(((),)) if vacuous else claim.problem
         self.vacuous = vacuous
+        self.few = int((claim.box.width > 0).sum()) <= FEW_INPUTS
+        self.splits = self.leaves = 0
 
     def run(self, traces: Mapping[int, Trace]) -> Certificate:
         nothing: Trace = Leaf()
@@ -155,6 +171,7 @@ class _Maker:
                 continue
             root = grow(self.network, self.root(), group)
             assert root is not None  # of one conjunct, or tried before
+            self.leaves += root.size
             self.settle(root, tuple(group))
             roots.append(root)
             trees.append(tuple(group))
@@ -166,68 +183,102 @@ class _Maker:
 
     def settle(self, root: Branch, conjuncts: tuple[int, ...]) -> None:
         """Choose frames and records so that every leaf closes; split where that needs it."""
-        inputs = self.network.input_size
-        by_input = any(n.split is not None and n.split[0] < inputs for n in root.preorder())
-        pending = _cut_at(root, SHARED) if by_input else [root]
+        by_input = any(self.is_input(n) for n in root.preorder())
+        pending = root.leaves() if by_input else [root]
         for leaf in root.leaves():
-            self.recall(leaf, (c for c in conjuncts if c in leaf.leaf and has_beta(leaf.leaf[c])))
+            self.recall(leaf, conjuncts, only_beta=True)
         while pending:
             if self.deadline.passed:
                 raise NotCertified("the time is over")
             failing = self.evaluate(pending, conjuncts)
-            for leaves in failing.values():
-                for leaf, ways in leaves.items():
-                    self.recall(leaf, ways)
-            again = self.evaluate([n for n in pending if id(n) in failing], conjuncts)
-            if not by_input and pending == [root] and id(root) in again:
-                again = self.refined(root, conjuncts, again)
+            changed = [
+                node
+                for node in pending
+                for leaf, ways in failing.get(id(node), {}).items()
+                if self.recall(leaf, ways)
+            ]
+            again = self.evaluate(list({id(n): n for n in changed}.values()), conjuncts)
+            for node in changed:
+                failing.pop(id(node), None)
+            failing.update(again)
+            if not by_input and pending == [root] and id(root) in failing:
+                failing = self.refined(root, conjuncts, failing)
             following: list[Branch] = []
             alone: list[Branch] = []
             for node in pending:
-                if id(node) not in again:
-                    node.frame = True
-                elif node.split is not None:
+                node.frame = id(node) not in failing
+                if not node.frame and node.split is not None:
                     node.refine = {}
                     following.extend(node.children)
-                else:
+                elif not node.frame:
                     alone.append(node)
-            splits = {id(n): self.better(n, again[id(n)][n]) for n in alone}
-            last = self.evaluate(alone, conjuncts)
-            for node in alone:
-                if id(node) not in last:
-                    node.frame = True
-                    continue
-                where = splits[id(node)]
-                if where is None:
-                    worst = min(last[id(node)][node].values())
-                    raise NotCertified(
-                        f"a leaf's bound is {worst:.3g}, and nothing is left to split"
-                    )
-                self.bounded(node, last[id(node)][node])
-                node.refine = {}
-                following.extend(node.cut(where))
-            pending = following
+            pending = following + self.mended(alone, failing, conjuncts)
         count(root)
 
-    def bounded(self, node: Branch, ways: Mapping[int, float]) -> None:
-        """Give up where short numbers are the trouble: a bound that is zero but for rounding."""
-        problem = problem_in(self.problem, node.state)
-        if problem is None or self.bits != SHORT:
-            return
-        width = float(problem.box.width.max())
-        if width < 1e-9 * float(self.claim.box.width.max()):
-            raise NotCertified(f"bounds stay at {min(ways.values()):.3g} in ever smaller regions")
+    def is_input(self, node: Branch) -> bool:
+        return node.split is not None and node.split[0] < self.network.input_size
 
-    def recall(self, leaf: Branch, ways: Iterable[int]) -> None:
-        """Use recorded multipliers."""
+    def mended(
+        self, alone: list[Branch], failing: Failing, conjuncts: tuple[int, ...]
+    ) -> list[Branch]:
+        """Leaves that do not close with bounds of their own: halves of their boxes where inputs
+        are few, else better multipliers, and halves of what these do not close."""
+        ways = {id(node): failing[id(node)][node] for node in alone}
+        if not alone:
+            return []
+        self.bounded(alone, ways)
+        where: dict[int, Split | None] = {}
+        first = [n for n in alone if n.patience > 0 and self.few]
+        for c in conjuncts:
+            some = [n for n in first if min(ways[id(n)], key=lambda k: ways[id(n)][k]) == c]
+            if some and self.rows[c]:
+                size = self.network.input_size
+                weights = np.array([weights_of(n, (c,), self.rows) for n in some])
+                boxes = tuple(
+                    np.array([s * n.state[k, :size] for n in some]) for k, s in ((0, 1), (1, -1))
+                )
+                found = cuts(self.problem, (boxes[0], boxes[1]), self.problem.conjuncts[c], weights)
+                where.update({id(n): split for n, split in zip(some, found, strict=True)})
+        rest = [n for n in alone if where.get(id(n)) is None]
+        for node in rest:
+            where[id(node)] = self.better(node, ways[id(node)])
+        last = self.evaluate(rest, conjuncts)
+        halves: list[Branch] = []
+        for node in alone:
+            if node in rest and id(node) not in last:
+                node.frame = True
+                continue
+            split = where[id(node)]
+            if split is None:
+                raise NotCertified("a leaf does not close, and nothing is left to split in it")
+            node.refine = {}
+            halves.extend(node.cut(split))
+        self.splits += len(halves) // 2
+        if self.splits > MENDED + self.leaves:
+            raise NotCertified(f"{self.splits} more splits were not enough")
+        return halves
+
+    def bounded(self, alone: list[Branch], ways: Mapping[int, Mapping[int, float]]) -> None:
+        """Give up where short numbers are the trouble: regions so small that nothing else is."""
+        if self.bits != SHORT:
+            return
+        size = self.network.input_size
+        whole = self.claim.box.width.max()
+        for node in alone:
+            if (-node.state[1, :size] - node.state[0, :size]).max() < 1e-6 * whole:
+                least = min(ways[id(node)].values())
+                raise NotCertified(f"bounds stay at {least:.3g} in ever smaller regions")
+
+    def recall(self, leaf: Branch, ways: Iterable[int], only_beta: bool = False) -> bool:
+        """Use recorded multipliers that are not in use; whether there were any."""
+        found = False
         for c in ways:
             given = leaf.leaf.get(c)
-            if (
-                given is not None
-                and leaf.record.get(c, -1) < 0
-                and (given.alpha or has_beta(given))
-            ):
-                leaf.record[c] = self.records.put(given)
+            if given is None or leaf.record.get(c, -1) >= 0:
+                continue
+            if has_beta(given) or (given.alpha and not only_beta):
+                leaf.record[c], found = self.records.put(given), True
+        return found
 
     def better(self, node: Branch, ways: Mapping[int, float]) -> tuple[int, float] | None:
         """Ascend from scratch in a leaf's own region; where to split it if that fails."""
@@ -249,8 +300,8 @@ class _Maker:
         self,
         root: Branch,
         conjuncts: tuple[int, ...],
-        failing: dict[int, dict[Branch, dict[int, float]]],
-    ) -> dict[int, dict[Branch, dict[int, float]]]:
+        failing: Failing,
+    ) -> Failing:
         """Optimised layer bounds at the root, if they close leaves that default ones do not."""
         if len(failing[id(root)]) * 10 < root.size:
             return failing
@@ -262,11 +313,9 @@ class _Maker:
         root.refine = {}
         return failing
 
-    def evaluate(
-        self, frames: list[Branch], conjuncts: tuple[int, ...]
-    ) -> dict[int, dict[Branch, dict[int, float]]]:
+    def evaluate(self, frames: list[Branch], conjuncts: tuple[int, ...]) -> Failing:
         """By frame (its id): the leaves below it that do not close, with their bounds."""
-        failing: dict[int, dict[Branch, dict[int, float]]] = {}
+        failing: Failing = {}
         if not frames:
             return failing
         self.checker.given = replace(self.empty, records=self.records.matrix())
@@ -317,15 +366,3 @@ class _Maker:
         return replace(
             self.empty, trees=made, records=csr_array(records), refinements=Refinements(*columns)
         )
-
-
-def _cut_at(root: Branch, size: int) -> list[Branch]:
-    """The highest nodes with at most ``size`` leaves below."""
-    found, stack = [], [root]
-    while stack:
-        node = stack.pop()
-        if node.size <= size:
-            found.append(node)
-        else:
-            stack.extend(node.children)
-    return found

@@ -23,6 +23,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
+from precond.network.graph import Network
+
 Array = NDArray[np.float64]
 Index = NDArray[np.int64]
 Terms = tuple[tuple[int, float], ...]
@@ -147,3 +149,26 @@ class Certificate:
     trees: tuple[Tree, ...]
     records: csr_array
     refinements: Refinements = field(default_factory=Refinements.none)
+
+
+def misfit(certificate: Certificate, network: Network) -> str:
+    """What of a certificate does not fit a network's sizes; empty if everything does."""
+    s, r, records = certificate.statement, certificate.refinements, certificate.records
+    for literal in s.literals:
+        if literal.layer not in network.decision_layers:
+            return f"there is no decision layer {literal.layer!r}"
+    linears = [i for clause in s.clauses for i in clause]
+    columns = 3 * network.neurons + len(s.bound)
+    sizes = [s.lower.size - network.input_size, s.upper.size - network.input_size]
+    for index, limit in (
+        ([*sizes, records.shape[1] - columns], 0),
+        ([k for i in linears for k, _ in i.outputs], network.output_size - 1),
+        ([k for i in linears for k, _ in i.inputs], network.input_size - 1),
+        *(([t.index], network.width(t.layer) - 1) for t in s.literals),
+        *((tree.record + 1, records.shape[0]) for tree in certificate.trees),
+        (r.record + 1, records.shape[0]),
+    ):
+        values = np.asarray(index)
+        if values.size and (values.min() < 0 or values.max() > limit):
+            return f"an index or size is outside 0..{limit}, or does not fit the network"
+    return ""

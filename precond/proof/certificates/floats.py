@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 from torch import Tensor
 
-from precond.network.layers import MaxPool2d
-from precond.proof.bounds.backward import Multipliers, lower_bound
+from precond.network.operators import operators
+from precond.proof.bounds.backward import lower_bound
 from precond.proof.bounds.lines import ActivationLines
 from precond.proof.bounds.multipliers import improve
 from precond.proof.bounds.problem import region_of
@@ -97,6 +97,33 @@ def improved(
     else:
         split = _dearest(problem, refined, plain.coefficients)
     return Tried(leaf, float(found.value[0, best]), split)
+
+
+def cuts(
+    problem: Problem, boxes: tuple[Array, Array], conjunct: Conjunct, weights: Array
+) -> list[tuple[int, float] | None]:
+    """For each box (lower and upper, (G, n)) the input that matters most to the conjunct's
+    bound with weights (G, inequalities), and its middle."""
+    outputs, inputs, bound = problem.rows(conjunct)
+    ops = operators(problem.network, "cpu", torch.float64)
+    limits = {
+        name: (torch.tensor(low)[None], torch.tensor(high)[None])
+        for name, (low, high) in problem.intervals.items()
+    }
+    mix = torch.tensor(weights)[:, None]
+    with torch.no_grad():
+        refined = refine(ops, torch.tensor(boxes[0]), torch.tensor(boxes[1]), limits)
+        form = lower_bound(
+            refined.region,
+            problem.network.output,
+            -(mix @ torch.tensor(outputs)),
+            (mix @ torch.tensor(bound)[:, None])[..., 0],
+            input_form=-(mix @ torch.tensor(inputs)) if inputs.any() else None,
+        ).form[:, 0]
+    found = []
+    for lower, upper, row in zip(*boxes, form.abs().numpy(), strict=True):
+        found.append(_widest(replace(problem, box=Box(lower, upper)), row))
+    return found
 
 
 def _widest(problem: Problem, weight: Array) -> tuple[int, float] | None:
@@ -216,21 +243,3 @@ class Records:
 
 def _row(values: Mapping[str, Tensor], row: int) -> dict[str, Array]:
     return {name: value[0, row].numpy() for name, value in values.items()}
-
-
-def has_beta(leaf: Leaf) -> bool:
-    """Whether default multipliers are sure to be weaker."""
-    parts = [*leaf.low.values(), *leaf.high.values()]
-    return any((v > 0).any() for v in parts) or (leaf.half is not None and bool(leaf.half.any()))
-
-
-__all__ = [
-    "MaxPool2d",
-    "Multipliers",
-    "Records",
-    "Tried",
-    "has_beta",
-    "improved",
-    "layer_records",
-    "problem_in",
-]

@@ -35,20 +35,26 @@ class Branch:
     frame: bool = False
     refine: dict[int, int] = field(default_factory=dict)
     size: int = 1
+    patience: int = 4  # splits before better multipliers are looked for
 
     @property
     def children(self) -> tuple[Branch, ...]:
         return () if self.below is None or self.above is None else (self.below, self.above)
 
     def cut(self, split: Split) -> tuple[Branch, Branch]:
-        """The children a split makes, with this node's multipliers."""
+        """The children a split makes, with this node's multipliers; β stay in use, slopes that
+        were good for the whole are forgotten until the default ones fail."""
         coordinate, value = split
         self.split = split
         halves = []
         for side, limit in ((1, -value), (0, value)):
             state = self.state.copy()
             state[side, coordinate] = max(state[side, coordinate], limit)
-            halves.append(Branch(state, dict(self.leaf), record=dict(self.record)))
+            beta = {c for c, leaf in self.leaf.items() if has_beta(leaf)}
+            record = {c: r for c, r in self.record.items() if c in beta}
+            half = Branch(state, dict(self.leaf), record=record)
+            half.patience = self.patience - 1
+            halves.append(half)
         self.below, self.above = halves
         self.size = 2
         return halves[0], halves[1]
@@ -86,7 +92,15 @@ def grow(network: Network, state: Array, traces: Mapping[int, Trace]) -> Branch 
             stack.append((child, {**node.leaf, **parts}))
         node.leaf = {}
     count(root)
+    for leaf in root.leaves():
+        leaf.patience = Branch.patience
     return root
+
+
+def has_beta(leaf: Leaf) -> bool:
+    """Whether default multipliers are sure to be weaker."""
+    parts = [*leaf.low.values(), *leaf.high.values()]
+    return any((v > 0).any() for v in parts) or (leaf.half is not None and bool(leaf.half.any()))
 
 
 def count(root: Branch) -> None:
@@ -102,12 +116,13 @@ def tree_of(root: Branch, conjuncts: tuple[int, ...], rows: Mapping[int, int]) -
     splits = [node.split for node in nodes if node.split is not None]
     kind = [SPLIT * (n.split is not None) + FRAME * n.frame for n in nodes]
     total = sum(rows[c] for c in conjuncts)
+    weights = np.array([weights_of(leaf, conjuncts, rows) for leaf in leaves])
     return Tree(
         conjuncts,
         np.array(kind, dtype=np.uint8),
         np.array([-1 if n.split is None else n.split[0] for n in nodes], dtype=np.int64),
         np.array([at for _, at in splits], dtype=np.float64),
-        np.array([weights_of(leaf, conjuncts, rows) for leaf in leaves]).reshape(len(leaves), total),
+        weights.reshape(len(leaves), total),
         np.array([[leaf.record.get(c, -1) for c in conjuncts] for leaf in leaves], dtype=np.int64),
     )
 

@@ -9,6 +9,7 @@ account for it.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,6 +38,15 @@ class Fixed:
 
     def __getitem__(self, key: Any) -> Fixed:
         return Fixed(self.n[key], self.e)
+
+    def float(self, key: Any) -> float:
+        """One number, for people."""
+        n = int(self.n[key])
+        k = max(n.bit_length() - 60, 0)
+        try:
+            return math.ldexp(n >> k, self.e + k)
+        except OverflowError:
+            return math.inf if n > 0 else -math.inf
 
     @property
     def wide(self) -> bool:

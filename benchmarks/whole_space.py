@@ -1,0 +1,194 @@
+"""Patterns proved over the whole of [0, 1]^n: recall, literals, time, and attacks on them.
+
+For each network: patterns for every class, mined on the training part of mnist-5k, counted on
+its held-out part, each proved by engines of two kinds.  ``--attack N`` makes N inputs for each
+pattern that satisfy it, walking towards a violation; none may be one.
+
+    python benchmarks/whole_space.py --budget 1800 --workers 2 --attack 1000000 --out ws.json
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from precond.analysis import Data, Domain
+from precond.apply.pattern_attack import attack_pattern
+from precond.datasets import load_dataset, split
+from precond.formats.load import load
+from precond.goals import class_goal
+from precond.mine.whole_space import Search
+from precond.proof.claim import Claim
+from precond.proof.confirm import second_of
+from precond.report.pages import write_files
+from precond.report.whole_space import table_text, whole_space_files
+from precond.store import write_preconditions
+from precond.whole_space import WholeSpace, recall_by_literals, recall_by_time
+from precond.whole_space_run import default_cuts, record_values, run_whole_space
+
+ROOT = Path(__file__).parents[1]
+SHARED = ROOT.parent / "shared" / "data" / "mnistfc"
+NETWORKS = {
+    "256x4": SHARED / "mnist-net_256x4.onnx",
+    "256x2": SHARED / "mnist-net_256x2.onnx",
+    "mlp": ROOT / "models" / "mnist-mlp.onnx",
+    "cnn": ROOT / "models" / "mnist-cnn.onnx",
+}
+
+
+def searched(path: Path, options: argparse.Namespace) -> WholeSpace:
+    """The search over one network."""
+    network = load(str(path))
+    dataset = load_dataset("mnist-5k")
+    train, held_out = split(dataset)
+    data = Data(
+        dataset.name, dataset.inputs, dataset.labels, train, held_out,
+        dataset.image_shape, dataset.natural,
+    )  # fmt: skip
+    flat = dataset.inputs.reshape(len(dataset), -1)
+    cuts = tuple(options.cut or default_cuts(network))
+    signatures = record_values(network, data, cuts)
+    begun = time.monotonic()
+    return run_whole_space(
+        network,
+        data,
+        Domain.parse("unit", flat[train], dataset.natural),
+        signatures,
+        class_goal(network, signatures),
+        cuts=cuts,
+        search=Search(each=options.each),
+        budget=options.budget,
+        workers=options.workers,
+        note=(lambda text: print(f"{time.monotonic() - begun:7.1f} s  {text}", flush=True))
+        if options.verbose
+        else None,
+    )
+
+
+def attacked(
+    run: WholeSpace, count: int, seconds: float | None, device: str
+) -> list[dict[str, Any]]:
+    """``count`` inputs made to satisfy each pattern, and how many violate its property."""
+    from precond.proof.deadline import Deadline
+
+    flat = np.asarray(run.data.inputs).reshape(len(run.data.inputs), -1)
+    rows = []
+    for found in run.classes:
+        own = run.goal.labels == found.target.label
+        for entry in found.entries:
+            assert entry.property is not None
+            claim = Claim(run.network, run.domain.box, entry.pattern, entry.property)
+            limit = None if seconds is None else Deadline.after(seconds)
+            result = attack_pattern(
+                claim, flat[own], flat[~own], wanted=count, deadline=limit, device=device
+            )
+            print(
+                f"  {entry.id:<12} {result.made:>9} made {result.inside:>9} with the pattern "
+                f"{result.violating:>3} violating, least margin {result.least:9.4f} "
+                f"{result.seconds:7.1f} s",
+                flush=True,
+            )
+            rows.append(
+                {
+                    "id": entry.id,
+                    "made": result.made,
+                    "inside": result.inside,
+                    "violating": result.violating,
+                    "replayed": result.replayed,
+                    "least_margin": result.least if result.inside else None,
+                    "seconds": round(result.seconds, 1),
+                }
+            )
+    return rows
+
+
+def row(name: str, run: WholeSpace, attacks: list[dict[str, Any]]) -> dict[str, Any]:
+    """What is kept of a run."""
+    low, high = run.held_out.interval
+    return {
+        "network": name,
+        "classes": len(run.classes),
+        "proved": sum(found.proved for found in run.classes),
+        "recall_held_out": run.held_out.value,
+        "interval": [low, high],
+        "recall_train": run.train.value,
+        "literals": sum(found.literals for found in run.classes),
+        "seconds": round(run.seconds, 1),
+        "budget": run.budget,
+        "by_time": recall_by_time(run),
+        "by_literals": recall_by_literals(run),
+        "attacks": attacks,
+        "violating": sum(a["replayed"] for a in attacks),
+        "notes": list(run.notes),
+        "of_class": [
+            {
+                "class": found.target.name,
+                "cut": found.cut,
+                "patterns": [
+                    {
+                        "id": entry.id,
+                        "literals": len(entry.pattern),
+                        "support": entry.support.to_json(),
+                        "engine": entry.verdict.engine,
+                        "second": second_of(entry.verdict),
+                    }
+                    for entry in found.entries
+                ],
+                "recall_held_out": found.held_out.value,
+                "recall_train": found.train.value,
+                "rounds": found.rounds,
+                "proofs": found.proofs,
+                "seconds": round(found.seconds, 1),
+                "tried": [[t.cut, t.patterns, t.recall, round(t.seconds, 1)] for t in found.tried],
+            }
+            for found in run.classes
+        ],
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--network", action="append", choices=tuple(NETWORKS))
+    parser.add_argument("--budget", type=float, default=1800.0, help="seconds for each network")
+    parser.add_argument("--each", type=float, default=3.0, help="seconds for one proof")
+    parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--cut", action="append", help="cut after this layer")
+    parser.add_argument("--attack", type=int, default=0, metavar="N", help="inputs a pattern")
+    parser.add_argument("--attack-seconds", type=float, help="at most so long for a pattern")
+    parser.add_argument("--device", default="cpu", help="of the attack")
+    parser.add_argument("--pages", type=Path, help="folder for a report of each network")
+    parser.add_argument("--verbose", action="store_true")
+    parser.add_argument("--out", type=Path)
+    options = parser.parse_args()
+    results = []
+    for name in options.network or NETWORKS:
+        if not NETWORKS[name].exists():
+            print(f"{name}: {NETWORKS[name].name} is not here; passed over")
+            continue
+        run = searched(NETWORKS[name], options)
+        print(table_text(run, NETWORKS[name].name), flush=True)
+        if options.pages is not None:
+            folder = options.pages / name
+            folder.mkdir(parents=True, exist_ok=True)
+            write_preconditions(run.analysis(NETWORKS[name]), folder / "preconditions.json")
+            write_files(folder, whole_space_files(run, NETWORKS[name].name))
+        attacks = (
+            attacked(run, options.attack, options.attack_seconds, options.device)
+            if options.attack
+            else []
+        )
+        results.append(row(name, run, attacks))
+        if attacks:
+            inside = sum(a["inside"] for a in attacks)
+            print(f"attacked       {inside} inputs, {results[-1]['violating']} violating\n")
+        if options.out is not None:
+            options.out.write_text(json.dumps(results, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

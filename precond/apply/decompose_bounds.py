@@ -1,0 +1,114 @@
+"""Bounds on both sides of a cut, many boxes at once: what a layer can read, and what follows.
+
+``HeadBounds``: for boxes of inputs, rigorous intervals of every pre-activation of the layer.
+``TailBounds``: for boxes of the layer's activations, how far the property holds there.  Both also
+say how much each of their inputs matters, by which a box is cut.  The numbers are rigorous,
+but they guide a search: what is claimed is proved by ``prove``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from precond.network.graph import Network
+from precond.network.operators import Operators, operators
+from precond.proof.bounds.backward import lower_bound
+from precond.proof.bounds.multipliers import improve
+from precond.proof.bounds.region import FOREVER, refine
+from precond.proof.claim import Conjunct, Problem
+from precond.proof.deadline import Deadline
+from precond.region.box import Box
+
+Array = NDArray[np.float64]
+CHUNK_BYTES = 32 << 20  # of linear forms in one pass
+
+
+@dataclass(frozen=True, eq=False)
+class HeadBounds:
+    """Bounds of the output of ``network``, which ends with a layer's pre-activations."""
+
+    network: Network
+    device: str = "cpu"
+
+    def __call__(self, lower: Array, upper: Array) -> tuple[Array, Array, Array]:
+        """For boxes (G, n): low and high (G, m), and by how much each input moves each value at
+        most by these bounds, (G, m, n) ≥ 0."""
+        ops = operators(self.network, self.device, torch.float64)
+        m = self.network.output_size
+        widest = max(self.network.width(name) for name in self.network.shapes)
+        size = max(1, CHUNK_BYTES // (16 * m * widest))
+        found = [
+            self._some(ops, lower[at : at + size], upper[at : at + size])
+            for at in range(0, len(lower), size)
+        ]
+        low, high, weight = (np.concatenate(part) for part in zip(*found, strict=True))
+        return low, high, weight
+
+    def _some(self, ops: Operators, lower: Array, upper: Array) -> tuple[Array, Array, Array]:
+        m = self.network.output_size
+        with torch.no_grad():
+            refined = refine(ops, _tensor(lower, self.device), _tensor(upper, self.device), {})
+            unit = torch.eye(m, dtype=torch.float64, device=self.device)
+            bound = lower_bound(
+                refined.region, self.network.output, torch.cat([unit, -unit])[None], unit.new_zeros(1, 2 * m)
+            )
+        value, form = bound.value.cpu().numpy(), bound.form.abs().cpu().numpy()
+        moved = (form[:, :m] + form[:, m:]) / 2 * (upper - lower)[:, None]
+        return value[:, :m], -value[:, m:], moved
+
+
+@dataclass(frozen=True, eq=False)
+class TailBounds:
+    """Bounds of a property's ``conjuncts`` over the inputs of ``network``, the part after a
+    layer: one network, one property, many boxes."""
+
+    network: Network
+    conjuncts: tuple[Conjunct, ...]
+    device: str = "cpu"
+    steps: int = 0
+
+    def __call__(
+        self, lower: Array, upper: Array, deadline: Deadline = FOREVER
+    ) -> tuple[Array, Array]:
+        """For boxes (G, m) of activations: the least bound over the conjuncts, (G,), positive
+        where the property holds all over the box; and the size, (G, m), of the coefficients
+        that it was found with."""
+        ops = operators(self.network, self.device, torch.float64)
+        problem = Problem(self.network, Box(lower[0], upper[0]), {}, self.conjuncts)
+        rows = [problem.rows(conjunct) for conjunct in self.conjuncts]
+        form = -_tensor(np.concatenate([outputs for outputs, _, _ in rows]), self.device)[None]
+        limit = _tensor(np.concatenate([limit for _, _, limit in rows]), self.device)[None]
+        with torch.no_grad():
+            refined = refine(ops, _tensor(lower, self.device), _tensor(upper, self.device), {})
+        bound, _ = improve(
+            refined.region,
+            self.network.output,
+            form,
+            limit,
+            steps=self.steps,
+            deadline=deadline,
+            goal=0.0,
+        )
+        value = bound.value.detach().nan_to_num(nan=-torch.inf).cpu().numpy()
+        forms = bound.form.detach().abs().cpu().numpy()
+        best, rows_of = [], []
+        start = 0
+        for conjunct in self.conjuncts:
+            part = value[:, start : start + len(conjunct)]
+            best.append(part.max(1))
+            rows_of.append(start + part.argmax(1))
+            start += len(conjunct)
+        least = np.stack(best, 1)
+        worst = least.argmin(1)
+        each = np.arange(len(value))
+        row = np.stack(rows_of, 1)[each, worst]
+        return least[each, worst], forms[each, row]
+
+
+def _tensor(values: Array, device: str) -> Tensor:
+    return torch.tensor(values, dtype=torch.float64, device=device)

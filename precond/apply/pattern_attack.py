@@ -1,0 +1,202 @@
+"""Try to break a proved pattern: many inputs made to satisfy it, looked at one by one.
+
+Starts are inputs of the class, mixes of two of them, and mixes with inputs of other classes.
+From each a projected gradient walks inside the box: while a literal is violated towards the
+pattern, and inside it towards the nearest other answer, so that most of its steps are inputs
+with the pattern, each nearer to a violation than the last.  The walk is in float32; every
+point of it that has the pattern there is evaluated again in float64, and only what satisfies
+the pattern's closure (on is z ≥ 0, off is z ≤ 0) then counts, and what violates the property
+then is put to exact replay.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from precond.network.evaluate import forward
+from precond.network.graph import INPUT
+from precond.network.operators import operators
+from precond.proof.claim import Claim
+from precond.proof.deadline import Deadline
+from precond.proof.replay import replay
+
+Array = NDArray[np.float64]
+Flags = NDArray[np.bool_]
+REPLAYED = 100  # violations that are replayed exactly
+TOLERANCE = 1e-4  # of a pre-activation in float32, for what is worth a look in float64
+
+
+@dataclass(frozen=True, eq=False)
+class PatternAttack:
+    """``made``: inputs evaluated.  ``inside``: of these with the pattern, in float64.
+    ``violating``: of these without the property, in float64; ``replayed``: of these that exact
+    arithmetic agrees on (of the first ``REPLAYED``).  ``least``: the smallest margin of the
+    property seen inside the pattern.  ``worst`` (n,): the input that has it."""
+
+    made: int
+    inside: int
+    violating: int
+    replayed: int
+    least: float
+    worst: Array | None
+    seconds: float
+
+
+def attack_pattern(
+    claim: Claim,
+    inputs: NDArray[np.floating],
+    others: NDArray[np.floating],
+    *,
+    wanted: int = 100_000,
+    deadline: Deadline | None = None,
+    steps: int = 40,
+    batch: int = 2000,
+    device: str = "cpu",
+    seed: int = 0,
+) -> PatternAttack:
+    """Make inputs until ``wanted`` of them satisfy the claim's pattern (or ``deadline``).
+
+    ``inputs`` (N, n) of the class, ``others`` (M, n) of the rest, to mix from.
+    """
+    limit = Deadline(float("inf")) if deadline is None else deadline
+    began = Deadline.after(0.0).at
+    walk = _Walk(claim, steps, device)
+    rng = np.random.default_rng(seed)
+    own = np.asarray(inputs, dtype=np.float64).reshape(len(inputs), -1)
+    rest = np.asarray(others, dtype=np.float64).reshape(len(others), -1)
+    made = inside = violating = replayed = rounds = 0
+    least, worst = float("inf"), None
+    while inside < wanted and not limit.passed and (inside or rounds < 10):
+        rounds += 1
+        start = _starts(own, rest, batch, claim, rng)
+        for points in walk.points(start, rng):
+            made += len(start)
+            if not len(points):
+                continue
+            margin, has, holds = walk.look(points)
+            inside += int(has.sum())
+            if not has.any():
+                continue
+            low = int(np.where(has, margin, np.inf).argmin())
+            if margin[low] < least:
+                least, worst = float(margin[low]), points[low].copy()
+            bad = np.flatnonzero(has & ~holds)
+            for row in bad[: max(0, REPLAYED - violating)]:
+                replayed += replay(claim, points[row]).counts
+            violating += len(bad)
+            if inside >= wanted or limit.passed:
+                break
+    seconds = Deadline.after(0.0).at - began
+    return PatternAttack(made, inside, violating, replayed, least, worst, seconds)
+
+
+def _starts(own: Array, rest: Array, count: int, claim: Claim, rng: np.random.Generator) -> Array:
+    """Inputs of the class, mixes of two of them, mixes with others, (count, n) in the box."""
+    first = own[rng.integers(0, len(own), count)]
+    second = own[rng.integers(0, len(own), count)]
+    if len(rest):
+        foreign = rng.random(count) < 0.4
+        second[foreign] = rest[rng.integers(0, len(rest), int(foreign.sum()))]
+    part = rng.random((count, 1)) * (rng.random((count, 1)) < 0.8)
+    mixed = (1 - part) * first + part * second
+    noise = rng.normal(size=mixed.shape) * claim.box.width * 0.1 * rng.random((count, 1))
+    points: Array = np.clip(mixed + noise, claim.box.lower, claim.box.upper)
+    return points
+
+
+class _Walk:
+    def __init__(self, claim: Claim, steps: int, device: str) -> None:
+        self.claim = claim
+        self.steps = steps
+        self.device = device
+        self.network = claim.network
+        self.quick = operators(self.network, device, torch.float32)
+        self.exactly = operators(self.network, device, torch.float64)
+        self.limits = {
+            self.network.pre_activation(layer): pair
+            for layer, pair in claim.problem.intervals.items()
+        }
+        self.wanted = list(dict.fromkeys([*self.limits, self.network.output]))
+        self.parts = [claim.problem.rows(conjunct) for conjunct in claim.problem.conjuncts]
+
+    def points(self, start: Array, rng: np.random.Generator) -> list[Array]:
+        """The points with the pattern (in float32) of one walk, a list entry a step; a row
+        that a step did not move is not counted again."""
+        kept: list[Array] = []
+        lower, upper = (self._tensor(b) for b in (self.claim.box.lower, self.claim.box.upper))
+        goal = self._tensor(rng.integers(0, len(self.parts), len(start)), torch.int64)
+        x = self._tensor(start)
+        fresh = torch.ones(len(x), dtype=torch.bool, device=self.device)
+        for step in range(self.steps):
+            x = x.detach().requires_grad_(True)
+            values = self._values(self.quick, x)
+            outside = self._outside(values, x)
+            gap = self._gaps(values[self.network.output].flatten(1), x)
+            has = outside.detach() <= TOLERANCE
+            kept.append(x.detach()[has & fresh].double().cpu().numpy())
+            if step == self.steps - 1:
+                break
+            # Some rows head for the nearest other answer, some for one that was drawn.
+            nearest = gap.detach().argmin(1)
+            chosen = torch.where(goal % 2 == 0, nearest, goal)
+            margin = gap.gather(1, chosen[:, None]).squeeze(1)
+            loss = torch.where(has, margin, outside * 10 + 0.1 * margin)
+            (gradient,) = torch.autograd.grad(loss.sum(), x)
+            rate = 0.1 * 0.93**step
+            with torch.no_grad():
+                size = gradient.abs().amax(1, keepdim=True).clamp(min=1e-30)
+                move = gradient / size if step % 2 else gradient.sign()
+                moved = x - rate * (upper - lower) * move
+                moved = torch.minimum(torch.maximum(moved, lower), upper)
+                fresh = (moved != x).any(1)
+                x = moved
+        return kept
+
+    def look(self, points: Array) -> tuple[Array, Flags, Flags]:
+        """In float64: the property's margin (k,), which points have the pattern, and which the
+        property."""
+        margins, inside, holds = [], [], []
+        with torch.no_grad():
+            for part in np.array_split(points, max(1, len(points) // 4000)):
+                x = self._tensor(part, torch.float64)
+                values = self._values(self.exactly, x)
+                inside.append((self._outside(values, x) <= 0).cpu().numpy())
+                y = values[self.network.output].flatten(1)
+                margins.append(self._gaps(y, x).amin(1).cpu().numpy())
+                holds.append(self.claim.property.holds(y.cpu().numpy(), part))
+        return np.concatenate(margins), np.concatenate(inside), np.concatenate(holds)
+
+    def _values(self, ops: object, x: Tensor) -> dict[str, Tensor]:
+        shaped = x.reshape(-1, *self.network.input_shape)
+        return forward(ops, {INPUT: shaped}, self.wanted)  # type: ignore[arg-type]
+
+    def _outside(self, values: dict[str, Tensor], x: Tensor) -> Tensor:
+        """How far each row is outside the pattern: the largest violation plus the mean one."""
+        total = x.new_zeros(len(x))
+        worst = x.new_zeros(len(x))
+        for source, (low, high) in self.limits.items():
+            z = values[source].flatten(1)
+            gap = (self._tensor(low, z.dtype) - z).clamp(min=0)
+            gap = gap + (z - self._tensor(high, z.dtype)).clamp(min=0)
+            total = total + gap.sum(1)
+            worst = torch.maximum(worst, gap.amax(1))
+        return total + worst
+
+    def _gaps(self, y: Tensor, x: Tensor) -> Tensor:
+        """Per conjunct how far it is from holding, (rows, conjuncts): max over its
+        inequalities of d − C y − E x, so that ≤ 0 means it holds."""
+        columns = []
+        for outputs, inputs, bound in self.parts:
+            g = self._tensor(bound, y.dtype) - y @ self._tensor(outputs, y.dtype).T
+            if inputs.any():
+                g = g - x @ self._tensor(inputs, y.dtype).T
+            columns.append(g.amax(1))
+        return torch.stack(columns, 1)
+
+    def _tensor(self, values: NDArray[np.generic], kind: torch.dtype = torch.float32) -> Tensor:
+        return torch.tensor(np.array(values), dtype=kind, device=self.device)

@@ -1,0 +1,150 @@
+"""``precond patterns``: short patterns that imply a class over the whole domain, proved."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from precond.commands.arguments import (
+    EXIT_INTERRUPTED,
+    Commands,
+    count,
+    output_folder,
+    seconds,
+    seed,
+    share,
+)
+from precond.commands.given import add_given, read_given
+
+if TYPE_CHECKING:
+    from precond.goals import Goal
+
+
+def add(commands: Commands) -> None:
+    patterns = commands.add_parser(
+        "patterns", help="find patterns that imply a class for every input of the domain"
+    )
+    add_given(patterns, "the true classes, to say how often a pattern's inputs carry them")
+    patterns.add_argument(
+        "--domain",
+        metavar="D",
+        help="unit, data (the box of the training inputs), or LO:HI "
+        "(default: unit where values lie in [0, 1], else data)",
+    )
+    patterns.add_argument(
+        "--cut",
+        action="append",
+        metavar="LAYER",
+        help="look for patterns from this layer on (may be repeated: tried in this order)",
+    )
+    patterns.add_argument(
+        "--label", type=int, action="append", metavar="K", help="only this class (may be repeated)"
+    )
+    patterns.add_argument("--budget", type=seconds, default=600.0, metavar="SECONDS")
+    patterns.add_argument("--each", type=seconds, default=3.0, help="seconds for one proof")
+    patterns.add_argument(
+        "--worst", type=share, default=0.1, help="share of a class that one literal may shut out"
+    )
+    patterns.add_argument("--per-class", type=count, default=4, help="patterns for a class at most")
+    patterns.add_argument(
+        "--enough", type=share, default=0.9, help="training recall at which no other cut is tried"
+    )
+    patterns.add_argument(
+        "--workers", type=count, default=1, metavar="N", help="worker processes (default: 1)"
+    )
+    patterns.add_argument("--out", type=Path, metavar="DIR", help="write a page and tables there")
+    patterns.add_argument("--seed", type=seed, default=0)
+    patterns.add_argument("--verbose", action="store_true", help="say every round on stderr")
+    patterns.set_defaults(run=run)
+
+
+def run(chosen: argparse.Namespace) -> int:
+    import numpy as np
+
+    from precond.analysis import Data, Domain
+    from precond.datasets import split
+    from precond.errors import QueryError
+    from precond.goals import class_goal
+    from precond.mine.whole_space import Search
+    from precond.progress import progress
+    from precond.report.pages import write_files
+    from precond.report.whole_space import table_text, whole_space_files
+    from precond.store import write_preconditions
+    from precond.whole_space_run import default_cuts, record_values, run_whole_space
+
+    network, dataset = read_given(chosen)
+    train, held_out = split(dataset)
+    data = Data(
+        dataset.name,
+        dataset.inputs,
+        dataset.labels,
+        train,
+        held_out,
+        dataset.image_shape,
+        dataset.natural,
+    )
+    flat = np.asarray(dataset.inputs).reshape(len(dataset), -1)
+    text = chosen.domain or ("unit" if tuple(dataset.natural) == (0.0, 1.0) else "data")
+    if text.startswith("ball"):
+        raise QueryError("--domain", expected="unit, data or LO:HI", got=text)
+    domain = Domain.parse(text, flat[train], dataset.natural)
+    for cut in chosen.cut or ():
+        network.require_decisions(cut)
+    cuts = tuple(chosen.cut or default_cuts(network))
+    out = None if chosen.out is None else output_folder(chosen.out)
+    signatures = record_values(network, data, cuts, chosen.device)
+    goal = class_goal(network, signatures)
+    if chosen.label:
+        goal = _only(goal, chosen.label, network.output_size)
+    search = Search(
+        worst=chosen.worst,
+        each=chosen.each,
+        patterns=chosen.per_class,
+        device=chosen.device,
+        seed=chosen.seed,
+    )
+    with progress() as bars:
+        found = run_whole_space(
+            network,
+            data,
+            domain,
+            signatures,
+            goal,
+            cuts=cuts,
+            search=search,
+            budget=chosen.budget,
+            workers=chosen.workers,
+            enough=chosen.enough,
+            progress=bars,
+            note=_say if chosen.verbose else None,
+        )
+    print(table_text(found, Path(chosen.model).name))
+    if out is not None:
+        write_preconditions(found.analysis(Path(chosen.model)), out / "preconditions.json")
+        write_files(out, whole_space_files(found, chosen.model))
+        print(f"report         {out / 'report.html'}")
+        print(f"preconditions  {out / 'preconditions.json'}")
+    return EXIT_INTERRUPTED if found.interrupted else 0
+
+
+def _only(goal: Goal, labels: list[int], outputs: int) -> Goal:
+    """``goal`` with the targets of these labels."""
+    from dataclasses import replace
+
+    from precond.errors import DataError
+
+    known = {target.label: target for target in goal.targets}
+    for label in labels:
+        if label not in known:
+            raise DataError(
+                f"--label {label}",
+                expected=f"a class in 0..{outputs - 1} that some input is predicted as",
+                got=str(label),
+            )
+    return replace(goal, targets=tuple(known[label] for label in dict.fromkeys(labels)))
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)

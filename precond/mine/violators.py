@@ -1,0 +1,248 @@
+"""Violators: inputs of the domain without the property, and which literals each one misses.
+
+A violator x misses the literals M(x) of a signature.  It refutes every pattern that keeps
+none of them, so the patterns that imply the property are hitting sets of all M(x): a literal
+that alone is kept of some M(x) cannot be dropped.  One violator thus answers many questions,
+and keeps its answer while the pattern weakens (Reiter 1987; Liffiton et al. 2016: minimal
+unsatisfiable sets by their correction sets).
+
+``hunt`` looks for violators of many patterns at once, by signed gradient steps that shrink.
+A literal is missed where its closure is: on where z < 0, off where z > 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from precond.network.evaluate import forward, iterate, outputs
+from precond.network.graph import INPUT, Network
+from precond.network.operators import operators
+from precond.proof.claim import Claim
+from precond.proof.deadline import Deadline
+from precond.region.pattern import DecisionPattern
+
+Array = NDArray[np.float64]
+Flags = NDArray[np.bool_]
+MOST = 1500  # violators kept
+MOST_ROWS = 600  # searched from at once
+
+
+@dataclass(frozen=True, eq=False)
+class Literals:
+    """The literals of one input's full signature, in a row: ``phases`` (T,) is +1 (on) or −1
+    (off); ``part[layer]`` is that layer's slice.  A pattern is a mask (T,) of the kept ones."""
+
+    layers: tuple[str, ...]
+    part: Mapping[str, slice]
+    phases: NDArray[np.int8]
+
+    @classmethod
+    def of(cls, network: Network, pattern: DecisionPattern) -> Literals:
+        """From a pattern that decides every neuron."""
+        part, phases, start = {}, [], 0
+        for layer in network.decision_layers:
+            width = network.width(layer)
+            part[layer] = slice(start, start + width)
+            phases.append(pattern.phases(layer, width))
+            start += width
+        return cls(network.decision_layers, part, np.concatenate(phases))
+
+    def first(self, layers: int) -> Flags:
+        """Keeps all of the first ``layers`` decision layers."""
+        kept = np.zeros(len(self.phases), dtype=np.bool_)
+        if layers:
+            kept[: self.part[self.layers[layers - 1]].stop] = True
+        return kept
+
+    def pattern(self, kept: Flags) -> DecisionPattern:
+        literals = [self.neuron(int(i)) for i in np.flatnonzero(kept)]
+        phases = self.phases[kept].tolist()
+        return DecisionPattern(
+            frozenset(n for n, phase in zip(literals, phases, strict=True) if phase > 0),
+            frozenset(n for n, phase in zip(literals, phases, strict=True) if phase < 0),
+        )
+
+    def neuron(self, index: int) -> tuple[str, int]:
+        layer = next(name for name in self.layers if index < self.part[name].stop)
+        return layer, index - self.part[layer].start
+
+    def intervals(self, kept: Flags) -> dict[str, tuple[Array, Array]]:
+        """The pattern's interval of each pre-activation, as ``DecisionPattern.intervals``."""
+        found = {}
+        for layer, part in self.part.items():
+            if kept[part].any():
+                on, off = kept[part] & (self.phases[part] > 0), kept[part] & (self.phases[part] < 0)
+                found[layer] = (np.where(on, 0.0, -np.inf), np.where(off, 0.0, np.inf))
+        return found
+
+
+class Violators:
+    """The violators met so far: ``points`` (W, n), ``missed`` (W, T).
+
+    ``claim``: its network, box and property are meant; its pattern takes no part.
+    """
+
+    def __init__(self, claim: Claim, literals: Literals, device: str = "cpu") -> None:
+        self.claim = claim
+        self.literals = literals
+        self.device = device
+        self.points: Array = np.zeros((0, claim.box.size))
+        self.missed: Flags = np.zeros((0, len(literals.phases)), dtype=np.bool_)
+        self.base: Flags = np.zeros(len(literals.phases), dtype=np.bool_)
+
+    def require(self, base: Flags) -> None:
+        """From now on only patterns that keep ``base`` (T,) are asked about."""
+        self.base = base
+        self._keep(~(self.missed & base).any(1))
+
+    def add(self, points: Array) -> int:
+        """Take those of ``points`` (k, n) that violate; how many there were."""
+        claim = self.claim
+        points = points[claim.box.contains(points)] if len(points) else points
+        if len(points):
+            y = outputs(claim.network, points)
+            points = points[~claim.property.holds(y, points)]
+        if not len(points):
+            return 0
+        missed = self._missed(points)
+        useful = ~(missed & self.base).any(1)
+        self.points = np.concatenate([self.points, points[useful]])
+        self.missed = np.concatenate([self.missed, missed[useful]])
+        if len(self.points) > MOST:
+            fewest = np.argsort(self.missed.sum(1), kind="stable")[:MOST]
+            self._keep(np.isin(np.arange(len(self.points)), fewest))
+        return int(useful.sum())
+
+    def _keep(self, rows: Flags) -> None:
+        self.points, self.missed = self.points[rows], self.missed[rows]
+
+    def _missed(self, points: Array) -> Flags:
+        network, literals = self.claim.network, self.literals
+        source = {layer: network.pre_activation(layer) for layer in literals.layers}
+        result = np.zeros((len(points), len(literals.phases)), dtype=np.bool_)
+        for rows, values in iterate(network, points, list(dict.fromkeys(source.values()))):
+            for layer, part in literals.part.items():
+                z = values[source[layer]].flatten(1).numpy()
+                result[rows, part] = z * literals.phases[part] < 0
+        return result
+
+    def refutes(self, kept: Flags) -> bool:
+        """Whether a known violator satisfies all of ``kept`` (T,)."""
+        return bool((~(self.missed & kept).any(1)).any())
+
+    def critical(self, kept: Flags) -> Flags:
+        """Literals that alone exclude a known violator, (T,)."""
+        alone = (self.missed & kept).sum(1) == 1
+        return np.asarray((self.missed[alone] & kept).any(0), dtype=np.bool_)
+
+    def forcing(self, kept: Flags, index: int) -> Array:
+        """The violators (k, n) that only literal ``index`` of ``kept`` excludes."""
+        alone = ((self.missed & kept).sum(1) == 1) & self.missed[:, index] & kept[index]
+        return self.points[alone]
+
+    def forget(self, point: Array) -> None:
+        """Leave out a point that exact arithmetic does not confirm."""
+        self._keep(~(self.points == point).all(1))
+
+    def nearer(self, centre: Array, most: int = 40) -> None:
+        """Add what lies on the segments from ``centre`` (n,) to the violators and violates:
+        nearer ones miss fewer literals."""
+        order = np.argsort(self.missed.sum(1), kind="stable")[:most]
+        share = np.linspace(0.05, 0.95, 12)[None, :, None]
+        ends = self.points[order][:, None, :]
+        self.add((centre + share * (ends - centre)).reshape(-1, centre.size))
+
+
+def hunt(
+    pool: Violators,
+    kept: Flags,
+    starts: Array,
+    centre: Array,
+    deadline: Deadline,
+    *,
+    steps: int = 40,
+) -> int:
+    """Look for violators that satisfy ``kept[i]`` (R, T) from ``starts[i]`` (R, n), and add what
+    violates to ``pool``; how many were new.
+
+    The first step is as long as the start is far from ``centre`` (n,), or a quarter of the
+    box where it is the centre.
+    """
+    if not len(starts) or deadline.passed:
+        return 0
+    kept, starts = kept[:MOST_ROWS], starts[:MOST_ROWS]
+    claim, literals, device = pool.claim, pool.literals, pool.device
+    network = claim.network
+    ops = operators(network, device, torch.float64)
+
+    def tensor(values: object) -> Tensor:
+        return torch.tensor(np.asarray(values), dtype=torch.float64, device=device)
+
+    lower, upper = tensor(claim.box.lower), tensor(claim.box.upper)
+    width = upper - lower
+    wanted = {layer: network.pre_activation(layer) for layer in literals.layers}
+    needed = {layer: tensor(kept[:, part]) for layer, part in literals.part.items()}
+    needed = {layer: mask for layer, mask in needed.items() if bool(mask.any())}
+    phases = {layer: tensor(literals.phases[literals.part[layer]]) for layer in needed}
+    lack = _Lack(claim, device)
+    x = torch.minimum(torch.maximum(tensor(starts), lower), upper)
+    away = ((x - tensor(centre)).abs() / width.clamp(min=1e-300)).amax(1, keepdim=True)
+    rate = torch.where(away > 1e-9, 0.5 * away, torch.full_like(away, 0.25)).clamp(max=0.25)
+    names = list(dict.fromkeys([*(wanted[layer] for layer in needed), network.output]))
+    found = x.clone()
+    open_ = torch.ones(len(x), dtype=torch.bool, device=device)
+    scales: dict[str, Tensor] = {}
+    for step in range(steps + 1):
+        x = x.detach().requires_grad_(True)
+        values = forward(ops, {INPUT: x.reshape(-1, *network.input_shape)}, names)
+        missing, violates = lack(values[network.output].flatten(1), x)
+        loss, solved = missing, violates
+        for layer, mask in needed.items():
+            z = values[wanted[layer]].flatten(1)
+            if layer not in scales:
+                scales[layer] = z.detach().abs().mean().clamp(min=1e-12)
+            off = (-phases[layer] * z / scales[layer] + 1e-6).clamp(min=0) * mask
+            loss = loss + off.sum(1)
+            solved = solved & ((phases[layer] * z >= 0) | (mask == 0)).all(1)
+        with torch.no_grad():
+            # Until a row is solved, the last point that violates at all is the one to keep.
+            take = open_ & (violates | solved)
+            found = torch.where(take.unsqueeze(1), x.detach(), found)
+            open_ &= ~solved
+        if step == steps or deadline.passed or not bool(open_.any()):
+            break
+        (slope,) = torch.autograd.grad(loss.sum(), x)
+        with torch.no_grad():
+            largest = (slope * width).abs().amax(1, keepdim=True).clamp(min=1e-300)
+            move = slope.sign() if step % 2 == 0 else slope * width / largest
+            x = torch.minimum(torch.maximum(x - rate * 0.87**step * width * move, lower), upper)
+    return pool.add(found.cpu().numpy())
+
+
+class _Lack:
+    """How far outputs are from violating the property, in units of the first mean."""
+
+    def __init__(self, claim: Claim, device: str) -> None:
+        problem = claim.problem
+        self.parts = [
+            tuple(torch.tensor(a, dtype=torch.float64, device=device) for a in problem.rows(c))
+            for c in problem.conjuncts
+        ]
+        self.scale: Tensor | None = None
+
+    def __call__(self, y: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
+        """What is missing of the nearest conjunct (R,), and where nothing is."""
+        if not self.parts:
+            return y.sum(1) * 0.0, torch.zeros(len(y), dtype=torch.bool, device=y.device)
+        margins = [y @ rows.T + x @ inputs.T - limit for rows, inputs, limit in self.parts]
+        if self.scale is None:
+            self.scale = torch.cat(margins, 1).detach().abs().mean().clamp(min=1e-12)
+        lacks = [(0.02 - g / self.scale).clamp(min=0).sum(1) for g in margins]
+        reached = torch.stack([(g >= 0).all(1) for g in margins]).any(0)
+        return torch.stack(lacks).amin(0), reached

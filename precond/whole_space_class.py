@@ -1,0 +1,172 @@
+"""One class of a search over a whole domain: cut after cut, in whichever process it runs.
+
+Everything the work needs is in ``ClassJob`` and everything it finds in ``ClassFound``; both
+are plain data, so the answer is the same in this process and in another.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from precond.mine.whole_space import Found, Search, whole_space_patterns
+from precond.network.evaluate import outputs, values_at
+from precond.network.graph import Network
+from precond.proof.claim import Claim
+from precond.proof.confirm import confirm
+from precond.proof.deadline import Deadline
+from precond.proof.tail import Tail
+from precond.property import Property
+from precond.region.box import Box
+from precond.region.pattern import DecisionPattern
+from precond.region.signature import Signatures
+from precond.whole_space import Forced, Tried
+
+Array = NDArray[np.float64]
+ENOUGH = 0.9  # training recall at which no further cut is tried
+CONFIRMING = 0.15  # share of a class's time that is kept for second proofs
+FIRST = 0.6  # share of the time left that a cut may take, but for the last
+SHOWN = 24  # forced literals kept for a pattern
+
+
+@dataclass(frozen=True, eq=False)
+class ClassJob:
+    """``signatures``: of the class's training inputs, with pre-activations.  ``cuts``: in the
+    order they are tried.  ``seconds``: for all of it.  ``enough``: training recall at which no
+    further cut is tried."""
+
+    network: Network
+    box: Box
+    property: Property
+    signatures: Signatures
+    cuts: tuple[str, ...]
+    search: Search
+    seconds: float
+    enough: float = ENOUGH
+
+
+@dataclass(frozen=True, eq=False)
+class ClassFound:
+    """``found``: the patterns of the best cut, proved twice where a second engine could.
+    ``moments``: when each was proved, in seconds since the epoch."""
+
+    cut: str
+    found: tuple[Found, ...]
+    moments: tuple[float, ...]
+    tried: tuple[Tried, ...]
+    rounds: int
+    proofs: int
+    seconds: float
+
+
+def search_class(job: ClassJob, note: Callable[[str], None] | None = None) -> ClassFound:
+    """The patterns of one class: at each cut in turn, until one has recall enough."""
+    began, wall = time.monotonic(), time.time()
+    limit = Deadline.after(job.seconds * (1 - CONFIRMING))
+    best: tuple[float, str, list[Found], list[float]] = (-1.0, job.cuts[0], [], [])
+    tried: list[Tried] = []
+    rounds = proofs = 0
+    for turn, cut in enumerate(job.cuts):
+        if turn and limit.passed:
+            break
+        started = time.monotonic()
+        last = turn == len(job.cuts) - 1  # earlier cuts are likelier: see FIRST
+        share = limit if last else limit.earlier(FIRST * limit.left)
+        found = whole_space_patterns(
+            Tail(job.network, job.box, cut),
+            job.property,
+            job.signatures,
+            search=job.search,
+            deadline=share,
+            note=None if note is None else _at(note, cut),
+        )
+        covered = np.any([f.inside for f in found], axis=0) if found else np.zeros(1, np.bool_)
+        recall = float(covered.mean())
+        tried.append(Tried(cut, len(found), recall, time.monotonic() - started))
+        rounds += sum(f.rounds for f in found)
+        proofs += sum(f.proofs for f in found)
+        if recall > best[0]:
+            ends = np.cumsum([f.seconds for f in found]) + (started - began) + wall
+            best = (recall, cut, found, ends.tolist())
+        if recall >= job.enough:
+            break
+    _, cut, found, moments = best
+    end = Deadline.after(max(job.seconds - (time.monotonic() - began), 1.0))
+    tail = Tail(job.network, job.box, cut)
+    confirmed = []
+    for turn, one in enumerate(found):
+        claim = Claim(job.network, job.box, one.pattern, job.property)
+        budget = max(end.left / (len(found) - turn), 1.0)
+        verdict = confirm(claim, one.verdict, tail=tail, budget=budget, device=job.search.device)
+        confirmed.append(replace(one, verdict=verdict))
+    return ClassFound(
+        cut,
+        tuple(confirmed),
+        tuple(moments),
+        tuple(tried),
+        rounds,
+        proofs,
+        time.monotonic() - began,
+    )
+
+
+def _at(note: Callable[[str], None], cut: str) -> Callable[[str], None]:
+    return lambda text: note(f"{cut}: {text}")
+
+
+def forced_literals(
+    tail: Tail, pattern: DecisionPattern, witnesses: Array, signatures: Signatures, rows: Array
+) -> tuple[Forced, ...]:
+    """For each literal of ``pattern`` the counterexample that asks for it most: one that no
+    other literal excludes where there is one, else the one it excludes deepest.
+
+    ``witnesses`` (k, m) are values of the cut layer; ``signatures`` of the training inputs,
+    whose row numbers are ``rows``.  Literals that exclude most come first.
+    """
+    if not len(witnesses) or not len(pattern):
+        return ()
+    rest = tail.rest
+    values = {tail.cut: witnesses}
+    for layer in rest.decision_layers:
+        values[layer] = values_at(rest, witnesses, rest.pre_activation(layer))
+    literals = _literals(pattern, tail.layers)
+    depth = np.stack([_depth(values[layer][:, i], on) for layer, i, on in literals], axis=1)
+    excluded = depth > 0
+    alone = excluded & (excluded.sum(1) == 1)[:, None]
+    said = outputs(rest, witnesses).argmax(1)
+    seen = np.maximum(signatures.values(tail.cut), 0.0)
+    result = []
+    for k, literal in enumerate(literals):
+        if not excluded[:, k].any():
+            continue
+        chosen = alone[:, k] if alone[:, k].any() else excluded[:, k]
+        w = int(np.argmax(np.where(chosen, depth[:, k], -1.0)))
+        gaps = np.linalg.norm(seen - witnesses[w], axis=1)
+        near = int(gaps.argmin())
+        result.append(
+            Forced(
+                literal,
+                witnesses[w],
+                int(said[w]),
+                int(rows[near]),
+                float(gaps[near]),
+                bool(alone[:, k].any()),
+                int(excluded[:, k].sum()),
+            )
+        )
+    result.sort(key=lambda f: (not f.alone, -f.excluded))
+    return tuple(result[:SHOWN])
+
+
+def _literals(pattern: DecisionPattern, layers: Sequence[str]) -> list[tuple[str, int, bool]]:
+    """Decisions over the tail's layers (a literal before the cut excludes no value of it)."""
+    found = [(layer, i, True) for layer, i in sorted(pattern.on) if layer in layers]
+    return found + [(layer, i, False) for layer, i in sorted(pattern.off) if layer in layers]
+
+
+def _depth(z: Array, on: bool) -> Array:
+    return np.maximum(-z if on else z, 0.0)

@@ -1,0 +1,290 @@
+"""``run_whole_space``: for every class, patterns that imply it over the whole domain.
+
+A class has its share of the budget; what it leaves goes to the classes after it.  With more
+workers classes are searched side by side, each in a process of its own with one thread, so
+that a class's answer does not depend on how many there are (only its share of time does).
+Patterns are searched for among the training inputs; held-out ones are counted at the end.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+
+from precond.analysis import Data, Domain, DomainKind
+from precond.errors import QueryError
+from precond.goals import Goal, Target
+from precond.mine.whole_space import Search
+from precond.network.graph import Network
+from precond.progress import Progress, Silent
+from precond.proof.precondition import Kind, Precondition
+from precond.proof.tail import Tail, tail_cuts
+from precond.region.signature import Signatures, record
+from precond.whole_space import (
+    ClassResult,
+    Event,
+    Forced,
+    Rows,
+    Share,
+    WholeSpace,
+    support_of,
+)
+from precond.whole_space_class import ENOUGH, ClassFound, ClassJob, forced_literals, search_class
+
+DEFAULT = Search()
+WIDEST = 2048  # neurons of a layer that is cut at without being asked for
+THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+
+
+def default_cuts(network: Network) -> tuple[str, ...]:
+    """Where to cut, in the order to try: the last decision layer but one, then those before
+    it, the last one at the end; layers wider than ``WIDEST`` only where all are.  QueryError
+    where there is none."""
+    possible = tail_cuts(network)
+    if not possible:
+        raise QueryError(
+            f"patterns of {network.origin}",
+            expected="a ReLU layer that all later layers read the input through",
+            got="none",
+            fix="Patterns over a whole domain need a network that can be cut in two",
+        )
+    narrow = [name for name in possible if network.width(name) <= WIDEST] or list(possible)
+    last = [name for name in narrow if name == network.decision_layers[-1]]
+    return (*reversed([name for name in narrow if name not in last]), *last)
+
+
+def record_values(
+    network: Network, data: Data, cuts: Sequence[str] | None = None, device: str = "cpu"
+) -> Signatures:
+    """Decisions and pre-activations of every row at the earliest of ``cuts`` (default:
+    ``default_cuts``) and at all decision layers after it."""
+    layers = network.decision_layers
+    first = min(layers.index(network.require_decisions(c)) for c in cuts or default_cuts(network))
+    return record(network, data.inputs, layers[first:], values=True, device=device)
+
+
+def run_whole_space(
+    network: Network,
+    data: Data,
+    domain: Domain,
+    signatures: Signatures,
+    goal: Goal,
+    *,
+    cuts: Sequence[str] | None = None,
+    search: Search = DEFAULT,
+    budget: float = 600.0,
+    workers: int = 1,
+    enough: float = ENOUGH,
+    progress: Progress | None = None,
+    note: Callable[[str], None] | None = None,
+) -> WholeSpace:
+    """Patterns for every target of ``goal`` within ``budget`` seconds on ``workers`` processes.
+
+    ``signatures`` covers all rows of ``data.inputs`` with pre-activations (``record_values``).
+    ``cuts``: layers to cut at, in the order they are tried for each class (``default_cuts``);
+    a class stops at the first whose patterns have training recall ``enough``.  Ctrl-C ends it
+    with the classes that are done.  ``note``: told what is going on, in words.
+    """
+    if domain.kind is DomainKind.BALL:
+        raise QueryError("patterns over a whole domain", expected="one box", got=str(domain))
+    started, wall = time.monotonic(), time.time()
+    order = tuple(cuts) if cuts else default_cuts(network)
+    for cut in order:
+        Tail(network, domain.box, cut)  # a cut that is none is said before any work
+    flat = np.asarray(data.inputs).reshape(len(data.inputs), -1)
+    within = domain.box.contains(flat)
+    notes = []
+    outside = int((~within).sum())
+    if outside:
+        notes.append(
+            f"{outside} of {len(flat)} inputs lie outside the domain: no pattern is looked for "
+            "among them and they count for no support"
+        )
+    targets = [target for target in goal.targets if target.property is not None]
+    rows = {
+        target.label: data.train[(goal.labels == target.label)[data.train] & within[data.train]]
+        for target in targets
+    }
+    searched = [target for target in targets if len(rows[target.label])]
+    for target in targets:
+        if target not in searched:
+            notes.append(f"{target.name}: no training input of the domain has it")
+    progress = progress or Silent()
+    progress.stage("classes", len(searched))
+
+    def job(target: Target, seconds: float) -> ClassJob:
+        assert target.property is not None
+        part = signatures.rows(rows[target.label])
+        return ClassJob(network, domain.box, target.property, part, order, search, seconds, enough)
+
+    done: dict[int, ClassFound] = {}
+    interrupted = False
+    try:
+        for target, found in _searched(searched, job, budget, workers, note):
+            done[target.label] = found
+            progress.step()
+    except KeyboardInterrupt:
+        interrupted = True
+    classes, events = [], []
+    for target in searched:
+        if target.label not in done:
+            notes.append(f"{target.name}: the run ended before it was searched")
+            continue
+        found = done[target.label]
+        classes.append(
+            _result(network, data, domain, signatures, goal, target, rows[target.label], found)
+        )
+        covered = np.zeros(len(rows[target.label]), dtype=np.bool_)
+        for one, moment in zip(found.found, found.moments, strict=True):
+            added = int((one.inside & ~covered).sum())
+            covered |= one.inside
+            events.append(Event(max(moment - wall, 0.0), target.name, added, len(one.pattern)))
+    return WholeSpace(
+        network,
+        data,
+        domain,
+        goal,
+        signatures,
+        tuple(classes),
+        tuple(sorted(events, key=lambda e: e.seconds)),
+        time.monotonic() - started,
+        budget,
+        interrupted,
+        tuple(notes),
+    )
+
+
+def _result(
+    network: Network,
+    data: Data,
+    domain: Domain,
+    signatures: Signatures,
+    goal: Goal,
+    target: Target,
+    rows: Rows,
+    found: ClassFound,
+) -> ClassResult:
+    entries: list[Precondition] = []
+    forced: list[tuple[Forced, ...]] = []
+    seen = signatures.rows(data.train)
+    tail = Tail(network, domain.box, found.cut)
+    for number, one in enumerate(found.found, 1):
+        entries.append(
+            Precondition(
+                f"space-{target.name}-{number}",
+                Kind.SPACE,
+                target.name,
+                target.property,
+                one.pattern,
+                support_of(one.pattern, target.label, goal, signatures, data, domain.box),
+                one.verdict,
+                proofs=one.proofs,
+                note=f"proved through the tail after {found.cut}",
+            )
+        )
+        forced.append(forced_literals(tail, one.pattern, one.witnesses, seen, data.train))
+    held = data.held_out
+    inside = np.zeros(len(signatures), dtype=np.bool_)
+    for one in found.found:
+        inside |= one.pattern.holds(signatures)
+    flat = np.asarray(data.inputs).reshape(len(data.inputs), -1)
+    own = (goal.labels == target.label) & domain.box.contains(flat)
+    return ClassResult(
+        target,
+        found.cut,
+        tuple(entries),
+        tuple(forced),
+        Share(int(inside[rows].sum()), len(rows)),
+        Share(int((inside & own)[held].sum()), int(own[held].sum())),
+        found.rounds,
+        found.proofs,
+        found.seconds,
+        found.tried,
+    )
+
+
+def _searched(
+    targets: Sequence[Target],
+    job: Callable[[Target, float], ClassJob],
+    budget: float,
+    workers: int,
+    note: Callable[[str], None] | None,
+) -> Iterator[tuple[Target, ClassFound]]:
+    """Each target with what was found, as they end."""
+    end = time.monotonic() + budget
+    say = note or (lambda text: None)
+    if workers <= 1 or len(targets) <= 1:
+        with _one_thread():
+            for turn, target in enumerate(targets):
+                left = max(end - time.monotonic(), 0.0)
+                yield (
+                    target,
+                    search_class(job(target, left / (len(targets) - turn)), _of(say, target)),
+                )
+        return
+    context = multiprocessing.get_context("spawn")
+    with _environment(), ProcessPoolExecutor(workers, context, initializer=_quiet) as pool:
+        waiting = list(targets)
+        running: dict[Future[ClassFound], Target] = {}
+        try:
+            while waiting or running:
+                while waiting and len(running) < workers:
+                    left = max(end - time.monotonic(), 0.0)
+                    # As many rounds of ``workers`` classes as are left share the time left.
+                    rounds = -(-len(waiting) // workers)
+                    target = waiting.pop(0)
+                    running[pool.submit(search_class, job(target, left / rounds))] = target
+                ended, _ = wait(running, return_when=FIRST_COMPLETED)
+                for future in ended:
+                    target = running.pop(future)
+                    say(f"{target.name}: done")
+                    yield target, future.result()
+        except BaseException:
+            for process in list((pool._processes or {}).values()):
+                process.terminate()
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def _of(say: Callable[[str], None], target: Target) -> Callable[[str], None]:
+    return lambda text: say(f"{target.name}: {text}")
+
+
+def _quiet() -> None:
+    """In a worker: Ctrl-C is the parent's to answer; one thread."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    torch.set_num_threads(1)
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """As the workers compute, so that sums are rounded alike."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@contextmanager
+def _environment() -> Iterator[None]:
+    """Workers that are started meanwhile use one thread each."""
+    before = {name: os.environ.get(name) for name in THREADS}
+    os.environ.update(dict.fromkeys(THREADS, "1"))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
