@@ -25,6 +25,7 @@ from precond.goals import class_goal
 from precond.mine.whole_space import Search
 from precond.proof.claim import Claim
 from precond.proof.confirm import second_of
+from precond.proof.deadline import Deadline
 from precond.report.pages import write_files
 from precond.report.whole_space import table_text, whole_space_files
 from precond.store import write_preconditions
@@ -74,8 +75,6 @@ def attacked(
     run: WholeSpace, count: int, seconds: float | None, device: str
 ) -> list[dict[str, Any]]:
     """``count`` inputs made to satisfy each pattern, and how many violate its property."""
-    from precond.proof.deadline import Deadline
-
     flat = np.asarray(run.data.inputs).reshape(len(run.data.inputs), -1)
     rows = []
     for found in run.classes:

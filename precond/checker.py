@@ -25,10 +25,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from precond.network.dyadic import Dyadic, exact, image, larger, product, zeros
 from precond.network.graph import INPUT, Network
-from precond.network.layers import LeakyReLU, MaxPool2d
+from precond.network.layers import LeakyReLU, MaxPool2d, Node
 from precond.network.sparse import affine_matrices
-from precond.proof.certificates.data import FRAME, SPLIT, Certificate, Linear, Tree, misfit
+from precond.proof.certificates.data import FRAME, SPLIT, Certificate, Linear, Tree, misfit, region
 
 Array = NDArray[Any]
 BITS, P, DEPTH = 256, 64, 2_000  # of bounds; of slopes after the point; of a split tree
@@ -74,16 +75,16 @@ def verify(certificate: Certificate, network: Network) -> None:
 
 
 def leaves(tree: Tree, root: Array) -> Iterator[tuple[int, Array, int, Array]]:
-    """Number and region (2, coordinates) of every leaf, and its frame: node (−1: none), region."""
+    """Number and region (2, coordinates) of every leaf; its frame's node (−1: none) and region."""
     stack, number, splits = [(root, -1, root)], 0, 0
     for node, (kind, item) in enumerate(zip(tree.kind.tolist(), tree.item.tolist(), strict=True)):
         if not stack or len(stack) > DEPTH:
             raise Invalid("a tree goes on after its last leaf, or is too deep")
-        state, frame, region = stack.pop()
+        state, frame, around = stack.pop()
         if kind & FRAME:
-            frame, region = node, state
+            frame, around = node, state
         if not kind & SPLIT:
-            yield number, state, frame, region
+            yield number, state, frame, around
             number += 1
             continue
         if not 0 <= item < root.shape[1] or splits == len(tree.at):
@@ -93,93 +94,9 @@ def leaves(tree: Tree, root: Array) -> Iterator[tuple[int, Array, int, Array]]:
         for side, limit in ((0, value), (1, -value)):  # ≤ comes first, as it is pushed last
             half = state.copy()
             half[side, item] = max(half[side, item], limit)
-            stack.append((half, frame, region))
+            stack.append((half, frame, around))
     if stack or number != len(tree.weights) or number != len(tree.record):
         raise Invalid("a tree ends before it covers the region")
-
-
-def whole_region(certificate: Certificate, network: Network) -> Array:
-    """Lower bounds of every coordinate and its negative, (2, coordinates): box and literals."""
-    s, size, first = certificate.statement, network.input_size, first_neurons(network)
-    root = np.full((2, size + network.neurons), -np.inf)
-    root[:, :size] = s.lower, -s.upper
-    for t in s.literals:
-        side, k = (0 if t.above else 1), size + first[t.layer] + t.index
-        root[side, k] = max(root[side, k], t.value if t.above else -t.value)
-    return root
-
-
-def first_neurons(network: Network) -> dict[str, int]:
-    """Where each decision layer's neurons begin among all."""
-    first: dict[str, int] = {}
-    for layer in network.decision_layers:
-        first[layer] = sum(network.width(k) for k in first)
-    return first
-
-
-@dataclass(frozen=True, eq=False)
-class Dyadic:
-    """``n · 2^e`` with Python integers n."""
-
-    n: Array
-    e: int
-
-    def to(self, e: int) -> Array:
-        """Rounded down to units of 2^e."""
-        k = self.e - e
-        return self.n << k if k > 0 else self.n >> -k
-
-    def __add__(self, other: Dyadic) -> Dyadic:
-        e = min(self.e, other.e)
-        return Dyadic(self.to(e) + other.to(e), e)
-
-    def __neg__(self) -> Dyadic:
-        return Dyadic(-self.n, self.e)
-
-    def __getitem__(self, key: Any) -> Dyadic:
-        return Dyadic(self.n[key], self.e)
-
-    def dot(self, other: Dyadic) -> Dyadic:
-        """``Σ x y`` over the last axis."""
-        return Dyadic(np.asarray((self.n * other.n).sum(-1), dtype=object), self.e + other.e)
-
-    def short(self) -> Dyadic:
-        """Rounded down to ``BITS`` bits of the largest."""
-        k = max((abs(v).bit_length() for v in self.n.reshape(-1).tolist()), default=0) - BITS
-        return Dyadic(self.n >> max(k, 0), self.e + max(k, 0))
-
-
-def exact(values: NDArray[np.float64]) -> Dyadic:
-    """Finite floats as they are."""
-    mantissa, power = np.frexp(values)
-    whole = (mantissa * 2.0**53).astype(np.int64).astype(object)  # exact: 53 bits
-    e = int(power[values != 0].min(initial=53)) - 53
-    return Dyadic(whole << np.where(values != 0, power - 53 - e, 0).astype(object), e)
-
-
-def product(x: Dyadic, matrix: Dyadic) -> Dyadic:
-    """``x · M``, x (R, m), M (m, n)."""
-    from flint import fmpz_mat
-
-    left, right = (fmpz_mat(*a.n.shape, a.n.reshape(-1).tolist()) for a in (x, matrix))
-    numbers = np.array([int(v) for v in (left * right).entries()], dtype=object)
-    return Dyadic(numbers.reshape(len(x.n), matrix.n.shape[1]), x.e + matrix.e)
-
-
-def image(ends: Dyadic, matrix: Dyadic) -> Dyadic:
-    """Lower bounds of M z and −M z from those of z and −z, (2, m)."""
-    up, down = (Dyadic(np.maximum(k * matrix.n.T, 0), matrix.e) for k in (1, -1))
-    return product(ends, up) + product(ends[::-1], down)
-
-
-def larger(x: Dyadic, y: Dyadic, where: Any = True) -> Dyadic:
-    """The larger of x and y, x elsewhere."""
-    e = min(x.e, y.e)
-    return Dyadic(np.where(where, np.maximum(x.to(e), y.to(e)), x.to(e)), e)
-
-
-def zeros(*shape: int) -> Dyadic:
-    return Dyadic(np.zeros(shape, dtype=object), 0)
 
 
 @dataclass(eq=False)
@@ -195,7 +112,7 @@ class Bounds:
     def cut(self, name: str, x: Dyadic) -> Dyadic:
         """Enter a value's bounds; where they clash the region is empty."""
         self.empty |= bool((x.n[0] + x.n[1] > 0).any())
-        self.values[name] = Dyadic(np.stack([x.n[0], np.minimum(x.n[1], -x.n[0])]), x.e).short()
+        self.values[name] = Dyadic(np.stack([x.n[0], np.minimum(x.n[1], -x.n[0])]), x.e).short(BITS)
         return self.values[name]
 
 
@@ -204,10 +121,12 @@ class Checker:
 
     def __init__(self, network: Network, certificate: Certificate) -> None:
         self.network, self.given = network, certificate
-        self.first = first_neurons(network)
         self.affine: dict[str, tuple[list[Dyadic], Dyadic]] = {}
+        self.first: dict[str, int] = {}  # of a layer's neurons, among all
         for node in network.nodes:
-            if network.is_affine(node.name):
+            if node.name in network.decision_layers:
+                self.first[node.name] = sum(network.width(k) for k in self.first)
+            elif network.is_affine(node.name):
                 matrices, bias = affine_matrices(network, node.name)
                 self.affine[node.name] = [exact(m.toarray()) for m in matrices], exact(bias)
         s = certificate.statement
@@ -218,11 +137,11 @@ class Checker:
         r, ways = self.given.refinements, self.given.statement.conjuncts
         for t, tree in enumerate(self.given.trees):
             frames = {-1: Bounds()}
-            for k, state, frame, region in leaves(tree, whole_region(self.given, self.network)):
+            for k, state, frame, around in leaves(tree, region(self.given.statement, self.network)):
                 if frame not in frames:
                     mine = (r.tree == t) & (r.node == frame)
                     refine = zip(r.bound[mine].tolist(), r.record[mine].tolist(), strict=True)
-                    frames = {-1: frames[-1], frame: self.derive(region, refine=dict(refine))}
+                    frames = {-1: frames[-1], frame: self.derive(around, refine=dict(refine))}
                 bounds = self.derive(state, frames[frame] if frame >= 0 else None)
                 weights = tree.weights[k].tolist()
                 for c, record in zip(tree.conjuncts, tree.record[k].tolist(), strict=True):
@@ -265,7 +184,7 @@ class Checker:
                 x = Dyadic(np.stack([bias.n, -bias.n]), bias.e)
                 for name, matrix in zip(node.inputs, matrices, strict=True):
                     x = x + image(found.values[name], matrix)
-                found.values[node.name] = x.short()
+                found.values[node.name] = x.short(BITS)
                 continue
             (source,) = node.inputs
             x, first = found.values[source], self.first.get(node.name)
@@ -275,34 +194,26 @@ class Checker:
                 cut = state[:, size + first : size + first + x.n.shape[1]]
                 x = larger(x, exact(np.where(np.isfinite(cut), cut, 0.0)), np.isfinite(cut))
             if refine is not None and found.lines:
-                open_ = (x.n < 0).all(0) if first is not None else x.n.sum(0) < 0
-                x = self.tighten(found, source, x, np.flatnonzero(open_), first, refine)
+                x = self.tighten(found, node, x, refine)
             x = found.cut(source, x)
             build = self.activation if first is not None else self.pool
             found.lines[node.name], found.values[node.name] = build(node.name, x)
         return found
 
-    def tighten(
-        self,
-        found: Bounds,
-        source: str,
-        x: Dyadic,
-        index: Array,
-        first: int | None,
-        refine: dict[int, int],
-    ) -> Dyadic:
-        """Bounds of the entries ``index`` by backward passes."""
+    def tighten(self, found: Bounds, node: Node, x: Dyadic, refine: dict[int, int]) -> Dyadic:
+        """Bounds by backward passes of entries whose sign is open (all of a max-pool's)."""
+        first = self.first.get(node.name)
+        open_ = np.asarray((x.n < 0).all(0) if first is not None else x.n.sum(0) < 0)
+        index = np.flatnonzero(open_)
         side, both = np.repeat([0, 1], len(index)), np.tile(index, 2)
-        form = zeros(len(both), x.n.shape[1])
+        form, spread = zeros(len(both), len(open_)), zeros(*x.n.shape)
         form.n[np.arange(len(both)), both] = 1 - 2 * side
-        keys = (2 * (both + (first or 0)) + side).tolist()
-        record = [-1 if first is None else refine.get(key, -1) for key in keys]
-        level = self.bound(found, {source: form}, record)
-        spread = zeros(*x.n.shape)
+        record = [-1] * len(both)
+        if first is not None:
+            record = [refine.get(key, -1) for key in (2 * (both + first) + side).tolist()]
+        level = self.bound(found, {node.inputs[0]: form}, record)
         spread.n[side, both] = level.n
-        chosen = np.zeros(x.n.shape, dtype=np.bool_)
-        chosen[:, index] = True
-        return larger(x, Dyadic(spread.n, level.e), chosen)
+        return larger(x, Dyadic(spread.n, level.e), open_)
 
     def slopes(self, name: str) -> tuple[int, int]:
         """The negative side's slope in units of 2^-P, rounded down and up."""
@@ -319,7 +230,7 @@ class Checker:
         ends = [np.maximum(z, 0) * one + np.minimum(z, 0) * flat for z in (lo, hi)]
         gap = np.maximum(np.maximum(ends[0] - above * lo, ends[1] - above * hi), 0)
         least = np.maximum(lo, 0) * one + np.minimum(lo, 0) * steep
-        value = Dyadic(np.stack([least, -ends[1]]), x.e - P).short()
+        value = Dyadic(np.stack([least, -ends[1]]), x.e - P).short(BITS)
         return (below, above, Dyadic(gap, x.e - P), free), value
 
     def pool(self, name: str, x: Dyadic) -> tuple[tuple[Any, ...], Dyadic]:

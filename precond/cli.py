@@ -12,6 +12,7 @@ from importlib.metadata import version
 from precond.commands import (
     adversarial,
     analyze,
+    check,
     cluster,
     debug,
     distill,
@@ -33,6 +34,7 @@ COMMANDS = (
     debug,
     adversarial,
     prove,
+    check,
     verify,
     explain,
     info,

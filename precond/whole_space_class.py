@@ -27,6 +27,7 @@ from precond.region.signature import Signatures
 from precond.whole_space import Forced, Tried
 
 Array = NDArray[np.float64]
+Rows = NDArray[np.int64]
 ENOUGH = 0.9  # training recall at which no further cut is tried
 CONFIRMING = 0.15  # share of a class's time that is kept for second proofs
 FIRST = 0.6  # share of the time left that a cut may take, but for the last
@@ -119,7 +120,7 @@ def _at(note: Callable[[str], None], cut: str) -> Callable[[str], None]:
 
 
 def forced_literals(
-    tail: Tail, pattern: DecisionPattern, witnesses: Array, signatures: Signatures, rows: Array
+    tail: Tail, pattern: DecisionPattern, witnesses: Array, signatures: Signatures, rows: Rows
 ) -> tuple[Forced, ...]:
     """For each literal of ``pattern`` the counterexample that asks for it most: one that no
     other literal excludes where there is one, else the one it excludes deepest.

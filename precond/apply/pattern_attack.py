@@ -67,8 +67,8 @@ def attack_pattern(
     began = Deadline.after(0.0).at
     walk = _Walk(claim, steps, device)
     rng = np.random.default_rng(seed)
-    own = np.asarray(inputs, dtype=np.float64).reshape(len(inputs), -1)
-    rest = np.asarray(others, dtype=np.float64).reshape(len(others), -1)
+    own = np.asarray(inputs, dtype=np.float64).reshape(len(inputs), claim.box.size)
+    rest = np.asarray(others, dtype=np.float64).reshape(len(others), claim.box.size)
     made = inside = violating = replayed = rounds = 0
     least, worst = float("inf"), None
     while inside < wanted and not limit.passed and (inside or rounds < 10):

@@ -15,6 +15,7 @@ from precond.commands.arguments import (
     seed,
     share,
 )
+from precond.commands.places import add_places, pool_of
 from precond.device import require_device
 
 
@@ -68,6 +69,7 @@ def add(commands: Commands) -> None:
     )
     analyze.add_argument("--order", choices=("magnitude", "index"), default="magnitude")
     analyze.add_argument("--seed", type=seed, default=0)
+    add_places(analyze)
     analyze.set_defaults(run=run)
 
 
@@ -78,7 +80,8 @@ def run(chosen: argparse.Namespace) -> int:
     from precond.formats.load import load
     from precond.goals import Goal, class_goal, correctness_goal, property_goal
     from precond.mine.input import Order
-    from precond.pipeline import Options, analyze, record_all
+    from precond.options import Options
+    from precond.pipeline import analyze, record_all
     from precond.progress import progress
     from precond.proof.ledger import Ledger
     from precond.report.html import write_report
@@ -147,7 +150,11 @@ def run(chosen: argparse.Namespace) -> int:
             expected="predicted, label:K, misclassified or a .vnnlib file",
             got=chosen.property,
         )
-    with Ledger(out / "ledger.sqlite") as ledger, progress() as bars:
+    with (
+        Ledger(out / "ledger.sqlite") as ledger,
+        pool_of(chosen, ledger) as pool,
+        progress() as bars,
+    ):
         analysis = analyze(
             Path(chosen.model),
             network,
@@ -156,7 +163,7 @@ def run(chosen: argparse.Namespace) -> int:
             signatures,
             goal,
             options,
-            ledger,
+            pool,
             layers=chosen.layer,
             progress=bars,
         )

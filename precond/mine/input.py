@@ -1,48 +1,53 @@
-"""Input preconditions by iterative relaxation.
+"""Input preconditions by relaxation.
 
 Take an input X and its full activation signature.  If that pattern implies the property in
 the domain, free whole decision layers from the last one back while it still proves; at the
-layer where that stops, free its neurons one at a time, in a given order.  The result is a
-closed pattern from which no constrained neuron of that layer can be dropped.
+layer where that stops, free its neurons as far as it still proves, in a given order.  The
+result is a closed pattern from which no constrained neuron of that layer can be dropped.
 
-A drop that failed with a witness stays refuted as the pattern weakens (the region only
-grows); a drop that merely did not prove is tried again at the end, until nothing changes.
+``Method`` says how: the textbook asks the prover once for each neuron (``relaxation``), the
+core-guided way asks about many at a time (``core``).  Both end where no single drop proves.
 
 Source: Gopinath, Converse, Pasareanu, Taly 2019, algorithm 1.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import Enum
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from precond.errors import QueryError
-from precond.network.evaluate import outputs, values_at
+from precond.mine.core import CoreSearch, Order, scores
+from precond.mine.relaxation import Question, one_by_one, stopping_layer
+from precond.mine.violators import Flags, Literals, Violators, hunt
+from precond.network.evaluate import outputs
 from precond.network.graph import Network
 from precond.proof.claim import Claim
 from precond.proof.deadline import Deadline
 from precond.proof.ledger import Ledger
-from precond.proof.prove import Stage, prove, quick_stages
-from precond.proof.replay import in_region
+from precond.proof.prove import Stage, quick_stages
 from precond.proof.verdict import Status, Verdict
 from precond.property import Property
 from precond.region.box import Box
-from precond.region.pattern import DecisionPattern
+from precond.region.pattern import DecisionPattern, Neuron
 from precond.region.signature import record
+
+__all__ = ["InputPrecondition", "Method", "Order", "candidates", "input_precondition"]
 
 Array = NDArray[np.float64]
 
 
-class Order(Enum):
-    """In which order the neurons of the stopping layer are tried."""
+class Method(Enum):
+    """How the literals are dropped."""
 
-    INDEX = "index"
-    MAGNITUDE = "magnitude"
-    """Smallest |pre-activation| first: the literals nearest to X."""
+    CORE = "core"
+    """Many at a time, guided by a proof's multipliers and by counterexamples."""
+    SINGLE = "single"
+    """One proof for each layer and each neuron."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,8 +56,11 @@ class InputPrecondition:
 
     ``pattern`` is None when the full signature did not prove; ``verdict`` is then that
     claim's.  ``layer``: where whole layers stopped being free ("" if none is constrained).
-    ``proofs``: claims put to the prover.  ``minimal``: every single drop at ``layer`` was
-    refuted or failed to prove from the final pattern; False when time ran out before.
+    ``proofs``: claims put to the prover; ``batches``: propagations and searches over many
+    patterns at once.  ``minimal``: every single drop at ``layer`` was refuted or failed to
+    prove from the final pattern; False when time ran out before.  ``witnesses``: per neuron
+    of ``layer`` an input (n,) without the property that only this literal excludes, where one
+    is known (core-guided); exact arithmetic has confirmed it.
     """
 
     pattern: DecisionPattern | None
@@ -60,6 +68,8 @@ class InputPrecondition:
     layer: str
     proofs: int
     minimal: bool
+    batches: int = 0
+    witnesses: Mapping[Neuron, Array] = field(default_factory=dict)
 
 
 def input_precondition(
@@ -68,7 +78,8 @@ def input_precondition(
     property: Property,
     domain: Box,
     *,
-    order: Order = Order.MAGNITUDE,
+    order: Order = Order.MULTIPLIER,
+    method: Method = Method.CORE,
     budget: float = 60.0,
     each: float = 5.0,
     stages: Sequence[Stage] | None = None,
@@ -86,100 +97,91 @@ def input_precondition(
             expected=f"an input of {domain.size} finite values inside the domain",
             got="one outside it" if x.shape[1] == domain.size else f"{x.shape[1]} values",
         )
-    search = _Relaxation(
-        network,
-        x,
-        property,
-        domain,
+    full = DecisionPattern.of_row(record(network, x), 0, network.decision_layers)
+    claim = Claim(network, domain, full, property)
+    literals = Literals.of(network, full)
+    question = Question(
+        claim,
+        x[0],
+        literals,
+        Violators(claim, literals, device),
         Deadline.after(budget),
         each,
         stages or quick_stages(device),
         ledger,
         device,
     )
-    return search.run(order)
+    return _relaxed(question, order, method)
 
 
-class _Relaxation:
-    def __init__(
-        self,
-        network: Network,
-        x: Array,
-        property: Property,
-        domain: Box,
-        deadline: Deadline,
-        each: float,
-        stages: Sequence[Stage],
-        ledger: Ledger | None,
-        device: str,
-    ) -> None:
-        self.network = network
-        self.x = x
-        self.property = property
-        self.domain = domain
-        self.deadline = deadline
-        self.each = each
-        self.stages = stages
-        self.ledger = ledger
-        self.device = device
-        self.proofs = 0
-        self.witnesses = np.zeros((0, x.shape[1]))
+def _relaxed(question: Question, order: Order, method: Method) -> InputPrecondition:
+    literals = question.literals
+    batched = method is Method.CORE
+    if batched:
+        _first_violators(question)
+    depth, verdict = stopping_layer(question, batched=batched)
+    traced = order is Order.MULTIPLIER
+    while depth > 0 and (verdict is None or (traced and not verdict.traces)):
+        earlier, verdict = verdict, question.ask(literals.first(depth), keep_trace=traced)
+        if verdict.status is Status.PROVED:
+            break
+        if earlier is not None:  # proved before, in more time
+            verdict = earlier
+            break
+        depth = depth + 1 if depth < len(literals.layers) else -1
+        verdict = verdict if depth < 0 else None
+    if depth == 0 and verdict is None:
+        verdict = question.ask(literals.first(0))
+    assert verdict is not None
+    if depth < 0:
+        return _result(question, None, verdict, "", False)
+    kept = literals.first(depth)
+    if depth == 0:
+        return _result(question, kept, verdict, "", True)
+    layer = literals.layers[depth - 1]
+    if batched:
+        search = CoreSearch(question, depth, verdict, order)
+        minimal = search.run()
+        return _result(question, search.kept, search.verdict, layer, minimal, search.witnesses)
+    sequence = np.argsort(scores(question, layer, order, verdict), kind="stable")
+    indices = (sequence + literals.part[layer].start).tolist()
+    kept, verdict, minimal = one_by_one(question, kept, verdict, indices)
+    return _result(question, kept, verdict, layer, minimal)
 
-    def run(self, order: Order) -> InputPrecondition:
-        network = self.network
-        signature = record(network, self.x)
-        full = DecisionPattern.of_row(signature, 0)
-        verdict = self._ask(full)
-        if verdict.status is not Status.PROVED:
-            return InputPrecondition(None, verdict, "", self.proofs, False)
-        kept = list(network.decision_layers)
-        pattern = full
-        while kept and not self.deadline.passed:
-            weaker = full.only(kept[:-1])
-            answer = self._ask(weaker)
-            if answer.status is not Status.PROVED:
-                break
-            pattern, verdict = weaker, answer
-            kept.pop()
-        if not kept:
-            return InputPrecondition(pattern, verdict, "", self.proofs, True)
-        layer = kept[-1]
-        z = values_at(network, self.x, network.pre_activation(layer))[0]
-        sequence = np.arange(len(z)) if order is Order.INDEX else np.argsort(np.abs(z))
-        pending = [int(i) for i in sequence]
-        refuted: set[int] = set()
-        while True:
-            changed = False
-            for index in [i for i in pending if i not in refuted]:
-                if self.deadline.passed:
-                    return InputPrecondition(pattern, verdict, layer, self.proofs, False)
-                neuron = DecisionPattern(frozenset([(layer, index)]), frozenset([(layer, index)]))
-                answer = self._ask(pattern - neuron)
-                if answer.status is Status.PROVED:
-                    pattern, verdict, changed = pattern - neuron, answer, True
-                    pending.remove(index)
-                elif answer.status is Status.REFUTED:
-                    refuted.add(index)
-            if not changed:
-                done = not self.deadline.passed  # else the last answers may have been cut short
-                return InputPrecondition(pattern, verdict, layer, self.proofs, done)
 
-    def _ask(self, pattern: DecisionPattern) -> Verdict:
-        claim = Claim(self.network, self.domain, pattern, self.property)
-        if len(self.witnesses) and in_region(claim.problem, self.witnesses).any():
-            return Verdict(Status.REFUTED, "earlier witness")
-        self.proofs += 1
-        verdict = prove(
-            claim,
-            budget=min(self.each, self.deadline.left),
-            points=self.x,
-            ledger=self.ledger,
-            stages=self.stages,
-            device=self.device,
-        )
-        if verdict.witness is not None:
-            self.witnesses = np.concatenate([self.witnesses, verdict.witness[None]])
-        return verdict
+def _result(
+    question: Question,
+    kept: Flags | None,
+    verdict: Verdict,
+    layer: str,
+    minimal: bool,
+    witnesses: Mapping[Neuron, Array] | None = None,
+) -> InputPrecondition:
+    pattern = None if kept is None else question.literals.pattern(kept)
+    return InputPrecondition(
+        pattern,
+        verdict,
+        layer,
+        question.proofs,
+        minimal,
+        question.batches,
+        dict(witnesses or {}),
+    )
+
+
+def _first_violators(question: Question) -> None:
+    """Search for violators of every number of first layers at once, from points all over the
+    domain and near X."""
+    literals, domain = question.literals, question.whole.box
+    rng = np.random.default_rng(0)
+    patterns, starts = [], []
+    for depth in range(len(literals.layers)):
+        far = domain.sample(8, rng)
+        starts += [*far, *(question.x + 0.1 * (far[:4] - question.x))]
+        patterns += [literals.first(depth)] * 12
+    question.batches += 1
+    hunt(question.violators, np.array(patterns), np.array(starts), question.x, question.deadline)
+    question.violators.nearer(question.x)
 
 
 def candidates(

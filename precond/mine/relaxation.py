@@ -22,6 +22,7 @@ from precond.proof.claim import Claim
 from precond.proof.deadline import Deadline
 from precond.proof.ledger import Ledger
 from precond.proof.prove import Stage, prove
+from precond.proof.replay import replay
 from precond.proof.verdict import Status, Verdict
 
 Array = NDArray[np.float64]
@@ -55,11 +56,14 @@ class Question:
 
     def ask(self, kept: Flags, *, keep_trace: bool = False) -> Verdict:
         """The prover's verdict, or that of a violator met before."""
-        if self.violators.refutes(kept):
-            return Verdict(Status.REFUTED, "earlier witness")
+        claim = self.claim(kept)
+        for point in self.violators.within(kept)[:3]:
+            if replay(claim, point).counts:
+                return Verdict(Status.REFUTED, "earlier witness", exact=True, witness=point)
+            self.violators.forget(point)
         self.proofs += 1
         verdict = prove(
-            self.claim(kept),
+            claim,
             budget=min(self.each, self.deadline.left),
             points=self.x[None],
             ledger=self.ledger,

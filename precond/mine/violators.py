@@ -132,9 +132,13 @@ class Violators:
                 result[rows, part] = z * literals.phases[part] < 0
         return result
 
+    def within(self, kept: Flags) -> Array:
+        """The violators (k, n) that satisfy all of ``kept`` (T,)."""
+        return self.points[~(self.missed & kept).any(1)]
+
     def refutes(self, kept: Flags) -> bool:
-        """Whether a known violator satisfies all of ``kept`` (T,)."""
-        return bool((~(self.missed & kept).any(1)).any())
+        """Whether there is one."""
+        return bool(len(self.within(kept)))
 
     def critical(self, kept: Flags) -> Flags:
         """Literals that alone exclude a known violator, (T,)."""

@@ -48,12 +48,12 @@ def test_where_a_network_can_be_cut() -> None:
 
 
 def test_a_skip_connection_is_refused_by_name() -> None:
-    with pytest.raises(QueryError, match="residual at a.*go round"):
+    with pytest.raises(QueryError, match=r"residual at a.*go round"):
         tail(RESIDUAL, "a")
 
 
 def test_an_unknown_node_is_refused_by_name() -> None:
-    with pytest.raises(ModelError, match="'nothing'.*no such layer"):
+    with pytest.raises(ModelError, match=r"'nothing'.*no such layer"):
         tail(three_layers(), "nothing")
     with pytest.raises(ModelError, match="'nothing'"):
         head(three_layers(), "nothing")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from blobs import chain
@@ -29,10 +31,7 @@ def random_claim(seed: int) -> Claim:
     hidden = [5, 6] if seed % 2 else [5, 4, 5]
     widths = [4, *hidden, 3]
     network = chain(
-        [
-            (rng.normal(size=(m, n)), 0.4 * rng.normal(size=m))
-            for n, m in zip(widths, widths[1:], strict=False)
-        ]
+        [(rng.normal(size=(m, n)), 0.4 * rng.normal(size=m)) for n, m in pairwise(widths)]
     )
     upper = rng.random(4) * (rng.random(4) < 0.7)
     region = Box(np.zeros(4), upper)

@@ -49,8 +49,8 @@ class Linear:
         )
 
     def __str__(self) -> str:
-        terms = [f"{v!r}·y{i}" for i, v in self.outputs] + [f"{v!r}·x{i}" for i, v in self.inputs]
-        return f"{' + '.join(terms) or '0'} {'>' if self.strict else '≥'} {self.bound!r}"
+        pairs = [(v, f"y{i}") for i, v in self.outputs] + [(v, f"x{i}") for i, v in self.inputs]
+        return f"{_sum(pairs)} {'>' if self.strict else '≥'} {self.bound!r}"
 
 
 @dataclass(frozen=True)
@@ -94,17 +94,18 @@ class Statement:
         signs = {True: "≥", False: "≤"}
         where = [f"{t.layer}[{t.index}] {signs[t.above]} {t.value!r}" for t in self.literals]
         for row, bound in zip(self.matrix.tolist(), self.bound.tolist(), strict=True):
-            terms = " + ".join(f"{v!r}·x{i}" for i, v in enumerate(row) if v)
-            where.append(f"{terms or '0'} ≤ {bound!r}")
+            pairs = [(v, f"x{i}") for i, v in enumerate(row) if v]
+            where.append(f"{_sum(pairs)} ≤ {bound!r}")
         then = [f"{' or '.join(map(str, clause))}" for clause in self.clauses]
+        claim = "there is no input x" if self.vacuous else "the outputs y have"
         return "\n".join(
             [
                 f"network {self.network} ({self.origin})",
-                "for all inputs x with",
-                *(f"  {line}" for line in box),
-                *(f"  pre-activation {line}" if "[" in line else f"  {line}" for line in where),
-                "there are none" if self.vacuous else "the outputs y have",
+                claim,
                 *(f"  {line}" for line in ([] if self.vacuous else then)),
+                "with" if self.vacuous else "for all inputs x with",
+                *(f"  pre-activation {line}" if "[" in line else f"  {line}" for line in where),
+                *(f"  {line}" for line in box),
             ]
         )
 
@@ -151,6 +152,14 @@ class Certificate:
     refinements: Refinements = field(default_factory=Refinements.none)
 
 
+def _sum(terms: list[tuple[float, str]]) -> str:
+    words = []
+    for value, name in terms:
+        size = "" if abs(value) == 1 else f"{abs(value)!r} "
+        words.append(f"{'-' if value < 0 else '+'} {size}{name}")
+    return " ".join(words).removeprefix("+ ") or "0"
+
+
 def misfit(certificate: Certificate, network: Network) -> str:
     """What of a certificate does not fit a network's sizes; empty if everything does."""
     s, r, records = certificate.statement, certificate.refinements, certificate.records
@@ -172,3 +181,17 @@ def misfit(certificate: Certificate, network: Network) -> str:
         if values.size and (values.min() < 0 or values.max() > limit):
             return f"an index or size is outside 0..{limit}, or does not fit the network"
     return ""
+
+
+def region(statement: Statement, network: Network) -> Array:
+    """Box and literals as lower bounds of every coordinate and its negative, (2, coordinates);
+    a coordinate is an input, or a pre-activation of a decision layer."""
+    size, layers = network.input_size, network.decision_layers
+    bounds = np.full((2, size + network.neurons), -np.inf)
+    bounds[:, :size] = statement.lower, -statement.upper
+    for t in statement.literals:
+        before = layers[: layers.index(t.layer)]
+        k = size + sum(network.width(layer) for layer in before) + t.index
+        side, value = (0, t.value) if t.above else (1, -t.value)
+        bounds[side, k] = max(bounds[side, k], value)
+    return bounds

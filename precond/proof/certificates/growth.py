@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,6 +69,9 @@ class Branch:
 
     def leaves(self) -> list[Branch]:
         return [node for node in self.preorder() if node.split is None]
+
+
+Failing: TypeAlias = dict[int, dict[Branch, dict[int, float]]]
 
 
 def grow(network: Network, state: Array, traces: Mapping[int, Trace]) -> Branch | None:

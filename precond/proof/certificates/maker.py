@@ -1,0 +1,246 @@
+"""From traces to a certificate: which layer bounds and which multipliers every leaf uses.
+
+Multipliers are rounded to few digits, layer bounds are shared by as many leaves as they hold
+good for, and a judge (the checker's own arithmetic) says which leaves close.  A leaf that does
+not, closes with bounds of its own, with its recorded multipliers, with better ones, or is split
+again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
+
+from precond.proof.certificates.data import Certificate, Refinements, region
+from precond.proof.certificates.floats import (
+    FEW_INPUTS,
+    Records,
+    cuts,
+    improved,
+    layer_records,
+    problem_in,
+)
+from precond.proof.certificates.growth import (
+    Branch,
+    Failing,
+    Split,
+    count,
+    grow,
+    has_beta,
+    tree_of,
+    weights_of,
+)
+from precond.proof.certificates.judges import Judge
+from precond.proof.claim import Claim
+from precond.proof.deadline import Deadline
+from precond.proof.trace import Leaf, Trace
+
+Array = NDArray[np.float64]
+MENDED = 400  # splits that may be added to a search's own, and as many again as it had
+STEPS = 60  # of ascent for a leaf that does not close
+
+
+class NotCertified(Exception):
+    """Why no certificate was found."""
+
+
+class Maker:
+    """One certificate, by one judge."""
+
+    def __init__(self, claim: Claim, judge: Judge, deadline: Deadline) -> None:
+        self.claim, self.judge, self.deadline = claim, judge, deadline
+        self.network, self.statement = claim.network, judge.statement
+        offset: dict[str, int] = {}
+        for layer in self.network.decision_layers:
+            offset[layer] = sum(self.network.width(k) for k in offset)
+        rows = len(self.statement.bound)
+        self.records = Records(offset, self.network.neurons, rows)
+        self.rows = {c: len(way) for c, way in enumerate(self.statement.conjuncts)}
+        self.problem = claim.problem.only(((),)) if self.statement.vacuous else claim.problem
+        self.few = int((claim.box.width > 0).sum()) <= FEW_INPUTS
+        self.splits = self.leaves = 0
+
+    def run(self, traces: Mapping[int, Trace]) -> Certificate:
+        nothing: Trace = Leaf()
+        if self.statement.vacuous:  # any conjunct's splits may show that there is no input
+            traces = {0: next(iter(traces.values()), nothing)}
+        given = {c: traces.get(c, nothing) for c in self.rows}
+        closed: dict[int, Trace] = {c: t for c, t in given.items() if isinstance(t, Leaf)}
+        split = {c: t for c, t in given.items() if c not in closed}
+        together = grow(self.network, self.root(), split) is not None
+        apart: list[dict[int, Trace]] = [{c: t} for c, t in split.items()]
+        roots: list[Branch] = []
+        trees: list[tuple[int, ...]] = []
+        for group in [closed, *([split] if together else apart)]:
+            if not group:
+                continue
+            root = grow(self.network, self.root(), group)
+            assert root is not None  # of one conjunct, or tried before
+            self.leaves += root.size
+            self.settle(root, tuple(group))
+            roots.append(root)
+            trees.append(tuple(group))
+        return self.certificate(roots, trees)
+
+    def root(self) -> Array:
+        """The whole region."""
+        return region(self.statement, self.network)
+
+    def settle(self, root: Branch, conjuncts: tuple[int, ...]) -> None:
+        """Choose frames and records so that every leaf closes; split where that needs it."""
+        by_input = any(self.is_input(n) for n in root.preorder())
+        pending = root.leaves() if by_input else [root]
+        for leaf in root.leaves():
+            self.recall(leaf, conjuncts, only_beta=True)
+        while pending:
+            if self.deadline.passed:
+                raise NotCertified("the time is over")
+            failing = self.evaluate(pending, conjuncts)
+            changed = [
+                node
+                for node in pending
+                for leaf, ways in failing.get(id(node), {}).items()
+                if self.recall(leaf, ways)
+            ]
+            again = self.evaluate(list({id(n): n for n in changed}.values()), conjuncts)
+            for node in changed:
+                failing.pop(id(node), None)
+            failing.update(again)
+            if not by_input and pending == [root] and id(root) in failing:
+                failing = self.refined(root, conjuncts, failing)
+            following: list[Branch] = []
+            alone: list[Branch] = []
+            for node in pending:
+                node.frame = id(node) not in failing
+                if not node.frame and node.split is not None:
+                    node.refine = {}
+                    following.extend(node.children)
+                elif not node.frame:
+                    alone.append(node)
+            pending = following + self.mended(alone, failing, conjuncts)
+        count(root)
+
+    def is_input(self, node: Branch) -> bool:
+        return node.split is not None and node.split[0] < self.network.input_size
+
+    def mended(
+        self, alone: list[Branch], failing: Failing, conjuncts: tuple[int, ...]
+    ) -> list[Branch]:
+        """Leaves that do not close with bounds of their own: halves of their boxes where inputs
+        are few, else better multipliers, and halves of what these do not close."""
+        ways = {id(node): failing[id(node)][node] for node in alone}
+        if not alone:
+            return []
+        self.bounded(alone, ways)
+        where: dict[int, Split | None] = {}
+        first = [n for n in alone if n.patience > 0 and self.few]
+        for c in conjuncts:
+            some = [n for n in first if min(ways[id(n)], key=lambda k: ways[id(n)][k]) == c]
+            if some and self.rows[c]:
+                size = self.network.input_size
+                weights = np.array([weights_of(n, (c,), self.rows) for n in some])
+                states = np.stack([n.state[:, :size] for n in some], 1)
+                boxes = states[0], -states[1]
+                found = cuts(self.problem, boxes, self.problem.conjuncts[c], weights)
+                where.update({id(n): split for n, split in zip(some, found, strict=True)})
+        rest = [n for n in alone if where.get(id(n)) is None]
+        for node in rest:
+            where[id(node)] = self.better(node, ways[id(node)])
+        tried = {id(node) for node in rest}
+        last = self.evaluate(rest, conjuncts)
+        halves: list[Branch] = []
+        for node in alone:
+            if id(node) in tried and id(node) not in last:
+                node.frame = True
+                continue
+            split = where[id(node)]
+            if split is None:
+                raise NotCertified("a leaf does not close, and nothing is left to split in it")
+            node.refine = {}
+            halves.extend(node.cut(split))
+        self.splits += len(halves) // 2
+        if self.splits > MENDED + self.leaves:
+            raise NotCertified(f"{self.splits} more splits were not enough")
+        return halves
+
+    def bounded(self, alone: list[Branch], ways: Mapping[int, Mapping[int, float]]) -> None:
+        """Give up where short numbers are the trouble: regions so small that nothing else is."""
+        if not self.judge.bits:
+            return
+        size = self.network.input_size
+        whole = self.claim.box.width.max()
+        for node in alone:
+            if (-node.state[1, :size] - node.state[0, :size]).max() < 1e-6 * whole:
+                least = min(ways[id(node)].values())
+                raise NotCertified(f"bounds stay at {least:.3g} in ever smaller regions")
+
+    def recall(self, leaf: Branch, ways: Iterable[int], only_beta: bool = False) -> bool:
+        """Use recorded multipliers that are not in use; whether there were any."""
+        found = False
+        for c in ways:
+            given = leaf.leaf.get(c)
+            if given is None or leaf.record.get(c, -1) >= 0:
+                continue
+            if has_beta(given) or (given.alpha and not only_beta):
+                leaf.record[c], found = self.records.put(given), True
+        return found
+
+    def better(self, node: Branch, ways: Mapping[int, float]) -> tuple[int, float] | None:
+        """Ascend from scratch in a leaf's own region; where to split it if that fails."""
+        problem = problem_in(self.problem, node.state)
+        where = None
+        if problem is None:
+            return None
+        for c in sorted(ways, key=lambda c: ways[c], reverse=True):
+            old = node.leaf.get(c)
+            weights = None if old is None else old.weights
+            tried = improved(problem, problem.conjuncts[c], weights, STEPS, self.deadline)
+            where = tried.split or where
+            if not tried.leaf.empty:
+                node.leaf[c] = tried.leaf
+                node.record[c] = self.records.put(tried.leaf)
+        return where
+
+    def refined(
+        self,
+        root: Branch,
+        conjuncts: tuple[int, ...],
+        failing: Failing,
+    ) -> Failing:
+        """Optimised layer bounds at the root, if they close leaves that default ones do not."""
+        if len(failing[id(root)]) * 10 < root.size:
+            return failing
+        for bound, leaf in layer_records(self.problem, 20, self.deadline.earlier(20.0)):
+            root.refine[bound] = self.records.put(leaf)
+        again = self.evaluate([root], conjuncts)
+        if not again or len(again[id(root)]) < len(failing[id(root)]):
+            return again
+        root.refine = {}
+        return failing
+
+    def evaluate(self, frames: list[Branch], conjuncts: tuple[int, ...]) -> Failing:
+        """By frame (its id): the leaves below it that do not close, with their bounds."""
+        if not frames:
+            return {}
+        return self.judge.failing(frames, conjuncts, self.records.matrix())
+
+    def certificate(self, roots: list[Branch], trees: list[tuple[int, ...]]) -> Certificate:
+        """All trees, with the records that are used."""
+        used: dict[int, int] = {}
+        refined = []
+        for t, root in enumerate(roots):
+            for k, node in enumerate(root.preorder()):
+                numbers = node.refine if node.frame else {}
+                node.refine = {b: used.setdefault(r, len(used)) for b, r in numbers.items()}
+                refined += [(t, k, b, r) for b, r in node.refine.items()]
+                if node.split is None:
+                    node.record = {
+                        c: used.setdefault(r, len(used)) for c, r in node.record.items() if r >= 0
+                    }
+        columns = np.array(refined, dtype=np.int64).reshape(-1, 4).T
+        records = csr_array(self.records.matrix()[np.array(list(used), dtype=np.int64)])
+        made = tuple(tree_of(r, c, self.rows) for r, c in zip(roots, trees, strict=True))
+        return Certificate(self.statement, self.judge.bits, made, records, Refinements(*columns))

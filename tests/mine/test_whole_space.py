@@ -1,0 +1,317 @@
+"""Patterns over a whole domain: what is found is true, proved twice, the same in any process."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from blobs import chain, trained
+
+from precond.analysis import Data, Domain
+from precond.apply.pattern_attack import attack_pattern
+from precond.errors import QueryError
+from precond.goals import class_goal
+from precond.mine.whole_space import Search
+from precond.network.evaluate import outputs
+from precond.network.graph import Network
+from precond.proof.claim import Claim
+from precond.proof.confirm import confirm, lines_to_ask, second_of, second_proof
+from precond.proof.engines.z3 import Z3Engine
+from precond.proof.precondition import Kind
+from precond.proof.prove import prove
+from precond.proof.replay import in_region
+from precond.proof.stages import Line, Stage
+from precond.proof.tail import Tail
+from precond.proof.verdict import Attempt, Status, Verdict
+from precond.property import Property
+from precond.region.box import Box
+from precond.region.pattern import DecisionPattern
+from precond.whole_space import WholeSpace, recall_by_literals, recall_by_time
+from precond.whole_space_run import default_cuts, record_values, run_whole_space
+
+QUICK = Search(worst=0.5, rounds=30, each=1.0, patterns=2)
+CASES = [
+    ((2, 6, 6, 3), 0, "relu1"),
+    ((2, 6, 6, 3), 2, "relu1"),
+    ((2, 6, 6, 3), 3, "relu1"),
+    ((3, 10, 10, 3), 0, "relu1"),
+    ((3, 10, 10, 3), 2, "relu2"),
+    ((3, 8, 8, 8, 3), 0, "relu2"),
+]
+
+
+def searched(
+    network: Network, data: Data, cut: str | None = None, *, workers: int = 1, budget: float = 60.0
+) -> WholeSpace:
+    signatures = record_values(network, data)
+    domain = Domain.parse("unit", data.inputs, (0.0, 1.0))
+    return run_whole_space(
+        network,
+        data,
+        domain,
+        signatures,
+        class_goal(network, signatures),
+        cuts=None if cut is None else [cut],
+        search=QUICK,
+        budget=budget,
+        workers=workers,
+    )
+
+
+@pytest.fixture(scope="module", params=CASES, ids=lambda c: f"{c[0]}-{c[1]}-{c[2]}")
+def case(request: pytest.FixtureRequest) -> WholeSpace:
+    widths, seed, cut = request.param
+    network, data = trained(seed, *widths)
+    return searched(network, data, cut)
+
+
+def claims(run: WholeSpace) -> list[Claim]:
+    return [
+        Claim(run.network, run.domain.box, entry.pattern, entry.property)
+        for entry in run.entries
+        if entry.property is not None
+    ]
+
+
+def test_something_is_found_and_proved_twice(case: WholeSpace) -> None:
+    assert case.entries
+    for entry in case.entries:
+        assert entry.kind is Kind.SPACE
+        assert entry.verdict.is_proved and entry.verdict.confirmed
+        engines, outcome = second_of(entry.verdict)
+        assert outcome == "proved" and engines
+
+
+def test_what_is_proved_holds_in_rational_arithmetic(case: WholeSpace) -> None:
+    """z3 on the whole network, without the tail and without any bounds but its own."""
+    for claim in claims(case):
+        exact = [Stage(Z3Engine(products=20_000, free=48))]
+        verdict = prove(claim, budget=3, stages=exact)
+        if verdict.status is Status.UNKNOWN:  # too many free neurons for z3 alone
+            verdict = prove(claim, budget=30)
+        assert verdict.status is Status.PROVED
+
+
+def test_no_point_that_satisfies_a_pattern_violates_it(case: WholeSpace) -> None:
+    rng = np.random.default_rng(1)
+    for claim in claims(case):
+        x = claim.box.sample(100_000, rng)
+        inside = x[in_region(claim.problem, x)]
+        assert claim.property.holds(outputs(claim.network, inside)).all()
+
+
+def test_no_attack_breaks_a_pattern(case: WholeSpace) -> None:
+    flat = case.data.inputs
+    for claim, entry in zip(claims(case), case.entries, strict=True):
+        own = case.goal.labels == int(entry.label)
+        result = attack_pattern(claim, flat[own], flat[~own], wanted=10_000, batch=500)
+        assert result.inside >= 10_000
+        assert result.violating == 0 and result.least > 0
+
+
+def test_counts_are_those_of_the_data(case: WholeSpace) -> None:
+    held, labels = case.data.held_out, case.goal.labels
+    for found in case.classes:
+        own = labels[held] == found.target.label
+        inside = np.zeros(len(held), dtype=bool)
+        for entry in found.entries:
+            inside |= entry.pattern.holds(case.signatures)[held]
+        assert found.held_out.hits == (inside & own).sum()
+        assert found.held_out.total == own.sum()
+        # A pattern that implies a class holds for no input of another.
+        assert not (inside & ~own).any()
+        for entry in found.entries:
+            assert entry.support.precision in (None, 1.0)
+    times = recall_by_time(case)
+    assert times == sorted(times) and times[0] == (0.0, 0.0)
+    assert times[-1][1] == pytest.approx(case.train.value)
+    literals = recall_by_literals(case)
+    assert [y for _, y, _ in literals] == sorted(y for _, y, _ in literals)
+    assert literals[-1][1] == pytest.approx(case.held_out.value)
+
+
+def test_forced_literals_exclude_their_counterexample(case: WholeSpace) -> None:
+    for found in case.classes:
+        for entry, forced in zip(found.entries, found.forced, strict=True):
+            rest = Tail(case.network, case.domain.box, found.cut).rest
+            for one in forced:
+                layer, index, on = one.literal
+                assert one.literal[:2] in (entry.pattern.on if on else entry.pattern.off)
+                if layer == found.cut:
+                    assert not on and one.values[index] > 0
+                assert one.output != found.target.label
+                assert one.output == outputs(rest, one.values[None])[0].argmax()
+                assert one.nearest in case.data.train
+
+
+def test_held_out_inputs_take_no_part_in_the_search() -> None:
+    network, data = trained(0, 2, 6, 6, 3)
+    other = np.array(data.inputs)
+    other[data.held_out] = np.random.default_rng(9).random((len(data.held_out), 2))
+    changed = Data("other", other, data.labels, data.train, data.held_out)
+    first, second = (searched(network, d, "relu1") for d in (data, changed))
+    assert [e.pattern for e in first.entries] == [e.pattern for e in second.entries]
+
+
+def test_two_processes_find_what_one_finds() -> None:
+    network, data = trained(0, 2, 6, 6, 3)
+    one, two = searched(network, data), searched(network, data, workers=2)
+    assert one.entries
+    assert [(e.id, e.pattern) for e in one.entries] == [(e.id, e.pattern) for e in two.entries]
+    assert [f.cut for f in one.classes] == [f.cut for f in two.classes]
+
+
+def test_ctrl_c_keeps_the_classes_that_are_done() -> None:
+    network, data = trained(0, 2, 6, 6, 3)
+    signatures = record_values(network, data)
+
+    class Impatient:
+        done = 0
+
+        def stage(self, name: str, total: int) -> None:
+            assert total == 3
+
+        def step(self, count: int = 1) -> None:
+            self.done += count
+            if self.done == 2:
+                raise KeyboardInterrupt
+
+    run = run_whole_space(
+        network,
+        data,
+        Domain.parse("unit", data.inputs, (0.0, 1.0)),
+        signatures,
+        class_goal(network, signatures),
+        cuts=["relu1"],
+        search=QUICK,
+        budget=60,
+        progress=Impatient(),
+    )
+    assert run.interrupted
+    assert [found.target.name for found in run.classes] == ["0", "1"]
+    assert any("2: the run ended" in note for note in run.notes)
+    assert len(run.entries) == 2
+
+
+def test_a_budget_that_is_spent_ends_the_search() -> None:
+    network, data = trained(0, 3, 8, 8, 8, 3)
+    run = searched(network, data, budget=0.3)
+    assert run.seconds < 15
+
+
+def test_inputs_outside_the_domain_count_for_nothing() -> None:
+    network, data = trained(0, 2, 6, 6, 3)
+    signatures = record_values(network, data)
+    domain = Domain.parse("0:0.5", data.inputs, (0.0, 1.0))
+    within = domain.box.contains(data.inputs)
+    goal = class_goal(network, signatures)
+    run = run_whole_space(network, data, domain, signatures, goal, cuts=["relu1"], search=QUICK)
+    assert any(f"{(~within).sum()} of 600 inputs lie outside" in note for note in run.notes)
+    for found in run.classes:
+        own = (goal.labels == found.target.label) & within
+        assert found.train.total == own[data.train].sum()
+        assert found.held_out.total == own[data.held_out].sum()
+
+
+def test_where_networks_are_cut_by_default() -> None:
+    network, _ = trained(0, 3, 8, 8, 8, 3)
+    assert default_cuts(network) == ("relu2", "relu1", "relu3")
+    rng = np.random.default_rng(0)
+    linear = chain([(rng.normal(size=(2, 3)), rng.normal(size=2))])
+    with pytest.raises(QueryError, match="cut in two"):
+        default_cuts(linear)
+
+
+def test_a_cut_that_is_none_is_refused() -> None:
+    network, data = trained(0, 2, 6, 6, 3)
+    with pytest.raises(QueryError, match=r"cut of memory at fc1.*one of relu1, relu2"):
+        searched(network, data, "fc1")
+
+
+def test_balls_are_no_whole_domain() -> None:
+    network, data = trained(0, 2, 6, 6, 3)
+    signatures = record_values(network, data)
+    domain = Domain.parse("ball:0.1", data.inputs, (0.0, 1.0))
+    with pytest.raises(QueryError, match="one box"):
+        run_whole_space(network, data, domain, signatures, class_goal(network, signatures))
+
+
+# -- second proofs ---------------------------------------------------------------------
+
+
+def proved(engine: str, *others: str) -> Verdict:
+    attempts = tuple(
+        Attempt(name, 0.1, "1 infeasible, 0 witness, 0 undecided") for name in (engine, *others)
+    )
+    return Verdict(Status.PROVED, engine, attempts=attempts)
+
+
+def test_the_other_kind_is_asked() -> None:
+    assert lines_to_ask(proved("highs")) == (Line.PROPAGATION,)
+    assert lines_to_ask(proved("input-split", "bounds")) == (Line.SOLVERS,)
+    assert lines_to_ask(proved("highs", "bounds")) == (Line.PROPAGATION, Line.SOLVERS)
+    idle = Attempt("highs", 0.1, "0 infeasible, 0 witness, 1 undecided")
+    alone = Verdict(Status.PROVED, "bounds", attempts=(idle, *proved("bounds").attempts))
+    assert lines_to_ask(alone) == (Line.SOLVERS,)
+
+
+def simple() -> tuple[Claim, Claim]:
+    """y = (relu(x), 1/2): class 0 where x > 1/2.  Over [0.75, 1] true, over [0.25, 1] not."""
+    network = chain(
+        [(np.array([[1.0]]), np.zeros(1)), (np.array([[1.0], [0.0]]), np.array([0.0, 0.5]))]
+    )
+    wanted = Property.argmax(0, 2)
+    return (
+        Claim(network, Box(np.array([0.75]), np.array([1.0])), DecisionPattern(), wanted),
+        Claim(network, Box(np.array([0.25]), np.array([1.0])), DecisionPattern(), wanted),
+    )
+
+
+def test_a_true_claim_is_confirmed_by_other_engines() -> None:
+    true, _ = simple()
+    second = confirm(true, proved("highs"), tail=Tail(true.network, true.box, "relu1"))
+    assert second.is_proved and second.confirmed
+    engines, outcome = second_of(second)
+    assert outcome == "proved" and "highs" not in engines
+
+
+@pytest.mark.parametrize("first", ["highs", "bounds"])
+def test_a_wrong_proof_is_taken_back(first: str) -> None:
+    _, false = simple()
+    answer = confirm(false, proved(first), budget=10)
+    assert answer.status is Status.UNKNOWN and not answer.confirmed
+    assert "has a witness" in answer.reason
+    assert second_of(answer)[1] == "contradicted"
+
+
+def test_only_proofs_have_a_second() -> None:
+    true, _ = simple()
+    with pytest.raises(QueryError, match="a claim that is proved"):
+        second_proof(true, Verdict(Status.UNKNOWN))
+
+
+# -- the attack ------------------------------------------------------------------------
+
+
+def test_an_attack_finds_what_is_wrong_with_a_pattern() -> None:
+    """No literal at all implies no class; exact replay agrees with what is found."""
+    network, data = trained(0, 2, 6, 6, 3)
+    predicted = outputs(network, data.inputs).argmax(1)
+    claim = Claim(network, Box.uniform(2, 0, 1), DecisionPattern(), Property.argmax(0, 3))
+    own, rest = data.inputs[predicted == 0], data.inputs[predicted != 0]
+    result = attack_pattern(claim, own, rest, wanted=2000, batch=200)
+    assert result.violating > 0 and result.replayed > 0 and result.least < 0
+    assert result.worst is not None
+    assert not claim.property.holds(outputs(network, result.worst[None])).any()
+
+
+def test_an_attack_counts_only_inputs_with_the_pattern() -> None:
+    """y = (relu(x), 1/2) and neuron 0 off: only x = 0 of [0, 1] has it, where class 0 loses."""
+    network = simple()[0].network
+    box = Box(np.array([0.0]), np.array([1.0]))
+    off = DecisionPattern(off=frozenset({("relu1", 0)}))
+    inputs = np.array([[0.4], [0.9]])
+    claim = Claim(network, box, off, Property.argmax(0, 2))
+    result = attack_pattern(claim, inputs, inputs[:0], wanted=50, batch=20)
+    assert 0 < result.inside < result.made
+    assert result.violating == result.inside  # each of them is x = 0
+    assert result.least == -0.5
