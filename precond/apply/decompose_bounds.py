@@ -55,7 +55,10 @@ class HeadBounds:
             refined = refine(ops, _tensor(lower, self.device), _tensor(upper, self.device), {})
             unit = torch.eye(m, dtype=torch.float64, device=self.device)
             bound = lower_bound(
-                refined.region, self.network.output, torch.cat([unit, -unit])[None], unit.new_zeros(1, 2 * m)
+                refined.region,
+                self.network.output,
+                torch.cat([unit, -unit])[None],
+                unit.new_zeros(1, 2 * m),
             )
         value, form = bound.value.cpu().numpy(), bound.form.abs().cpu().numpy()
         moved = (form[:, :m] + form[:, m:]) / 2 * (upper - lower)[:, None]

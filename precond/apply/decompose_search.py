@@ -9,8 +9,8 @@ A is cut in halves until, for every part, the values that its inputs can have at
   then have only to reach V.  Where B does not follow from S itself, no pattern of the layer
   will do for the part, and its halves get patterns of their own.
 
-A V found is widened while B still follows, all literals alike and then those dropped that
-matter least, so that few patterns serve many parts.  At the end a small set of them is
+The patterns needed are widened while B still follows, all literals alike and then without those
+that matter least: one may serve several parts, and later queries.  A small set of them is
 chosen, and halves that satisfy the same one are joined again.
 """
 
@@ -30,7 +30,15 @@ from precond.region.box import Box
 Array = NDArray[np.float64]
 BATCH = 128  # parts looked at together
 SAMPLES = 24  # inputs of a part that its pattern is mined from
-WIDER = (1.0, 0.5, 0.25, 0.12, 0.06, 0.03, 0.015)  # shares of the way from V to all that is reachable
+WIDER = (
+    1.0,
+    0.5,
+    0.25,
+    0.12,
+    0.06,
+    0.03,
+    0.015,
+)  # shares of the way from V to all that is reachable
 ROOM = 1e-6  # V is wider than what it is made from by this share of what is reachable
 
 
@@ -82,6 +90,8 @@ class Search:
         self.box, self.reach, self.head, self.tail = box, reach, head, tail
         self.lows = [values.lower for values in given]
         self.highs = [values.upper for values in given]
+        self.slopes: list[Array] = []  # of those mined here
+        self.given = len(given)
         self.rng = np.random.default_rng(seed)
         self.found: list[_Found] = []
         self.splits = 0
@@ -93,8 +103,8 @@ class Search:
             batch, waiting = waiting[-BATCH:], waiting[:-BATCH]
             waiting += self._look(batch, deadline)
         left = float(sum(0.5 ** (path.bit_length() - 1) for path, _, _ in waiting))
-        parts, values = self._chosen()
-        return Cover(parts, values, left, self.splits, len(self.lows))
+        parts, values = self._chosen(deadline)
+        return Cover(parts, values, left, self.splits, len(self.slopes))
 
     def _look(
         self, batch: list[tuple[int, Array, Array]], deadline: Deadline
@@ -117,7 +127,7 @@ class Search:
                 if bound[row] <= 0:
                     continue
                 if not self._known(low[k : k + 1], high[k : k + 1])[0]:
-                    self._keep(wide_low[row], wide_high[row], slope[row], deadline)
+                    self._keep(wide_low[row], wide_high[row], slope[row])
                 closed[k] = True
             self._mine(lower, upper, low, high, rest[bound <= 0], weight, deadline)
         for k in np.flatnonzero(closed):
@@ -167,39 +177,56 @@ class Search:
             if bound[row] <= 0:
                 return
             if not self._known(tries_low[row][None], tries_high[row][None])[0]:
-                self._keep(tries_low[row], tries_high[row], slope[row], deadline)
+                self._keep(tries_low[row], tries_high[row], slope[row])
 
-    def _keep(self, low: Array, high: Array, slope: Array, deadline: Deadline) -> None:
-        """Remember a box over which B holds, widened."""
-        low, high = self._widened(low, high, slope, deadline)
+    def _keep(self, low: Array, high: Array, slope: Array) -> None:
+        """Remember a box over which B holds."""
         self.lows.append(low)
         self.highs.append(high)
+        self.slopes.append(slope)
 
-    def _widened(
-        self, low: Array, high: Array, slope: Array, deadline: Deadline
-    ) -> tuple[Array, Array]:
+    def _widened(self, chosen: NDArray[np.int64], deadline: Deadline) -> None:
+        """Widen the chosen patterns that were mined, while B still follows: all sides alike,
+        then without the literals that matter least."""
+        mined = chosen[chosen >= self.given]
+        if not len(mined):
+            return
         reach = self.reach
-        share = np.array(WIDER)[:, None]
-        lows = low + share * (reach.lower - low)
-        highs = high + share * (reach.upper - high)
-        low, high = self._widest(low, high, lows, highs, deadline)
+        low, high = (np.stack([part[k] for k in mined]) for part in (self.lows, self.highs))
+        slope = np.stack([self.slopes[k - self.given] for k in mined])
+        open_ = np.ones(len(mined), dtype=np.bool_)
+        for share in WIDER:
+            wider = low + share * (reach.lower - low), high + share * (reach.upper - high)
+            self._try(low, high, open_, *wider, deadline)
         loss = slope * ((reach.upper - high) + (low - reach.lower))
-        order = np.argsort(loss)
-        counts = [len(order) * k // 8 for k in range(7, 0, -1)]
-        free = np.zeros((len(counts), len(order)), dtype=np.bool_)
-        for row, count in enumerate(counts):
-            free[row, order[:count]] = True
-        return self._widest(
-            low, high, np.where(free, reach.lower, low), np.where(free, reach.upper, high), deadline
-        )
+        rank = loss.argsort(1).argsort(1)
+        open_[:] = True
+        for eighths in range(8, 0, -1):
+            free = rank < reach.size * eighths / 8
+            wider = np.where(free, reach.lower, low), np.where(free, reach.upper, high)
+            self._try(low, high, open_, *wider, deadline)
+        for row, k in enumerate(mined.tolist()):
+            self.lows[k], self.highs[k] = low[row], high[row]
 
-    def _widest(
-        self, low: Array, high: Array, lows: Array, highs: Array, deadline: Deadline
-    ) -> tuple[Array, Array]:
-        """The first of ``lows``, ``highs`` over which B follows; ``low``, ``high`` if none."""
-        bound, _ = self.tail(lows, highs, deadline)
-        fine = np.flatnonzero(bound > 0)
-        return (lows[fine[0]], highs[fine[0]]) if len(fine) else (low, high)
+    def _try(
+        self,
+        low: Array,
+        high: Array,
+        open_: NDArray[np.bool_],
+        wider_low: Array,
+        wider_high: Array,
+        deadline: Deadline,
+    ) -> None:
+        """Put the wider boxes in place where B follows; ``open_``: which are still to be tried."""
+        rows = np.flatnonzero(open_)
+        for at in range(0, len(rows), BATCH):
+            if deadline.passed:
+                return
+            some = rows[at : at + BATCH]
+            bound, _ = self.tail(wider_low[some], wider_high[some], deadline)
+            fine = some[bound > 0]
+            low[fine], high[fine] = wider_low[fine], wider_high[fine]
+            open_[fine] = False
 
     def _halves(
         self,
@@ -223,35 +250,41 @@ class Search:
             self.splits += 1
         return halves
 
-    def _chosen(self) -> tuple[tuple[Part, ...], tuple[Box, ...]]:
+    def _chosen(self, deadline: Deadline) -> tuple[tuple[Part, ...], tuple[Box, ...]]:
         """A small set of patterns that every closed part satisfies one of; halves joined."""
         if not self.found:
             return (), ()
-        low, high = (np.stack([getattr(f, name) for f in self.found]) for name in ("low", "high"))
-        table = np.stack(
-            [
-                ((low >= below) & (high <= above)).all(1)
-                for below, above in zip(self.lows, self.highs, strict=True)
-            ],
-            1,
-        )
-        chosen: list[int] = []
-        open_ = np.ones(len(table), dtype=np.bool_)
-        while open_.any():
-            best = int(table[open_].sum(0).argmax())
-            chosen.append(best)
-            open_ &= ~table[:, best]
+        self._widened(self._few(), deadline)
+        chosen = self._few()
+        table = self._table()[:, chosen]
         nodes = {
             found.path: (Box(found.lower, found.upper), frozenset(np.flatnonzero(row).tolist()))
-            for found, row in zip(self.found, table[:, chosen], strict=True)
+            for found, row in zip(self.found, table, strict=True)
         }
         for path in sorted(nodes, key=int.bit_length, reverse=True):
             _join(nodes, path)
-        parts = tuple(Part(box, min(fit)) for box, fit in nodes.values())
-        used = sorted({part.pattern for part in parts})
-        number = {old: new for new, old in enumerate(used)}
-        parts = tuple(Part(part.box, number[part.pattern]) for part in parts)
+        used = sorted({min(fit) for _, fit in nodes.values()})
+        parts = tuple(Part(box, used.index(min(fit))) for box, fit in nodes.values())
         return parts, tuple(Box(self.lows[chosen[k]], self.highs[chosen[k]]) for k in used)
+
+    def _table(self) -> NDArray[np.bool_]:
+        """Which parts lie in which patterns' boxes, (parts, patterns)."""
+        low, high = (np.stack([getattr(f, name) for f in self.found]) for name in ("low", "high"))
+        columns = [
+            ((low >= below) & (high <= above)).all(1)
+            for below, above in zip(self.lows, self.highs, strict=True)
+        ]
+        return np.stack(columns, 1)
+
+    def _few(self) -> NDArray[np.int64]:
+        """Greedily, patterns that cover all parts."""
+        table = self._table()
+        chosen: list[int] = []
+        open_ = np.ones(len(table), dtype=np.bool_)
+        while open_.any():
+            chosen.append(int(table[open_].sum(0).argmax()))
+            open_ &= ~table[:, chosen[-1]]
+        return np.array(chosen, dtype=np.int64)
 
 
 def _join(nodes: dict[int, tuple[Box, frozenset[int]]], path: int) -> None:

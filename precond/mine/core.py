@@ -1,16 +1,19 @@
 """Core-guided relaxation of one layer: many literals dropped at a time, same end point.
 
-A proof's multipliers β name the literals it leans on; the others are tried first, as groups:
-ever longer prefixes of an order, all in one propagation.  Where linear bounds give up, a
-search over all single drops at once looks for violators (``violators``); what neither
-decides goes to the prover in groups that are halved when they fail (Junker 2004,
-QuickXplain).  In the end each literal that is left is either forced by a violator, which
-exact arithmetic confirms, or its drop was put to the prover and did not prove.
+Known violators say which literals are needed: those of a smallest set that excludes all of
+them (``violators``).  That set is attacked; what the attack finds is added and the set made
+anew.  When the attack finds nothing, the prover is asked about it.  If it proves, it is the
+answer: each of its literals alone excludes a violator.  If the prover fails, literals are
+added back, in halves (Junker 2004, QuickXplain), least dispensable first: a proof's
+multipliers β name those it leans on.  The literal that makes the difference is needed too:
+without it a pattern that says more failed to prove.
+
+Source of the duality of needed literals and violators: Reiter 1987; Ignatiev et al. 2015.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from enum import Enum
 
 import numpy as np
@@ -31,7 +34,8 @@ from precond.region.sampling import hit_and_run
 
 Array = NDArray[np.float64]
 PREFIXES = 10  # bounded in one propagation
-SINGLES = 128  # literals whose single drops are bounded in one go
+SAMPLES = 1024  # of the region, to begin with
+STARTS = 24  # of a search for violators, of each kind
 
 
 class Order(Enum):
@@ -99,7 +103,8 @@ def multipliers(traces: Iterable[Trace], layer: str, width: int) -> Array:
 class CoreSearch:
     """The search at one stopping layer.
 
-    ``kept`` (T,) is what is left, ``verdict`` the prover's on it once ``run`` is through.
+    ``kept`` (T,) is what is left and ``verdict`` the prover's on it.  ``needed``: literals that
+    cannot go, because a pattern with all the others of ``kept`` failed to prove.
     """
 
     def __init__(self, question: Question, depth: int, verdict: Verdict, order: Order) -> None:
@@ -109,117 +114,157 @@ class CoreSearch:
         self.layer = self.literals.layers[depth - 1]
         self.part = self.literals.part[self.layer]
         self.base = self.literals.first(depth - 1)
-        self.kept = self.literals.first(depth)
+        self.needed = self.base.copy()
+        self.kept = self.shown = self.literals.first(depth)
         self.verdict = verdict
-        self.score = np.zeros(len(self.kept))
-        self.score[self.part] = scores(question, self.layer, order, verdict)
-        self.shown = self.kept  # what ``verdict`` is about
-        self.undecided: dict[int, bytes] = {}
+        self.order = scores(question, self.layer, order, verdict).argsort(kind="stable")
+        self.order += self.part.start
+        self.failed: list[Flags] = [] if depth == 1 else [self.base]
+        self.maps: Mapping[str, tuple[Array, Array]] = {}
         self.witnesses: dict[tuple[str, int], Array] = {}
+        self.by_bounds = True
         self.pool.require(self.base)
 
     def run(self) -> bool:
         """Relax; whether every single drop was refuted or failed to prove in the end."""
         self._sample()
-        self._by_bounds()
-        self._hunt()
-        while True:
-            self._by_proofs()
-            self._show()
+        while not self.question.deadline.passed:
+            candidate = self._fewest()
+            if (candidate == self.kept).all():
+                if self._show() and self._confirm():
+                    return True
+            elif not self._attack(candidate) and not self._proves(candidate):
+                self._between(candidate)
+        self._show()
+        return False
+
+    def _fewest(self) -> Flags:
+        """A smallest part of ``kept`` that excludes every known violator: what comes first in
+        the order goes first, unless it alone excludes one."""
+        fewest = self.kept.copy()
+        rest = (self.pool.missed & fewest).sum(1)
+        for index in self.order[self.kept[self.order] & ~self.needed[self.order]].tolist():
+            missed = self.pool.missed[:, index]
+            if not (rest[missed] == 1).any():
+                fewest[index] = False
+                rest = rest - missed
+        return fewest
+
+    # -- the prover --------------------------------------------------------------------
+
+    def _ask(self, pattern: Flags) -> Status:
+        """The prover's answer; a pattern weaker than one that failed is not asked about."""
+        if any((pattern <= failed).all() for failed in self.failed):
+            return Status.UNKNOWN
+        before = len(self.pool.points)
+        answer = self.question.ask(pattern)
+        if answer.status is Status.PROVED:
+            self.kept = self.shown = pattern
+            self.verdict = answer
+        elif self.pool.refutes(pattern):
+            if len(self.pool.points) > before:
+                self.pool.nearer(self.question.x)
+            return Status.REFUTED
+        else:
+            self.failed.append(pattern)
+        return answer.status if answer.status is Status.PROVED else Status.UNKNOWN
+
+    def _proves(self, candidate: Flags) -> bool:
+        """False where the prover fails on ``candidate`` and shows no violator."""
+        return self._ask(candidate) is not Status.UNKNOWN
+
+    def _between(self, low: Flags) -> None:
+        """``low`` fails and ``kept`` proves: add literals to ``low``, last in the order first,
+        and bisect for the one that makes the difference.  It is needed."""
+        more = self.order[(self.kept & ~low)[self.order]][::-1]
+
+        def chain(count: int) -> Flags:
+            pattern = low.copy()
+            pattern[more[:count]] = True
+            return pattern
+
+        fails, proves = 0, len(more)
+        if self.by_bounds and proves > 2:
+            counts = np.unique(np.linspace(1, proves - 1, PREFIXES).round().astype(int))
+            sure = self.question.bounds([chain(int(count)) for count in counts]) > 0
+            if sure.any():
+                proves = int(counts[np.flatnonzero(sure)[0]])
+                self.kept = chain(proves)
+        while proves - fails > 1:
             if self.question.deadline.passed:
-                return False
-            if self._confirmed():
-                return True
+                return
+            middle = (fails + proves) // 2
+            status = self._ask(chain(middle))
+            if status is Status.REFUTED:
+                return
+            if status is Status.PROVED:
+                proves = middle
+            else:
+                fails = middle
+        self.needed[more[proves - 1]] = True
 
-    # -- cheap answers -----------------------------------------------------------------
+    def _show(self) -> bool:
+        """Have the prover prove what linear bounds did; else go back to what it has proved."""
+        if (self.kept == self.shown).all():
+            return True
+        if self._ask(self.kept) is Status.PROVED:
+            return True
+        self.kept, self.by_bounds = self.shown, False
+        self.needed = self.base.copy()
+        return False
 
-    @property
-    def _open(self) -> NDArray[np.int64]:
-        """Literals of the layer that are kept and not known to be needed, in order."""
-        free = self.kept & ~self.base & ~self.pool.critical(self.kept)
-        found = np.flatnonzero(free)
-        return np.asarray(found[np.argsort(self.score[found], kind="stable")], dtype=np.int64)
+    def _confirm(self) -> bool:
+        """Whether exact arithmetic confirms a violator for every literal that is not ``needed``
+        for another reason; those it does not confirm are forgotten."""
+        self.witnesses.clear()
+        before = len(self.pool.points)
+        for index in np.flatnonzero(self.kept & ~self.needed).tolist():
+            weaker = self.kept.copy()
+            weaker[index] = False
+            claim = self.question.claim(weaker)
+            for point in self.pool.forcing(self.kept, index):
+                if replay(claim, point).counts:
+                    self.witnesses[self.literals.neuron(index)] = point
+                    break
+                self.pool.forget(point)
+        return len(self.pool.points) == before or not (self._fewest() != self.kept).any()
 
-    def _without(self, literals: Sequence[int] | NDArray[np.int64]) -> Flags:
-        weaker = self.kept.copy()
-        weaker[np.asarray(literals, dtype=np.int64)] = False
-        return weaker
-
-    def _by_bounds(self) -> None:
-        """Drop the longest prefix that linear bounds prove; then what they prove singly."""
-        order = self._open
-        while len(order) and not self.question.deadline.passed:
-            sizes = np.unique(np.linspace(1, len(order), PREFIXES).round().astype(int))
-            patterns = [self._without(order[:size]) for size in sizes]
-            proved = self.question.bounds(patterns) > 0
-            if not proved.any():
-                # The first of ``order`` is not provable; others may be.
-                if sizes[-1] == 1:
-                    return
-                order = self._singly(order)
-                if not len(order):
-                    return
-                continue
-            best = int(sizes[np.flatnonzero(proved)[-1]])
-            self.kept = self._without(order[:best])
-            order = order[best:]
-            if len(order):
-                order = self._singly(order)
-
-    def _singly(self, order: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Those of ``order`` whose single drop linear bounds prove, surest first."""
-        still = order[np.isin(order, self._open)][:SINGLES]
-        bounds = self.question.bounds([self._without([i]) for i in still.tolist()])
-        provable = np.flatnonzero(bounds > 0)
-        return np.asarray(still[provable[np.argsort(-bounds[provable], kind="stable")]])
+    # -- violators ---------------------------------------------------------------------
 
     def _sample(self) -> None:
         """Violators in the region that the layers before leave, by hit-and-run from X."""
-        question = self.question
-        claim = question.whole
+        question, claim = self.question, self.question.whole
         before = self.literals.pattern(self.base)
-        self.maps: Mapping[str, tuple[Array, Array]] = {}
         if not self.literals.pattern(self.kept).is_closed(claim.network):
             return
         self.maps = affine_maps(claim.network, before)
         region = polytope(claim.network, before, self.maps)
-        rng = np.random.default_rng(0)
         try:
-            points = hit_and_run(region, claim.box, question.x, 1024, rng)
+            points = hit_and_run(region, claim.box, question.x, SAMPLES, np.random.default_rng(0))
         except QueryError:  # X lies on the region's border, to within rounding
             return
         question.batches += 1
         self.pool.add(points)
         self.pool.nearer(question.x)
 
-    def _hunt(self) -> None:
-        """Look for violators of all single drops that nothing decides, at once."""
-        for _ in range(3):
-            order = self._open
-            if not len(order) or self.question.deadline.passed:
-                return
-            patterns, starts = [], []
-            missed = (self.pool.missed & self.kept).sum(1)
-            for index in order.tolist():
-                without = missed - self.pool.missed[:, index]
-                near = np.argsort(without, kind="stable")[:4]
-                chosen = [*self.pool.points[near], self._across(index)]
-                starts += chosen
-                patterns += [self._without([index])] * len(chosen)
-            self.question.batches += 1
-            hunt(
-                self.pool,
-                np.array(patterns),
-                np.array(starts),
-                self.question.x,
-                self.question.deadline,
-            )
-            self.pool.nearer(self.question.x)
-            if len(self._open) > 0.8 * len(order):
-                return
+    def _attack(self, pattern: Flags) -> bool:
+        """Whether a search finds a violator of ``pattern``: from those that miss least of it,
+        and from where the literals it lacks begin to fail."""
+        question = self.question
+        gone = self.order[(self.kept & ~pattern)[self.order]][::-1][:STARTS]
+        missed = (self.pool.missed & pattern).sum(1)
+        near = self.pool.points[np.argsort(missed, kind="stable")[:STARTS]]
+        starts = np.array([*near, *(self._across(int(index)) for index in gone)])
+        question.batches += 1
+        patterns = np.repeat(pattern[None], len(starts), axis=0)
+        hunt(self.pool, patterns, starts, question.x, question.deadline)
+        if not self.pool.refutes(pattern):
+            return False
+        self.pool.nearer(question.x)
+        return True
 
     def _across(self, index: int) -> Array:
-        """The point of the box on a straight way from X on which the literal just fails."""
+        """A point of the box, straight from X, where the literal just fails."""
         question = self.question
         name = question.whole.network.pre_activation(self.layer)
         x, box = question.x, question.whole.box
@@ -232,61 +277,3 @@ class CoreSearch:
             return x
         step = 1.05 * abs(float(slope @ x + offset)) / speed
         return np.clip(x + step * direction, box.lower, box.upper)
-
-    # -- the prover --------------------------------------------------------------------
-
-    def _by_proofs(self) -> None:
-        """Groups of what is open to the prover, halved where they fail."""
-        groups = [self._untried()]
-        while groups and not self.question.deadline.passed:
-            group = groups.pop()
-            group = group[np.isin(group, self._untried())]
-            if not len(group):
-                continue
-            before = len(self.pool.points)
-            answer = self.question.ask(self._without(group))
-            if answer.status is Status.PROVED:
-                self.kept = self.shown = self._without(group)
-                self.verdict = answer
-                continue
-            if len(group) == 1 and answer.status is not Status.REFUTED:
-                self.undecided[int(group[0])] = self.kept.tobytes()
-                continue
-            if len(self.pool.points) > before:
-                self.pool.nearer(self.question.x)
-                self._hunt()
-            if len(group) > 1:
-                half = (len(group) + 1) // 2
-                groups += [group[half:], group[:half]]
-            elif int(group[0]) in self._open:  # refuted, though not in float64
-                self.undecided[int(group[0])] = self.kept.tobytes()
-
-    def _untried(self) -> NDArray[np.int64]:
-        """Open literals whose drop from just this pattern the prover has not failed on."""
-        now = self.kept.tobytes()
-        order = self._open
-        return order[[self.undecided.get(int(i)) != now for i in order]]
-
-    def _show(self) -> None:
-        """Have the prover prove what linear bounds have proved so far; where it does not, go
-        back to what it has proved."""
-        if (self.kept == self.shown).all():
-            return
-        answer = self.question.ask(self.kept)
-        if answer.status is Status.PROVED:
-            self.verdict, self.shown = answer, self.kept
-        else:
-            self.kept = self.shown
-
-    def _confirmed(self) -> bool:
-        """Replay a violator for every literal that needs one, and see that none is open."""
-        question = self.question
-        self.witnesses.clear()
-        for index in np.flatnonzero(self.kept & ~self.base).tolist():
-            claim = question.claim(self._without([index]))
-            for point in self.pool.forcing(self.kept, index):
-                if replay(claim, point).counts:
-                    self.witnesses[self.literals.neuron(index)] = point
-                    break
-                self.pool.forget(point)
-        return not len(self._untried())

@@ -30,7 +30,7 @@ from precond.proof.claim import Claim
 from precond.proof.deadline import Deadline
 from precond.proof.ledger import Ledger
 from precond.proof.prove import Stage, quick_stages
-from precond.proof.verdict import Status, Verdict
+from precond.proof.verdict import Verdict
 from precond.property import Property
 from precond.region.box import Box
 from precond.region.pattern import DecisionPattern, Neuron
@@ -119,20 +119,8 @@ def _relaxed(question: Question, order: Order, method: Method) -> InputPrecondit
     batched = method is Method.CORE
     if batched:
         _first_violators(question)
-    depth, verdict = stopping_layer(question, batched=batched)
     traced = order is Order.MULTIPLIER
-    while depth > 0 and (verdict is None or (traced and not verdict.traces)):
-        earlier, verdict = verdict, question.ask(literals.first(depth), keep_trace=traced)
-        if verdict.status is Status.PROVED:
-            break
-        if earlier is not None:  # proved before, in more time
-            verdict = earlier
-            break
-        depth = depth + 1 if depth < len(literals.layers) else -1
-        verdict = verdict if depth < 0 else None
-    if depth == 0 and verdict is None:
-        verdict = question.ask(literals.first(0))
-    assert verdict is not None
+    depth, verdict = stopping_layer(question, batched=batched, traced=traced)
     if depth < 0:
         return _result(question, None, verdict, "", False)
     kept = literals.first(depth)

@@ -16,6 +16,7 @@ from precond.region.pattern import DecisionPattern
 from precond.region.signature import Signatures
 
 Flags = NDArray[np.bool_]
+Depths = NDArray[np.float32] | NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,7 +102,7 @@ class LiteralPool:
 
 
 def cheapest_cover(
-    depths: NDArray[np.float64], pool: LiteralPool, base: Flags, *, price: float = 0.05
+    depths: Depths, pool: LiteralPool, base: Flags, *, price: float = 0.05
 ) -> Flags | None:
     """A cheap set of candidates, ``base`` (C,) included, that excludes every point.
 

@@ -2,8 +2,7 @@
 
 ``Question`` puts patterns of one input's signature to the prover.  Known violators answer
 first, then linear bounds of many patterns in one propagation (``bounds``), then ``prove``.
-``stopping_layer`` finds the fewest first layers that still prove: more layers never prove
-less, so it bisects; ``one_by_one`` is the textbook's neuron step.
+``stopping_layer`` finds the fewest first layers that still prove (more never prove less); ``one_by_one`` is the textbook's neuron step.
 
 Source: Gopinath, Converse, Pasareanu, Taly 2019, algorithm 1.
 """
@@ -99,34 +98,41 @@ class Question:
         return result
 
 
-def stopping_layer(question: Question, *, batched: bool) -> tuple[int, Verdict | None]:
-    """The fewest first decision layers whose literals prove, and the prover's verdict on them
-    (None where linear bounds proved it); (−1, its verdict) if the full signature does not.
+def stopping_layer(question: Question, *, batched: bool, traced: bool) -> tuple[int, Verdict]:
+    """The fewest first decision layers found whose literals prove, and the prover's verdict on
+    them; (−1, its verdict) if the full signature does not prove.
 
-    ``batched``: linear bounds of all candidates first, and bisection; else from the last layer
-    back, one proof each.
+    ``batched``: first linear bounds of all numbers of layers at once, then the prover on the
+    fewest that no violator refutes, then bisection; else from the last layer back, one proof
+    each.  ``traced``: verdicts keep their traces.
     """
-    literals, layers = question.literals, len(question.literals.layers)
+    first, layers = question.literals.first, len(question.literals.layers)
     low, high = 0, layers  # low: the smallest number not known to fail
     verdict: Verdict | None = None
     if batched:
-        bounds = question.bounds([literals.first(k) for k in range(layers + 1)])
-        if (bounds > 0).any():
-            high = int(np.flatnonzero(bounds > 0)[0])
-        refuted = [k for k in range(layers + 1) if question.violators.refutes(literals.first(k))]
+        bounds = question.bounds([first(k) for k in range(layers + 1)])
+        high = int(np.flatnonzero(bounds > 0)[0]) if (bounds > 0).any() else layers
+        refuted = [k for k in range(layers + 1) if question.violators.refutes(first(k))]
         low = max(refuted, default=-1) + 1
-    if high == layers and not (batched and bounds[high] > 0):
-        verdict = question.ask(literals.first(layers))
-        if verdict.status is not Status.PROVED:
-            return -1, verdict
-    while low < high and not question.deadline.passed:
-        tried = high - 1 if not batched or high - low <= 3 else (low + high) // 2
-        answer = question.ask(literals.first(tried))
+    tried = low if batched else high
+    while True:
+        answer = question.ask(first(tried), keep_trace=traced)
         if answer.status is Status.PROVED:
             high, verdict = tried, answer
+        elif tried >= high:  # where bounds proved and the prover does not, more layers may help
+            if tried == layers:
+                return -1, answer
+            low, high = tried + 1, layers
         else:
             low = tried + 1
-    return high, verdict
+        if low >= high and verdict is not None:
+            return high, verdict
+        if question.deadline.passed and verdict is not None:
+            return high, verdict
+        if verdict is None and low >= high:
+            tried = high
+        else:
+            tried = (low + high) // 2 if batched else high - 1
 
 
 def one_by_one(

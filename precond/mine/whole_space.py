@@ -24,7 +24,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from precond.mine.pool import Flags, LiteralPool, cheapest_cover
+from precond.mine.pool import Depths, Flags, LiteralPool, cheapest_cover
+from precond.mine.shrink import shrink
 from precond.network.evaluate import outputs, values_at
 from precond.proof.attack import attack_all
 from precond.proof.bounds.batch import pattern_bounds
@@ -140,36 +141,56 @@ class _Class:
         self.depths = np.zeros((0, len(self.pool)), dtype=np.float32)
         self.base = self.pool.cost == 0
         self.proofs = 0
+        self.rounds = 0
         self.stride = 1
         self._remember(witnesses)
 
     def run(self) -> Found | None:
+        """The widest pattern found: first by deep steps, which end soon; then, with the
+        counterexamples met, by the cheapest ones, as long as that may still be wider."""
         began = time.monotonic()
-        chosen = self._cover()
-        verdict = None
-        rounds = 0
-        while chosen is not None and rounds < self.search.rounds and not self.deadline.passed:
-            rounds += 1
-            fresh, verdict = self._challenge(chosen)
-            if verdict is not None and verdict.is_proved:
-                break
-            self._tell(chosen, f"round {rounds}: {len(fresh)} counterexamples")
-            chosen = self._cover() if len(fresh) else self._stronger(chosen)
-        if chosen is None or verdict is None or not verdict.is_proved:
+        best = self._search(deep=True, least=self.search.least, deadline=self.deadline)
+        if best is None:
             return None
-        self._tell(chosen, f"proved after {rounds} rounds")
-        chosen, verdict = self._weaken(chosen, verdict)
+        half = Deadline.after(0.5 * self.deadline.left)
+        self.base = self.pool.cost == 0
+        self.stride = 1
+        finer = self._search(deep=False, least=self._inside(best[0]) + 1, deadline=half)
+        chosen, verdict = self._weaken(*(finer or best))
+        if finer is not None and self._inside(chosen) < self._inside(best[0]):
+            chosen, verdict = best
         self._tell(chosen, "weakened")
         return Found(
             self.pool.pattern(chosen),
             verdict,
             self.tail.cut,
             ~self.pool.shut_out(chosen),
-            rounds,
+            self.rounds,
             self.proofs,
             time.monotonic() - began,
             self.witnesses,
         )
+
+    def _inside(self, chosen: Flags) -> int:
+        return int((~self.pool.shut_out(chosen)).sum())
+
+    def _search(
+        self, *, deep: bool, least: int, deadline: Deadline
+    ) -> tuple[Flags, Verdict] | None:
+        """Propose, attack and prove until a choice proves; None once no choice holds for
+        ``least`` inputs, or at the end of time."""
+        chosen = self._cover(deep)
+        for _ in range(self.search.rounds):
+            if chosen is None or deadline.passed or self._inside(chosen) < least:
+                return None
+            self.rounds += 1
+            fresh, verdict = self._challenge(chosen)
+            if verdict is not None and verdict.is_proved:
+                self._tell(chosen, f"proved after {self.rounds} rounds")
+                return chosen, verdict
+            self._tell(chosen, f"round {self.rounds}: {len(fresh)} counterexamples")
+            chosen = self._cover(deep) if len(fresh) else self._stronger(chosen)
+        return None
 
     def _tell(self, chosen: Flags, text: str) -> None:
         share = 1 - self.pool.shut_out(chosen).mean() if self.pool.violated.size else 0.0
@@ -177,8 +198,9 @@ class _Class:
 
     # -- strengthen --------------------------------------------------------------------
 
-    def _cover(self) -> Flags | None:
-        return cheapest_cover(self.depths, self.pool, self.base)
+    def _cover(self, deep: bool) -> Flags | None:
+        depths: Depths = self.depths if deep else (self.depths > 0).astype(np.float32)
+        return cheapest_cover(depths, self.pool, self.base)
 
     def _whole(self, chosen: Flags) -> Claim:
         return Claim(self.tail.network, self.tail.box, self.pool.pattern(chosen), self.property)
@@ -286,7 +308,7 @@ class _Class:
 
     def _weaken(self, chosen: Flags, verdict: Verdict) -> tuple[Flags, Verdict]:
         """Drop what the proof can do without: literals that shut inputs out one by one, then
-        the others in halving groups."""
+        the others, many at once by bounds, and what bounds cannot tell in halving groups."""
         self.base = np.zeros_like(self.base)
         tried = np.zeros_like(chosen)
         while not self.deadline.passed:
@@ -295,9 +317,17 @@ class _Class:
                 break
             tried[index] = True
             chosen, verdict, _ = self._drop(chosen, verdict, np.array([index]))
-        groups = [np.flatnonzero(chosen & (self.pool.cost == 0) & ~self.pool.at(self.tail.cut))]
-        groups.append(np.flatnonzero(chosen & (self.pool.cost == 0) & self.pool.at(self.tail.cut)))
-        while groups and not self.deadline.passed:
+        smaller = shrink(chosen, self._claim, self.deadline, device=self.search.device)
+        if smaller.sum() < chosen.sum():
+            _, answer = self._challenge(smaller)
+            if answer is not None and answer.is_proved:
+                chosen, verdict = smaller, answer
+        at_cut = self.pool.at(self.tail.cut)
+        groups = [
+            np.flatnonzero(chosen & (self.pool.cost == 0) & side) for side in (~at_cut, at_cut)
+        ]
+        limit = Deadline.after(0.5 * self.deadline.left)
+        while groups and not limit.passed:
             group = self._not_needed(chosen, groups.pop())
             if not len(group):
                 continue

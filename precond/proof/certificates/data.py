@@ -160,8 +160,39 @@ def _sum(terms: list[tuple[float, str]]) -> str:
     return " ".join(words).removeprefix("+ ") or "0"
 
 
+def malformed(certificate: Certificate) -> str:
+    """What of a certificate contradicts itself; empty if nothing does."""
+    s, r = certificate.statement, certificate.refinements
+    ways, size = s.conjuncts, s.lower.size
+    numbers = [t.value for t in s.literals]
+    for linear in (i for clause in s.clauses for i in clause):
+        numbers += [linear.bound, *(v for _, v in (*linear.outputs, *linear.inputs))]
+    if not np.isfinite(
+        np.concatenate([s.lower, s.upper, s.matrix.ravel(), s.bound, numbers])
+    ).all():
+        return "a number of the statement is not finite"
+    if s.upper.shape != (size,) or s.matrix.shape != (s.bound.size, size):
+        return "the sizes of the statement's box and half-spaces differ"
+    for k, tree in enumerate(certificate.trees):
+        if not all(0 <= c < len(ways) for c in tree.conjuncts):
+            return f"tree {k} closes a way to fail that there is not"
+        count, leaves = sum(len(ways[c]) for c in tree.conjuncts), len(tree.weights)
+        shapes = tree.kind.shape, tree.item.shape, tree.at.shape
+        if shapes != ((tree.kind.size,), (tree.kind.size,), (tree.at.size,)):
+            return f"tree {k} has arrays of different lengths"
+        if tree.weights.shape != (leaves, count) or not np.isfinite(tree.at).all():
+            return f"the weights or splits of tree {k} do not fit its conjuncts"
+        if tree.record.shape != (leaves, len(tree.conjuncts)):
+            return f"the records of tree {k} do not fit its conjuncts"
+    if len({a.shape for a in (r.tree, r.node, r.bound, r.record)}) != 1 or r.tree.ndim != 1:
+        return "refinements have arrays of different lengths"
+    return ""
+
+
 def misfit(certificate: Certificate, network: Network) -> str:
     """What of a certificate does not fit a network's sizes; empty if everything does."""
+    if problem := malformed(certificate):
+        return problem
     s, r, records = certificate.statement, certificate.refinements, certificate.records
     for literal in s.literals:
         if literal.layer not in network.decision_layers:

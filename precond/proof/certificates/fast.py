@@ -309,7 +309,7 @@ class FastChecker:
             rows[j, -1] = linear.bound
             for first, terms in ((0, linear.outputs), (sizes[0], linear.inputs)):
                 for k, v in terms:
-                    rows[j, first + k] = -v
+                    rows[j, first + k] -= v  # an output may be named twice
         weights = tree.weights[numbers]
         mix, given = exact(weights), exact(rows)
         spread = mix.n[:, None] * (owner == np.arange(len(conjuncts))[:, None])

@@ -27,6 +27,7 @@ from precond.proof.certificates.data import (
     Refinements,
     Statement,
     Tree,
+    malformed,
 )
 
 MAGIC = b"precond certificate 1\n"
@@ -109,22 +110,11 @@ def _parsed(body: bytes) -> Certificate:
         arrays["bound"],
         _truth(header["vacuous"]),
     )
-    size = arrays["lower"].size
-    _require(_shapes(arrays, "lower", "upper") == [(size,), (size,)], "box")
-    finite = all(np.isfinite(arrays[k]).all() for k in ("lower", "upper", "matrix", "bound"))
-    _require(finite and bool((arrays["lower"] <= arrays["upper"]).all()), "numbers of the region")
-    _require(arrays["matrix"].shape == (arrays["bound"].size, size), "half-spaces")
-    ways = statement.conjuncts
-    _require(all(0 <= c < len(ways) for tree in conjuncts for c in tree), "trees")
-    trees = []
-    for k, which in enumerate(conjuncts):
-        tree = Tree(which, *(arrays[f"tree{k}.{name}"] for name in TREE))
-        _require(tree.kind.shape == tree.item.shape == (tree.kind.size,), f"tree {k}")
-        _require(tree.at.ndim == 1 and bool(np.isfinite(tree.at).all()), f"splits of tree {k}")
-        count = sum(len(ways[c]) for c in which)
-        _require(tree.weights.shape == (len(tree.weights), count), f"weights of tree {k}")
-        _require(tree.record.shape == (len(tree.weights), len(which)), f"records of tree {k}")
-        trees.append(tree)
+    _require(arrays["lower"].ndim == arrays["upper"].ndim == arrays["bound"].ndim == 1, "box")
+    trees = [
+        Tree(which, *(arrays[f"tree{k}.{name}"] for name in TREE))
+        for k, which in enumerate(conjuncts)
+    ]
     data, indices, indptr = (arrays[f"records.{name}"] for name in RECORDS)
     columns = _whole(header["columns"])
     _require(data.ndim == indices.ndim == indptr.ndim == 1 and len(indptr) > 0, "records")
@@ -132,11 +122,15 @@ def _parsed(body: bytes) -> Certificate:
     inside = bool((indices >= 0).all() and (indices < columns).all())
     _require(steps and inside and len(indices) == len(data), "records")
     refined = [arrays[f"refined.{name}"] for name in REFINED]
-    _require(len({a.shape for a in refined}) == 1 and refined[0].ndim == 1, "refinements")
     records = csr_array((data, indices, indptr), shape=(len(indptr) - 1, columns))
-    return Certificate(
+    certificate = Certificate(
         statement, _whole(header["bits"]), tuple(trees), records, Refinements(*refined)
     )
+    if problem := malformed(certificate):
+        raise ValueError(problem)
+    if not (statement.lower <= statement.upper).all():
+        raise ValueError("a lower bound is above the upper one")
+    return certificate
 
 
 def _arrays(listed: Any, packed: bytes) -> dict[str, NDArray[Any]]:
@@ -193,10 +187,6 @@ def _number(value: Any) -> float:
 
 def _no_constant(name: str) -> float:
     raise ValueError(f"{name} is no number")
-
-
-def _shapes(arrays: dict[str, NDArray[Any]], *names: str) -> list[tuple[int, ...]]:
-    return [arrays[name].shape for name in names]
 
 
 def _require(holds: bool, what: str) -> None:
