@@ -93,7 +93,7 @@ def patterns(model: str, rows: int) -> Iterator[tuple[str, str, Claim]]:
     network = load(ROOT / "models" / f"{model}.onnx")
     data = load_dataset(MODELS[model])
     _, held_out = split(data, 0.2, seed=0)
-    pictures = held_out.inputs.reshape(len(held_out), -1).astype(np.float64)[:rows]
+    pictures = data.inputs[held_out[:rows]].reshape(rows, -1).astype(np.float64)
     signatures = record(network, pictures)
     layers = network.decision_layers
     for k, x in enumerate(pictures):

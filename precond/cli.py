@@ -15,6 +15,7 @@ from precond.commands import (
     check,
     cluster,
     debug,
+    decompose,
     distill,
     explain,
     info,
@@ -41,6 +42,7 @@ COMMANDS = (
     ledger,
     robustness,
     distill,
+    decompose,
     monitor,
     patterns,
 )

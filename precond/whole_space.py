@@ -31,8 +31,9 @@ class Forced:
 
     ``literal``: (layer, neuron, on).  ``values`` (m,): the counterexample, as values of the
     cut layer; no other literal of the pattern excludes it where ``alone``.  ``output``: the
-    network's answer there (its largest output).  ``nearest``: the training row whose values
-    of the cut layer are nearest (Euclidean), ``distance`` away.
+    network's answer there (its largest output).  ``nearest``: the training row whose values of
+    the cut layer point the same way most nearly, ``distance`` degrees away; a counterexample
+    of a tail is often longer than the values of any input.
     """
 
     literal: tuple[str, int, bool]

@@ -29,7 +29,8 @@ from precond.whole_space import Forced, Tried
 Array = NDArray[np.float64]
 Rows = NDArray[np.int64]
 ENOUGH = 0.9  # training recall at which no further cut is tried
-CONFIRMING = 0.15  # share of a class's time that is kept for second proofs
+CONFIRMING = 0.25  # share of a class's time that is kept for second proofs
+LEAST = 5.0  # seconds a second proof may take even where the class's time is spent
 FIRST = 0.6  # share of the time left that a cut may take, but for the last
 SHOWN = 24  # forced literals kept for a pattern
 
@@ -96,12 +97,12 @@ def search_class(job: ClassJob, note: Callable[[str], None] | None = None) -> Cl
         if recall >= job.enough:
             break
     _, cut, found, moments = best
-    end = Deadline.after(max(job.seconds - (time.monotonic() - began), 1.0))
+    end = Deadline.after(job.seconds - (time.monotonic() - began))
     tail = Tail(job.network, job.box, cut)
     confirmed = []
     for turn, one in enumerate(found):
         claim = Claim(job.network, job.box, one.pattern, job.property)
-        budget = max(end.left / (len(found) - turn), 1.0)
+        budget = max(end.left / (len(found) - turn), LEAST)
         verdict = confirm(claim, one.verdict, tail=tail, budget=budget, device=job.search.device)
         confirmed.append(replace(one, verdict=verdict))
     return ClassFound(
@@ -139,22 +140,23 @@ def forced_literals(
     excluded = depth > 0
     alone = excluded & (excluded.sum(1) == 1)[:, None]
     said = outputs(rest, witnesses).argmax(1)
-    seen = np.maximum(signatures.values(tail.cut), 0.0)
+    seen = _directions(np.maximum(signatures.values(tail.cut), 0.0))
+    toward = _directions(witnesses)
     result = []
     for k, literal in enumerate(literals):
         if not excluded[:, k].any():
             continue
         chosen = alone[:, k] if alone[:, k].any() else excluded[:, k]
         w = int(np.argmax(np.where(chosen, depth[:, k], -1.0)))
-        gaps = np.linalg.norm(seen - witnesses[w], axis=1)
-        near = int(gaps.argmin())
+        likeness = seen @ toward[w]
+        near = int(likeness.argmax())
         result.append(
             Forced(
                 literal,
                 witnesses[w],
                 int(said[w]),
                 int(rows[near]),
-                float(gaps[near]),
+                float(np.degrees(np.arccos(min(likeness[near], 1.0)))),
                 bool(alone[:, k].any()),
                 int(excluded[:, k].sum()),
             )
@@ -167,6 +169,12 @@ def _literals(pattern: DecisionPattern, layers: Sequence[str]) -> list[tuple[str
     """Decisions over the tail's layers (a literal before the cut excludes no value of it)."""
     found = [(layer, i, True) for layer, i in sorted(pattern.on) if layer in layers]
     return found + [(layer, i, False) for layer, i in sorted(pattern.off) if layer in layers]
+
+
+def _directions(values: Array) -> Array:
+    """Rows scaled to length 1 (zero stays zero)."""
+    length = np.linalg.norm(values, axis=1, keepdims=True)
+    return np.asarray(values / np.where(length > 0, length, 1.0))
 
 
 def _depth(z: Array, on: bool) -> Array:

@@ -18,6 +18,7 @@ SAYS = {
     "debug.py": "labels in doubt",
     "cluster.py": "clusters of purity",
     "adversarial.py": "distinct examples",
+    "decompose.py": "random inputs outside every pattern: 0",
     "robustness.py": "y0 never rises as x1 rises: proved",
 }
 

@@ -30,6 +30,7 @@ LEVELS: dict[str, tuple[float, str]] = {
     "precond.proof.certificates.files": (1.3, "certificate files"),
     "precond.proof.certificates.words": (1.4, "words"),
     "precond.proof.certificates.fast": (1.4, "words"),
+    "precond.proof.certificates.fast_bounds": (1.4, "words"),
     "precond.proof.certificates": (3.8, "certificates"),
     "precond.proof.bounds": (3.5, "bounds"),
     "precond.proof.linear": (3.5, "linear"),

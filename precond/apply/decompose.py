@@ -16,9 +16,9 @@ Source: Gopinath, Converse, Pasareanu, Taly 2019, section 6 (layer properties as
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
-from itertools import pairwise
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,7 +28,6 @@ from precond.apply.decompose_lemmas import Lemma, Lemmas, implied, literals
 from precond.apply.decompose_search import Cover, Search
 from precond.errors import QueryError
 from precond.network.evaluate import outputs
-from precond.network.graph import Network
 from precond.network.parts import head
 from precond.proof.attack import attack_all
 from precond.proof.claim import Claim
@@ -36,6 +35,7 @@ from precond.proof.deadline import Deadline
 from precond.proof.ledger import Ledger
 from precond.proof.prove import prove
 from precond.proof.replay import replay
+from precond.proof.stages import search_stages
 from precond.proof.tail import Tail
 from precond.proof.verdict import Status, Verdict
 from precond.region.box import Box
@@ -44,6 +44,7 @@ from precond.region.pattern import DecisionPattern
 Array = NDArray[np.float64]
 Admits = Callable[[Array], Array | None]
 SAMPLES = 4096  # inputs of A tried against B before anything is proved
+SEARCH_SHARE = 0.6  # of the time that is left, for finding σ; the rest is for proving
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,7 +103,7 @@ class Decomposition:
     seconds: float
     reason: str = ""
     witness: Array | None = None
-    direct: Verdict | None = field(default=None)
+    direct: Verdict | None = None
 
     @property
     def patterns(self) -> tuple[DecisionPattern, ...]:
@@ -132,22 +133,19 @@ def decompose(
     """Prove ``claim`` (a box A and a property of outputs) through the decisions of ``layer``.
 
     ``lemmas``: proved before for this tail and property; what is proved here is added.
-    ``proposed``: boxes of the layer's activations to try as patterns first; they are proved
-    anew.  ``admits`` decides about a witness (the query's own reading); by default its exact
+    ``proposed``: boxes of the layer's activations to try as patterns first; those used are
+    proved anew.  ``admits`` decides about a witness (the query's own reading); by default its exact
     replay does.  ``direct``: prove the claim whole too, within another ``budget``, for
     comparison.  Errors: QueryError for a layer that cannot be cut at, and a claim with
     a pattern, half-spaces, or inequalities over inputs.
     """
     check_claim(claim)
     cut = Tail(claim.network, claim.box, layer)
-    begun = time.monotonic()
-    run = _Run(claim, cut, Deadline.after(budget), Lemmas() if lemmas is None else lemmas)
-    run.ledger, run.device, run.seed = ledger, device, seed
-    answer = run.answer(tuple(proposed), admits or (lambda x: _replayed(claim, x)), begun)
+    kept = Lemmas() if lemmas is None else lemmas
+    run = _Run(claim, cut, Deadline.after(budget), kept, ledger, device, seed)
+    answer = run.answer(tuple(proposed), admits or partial(_replayed, claim))
     if not direct:
         return answer
-    from dataclasses import replace
-
     return replace(answer, direct=prove(claim, budget=budget, device=device, seed=seed))
 
 
@@ -170,33 +168,170 @@ def check_claim(claim: Claim) -> None:
 
 
 class _Run:
-    """One decomposition."""
+    """One decomposition, step by step."""
 
-    ledger: Ledger | None = None
-    device = "cpu"
-    seed = 0
-
-    def __init__(self, claim: Claim, cut: Tail, deadline: Deadline, lemmas: Lemmas) -> None:
+    def __init__(
+        self,
+        claim: Claim,
+        cut: Tail,
+        deadline: Deadline,
+        lemmas: Lemmas,
+        ledger: Ledger | None,
+        device: str,
+        seed: int,
+    ) -> None:
         self.claim, self.cut, self.deadline, self.lemmas = claim, cut, deadline, lemmas
-        network = claim.network
-        self.front = head(network, network.pre_activation(cut.cut))
+        self.ledger, self.device, self.seed = ledger, device, seed
+        self.front = head(claim.network, claim.network.pre_activation(cut.cut))
+        self.begun = time.monotonic()
+        self.search_seconds = 0.0
 
-    def answer(self, proposed: tuple[Box, ...], admits: Admits, begun: float) -> Decomposition:
+    def answer(self, proposed: Sequence[Box], admits: Admits) -> Decomposition:
         witness = self._witness(admits)
         reach = self.cut.values(DecisionPattern())
         if witness is not None or reach is None:
-            return self._result(Cover((), (), 1.0, 0, 0), (), (), 0, begun, witness)
-        known = self.lemmas.about(self._rest(reach))
-        given = [lemma.values for lemma in known]
-        fitting = [box for box in proposed if box.size == reach.size]
+            return self._result(_NOTHING, (), (), (_NO_HALF, _NO_HALF), witness)
         started = time.monotonic()
-        cover = Search(
-            self.claim.box,
-            reach,
-            HeadBounds(self.front, self.device),
-            TailBounds(self.cut.rest, self.claim.property.negation(), self.device),
-            [*given, *self._proved(fitting)],
-            self.seed,
-        ).run(self._share(0.6))
-        self.searched = time.monotonic() - started
-        return self._prove(cover, reach, {id(values): k for k, values in enumerate(given)}, begun)
+        cover = self._search(reach, proposed)
+        self.search_seconds = time.monotonic() - started
+        if cover.left:  # a proof of the rest would not answer the claim
+            return self._result(cover, (), (), (_NO_HALF, _NO_HALF), None)
+        lemmas, tail_half = self._tail(cover)
+        steps, head_half = self._head(cover, reach)
+        return self._result(cover, steps, lemmas, (head_half, tail_half), None)
+
+    def _witness(self, admits: Admits) -> Array | None:
+        """An input of A without B: among samples, then by gradient."""
+        claim = self.claim
+        points = claim.box.sample(SAMPLES, np.random.default_rng(self.seed))
+        bad = points[~claim.property.holds(outputs(claim.network, points))]
+        found = [bad[:8]]
+        if not len(bad):
+            conjuncts = claim.property.negation()
+            found = attack_all(
+                claim.problem,
+                conjuncts,
+                self.deadline.earlier(max(0.1, 0.1 * self.deadline.left)),
+                device=self.device,
+                seed=self.seed,
+            )
+        for x in np.concatenate(found):
+            admitted = admits(x)
+            if admitted is not None:
+                return admitted
+        return None
+
+    def _search(self, reach: Box, proposed: Sequence[Box]) -> Cover:
+        tail = TailBounds(self.cut.rest, self.claim.property.negation(), self.device)
+        given = [lemma.values for lemma in self.lemmas.about(self._about(reach))]
+        fitting = [box for box in proposed if box.size == reach.size]
+        if fitting:
+            bound, _ = tail(
+                np.stack([box.lower for box in fitting]), np.stack([box.upper for box in fitting])
+            )
+            given += [box for box, value in zip(fitting, bound, strict=True) if value > 0]
+        front = HeadBounds(self.front, self.device)
+        search = Search(self.claim.box, reach, front, tail, given, self.seed)
+        return search.run(self.deadline.earlier(SEARCH_SHARE * self.deadline.left))
+
+    def _about(self, values: Box) -> Claim:
+        """values ⇒ B, of the rest of the network."""
+        return Claim(self.cut.rest, values, DecisionPattern(), self.claim.property)
+
+    def _tail(self, cover: Cover) -> tuple[tuple[Lemma, ...], Half]:
+        """σ ⇒ B, pattern by pattern."""
+        started = time.monotonic()
+        found: list[Lemma] = []
+        reused = 0
+        for number, values in enumerate(cover.values):
+            known = self.lemmas.find(self._about(values))
+            if known is not None:
+                found.append(known)
+                reused += 1
+                continue
+            ahead = len(cover.values) - number + len(cover.parts)
+            claim = self._about(values)
+            if self.deadline.passed:
+                found.append(Lemma(claim))
+                continue
+            lemma = Lemma(claim, self._prove(claim, ahead))
+            self.lemmas.add(lemma)
+            found.append(lemma)
+        verdicts = [lemma.verdict for lemma in found]
+        proved = sum(lemma.stands for lemma in found)
+        half = Half(len(found), proved, reused, time.monotonic() - started, _engines(verdicts))
+        return tuple(found), half
+
+    def _head(self, cover: Cover, reach: Box) -> tuple[tuple[Step, ...], Half]:
+        """A ⇒ σ, part by part."""
+        started = time.monotonic()
+        steps: list[Step] = []
+        for number, part in enumerate(cover.parts):
+            pattern = literals(self.cut.cut, cover.values[part.pattern], reach)
+            claim = verdict = None
+            if len(pattern):
+                claim = Claim(self.front, part.box, DecisionPattern(), implied(pattern))
+                if not self.deadline.passed:
+                    verdict = self._prove(claim, len(cover.parts) - number)
+            steps.append(Step(part.box, part.pattern, pattern, claim, verdict))
+        proved = sum(step.stands for step in steps)
+        engines = _engines([step.verdict for step in steps])
+        return tuple(steps), Half(len(steps), proved, 0, time.monotonic() - started, engines)
+
+    def _prove(self, claim: Claim, ahead: int) -> Verdict:
+        """Within a generous share of what is left for ``ahead`` claims."""
+        budget = max(0.05, 5 * self.deadline.left / (ahead + 5))
+        return prove(
+            claim,
+            budget=budget,
+            ledger=self.ledger,
+            stages=search_stages(claim.problem, self.device),
+            device=self.device,
+            seed=self.seed,
+        )
+
+    def _result(
+        self,
+        cover: Cover,
+        steps: tuple[Step, ...],
+        lemmas: tuple[Lemma, ...],
+        halves: tuple[Half, Half],
+        witness: Array | None,
+    ) -> Decomposition:
+        status, reason = Status.UNKNOWN, ""
+        if witness is not None:
+            status = Status.REFUTED
+        elif cover.left:
+            reason = f"no pattern was found in time for {cover.left:.3g} of A"
+        elif not halves[0].stands:
+            reason = f"A ⇒ σ: {halves[0].claims - halves[0].proved} claims are not proved"
+        elif not halves[1].stands:
+            reason = f"σ ⇒ B: {halves[1].claims - halves[1].proved} claims are not proved"
+        else:
+            status = Status.PROVED
+        return Decomposition(
+            self.claim,
+            self.cut.cut,
+            status,
+            steps,
+            lemmas,
+            *halves,
+            cover.left,
+            cover.splits,
+            self.search_seconds,
+            time.monotonic() - self.begun,
+            reason,
+            witness,
+        )
+
+
+def _engines(verdicts: Sequence[Verdict | None]) -> tuple[str, ...]:
+    return tuple(sorted({v.engine for v in verdicts if v is not None and v.engine}))
+
+
+def _replayed(claim: Claim, point: Array) -> Array | None:
+    return point if replay(claim, point).counts else None
+
+
+_NOTHING = Cover((), (), 1.0, 0, 0)
+_NO_HALF = Half(0, 0, 0, 0.0, ())

@@ -12,7 +12,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
 
 from precond.proof.claim import Claim
 from precond.proof.verdict import Verdict
@@ -20,7 +19,6 @@ from precond.property import Inequality, Property
 from precond.region.box import Box
 from precond.region.pattern import DecisionPattern
 
-Array = NDArray[np.float64]
 Key = tuple[str, tuple[tuple[Inequality, ...], ...]]
 
 
@@ -41,11 +39,6 @@ class Lemma:
     def stands(self) -> bool:
         return self.verdict is not None and self.verdict.is_proved and self.verdict.confirmed
 
-    def covers(self, lower: Array, upper: Array) -> NDArray[np.bool_]:
-        """Which boxes (G, m) of activations lie in V, (G,)."""
-        inside = (lower >= self.values.lower) & (upper <= self.values.upper)
-        return np.asarray(inside.all(1))
-
 
 @dataclass(eq=False)
 class Lemmas:
@@ -57,13 +50,17 @@ class Lemmas:
         """Those of the network and property of ``rest``; oldest first."""
         return tuple(self._kept.get(_key(rest), ()))
 
+    def find(self, rest: Claim) -> Lemma | None:
+        """One that implies ``rest``: the same network and property, over values that include
+        those of ``rest``."""
+        return next((k for k in self.about(rest) if k.values.includes(rest.box)), None)
+
     def add(self, lemma: Lemma) -> None:
         """Keep a lemma that stands, unless one that is kept says as much."""
         if not lemma.stands:
             return
-        kept = self._kept.setdefault(_key(lemma.claim), [])
-        if not any(known.values.includes(lemma.values) for known in kept):
-            kept.append(lemma)
+        if self.find(lemma.claim) is None:
+            self._kept.setdefault(_key(lemma.claim), []).append(lemma)
 
     def __len__(self) -> int:
         return sum(len(kept) for kept in self._kept.values())

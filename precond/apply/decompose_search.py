@@ -11,7 +11,7 @@ A is cut in halves until, for every part, the values that its inputs can have at
 
 The patterns needed are widened while B still follows, all literals alike and then without those
 that matter least: one may serve several parts, and later queries.  A small set of them is
-chosen, and halves that satisfy the same one are joined again.
+chosen.
 """
 
 from __future__ import annotations
@@ -65,9 +65,8 @@ class Cover:
 
 @dataclass(eq=False)
 class _Found:
-    """A closed part: its path in the tree of halves, box, and values."""
+    """A closed part: its box, and the box of its values."""
 
-    path: int
     lower: Array
     upper: Array
     low: Array
@@ -131,7 +130,7 @@ class Search:
                 closed[k] = True
             self._mine(lower, upper, low, high, rest[bound <= 0], weight, deadline)
         for k in np.flatnonzero(closed):
-            self.found.append(_Found(paths[k], lower[k], upper[k], low[k], high[k]))
+            self.found.append(_Found(lower[k], upper[k], low[k], high[k]))
         return self._halves(paths, lower, upper, moved * (above > 0)[..., None], weight, ~closed)
 
     def _known(self, low: Array, high: Array) -> NDArray[np.bool_]:
@@ -251,20 +250,18 @@ class Search:
         return halves
 
     def _chosen(self, deadline: Deadline) -> tuple[tuple[Part, ...], tuple[Box, ...]]:
-        """A small set of patterns that every closed part satisfies one of; halves joined."""
+        """A small set of patterns that every closed part satisfies one of."""
         if not self.found:
             return (), ()
         self._widened(self._few(), deadline)
         chosen = self._few()
         table = self._table()[:, chosen]
-        nodes = {
-            found.path: (Box(found.lower, found.upper), frozenset(np.flatnonzero(row).tolist()))
-            for found, row in zip(self.found, table, strict=True)
-        }
-        for path in sorted(nodes, key=int.bit_length, reverse=True):
-            _join(nodes, path)
-        used = sorted({min(fit) for _, fit in nodes.values()})
-        parts = tuple(Part(box, used.index(min(fit))) for box, fit in nodes.values())
+        first = table.argmax(1)
+        used = np.unique(first)
+        parts = tuple(
+            Part(Box(found.lower, found.upper), int(np.searchsorted(used, pattern)))
+            for found, pattern in zip(self.found, first, strict=True)
+        )
         return parts, tuple(Box(self.lows[chosen[k]], self.highs[chosen[k]]) for k in used)
 
     def _table(self) -> NDArray[np.bool_]:
@@ -285,15 +282,3 @@ class Search:
             chosen.append(int(table[open_].sum(0).argmax()))
             open_ &= ~table[:, chosen[-1]]
         return np.array(chosen, dtype=np.int64)
-
-
-def _join(nodes: dict[int, tuple[Box, frozenset[int]]], path: int) -> None:
-    """Join ``path`` with its other half, and what comes of it, while one pattern fits both."""
-    while path > 1 and path in nodes and path ^ 1 in nodes:
-        (box, fit), (other, fit_other) = nodes[path], nodes[path ^ 1]
-        if not fit & fit_other:
-            return
-        del nodes[path], nodes[path ^ 1]
-        path >>= 1
-        whole = Box(np.minimum(box.lower, other.lower), np.maximum(box.upper, other.upper))
-        nodes[path] = (whole, fit & fit_other)

@@ -56,7 +56,8 @@ def scores(question: Question, layer: str, order: Order, verdict: Verdict) -> Ar
     if order is Order.INDEX:
         return np.arange(network.width(layer), dtype=np.float64)
     if order is Order.MAGNITUDE:
-        return np.abs(values_at(network, question.x[None], network.pre_activation(layer))[0])
+        z = values_at(network, question.x[None], network.pre_activation(layer))[0]
+        return np.asarray(np.abs(z))
     slope = influence(question, layer)
     if order is Order.INFLUENCE:
         return slope
@@ -119,10 +120,11 @@ class CoreSearch:
         self.verdict = verdict
         self.order = scores(question, self.layer, order, verdict).argsort(kind="stable")
         self.order += self.part.start
-        self.failed: list[Flags] = [] if depth == 1 else [self.base]
+        self.failed: list[Flags] = [self.base]
         self.maps: Mapping[str, tuple[Array, Array]] = {}
         self.witnesses: dict[tuple[str, int], Array] = {}
         self.by_bounds = True
+        self.bisected = 0
         self.pool.require(self.base)
 
     def run(self) -> bool:
@@ -134,7 +136,11 @@ class CoreSearch:
                 if self._show() and self._confirm():
                     return True
             elif not self._attack(candidate) and not self._proves(candidate):
-                self._between(candidate)
+                left = int((self.kept & ~candidate).sum())
+                if self.bisected * np.log2(left + 1) > left / 2:
+                    self._singly()
+                else:
+                    self._between(candidate)
         self._show()
         return False
 
@@ -202,6 +208,19 @@ class CoreSearch:
             else:
                 fails = middle
         self.needed[more[proves - 1]] = True
+        self.bisected += 1
+
+    def _singly(self) -> None:
+        """One literal after another: cheaper than bisection once many turn out to be needed."""
+        for index in self.order[(self.kept & ~self.needed)[self.order]].tolist():
+            if self.question.deadline.passed:
+                return
+            if self.pool.critical(self.kept)[index]:
+                continue
+            weaker = self.kept.copy()
+            weaker[index] = False
+            if self._ask(weaker) is Status.UNKNOWN:
+                self.needed[index] = True
 
     def _show(self) -> bool:
         """Have the prover prove what linear bounds did; else go back to what it has proved."""
@@ -269,11 +288,11 @@ class CoreSearch:
         name = question.whole.network.pre_activation(self.layer)
         x, box = question.x, question.whole.box
         if name not in self.maps:
-            return box.sample(1, np.random.default_rng(index))[0]
+            return np.asarray(box.sample(1, np.random.default_rng(index))[0])
         slope, offset = (part[index - self.part.start] for part in self.maps[name])
         direction = -self.literals.phases[index] * slope * box.width**2
         speed = abs(float(slope @ direction))
         if speed == 0:
             return x
         step = 1.05 * abs(float(slope @ x + offset)) / speed
-        return np.clip(x + step * direction, box.lower, box.upper)
+        return np.asarray(np.clip(x + step * direction, box.lower, box.upper))

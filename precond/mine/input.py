@@ -57,10 +57,10 @@ class InputPrecondition:
     ``pattern`` is None when the full signature did not prove; ``verdict`` is then that
     claim's.  ``layer``: where whole layers stopped being free ("" if none is constrained).
     ``proofs``: claims put to the prover; ``batches``: propagations and searches over many
-    patterns at once.  ``minimal``: every single drop at ``layer`` was refuted or failed to
-    prove from the final pattern; False when time ran out before.  ``witnesses``: per neuron
-    of ``layer`` an input (n,) without the property that only this literal excludes, where one
-    is known (core-guided); exact arithmetic has confirmed it.
+    patterns at once.  ``minimal``: every single drop at ``layer`` was refuted, or failed to
+    prove from the final pattern or one with more literals; False when time ran out before.
+    ``witnesses``: per neuron of ``layer`` an input (n,) without the property that only this
+    literal excludes, where one is known (core-guided); exact arithmetic has confirmed it.
     """
 
     pattern: DecisionPattern | None

@@ -2,7 +2,8 @@
 
 ``Question`` puts patterns of one input's signature to the prover.  Known violators answer
 first, then linear bounds of many patterns in one propagation (``bounds``), then ``prove``.
-``stopping_layer`` finds the fewest first layers that still prove (more never prove less); ``one_by_one`` is the textbook's neuron step.
+``stopping_layer`` finds the fewest first layers that still prove (more never
+prove less); ``one_by_one`` is the textbook's neuron step.
 
 Source: Gopinath, Converse, Pasareanu, Taly 2019, algorithm 1.
 """
@@ -113,7 +114,8 @@ def stopping_layer(question: Question, *, batched: bool, traced: bool) -> tuple[
         bounds = question.bounds([first(k) for k in range(layers + 1)])
         high = int(np.flatnonzero(bounds > 0)[0]) if (bounds > 0).any() else layers
         refuted = [k for k in range(layers + 1) if question.violators.refutes(first(k))]
-        low = max(refuted, default=-1) + 1
+        low = min(max(refuted, default=-1) + 1, layers)
+        high = max(high, low)
     tried = low if batched else high
     while True:
         answer = question.ask(first(tried), keep_trace=traced)

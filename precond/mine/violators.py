@@ -99,10 +99,11 @@ class Violators:
     def require(self, base: Flags) -> None:
         """From now on only patterns that keep ``base`` (T,) are asked about."""
         self.base = base
-        self._keep(~(self.missed & base).any(1))
+        self._keep(np.asarray(~(self.missed & base).any(1)))
 
     def add(self, points: Array) -> int:
-        """Take those of ``points`` (k, n) that violate; how many there were."""
+        """Take those of ``points`` (k, n) that violate and miss a set of literals that no other
+        does; how many there were."""
         claim = self.claim
         points = points[claim.box.contains(points)] if len(points) else points
         if len(points):
@@ -112,6 +113,7 @@ class Violators:
             return 0
         missed = self._missed(points)
         useful = ~(missed & self.base).any(1)
+        useful &= self._unseen(missed)
         self.points = np.concatenate([self.points, points[useful]])
         self.missed = np.concatenate([self.missed, missed[useful]])
         if len(self.points) > MOST:
@@ -121,6 +123,15 @@ class Violators:
 
     def _keep(self, rows: Flags) -> None:
         self.points, self.missed = self.points[rows], self.missed[rows]
+
+    def _unseen(self, missed: Flags) -> Flags:
+        """The first row of each set of missed literals that no known violator has."""
+        seen = {row.tobytes() for row in np.packbits(self.missed, axis=1)}
+        fresh = np.zeros(len(missed), dtype=np.bool_)
+        for k, row in enumerate(np.packbits(missed, axis=1)):
+            fresh[k] = row.tobytes() not in seen
+            seen.add(row.tobytes())
+        return fresh
 
     def _missed(self, points: Array) -> Flags:
         network, literals = self.claim.network, self.literals
@@ -148,7 +159,7 @@ class Violators:
     def forcing(self, kept: Flags, index: int) -> Array:
         """The violators (k, n) that only literal ``index`` of ``kept`` excludes."""
         alone = ((self.missed & kept).sum(1) == 1) & self.missed[:, index] & kept[index]
-        return self.points[alone]
+        return np.asarray(self.points[alone])
 
     def forget(self, point: Array) -> None:
         """Leave out a point that exact arithmetic does not confirm."""

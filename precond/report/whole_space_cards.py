@@ -133,7 +133,7 @@ def _forced(run: WholeSpace, one: Forced) -> ForcedRow:
         nearest = Thumb(
             row_picture(run.data.inputs[one.nearest], run.data.image_shape, run.data.natural),
             f"#{one.nearest}{said}",
-            f"training input {one.nearest}{said}, {one.distance:.3g} away in the cut layer",
+            f"training input {one.nearest}{said}, {one.distance:.3g}° away in the cut layer",
         )
     words = f"#{one.nearest}{said}: {_numbers(run.data.inputs[one.nearest])}"
     alone = "yes" if one.alone else "no"

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from known import ABSOLUTE, BUMP, UNIT, XOR, affine, at_least, box
 
-from precond.mine.input import Order, candidates, input_precondition
+from precond.mine.input import Method, Order, candidates, input_precondition
 from precond.network.evaluate import outputs
 from precond.network.graph import INPUT, Network
 from precond.network.layers import Node, ReLU
@@ -46,11 +46,21 @@ def test_order_decides_which_literal_stays() -> None:
     bump ≤ x + 1/8 needs nothing.  bump ≥ x − 1/8 needs x ≤ 1 or nearly: "1 off" alone."""
     prop = at_least(-0.125, 1.0, inputs=[-1.0])
     for order in Order:
-        found = input_precondition(BUMP, [0.25], prop, box((-1, 3)), order=order)
-        assert found.pattern == DecisionPattern(off=frozenset({("a", 1)}))
-    none = input_precondition(BUMP, [0.25], at_least(-0.6, -1.0), box((-1, 3)))
+        for method in Method:
+            found = input_precondition(BUMP, [0.25], prop, box((-1, 3)), order=order, method=method)
+            assert found.pattern == DecisionPattern(off=frozenset({("a", 1)}))
+
+
+@pytest.mark.parametrize("method", Method)
+def test_a_signature_that_does_not_imply_it(method: Method) -> None:
+    """x = 1 has the signature of 0.25 and bump(1) = 1 > 0.6: at most one proof is asked."""
+    refuted = at_least(-0.6, -1.0)
+    none = input_precondition(BUMP, [0.25], refuted, box((-1, 3)), method=method)
     assert none.pattern is None and none.verdict.status is Status.REFUTED
-    assert not none.minimal and none.proofs == 1
+    assert not none.minimal and none.proofs <= 1
+    witness = none.verdict.witness
+    assert witness is not None and not refuted.holds(outputs(BUMP, witness[None]))[0]
+    assert 0.6 < witness[0] <= 1
 
 
 def deep(seed: int) -> Network:
@@ -71,8 +81,9 @@ def deep(seed: int) -> Network:
     )
 
 
+@pytest.mark.parametrize("method", Method)
 @pytest.mark.parametrize("seed", range(6))
-def test_random_networks_proved_and_minimal(seed: int) -> None:
+def test_random_networks_proved_and_minimal(seed: int, method: Method) -> None:
     """The full prover agrees that the pattern implies the class; its points of a grid do; the
     pattern holds at X, is closed, and each single drop at the layer is refuted or unproved."""
     network = deep(seed)
@@ -81,7 +92,7 @@ def test_random_networks_proved_and_minimal(seed: int) -> None:
     x = domain.sample(1, rng)[0]
     label = int(outputs(network, x[None]).argmax())
     prop = Property.argmax(label, 2)
-    found = input_precondition(network, x, prop, domain, budget=20.0)
+    found = input_precondition(network, x, prop, domain, budget=20.0, method=method)
     if found.pattern is None:
         signature = DecisionPattern.of_row(record(network, x[None]), 0)
         assert prove(Claim(network, domain, signature, prop)).status is not Status.PROVED

@@ -7,6 +7,13 @@ import pytest
 from known import ABSOLUTE, MAXIMUM, UNIT, XOR, affine, box, phases
 
 from precond.errors import QueryError
+from precond.mine.regions import (
+    bounding_box,
+    region_share,
+    relative_volume,
+    union_of_boxes,
+    union_share,
+)
 from precond.mine.underapprox import implies_pattern, underapproximation_box
 from precond.network.exact import exact_values
 from precond.network.graph import INPUT, Network
@@ -93,3 +100,39 @@ def test_errors() -> None:
     two = Network((*ABSOLUTE.nodes, Node("b", ReLU(), ("y",))), (1,))
     with pytest.raises(QueryError, match="expected a closed pattern"):
         underapproximation_box(two, phases([0], [], "b"), [1.0], box((-2, 2)))
+
+
+def test_share_of_a_triangle() -> None:
+    """x₀ ≤ x₁ is half of the unit square; every bound of the interval is on its side."""
+    share = region_share(MAXIMUM, phases([], [0]), box(UNIT, UNIT), samples=4000)
+    assert share.samples == 4000 and share.low < 0.5 < share.high
+    assert share.high - share.low < 0.04 and share.low <= share.value <= share.high
+
+
+def test_a_small_region_is_found_in_its_own_box() -> None:
+    """|x| with 0 on in [−999, 1]: the share is 1/1000, which 50 plain samples would hardly hit."""
+    domain = box((-999, 1))
+    around = bounding_box(ABSOLUTE, phases([0], [1]), domain)
+    assert around.lower[0] == pytest.approx(0.0, abs=2e-3) and around.upper[0] == 1.0
+    share = region_share(ABSOLUTE, phases([0], [1]), domain, samples=50)
+    assert share.value == pytest.approx(1e-3, rel=0.05) and share.low > 9e-4
+    with pytest.raises(QueryError, match="at least one sample"):
+        region_share(ABSOLUTE, phases([0]), domain, samples=0)
+
+
+def test_a_union_covers_more_of_a_triangle_than_one_box() -> None:
+    """One box in x₀ ≤ x₁ has area at most 1/4; three have more, all inside, and what they
+    cover together is counted once (overlaps by inclusion and exclusion)."""
+    domain, pattern = box(UNIT, UNIT), phases([], [0])
+    points = np.array([[0.25, 0.75], [0.9, 0.1], [0.05, 0.2], [0.8, 0.95], [0.26, 0.74]])
+    boxes = union_of_boxes(MAXIMUM, pattern, points, domain)
+    assert len(boxes) == 3  # the second point lies outside, the last in the first box
+    assert all(found.upper[0] <= found.lower[1] for found in boxes)
+    share = union_share(boxes, domain, samples=20_000)
+    grid = (np.stack(np.meshgrid(*[np.arange(400)] * 2), axis=-1).reshape(-1, 2) + 0.5) / 400
+    covered = np.logical_or.reduce([found.contains(grid) for found in boxes]).mean()
+    assert share.low - 0.005 <= covered <= share.high + 0.005
+    assert share.value > relative_volume(boxes[0], domain)
+    assert len(union_of_boxes(MAXIMUM, pattern, points, domain, most=1)) == 1
+    assert union_of_boxes(MAXIMUM, pattern, points[1:2], domain) == ()
+    assert union_share((), domain).value == 0.0

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
+from precond.network.evaluate import outputs
 from precond.network.graph import Network
 from precond.proof.certificates.data import SPLIT, Certificate, Linear, Statement, Tree
 from precond.proof.claim import Claim, HalfSpaces
@@ -56,10 +57,11 @@ def damaged(
 
     ``points`` (k, n): inputs of the region.
     """
-    kinds = [bound, sign, output, box, literal, vacuous, hash_digit]
-    kinds += [weight_sign, weight_nan, multiplier_sign, lost_node, more_nodes, coordinate]
-    kinds += [no_weights, record, way, leaf_turned, box_index]
+    stated = [bound, sign, output, box, literal, vacuous]
+    rules = [hash_digit, weight_sign, weight_nan, multiplier_sign, lost_node, more_nodes]
+    rules += [coordinate, no_weights, record, way, leaf_turned, box_index]
     while True:
+        kinds = stated if rng.uniform() < 0.6 else rules
         kind = kinds[int(rng.integers(len(kinds)))]
         changed = kind(certificate, network, points, rng)
         if changed is not None:
@@ -72,8 +74,12 @@ Changed = Certificate | None
 def bound(c: Certificate, n: Network, points: Array, rng: np.random.Generator) -> Changed:
     """The bound of an inequality is raised until a known input no longer meets it."""
 
+    y = outputs(n, points)
+
     def change(linear: Linear) -> Linear:
-        return replace(linear, bound=linear.bound + 10.0 ** rng.uniform(-6, 3))
+        given = Inequality(linear.outputs, linear.bound, linear.strict, linear.inputs)
+        more = float(given.margin(y, points).min()) + 10.0 ** rng.uniform(-9, 0)
+        return replace(linear, bound=linear.bound + more)
 
     return _clause(c, n, points, rng, change)
 

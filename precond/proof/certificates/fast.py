@@ -1,47 +1,28 @@
-"""The checker's bounds in machine words, for many leaves at once.
+"""The checker in machine words: many leaves at once, in a fraction of the time.
 
-The same bounds by the same rules as ``precond.checker``, and as rigorous: numbers are integers
-(``words``), and one that gets longer than ``bits`` is rounded to the weaker side.  So what is
-valid here is so for the network over the reals; it takes a fraction of the time, and fails where
-30 bits are too few (badly scaled weights, bounds that hold with equality).
-
-Bounds of z are kept as lower bounds of z and −z, (2, G, m) for G regions: every rounding is then
-downwards, and an error of k units in a form's coefficients costs at most k Σ min(l, 0).
+What is valid here is so for the network over the reals, by the same rules as in
+``precond.checker``.  It fails where 30 bits are too few (badly scaled weights, bounds that hold
+with equality).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from itertools import islice
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy.sparse import coo_array
 
 from precond.checker import CheckResult, Invalid, leaves, verify
 from precond.network.dyadic import Dyadic, exact
 from precond.network.graph import INPUT, Network
-from precond.network.layers import LeakyReLU, MaxPool2d, Reshape
-from precond.network.sparse import affine_matrices
 from precond.proof.certificates.data import Certificate, Tree, region
+from precond.proof.certificates.fast_bounds import CHUNK, Cells, FastBounds
 from precond.proof.certificates.words import (
     WORD,
-    Array,
     Fixed,
-    Matrix,
     add,
-    at,
-    dot,
-    exponent,
-    read,
-    require,
-    shift,
-    short,
 )
 
-CHUNK = 1 << 17  # numbers in a batch of forms
 Failure = tuple[int, int, float]
 
 
@@ -51,9 +32,9 @@ def check_fast(certificate: Certificate, network: Network) -> CheckResult:
         verify(certificate, network)
         if not certificate.bits:
             raise Invalid("it needs longer numbers than words hold: check it without --fast")
-        checker = FastChecker(network, certificate)
+        checker = FastBounds(network, certificate)
         for t, tree in enumerate(certificate.trees):
-            for leaf, conjunct, bound in checker.failures(t, tree):
+            for leaf, conjunct, bound in failures(checker, t, tree):
                 where = f"tree {t}, leaf {leaf}: way to fail {conjunct} is not contradicted"
                 return CheckResult(False, f"{where} ({bound:.3g})")
     except Invalid as error:
@@ -61,307 +42,63 @@ def check_fast(certificate: Certificate, network: Network) -> CheckResult:
     return CheckResult(True)
 
 
-@dataclass(eq=False)
-class Cells:
-    """G regions: lower bounds (2, G, m) of every value and its negative, lines of nonlinear nodes.
+def closes(checker: FastBounds, tree: Tree, numbers: list[int], cells: Cells) -> Iterator[Failure]:
+    """The leaves ``numbers`` of ``tree``, one in each cell, that are no contradiction."""
+    sizes = checker.network.output_size, checker.network.input_size
+    conjuncts = [checker.given.statement.conjuncts[c] for c in tree.conjuncts]
+    parts = [i for conjunct in conjuncts for i in conjunct]
+    owner = np.repeat(range(len(conjuncts)), [len(c) for c in conjuncts])
+    rows = np.zeros((len(parts), sum(sizes) + 1))  # bound − outputs · y − inputs · x
+    for j, linear in enumerate(parts):
+        rows[j, -1] = linear.bound
+        for first, terms in ((0, linear.outputs), (sizes[0], linear.inputs)):
+            for k, v in terms:
+                rows[j, first + k] -= v  # an output may be named twice
+    weights = tree.weights[numbers]
+    mix, given = exact(weights), exact(rows)
+    spread = mix.n[:, None] * (owner == np.arange(len(conjuncts))[:, None])
+    mixed = Dyadic(spread @ given.n, mix.e + given.e)
+    total = words(mixed[..., -1], WORD)
+    forms: dict[str, Fixed] = {}
+    for name, columns in (
+        (checker.network.output, slice(0, sizes[0])),
+        (INPUT, slice(sizes[0], -1)),
+    ):
+        x = mixed[..., columns]
+        if x.n.any():
+            forms[name] = words(x, checker.bits)
+            if forms[name].e > x.e:
+                mass = cells.mass(name)
+                total = add(total, Fixed(mass.n, forms[name].e + mass.e))
+    found = checker.bound(cells, forms, tree.record[numbers], total)
+    strict = (spread * [i.strict for i in parts] > 0).any(-1)
+    open_ = ~((found.n > 0) | strict & (found.n >= 0) | cells.empty[:, None])
+    for g, c in np.argwhere(open_):
+        yield numbers[g], tree.conjuncts[c], float(found.n[g, c]) * 2.0**found.e
 
-    Lines of an activation: slopes below and above, (G, m) in units of 2^-p, intercept above,
-    and where any slope in [s, 1] may lie below.  Of a max-pool: the input of each window that
-    lies below it, where it is the maximum itself, and the largest value.
-    """
 
-    values: dict[str, Fixed]
-    empty: NDArray[np.bool_]
-    lines: dict[str, tuple[Any, ...]] = field(default_factory=dict)
-
-    def rows(self, which: Array) -> Cells:
-        values = {name: x[:, which] for name, x in self.values.items()}
-        lines = {name: tuple(x[which] for x in parts) for name, parts in self.lines.items()}
-        return Cells(values, self.empty[which], lines)
-
-    def mass(self, name: str) -> Fixed:
-        """A lower bound of Σ value⁻, (G, 1): what a unit less in every coefficient may add."""
-        x = self.values[name]
-        return Fixed(np.minimum(x.n[0], 0).sum(-1, keepdims=True), x.e)
-
-
-class FastChecker:
-    """A network and a certificate about it, as integers."""
-
-    def __init__(self, network: Network, certificate: Certificate) -> None:
-        self.network, self.given, self.bits = network, certificate, certificate.bits
-        require(8 <= self.bits <= 30)
-        self.p = 48 - self.bits  # digits of slopes after the point
-        self.one = 2.0**self.p
-        self.affine: dict[str, tuple[list[Matrix | None], Fixed]] = {}
-        self.offset: dict[str, int] = {}
-        for node in network.nodes:
-            if network.is_affine(node.name):
-                matrices, bias = affine_matrices(network, node.name)
-                same = isinstance(node.layer, Reshape)
-                built = [None if same else Matrix(m, self.bits) for m in matrices]
-                self.affine[node.name] = built, read(np.stack([bias, -bias])[:, None], WORD)
-            elif node.name in network.decision_layers:
-                self.offset[node.name] = sum(network.width(k) for k in self.offset)
-        self.half = Matrix(coo_array(certificate.statement.matrix), self.bits)
-
-    def derive(
-        self, state: Array, known: Cells | None = None, refine: list[dict[int, int]] | None = None
-    ) -> Cells:
-        """Bounds in regions ``state`` (2, G, coordinates): by intervals, within ``known``, and,
-        given the records of single neurons' bounds (``refine``), by backward passes."""
-        size = self.network.input_size
-        cells = Cells({INPUT: read(state[..., :size], self.bits)}, np.zeros(0, np.bool_))
-        cells.empty = self.clash(cells.values[INPUT].n)
-        if len(self.given.statement.bound):  # no x of the box satisfies some row
-            least_of = self.half.image(cells.values[INPUT])[0]
-            excess = add(least_of, read(-self.given.statement.bound[None], WORD))
-            cells.empty |= np.asarray((excess.n > 0).any(-1), dtype=np.bool_)
-        for node in self.network.nodes:
-            source = node.inputs[0]
-            if node.name in self.affine:
-                matrices, total = self.affine[node.name]
-                for name, matrix in zip(node.inputs, matrices, strict=True):
-                    x = cells.values[name]
-                    total = x if matrix is None else add(total, matrix.image(x))
-                cells.values[node.name] = short(total, self.bits)
-                continue
-            x = cells.values[source]
-            e = x.e - 10
-            n = shift(x.n, 10).copy()
-            if known is not None:
-                n = np.maximum(n, at(known.values[source], e))
-            if node.name in self.offset:
-                first = size + self.offset[node.name]
-                cut = state[..., first : first + n.shape[-1]]
-                given = np.isfinite(cut)
-                level = at(read(np.where(given, cut, 0.0), WORD), e)
-                n = np.where(given, np.maximum(n, level), n)
-            if refine is not None and cells.lines:
-                self.tighten(cells, node.name, source, n, e, refine)
-            cells.empty |= self.clash(n)
-            n[1] = np.minimum(n[1], -n[0])
-            cells.values[source] = short(Fixed(n, e), self.bits)
-            build = self.pool if isinstance(node.layer, MaxPool2d) else self.activation
-            cells.lines[node.name], cells.values[node.name] = build(node.name, cells.values[source])
-        return cells
-
-    @staticmethod
-    def clash(n: Array) -> NDArray[np.bool_]:
-        """Where a lower bound exceeds the upper one, (G,)."""
-        return np.asarray((n[0] + n[1] > 0).any(-1), dtype=np.bool_)
-
-    def slopes(self, name: str) -> tuple[Any, Any]:
-        """The negative side's slope in units of 2^-p, rounded down and up."""
-        layer = self.network.node[name].layer
-        slope = layer.slope if isinstance(layer, LeakyReLU) else 0.0
-        down, up = (at(read(np.array([s]), WORD), -self.p)[0] for s in (slope, -slope))
-        return down, -up
-
-    def activation(self, name: str, x: Fixed) -> tuple[tuple[Any, ...], Fixed]:
-        one, (flat, steep) = self.one, self.slopes(name)
-        lo, hi = x.n[0], -x.n[1]
-        free = (lo < 0) & (hi > 0)
-        kinds = np.array([steep, one], dtype=lo.dtype)
-        below = kinds[((lo >= 0) | free & (hi > -lo)).astype(int)]
-        above = np.where(free, (hi * one - lo * steep) // np.where(free, hi - lo, 1), below)
-        ends = [np.maximum(z, 0) * one + np.minimum(z, 0) * flat for z in (lo, hi)]
-        gap = np.maximum(np.maximum(ends[0] - above * lo, ends[1] - above * hi), 0)
-        intercept = -short(Fixed(-gap, x.e - self.p), self.bits)
-        low = np.maximum(lo, 0) * one + np.minimum(lo, 0) * steep
-        value = short(Fixed(np.stack([low, -ends[1]]), x.e - self.p), self.bits)
-        return (below, above, intercept, free), value
-
-    def pool(self, name: str, x: Fixed) -> tuple[tuple[Any, ...], Fixed]:
-        node = self.network.node[name]
-        windows = node.layer.windows(self.network.shapes[node.inputs[0]])  # type: ignore[union-attr]
-        inside, source = windows >= 0, np.maximum(windows, 0)
-        lo = np.where(inside, x.n[0][:, source], x.n[0].min() - 1)
-        hi = np.where(inside, -x.n[1][:, source], x.n[0].min() - 1)
-        best = lo.argmax(-1)[..., None]
-        low, high = lo.max(-1), hi.max(-1)
-        np.put_along_axis(hi, best, x.n[0].min() - 1, -1)
-        index = np.take_along_axis(np.broadcast_to(source, lo.shape), best, -1)[..., 0]
-        lines = index, low >= hi.max(-1), Fixed(high, x.e)
-        return lines, Fixed(np.stack([low, -high]), x.e)
-
-    def tighten(
-        self, cells: Cells, name: str, source: str, n: Array, e: int, refine: list[dict[int, int]]
-    ) -> None:
-        """Raise bounds n · 2^e of ``source``, which ``name`` reads, where the sign is open (all
-        of a max-pool's) by backward passes."""
-        offset = self.offset.get(name)
-        open_ = (n[0] < 0) & (n[1] < 0) if offset is not None else n[0] + n[1] < 0
-        counts, width = open_.sum(1), n.shape[-1]
-        order = np.argsort(-counts, kind="stable")
-        while len(order) and counts[order[0]]:
-            many = int(counts[order[0]])
-            cut = max(1, CHUNK // (2 * many * width))
-            rows, order = order[:cut], order[cut:]
-            part = cells.rows(rows)
-            every = np.argsort(~open_[rows], axis=1, kind="stable")[:, :many]
-            blocks = -(-len(rows) * many * width // (2 * CHUNK))
-            for index in np.array_split(every, min(blocks, many), axis=1):
-                both = np.concatenate([index, index], 1)
-                side = np.repeat([0, 1], index.shape[1])
-                form = np.zeros((*both.shape, width))
-                np.put_along_axis(form, both[..., None], (1 - 2 * side)[:, None], -1)
-                record = np.full(both.shape, -1)
-                for g in [g for g, row in enumerate(rows) if refine[row] and offset is not None]:
-                    keys = (2 * (both[g] + (offset or 0)) + side).tolist()
-                    record[g] = [refine[rows[g]].get(key, -1) for key in keys]
-                found = at(self.bound(part, {source: Fixed(form, 0)}, record), e)
-                places = side, rows[:, None], both
-                # Others in the block stay as they are: a bound must not depend on its company.
-                n[places] = np.where(open_[places[1:]], np.maximum(n[places], found), n[places])
-
-    def bound(
-        self, cells: Cells, forms: dict[str, Fixed], record: Array, constant: Fixed | None = None
-    ) -> Fixed:
-        """Lower bounds (G, R) of ``Σ form · value + constant`` over values with forms (G, R, m),
-        with the multipliers of records (G, R)."""
-        width = self.network.neurons
-        total = constant or Fixed(np.zeros(record.shape), 0)
-        dense = chosen = None
-        if (record >= 0).any():
-            dense = self.given.records[np.maximum(record, 0).reshape(-1)].toarray()
-            dense = dense.reshape(*record.shape, -1) * (record >= 0)[..., None]
-            chosen = (record >= 0)[..., None]
-
-        def lose(name: str, units: int, e: int) -> None:
-            nonlocal total
-            mass = cells.mass(name)
-            total = add(total, Fixed(units * mass.n, e + mass.e))
-
-        def push(name: str, x: Fixed, units: int = 0) -> None:
-            if name in forms:
-                exact = exponent(1 << 20, forms[name], x)
-                x = add(forms[name], x)
-                units += 2 * (x.e > exact)
-            forms[name] = x
-            if units:
-                lose(name, units, x.e)
-
-        def pop(name: str) -> Fixed:
-            nonlocal total
-            x, least_value = forms.pop(name), cells.values[name][0]
-            kept = short(x, self.bits)
-            if kept.e > x.e and (least_value.n < 0).any():
-                rest = Fixed(x.n - shift(kept.n, kept.e - x.e), x.e)  # ≥ 0
-                total = add(
-                    total, dot(rest, Fixed(np.minimum(least_value.n, 0), least_value.e)[:, None])
-                )
-            return kept
-
-        for node in reversed(self.network.nodes):
-            if node.name not in forms:
-                continue
-            x = pop(node.name)
-            (source, *_) = node.inputs
-            if node.name in self.affine:
-                matrices, bias = self.affine[node.name]
-                for name, matrix in zip(node.inputs, matrices, strict=True):
-                    push(name, x) if matrix is None else push(name, matrix.product(x), matrix.ERROR)
-                total = add(total, least(x, bias))
-                continue
-            positive, negative = np.maximum(x.n, 0), np.minimum(x.n, 0)
-            if isinstance(node.layer, MaxPool2d):
-                best, exact, top = cells.lines[node.name]
-                through = positive + np.where(exact[:, None], negative, 0)
-                y = np.zeros((*record.shape, self.network.width(source)))
-                g, r = np.ogrid[: len(y), : y.shape[1]]
-                np.add.at(y, (g[..., None], r[..., None], best[:, None]), through)
-                total = add(total, dot(Fixed(x.n - through, x.e), top[:, None]))
-                push(source, Fixed(y, x.e))
-                continue
-            below, above, intercept, free = (part[:, None] for part in cells.lines[node.name])
-            place = self.offset[node.name] + np.arange(x.n.shape[-1])
-            if dense is not None and chosen is not None:
-                slope = at(read(dense[..., place], WORD), -self.p)
-                slope = np.clip(slope, self.slopes(node.name)[1], self.one)
-                below = np.where(chosen & free, slope, below)
-            push(source, Fixed(positive * below + negative * above, x.e - self.p))
-            total = add(total, dot(Fixed(negative, x.e), intercept))
-            if dense is None:
-                continue
-            for side in (0, 1):
-                beta = read(dense[..., place + (1 + side) * width], self.bits)
-                push(source, -beta if side == 0 else beta)
-                total = add(total, dot(beta, cells.values[source][side][:, None]))
-        if dense is not None and dense[..., 3 * width :].any():
-            half = read(dense[..., 3 * width :], self.bits)
-            push(INPUT, self.half.product(half), self.half.ERROR)
-            bound = read(-self.given.statement.bound[None, None], WORD)
-            total = add(total, dot(half, bound))
-        if INPUT in forms:
-            x, ends = pop(INPUT), cells.values[INPUT]
-            total = add(total, least(x, ends))
-        return total
-
-    def closes(self, tree: Tree, numbers: list[int], cells: Cells) -> Iterator[Failure]:
-        """The leaves ``numbers`` of ``tree``, one in each cell, that are no contradiction."""
-        sizes = self.network.output_size, self.network.input_size
-        conjuncts = [self.given.statement.conjuncts[c] for c in tree.conjuncts]
-        parts = [i for conjunct in conjuncts for i in conjunct]
-        owner = np.repeat(range(len(conjuncts)), [len(c) for c in conjuncts])
-        rows = np.zeros((len(parts), sum(sizes) + 1))  # bound − outputs · y − inputs · x
-        for j, linear in enumerate(parts):
-            rows[j, -1] = linear.bound
-            for first, terms in ((0, linear.outputs), (sizes[0], linear.inputs)):
-                for k, v in terms:
-                    rows[j, first + k] -= v  # an output may be named twice
-        weights = tree.weights[numbers]
-        mix, given = exact(weights), exact(rows)
-        spread = mix.n[:, None] * (owner == np.arange(len(conjuncts))[:, None])
-        mixed = Dyadic(spread @ given.n, mix.e + given.e)
-        total = words(mixed[..., -1], WORD)
-        forms: dict[str, Fixed] = {}
-        for name, columns in (
-            (self.network.output, slice(0, sizes[0])),
-            (INPUT, slice(sizes[0], -1)),
-        ):
-            x = mixed[..., columns]
-            if x.n.any():
-                forms[name] = words(x, self.bits)
-                if forms[name].e > x.e:
-                    mass = cells.mass(name)
-                    total = add(total, Fixed(mass.n, forms[name].e + mass.e))
-        found = self.bound(cells, forms, tree.record[numbers], total)
-        strict = (spread * [i.strict for i in parts] > 0).any(-1)
-        open_ = ~((found.n > 0) | strict & (found.n >= 0) | cells.empty[:, None])
-        for g, c in np.argwhere(open_):
-            yield numbers[g], tree.conjuncts[c], float(found.n[g, c]) * 2.0**found.e
-
-    def failures(self, t: int, tree: Tree) -> Iterator[Failure]:
-        """(leaf, conjunct, bound) of every bound that is no contradiction."""
-        r, root = self.given.refinements, region(self.given.statement, self.network)
-        refine: dict[int, dict[int, int]] = {}
-        for k in np.flatnonzero(r.tree == t).tolist():
-            refine.setdefault(int(r.node[k]), {})[int(r.bound[k])] = int(r.record[k])
-        found = leaves(tree, root)
-        while some := list(islice(found, max(1, 2 * CHUNK // root.size))):
-            known = None
-            frames = {frame: around for _, _, frame, around in some}
-            place = {frame: k for k, frame in enumerate(frames)}
-            if -1 not in frames:
-                states = np.stack(list(frames.values()), 1)
-                known = self.derive(states, refine=[refine.get(f, {}) for f in frames])
-                known = known.rows(np.array([place[frame] for _, _, frame, _ in some]))
-            cells = self.derive(np.stack([state for _, state, _, _ in some], 1), known)
-            if known is not None:
-                cells.empty |= known.empty
-            yield from self.closes(tree, [number for number, *_ in some], cells)
+def failures(checker: FastBounds, t: int, tree: Tree) -> Iterator[Failure]:
+    """(leaf, conjunct, bound) of every bound that is no contradiction."""
+    r, root = checker.given.refinements, region(checker.given.statement, checker.network)
+    refine: dict[int, dict[int, int]] = {}
+    for k in np.flatnonzero(r.tree == t).tolist():
+        refine.setdefault(int(r.node[k]), {})[int(r.bound[k])] = int(r.record[k])
+    found = leaves(tree, root)
+    while some := list(islice(found, max(1, 2 * CHUNK // root.size))):
+        known = None
+        frames = {frame: around for _, _, frame, around in some}
+        place = {frame: k for k, frame in enumerate(frames)}
+        if -1 not in frames:
+            states = np.stack(list(frames.values()), 1)
+            known = checker.derive(states, refine=[refine.get(f, {}) for f in frames])
+            known = known.rows(np.array([place[frame] for _, _, frame, _ in some]))
+        cells = checker.derive(np.stack([state for _, state, _, _ in some], 1), known)
+        if known is not None:
+            cells.empty |= known.empty
+        yield from closes(checker, tree, [number for number, *_ in some], cells)
 
 
 def words(x: Dyadic, bits: int) -> Fixed:
     """Rounded down to ``bits`` bits of the largest."""
     kept = x.short(bits)
     return Fixed(kept.n.astype(np.float64), kept.e)
-
-
-def least(x: Fixed, ends: Fixed) -> Fixed:
-    """A lower bound of ``x · v`` from those of v and −v, (2, G, m)."""
-    if not (ends.n[0] + ends.n[1]).any():
-        return dot(x, ends[0][:, None])
-    low = dot(Fixed(np.maximum(x.n, 0), x.e), ends[0][:, None])
-    return add(low, dot(Fixed(np.maximum(-x.n, 0), x.e), ends[1][:, None]))

@@ -11,7 +11,8 @@ from scipy.sparse import csr_array
 from precond.checker import Checker, CheckResult, check
 from precond.network.graph import Network
 from precond.proof.certificates.data import Certificate, Statement, Tree
-from precond.proof.certificates.fast import CHUNK, FastChecker, check_fast
+from precond.proof.certificates.fast import check_fast, closes
+from precond.proof.certificates.fast_bounds import CHUNK, FastBounds
 from precond.proof.certificates.growth import Branch, Failing, weights_of
 
 BITS = 27  # of numbers in words; 16 to 30 serve
@@ -49,7 +50,7 @@ class FastJudge:
     def __init__(self, network: Network, statement: Statement) -> None:
         self.network, self.statement = network, statement
         self.rows = {c: len(way) for c, way in enumerate(statement.conjuncts)}
-        self.checker = FastChecker(network, _blank(network, statement, BITS))
+        self.checker = FastBounds(network, _blank(network, statement, BITS))
 
     def check(self, certificate: Certificate) -> CheckResult:
         return check_fast(certificate, self.network)
@@ -74,7 +75,7 @@ class FastJudge:
             record = [[leaf.record.get(c, -1) for c in conjuncts] for _, leaf in some]
             none, index = np.zeros(0), np.zeros(0, np.int64)
             tree = Tree(conjuncts, index.astype(np.uint8), index, none, weights, np.array(record))
-            for k, c, bound in self.checker.closes(tree, list(range(len(some))), cells):
+            for k, c, bound in closes(self.checker, tree, list(range(len(some))), cells):
                 frame, leaf = some[k]
                 found.setdefault(id(frame), {}).setdefault(leaf, {})[c] = bound
         return found

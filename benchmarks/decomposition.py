@@ -1,0 +1,142 @@
+"""Proofs through an interpolant beside the direct proof, on ACAS Xu.
+
+First ``QUERIES`` that hold, each cut at every layer that can be (the fastest is kept): seconds to
+find σ, to prove A ⇒ σ and σ ⇒ B, and of the direct proof; then both halves are proved again by
+other engines, and 100,000 random inputs of A replayed.  Then a family: boxes inside property 3's
+box of one network, all with its B; each decomposed with the lemmas of those before it, and
+directly.
+
+    python -m benchmarks.decomposition ../shared/data/acasxu --out decomposition.json
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from precond.apply.decompose import Decomposition, decompose
+from precond.apply.decompose_check import replayed, second_proofs
+from precond.apply.decompose_lemmas import Lemmas
+from precond.apply.decompose_query import best_layer
+from precond.formats.load import load
+from precond.proof.claim import Claim
+from precond.proof.prove import prove
+from precond.region.box import Box
+from precond.vnnlib.query import Query, read_vnnlib
+
+QUERIES = ("4_5:3", "3_3:3", "5_1:4", "3_5:3", "2_3:4", "4_2:3", "1_1:4", "2_2:3")
+FAMILY, FAMILY_SIZE = "3_3:3", 30
+
+
+def query_of(folder: Path, name: str) -> Query:
+    network, number = name.split(":")
+    model = load(folder / f"ACASXU_run2a_{network}_batch_2000.onnx")
+    return read_vnnlib(folder / f"prop_{number}.vnnlib", model)
+
+
+def numbers(answer: Decomposition) -> dict[str, Any]:
+    return {
+        "layer": answer.layer,
+        "status": answer.status.value,
+        "reason": answer.reason,
+        "parts": len(answer.steps),
+        "patterns": len(answer.lemmas),
+        "reused": answer.tail.reused,
+        "search": answer.search_seconds,
+        "head": answer.head.seconds,
+        "tail": answer.tail.seconds,
+        "all": answer.seconds,
+        "direct": None if answer.direct is None else answer.direct.seconds,
+        "direct_status": None if answer.direct is None else answer.direct.status.value,
+    }
+
+
+def one(folder: Path, name: str, budget: float) -> dict[str, Any]:
+    query = query_of(folder, name)
+    claim = query.claims[0]
+    layer = best_layer(query, budget=budget)
+    answer = decompose(claim, layer, budget=budget, direct=True)
+    found = {"query": name, **numbers(answer)}
+    again = second_proofs(answer, budget=budget / 2)
+    found["again"] = [asdict(half) for half in again]
+    found["replayed"] = asdict(replayed(answer))
+    checks = " ".join(f"{half.proved}/{half.claims}" for half in again)
+    seen = found["replayed"]
+    print(
+        f"{name}  {layer}  {answer.status.value:<8} {found['parts']:>5} parts "
+        f"{found['patterns']:>5} σ_k  search {found['search']:6.2f}  A⇒σ {found['head']:6.2f}  "
+        f"σ⇒B {found['tail']:6.2f}  all {found['all']:6.2f}  direct {found['direct']:6.2f}  "
+        f"again {checks}  replay {seen['outside']} {seen['violations']}  {answer.reason}",
+        flush=True,
+    )
+    return found
+
+
+def family(folder: Path, budget: float) -> dict[str, Any]:
+    """Boxes inside A whose sides are 0.3 to 1 of A's, anywhere in it; they overlap."""
+    query = query_of(folder, FAMILY)
+    whole = query.claims[0]
+    layer = best_layer(query, budget=budget)
+    rng = np.random.default_rng(0)
+    share = rng.uniform(0.3, 1.0, (FAMILY_SIZE, whole.box.size))
+    start = whole.box.lower + rng.random(share.shape) * (1 - share) * whole.box.width
+    boxes = [
+        Box(low, np.minimum(low + side * whole.box.width, whole.box.upper))
+        for low, side in zip(start, share, strict=True)
+    ]
+    lemmas, alone_total = Lemmas(), 0.0
+    first = decompose(whole, layer, budget=budget, lemmas=lemmas)
+    rows = []
+    for box in boxes:
+        claim = Claim(whole.network, box, whole.pattern, whole.property)
+        alone = decompose(claim, layer, budget=budget)
+        shared = decompose(claim, layer, budget=budget, lemmas=lemmas)
+        direct = prove(claim, budget=budget)
+        alone_total += alone.seconds
+        rows.append({**numbers(replace(shared, direct=direct)), "alone": alone.seconds})
+    total = {
+        "network_and_B": FAMILY,
+        "layer": layer,
+        "queries": len(rows),
+        "proved": sum(row["status"] == "proved" for row in rows),
+        "lemmas_of_the_whole": first.tail.proved,
+        "first": first.seconds,
+        "reused": sum(row["reused"] for row in rows),
+        "used": sum(row["patterns"] for row in rows),
+        "tail": sum(row["tail"] for row in rows),
+        "all": sum(row["all"] for row in rows),
+        "alone": alone_total,
+        "direct": sum(row["direct"] for row in rows),
+        "rows": rows,
+    }
+    print(
+        f"family of {total['queries']} on {FAMILY} at {layer}: {total['proved']} proved; "
+        f"{total['reused']} of {total['used']} tail proofs reused; with them {total['all']:.2f} s "
+        f"(and {first.seconds:.2f} s for the whole box first), each alone {alone_total:.2f} s, "
+        f"direct {total['direct']:.2f} s"
+    )
+    return total
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--budget", type=float, default=60.0)
+    parser.add_argument("--queries", nargs="+", default=list(QUERIES))
+    parser.add_argument("--out", type=Path)
+    chosen = parser.parse_args()
+    found = {
+        "queries": [one(chosen.folder, name, chosen.budget) for name in chosen.queries],
+        "family": family(chosen.folder, chosen.budget),
+    }
+    if chosen.out is not None:
+        chosen.out.write_text(json.dumps(found, indent=1))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,203 @@
+"""``precond decompose``: prove a query in two halves, through patterns over a layer."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from precond.commands.arguments import Commands, output_folder, seconds, seed
+from precond.errors import DataError, OutputError, QueryError
+
+if TYPE_CHECKING:
+    from precond.apply.decompose import Decomposition
+    from precond.apply.decompose_query import Answer
+
+
+def add(commands: Commands) -> None:
+    parts = commands.add_parser(
+        "decompose", help="prove a query in two halves, through patterns over a layer"
+    )
+    parts.add_argument("model", metavar="MODEL", help=".onnx, .nnet, or .pt/.pth")
+    parts.add_argument(
+        "queries",
+        nargs="+",
+        type=Path,
+        metavar="QUERY",
+        help=".vnnlib or .vnnlib.gz; several share what is proved of the second half",
+    )
+    parts.add_argument("--layer", metavar="L", help="where to cut (default: a short search)")
+    parts.add_argument(
+        "--budget", type=seconds, default=60.0, metavar="SECONDS", help="for each query"
+    )
+    parts.add_argument("--out", type=Path, metavar="FILE.json", help="write all of it there")
+    parts.add_argument(
+        "--patterns",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="FILE.json",
+        help="try the patterns of an earlier --out first (may be repeated)",
+    )
+    parts.add_argument(
+        "--ledger", type=Path, metavar="FILE", help="keep verdicts there, and take them from it"
+    )
+    parts.add_argument(
+        "--no-direct", action="store_true", help="do not time the whole proof beside it"
+    )
+    parts.add_argument(
+        "--check",
+        action="store_true",
+        help="then prove both halves again by other engines, and try 100,000 random inputs",
+    )
+    parts.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    parts.add_argument("--seed", type=seed, default=0)
+    parts.set_defaults(run=run)
+
+
+def run(chosen: argparse.Namespace) -> int:
+    from precond.apply.decompose_lemmas import Lemmas
+    from precond.apply.decompose_query import (
+        check_layer,
+        check_query,
+        decompose_query,
+        proposed_boxes,
+        to_json,
+    )
+    from precond.device import require_device
+    from precond.formats.load import load
+    from precond.proof.ledger import Ledger
+    from precond.vnnlib.query import read_vnnlib
+
+    require_device(chosen.device)
+    network = load(chosen.model)
+    if chosen.layer is not None:
+        check_layer(network, chosen.layer)
+    queries = [read_vnnlib(path, network) for path in chosen.queries]
+    for path, query in zip(chosen.queries, queries, strict=True):
+        try:
+            check_query(query)
+        except QueryError as error:
+            problem = f"{path}: {error.problem}"
+            raise QueryError(
+                problem, expected=error.expected, got=error.got, fix=error.fix
+            ) from error
+    proposed = [
+        box
+        for path in chosen.patterns
+        for box in proposed_boxes(_read(path), chosen.layer, str(path))
+    ]
+    if chosen.out is not None:
+        output_folder(chosen.out.parent)
+        if chosen.out.is_dir():
+            raise OutputError(f"--out {chosen.out}", expected="a file", got="a folder")
+    ledger = None if chosen.ledger is None else Ledger(chosen.ledger)
+    lemmas = Lemmas()
+    layer = chosen.layer
+    written = []
+    try:
+        for path, query in zip(chosen.queries, queries, strict=True):
+            answer = decompose_query(
+                query,
+                layer,
+                budget=chosen.budget,
+                lemmas=lemmas,
+                proposed=proposed,
+                ledger=ledger,
+                direct=not chosen.no_direct,
+                device=chosen.device,
+                seed=chosen.seed,
+            )
+            layer = answer.layer  # the queries share it, as they share what is proved behind it
+            _show(path.name, answer)
+            data = to_json(answer, network, path.name)
+            if chosen.check and answer.status.value == "proved":
+                data["check"] = [_check(part, chosen) for part in answer.parts]
+            written.append(data)
+    finally:
+        if ledger is not None:
+            ledger.close()
+    if chosen.out is not None:
+        whole = written[0] if len(written) == 1 else _together(written)
+        _write(chosen.out, json.dumps(whole, indent=1))
+        print(f"written        {chosen.out}")
+    return 0
+
+
+def _together(written: list[dict[str, Any]]) -> dict[str, Any]:
+    """Several queries in one file, in the form of one."""
+    claims = [{"query": w["query"], **claim} for w in written for claim in w["claims"]]
+    statuses = {str(w["query"]): w["status"] for w in written}
+    first = written[0]
+    kept = {key: first[key] for key in ("format", "network", "layer")}
+    checks = [check for w in written for check in w.get("check", ())]
+    return {**kept, "statuses": statuses, "claims": claims, "check": checks}
+
+
+def _show(name: str, answer: Answer) -> None:
+    print(f"{name:<14} {answer.status.value}, cut at {answer.layer}")
+    for part in answer.parts:
+        if part.witness is not None:
+            values = ", ".join(f"{v:.6g}" for v in part.witness)
+            print(f"  counterexample  ({values})")
+            continue
+        print(
+            f"  σ             {len(part.lemmas)} patterns of "
+            f"{part.literals / max(1, len(part.patterns)):.0f} literals on average, for "
+            f"{len(part.steps)} parts of A; found in {part.search_seconds:.2f} s"
+        )
+        for word, half in (("A ⇒ σ", part.head), ("σ ⇒ B", part.tail)):
+            again = f", {half.reused} of them before" if half.reused else ""
+            print(
+                f"  {word:<13} {half.proved} of {half.claims} proved{again} "
+                f"({', '.join(half.engines) or 'nothing to prove'}), {half.seconds:.2f} s"
+            )
+        print(f"  together      {part.seconds:.2f} s")
+        if part.reason:
+            print(f"  open          {part.reason}")
+    for part in answer.parts:
+        if part.direct is not None:
+            said = part.direct
+            print(f"  direct        {said.status.value} by {said.engine}, {said.seconds:.2f} s")
+
+
+def _check(part: Decomposition, chosen: argparse.Namespace) -> dict[str, Any]:
+    from precond.apply.decompose_check import replayed, second_proofs
+
+    points = replayed(part, seed=chosen.seed + 1)
+    print(
+        f"  replay        {points.points} random inputs of A: {points.outside} outside σ, "
+        f"{points.violations} without B"
+    )
+    halves = second_proofs(part, budget=chosen.budget, device=chosen.device)
+    for word, again in zip(("A ⇒ σ again", "σ ⇒ B again"), halves, strict=True):
+        print(
+            f"  {word:<13} {again.proved} of {again.claims} by {', '.join(again.engines) or '–'}, "
+            f"{again.contradicted} contradicted, {again.open} not decided, {again.seconds:.2f} s"
+        )
+    return {
+        "replay": {**vars(points)},
+        "second": [{**vars(again)} for again in halves],
+    }
+
+
+def _read(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise DataError(
+            f"patterns in {path}", expected="a readable JSON file", got=str(error)
+        ) from error
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        path.write_text(text)
+    except OSError as error:
+        raise OutputError(
+            f"--out {path}",
+            expected="a file that can be written",
+            got=error.strerror or type(error).__name__,
+            fix="Choose another place",
+        ) from error
