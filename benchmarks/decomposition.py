@@ -19,13 +19,15 @@ from typing import Any
 
 import numpy as np
 
-from precond.apply.decompose import Decomposition, decompose
+from precond.apply.decompose import decompose
+from precond.apply.decompose_answer import Decomposition
 from precond.apply.decompose_check import replayed, second_proofs
 from precond.apply.decompose_lemmas import Lemmas
 from precond.apply.decompose_query import best_layer
 from precond.formats.load import load
 from precond.proof.claim import Claim
 from precond.proof.prove import prove
+from precond.proof.verdict import Status
 from precond.region.box import Box
 from precond.vnnlib.query import Query, read_vnnlib
 
@@ -62,16 +64,21 @@ def one(folder: Path, name: str, budget: float) -> dict[str, Any]:
     layer = best_layer(query, budget=budget)
     answer = decompose(claim, layer, budget=budget, direct=True)
     found = {"query": name, **numbers(answer)}
-    again = second_proofs(answer, budget=budget / 2)
-    found["again"] = [asdict(half) for half in again]
-    found["replayed"] = asdict(replayed(answer))
-    checks = " ".join(f"{half.proved}/{half.claims}" for half in again)
-    seen = found["replayed"]
+    checks = "not proved"
+    if answer.status is Status.PROVED:
+        again, seen = second_proofs(answer, budget=budget / 2), replayed(answer)
+        found["again"], found["replayed"] = [asdict(half) for half in again], asdict(seen)
+        counts = " ".join(f"{half.proved}/{half.claims}" for half in again)
+        contradicted = sum(half.contradicted for half in again)
+        checks = (
+            f"again {counts}, contradicted {contradicted}; "
+            f"replayed {seen.points}: {seen.outside} outside σ, {seen.violations} without B"
+        )
     print(
         f"{name}  {layer}  {answer.status.value:<8} {found['parts']:>5} parts "
         f"{found['patterns']:>5} σ_k  search {found['search']:6.2f}  A⇒σ {found['head']:6.2f}  "
         f"σ⇒B {found['tail']:6.2f}  all {found['all']:6.2f}  direct {found['direct']:6.2f}  "
-        f"again {checks}  replay {seen['outside']} {seen['violations']}  {answer.reason}",
+        f"{answer.reason or checks}",
         flush=True,
     )
     return found

@@ -93,7 +93,7 @@ class InputSearch:
                     self.options.order,
                     self.deadline.left * self.pool.workers / (len(waiting) - turn),
                     self.options.each,
-                    self.options.device,
+                    device=self.options.device,
                 )
                 if self._enough(target):
                     sources.pop(target, None)

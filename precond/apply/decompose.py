@@ -17,12 +17,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
+from precond.apply.decompose_answer import Decomposition, Half, Step
 from precond.apply.decompose_bounds import HeadBounds, TailBounds
 from precond.apply.decompose_lemmas import Lemma, Lemmas, implied, literals
 from precond.apply.decompose_search import Cover, Search
@@ -35,7 +36,6 @@ from precond.proof.deadline import Deadline
 from precond.proof.ledger import Ledger
 from precond.proof.prove import prove
 from precond.proof.replay import replay
-from precond.proof.stages import search_stages
 from precond.proof.tail import Tail
 from precond.proof.verdict import Status, Verdict
 from precond.region.box import Box
@@ -44,77 +44,8 @@ from precond.region.pattern import DecisionPattern
 Array = NDArray[np.float64]
 Admits = Callable[[Array], Array | None]
 SAMPLES = 4096  # inputs of A tried against B before anything is proved
+GENEROUS = 5  # times its share, that a claim may take
 SEARCH_SHARE = 0.6  # of the time that is left, for finding σ; the rest is for proving
-
-
-@dataclass(frozen=True, eq=False)
-class Step:
-    """One half of the proof for one part of A: all x in ``box`` satisfy ``pattern``, which is
-    ``lemma`` number so-and-so.  ``claim`` is about the head; None where the pattern has no
-    literal, so that there is nothing to show."""
-
-    box: Box
-    lemma: int
-    pattern: DecisionPattern
-    claim: Claim | None
-    verdict: Verdict | None
-
-    @property
-    def stands(self) -> bool:
-        if self.claim is None:
-            return True
-        return self.verdict is not None and self.verdict.is_proved and self.verdict.confirmed
-
-
-@dataclass(frozen=True)
-class Half:
-    """A ⇒ σ or σ ⇒ B: ``claims`` of which ``proved`` stand, ``reused`` of them from before."""
-
-    claims: int
-    proved: int
-    reused: int
-    seconds: float
-    engines: tuple[str, ...]
-
-    @property
-    def stands(self) -> bool:
-        return self.claims == self.proved
-
-
-@dataclass(frozen=True, eq=False)
-class Decomposition:
-    """The answer to ``claim``, cut at ``layer``.
-
-    ``steps``: A ⇒ σ, part by part; ``lemmas``: σ ⇒ B, pattern by pattern.  ``left``: the share of
-    A (by volume) that no pattern was found for.  ``seconds`` is everything but the direct
-    proof: ``search_seconds``, both halves', and the search for a witness.
-    """
-
-    claim: Claim
-    layer: str
-    status: Status
-    steps: tuple[Step, ...]
-    lemmas: tuple[Lemma, ...]
-    head: Half
-    tail: Half
-    left: float
-    splits: int
-    search_seconds: float
-    seconds: float
-    reason: str = ""
-    witness: Array | None = None
-    direct: Verdict | None = None
-
-    @property
-    def patterns(self) -> tuple[DecisionPattern, ...]:
-        """The disjuncts of σ, over the values reachable from A."""
-        found = {step.lemma: step.pattern for step in self.steps}
-        return tuple(found[k] for k in sorted(found))
-
-    @property
-    def literals(self) -> int:
-        """Literals in all disjuncts."""
-        return sum(len(pattern) for pattern in self.patterns)
 
 
 def decompose(
@@ -241,54 +172,59 @@ class _Run:
     def _tail(self, cover: Cover) -> tuple[tuple[Lemma, ...], Half]:
         """σ ⇒ B, pattern by pattern."""
         started = time.monotonic()
-        found: list[Lemma] = []
-        reused = 0
-        for number, values in enumerate(cover.values):
-            known = self.lemmas.find(self._about(values))
-            if known is not None:
-                found.append(known)
-                reused += 1
-                continue
-            ahead = len(cover.values) - number + len(cover.parts)
-            claim = self._about(values)
-            if self.deadline.passed:
-                found.append(Lemma(claim))
-                continue
-            lemma = Lemma(claim, self._prove(claim, ahead))
+        claims = [self._about(values) for values in cover.values]
+        known = [self.lemmas.find(claim) for claim in claims]
+        new = [claim for claim, lemma in zip(claims, known, strict=True) if lemma is None]
+        answers = iter(self._prove(new, len(cover.parts)))
+        found = [
+            Lemma(claim, next(answers)) if lemma is None else lemma
+            for claim, lemma in zip(claims, known, strict=True)
+        ]
+        for lemma in found:
             self.lemmas.add(lemma)
-            found.append(lemma)
-        verdicts = [lemma.verdict for lemma in found]
-        proved = sum(lemma.stands for lemma in found)
-        half = Half(len(found), proved, reused, time.monotonic() - started, _engines(verdicts))
+        proved, reused = sum(lemma.stands for lemma in found), len(claims) - len(new)
+        engines = _engines([lemma.verdict for lemma in found])
+        half = Half(len(found), proved, reused, time.monotonic() - started, engines)
         return tuple(found), half
 
     def _head(self, cover: Cover, reach: Box) -> tuple[tuple[Step, ...], Half]:
         """A ⇒ σ, part by part."""
         started = time.monotonic()
-        steps: list[Step] = []
-        for number, part in enumerate(cover.parts):
-            pattern = literals(self.cut.cut, cover.values[part.pattern], reach)
-            claim = verdict = None
-            if len(pattern):
-                claim = Claim(self.front, part.box, DecisionPattern(), implied(pattern))
-                if not self.deadline.passed:
-                    verdict = self._prove(claim, len(cover.parts) - number)
+        patterns = [
+            literals(self.cut.cut, cover.values[part.pattern], reach) for part in cover.parts
+        ]
+        claims = [
+            Claim(self.front, part.box, DecisionPattern(), implied(pattern))
+            for part, pattern in zip(cover.parts, patterns, strict=True)
+            if len(pattern)
+        ]
+        answers = iter(zip(claims, self._prove(claims, 0), strict=True))
+        steps = []
+        for part, pattern in zip(cover.parts, patterns, strict=True):
+            claim, verdict = next(answers) if len(pattern) else (None, None)
             steps.append(Step(part.box, part.pattern, pattern, claim, verdict))
         proved = sum(step.stands for step in steps)
         engines = _engines([step.verdict for step in steps])
         return tuple(steps), Half(len(steps), proved, 0, time.monotonic() - started, engines)
 
-    def _prove(self, claim: Claim, ahead: int) -> Verdict:
-        """Within a generous share of what is left for ``ahead`` claims."""
-        budget = max(0.05, 5 * self.deadline.left / (ahead + 5))
-        return prove(
-            claim,
-            budget=budget,
-            ledger=self.ledger,
-            stages=search_stages(claim.problem, self.device),
-            device=self.device,
-            seed=self.seed,
-        )
+    def _prove(self, claims: Sequence[Claim], later: int) -> list[Verdict | None]:
+        """Each claim, with a generous share of the time, of which ``later`` more need theirs;
+        then again those that were left open, with what is left.  None: no time at all."""
+        found: list[Verdict | None] = [None] * len(claims)
+        for again in (False, True):
+            open_ = [k for k, verdict in enumerate(found) if verdict is None or not _fine(verdict)]
+            for number, k in enumerate(open_):
+                ahead = len(open_) - number + later
+                if self.deadline.passed or (again and _settled(found[k])):
+                    continue
+                found[k] = prove(
+                    claims[k],
+                    budget=max(0.05, self.deadline.left * (GENEROUS / (ahead + GENEROUS))),
+                    ledger=self.ledger,
+                    device=self.device,
+                    seed=self.seed,
+                )
+        return found
 
     def _result(
         self,
@@ -327,6 +263,14 @@ class _Run:
 
 def _engines(verdicts: Sequence[Verdict | None]) -> tuple[str, ...]:
     return tuple(sorted({v.engine for v in verdicts if v is not None and v.engine}))
+
+
+def _fine(verdict: Verdict) -> bool:
+    return verdict.is_proved and verdict.confirmed
+
+
+def _settled(verdict: Verdict | None) -> bool:
+    return verdict is not None and verdict.status is Status.REFUTED
 
 
 def _replayed(claim: Claim, point: Array) -> Array | None:

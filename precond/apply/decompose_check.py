@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from precond.apply.decompose import Decomposition
+from precond.apply.decompose_answer import Decomposition
 from precond.network.evaluate import iterate
 from precond.proof.claim import Claim
 from precond.proof.confirm import second_proof

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from precond.apply.decompose import Decomposition, Half, check_claim, decompose
+from precond.apply.decompose import check_claim, decompose
+from precond.apply.decompose_answer import Decomposition, Half
 from precond.apply.decompose_lemmas import Lemmas
 from precond.errors import DataError, QueryError
 from precond.network.graph import Network

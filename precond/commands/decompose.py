@@ -11,7 +11,7 @@ from precond.commands.arguments import Commands, output_folder, seconds, seed
 from precond.errors import DataError, OutputError, QueryError
 
 if TYPE_CHECKING:
-    from precond.apply.decompose import Decomposition
+    from precond.apply.decompose_answer import Decomposition
     from precond.apply.decompose_query import Answer
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from precond.mine.input import InputPrecondition, Order, input_precondition
+from precond.mine.input import InputPrecondition, Method, Order, input_precondition
 from precond.network.graph import Network
 from precond.proof.ledger import Ledger
 from precond.proof.verdict import Status, Verdict
@@ -26,6 +26,7 @@ class RelaxJob:
     order: Order = Order.MAGNITUDE
     budget: float = 60.0
     each: float = 5.0
+    method: Method = Method.SINGLE
     device: str = "cpu"
 
     def known(self, ledger: Ledger) -> InputPrecondition | None:
@@ -41,6 +42,7 @@ class RelaxJob:
             order=self.order,
             budget=self.budget,
             each=self.each,
+            method=self.method,
             ledger=ledger,
             device=self.device,
         )

@@ -26,7 +26,9 @@ from precond.proof.trace import Leaf
 from precond.region.box import Box
 
 Array = NDArray[np.float64]
+Split = tuple[int, float]
 FEW_INPUTS = 24
+BATCH = 256  # boxes looked at together
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,7 +37,7 @@ class Tried:
 
     leaf: Leaf
     bound: float
-    split: tuple[int, float] | None
+    split: Split | None
 
 
 def problem_in(problem: Problem, state: Array) -> Problem | None:
@@ -99,34 +101,50 @@ def improved(
     return Tried(leaf, float(found.value[0, best]), split)
 
 
-def cuts(
-    problem: Problem, boxes: tuple[Array, Array], conjunct: Conjunct, weights: Array
-) -> list[tuple[int, float] | None]:
-    """For each box (lower and upper, (G, n)) the input that matters most to the conjunct's
-    bound with weights (G, inequalities), and its middle."""
-    outputs, inputs, bound = problem.rows(conjunct)
+def in_boxes(
+    problem: Problem,
+    boxes: tuple[Array, Array],
+    conjunct: Conjunct,
+    weights: Array,
+    steps: int,
+    deadline: Deadline,
+) -> list[tuple[Leaf, Split | None]]:
+    """For each box (lower and upper, (G, n)) multipliers for the conjunct's bound with weights
+    (G, inequalities), by ``steps`` of ascent, and the cut of the input that matters most."""
+    found: list[tuple[Leaf, Split | None]] = []
+    outputs, inputs, bound = (torch.tensor(part) for part in problem.rows(conjunct))
     ops = operators(problem.network, "cpu", torch.float64)
     limits = {
         name: (torch.tensor(low)[None], torch.tensor(high)[None])
         for name, (low, high) in problem.intervals.items()
     }
-    mix = torch.tensor(weights)[:, None]
-    with torch.no_grad():
-        refined = refine(ops, torch.tensor(boxes[0]), torch.tensor(boxes[1]), limits)
-        form = lower_bound(
+    for begin in range(0, len(weights), BATCH):
+        part = slice(begin, begin + BATCH)
+        lower, upper = boxes[0][part], boxes[1][part]
+        mix = torch.tensor(weights[part])[:, None]
+        with torch.no_grad():
+            refined = refine(ops, torch.tensor(lower), torch.tensor(upper), limits)
+        arguments = (
             refined.region,
             problem.network.output,
-            -(mix @ torch.tensor(outputs)),
-            (mix @ torch.tensor(bound)[:, None])[..., 0],
-            input_form=-(mix @ torch.tensor(inputs)) if inputs.any() else None,
-        ).form[:, 0]
-    found = []
-    for lower, upper, row in zip(*boxes, form.abs().numpy(), strict=True):
-        found.append(_widest(replace(problem, box=Box(lower, upper)), row))
+            -(mix @ outputs),
+            (mix @ bound[:, None])[..., 0],
+        )
+        at_input = -(mix @ inputs) if inputs.any() else None
+        with torch.no_grad():
+            plain = lower_bound(*arguments, input_form=at_input)
+        _, used = improve(*arguments, steps=steps, deadline=deadline, input_form=at_input)
+        for k, form in enumerate(plain.form[:, 0].abs().numpy()):
+            leaf = Leaf(weights[begin + k])
+            if steps:
+                rows = (_row(v, 0, k) for v in (used.alpha, used.low, used.high))
+                leaf = Leaf(weights[begin + k], *rows)
+            box = replace(problem, box=Box(lower[k], upper[k]))
+            found.append((leaf, _widest(box, form)))
     return found
 
 
-def _widest(problem: Problem, weight: Array) -> tuple[int, float] | None:
+def _widest(problem: Problem, weight: Array) -> Split | None:
     box = problem.box
     score = (weight + 0.02 * weight.max(initial=0.0) + 1e-300) * box.width
     axis = int(score.argmax())
@@ -136,7 +154,7 @@ def _widest(problem: Problem, weight: Array) -> tuple[int, float] | None:
 
 def _dearest(
     problem: Problem, refined: Refined, coefficients: Mapping[str, Tensor]
-) -> tuple[int, float] | None:
+) -> Split | None:
     """The free neuron whose relaxation costs most."""
     first, best, chosen = problem.network.input_size, 0.0, None
     for layer in problem.network.decision_layers:
@@ -241,5 +259,5 @@ class Records:
         return csr_array((values, columns, starts), shape=shape)
 
 
-def _row(values: Mapping[str, Tensor], row: int) -> dict[str, Array]:
-    return {name: value[0, row].numpy() for name, value in values.items()}
+def _row(values: Mapping[str, Tensor], row: int, box: int = 0) -> dict[str, Array]:
+    return {name: value[box, row].numpy() for name, value in values.items()}

@@ -36,7 +36,7 @@ class Branch:
     frame: bool = False
     refine: dict[int, int] = field(default_factory=dict)
     size: int = 1
-    patience: int = 4  # splits before better multipliers are looked for
+    patience: int = 2  # splits before better multipliers are looked for
 
     @property
     def children(self) -> tuple[Branch, ...]:

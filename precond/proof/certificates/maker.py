@@ -18,8 +18,8 @@ from precond.proof.certificates.data import Certificate, Refinements, region
 from precond.proof.certificates.floats import (
     FEW_INPUTS,
     Records,
-    cuts,
     improved,
+    in_boxes,
     layer_records,
     problem_in,
 )
@@ -136,21 +136,14 @@ class Maker:
             return []
         self.bounded(alone, ways)
         where: dict[int, Split | None] = {}
-        first = [n for n in alone if n.patience > 0 and self.few]
-        for c in conjuncts:
-            some = [n for n in first if min(ways[id(n)], key=lambda k: ways[id(n)][k]) == c]
-            if some and self.rows[c]:
-                size = self.network.input_size
-                weights = np.array([weights_of(n, (c,), self.rows) for n in some])
-                states = np.stack([n.state[:, :size] for n in some], 1)
-                boxes = states[0], -states[1]
-                found = cuts(self.problem, boxes, self.problem.conjuncts[c], weights)
-                where.update({id(n): split for n, split in zip(some, found, strict=True)})
-        rest = [n for n in alone if where.get(id(n)) is None]
+        for steps in (0, STEPS):
+            boxed = [n for n in alone if self.few and (n.patience > 0) == (steps == 0)]
+            where.update(self.boxes(boxed, ways, conjuncts, steps))
+        rest = [n for n in alone if id(n) not in where]
         for node in rest:
             where[id(node)] = self.better(node, ways[id(node)])
-        tried = {id(node) for node in rest}
-        last = self.evaluate(rest, conjuncts)
+        tried = {id(n) for n in alone if n.patience <= 0} | {id(n) for n in rest}
+        last = self.evaluate([n for n in alone if id(n) in tried], conjuncts)
         halves: list[Branch] = []
         for node in alone:
             if id(node) in tried and id(node) not in last:
@@ -165,6 +158,33 @@ class Maker:
         if self.splits > MENDED + self.leaves:
             raise NotCertified(f"{self.splits} more splits were not enough")
         return halves
+
+    def boxes(
+        self,
+        nodes: list[Branch],
+        ways: Mapping[int, Mapping[int, float]],
+        conjuncts: tuple[int, ...],
+        steps: int,
+    ) -> dict[int, Split | None]:
+        """Where to cut leaves' boxes for the worst conjunct; with ``steps`` multipliers for it,
+        by ascent in all boxes at once."""
+        where: dict[int, Split | None] = {}
+        size = self.network.input_size
+        for c in conjuncts:
+            some = [n for n in nodes if min(ways[id(n)], key=lambda k: ways[id(n)][k]) == c]
+            states = [n.state[:, :size] for n in some]
+            if not some or not self.rows[c] or any((s.sum(0) > 0).any() for s in states):
+                continue
+            weights = np.array([weights_of(n, (c,), self.rows) for n in some])
+            boxes = np.array([s[0] for s in states]), -np.array([s[1] for s in states])
+            found = in_boxes(
+                self.problem, boxes, self.problem.conjuncts[c], weights, steps, self.deadline
+            )
+            for node, (leaf, split) in zip(some, found, strict=True):
+                where[id(node)] = split
+                if steps:
+                    node.leaf[c], node.record[c] = leaf, self.records.put(leaf)
+        return where
 
     def bounded(self, alone: list[Branch], ways: Mapping[int, Mapping[int, float]]) -> None:
         """Give up where short numbers are the trouble: regions so small that nothing else is."""
