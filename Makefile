@@ -14,7 +14,7 @@ demo: .venv/installed
 	$(BIN)/precond analyze models/digits-mlp.onnx --inputs digits --domain ball:0.1 --budget 150 --out demo
 
 test: .venv/installed
-	$(BIN)/python -m pytest -n 2
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
 
 check: .venv/installed
 	$(BIN)/ruff check .

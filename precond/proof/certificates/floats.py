@@ -137,8 +137,8 @@ def in_boxes(
         for k, form in enumerate(plain.form[:, 0].abs().numpy()):
             leaf = Leaf(weights[begin + k])
             if steps:
-                rows = (_row(v, 0, k) for v in (used.alpha, used.low, used.high))
-                leaf = Leaf(weights[begin + k], *rows)
+                alpha, low, high = (_row(v, 0, k) for v in (used.alpha, used.low, used.high))
+                leaf = Leaf(weights[begin + k], alpha, low, high)
             box = replace(problem, box=Box(lower[k], upper[k]))
             found.append((leaf, _widest(box, form)))
     return found
