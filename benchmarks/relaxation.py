@@ -7,7 +7,7 @@ neuron, on the first ``--sampled`` of these inputs, and believes its "unsat", as
 does.  Both have the same seconds for one proof.  CPU seconds of both processes are compared:
 on a shared machine the clock on the wall says little.
 
-    python benchmarks/relaxation.py --network acas --out /tmp/acas.json
+    python benchmarks/relaxation.py --network acas --out acas.json
 """
 
 from __future__ import annotations
