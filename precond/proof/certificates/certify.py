@@ -20,9 +20,10 @@ from precond.proof.certificates.judges import ExactJudge, FastJudge, Judge
 from precond.proof.certificates.maker import Maker, NotCertified
 from precond.proof.claim import Claim
 from precond.proof.deadline import Deadline
+from precond.proof.trace import InputSplit, Leaf, Trace
 from precond.proof.verdict import Status, Verdict
 
-SMALL = 40_000  # weights of networks for which long numbers are worth a try
+SMALL, FEW = 40_000, 200  # weights, and splits, for which long numbers are worth a try
 
 
 def certify(claim: Claim, verdict: Verdict, seconds: float = 60.0) -> Certificate:
@@ -37,7 +38,9 @@ def certify(claim: Claim, verdict: Verdict, seconds: float = 60.0) -> Certificat
     network = claim.network
     layers = [node.layer for node in network.nodes]
     weights = sum(layer.weight.size for layer in layers if isinstance(layer, Affine | Conv2d))
-    kinds: tuple[type[Judge], ...] = (FastJudge, ExactJudge) if weights <= SMALL else (FastJudge,)
+    splits = sum(_splits(trace, FEW) for trace in verdict.traces.values())
+    small = weights <= SMALL and splits < FEW
+    kinds: tuple[type[Judge], ...] = (FastJudge, ExactJudge) if small else (FastJudge,)
     statement = statement_of(claim, verdict.status is Status.VACUOUS)
     reasons = []
     for kind in kinds:
@@ -99,3 +102,17 @@ def statement_of(claim: Claim, vacuous: bool = False) -> Statement:
         np.zeros(0) if half is None else half.bound,
         vacuous,
     )
+
+
+def _splits(trace: Trace, most: int) -> int:
+    """How many splits a trace has, counted up to ``most``."""
+    stack, count = [trace], 0
+    while stack and count < most:
+        node = stack.pop()
+        if not isinstance(node, Leaf):
+            count += 1
+            first = (
+                (node.below, node.above) if isinstance(node, InputSplit) else (node.off, node.on)
+            )
+            stack.extend(first)
+    return count

@@ -113,8 +113,14 @@ def count(root: Branch) -> None:
         node.size = sum(child.size for child in node.children) or 1
 
 
-def tree_of(root: Branch, conjuncts: tuple[int, ...], rows: Mapping[int, int]) -> Tree:
-    """The certificate's tree; ``rows``: inequalities of each conjunct."""
+def tree_of(
+    root: Branch,
+    conjuncts: tuple[int, ...],
+    rows: Mapping[int, int],
+    records: Mapping[int, int],
+) -> Tree:
+    """The certificate's tree; ``rows``: inequalities of each conjunct; ``records``: their
+    numbers in the certificate."""
     nodes = list(root.preorder())
     leaves = [node for node in nodes if node.split is None]
     splits = [node.split for node in nodes if node.split is not None]
@@ -127,7 +133,10 @@ def tree_of(root: Branch, conjuncts: tuple[int, ...], rows: Mapping[int, int]) -
         np.array([-1 if n.split is None else n.split[0] for n in nodes], dtype=np.int64),
         np.array([at for _, at in splits], dtype=np.float64),
         weights.reshape(len(leaves), total),
-        np.array([[leaf.record.get(c, -1) for c in conjuncts] for leaf in leaves], dtype=np.int64),
+        np.array(
+            [[records.get(leaf.record.get(c, -1), -1) for c in conjuncts] for leaf in leaves],
+            dtype=np.int64,
+        ),
     )
 
 

@@ -11,10 +11,11 @@ from scipy.sparse import csr_array
 from precond.checker import Checker, CheckResult, check
 from precond.network.graph import Network
 from precond.proof.certificates.data import Certificate, Statement, Tree
-from precond.proof.certificates.fast import check_fast, closes
+from precond.proof.certificates.fast import check_fast, closes, failures
 from precond.proof.certificates.fast_bounds import CHUNK, FastBounds
 from precond.proof.certificates.growth import Branch, Failing, weights_of
 
+Open = dict[int, dict[int, dict[int, float]]]  # by tree, leaf and conjunct: the bound
 BITS = 27  # of numbers in words; 16 to 30 serve
 
 
@@ -31,6 +32,10 @@ class Judge(Protocol):
         self, frames: list[Branch], conjuncts: tuple[int, ...], records: csr_array
     ) -> Failing:
         """By frame (its id): the leaves below it that do not close, with their bounds."""
+        ...
+
+    def open_leaves(self, certificate: Certificate) -> Open:
+        """The leaves of a whole certificate that do not close."""
         ...
 
     def check(self, certificate: Certificate) -> CheckResult: ...
@@ -54,6 +59,14 @@ class FastJudge:
 
     def check(self, certificate: Certificate) -> CheckResult:
         return check_fast(certificate, self.network)
+
+    def open_leaves(self, certificate: Certificate) -> Open:
+        found: Open = {}
+        self.checker.given = certificate
+        for t, tree in enumerate(certificate.trees):
+            for leaf, c, bound in failures(self.checker, t, tree):
+                found.setdefault(t, {}).setdefault(leaf, {})[c] = bound
+        return found
 
     def failing(
         self, frames: list[Branch], conjuncts: tuple[int, ...], records: csr_array
@@ -94,6 +107,9 @@ class ExactJudge:
 
     def check(self, certificate: Certificate) -> CheckResult:
         return check(certificate, self.network)
+
+    def open_leaves(self, certificate: Certificate) -> Open:
+        return {}  # exact bounds do not depend on which leaves stand together
 
     def failing(
         self, frames: list[Branch], conjuncts: tuple[int, ...], records: csr_array

@@ -40,6 +40,7 @@ from precond.proof.trace import Leaf, Trace
 
 Array = NDArray[np.float64]
 MENDED = 400  # splits that may be added to a search's own, and as many again as it had
+AGAIN = 4  # times that leaves are mended which close alone but not in the whole
 STEPS = 60  # of ascent for a leaf that does not close
 
 
@@ -83,16 +84,35 @@ class Maker:
             self.settle(root, tuple(group))
             roots.append(root)
             trees.append(tuple(group))
-        return self.certificate(roots, trees)
+        for _ in range(AGAIN):
+            made = self.certificate(roots, trees)
+            # Rounding depends a little on which leaves stand together.
+            left = self.judge.open_leaves(made)
+            if not left:
+                return made
+            for t, group in enumerate(trees):
+                leaves = roots[t].leaves()
+                nodes = [leaves[k] for k in left.get(t, {})]
+                failing = {
+                    id(n): {n: w} for n, w in zip(nodes, left.get(t, {}).values(), strict=True)
+                }
+                for node in nodes:
+                    node.frame, node.patience = False, 2
+                self.settle(roots[t], group, self.mended(nodes, failing, group))
+        raise NotCertified("leaves that close alone do not close together")
 
     def root(self) -> Array:
         """The whole region."""
         return region(self.statement, self.network)
 
-    def settle(self, root: Branch, conjuncts: tuple[int, ...]) -> None:
-        """Choose frames and records so that every leaf closes; split where that needs it."""
+    def settle(
+        self, root: Branch, conjuncts: tuple[int, ...], pending: list[Branch] | None = None
+    ) -> None:
+        """Choose frames and records so that every leaf (below ``pending``) closes; split where
+        that needs it."""
         by_input = any(self.is_input(n) for n in root.preorder())
-        pending = root.leaves() if by_input else [root]
+        if pending is None:
+            pending = root.leaves() if by_input else [root]
         for leaf in root.leaves():
             self.recall(leaf, conjuncts, only_beta=True)
         while pending:
@@ -253,14 +273,13 @@ class Maker:
         refined = []
         for t, root in enumerate(roots):
             for k, node in enumerate(root.preorder()):
-                numbers = node.refine if node.frame else {}
-                node.refine = {b: used.setdefault(r, len(used)) for b, r in numbers.items()}
-                refined += [(t, k, b, r) for b, r in node.refine.items()]
-                if node.split is None:
-                    node.record = {
-                        c: used.setdefault(r, len(used)) for c, r in node.record.items() if r >= 0
-                    }
+                for number, r in node.refine.items() if node.frame else ():
+                    refined.append((t, k, number, used.setdefault(r, len(used))))
+                for r in node.record.values() if node.split is None else ():
+                    if r >= 0:
+                        used.setdefault(r, len(used))
         columns = np.array(refined, dtype=np.int64).reshape(-1, 4).T
         records = csr_array(self.records.matrix()[np.array(list(used), dtype=np.int64)])
-        made = tuple(tree_of(r, c, self.rows) for r, c in zip(roots, trees, strict=True))
+        pairs = zip(roots, trees, strict=True)
+        made = tuple(tree_of(root, group, self.rows, used) for root, group in pairs)
         return Certificate(self.statement, self.judge.bits, made, records, Refinements(*columns))
