@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from precond.mine.whole_space import Found, Search, whole_space_patterns
 from precond.network.evaluate import outputs, values_at
-from precond.network.graph import Network
+from precond.network.graph import INPUT, Network
 from precond.proof.claim import Claim
 from precond.proof.confirm import confirm
 from precond.proof.deadline import Deadline
@@ -132,7 +132,7 @@ def forced_literals(
     if not len(witnesses) or not len(pattern):
         return ()
     rest = tail.rest
-    values = {tail.cut: witnesses}
+    values = {} if tail.cut == INPUT else {tail.cut: witnesses}
     for layer in rest.decision_layers:
         values[layer] = values_at(rest, witnesses, rest.pre_activation(layer))
     literals = _literals(pattern, tail.layers)

@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from contextlib import contextmanager
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -23,7 +24,7 @@ from precond.analysis import Data, Domain, DomainKind
 from precond.errors import QueryError
 from precond.goals import Goal, Target
 from precond.mine.whole_space import Search
-from precond.network.graph import Network
+from precond.network.graph import INPUT, Network
 from precond.progress import Progress, Silent
 from precond.proof.precondition import Kind, Precondition
 from precond.proof.tail import Tail, tail_cuts
@@ -65,10 +66,17 @@ def record_values(
     network: Network, data: Data, cuts: Sequence[str] | None = None, device: str = "cpu"
 ) -> Signatures:
     """Decisions and pre-activations of every row at the earliest of ``cuts`` (default:
-    ``default_cuts``) and at all decision layers after it."""
-    layers = network.decision_layers
-    first = min(layers.index(network.require_decisions(c)) for c in cuts or default_cuts(network))
-    return record(network, data.inputs, layers[first:], values=True, device=device)
+    ``default_cuts``) and at all decision layers after it; for a cut at ``INPUT`` the inputs
+    too."""
+    layers, chosen = network.decision_layers, tuple(cuts or default_cuts(network))
+    whole = INPUT in chosen
+    named = [layers.index(network.require_decisions(c)) for c in chosen if c != INPUT]
+    first = 0 if whole else min(named)
+    found = record(network, data.inputs, layers[first:], values=True, device=device)
+    if not whole:
+        return found
+    flat = np.asarray(data.inputs, dtype=np.float64).reshape(len(found), -1)
+    return replace(found, pre_activations={**found.pre_activations, INPUT: flat})
 
 
 def run_whole_space(

@@ -37,7 +37,8 @@ def add(commands: Commands) -> None:
         "--cut",
         action="append",
         metavar="LAYER",
-        help="look for patterns from this layer on (may be repeated: tried in this order)",
+        help="look for patterns from this layer on; input: the whole network, few and dear "
+        "proofs (may be repeated: tried in this order)",
     )
     patterns.add_argument(
         "--label", type=int, action="append", metavar="K", help="only this class (may be repeated)"
@@ -68,6 +69,7 @@ def run(chosen: argparse.Namespace) -> int:
     from precond.errors import QueryError
     from precond.goals import class_goal
     from precond.mine.whole_space import Search
+    from precond.network.graph import INPUT
     from precond.progress import progress
     from precond.report.pages import write_files
     from precond.report.whole_space import table_text, whole_space_files
@@ -91,7 +93,8 @@ def run(chosen: argparse.Namespace) -> int:
         raise QueryError("--domain", expected="unit, data or LO:HI", got=text)
     domain = Domain.parse(text, flat[train], dataset.natural)
     for cut in chosen.cut or ():
-        network.require_decisions(cut)
+        if cut != INPUT:
+            network.require_decisions(cut)
     cuts = tuple(chosen.cut or default_cuts(network))
     out = None if chosen.out is None else output_folder(chosen.out)
     signatures = record_values(network, data, cuts, chosen.device)

@@ -101,6 +101,28 @@ class LiteralPool:
         return np.minimum(table, 1.0)
 
 
+def affordable(pool: LiteralPool, recall: float, start: Flags | None = None) -> Flags:
+    """``start`` (C,) and further literals, the fewest new inputs lost first, while a share
+    ``recall`` of the inputs is left."""
+    count = pool.violated.shape[1]
+    chosen = np.zeros(len(pool), dtype=np.bool_) if start is None else start.copy()
+    out = pool.shut_out(chosen) if chosen.any() else np.zeros(count, dtype=np.bool_)
+    most = int(np.floor((1.0 - recall) * count + 1e-9))
+    while not chosen.all():
+        loss = (pool.violated & ~out).sum(1)
+        loss[chosen] = count + 1
+        least = int(loss.min())
+        if least == 0:
+            chosen |= loss == 0
+            continue
+        if out.sum() + least > most:
+            break
+        best = int(loss.argmin())
+        chosen[best] = True
+        out |= pool.violated[best]
+    return chosen
+
+
 def cheapest_cover(
     depths: Depths, pool: LiteralPool, base: Flags, *, price: float = 0.05
 ) -> Flags | None:

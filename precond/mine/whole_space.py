@@ -24,9 +24,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from precond.mine.ladder import ladder
 from precond.mine.pool import Depths, Flags, LiteralPool, cheapest_cover
 from precond.mine.shrink import shrink
 from precond.network.evaluate import outputs, values_at
+from precond.network.graph import INPUT
 from precond.proof.attack import attack_all
 from precond.proof.bounds.batch import pattern_bounds
 from precond.proof.bounds.problem import layer_bounds, region_of
@@ -97,9 +99,12 @@ def whole_space_patterns(
 ) -> list[Found]:
     """Patterns, widest first, that imply ``property`` over the tail's box.
 
-    ``signatures``: of the class's inputs, with pre-activations of the cut layer.  Each
+    ``signatures``: of the class's inputs, with pre-activations of the cut layer (the inputs
+    themselves for a cut at ``INPUT``).  Each
     further pattern is sought for the inputs that no earlier one holds for.
     """
+    if tail.cut == INPUT:
+        return _by_ladder(tail, property, signatures, search, deadline, note)
     found: list[Found] = []
     left = np.arange(len(signatures))
     witnesses = np.zeros((0, tail.rest.input_size))
@@ -115,6 +120,32 @@ def whole_space_patterns(
         found.append(replace(result, inside=everywhere))
         left = left[~everywhere[left]]
     return found
+
+
+def _by_ladder(
+    tail: Tail,
+    property: Property,
+    signatures: Signatures,
+    search: Search,
+    deadline: Deadline,
+    note: Callable[[str], None] | None,
+) -> list[Found]:
+    """The whole network at once: proofs are dear, so few are asked (``ladder``)."""
+    rungs = ladder(
+        tail,
+        property,
+        signatures,
+        patterns=search.patterns,
+        least=search.least,
+        each=search.each,
+        deadline=deadline,
+        device=search.device,
+        note=note or (lambda text: None),
+    )
+    return [
+        Found(r.pattern, r.verdict, INPUT, r.inside, r.proofs, r.proofs, r.seconds, r.witnesses)
+        for r in rungs
+    ]
 
 
 class _Class:
@@ -136,7 +167,8 @@ class _Class:
         self.deadline = deadline
         self.note = note or (lambda text: None)
         self.pool = LiteralPool.of(signatures, tail.layers, search.worst)
-        self.points = np.maximum(signatures.values(tail.cut), 0.0)
+        values = signatures.values(tail.cut)
+        self.points = values if tail.cut == INPUT else np.maximum(values, 0.0)
         self.witnesses = np.zeros((0, tail.rest.input_size))
         self.depths = np.zeros((0, len(self.pool)), dtype=np.float32)
         self.base = self.pool.cost == 0
@@ -261,7 +293,7 @@ class _Class:
         if not len(points):
             return points
         rest = self.tail.rest
-        values = {self.tail.cut: points}
+        values = {} if self.tail.cut == INPUT else {self.tail.cut: points}
         for layer in rest.decision_layers:
             values[layer] = values_at(rest, points, rest.pre_activation(layer))
         self.witnesses = np.concatenate([self.witnesses, points])[-KEPT:]

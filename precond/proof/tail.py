@@ -9,6 +9,8 @@ and refutes nothing.
 
 Where a pattern fixes nearly all of a layer, few values vary in B, and the tail is decided at
 once where the whole network would not be.
+
+The cut may be the input itself: then nothing is forgotten and a witness is a real one.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ from functools import lru_cache
 import numpy as np
 
 from precond.errors import QueryError
-from precond.network.graph import Network
+from precond.network.graph import INPUT, Network
 from precond.network.layers import LeakyReLU
 from precond.network.parts import cuts, tail
 from precond.proof.bounds.problem import layer_bounds, region_of
@@ -30,34 +32,38 @@ from precond.region.pattern import DecisionPattern
 
 @dataclass(frozen=True, eq=False)
 class Tail:
-    """The part of ``network`` after decision layer ``cut``, over inputs in ``box``."""
+    """The part of ``network`` after decision layer ``cut`` (all of it after ``INPUT``), over
+    inputs in ``box``."""
 
     network: Network
     box: Box
     cut: str
 
     def __post_init__(self) -> None:
-        possible = tail_cuts(self.network)
+        possible = (INPUT, *tail_cuts(self.network))
         if self.cut not in possible:
             raise QueryError(
                 f"cut of {self.network.origin} at {self.cut}",
-                expected=f"one of {', '.join(possible) or '(no layer can be cut at)'}",
+                expected=f"one of {', '.join(possible)}",
                 got=self.cut,
             )
 
     @property
     def rest(self) -> Network:
         """g: its input is the cut layer's activation, (m,) or (C, H, W)."""
-        return _rest(self.network, self.cut)
+        return self.network if self.cut == INPUT else _rest(self.network, self.cut)
 
     @property
     def layers(self) -> tuple[str, ...]:
-        """Decision layers of the tail, the cut first."""
-        return (self.cut, *self.rest.decision_layers)
+        """Decision layers of the tail, the cut first where it is one."""
+        rest = self.rest.decision_layers
+        return rest if self.cut == INPUT else (self.cut, *rest)
 
     def values(self, pattern: DecisionPattern) -> Box | None:
         """B: a box around the cut layer's activations under the literals up to the cut; None
         if there are none."""
+        if self.cut == INPUT:
+            return self.box
         names = self.network.decision_layers
         upto = pattern.only(names[: names.index(self.cut) + 1])
         earlier = pattern.only(names[: names.index(self.cut)])
@@ -78,6 +84,8 @@ class Tail:
         ``claim`` must be about this network and box, without input constraints or inequalities
         over inputs.
         """
+        if self.cut == INPUT:
+            return claim
         if claim.halfspaces is not None or any(
             inequality.inputs for clause in claim.property.clauses for inequality in clause
         ):

@@ -10,11 +10,14 @@ from precond.analysis import Data, Domain
 from precond.apply.pattern_attack import attack_pattern
 from precond.errors import QueryError
 from precond.goals import class_goal
+from precond.mine.fewest import fewest
+from precond.mine.pool import LiteralPool, affordable
 from precond.mine.whole_space import Search
 from precond.network.evaluate import outputs
-from precond.network.graph import Network
+from precond.network.graph import INPUT, Network
 from precond.proof.claim import Claim
 from precond.proof.confirm import confirm, lines_to_ask, second_of, second_proof
+from precond.proof.deadline import Deadline
 from precond.proof.engines.z3 import Z3Engine
 from precond.proof.precondition import Kind
 from precond.proof.prove import prove
@@ -25,6 +28,7 @@ from precond.proof.verdict import Attempt, Status, Verdict
 from precond.property import Property
 from precond.region.box import Box
 from precond.region.pattern import DecisionPattern
+from precond.region.signature import record
 from precond.whole_space import WholeSpace, recall_by_literals, recall_by_time
 from precond.whole_space_run import default_cuts, record_values, run_whole_space
 
@@ -42,7 +46,7 @@ CASES = [
 def searched(
     network: Network, data: Data, cut: str | None = None, *, workers: int = 1, budget: float = 60.0
 ) -> WholeSpace:
-    signatures = record_values(network, data)
+    signatures = record_values(network, data, [INPUT] if cut == INPUT else None)
     domain = Domain.parse("unit", data.inputs, (0.0, 1.0))
     return run_whole_space(
         network,
@@ -223,8 +227,64 @@ def test_where_networks_are_cut_by_default() -> None:
 
 def test_a_cut_that_is_none_is_refused() -> None:
     network, data = trained(0, 2, 6, 6, 3)
-    with pytest.raises(QueryError, match=r"cut of memory at fc1.*one of relu1, relu2"):
+    with pytest.raises(QueryError, match=r"cut of memory at fc1.*one of input, relu1, relu2"):
         searched(network, data, "fc1")
+
+
+def test_the_whole_network_gives_patterns_without_false_witnesses() -> None:
+    network, data = trained(0, 2, 8, 8, 3)
+    run = searched(network, data, "input")
+    assert run.entries
+    points = np.random.default_rng(5).uniform(0, 1, (20_000, 2))
+    answers = outputs(network, points).argmax(1)
+    held = np.zeros(len(points), dtype=np.bool_)
+    for found in run.classes:
+        assert found.cut == "input"
+        for entry in found.entries:
+            assert entry.verdict.is_proved
+            inside = entry.pattern.holds(record(network, points))
+            assert (answers[inside] == found.target.label).all()
+            held |= inside
+    assert held.any()
+
+
+def test_each_further_pattern_is_for_inputs_that_are_left() -> None:
+    network, data = trained(1, 2, 8, 8, 3)
+    run = searched(network, data, "input")
+    for found in run.classes:
+        rows = data.train[run.goal.labels[data.train] == found.target.label]
+        covered = np.zeros(len(rows), dtype=np.bool_)
+        for entry in found.entries:
+            inside = entry.pattern.holds(run.signatures.rows(rows))
+            assert (inside & ~covered).sum() >= 3
+            covered |= inside
+
+
+def test_literals_that_a_proof_does_not_need_are_left_out() -> None:
+    network, data = trained(2, 3, 10, 10, 3)
+    run = searched(network, data, "relu2")
+    found = next(c for c in run.classes if c.entries)
+    entry = found.entries[0]
+    rows = data.train[run.goal.labels[data.train] == found.target.label]
+    part = run.signatures.rows(rows)
+    tail = Tail(network, run.domain.box, "relu2")
+    recall = 0.8 * float(entry.pattern.holds(part).mean())
+    pool = LiteralPool.of(part, tail.layers, 1.0 - recall)
+    kept = np.array([literal in literals_of(entry.pattern) for literal in pool.literals])
+    longer = pool.pattern(affordable(pool, recall, kept))
+    assert len(longer) > len(entry.pattern)
+
+    less = fewest(tail, entry.property, part, longer, recall, deadline=Deadline.after(20.0))
+
+    assert less is not None and less.verdict.is_proved
+    assert len(less.pattern) < len(longer)
+    assert (less.inside == less.pattern.holds(part)).all()
+    assert less.inside.mean() >= recall - 1e-9
+    assert fewest(tail, entry.property, part, longer, 1.0, deadline=Deadline.after(5.0)) is None
+
+
+def literals_of(pattern: DecisionPattern) -> set[tuple[str, int, bool]]:
+    return {(a, i, True) for a, i in pattern.on} | {(a, i, False) for a, i in pattern.off}
 
 
 def test_balls_are_no_whole_domain() -> None:
