@@ -24,9 +24,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from precond.mine.fewest import spare
 from precond.mine.ladder import ladder
 from precond.mine.pool import Depths, Flags, LiteralPool, cheapest_cover
-from precond.mine.shrink import shrink
 from precond.network.evaluate import outputs, values_at
 from precond.network.graph import INPUT
 from precond.proof.attack import attack_all
@@ -340,7 +340,7 @@ class _Class:
 
     def _weaken(self, chosen: Flags, verdict: Verdict) -> tuple[Flags, Verdict]:
         """Drop what the proof can do without: literals that shut inputs out one by one, then
-        the others, many at once by bounds, and what bounds cannot tell in halving groups."""
+        the others, many at once (``spare``)."""
         self.base = np.zeros_like(self.base)
         tried = np.zeros_like(chosen)
         while not self.deadline.passed:
@@ -349,24 +349,18 @@ class _Class:
                 break
             tried[index] = True
             chosen, verdict, _ = self._drop(chosen, verdict, np.array([index]))
-        smaller = shrink(chosen, self._claim, self.deadline, device=self.search.device)
-        if smaller.sum() < chosen.sum():
-            _, answer = self._challenge(smaller)
-            if answer is not None and answer.is_proved:
-                chosen, verdict = smaller, answer
-        at_cut = self.pool.at(self.tail.cut)
-        groups = [
-            np.flatnonzero(chosen & (self.pool.cost == 0) & side) for side in (~at_cut, at_cut)
-        ]
         limit = Deadline.after(0.5 * self.deadline.left)
-        while groups and not limit.passed:
-            group = self._not_needed(chosen, groups.pop())
-            if not len(group):
-                continue
-            chosen, verdict, dropped = self._drop(chosen, verdict, group)
-            if not dropped and len(group) > 1:
-                groups += [group[: len(group) // 2], group[len(group) // 2 :]]
-        return chosen, verdict
+        at_cut = self.pool.at(self.tail.cut)
+        less = spare(
+            chosen,
+            at_cut,
+            self._claim,
+            limit,
+            known=verdict,
+            each=self.search.each,
+            device=self.search.device,
+        )
+        return (chosen, verdict) if less is None else less
 
     def _dearest(self, among: Flags, chosen: Flags) -> int | None:
         """The literal that alone shuts out most inputs, if one does."""
@@ -375,12 +369,6 @@ class _Class:
         cost = np.where(among, self.pool.cost, 0) / (1 + len(counts))
         best = int(np.argmax(alone + cost)) if len(alone) else 0
         return best if len(alone) and alone[best] + cost[best] > 0 else None
-
-    def _not_needed(self, chosen: Flags, group: NDArray[np.int64]) -> NDArray[np.int64]:
-        """``group`` without literals that alone exclude a known counterexample."""
-        excluded = self.depths > 0
-        alone = excluded[excluded[:, chosen].sum(1) == 1][:, group].any(0)
-        return np.asarray(group[~alone], dtype=np.int64)
 
     def _drop(
         self, chosen: Flags, verdict: Verdict, group: NDArray[np.int64]
