@@ -8,10 +8,9 @@ an activation a positive coefficient takes a line below it, a negative one a lin
 ``β (z − l) ≥ 0`` and ``β (u − z) ≥ 0``, β ≥ 0, are subtracted, with l and u as cut by a pattern
 or a split.  At the input box a form has its minimum at a corner.
 
-Numbers are integers times a power of two, as floats are; sums and products are exact.  Two
-things are rounded, to the weaker side: bounds, to 256 bits of a layer's largest, and the slope
-of an upper line, whose intercept then follows exactly.  Bounds of z are kept as lower bounds of
-z and of −z, (2, m).
+Numbers are integers times a power of two, as floats are; sums and products are exact.  Rounded,
+to the weaker side, are bounds; slopes of upper lines, whose intercepts then follow exactly; and,
+for certificates made in short numbers, forms.  Bounds of z bound z and −z below, (2, m).
 
 Source: Zhang et al. 2018 (lines); Wang et al. 2021 (β); Neumaier, Shcherbina 2004 (safe bounds).
 """
@@ -25,15 +24,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from precond.network.dyadic import Dyadic, exact, image, larger, product, zeros
+from precond.network.dyadic import Dyadic, Matrix, exact, larger, zeros
 from precond.network.graph import INPUT, Network
 from precond.network.layers import LeakyReLU, MaxPool2d, Node
 from precond.network.sparse import affine_matrices
 from precond.proof.certificates.data import FRAME, SPLIT, Certificate, Linear, Tree, misfit, region
 
 Array = NDArray[Any]
-BITS, P, DEPTH = 256, 64, 2_000  # of bounds; of slopes after the point; of a split tree
-SIGNS = np.array([[1], [-1]], dtype=object)
+DEPTH = 2_000  # of a split tree
+LONG, SHORT = (256, 64), (58, 30)  # bits of bounds and coefficients, of slopes after the point
 
 
 class Invalid(Exception):
@@ -105,6 +104,7 @@ class Bounds:
     intercept above, where the slope below may be chosen; of a max-pool: a chosen input of each
     window, where that is the maximum, the upper bound.  ``empty``: no input is in the region."""
 
+    bits: int
     values: dict[str, Dyadic] = field(default_factory=dict)
     lines: dict[str, tuple[Any, ...]] = field(default_factory=dict)
     empty: bool = False
@@ -112,7 +112,8 @@ class Bounds:
     def cut(self, name: str, x: Dyadic) -> Dyadic:
         """Enter a value's bounds; where they clash the region is empty."""
         self.empty |= bool((x.n[0] + x.n[1] > 0).any())
-        self.values[name] = Dyadic(np.stack([x.n[0], np.minimum(x.n[1], -x.n[0])]), x.e).short(BITS)
+        ends = np.stack([x.n[0], np.minimum(x.n[1], -x.n[0])])
+        self.values[name] = Dyadic(ends, x.e).short(self.bits)
         return self.values[name]
 
 
@@ -121,34 +122,34 @@ class Checker:
 
     def __init__(self, network: Network, certificate: Certificate) -> None:
         self.network, self.given = network, certificate
-        self.affine: dict[str, tuple[list[Dyadic], Dyadic]] = {}
+        self.bits, self.p = SHORT if certificate.bits else LONG
+        self.affine: dict[str, tuple[list[Matrix], Dyadic]] = {}
         self.first: dict[str, int] = {}  # of a layer's neurons, among all
         for node in network.nodes:
             if node.name in network.decision_layers:
                 self.first[node.name] = sum(network.width(k) for k in self.first)
             elif network.is_affine(node.name):
                 matrices, bias = affine_matrices(network, node.name)
-                self.affine[node.name] = [exact(m.toarray()) for m in matrices], exact(bias)
-        s = certificate.statement
-        self.half = exact(s.matrix), exact(-s.bound)
+                self.affine[node.name] = [Matrix(m.toarray()) for m in matrices], exact(bias)
+        self.half = Matrix(certificate.statement.matrix), exact(-certificate.statement.bound)
 
     def failures(self) -> Iterator[str]:
         """Every bound that is no contradiction."""
         r, ways = self.given.refinements, self.given.statement.conjuncts
         for t, tree in enumerate(self.given.trees):
-            frames = {-1: Bounds()}
+            frames = {-1: Bounds(self.bits)}
             for k, state, frame, around in leaves(tree, region(self.given.statement, self.network)):
                 if frame not in frames:
                     mine = (r.tree == t) & (r.node == frame)
                     refine = zip(r.bound[mine].tolist(), r.record[mine].tolist(), strict=True)
                     frames = {-1: frames[-1], frame: self.derive(around, refine=dict(refine))}
-                bounds = self.derive(state, frames[frame] if frame >= 0 else None)
+                known = frames[frame] if frame >= 0 else None
+                bounds = known if known and state is around else self.derive(state, known)
                 weights = tree.weights[k].tolist()
                 for c, record in zip(tree.conjuncts, tree.record[k].tolist(), strict=True):
                     mix, weights = weights[: len(ways[c])], weights[len(ways[c]) :]
-                    if bounds.empty or frames[frame].empty:
-                        continue
-                    if not self.contradicts(bounds, ways[c], mix, record):
+                    empty = bounds.empty or frames[frame].empty
+                    if not (empty or self.contradicts(bounds, ways[c], mix, record)):
                         yield f"tree {t}, leaf {k}: way to fail {c} is not contradicted"
 
     def contradicts(
@@ -166,25 +167,24 @@ class Checker:
                     row[k] -= v
                 forms[name] = forms[name] + weight.dot(exact(row))[None]
         found = (total + self.bound(bounds, forms, [record])).n[0]
-        return found > 0 or (
-            found == 0 and any(w > 0 and i.strict for w, i in zip(weights, parts, strict=True))
-        )
+        strict = any(w > 0 and i.strict for w, i in zip(weights, parts, strict=True))
+        return bool(found > 0 or (found == 0 and strict))
 
     def derive(
         self, state: Array, known: Bounds | None = None, refine: dict[int, int] | None = None
     ) -> Bounds:
         """Bounds in the region ``state`` (2, coordinates): by intervals, within ``known``, and,
         given the records of single neurons' bounds (``refine``), by backward passes."""
-        size, found = self.network.input_size, Bounds()
-        rows = image(found.cut(INPUT, exact(state[:, :size])), self.half[0])
+        size, found = self.network.input_size, Bounds(self.bits)
+        rows = self.half[0].image(found.cut(INPUT, exact(state[:, :size])))
         found.empty |= bool(((rows[0] + self.half[1]).n > 0).any())  # a half-space out of reach
         for node in self.network.nodes:
             if node.name in self.affine:
                 matrices, bias = self.affine[node.name]
                 x = Dyadic(np.stack([bias.n, -bias.n]), bias.e)
                 for name, matrix in zip(node.inputs, matrices, strict=True):
-                    x = x + image(found.values[name], matrix)
-                found.values[node.name] = x.short(BITS)
+                    x = x + matrix.image(found.values[name])
+                found.values[node.name] = x.short(self.bits)
                 continue
             (source,) = node.inputs
             x, first = found.values[source], self.first.get(node.name)
@@ -216,13 +216,13 @@ class Checker:
         return larger(x, Dyadic(spread.n, level.e), open_)
 
     def slopes(self, name: str) -> tuple[int, int]:
-        """The negative side's slope in units of 2^-P, rounded down and up."""
+        """The negative side's slope in units of 2^-p, rounded down and up."""
         layer = self.network.node[name].layer
         slope = exact(np.array([layer.slope if isinstance(layer, LeakyReLU) else 0.0]))
-        return int(slope.to(-P)[0]), -int((-slope).to(-P)[0])
+        return int(slope.to(-self.p)[0]), -int((-slope).to(-self.p)[0])
 
     def activation(self, name: str, x: Dyadic) -> tuple[tuple[Any, ...], Dyadic]:
-        one, (flat, steep) = 1 << P, self.slopes(name)
+        one, (flat, steep) = 1 << self.p, self.slopes(name)
         lo, hi = x.n[0], -x.n[1]
         free = (lo < 0) & (hi > 0)
         below = np.array([steep, one], dtype=object)[((lo >= 0) | free & (hi > -lo)).astype(int)]
@@ -230,17 +230,15 @@ class Checker:
         ends = [np.maximum(z, 0) * one + np.minimum(z, 0) * flat for z in (lo, hi)]
         gap = np.maximum(np.maximum(ends[0] - above * lo, ends[1] - above * hi), 0)
         least = np.maximum(lo, 0) * one + np.minimum(lo, 0) * steep
-        value = Dyadic(np.stack([least, -ends[1]]), x.e - P).short(BITS)
-        return (below, above, Dyadic(gap, x.e - P), free), value
+        value = Dyadic(np.stack([least, -ends[1]]), x.e - self.p).short(self.bits)
+        return (below, above, Dyadic(gap, x.e - self.p), free), value
 
     def pool(self, name: str, x: Dyadic) -> tuple[tuple[Any, ...], Dyadic]:
         node = self.network.node[name]
         assert isinstance(node.layer, MaxPool2d)
         windows = node.layer.windows(self.network.shapes[node.inputs[0]])
-        each, outside = np.arange(len(windows)), [int(x.n[0].min()) - 1]
-        lo, hi = (
-            np.where(windows >= 0, np.append(k, outside)[windows], outside) for k in x.n * SIGNS
-        )
+        each, ends, outside = np.arange(len(windows)), (x.n[0], -x.n[1]), [int(x.n[0].min()) - 1]
+        lo, hi = (np.where(windows >= 0, np.append(k, outside)[windows], outside) for k in ends)
         best = lo.argmax(-1)
         value = np.stack([lo.max(-1), -hi.max(-1)])
         hi[each, best] = outside[0]
@@ -261,10 +259,14 @@ class Checker:
             if node.name not in forms:
                 continue
             x, source = forms.pop(node.name), node.inputs[0]
+            if self.given.bits:  # rounded down; what is left out times a value's low end
+                kept, low = x.short(self.bits), bounds.values[node.name][0]
+                rest = Dyadic(x.n - kept.to(x.e), x.e)
+                x, total = kept, total + rest.dot(Dyadic(np.minimum(low.n, 0), low.e))
             if node.name in self.affine:
                 matrices, bias = self.affine[node.name]
                 for name, matrix in zip(node.inputs, matrices, strict=True):
-                    push(name, product(x, matrix))
+                    push(name, matrix.product(x))
                 total = total + x.dot(bias)
                 continue
             positive, negative = Dyadic(np.maximum(x.n, 0), x.e), Dyadic(np.minimum(x.n, 0), x.e)
@@ -278,16 +280,18 @@ class Checker:
                 continue
             below, above, intercept, free = bounds.lines[node.name]
             place = self.first[node.name] + np.arange(x.n.shape[1])
-            slope = np.clip(exact(dense[:, place]).to(-P), self.slopes(node.name)[1], 1 << P)
-            below = np.where(chosen[:, None] & free, slope, below)
-            push(source, Dyadic(positive.n * below + negative.n * above, x.e - P))
+            if chosen.any():
+                slope, steep = exact(dense[:, place]).to(-self.p), self.slopes(node.name)[1]
+                slope = np.clip(slope, steep, 1 << self.p)
+                below = np.where(chosen[:, None] & free, slope, below)
+            push(source, Dyadic(positive.n * below + negative.n * above, x.e - self.p))
             total = total + negative.dot(intercept)
-            for side, sign in ((0, -1), (1, 1)):
+            for side, sign in ((0, -1), (1, 1)) if chosen.any() else ():
                 beta = exact(dense[:, place + (1 + side) * width])
                 push(source, Dyadic(sign * beta.n, beta.e))
                 total = total + beta.dot(bounds.values[source][side])
         half = exact(dense[:, 3 * width :])
-        push(INPUT, product(half, self.half[0]))
+        push(INPUT, self.half[0].product(half))
         total = total + half.dot(self.half[1])
         x, ends = forms.pop(INPUT), bounds.values[INPUT]
         total = total + Dyadic(np.maximum(x.n, 0), x.e).dot(ends[0])

@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from precond.device import require_device
 from precond.errors import QueryError
 from precond.formats.load import load
+from precond.proof.certificates.folder import keep
 from precond.proof.deadline import Deadline
 from precond.proof.prove import prove
 from precond.proof.verdict import Status, Verdict
@@ -53,7 +54,8 @@ SPENT = 0.5  # share of a claim's time after which more of it may help
 class Request:
     """``precond verify`` as asked.  ``networks``: ``NAME=MODEL``, or one ``MODEL`` alone;
     ``assignments``: the folder for a serialised assignment; ``as_real``: read floating-point
-    element types as real numbers."""
+    element types as real numbers; ``exact``: a claim counts as proved only with a certificate
+    that was checked in exact arithmetic; ``certificates``: the folder they are written to."""
 
     query: Path
     networks: tuple[str, ...]
@@ -61,6 +63,8 @@ class Request:
     device: str = "cpu"
     seed: int = 0
     as_real: bool = False
+    exact: bool = False
+    certificates: Path | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,9 +98,16 @@ def read(request: Request) -> Query:
     return query
 
 
-def solve(query: Query, deadline: Deadline, *, device: str = "cpu", seed: int = 0) -> Solution:
-    """Decide ``query`` by the deadline; its moment may be infinite."""
-    return _Search(query, deadline, device, seed).run()
+def solve(
+    query: Query,
+    deadline: Deadline,
+    *,
+    device: str = "cpu",
+    seed: int = 0,
+    exact: bool = False,
+) -> Solution:
+    """Decide ``query`` by the deadline; its moment may be infinite.  ``exact``: as in ``prove``."""
+    return _Search(query, deadline, device, seed, exact).run()
 
 
 def reply(request: Request, deadline: Deadline, say: Callable[[str], None]) -> str:
@@ -105,9 +116,13 @@ def reply(request: Request, deadline: Deadline, say: Callable[[str], None]) -> s
     query = read(request)
     for note in query.notes:
         say(note)
-    solution = solve(query, deadline, device=request.device, seed=request.seed)
+    solution = solve(query, deadline, device=request.device, seed=request.seed, exact=request.exact)
     for note in solution.notes:
         say(note)
+    for k, verdict in sorted(solution.verdicts.items()):
+        if verdict.certificate is not None and request.certificates is not None:
+            path = keep(request.certificates, query.claims[k], verdict.certificate)
+            say(f"claim {k + 1} of {len(query.claims)}: certificate {path}")
     if solution.witness is None:
         return answer(solution.result)
     values = query.assignment(solution.witness)
@@ -136,11 +151,14 @@ def _paths(texts: tuple[str, ...]) -> dict[str, Path]:
 class _Search:
     """One run of ``solve``."""
 
-    def __init__(self, query: Query, deadline: Deadline, device: str, seed: int) -> None:
+    def __init__(
+        self, query: Query, deadline: Deadline, device: str, seed: int, exact: bool
+    ) -> None:
         self.query = query
         self.deadline = deadline
         self.device = device
         self.seed = seed
+        self.exact = exact
         self.verdicts: dict[int, Verdict] = {}
         self.status: dict[int, Status] = {}  # of the query's own claim, not of the rounded one
         self.given: dict[int, float] = {}  # seconds of the last try
@@ -175,7 +193,13 @@ class _Search:
     def _try(self, k: int, share: float, attempt: int) -> NDArray[np.float64] | None:
         """Prove claim ``k``; an input that the query admits, if one was found."""
         claim = self.query.claims[k]
-        verdict = prove(claim, budget=share, device=self.device, seed=self.seed + attempt)
+        verdict = prove(
+            claim,
+            budget=share,
+            device=self.device,
+            seed=self.seed + attempt,
+            exact=self.exact,
+        )
         self.verdicts[k], self.given[k] = verdict, share
         self.status[k] = verdict.status
         self.notes.pop(k, None)

@@ -89,8 +89,9 @@ def _work(asked: dict[str, Any]) -> dict[str, str]:
     fields = dict(asked["request"])
     fields["query"] = Path(fields["query"])
     fields["networks"] = tuple(fields["networks"])
-    if fields.get("assignments") is not None:
-        fields["assignments"] = Path(fields["assignments"])
+    for folder in ("assignments", "certificates"):
+        if fields.get(folder) is not None:
+            fields[folder] = Path(fields[folder])
     deadline = Deadline(math.inf if asked["at"] is None else float(asked["at"]))
     try:
         return {"text": reply(Request(**fields), deadline, say)}

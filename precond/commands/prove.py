@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
-from precond.commands.arguments import Commands, seconds
+from precond.commands.arguments import Commands, output_folder, seconds
+from precond.commands.exact import add_exact
 from precond.commands.places import add_places, pool_of
 from precond.device import require_device
 
@@ -20,6 +23,7 @@ def add(commands: Commands) -> None:
     again.add_argument(
         "--ledger", type=Path, metavar="FILE", help="keep verdicts here; known ones are not redone"
     )
+    add_exact(again)
     add_places(again)
     again.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     again.set_defaults(run=run)
@@ -29,13 +33,19 @@ def run(chosen: argparse.Namespace) -> int:
     from precond.errors import QueryError
     from precond.formats.load import load
     from precond.progress import progress
+    from precond.proof.certificates.folder import keep
     from precond.proof.ledger import Ledger
-    from precond.proof.pool import prove_all
+    from precond.proof.pool import ProofJob
+    from precond.proof.pool_exact import ExactJob
     from precond.proof.precondition import Precondition
     from precond.proof.verdict import Status, Verdict
     from precond.store import read_preconditions
 
     require_device(chosen.device)
+    folder = chosen.certificate
+    if folder is not None:
+        output_folder(folder, "--certificate")
+    exact = chosen.exact or folder is not None
     network = load(chosen.model)
     stored = read_preconditions(chosen.file)
     wanted = set(chosen.only or ())
@@ -66,14 +76,22 @@ def run(chosen: argparse.Namespace) -> int:
         nonlocal shown
         waiting[index] = verdict
         while shown in waiting:
-            entry, now = asked[shown][0], waiting.pop(shown)
+            (entry, claim), now = asked[shown], waiting.pop(shown)
             mark = "CONTRADICTS the file" if contradicts(entry, now) else ""
             trust = "" if now.confirmed else " (unconfirmed)"
+            trust = " (exact)" if exact and now.exact else trust
+            path = None
+            if folder is not None and now.certificate is not None:
+                path = keep(folder, claim, now.certificate)
             print(
                 f"{entry.id:<24} {now.status.value}{trust:<14} {now.engine:<18} "
                 f"{now.seconds:8.3f} s   file: {entry.verdict.status.value} {mark}".rstrip(),
                 flush=True,
             )
+            if path is not None:
+                print(f"  certificate {path}", flush=True)
+            elif exact and now.status is Status.UNKNOWN:
+                print(f"  {now.reason}", flush=True)
             shown += 1
         bars.step()
 
@@ -83,7 +101,9 @@ def run(chosen: argparse.Namespace) -> int:
         pool = stack.enter_context(pool_of(chosen, ledger))
         bars.stage("claims", len(asked))
         claims = [claim for _, claim in asked]
-        verdicts = prove_all(pool, claims, budget=chosen.budget, device=chosen.device, done=show)
+        kind: Callable[..., ProofJob] = partial(ExactJob, folder=folder) if exact else ProofJob
+        jobs = (kind(claim, chosen.budget, device=chosen.device) for claim in claims)
+        verdicts = pool.map(jobs, show)
     if not asked:
         print("no entry of the file makes a claim that could be proved")
     changed = [contradicts(entry, v) for (entry, _), v in zip(asked, verdicts, strict=True)]

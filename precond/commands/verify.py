@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from precond.commands.arguments import Commands, output_folder, seconds, seed
+from precond.commands.exact import add_exact
 from precond.errors import PrecondError
 
 
@@ -33,6 +34,7 @@ def add(commands: Commands) -> None:
     verify.add_argument(
         "--as-real", action="store_true", help="read floating-point types as real numbers"
     )
+    add_exact(verify)
     verify.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     verify.add_argument("--seed", type=seed, default=0)
     verify.set_defaults(run=run)
@@ -54,6 +56,8 @@ def run(chosen: argparse.Namespace) -> int:
     folder = chosen.serialise_assignments
     if folder is not None:
         output_folder(folder, "--serialise-assignments")
+    if chosen.certificate is not None:
+        output_folder(chosen.certificate, "--certificate")
     request = {
         "query": str(chosen.query),
         "networks": chosen.network,
@@ -61,6 +65,8 @@ def run(chosen: argparse.Namespace) -> int:
         "device": chosen.device,
         "seed": chosen.seed,
         "as_real": chosen.as_real,
+        "exact": chosen.exact or chosen.certificate is not None,
+        "certificates": None if chosen.certificate is None else str(chosen.certificate),
     }
     limit = math.inf if chosen.timeout is None else chosen.timeout
     reply = ask(request, chosen.begun + limit)

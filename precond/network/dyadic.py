@@ -42,8 +42,9 @@ class Dyadic:
 
     def short(self, bits: int) -> Dyadic:
         """Rounded down to ``bits`` bits of the largest."""
-        k = max((abs(v).bit_length() for v in self.n.reshape(-1).tolist()), default=0) - bits
-        return Dyadic(self.n >> max(k, 0), self.e + max(k, 0))
+        largest = max(self.n.max(), -self.n.min()) if self.n.size else 0
+        k = max(int(largest).bit_length() - bits, 0)
+        return Dyadic(self.n >> k, self.e + k)
 
 
 def exact(values: NDArray[np.float64]) -> Dyadic:
@@ -54,19 +55,34 @@ def exact(values: NDArray[np.float64]) -> Dyadic:
     return Dyadic(whole << np.where(values != 0, power - 53 - e, 0).astype(object), e)
 
 
-def product(x: Dyadic, matrix: Dyadic) -> Dyadic:
-    """``x · M``, x (R, m), M (m, n), by python-flint."""
+class Matrix:
+    """A matrix M (m, n) of floats, as it is, for many products by python-flint."""
+
+    def __init__(self, values: NDArray[np.float64]) -> None:
+        given = exact(values)
+        self.shape, self.e = given.n.shape, given.e
+        self._whole = _flint(given.n)
+        self._up, self._down = (_flint(np.maximum(k * given.n.T, 0)) for k in (1, -1))
+
+    def product(self, x: Dyadic) -> Dyadic:
+        """``x · M``, x (R, m)."""
+        return Dyadic(_array(_flint(x.n) * self._whole), x.e + self.e)
+
+    def image(self, ends: Dyadic) -> Dyadic:
+        """Lower bounds of M z and −M z from those of z and −z, (2, n)."""
+        found = _flint(ends.n) * self._up + _flint(ends.n[::-1]) * self._down
+        return Dyadic(_array(found), ends.e + self.e)
+
+
+def _flint(n: Array) -> Any:
     from flint import fmpz_mat
 
-    left, right = (fmpz_mat(*a.n.shape, a.n.reshape(-1).tolist()) for a in (x, matrix))
-    numbers = np.array([int(v) for v in (left * right).entries()], dtype=object)
-    return Dyadic(numbers.reshape(len(x.n), matrix.n.shape[1]), x.e + matrix.e)
+    return fmpz_mat(*n.shape, n.reshape(-1).tolist())
 
 
-def image(ends: Dyadic, matrix: Dyadic) -> Dyadic:
-    """Lower bounds of M z and −M z from those of z and −z, (2, m)."""
-    up, down = (Dyadic(np.maximum(k * matrix.n.T, 0), matrix.e) for k in (1, -1))
-    return product(ends, up) + product(ends[::-1], down)
+def _array(matrix: Any) -> Array:
+    numbers = np.array([int(v) for v in matrix.entries()], dtype=object)
+    return numbers.reshape(matrix.nrows(), matrix.ncols())
 
 
 def larger(x: Dyadic, y: Dyadic, where: Any = True) -> Dyadic:

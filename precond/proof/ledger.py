@@ -112,9 +112,20 @@ class Ledger:
                     database.execute("ROLLBACK")
         return verdict
 
-    def recall(self, key: str, engines: str, budget: float) -> Verdict | None:
-        """What is settled about a claim, by whomever; an UNKNOWN only of the same ``engines``."""
-        return self.get(key, budget) or self.get(f"{key}:{engines}", budget)
+    def recall(
+        self,
+        key: str,
+        engines: str,
+        budget: float,
+        serves: Callable[[Verdict], bool] = lambda _: True,
+    ) -> Verdict | None:
+        """What is settled about a claim, by whomever, if it ``serves``; an UNKNOWN only of the
+        same ``engines``."""
+        for name in (key, f"{key}:{engines}"):
+            found = self.get(name, budget)
+            if found is not None and serves(found):
+                return found
+        return None
 
     def remember(self, key: str, engines: str, verdict: Verdict, budget: float) -> Verdict:
         """Write a verdict where ``recall`` finds it, and return the one that stands."""

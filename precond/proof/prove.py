@@ -1,25 +1,40 @@
 """``prove``: a claim in, a verdict out, within a budget of seconds.
 
 Which engines answer, and in which order, is said in ``stages``; how their answers become a
-verdict in ``attempt``; which of them run at the same time in ``race``.
+verdict in ``attempt``; which of them run at the same time in ``race``; how a proof becomes a
+certificate in ``certificates``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 
 from numpy.typing import ArrayLike
 
 from precond.proof.attempt import Run
+from precond.proof.certificates.certify import exact_verdict
 from precond.proof.claim import Claim
+from precond.proof.deadline import Deadline
 from precond.proof.ledger import Ledger
-from precond.proof.stages import Stage, default_stages, quick_stages
-from precond.proof.verdict import Status, Verdict
+from precond.proof.stages import (
+    Line,
+    Stage,
+    default_stages,
+    line_stages,
+    quick_stages,
+    search_stages,
+)
+from precond.proof.through_tail import SHARE, tail_claim
+from precond.proof.verdict import Attempt, Status, Verdict
 
 __all__ = ["REVISION", "Stage", "default_stages", "prove", "quick_stages"]
 
 REVISION = 1  # of what a verdict rests on: raised when an engine was found to be wrong
+PROOF = 0.6  # share of the budget for the proof itself where it must be exact
+PROVED = (Status.PROVED, Status.VACUOUS)
+AGAIN = "again, with a trace"
 
 
 def prove(
@@ -32,6 +47,7 @@ def prove(
     device: str = "cpu",
     seed: int = 0,
     keep_trace: bool = False,
+    exact: bool = False,
 ) -> Verdict:
     """Answer ``claim`` within ``budget`` seconds.
 
@@ -40,17 +56,102 @@ def prove(
     before it is returned.  ``keep_trace``: the verdict says how each conjunct was closed
     (``Verdict.traces``), as far as the engine that closed it can; a ledger has no traces, so
     only an earlier REFUTED is taken from it.
+
+    ``exact``: PROVED and VACUOUS only with a certificate that was checked in exact arithmetic
+    (``Verdict.certificate``), else UNKNOWN with the reason.  A ledger has no certificates: of
+    what it knows only REFUTED serves, and UNKNOWN where exactness was asked for.
     """
-    key = f"{REVISION}:{claim.key}"
     names = "all" if stages is None else ",".join(stage.engine.name for stage in stages)
     if ledger is not None:
-        known = ledger.recall(key, names, budget)
-        if known is not None and (not keep_trace or known.status is Status.REFUTED):
+        known = recalled(claim, ledger, budget, names, keep_trace=keep_trace, exact=exact)
+        if known is not None:
             return known
-    problem = replace(claim.problem, keep_trace=keep_trace)
-    chosen = default_stages(problem, device, seed) if stages is None else stages
-    verdict = Run(claim, problem, budget, points, chosen, device, seed).run()
+
+    def run(seconds: float, which: Sequence[Stage] | None, traced: bool) -> Verdict:
+        problem = replace(claim.problem, keep_trace=traced)
+        chosen = default_stages(problem, device, seed) if which is None else which
+        return Run(claim, problem, seconds, points, chosen, device, seed).run()
+
+    if not exact:
+        tail = None if keep_trace or stages is not None else tail_claim(claim)
+        verdict = (
+            run(budget, stages, keep_trace)
+            if tail is None
+            else _through_tail(*tail, budget, device, seed, run)
+        )
+    else:
+        deadline = Deadline.after(budget)
+        found = run(PROOF * budget, stages, True)
+        tellers = line_stages(Line.PROPAGATION, device)
+        again = partial(run, which=tellers, traced=True)
+        verdict = _certified(claim, found, deadline, again)
     if ledger is not None:
-        standing = ledger.remember(key, names, verdict, budget)
-        return verdict if keep_trace else standing
+        standing = ledger.remember(*_place(claim, names, exact), verdict, budget)
+        return verdict if keep_trace or exact else standing
     return verdict
+
+
+def _through_tail(
+    cut: str,
+    asked: Claim,
+    budget: float,
+    device: str,
+    seed: int,
+    whole: Callable[[float, Sequence[Stage] | None, bool], Verdict],
+) -> Verdict:
+    """The tail's proof, else what the ``whole`` claim gives in the time left."""
+    stages = search_stages(asked.problem, device)
+    first = Run(asked, asked.problem, SHARE * budget, None, stages, device, seed).run()
+    name = f"tail after {cut}"
+    if first.is_proved:
+        said = Attempt(name, 0.0, "asked first")
+        return replace(first, attempts=(said, *first.attempts))
+    outcome = "no proof (a counterexample of a tail is none of the network)"
+    said = Attempt(name, first.seconds, outcome)
+    verdict = whole(max(budget - first.seconds, 0.1), None, False)
+    spent = verdict.seconds + first.seconds
+    return replace(verdict, seconds=spent, attempts=(said, *verdict.attempts))
+
+
+def recalled(
+    claim: Claim,
+    ledger: Ledger,
+    budget: float,
+    names: str = "all",
+    *,
+    keep_trace: bool = False,
+    exact: bool = False,
+) -> Verdict | None:
+    """What ``prove`` with these arguments takes from ``ledger``; ``names``: of its engines."""
+
+    def serves(known: Verdict) -> bool:
+        """Whether a verdict without traces and certificate is all that was asked for."""
+        if exact:
+            return known.status in (Status.REFUTED, Status.UNKNOWN)
+        return not keep_trace or known.status is Status.REFUTED
+
+    return ledger.recall(*_place(claim, names, exact), budget, serves)
+
+
+def _place(claim: Claim, names: str, exact: bool) -> tuple[str, str]:
+    """Key and engines by which a ledger knows the claim."""
+    return f"{REVISION}:{claim.key}", f"exact:{names}" if exact else names
+
+
+def _certified(
+    claim: Claim, found: Verdict, deadline: Deadline, again: Callable[[float], Verdict]
+) -> Verdict:
+    """``found`` with a certificate, or UNKNOWN.  Where an engine closed something and cannot
+    say how (Marabou, z3, a MILP), the certifier searches by itself first, then ``again`` is
+    another proof, within the seconds it is given, by engines that can say."""
+    told = len(found.traces) >= len(claim.problem.conjuncts)
+    first = exact_verdict(claim, found, deadline.left if told else deadline.left / 3)
+    if told or not (found.status in PROVED and first.status is Status.UNKNOWN):
+        return first
+    second = again(PROOF * deadline.left)
+    attempts = (*first.attempts, Attempt(AGAIN, second.seconds, second.status.value))
+    if second.status is Status.UNKNOWN:
+        return replace(first, attempts=attempts)
+    spent = first.seconds + second.seconds
+    second = replace(second, seconds=spent, attempts=(*attempts, *second.attempts))
+    return exact_verdict(claim, second, deadline.left)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from precond.proof.certificates.data import Certificate
 from precond.proof.trace import Trace
 
 
@@ -49,7 +50,8 @@ class Verdict:
     ``witness``: flat input (n,).  ``done``: the share of the region, 0 to 1, that an UNKNOWN's
     best search has decided: of the volume where it cuts the box, Σ 2^−depth where it splits
     phases.  ``traces``: per index of ``claim.problem.conjuncts`` how it was closed, where that
-    was asked for and is known; kept in memory only.
+    was asked for and is known.  ``certificate``: of a proof that is ``exact``, a checked one.
+    The last two are kept in memory only.
     """
 
     status: Status
@@ -63,6 +65,7 @@ class Verdict:
     attempts: tuple[Attempt, ...] = ()
     done: float | None = None
     traces: Mapping[int, Trace] = field(default_factory=dict)
+    certificate: Certificate | None = None
 
     @property
     def is_proved(self) -> bool:

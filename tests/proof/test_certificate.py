@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from certificate_damage import claim_of, damaged
+from certificate_damage_proof import altered, small_certificates, still_follows
 from small_networks import ABSOLUTE, below, layered, mixed, random_net
 
 from precond.checker import check
@@ -157,20 +158,21 @@ def test_false_claims_get_no_certificate() -> None:
     claim = Claim(ABSOLUTE, Box.uniform(1, -1, 1), DecisionPattern(), below(0, 0.5))
     with pytest.raises(NotCertified):
         certify(claim, PROVED, 1)
-    verdict, made = exact_verdict(claim, PROVED, 1)
-    assert (verdict.status, verdict.exact, made) == (Status.UNKNOWN, False, None)
-    assert "without a certificate" in verdict.reason
+    verdict = exact_verdict(claim, PROVED, 1)
+    assert (verdict.status, verdict.exact) == (Status.UNKNOWN, False)
+    assert verdict.certificate is None
+    assert "proved by by hand, but no certificate" in verdict.reason
     refuted = Verdict(Status.REFUTED, exact=True)
-    assert exact_verdict(claim, refuted) == (refuted, None)
+    assert exact_verdict(claim, refuted) is refuted
 
 
 def test_exact_verdict_keeps_what_it_certifies() -> None:
     claim = CLAIMS["ball"]
-    verdict, made = exact_verdict(claim, prove(claim, budget=20, keep_trace=True), 20)
+    verdict = exact_verdict(claim, prove(claim, budget=20, keep_trace=True), 20)
     assert verdict.exact
     assert verdict.confirmed
     assert verdict.status is Status.PROVED
-    assert made is not None
+    assert verdict.certificate is not None
 
 
 @pytest.mark.parametrize("model", ["digits-mlp", "mnist-mlp"])
@@ -201,6 +203,25 @@ def test_damage_is_never_valid(certificates: dict[str, Certificate]) -> None:
             assert not check(changed, claim.network).valid, (name, kind)
             assert not check_fast(changed, claim.network).valid, (name, kind)
     assert len(kinds) >= 14, kinds
+
+
+def test_a_proof_that_no_longer_holds_is_refused() -> None:
+    """Changes of the proof alone: what fractions, rounded nowhere, say is no proof is refused by
+    both checkers, and what they say is one, python-flint accepts."""
+    rng = np.random.default_rng(0)
+    counts = {True: 0, False: 0}
+    for claim, made in small_certificates(rng, 3):
+        assert still_follows(made, claim.network)
+        stream = altered(made, rng)
+        for _ in range(14):
+            kind, changed = next(stream)
+            follows = still_follows(changed, claim.network)
+            if follows is None:
+                continue
+            counts[follows] += 1
+            assert check(changed, claim.network).valid is follows, kind
+            assert follows or not check_fast(changed, claim.network).valid, kind
+    assert min(counts.values()) >= 8, counts
 
 
 def test_a_changed_network_is_another(certificates: dict[str, Certificate]) -> None:

@@ -16,7 +16,7 @@ from scipy.sparse import coo_array, csr_array
 from small_networks import ABSOLUTE, IDENTITY, layered, mixed, random_net
 
 from precond.checker import CheckResult, check
-from precond.network.dyadic import exact, image, product
+from precond.network.dyadic import Matrix, exact
 from precond.network.evaluate import values_at
 from precond.network.exact import exact_values
 from precond.network.graph import Network
@@ -175,12 +175,13 @@ def test_no_input_at_all(judge: Judge) -> None:
 
 
 def test_badly_scaled_weights_need_long_numbers() -> None:
-    """y = 1e12·relu(x) − 1e12·relu(x) + relu(x) ≥ −0.5: words lose the last term, integers of
-    any length do not."""
+    """y = 1e12·relu(x) − 1e12·relu(x) + relu(x) ≥ −0.5: short numbers lose the last term, integers
+    of any length, which a certificate asks for with ``bits`` 0, do not."""
     weights = [[1e24, -1e24, 1.0]]
     network = layered(([[1e-12], [1e-12], [1.0]], [0.0] * 3), (weights, [0.0]))
     stated = statement(network, 1, 2, at_least(0, 0.5))
-    assert check(certificate(network, stated, tree("L")), network).valid
+    assert check(certificate(network, stated, tree("L"), bits=0), network).valid
+    assert not check(certificate(network, stated, tree("L")), network).valid
 
 
 RULES = {
@@ -318,12 +319,12 @@ def test_dyadic_arithmetic_is_exact() -> None:
     rng = np.random.default_rng(1)
     x = rng.normal(size=(3, 5)) * 10.0 ** rng.integers(-30, 30, (3, 5))
     m = rng.normal(size=(5, 4))
-    found = product(exact(x), exact(m))
+    found = Matrix(m).product(exact(x))
     for i in range(3):
         for j in range(4):
             true = sum(Fraction(x[i, k]) * Fraction(m[k, j]) for k in range(5))
             assert Fraction(int(found.n[i, j])) * Fraction(2) ** found.e == true
-    ends = image(exact(np.stack([x[0], -x[1]]) - 100.0), exact(m.T))
+    ends = Matrix(m.T).image(exact(np.stack([x[0], -x[1]]) - 100.0))
     assert ends.n.shape == (2, 4)
 
 

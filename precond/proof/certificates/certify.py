@@ -21,8 +21,9 @@ from precond.proof.certificates.maker import Maker, NotCertified
 from precond.proof.claim import Claim
 from precond.proof.deadline import Deadline
 from precond.proof.trace import InputSplit, Leaf, Trace
-from precond.proof.verdict import Status, Verdict
+from precond.proof.verdict import Attempt, Status, Verdict
 
+CERTIFICATE = "certificate"  # in a verdict's attempts
 SMALL, FEW = 40_000, 200  # weights, and splits, for which long numbers are worth a try
 
 
@@ -58,26 +59,40 @@ def certify(claim: Claim, verdict: Verdict, seconds: float = 60.0) -> Certificat
     raise NotCertified("; ".join(reasons))
 
 
-def exact_verdict(
-    claim: Claim, verdict: Verdict, seconds: float = 60.0
-) -> tuple[Verdict, Certificate | None]:
-    """The verdict as it stands in exact arithmetic, with its certificate.
+def exact_verdict(claim: Claim, verdict: Verdict, seconds: float = 60.0) -> Verdict:
+    """The verdict as it stands in exact arithmetic.
 
-    PROVED and VACUOUS stay, as ``exact``, only with a checked certificate, else they are
-    UNKNOWN; other verdicts are returned as they are (REFUTED is exact by its replay).
+    PROVED and VACUOUS stay, as ``exact`` and with their certificate, only if there is one,
+    else they are UNKNOWN; other verdicts are returned as they are (REFUTED is exact by its
+    replay).
     """
     if verdict.status not in (Status.PROVED, Status.VACUOUS):
-        return verdict, None
+        return verdict
     begun = time.monotonic()
     try:
-        certificate = certify(claim, verdict, seconds)
+        made = certify(claim, verdict, seconds)
     except NotCertified as error:
-        spent = verdict.seconds + time.monotonic() - begun
-        reason = f"{verdict.status.value} by {verdict.engine}, but without a certificate: {error}"
-        unknown = replace(verdict, status=Status.UNKNOWN, seconds=spent, reason=reason)
-        return unknown, None
-    spent = verdict.seconds + time.monotonic() - begun
-    return replace(verdict, exact=True, confirmed=True, seconds=spent), certificate
+        spent = time.monotonic() - begun
+        reason = f"{verdict.status.value} by {verdict.engine}, but no certificate: {error}"
+        return replace(
+            verdict,
+            status=Status.UNKNOWN,
+            seconds=verdict.seconds + spent,
+            reason=reason,
+            attempts=(*verdict.attempts, Attempt(CERTIFICATE, spent, "none found")),
+        )
+    spent = time.monotonic() - begun
+    leaves = sum(len(tree.weights) for tree in made.trees)
+    note = verdict.reason if verdict.confirmed else f"{verdict.reason}, before it was certified"
+    return replace(
+        verdict,
+        exact=True,
+        confirmed=True,
+        seconds=verdict.seconds + spent,
+        reason=note,
+        attempts=(*verdict.attempts, Attempt(CERTIFICATE, spent, f"{leaves} leaves, valid")),
+        certificate=made,
+    )
 
 
 def statement_of(claim: Claim, vacuous: bool = False) -> Statement:

@@ -145,7 +145,9 @@ def weights_of(leaf: Branch, conjuncts: tuple[int, ...], rows: Mapping[int, int]
     parts = [np.zeros(0)]
     for c in conjuncts:
         given = leaf.leaf[c].weights if c in leaf.leaf else None
-        weights = np.ones(rows[c]) if given is None else np.asarray(given, dtype=np.float64)
+        if given is None or len(given) != rows[c]:  # a way to fail without inequalities: vacuous
+            given = np.ones(rows[c])
+        weights = np.asarray(given, dtype=np.float64)
         top = weights.max(initial=0.0)
         # Few digits are enough: any weights ≥ 0 are sound.
         parts.append(np.round(np.maximum(weights, 0.0) / (top or 1.0) * 256) / 256)

@@ -90,7 +90,7 @@ class Maker:
             left = self.judge.open_leaves(made)
             if not left:
                 return made
-            for t, group in enumerate(trees):
+            for t, conjuncts in enumerate(trees):
                 leaves = roots[t].leaves()
                 nodes = [leaves[k] for k in left.get(t, {})]
                 failing = {
@@ -98,7 +98,7 @@ class Maker:
                 }
                 for node in nodes:
                     node.frame, node.patience = False, 2
-                self.settle(roots[t], group, self.mended(nodes, failing, group))
+                self.settle(roots[t], conjuncts, self.mended(nodes, failing, conjuncts))
         raise NotCertified("leaves that close alone do not close together")
 
     def root(self) -> Array:

@@ -1,0 +1,70 @@
+"""Proofs of small networks with one number or index changed: is any taken for a proof?
+
+A change of a multiplier, a weight, a split, a record's index or a frame may leave a proof that
+still holds.  ``tests/proof/certificate_oracle.py`` works that out in fractions, without any
+rounding and without the checkers' code; counted are changes after which a leaf is no longer a
+contradiction, until there are ``--damage`` of them.  Exit status 1 if a checker accepts one.
+
+    python benchmarks/trust_altered.py --damage 1000
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import torch
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "proof"))
+
+from certificate_damage_proof import altered, small_certificates, still_follows
+
+from precond.checker import check
+from precond.proof.certificates.fast import check_fast
+
+CERTIFICATES = 40
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--damage", type=int, default=1000, help="changes that break a proof")
+    parser.add_argument("--seed", type=int, default=0)
+    chosen = parser.parse_args()
+    torch.set_num_threads(1)
+    rng = np.random.default_rng(chosen.seed)
+    made = small_certificates(rng, CERTIFICATES)
+    streams = [altered(certificate, rng) for _, certificate in made]
+    broken: Counter[str] = Counter()
+    whole: Counter[str] = Counter()
+    wrong: list[str] = []
+    refused = [0, 0]  # of those that still hold
+    tried = close = 0
+    while sum(broken.values()) < chosen.damage:
+        k = tried % CERTIFICATES
+        tried += 1
+        (kind, changed), network = next(streams[k]), made[k][0].network
+        follows = still_follows(changed, network)
+        valid = check(changed, network).valid, check_fast(changed, network).valid
+        if follows is None:
+            close += 1
+        elif follows:
+            whole[kind] += 1
+            refused = [n + (not v) for n, v in zip(refused, valid, strict=True)]
+        else:
+            broken[kind] += 1
+            wrong += [f"{tried} {kind}"] * any(valid)
+            if sum(broken.values()) % 100 == 0:
+                print(f"{sum(broken.values())} broken, {len(wrong)} accepted", flush=True)
+    print(f"{tried} changes to {CERTIFICATES} certificates: {close} within rounding of a proof")
+    print(f"still proofs {sum(whole.values())}: {dict(whole)}")
+    print(f"  refused by python-flint {refused[0]}, in machine words {refused[1]}")
+    print(f"no longer proofs {sum(broken.values())}: {dict(broken)}")
+    print(f"  called valid: {len(wrong)} {wrong}")
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,39 @@
+"""``ExactJob``: the verdict of one claim with a certificate, wherever a pool runs it.
+
+The certificate travels with the verdict; who asked for it writes it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from precond.proof.certificates.folder import kept
+from precond.proof.ledger import Ledger
+from precond.proof.pool import ProofJob
+from precond.proof.prove import prove, recalled
+from precond.proof.verdict import Verdict
+
+
+@dataclass(frozen=True, eq=False)
+class ExactJob(ProofJob):
+    """``prove(claim, exact=True)``, unless ``folder`` has a certificate that is valid."""
+
+    folder: Path | None = None
+
+    def known(self, ledger: Ledger) -> Verdict | None:
+        return self._kept() or recalled(self.claim, ledger, self.budget, exact=True)
+
+    def run(self, ledger: Ledger | None) -> Verdict:
+        return self._kept() or prove(
+            self.claim,
+            budget=self.budget,
+            points=self.points,
+            ledger=ledger,
+            device=self.device,
+            seed=self.seed,
+            exact=True,
+        )
+
+    def _kept(self) -> Verdict | None:
+        return None if self.folder is None else kept(self.folder, self.claim)
