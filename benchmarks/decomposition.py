@@ -1,10 +1,15 @@
 """Proofs through an interpolant beside the direct proof, on ACAS Xu.
 
-First ``QUERIES`` that hold, each cut at every layer that can be (the fastest is kept): seconds to
-find σ, to prove A ⇒ σ and σ ⇒ B, and of the direct proof; then both halves are proved again by
-other engines, and 100,000 random inputs of A replayed.  Then a family: boxes inside property 3's
-box of one network, all with its B; each decomposed with the lemmas of those before it, and
-directly.
+First ``QUERIES`` that hold.  Layers that can be cut are tried from the last one back until one
+gives a proof; where none does in its time, the one that left least is decomposed with the whole
+budget, then with three times as much.  Seconds: spent on other layers and in vain, to find σ, to
+prove A ⇒ σ and σ ⇒ B, of everything up to the proof, and of the direct proof, which is run
+right after; the last two in processor time as well, as other work on the machine stretches the
+wall's.  Then both halves are proved again by other engines, and 100,000 random inputs of A
+replayed.
+
+Then a family: boxes inside property 3's box of one network, all with its B; each decomposed with
+the lemmas of those before it, and directly.
 
     python -m benchmarks.decomposition ../shared/data/acasxu --out decomposition.json
 """
@@ -13,6 +18,8 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
+import time
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -23,7 +30,7 @@ from precond.apply.decompose import decompose
 from precond.apply.decompose_answer import Decomposition
 from precond.apply.decompose_check import replayed, second_proofs
 from precond.apply.decompose_lemmas import Lemmas
-from precond.apply.decompose_query import best_layer
+from precond.apply.decompose_query import first_layer
 from precond.formats.load import load
 from precond.proof.claim import Claim
 from precond.proof.prove import prove
@@ -33,6 +40,7 @@ from precond.vnnlib.query import Query, read_vnnlib
 
 QUERIES = ("4_5:3", "3_3:3", "5_1:4", "3_5:3", "2_3:4", "4_2:3", "1_1:4", "2_2:3")
 FAMILY, FAMILY_SIZE = "3_3:3", 30
+TRIES = (1.0, 3.0)  # times the budget, for a query that no layer answered at once
 
 
 def query_of(folder: Path, name: str) -> Query:
@@ -58,12 +66,44 @@ def numbers(answer: Decomposition) -> dict[str, Any]:
     }
 
 
+class Clock:
+    """Seconds since it was made: of the wall, and of the processor (ended children's too)."""
+
+    def __init__(self) -> None:
+        self.wall, self.cpu = time.monotonic(), _cpu()
+
+    def read(self) -> tuple[float, float]:
+        return time.monotonic() - self.wall, _cpu() - self.cpu
+
+
+def _cpu() -> float:
+    used = os.times()
+    return used.user + used.system + used.children_user + used.children_system
+
+
 def one(folder: Path, name: str, budget: float) -> dict[str, Any]:
     query = query_of(folder, name)
     claim = query.claims[0]
-    layer = best_layer(query, budget=budget)
-    answer = decompose(claim, layer, budget=budget, direct=True)
-    found = {"query": name, **numbers(answer)}
+    clock = Clock()
+    layer, answer = first_layer(query, budget=budget)
+    tries = 0
+    while answer is None or (answer.status is Status.UNKNOWN and tries < len(TRIES)):
+        answer = decompose(claim, layer, budget=TRIES[tries] * budget)
+        tries += 1
+    every, every_cpu = clock.read()
+    clock = Clock()
+    answer = replace(answer, direct=prove(claim, budget=budget))
+    direct_cpu = clock.read()[1]
+    found = {
+        "query": name,
+        **numbers(answer),
+        "before": every - answer.seconds,
+        "tries": tries,
+        "everything": every,
+        "everything_cpu": every_cpu,
+        "direct_cpu": direct_cpu,
+        "load": os.getloadavg()[0],
+    }
     checks = "not proved"
     if answer.status is Status.PROVED:
         again, seen = second_proofs(answer, budget=budget / 2), replayed(answer)
@@ -75,10 +115,12 @@ def one(folder: Path, name: str, budget: float) -> dict[str, Any]:
             f"replayed {seen.points}: {seen.outside} outside σ, {seen.violations} without B"
         )
     print(
-        f"{name}  {layer}  {answer.status.value:<8} {found['parts']:>5} parts "
-        f"{found['patterns']:>5} σ_k  search {found['search']:6.2f}  A⇒σ {found['head']:6.2f}  "
-        f"σ⇒B {found['tail']:6.2f}  all {found['all']:6.2f}  direct {found['direct']:6.2f}  "
-        f"{answer.reason or checks}",
+        f"{name}  {layer} after {found['before']:.2f}, {tries} tries more  "
+        f"{answer.status.value:<8} {found['parts']:>5} parts "
+        f"{found['patterns']:>5} σ_k  search {found['search']:6.2f}  "
+        f"A⇒σ {found['head']:6.2f}  σ⇒B {found['tail']:6.2f}  all {found['all']:6.2f}  "
+        f"everything {every:6.2f} (cpu {every_cpu:.2f})  direct {found['direct']:6.2f} "
+        f"(cpu {direct_cpu:.2f})  load {found['load']:.1f}  {answer.reason or checks}",
         flush=True,
     )
     return found
@@ -88,7 +130,7 @@ def family(folder: Path, budget: float) -> dict[str, Any]:
     """Boxes inside A whose sides are 0.3 to 1 of A's, anywhere in it; they overlap."""
     query = query_of(folder, FAMILY)
     whole = query.claims[0]
-    layer = best_layer(query, budget=budget)
+    layer, _ = first_layer(query, budget=budget)
     rng = np.random.default_rng(0)
     share = rng.uniform(0.3, 1.0, (FAMILY_SIZE, whole.box.size))
     start = whole.box.lower + rng.random(share.shape) * (1 - share) * whole.box.width
@@ -96,14 +138,20 @@ def family(folder: Path, budget: float) -> dict[str, Any]:
         Box(low, np.minimum(low + side * whole.box.width, whole.box.upper))
         for low, side in zip(start, share, strict=True)
     ]
-    lemmas, alone_total = Lemmas(), 0.0
+    lemmas, alone_total, cpu = Lemmas(), 0.0, [0.0, 0.0, 0.0]
     first = decompose(whole, layer, budget=budget, lemmas=lemmas)
     rows = []
     for box in boxes:
         claim = Claim(whole.network, box, whole.pattern, whole.property)
+        clock = Clock()
         alone = decompose(claim, layer, budget=budget)
+        cpu[0] += clock.read()[1]
+        clock = Clock()
         shared = decompose(claim, layer, budget=budget, lemmas=lemmas)
+        cpu[1] += clock.read()[1]
+        clock = Clock()
         direct = prove(claim, budget=budget)
+        cpu[2] += clock.read()[1]
         alone_total += alone.seconds
         rows.append({**numbers(replace(shared, direct=direct)), "alone": alone.seconds})
     total = {
@@ -119,13 +167,16 @@ def family(folder: Path, budget: float) -> dict[str, Any]:
         "all": sum(row["all"] for row in rows),
         "alone": alone_total,
         "direct": sum(row["direct"] for row in rows),
+        "cpu": dict(zip(("alone", "shared", "direct"), cpu, strict=True)),
+        "load": os.getloadavg()[0],
         "rows": rows,
     }
     print(
         f"family of {total['queries']} on {FAMILY} at {layer}: {total['proved']} proved; "
         f"{total['reused']} of {total['used']} tail proofs reused; with them {total['all']:.2f} s "
         f"(and {first.seconds:.2f} s for the whole box first), each alone {alone_total:.2f} s, "
-        f"direct {total['direct']:.2f} s"
+        f"direct {total['direct']:.2f} s; processor time with them {cpu[1]:.2f} s, alone "
+        f"{cpu[0]:.2f} s, direct {cpu[2]:.2f} s; load {total['load']:.1f}"
     )
     return total
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import time
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from precond.apply.distill import augmented, distill, sample_of
+from precond.apply.distill_path import save_fast_path
 from precond.apply.distill_table import Table, trade_off
 from precond.apply.distill_votes import Reading, Training, moved
 from precond.datasets import Dataset, load_dataset, split
@@ -86,7 +88,7 @@ def train(data: Dataset) -> Network:
                 mirrored = torch.rand(len(x), generator=stream) < 0.5
                 x = torch.where(mirrored[:, None, None, None], x.flip(3), x)
             optimizer.zero_grad()
-            F.cross_entropy(network(x), labels[rows[part]]).backward()
+            F.cross_entropy(network(x), labels[rows[part]]).backward()  # type: ignore[no-untyped-call]
             optimizer.step()
             schedule.step()
     return as_network(network, data.name)
@@ -133,6 +135,7 @@ def one(name: str, cache: Path, readings: list[Reading] | None, compile: bool) -
     begun = time.perf_counter()
     found = distill(network, fit, validation, readings, max_loss=MAX_LOSS, training=training)
     seconds = time.perf_counter() - begun
+    save_fast_path(found.path, cache / f"{name}-fastpath.pt")
     table = trade_off(
         network,
         found,
@@ -144,14 +147,24 @@ def one(name: str, cache: Path, readings: list[Reading] | None, compile: bool) -
         compile=compile,
     )
     given = found.path.predict(test.inputs.numpy()).exits
-    print(f"\n{name}: {len(test)} test inputs, {table.threads} threads; made in {seconds:.0f} s")
+    busy = os.getloadavg()[0]
+    print(
+        f"\n{name}: {len(test)} test inputs, {table.threads} threads; made in {seconds:.0f} s; "
+        f"load {busy:.1f} (this program counts 1)"
+    )
     for number, exit in enumerate(found.path.names()):
         print(f"  {100 * (given == number).mean():5.1f} % answered by {exit}")
     print("\n".join(table.lines()))
     for note in table.notes:
         print(f"note: {note}")
     print(verdict(table), flush=True)
-    return {"data": name, "seconds": seconds, "exits": found.path.names(), "table": table.to_json()}
+    return {
+        "data": name,
+        "load": busy,
+        "seconds": seconds,
+        "exits": found.path.names(),
+        "table": table.to_json(),
+    }
 
 
 def verdict(table: Table) -> str:
@@ -162,10 +175,14 @@ def verdict(table: Table) -> str:
         if f"fast path{suffix}" not in names:
             continue
         plain, fast = table.row(f"plain network{suffix}"), table.row(f"fast path{suffix}")
+        measured = ((plain.cpu, fast.cpu), (plain.processor, fast.processor))
+        walls, works = (
+            [a / b if a and b else float("nan") for a, b in zip(one, other, strict=True)]
+            for one, other in measured
+        )
         ratios = [
-            f"{a / b:.2f}× at batch {size}"
-            for size, a, b in zip(table.batches, plain.cpu, fast.cpu, strict=True)
-            if a is not None and b is not None
+            f"{wall:.2f}× at batch {size} ({work:.2f}× in processor time)"
+            for size, wall, work in zip(table.batches, walls, works, strict=True)
         ]
         words.append(f"{suffix.strip(', ') or 'eager'}: {', '.join(ratios)}")
     loss = table.row("fast path").loss

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from precond.apply.debug_causes import Cause, Suspect, causes, suspects
-from precond.apply.debug_own import OwnPrecondition, own_precondition
+from precond.apply.debug_own import NOT_TRIED, OwnPrecondition, Unproved, own_precondition
 from precond.apply.debug_rules import Counterfactual, RuleBook
 from precond.apply.debug_why import Profile, comparative_gradients, profiles
 from precond.errors import DataError
@@ -60,7 +60,8 @@ class Finding:
 
     ``rules``: numbers in the book of the predicted class's rules it satisfies, best-supported
     first.  ``nearest``: the fewest flips to a rule of its true class; ``switching``: the fewest
-    that change the network's answer to it (None where there is none).  ``gradients`` (n,):
+    that change the network's answer to it (None where there is none).  ``own``: its precondition,
+    or why it has none.  ``gradients`` (n,):
     for the predicted class rather than the true one.
     """
 
@@ -71,7 +72,7 @@ class Finding:
     rules: tuple[int, ...]
     nearest: Counterfactual | None
     switching: Counterfactual | None
-    own: OwnPrecondition | None
+    own: OwnPrecondition | Unproved
     gradients: Array
     profile: Profile | None
 
@@ -237,7 +238,7 @@ def _findings(
     found, late = [], 0
     for position, row in enumerate(rows.tolist()):
         said, label = int(predicted[row]), int(labels[row])
-        own = None
+        own: OwnPrecondition | Unproved = NOT_TRIED
         if deadline.passed:
             late += 1
         else:
@@ -270,8 +271,10 @@ def _findings(
             )
         )
         step()
-    if late:
+    without = sum(isinstance(one.own, Unproved) for one in found)
+    if without:
         notes.append(
-            f"time ran out before the last {late} inputs' own preconditions; raise --budget"
+            f"{without} of {len(found)} inputs examined have no precondition of their own; their "
+            f"pages say why; {late} were not tried, as the {settings.budget:g} s for it were over"
         )
     return tuple(found)

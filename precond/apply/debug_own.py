@@ -1,13 +1,14 @@
 """The precondition of one wrong input: its own signature, relaxed while it proves.
 
-Wrong inputs lie near a decision border, so a ball that suits right ones is often too large: the
-radius is halved until the input's full signature implies the predicted class inside the ball,
-then raised again by bisection.  Relaxation (``mine.input``) starts from there.
+Wrong inputs lie near a decision border, so a ball that suits right ones is often too large: of
+the radius and its halves the largest is taken in whose ball the input's full signature implies
+the predicted class, and raised again.  Both by bisection: what proves in a ball proves in
+smaller ones.  Relaxation (``mine.input``) starts from there.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,12 +22,14 @@ from precond.proof.claim import Claim
 from precond.proof.deadline import Deadline
 from precond.proof.ledger import Ledger
 from precond.proof.prove import prove, quick_stages
+from precond.proof.verdict import Status
 from precond.property import Property
 from precond.region.box import Box
 from precond.region.pattern import DecisionPattern
 from precond.region.signature import Signatures
 
 Array = NDArray[np.float64]
+WIDEST = 4096  # neurons beyond which setting up one linear program takes longer than ``each``
 HALVINGS = 7
 BISECTIONS = 2
 
@@ -38,6 +41,26 @@ class OwnPrecondition:
     radius: float
     found: InputPrecondition
     box: Box | None
+
+
+@dataclass(frozen=True)
+class Unproved:
+    """Why an input has no precondition of its own.
+
+    Radii of the balls that were tried: ``refuted`` ones hold an input with the same signature
+    and another class (as larger ones do), ``open`` ones were not decided within their time;
+    ``untried`` smaller ones had no time at all.  ``proved``: the signature does prove there, but
+    no time was left to free a neuron.  ``seconds``: spent on all of it.
+    """
+
+    refuted: tuple[float, ...]
+    open: tuple[float, ...]
+    untried: int
+    proved: float | None
+    seconds: float
+
+
+NOT_TRIED = Unproved((), (), HALVINGS + 1, None, 0.0)
 
 
 def own_precondition(
@@ -53,14 +76,17 @@ def own_precondition(
     each: float,
     ledger: Ledger | None = None,
     device: str = "cpu",
-) -> OwnPrecondition | None:
+) -> OwnPrecondition | Unproved:
     """The relaxed signature of ``point`` (n,), which is row ``row`` of ``signatures``.
 
-    None where no ball down to radius / 2⁷ proves, or the budget ran out before one did.
+    ``Unproved`` where no ball down to radius / 2⁷ proves, or the budget ran out before one did.
     """
-    deadline = Deadline.after(budget)
+    deadline, begun = Deadline.after(budget), time.monotonic()
+    answers: dict[float, Status] = {}
     full = DecisionPattern.of_row(signatures, row)
     stages = quick_stages(device)
+    if sum(map(network.width, network.decision_layers)) > WIDEST:
+        stages = stages[:1]
 
     def proves(size: float) -> bool:
         claim = Claim(network, Box.ball(point, size, within=within), full, property)
@@ -72,20 +98,35 @@ def own_precondition(
             stages=stages,
             device=device,
         )
+        answers[size] = verdict.status
         return verdict.is_proved
 
-    largest = next((r for r in _halved(radius) if not deadline.passed and proves(r)), None)
-    if largest is None:
-        return None
-    if largest < radius:
-        low, high = largest, 2 * largest
+    def unproved(proved: float | None) -> Unproved:
+        refuted, open_ = (
+            tuple(size for size, said in answers.items() if said is status)
+            for status in (Status.REFUTED, Status.UNKNOWN)
+        )
+        untried = 0 if proved else HALVINGS + 1 - low
+        return Unproved(refuted, open_, untried, proved, time.monotonic() - begun)
+
+    low, high = 0, HALVINGS + 1  # larger balls than radius / 2^low do not prove
+    while low < high and not deadline.passed:
+        middle = (low + high) // 2
+        if proves(radius / 2**middle):
+            high = middle
+        else:
+            low = middle + 1
+    if high > HALVINGS:
+        return unproved(None)
+    largest = radius / 2**high
+    if high:
+        above = 2 * largest
         for _ in range(BISECTIONS):
-            middle = float(np.sqrt(low * high))
-            if not deadline.passed and proves(middle):
-                low = middle
+            between = float(np.sqrt(largest * above))
+            if not deadline.passed and proves(between):
+                largest = between
             else:
-                high = middle
-        largest = low
+                above = between
     ball = Box.ball(point, largest, within=within)
     found = input_precondition(
         network,
@@ -97,15 +138,12 @@ def own_precondition(
         ledger=ledger,
         device=device,
     )
+    if found.pattern is None:
+        return unproved(largest)
     box = None
-    if found.pattern is not None and found.pattern.is_closed(network):
+    if found.pattern.is_closed(network):
         try:
             box = underapproximation_box(network, found.pattern, point, ball)
         except QueryError:  # the input lies on the pattern's border: no box has a width
             box = None
     return OwnPrecondition(largest, found, box)
-
-
-def _halved(radius: float) -> Iterator[float]:
-    for k in range(HALVINGS + 1):
-        yield radius / 2**k

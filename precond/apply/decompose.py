@@ -29,6 +29,7 @@ from precond.apply.decompose_lemmas import Lemma, Lemmas, implied, literals
 from precond.apply.decompose_search import Cover, Search
 from precond.errors import QueryError
 from precond.network.evaluate import outputs
+from precond.network.graph import Network
 from precond.network.parts import head
 from precond.proof.attack import attack_all
 from precond.proof.claim import Claim
@@ -36,7 +37,7 @@ from precond.proof.deadline import Deadline
 from precond.proof.ledger import Ledger
 from precond.proof.prove import prove
 from precond.proof.replay import replay
-from precond.proof.tail import Tail
+from precond.proof.tail import Tail, tail_cuts
 from precond.proof.verdict import Status, Verdict
 from precond.region.box import Box
 from precond.region.pattern import DecisionPattern
@@ -71,6 +72,7 @@ def decompose(
     a pattern, half-spaces, or inequalities over inputs.
     """
     check_claim(claim)
+    check_layer(claim.network, layer)
     cut = Tail(claim.network, claim.box, layer)
     kept = Lemmas() if lemmas is None else lemmas
     run = _Run(claim, cut, Deadline.after(budget), kept, ledger, device, seed)
@@ -95,6 +97,19 @@ def check_claim(claim: Claim) -> None:
             expected="a property of outputs alone, as the tail does not see the inputs",
             got="one that compares inputs and outputs",
             fix="'precond verify' decides such queries",
+        )
+
+
+def check_layer(network: Network, layer: str) -> None:
+    """QueryError unless ``network`` can be cut at decision layer ``layer``."""
+    possible = tail_cuts(network)
+    if layer not in possible:
+        kind = "a layer that cannot be cut" if layer in network.shapes else "no such layer"
+        raise QueryError(
+            f"layer {layer} of {network.origin}",
+            expected=f"one of {', '.join(possible) or '(it cannot be cut anywhere)'}",
+            got=kind,
+            fix="A cut must be a plain ReLU layer that no connection goes round",
         )
 
 

@@ -6,20 +6,22 @@ violation.  It is ``PROVED`` when all are, ``REFUTED`` by an input that the quer
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from precond.apply.decompose import check_claim, decompose
+from precond.apply.decompose import check_claim, check_layer, decompose
 from precond.apply.decompose_answer import Decomposition, Half
 from precond.apply.decompose_lemmas import Lemmas
 from precond.errors import DataError, QueryError
 from precond.network.graph import Network
 from precond.proof.deadline import Deadline
 from precond.proof.ledger import Ledger
+from precond.proof.prove import prove
 from precond.proof.tail import tail_cuts
 from precond.proof.verdict import Status
 from precond.region.box import Box
@@ -27,16 +29,21 @@ from precond.vnnlib.formula import Kind
 from precond.vnnlib.query import Query
 
 FORMAT = "precond-decomposition-1"
-TRIAL = 0.1  # of the budget, for trying a layer
+TRIALS = (0.01, 0.03, 0.06)  # of the budget, for trying each layer, round after round
 
 
 @dataclass(frozen=True, eq=False)
 class Answer:
-    """``parts[k]`` answers claim k; where one is refuted the later ones are not tried."""
+    """``parts[k]`` answers claim k; where one is refuted the later ones are not tried.
+
+    ``layer_seconds``: what was spent on other layers before ``layer`` was found, 0 where it was
+    given.  The parts' own seconds do not hold it.
+    """
 
     layer: str
     parts: tuple[Decomposition, ...]
     status: Status
+    layer_seconds: float = 0.0
 
     @property
     def witness(self) -> NDArray[np.float64] | None:
@@ -65,19 +72,6 @@ def check_query(query: Query) -> None:
         check_claim(claim)
 
 
-def check_layer(network: Network, layer: str) -> None:
-    """QueryError unless ``network`` can be cut at decision layer ``layer``."""
-    possible = tail_cuts(network)
-    if layer not in possible:
-        kind = "a layer that cannot be cut" if layer in network.shapes else "no such layer"
-        raise QueryError(
-            f"--layer {layer} of {network.origin}",
-            expected=f"one of {', '.join(possible) or '(it cannot be cut anywhere)'}",
-            got=kind,
-            fix="A cut must be a plain ReLU layer that no connection goes round",
-        )
-
-
 def decompose_query(
     query: Query,
     layer: str | None = None,
@@ -90,7 +84,7 @@ def decompose_query(
     device: str = "cpu",
     seed: int = 0,
 ) -> Answer:
-    """Every claim of ``query`` through ``layer``, or through the one ``best_layer`` finds.
+    """Every claim of ``query`` through ``layer``, or through the one ``first_layer`` finds.
 
     Arguments as of ``decompose``; the claims share ``budget`` (and the direct proofs another).
     """
@@ -99,50 +93,89 @@ def decompose_query(
         check_layer(query.network, layer)
     lemmas = Lemmas() if lemmas is None else lemmas
     deadline = Deadline.after(budget)
+    layer_seconds, first = 0.0, None
     if layer is None:
-        layer = best_layer(query, budget=budget, device=device, seed=seed)
-    found: list[Decomposition] = []
-    for number, claim in enumerate(query.claims):
-        if direct:  # its time does not count against the later claims
-            deadline = Deadline.after(max(0.1, budget - sum(part.seconds for part in found)))
-        answer = decompose(
-            claim,
-            layer,
-            budget=max(0.1, deadline.left / (len(query.claims) - number)),
+        begun = time.monotonic()
+        layer, first = first_layer(
+            query,
+            budget=budget,
             lemmas=lemmas,
             proposed=proposed,
             ledger=ledger,
-            admits=_Admits(query, number),
-            direct=direct,
             device=device,
             seed=seed,
         )
+        layer_seconds = time.monotonic() - begun - (0.0 if first is None else first.seconds)
+    found: list[Decomposition] = []
+    for number, claim in enumerate(query.claims):
+        if direct:  # its time does not count against the later claims
+            spent = layer_seconds + sum(part.seconds for part in found)
+            deadline = Deadline.after(max(0.1, budget - spent))
+        if number == 0 and first is not None:
+            answer = first
+        else:
+            answer = decompose(
+                claim,
+                layer,
+                budget=max(0.1, deadline.left / (len(query.claims) - number)),
+                lemmas=lemmas,
+                proposed=proposed,
+                ledger=ledger,
+                admits=_Admits(query, number),
+                device=device,
+                seed=seed,
+            )
+        if direct:
+            whole = prove(claim, budget=budget, device=device, seed=seed)
+            answer = replace(answer, direct=whole)
         found.append(answer)
         if answer.status is Status.REFUTED:
-            return Answer(layer, tuple(found), Status.REFUTED)
+            return Answer(layer, tuple(found), Status.REFUTED, layer_seconds)
     proved = all(part.status is Status.PROVED for part in found)
-    return Answer(layer, tuple(found), Status.PROVED if proved else Status.UNKNOWN)
+    status = Status.PROVED if proved else Status.UNKNOWN
+    return Answer(layer, tuple(found), status, layer_seconds)
 
 
-def best_layer(query: Query, *, budget: float = 60.0, device: str = "cpu", seed: int = 0) -> str:
-    """The cut at which the query's first claim is decomposed soonest, each tried for a tenth of
-    the budget; among those that are not, the one that leaves least of A."""
+def first_layer(
+    query: Query,
+    *,
+    budget: float = 60.0,
+    lemmas: Lemmas | None = None,
+    proposed: Sequence[Box] = (),
+    ledger: Ledger | None = None,
+    device: str = "cpu",
+    seed: int = 0,
+) -> tuple[str, Decomposition | None]:
+    """A cut that answers the query's first claim, with the answer.
+
+    Every layer that can be cut is tried for a hundredth of ``budget``, from the last one back,
+    then again for longer (``TRIALS``), until one answers.  Where none does: the layer that left
+    least of A, and None.
+    """
     possible = tail_cuts(query.network)
     if not possible:
         check_layer(query.network, "?")
     if len(possible) == 1 or not query.claims:
-        return possible[-1]
-    scores = []
-    limit = TRIAL * budget
-    for layer in reversed(possible):
-        trial = decompose(query.claims[0], layer, budget=limit, device=device, seed=seed)
-        if trial.status is Status.REFUTED:
-            return layer
-        done = trial.status is Status.PROVED
-        scores.append((not done, trial.left, trial.seconds, layer))
-        if done:
-            limit = min(limit, 2 * trial.seconds)
-    return min(scores)[-1]
+        return possible[-1], None
+    left: list[tuple[float, float, str]] = []
+    for share in TRIALS:
+        left = []
+        for layer in reversed(possible):
+            trial = decompose(
+                query.claims[0],
+                layer,
+                budget=share * budget,
+                lemmas=lemmas,
+                proposed=proposed,
+                ledger=ledger,
+                admits=_Admits(query, 0),
+                device=device,
+                seed=seed,
+            )
+            if trial.status is not Status.UNKNOWN:
+                return layer, trial
+            left.append((trial.left, trial.seconds, layer))
+    return min(left)[-1], None
 
 
 @dataclass(frozen=True, eq=False)
@@ -168,6 +201,7 @@ def to_json(answer: Answer, network: Network, source: str) -> dict[str, Any]:
         "query": source,
         "network": network.hash,
         "layer": answer.layer,
+        "layer_search_seconds": answer.layer_seconds,
         "status": answer.status.value,
         "witness": None if answer.witness is None else [float(v) for v in answer.witness],
         "claims": [_claim_json(part) for part in answer.parts],

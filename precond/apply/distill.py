@@ -21,6 +21,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from precond.apply.debug import check_classes
 from precond.apply.distill_path import Exit, FastPath, checkpoints
 from precond.apply.distill_proved import ProvedRules
 from precond.apply.distill_thresholds import NEVER, Answers, Choice, choose
@@ -73,7 +74,9 @@ def sample_of(
     with torch.inference_mode():
         scores = torch.cat([whole(part)[0].flatten(1) for part in _parts(x)])
     scores = scores.clone()  # an ordinary tensor again, for training
-    given = scores.argmax(1) if labels is None else torch.as_tensor(labels)
+    given = scores.argmax(1)
+    if labels is not None:
+        given = torch.as_tensor(check_classes(labels, len(array), network))
     return Sample(x, given, scores)
 
 
@@ -206,14 +209,14 @@ def costs(path: FastPath, inputs: Tensor) -> tuple[list[float], list[float]]:
 
 
 def _seconds(run: Callable[[Tensor], object], value: Tensor) -> float:
-    """Median of a few calls."""
+    """The least of a few calls, which other programs delay least."""
     run(value)
     times = []
     for _ in range(15):
         begun = time.perf_counter()
         run(value)
         times.append(time.perf_counter() - begun)
-    return sorted(times)[len(times) // 2]
+    return min(times)
 
 
 def automatic_readings(network: Network) -> list[Reading]:

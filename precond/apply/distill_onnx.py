@@ -148,7 +148,7 @@ def _votes(graph: _Graph, exit: VoteExit, value: str) -> None:
             value = graph.op("Gemm", [value, *weights], transB=1)
     axis = graph.constant([1], np.int64)
     value = graph.op("Unsqueeze", [graph.op("Flatten", [value], axis=1), axis])
-    levels = graph.constant(cast(Tensor, exit.levels).unsqueeze(1))
+    levels = graph.constant(cast(Tensor, exit.levels))
     fires = graph.op("Flatten", [graph.op("Greater", [value, levels])], axis=1)
     fired = graph.op("Greater", [_sums(graph, vote.rules, fires), graph.constant(0.0)])
     value = _sums(graph, vote.votes, fired)

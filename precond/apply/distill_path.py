@@ -26,7 +26,7 @@ from precond.errors import DataError, OutputError, QueryError
 from precond.network.evaluate import check_inputs
 from precond.network.graph import INPUT, Network
 
-FORMAT = 1
+FORMAT = 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -198,7 +198,7 @@ def save_fast_path(path: FastPath, file: Path) -> None:
                 "layer": exit.reading.layer,
                 "step": exit.reading.step,
                 "rules": exit.vote.rules.out_features,
-                "levels": cast(Tensor, exit.levels).tolist(),
+                "levels": cast(Tensor, exit.levels),
                 "state": {**exit.vote.state_dict(), "threshold": exit.threshold},
             }
             for exit in exits
@@ -217,11 +217,18 @@ def load_fast_path(file: Path, network: Network, proved: ProvedRules | None = No
     """
     try:
         content = torch.load(file, weights_only=True)
-        made_for, stored = str(content["network"]), list(content["exits"])
+        form, made_for, stored = content["format"], str(content["network"]), list(content["exits"])
     except (OSError, RuntimeError, UnpicklingError, KeyError, TypeError, ValueError) as error:
         raise DataError(
             f"fast path {file}", expected="a file of 'precond distill'", got=type(error).__name__
         ) from error
+    if form != FORMAT:
+        raise DataError(
+            f"fast path {file}",
+            expected=f"format {FORMAT}",
+            got=f"format {form}",
+            fix="Make it again with 'precond distill'",
+        )
     if made_for != network.hash:
         raise QueryError(
             f"fast path {file}",

@@ -19,6 +19,7 @@ from precond.errors import QueryError
 
 GRID = {1: 400, 2: 48, 3: 16}  # thresholds tried for each of so many exits
 NEVER = float("inf")
+ERRORS = 2.0  # standard errors that are added to a loss
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,7 +86,7 @@ def choose(
             early += int(taken.sum())
             left &= ~taken
         cost = (cost + stages[-1] * int(left.sum())) / count
-        allowed = lost - won + np.sqrt(lost + won) <= max_loss / 100 * count + 1e-9
+        allowed = lost - won + ERRORS * np.sqrt(lost + won) <= max_loss / 100 * count + 1e-9
         if allowed and (best is None or cost < best.cost):
             best = Choice(thresholds, early / count, lost, won, count, cost)
     assert best is not None  # the first combination answers nothing early

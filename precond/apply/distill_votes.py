@@ -1,9 +1,10 @@
 """An early answer by weighted rules over a layer's decisions.
 
 A *reading* says which decisions are looked at: all neurons of a layer, or every k-th row and
-column of a convolution's neurons, which cost 1/k² of the layer to compute.  A neuron gives the
-decision z > 0 and, as value thresholds, z > t for quantiles t of its layer's positive values.
-Over the decisions d ∈ {0, 1}^m stand H weighted rules, each of which fires when its literals weigh
+column of a convolution's neurons, which cost 1/k² of the layer to compute.  A neuron gives
+decisions z > t, t being quantiles of its values on data (of all neurons of its channel): with one
+level the median, which tells more than 0 where a channel is nearly always on or off.  Over the
+decisions d ∈ {0, 1}^m stand H weighted rules, each of which fires when its literals weigh
 enough, and every rule that fires votes with its weight for each class:
 
     r_j = [Σ_i w_ji d_i + b_j > 0],    s = V r + c,    confidence = max softmax(s)
@@ -18,7 +19,7 @@ Courville 2013; Hinton, Vinyals, Dean 2015 for the network's scores as targets).
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -146,9 +147,11 @@ class Vote(nn.Module):
         self.votes = nn.Linear(rules, classes)
 
     def forward(self, bits: Tensor) -> Tensor:
-        """Scores (N, C) of decisions (N, m) bool."""
-        fired = self.rules(bits.to(self.rules.weight.dtype)) > 0
-        return cast(Tensor, self.votes(fired.to(self.votes.weight.dtype)))
+        """Scores (N, C) of decisions (N, m), bool or 0 and 1."""
+        weight = self.rules.weight
+        # A comparison written over its own operand leaves 0 and 1: no conversion of types.
+        fired = F.linear(bits.to(weight.dtype), weight, self.rules.bias).gt_(0)
+        return F.linear(fired, self.votes.weight, self.votes.bias)
 
     def trained(self, bits: Tensor) -> Tensor:
         """The same scores, with gradients, some decisions hidden."""
@@ -159,23 +162,23 @@ class Vote(nn.Module):
 class VoteExit(nn.Module):
     """Probe, vote and threshold: from the value at the cut to (label, whether sure enough)."""
 
-    def __init__(
-        self, network: Network, reading: Reading, rules: int, levels: Sequence[float] = (0.0,)
-    ) -> None:
+    def __init__(self, network: Network, reading: Reading, rules: int, levels: Tensor) -> None:
+        """``levels`` (L, m): the thresholds of each of the reading's m neurons."""
         super().__init__()
         self.reading, self.cut = reading, reading.cut(network)
         self.name = f"votes at {reading}"
         self.probe = Probe(network, reading)
-        width = len(reading.neurons(network)) * len(levels)
-        self.vote = Vote(width, rules, network.output_size)
-        self.register_buffer("levels", torch.tensor(levels, dtype=torch.float32))
+        self.vote = Vote(levels.numel(), rules, network.output_size)
+        self.register_buffer("levels", levels.to(torch.float32))
         self.register_buffer("threshold", torch.tensor(math.inf))
 
     def bits(self, value: Tensor) -> Tensor:
-        """Decisions (N, levels · neurons), level by level."""
-        z = self.probe(value)
-        above: Tensor = z.unsqueeze(1) > cast(Tensor, self.levels).unsqueeze(1)
-        return above.flatten(1)
+        """Decisions (N, L · m), level by level, as 0 and 1."""
+        z, levels = cast(Tensor, self.probe(value)), cast(Tensor, self.levels)
+        if len(levels) > 1:
+            return (z.unsqueeze(1) > levels).flatten(1).to(z.dtype)
+        # The probe's own values may be written over, the network's may not.
+        return z.gt_(levels) if self.reading.step > 1 else (z > levels).to(z.dtype)
 
     def judge(self, value: Tensor) -> tuple[Tensor, Tensor]:
         """Label and confidence, (N,) each."""
@@ -195,7 +198,7 @@ class Training:
 
     rules: int = 64
     rows: int = ROWS
-    levels: int = 2
+    levels: int = 1
     rate: float = 2e-3
     shift: int = 0
     seed: int = 0
@@ -231,12 +234,20 @@ def learned_exit(
     with torch.no_grad():
         (value,) = before(sample.inputs[:LEVEL_ROWS])
         z = Probe(network, reading)(value)
-    positive = z[z > 0].numpy()
-    shares = np.arange(1, training.levels) / training.levels
-    found = np.quantile(positive, shares).tolist() if positive.size else [0.0] * len(shares)
-    exit = VoteExit(network, reading, training.rules, [0.0, *found])
+    levels = quantiles(z, network.shapes[reading.layer], training.levels)
+    exit = VoteExit(network, reading, training.rules, levels)
     train_vote(exit, before, sample, training)
     return exit
+
+
+def quantiles(values: Tensor, shape: tuple[int, ...], count: int) -> Tensor:
+    """``count`` thresholds (count, m) of each neuron from ``values`` (N, m): quantiles at even
+    shares of its values, or of its channel's where the layer has the ``shape`` of pictures."""
+    channels = shape[0] if len(shape) == 3 else values.shape[1]
+    grouped = values.reshape(len(values), channels, -1).numpy()
+    found = np.quantile(grouped, np.arange(1, count + 1) / (count + 1), axis=(0, 2))
+    found = found.repeat(grouped.shape[2], axis=1)
+    return torch.as_tensor(found.astype(np.float32))
 
 
 def train_vote(exit: VoteExit, before: Stage, sample: Sample, training: Training) -> None:

@@ -57,9 +57,9 @@ def add(commands: Commands) -> None:
 
 
 def run(chosen: argparse.Namespace) -> int:
+    from precond.apply.decompose import check_layer
     from precond.apply.decompose_lemmas import Lemmas
     from precond.apply.decompose_query import (
-        check_layer,
         check_query,
         decompose_query,
         proposed_boxes,
@@ -136,7 +136,8 @@ def _together(written: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _show(name: str, answer: Answer) -> None:
-    print(f"{name:<14} {answer.status.value}, cut at {answer.layer}")
+    searched = f" (found in {answer.layer_seconds:.2f} s)" if answer.layer_seconds else ""
+    print(f"{name:<14} {answer.status.value}, cut at {answer.layer}{searched}")
     for part in answer.parts:
         if part.witness is not None:
             values = ", ".join(f"{v:.6g}" for v in part.witness)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -76,7 +78,7 @@ def run(chosen: argparse.Namespace) -> int:
     from precond.apply.distill_table import trade_off
     from precond.apply.distill_votes import Reading
     from precond.datasets import load_dataset, split
-    from precond.errors import PrecondError, QueryError
+    from precond.errors import QueryError
     from precond.formats.load import load
 
     if not 0 <= chosen.max_loss < 100:
@@ -113,9 +115,7 @@ def run(chosen: argparse.Namespace) -> int:
     validation = augmented(whole.rows(np.sort(mixed[:fifth])), network, chosen.shift)
     rows = min(votes.ROWS, votes.PASSES * len(fit))
     training = votes.Training(chosen.size, rows, shift=chosen.shift, seed=chosen.seed)
-    is_new = not chosen.out.exists()
-    out = output_folder(chosen.out)
-    try:
+    with _folder(chosen.out) as out:
         if chosen.proved_only:
             assert proved is not None
             found = prove_only(network, proved)
@@ -129,37 +129,47 @@ def run(chosen: argparse.Namespace) -> int:
                 proved=proved,
                 training=training,
             )
-    except PrecondError:
-        if is_new:
-            out.rmdir()
-        raise
-    table = trade_off(
-        network,
-        found,
-        fit,
-        validation,
-        test,
-        max_loss=chosen.max_loss,
-        training=training,
-        compile=not chosen.no_compile,
-    )
-    every = found.path.predict(whole.inputs.numpy())
-    changed = every.labels != whole.predicted.numpy()
-    report = {
-        "model": str(chosen.model),
-        "hash": network.hash,
-        "data": dataset.name,
-        "max_loss": chosen.max_loss,
-        "proved_only": chosen.proved_only,
-        "exits": _exits(found, every.exits, changed),
-        "left_out": {} if found.proved is None else found.proved.left_out,
-        "table": table.to_json(),
-    }
-    files = write(out, found, report, table.lines())
+        table = trade_off(
+            network,
+            found,
+            fit,
+            validation,
+            test,
+            max_loss=chosen.max_loss,
+            training=training,
+            compile=not chosen.no_compile,
+        )
+        every = found.path.predict(whole.inputs.numpy())
+        changed = every.labels != whole.predicted.numpy()
+        report = {
+            "model": str(chosen.model),
+            "hash": network.hash,
+            "data": dataset.name,
+            "max_loss": chosen.max_loss,
+            "proved_only": chosen.proved_only,
+            "exits": _exits(found, every.exits, changed),
+            "left_out": {} if found.proved is None else found.proved.left_out,
+            "table": table.to_json(),
+        }
+        files = write(out, found, report, table.lines())
     print("\n".join(_summary(chosen, found, report, table)))
     for name, text in files:
         print(f"{name:<14} {text}")
     return 0
+
+
+@contextmanager
+def _folder(path: Path) -> Iterator[Path]:
+    """The output folder; what was made of it is removed where the work fails."""
+    made = [folder for folder in (path, *path.parents) if not folder.exists()]
+    out = output_folder(path)
+    try:
+        yield out
+    except BaseException:
+        with suppress(OSError):  # something else was put there meanwhile
+            for folder in made:
+                folder.rmdir()
+        raise
 
 
 def _proved_rules(file: Path, network: Network) -> ProvedRules:
@@ -211,7 +221,16 @@ def _summary(
             + (f"; left out: {', '.join(reasons)}" if reasons else "")
         )
     lines += ["", *table.lines(), ""]
-    return lines + [f"note           {note}" for note in table.notes]
+    notes = list(table.notes)
+    if table.slower():
+        where = " and ".join(map(str, table.slower()))
+        why = (
+            "rules that end at the last layers leave nothing to save" if chosen.proved_only else ""
+        )
+        notes.append(
+            f"slower than the plain network at batch {where}" + (f": {why}" if why else "")
+        )
+    return lines + [f"note           {note}" for note in notes]
 
 
 def write(

@@ -47,6 +47,7 @@ def add(commands: Commands) -> None:
 def run(chosen: argparse.Namespace) -> int:
     import numpy as np
 
+    from precond.apply.debug import check_classes
     from precond.apply.monitor import Monitor
     from precond.apply.monitor_summary import separate, summarise
     from precond.datasets import load_dataset, split
@@ -68,7 +69,9 @@ def run(chosen: argparse.Namespace) -> int:
     if chosen.rows == "held-out":
         rows = split(dataset, 0.2, 0)[1]
     inputs = check_inputs(network, dataset.inputs)[rows]
-    labels = None if dataset.labels is None else dataset.labels[rows]
+    labels = None
+    if dataset.labels is not None and network.output_size > 1:
+        labels = check_classes(dataset.labels, len(dataset), network)[rows]
     other = None
     if chosen.outside is not None:
         other = check_inputs(network, load_dataset(chosen.outside).inputs)

@@ -9,6 +9,7 @@ import numpy as np
 
 from precond.apply.debug import Debugged, Finding
 from precond.apply.debug_causes import Cause, Suspect
+from precond.apply.debug_own import Unproved
 from precond.report.charts import percent
 from precond.report.debug_input import (
     Given,
@@ -231,7 +232,7 @@ def _cells(
             str(len(finding.rules)),
             "–" if finding.nearest is None else str(len(finding.nearest.flips)),
             "–" if finding.switching is None else str(len(finding.switching.flips)),
-            "–" if own is None or own.found.pattern is None else f"{own.radius:.3g}",
+            "–" if isinstance(own, Unproved) else f"{own.radius:.3g}",
         ]
     cells.append("–" if cause is None else str(cause))
     return tuple(cells)

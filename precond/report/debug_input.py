@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from precond.apply.debug import Debugged, Finding
 from precond.apply.debug_causes import Suspect
+from precond.apply.debug_own import NOT_TRIED, Unproved
 from precond.apply.debug_rules import Counterfactual
 from precond.report.charts import percent
 from precond.report.debug_charts import profile_chart, score_chart, signed_picture
@@ -115,7 +116,7 @@ def input_page(
     shared, others = _sharing(given, debugged, finding)
     own_words, own_lines = _own(finding)
     picture = given.image_shape is not None
-    pattern = None if finding.own is None else finding.own.found.pattern
+    pattern = None if isinstance(finding.own, Unproved) else finding.own.found.pattern
     part = "held out" if row in set(debugged.held_out.tolist()) else "training"
     best = finding.rules[0] if finding.rules else None
     profile = finding.profile
@@ -231,14 +232,8 @@ def _sharing(
 
 def _own(finding: Finding) -> tuple[tuple[str, ...], tuple[str, ...]]:
     own = finding.own
-    if own is None or own.found.pattern is None:
-        return (
-            (
-                "None was proved: in every ball tried, down to 1/128 of the radius, some input "
-                "with this signature is predicted otherwise, or time ran out.",
-            ),
-            (),
-        )
+    if isinstance(own, Unproved):
+        return unproved_words(own), ()
     found = own.found
     assert found.pattern is not None
     where = f"the L∞ ball of radius {own.radius:.4g} around the input"
@@ -255,9 +250,35 @@ def _own(finding: Finding) -> tuple[tuple[str, ...], tuple[str, ...]]:
     return (claim, proof + "."), literal_lines(found.pattern)
 
 
+def unproved_words(own: Unproved) -> tuple[str, ...]:
+    """Why there is none."""
+    if own == NOT_TRIED:
+        return ("Not tried: the time for all pages' own preconditions (--budget) was over.",)
+    words = [f"None was proved within {own.seconds:.1f} s."]
+    if own.refuted:
+        words.append(
+            f"{_balls(own.refuted)}: refuted; some input with this signature is predicted "
+            "otherwise."
+        )
+    if own.open:
+        words.append(f"{_balls(own.open)}: not decided in time.")
+    if own.untried:
+        words.append(f"{own.untried} smaller balls were not tried: time ran out.")
+    if own.proved is not None:
+        words.append(
+            f"{_balls((own.proved,))}: the whole signature does prove the class, but no time was "
+            "left to free a neuron."
+        )
+    return tuple(words)
+
+
+def _balls(radii: tuple[float, ...]) -> str:
+    return f"Radius {', '.join(f'{radius:.3g}' for radius in radii)}"
+
+
 def _boxes(given: Given, finding: Finding) -> tuple[Gallery, ...]:
     own = finding.own
-    if own is None or own.box is None or given.image_shape is None:
+    if isinstance(own, Unproved) or own.box is None or given.image_shape is None:
         return ()
     low, high = given.natural
     widest = float(own.box.width.max()) or 1.0
@@ -310,10 +331,11 @@ def _flip_words(debugged: Debugged, finding: Finding) -> tuple[str, ...]:
             f"answer to {finding.label}."
         )
     elif switching.flips:
+        several = len(switching.flips) > 1
         words.append(
-            f"Switching {len(switching.flips)} neuron{'s' if len(switching.flips) > 1 else ''} of "
-            f"{book.name(switching.rule)} to their usual activations makes the network answer "
-            f"{finding.label}."
+            f"Switching {len(switching.flips)} neuron{'s' if several else ''} of "
+            f"{book.name(switching.rule)} to {'their' if several else 'its'} usual "
+            f"activation{'s' if several else ''} makes the network answer {finding.label}."
         )
     return tuple(words)
 
@@ -358,7 +380,7 @@ def _gradients(given: Given, debugged: Debugged, finding: Finding) -> tuple[Gall
 def _tables(debugged: Debugged, finding: Finding) -> tuple[Table, ...]:
     """For rows that are no pictures: value, attribution and box of the leading inputs."""
     values, gradients = debugged.book.inputs[finding.row], finding.gradients
-    box = None if finding.own is None else finding.own.box
+    box = None if isinstance(finding.own, Unproved) else finding.own.box
     order: Sequence[int] = np.argsort(-np.abs(gradients), kind="stable")[:FEATURES].tolist()
     rows = tuple(
         (

@@ -12,7 +12,7 @@ import pytest
 from precond import Box, DecisionPattern, Network, Property, load, record
 from precond.apply.debug import Debugged, DebugSettings, debug
 from precond.apply.debug_causes import causes, suspects
-from precond.apply.debug_own import own_precondition
+from precond.apply.debug_own import NOT_TRIED, OwnPrecondition, Unproved, own_precondition
 from precond.apply.debug_rules import RuleBook
 from precond.apply.debug_why import comparative_gradients
 from precond.cli import main
@@ -22,7 +22,7 @@ from precond.mine.layer import LayerRule
 from precond.network.evaluate import outputs
 from precond.network.layers import Affine, Node, ReLU
 from precond.report.debug_index import debug_files
-from precond.report.debug_input import Given
+from precond.report.debug_input import Given, unproved_words
 
 DIGITS = Path(__file__).parents[2] / "models" / "digits-mlp.onnx"
 
@@ -165,10 +165,34 @@ def test_own_precondition_shrinks_until_it_proves_and_its_box_keeps_the_answer()
         budget=10.0,
         each=2.0,
     )
-    assert own is not None and 0.025 <= own.radius < 0.05
+    assert isinstance(own, OwnPrecondition) and 0.025 <= own.radius < 0.05
     assert own.found.verdict.is_proved and own.box is not None
     samples = own.box.sample(200, np.random.default_rng(0))
     assert (outputs(IDENTITY, samples).argmax(axis=1) == 0).all()
+
+
+def test_what_has_no_precondition_of_its_own_says_why() -> None:
+    # At (1, 1) the classes tie, so every ball holds an input of class 1.
+    points = np.array([[1.0, 1.0]])
+    given = (IDENTITY, record(IDENTITY, points), 0, points[0], Property.argmax(0, 2), 0.4)
+    within = Box.uniform(2, 0.0, 2.0)
+    tie = own_precondition(*given, within, budget=10.0, each=2.0)
+    assert isinstance(tie, Unproved)
+    assert tie.refuted == tuple(0.4 / 2**k for k in (4, 6, 7))
+    assert (tie.open, tie.untried, tie.proved) == ((), 0, None)
+    words = unproved_words(tie)
+    assert "Radius 0.025, 0.00625, 0.00313: refuted" in words[1]
+    hasty = own_precondition(*given, within, budget=1e-9, each=2.0)
+    assert isinstance(hasty, Unproved)
+    assert (hasty.refuted, hasty.open, hasty.untried) == ((), (), 8)
+    assert "8 smaller balls were not tried" in unproved_words(hasty)[1]
+    assert "Not tried" in unproved_words(NOT_TRIED)[0]
+    kept = unproved_words(Unproved((0.4,), (0.2,), 0, 0.1, 3.0))
+    assert kept[2:] == (
+        "Radius 0.2: not decided in time.",
+        "Radius 0.1: the whole signature does prove the class, but no time was left to free a "
+        "neuron.",
+    )
 
 
 def test_pages_need_nothing_else_and_escape_what_they_are_given(

@@ -20,7 +20,7 @@ from precond.apply.decompose_answer import Decomposition
 from precond.apply.decompose_bounds import HeadBounds, TailBounds
 from precond.apply.decompose_check import replayed, second_proofs
 from precond.apply.decompose_lemmas import Lemma, Lemmas, implied, literals
-from precond.apply.decompose_query import best_layer, check_query, decompose_query
+from precond.apply.decompose_query import check_query, decompose_query, first_layer
 from precond.cli import main
 from precond.errors import QueryError
 from precond.formats.load import load
@@ -284,7 +284,7 @@ def test_a_claim_that_cannot_be_cut_is_refused() -> None:
         (2,),
     )
     claim = Claim(round_, UNIT, DecisionPattern(), at_least(-3.0, 1.0, 1.0))
-    with pytest.raises(QueryError, match="no layer can be cut at"):
+    with pytest.raises(QueryError, match="it cannot be cut anywhere"):
         decompose(claim, "a")
 
 
@@ -324,6 +324,38 @@ def test_a_query_of_two_regions_is_decomposed_region_by_region() -> None:
     bad = decompose_query(parse_vnnlib(text.format(low=1), DISTANCE), "a")
     assert bad.status is Status.REFUTED and bad.witness is not None
     assert bad.witness[0] - bad.witness[1] >= 1.25
+
+
+def test_the_first_layer_that_answers_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Layers are tried from the last one back, each round for longer; the answer is kept."""
+    keep = affine("keep", [[1.0, 0.0], [0.0, 1.0]], [0.0, 0.0], "a")
+    ends = (keep, Node("b", ReLU(), ("keep",)), affine("sum", [[1.0, 1.0]], [0.0], "b"))
+    x = parse_vnnlib(QUERY.format(limit=1.25), Network((*DISTANCE.nodes[:2], *ends), (2,)))
+    first, second = "a", "b"
+    tried: list[tuple[str, float]] = []
+    real = decompose
+
+    def watched(claim: Claim, layer: str, *, budget: float, **more: object) -> Decomposition:
+        tried.append((layer, budget))
+        found = real(claim, layer, budget=5.0, **more)  # type: ignore[arg-type]
+        if len(tried) < 4:
+            return replace(found, status=Status.UNKNOWN, left=0.5)
+        return found
+
+    monkeypatch.setattr("precond.apply.decompose_query.decompose", watched)
+    answer = decompose_query(x, budget=100.0, direct=True)
+    assert tried == [(second, 1.0), (first, 1.0), (second, 3.0), (first, 3.0)]
+    assert (answer.layer, answer.status) == (first, Status.PROVED)
+    assert answer.layer_seconds > 0 and answer.parts[0].direct is not None
+    tried.clear()
+    monkeypatch.setattr(
+        "precond.apply.decompose_query.decompose",
+        lambda *given, **more: replace(
+            watched(*given, **more), status=Status.UNKNOWN, left=0.25 if given[1] == first else 0.5
+        ),
+    )
+    assert first_layer(x, budget=100.0) == (first, None)
+    assert [budget for _, budget in tried] == [1.0, 1.0, 3.0, 3.0, 6.0, 6.0]
 
 
 def test_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -386,7 +418,9 @@ def test_command_errors_write_nothing(tmp_path: Path, capsys: pytest.CaptureFixt
 def test_acas_xu() -> None:
     network = load(SHARED / "ACASXU_run2a_4_5_batch_2000.onnx")
     query = read_vnnlib(SHARED / "prop_3.vnnlib", network)
-    assert best_layer(query, budget=20) in network.decision_layers
+    layer, found = first_layer(query, budget=20)
+    assert layer in network.decision_layers
+    assert found is None or (found.status is Status.PROVED and found.layer == layer)
     lemmas = Lemmas()
     answer = decompose_query(query, "relu_5", lemmas=lemmas)
     assert answer.status is Status.PROVED

@@ -277,6 +277,21 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert table[1].startswith(f"{rows[0]},{data.labels[rows[0]]},{seen.predicted[0]},")
 
 
+def test_labels_of_other_classes_are_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from precond.formats.load import load
+
+    own = load(MODEL)
+    path = written(tmp_path, own.hash, [phases([0], layer=own.decision_layers[0])])
+    np.save(tmp_path / "tens.npy", np.full(1797, 10))
+    out = tmp_path / "out"
+    command = ["monitor", str(path), str(MODEL), "--inputs", "digits", "--out", str(out)]
+    assert main([*command, "--labels", str(tmp_path / "tens.npy")]) == 2
+    assert "expected a class in 0..9" in capsys.readouterr().err
+    assert not out.exists()
+
+
 @pytest.mark.parametrize(
     ("network_hash", "data", "message"),
     [
