@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from precond.errors import ModelError
+from precond.errors import ModelError, QueryError
 from precond.network.graph import INPUT, Network
 from precond.network.layers import (
     Add,
@@ -156,6 +156,7 @@ def as_module(
     model: nn.Module | Network, *, device: str | None = None, dtype: torch.dtype | None = None
 ) -> nn.Module:
     """``model`` as a module on ``device``; a copy where the model lies on another device."""
+    check_device(device)
     if isinstance(model, Network):
         return network_module(model, dtype or torch.float64, device or "cpu")
     if not isinstance(model, nn.Module):
@@ -165,6 +166,19 @@ def as_module(
     if device is None or place_of(model) == torch.device(device):
         return model
     return _moved(model, device)
+
+
+def check_device(device: str | None) -> None:
+    """An error if ``device`` is no device of this machine."""
+    if device is None:
+        return
+    try:
+        kind = torch.device(device).type
+    except RuntimeError:
+        kind = "none of torch's"
+    if kind != "cpu" and (kind != "cuda" or not torch.cuda.is_available()):
+        here = "cpu or cuda" if torch.cuda.is_available() else "cpu (no CUDA device is here)"
+        raise QueryError("device", expected=here, got=device)
 
 
 def _moved(model: nn.Module, device: str) -> nn.Module:

@@ -13,6 +13,10 @@ from numpy.typing import NDArray
 from precond.errors import DataError, OutputError, QueryError
 
 Array = NDArray[np.float64]
+AFFINE_NOTE = (
+    "nothing nonlinear follows the slice: its influence is a row of weights, the same for "
+    "every input"
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,6 +53,8 @@ class Attribution:
 
     def flat(self, row: int = 0, quantity: int = 0) -> Array:
         """All parts of one row, flat and joined."""
+        if self.several and not 0 <= quantity < len(self.quantities):
+            raise DataError("quantity", expected=f"below {len(self.quantities)}", got=str(quantity))
         picked = [p[quantity] if self.several else p for p in self.parts]
         if picked and not -len(picked[0]) <= row < len(picked[0]):
             raise DataError("row", expected=f"below {len(picked[0])}", got=str(row))
@@ -56,6 +62,8 @@ class Attribution:
 
     def unit_name(self, index: int) -> str:
         """Name of a flat position, such as ``fc1[3]`` or ``conv1[2, 5, 5]``."""
+        if index < 0:
+            raise DataError("unit", expected="an index of 0 or more", got=str(index))
         for name, part in zip(self.names, self.parts, strict=True):
             shape = part.shape[2:] if self.several else part.shape[1:]
             size = math.prod(shape)

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from enum import Enum
 from typing import Any
 
 import numpy as np
@@ -19,72 +18,32 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from attribution.inputs import count_rows
+from attribution.rules import Rule, check_steps, nodes
 from precond.errors import DataError, QueryError
 
 Parts = dict[str, Tensor]
-Baseline = float | NDArray[np.floating] | Tensor | dict[str, Any]
+Baseline = float | NDArray[np.floating] | Tensor | dict[str, Any] | tuple[Any, ...]
 
 
-class Rule(Enum):
-    """How the line from baseline to input is cut into points."""
-
-    GAUSS = "gauss"
-    """Gauss–Legendre nodes and weights."""
-    TRAPEZOID = "trapezoid"
-    """Equidistant nodes, ends included, ends at half weight."""
-    MIDPOINT = "midpoint"
-    """The middles of equal cells."""
-    SECANT = "secant"
-    """Equal cells of a piecewise-linear network, in each of which every nonlinear unit is
-    replaced by its secant (``secant.py``)."""
-    EXACT = "exact"
-    """Every linear piece of a piecewise-linear network."""
-
-    @classmethod
-    def named(cls, name: str | Rule) -> Rule:
-        try:
-            return cls(name)
-        except ValueError:
-            raise QueryError(
-                "rule", expected=", ".join(r.value for r in cls), got=repr(name)
-            ) from None
-
-
-NETWORK_RULES = (Rule.SECANT, Rule.EXACT)
-"""Rules that follow the layers of a piecewise-linear network instead of taking gradients at
-points."""
-
-
-def check_steps(rule: Rule, steps: int) -> None:
-    """An error if ``rule`` cannot do with so few steps."""
-    least = 2 if rule is Rule.TRAPEZOID else 1
-    if rule is not Rule.EXACT and steps < least:
-        raise QueryError(f"steps of the {rule.value} rule", expected=f"≥ {least}", got=str(steps))
-
-
-def nodes(rule: Rule, steps: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Positions in [0, 1] and weights that sum to 1, for ``steps`` points."""
-    check_steps(rule, steps)
-    if rule is Rule.GAUSS:
-        position, weight = np.polynomial.legendre.leggauss(steps)
-        return (position + 1) / 2, weight / 2
-    if rule is Rule.MIDPOINT:
-        return (np.arange(steps) + 0.5) / steps, np.full(steps, 1 / steps)
-    if rule in NETWORK_RULES:
-        raise QueryError(
-            f"points of the {rule.value} rule", expected="gauss, trapezoid or midpoint", got="none"
-        )
-    weight = np.full(steps, 1.0 / (steps - 1))
-    weight[[0, -1]] /= 2
-    return np.linspace(0, 1, steps), weight
+NOISE_BLOCK = 32
 
 
 def baseline_like(baseline: Baseline, values: Parts, rows: slice | Tensor, total: int) -> Parts:
-    """The baseline of ``rows`` for each part: a number, one value for all, or one per row."""
+    """The baseline of ``rows`` for each part: a number, one value for all, or one per row.
+
+    Parts may have their own: a dict by name (0 where none is given), or a tuple in order.
+    """
     result = {}
+    own = _by_part(baseline, tuple(values))
     for name, value in values.items():
-        given = baseline.get(name, 0.0) if isinstance(baseline, dict) else baseline
-        chosen = torch.as_tensor(given).to(value.device, value.dtype)
+        given = own[name]
+        try:
+            chosen = torch.as_tensor(given).to(value.device, value.dtype)
+        except (TypeError, ValueError, RuntimeError):
+            raise DataError(
+                f"baseline for {name}", expected="numbers", got=type(given).__name__
+            ) from None
         per_row = chosen.dim() == value.dim() and chosen.shape[0] == total
         if per_row and (total != 1 or chosen.shape[1:] == value.shape[1:]):
             chosen = chosen[rows]
@@ -99,6 +58,25 @@ def baseline_like(baseline: Baseline, values: Parts, rows: slice | Tensor, total
     return result
 
 
+def _by_part(baseline: Baseline, names: tuple[str, ...]) -> dict[str, Any]:
+    if isinstance(baseline, tuple) and (len(names) > 1 or len(baseline) == 1):
+        if len(baseline) != len(names):
+            raise DataError(
+                "baseline",
+                expected=f"{len(names)} parts: {', '.join(names)}",
+                got=f"a tuple of {len(baseline)}",
+            )
+        return dict(zip(names, baseline, strict=True))
+    if not isinstance(baseline, dict):
+        return dict.fromkeys(names, baseline)
+    unknown = sorted(set(baseline) - set(names))
+    if unknown:
+        raise DataError(
+            "baseline", expected=f"parts {', '.join(names)}", got=f"also {', '.join(unknown)}"
+        )
+    return {name: baseline.get(name, 0.0) for name in names}
+
+
 @dataclass(frozen=True, eq=False, kw_only=True)
 class PerInput:
     """Base of distributions with points for every input row."""
@@ -110,8 +88,8 @@ class PerInput:
         """Points per row."""
         raise NotImplementedError
 
-    def weights(self, rows: slice, total: int) -> NDArray[np.float64]:
-        """(points,) or (rows, points), summing to 1 along the points unless ``Custom``."""
+    def shares(self, rows: slice, total: int) -> NDArray[np.float64]:
+        """Weights (points,) or (rows, points); they sum to 1 along the points unless given."""
         return np.full(self.count(), 1 / self.count())
 
     def build(self, values: Parts, rows: slice, total: int, points: slice) -> Parts:
@@ -146,7 +124,7 @@ class LinearPath(PerInput):
     def count(self) -> int:
         return self.steps
 
-    def weights(self, rows: slice, total: int) -> NDArray[np.float64]:
+    def shares(self, rows: slice, total: int) -> NDArray[np.float64]:
         return nodes(Rule.named(self.rule), self.steps)[1]
 
     def build(self, values: Parts, rows: slice, total: int, points: slice) -> Parts:
@@ -164,7 +142,8 @@ class LinearPath(PerInput):
 class Gaussian(PerInput):
     """``n`` points with independent normal noise of standard deviation ``sigma``.
 
-    Row r's noise depends on ``seed`` and r alone, not on how rows are grouped.
+    Row r's noise depends on ``seed`` and r alone, not on how rows and points are grouped; it
+    is drawn ``NOISE_BLOCK`` points at a time, so that many points take no more memory.
     """
 
     sigma: float
@@ -184,15 +163,20 @@ class Gaussian(PerInput):
         result = {}
         for part, (name, value) in enumerate(values.items()):
             noise = []
+            first, last, _ = points.indices(self.n)
+            blocks = range(first // NOISE_BLOCK, -(-last // NOISE_BLOCK))
             for row in range(*rows.indices(total)):
-                generator = torch.Generator().manual_seed((self.seed * 1_000_003 + row) * 31 + part)
-                every = torch.randn(
-                    self.n, *value.shape[1:], generator=generator, dtype=torch.float64
-                )
-                noise.append(every[points])
+                drawn = torch.cat([self._noise(row, part, one, value) for one in blocks])
+                low = first - blocks.start * NOISE_BLOCK
+                noise.append(drawn[low : low + last - first])
             stacked = torch.stack(noise).to(value.device, value.dtype)
             result[name] = value.unsqueeze(1) + self.sigma * stacked
         return result
+
+    def _noise(self, row: int, part: int, block: int, like: Tensor) -> Tensor:
+        seed = ((self.seed * 1_000_003 + row) * 31 + part) * 65_537 + block
+        generator = torch.Generator().manual_seed(seed)
+        return torch.randn(NOISE_BLOCK, *like.shape[1:], generator=generator, dtype=torch.float64)
 
 
 @dataclass(frozen=True, eq=False)
@@ -204,22 +188,22 @@ class Custom(PerInput):
     """
 
     points: NDArray[np.floating] | Tensor
-    weight: NDArray[np.floating] | Sequence[float] | None = None
+    weights: NDArray[np.floating] | Sequence[float] | None = None
     per_row: bool = False
 
     def __post_init__(self) -> None:
-        if self.weight is not None:
-            length = np.asarray(self.weight).shape[-1]
+        if self.weights is not None:
+            length = np.asarray(self.weights).shape[-1]
             if length != self.count():
                 raise DataError("weights of Custom", expected=str(self.count()), got=str(length))
 
     def count(self) -> int:
         return int(self.points.shape[1 if self.per_row else 0])
 
-    def weights(self, rows: slice, total: int) -> NDArray[np.float64]:
-        if self.weight is None:
-            return super().weights(rows, total)
-        array = np.asarray(self.weight, dtype=np.float64)
+    def shares(self, rows: slice, total: int) -> NDArray[np.float64]:
+        if self.weights is None:
+            return super().shares(rows, total)
+        array = np.asarray(self.weights, dtype=np.float64)
         return array if array.ndim == 1 else np.asarray(array[rows])
 
     def build(self, values: Parts, rows: slice, total: int, points: slice) -> Parts:
@@ -270,6 +254,8 @@ def ClassConditional(  # noqa: N802  (named as the paper's distribution)
     at: str | None = None,
 ) -> Empirical:
     """The rows of ``X`` whose label ``y`` is ``c``, equally weighted."""
+    if len(np.asarray(y)) != count_rows(X):
+        raise DataError("labels", expected=str(count_rows(X)), got=str(len(np.asarray(y))))
     chosen = np.flatnonzero(np.asarray(y) == c)
     if not len(chosen):
         raise DataError(f"class {c}", expected="at least one row with that label", got="none")

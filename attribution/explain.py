@@ -9,12 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attribution.attribution import Attribution
-from attribution.distributions import LinearPath, Point, Rule
+from attribution.distributions import LinearPath, Point
 from attribution.evaluate import outputs, values_at
 from attribution.influence import influence
 from attribution.integrated import integrated_gradients
 from attribution.interpret import evidence
 from attribution.quantities import Quantity, class_score, comparative
+from attribution.rules import Rule
 from attribution.slices import Slice
 from attribution.visualise import (
     Clip,

@@ -34,7 +34,8 @@ class Forward:
         self.numbers: list[Tensor] = []
         self.slopes: Tensor | None = None
 
-    def run(self) -> None:
+    def run(self, limit: float) -> bool:
+        """Whether it went through without more than ``limit`` breakpoints."""
         lines, plan = self.lines, self.lines.plan
         last_use: dict[str, int] = {}
         for i, step in enumerate(plan.steps):
@@ -51,6 +52,8 @@ class Forward:
                     del self.known[source]
             if isinstance(step, Bend):
                 self._bend(step, values[0])
+                if len(self.points.t) > limit:
+                    return False
             else:
                 self.known[step.name] = lines.course.maps[step.name].apply(values)
                 self.made[step.name] = len(self.kept)
@@ -63,6 +66,7 @@ class Forward:
             number = number[kept]
             self.numbers.append(number)
         self.numbers.reverse()
+        return True
 
     def rows(self, time: int) -> Tensor:
         """Final numbers of the breakpoints there were at ``time``."""

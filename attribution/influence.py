@@ -14,32 +14,23 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from attribution.adapter import as_module, place_of, type_of, undisturbed
 from attribution.affine import first_affine
-from attribution.attribution import Array, Attribution
-from attribution.distributions import (
-    NETWORK_RULES,
-    Distribution,
-    Empirical,
-    LinearPath,
-    Parts,
-    PerInput,
-    Point,
-)
-from attribution.gradients import Kernel
+from attribution.attribution import AFFINE_NOTE, Array, Attribution
+from attribution.distributions import Distribution, Empirical, LinearPath, Parts, PerInput, Point
+from attribution.gradients import Kernel, Reduce
 from attribution.inputs import Inputs, array_rows, count_rows
 from attribution.memory import rows_for
 from attribution.quantities import Quantity, as_quantity
+from attribution.rules import NETWORK_RULES
 from attribution.slices import Site, Slice, find_layer, run
 from precond.errors import DataError, QueryError
+from precond.network.graph import Network
 
-QuantityLike = Quantity | int | Callable[[Tensor], Tensor]
-AFFINE_NOTE = (
-    "nothing nonlinear follows the slice: its influence is a row of weights, the same for "
-    "every input"
-)
+QuantityLike = Quantity | int | NDArray[np.integer] | Tensor | Callable[[Tensor], Tensor]
 
 
 def quantities_of(
@@ -54,7 +45,7 @@ def quantities_of(
 
 
 def influence(
-    cut: Slice,
+    cut: Slice | nn.Module | Network,
     quantity: QuantityLike | Sequence[QuantityLike],
     distribution: Distribution | None = None,
     inputs: Any = None,
@@ -63,13 +54,14 @@ def influence(
     memory: int | None = None,
     chunk: int | None = None,
 ) -> Attribution:
-    """Influence of every unit of ``cut`` on each quantity.
+    """Influence of every unit of ``cut`` (a model: of its input) on each quantity.
 
     ``inputs`` (rows, …) as the model takes them; a data distribution brings its own and
     gives one row of values.  ``memory``: bytes for one chunk; ``chunk`` sets the number of
     rows instead.  Values are (rows, *slice shape), or (Q, rows, *slice shape) for a list of
     quantities.  The model is not moved; on another ``device`` a copy of it works.
     """
+    cut = cut if isinstance(cut, Slice) else Slice(cut)
     chosen, several = quantities_of(quantity)
     distribution = Point() if distribution is None else distribution
     if isinstance(distribution, LinearPath) and distribution.rule in NETWORK_RULES:
@@ -140,15 +132,14 @@ def _per_input(
     for start in range(0, total, per_block):
         block = slice(start, min(start + per_block, total))
         weights = np.broadcast_to(
-            distribution.weights(block, total), (block.stop - block.start, count)
+            distribution.shares(block, total), (block.stop - block.start, count)
         )
         for first in range(0, count, points_per_block):
             points = slice(first, min(first + points_per_block, count))
-            found = kernel.at(build(block, points), block)
-            affine = found.affine
             part = torch.tensor(weights[:, points], device=place_of(model))
-            for name, gradient in found.gradients.items():
-                mean = torch.einsum("rp,qrp...->qr...", part, gradient.double())
+            found = kernel.at(build(block, points), block, _mean_over_points(part))
+            affine = found.affine
+            for name, mean in found.gradients.items():
                 if name not in result:
                     result[name] = np.zeros((len(chosen), total, *mean.shape[2:]))
                 result[name][:, block] += mean.cpu().numpy()
@@ -225,18 +216,11 @@ def _over_data(
                 made = kernel.bytes_per_point(points, every)
                 size = rows_for(made, memory, place)
                 continue
-            found = kernel.at(points, every)
+            found = kernel.at(points, every, _sum_over_rows(weights, rows, place))
             affine = found.affine
-            share = None if weights is None else torch.tensor(weights[rows], device=place)
             weight_sum += rows.stop - rows.start if weights is None else weights[rows].sum()
             evaluated += rows.stop - rows.start
-            for name, gradient in found.gradients.items():
-                flat = gradient[:, :, 0]
-                # Within a chunk in the model's numbers, over chunks in float64.
-                if share is None:
-                    added = flat.sum(1).double()
-                else:
-                    added = torch.einsum("r,qr...->q...", share, flat.double())
+            for name, added in found.gradients.items():
                 sums[name] = added if name not in sums else sums[name] + added
             start = rows.stop
     if not evaluated or weight_sum == 0:
@@ -249,6 +233,20 @@ def _over_data(
         evaluated,
         affine,
     )
+
+
+def _mean_over_points(weights: Tensor) -> Reduce:
+    """Means (rows, *shape) float64 of gradients (rows, points, *shape)."""
+    return lambda gradient: torch.einsum("rp,rp...->r...", weights, gradient.double())
+
+
+def _sum_over_rows(weights: NDArray[np.float64] | None, rows: slice, place: torch.device) -> Reduce:
+    """Sums (*shape) float64 of gradients (rows, 1, *shape)."""
+    if weights is None:
+        # Within a chunk in the model's numbers, over chunks in float64.
+        return lambda gradient: gradient[:, 0].sum(0).double()
+    share = torch.tensor(weights[rows], device=place)
+    return lambda gradient: torch.einsum("r,r...->...", share, gradient[:, 0].double())
 
 
 @dataclass(frozen=True, eq=False)

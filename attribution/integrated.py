@@ -23,14 +23,16 @@ from torch import Tensor, nn
 from attribution.adapter import as_module, place_of, type_of, undisturbed
 from attribution.affine import first_affine
 from attribution.attribution import Array, Attribution
-from attribution.distributions import NETWORK_RULES, Baseline, Rule, nodes
+from attribution.distributions import Baseline
 from attribution.gradients import Kernel
 from attribution.influence import QuantityLike, quantities_of
 from attribution.inputs import Inputs
 from attribution.line import Line
 from attribution.memory import rows_for
 from attribution.quantities import Quantity, class_score
+from attribution.rules import NETWORK_RULES, Rule, nodes
 from attribution.slices import Site, Slice, flat_output, run
+from precond.errors import QueryError
 from precond.network.graph import Network
 
 AUTO_FIRST, AUTO_LAST = 8, 4096
@@ -55,10 +57,11 @@ def integrated_gradients(
 
     ``model``: a module or network, or a ``Slice`` to integrate at that layer (embeddings);
     the baseline then lives there.  ``baseline``: a number, one value for all rows, or one per
-    row.  ``quantity`` None: the score of each row's predicted class.  ``steps`` points per
-    row; ``"auto"`` doubles them until the completeness error of a row is at most
-    ``tolerance`` times its |q(x) − q(x')| (secant, which is always complete: until doubling
-    changes a row's mean gradients by at most ``tolerance`` of their L1 norm).  ``memory``:
+    row; of several inputs, a tuple or dict of such.  ``quantity`` None: the score of each
+    row's predicted class.  ``steps`` points per row; ``"auto"`` doubles them until the
+    completeness error of a row is at most ``tolerance`` times its |q(x) − q(x')| (secant, which
+    is always complete: until doubling changes a row's mean gradients by at most ``tolerance`` of
+    their L1 norm).  ``memory``:
     bytes of one chunk; ``chunk`` sets its rows instead.  ``factor=False`` keeps the first
     layer in every step.  ``dtype`` applies to networks (modules compute in their own type).
     """
@@ -79,6 +82,13 @@ def integrated_gradients(
         )
     module = as_module(cut.model, device=device, dtype=dtype)
     read = Inputs.read(inputs, device=place_of(module), dtype=type_of(module))
+    if not cut.sites and not read.floats:
+        raise QueryError(
+            "integrated gradients at the input",
+            expected="floating-point inputs",
+            got="whole numbers only",
+            fix="Convert numbers with .float(); cut tokens at their embedding layer",
+        )
     with undisturbed(module):
         chosen, several = (
             quantities_of(quantity) if quantity is not None else ((predicted(module, read),), False)

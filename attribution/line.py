@@ -86,14 +86,16 @@ class Line:
         result: Parts = {}
         for first in range(0, count, step):
             part = slice(first, first + step)
-            found = self.kernel.at(self.points(position[part]), self.rows)
             share = weight[part]
-            for name, gradient in found.gradients.items():
+
+            def mean(gradient: Tensor, share: Tensor = share) -> Tensor:
                 # One small product per row; sums over chunks are in float64.
-                flat = _flat(gradient, 3)
-                share = share.to(flat.dtype).expand(*flat.shape[:2], 1, -1)
-                added = (share @ flat).squeeze(2).double()
-                added = _shaped(added, gradient.shape[3:])
+                flat = _flat(gradient, 2)
+                own = share.to(flat.dtype).expand(len(flat), 1, -1)
+                return _shaped((own @ flat).squeeze(1).double(), gradient.shape[2:])
+
+            found = self.kernel.at(self.points(position[part]), self.rows, mean)
+            for name, added in found.gradients.items():
                 result[name] = result[name] + added if name in result else added
         return result
 

@@ -18,13 +18,14 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
-from attribution.adapter import network_module, place_of, type_of
-from attribution.attribution import Array, Attribution
-from attribution.distributions import Baseline, LinearPath, Rule, baseline_like, check_steps
+from attribution.adapter import check_device, network_module, place_of, type_of
+from attribution.attribution import AFFINE_NOTE, Array, Attribution
+from attribution.distributions import Baseline, LinearPath, baseline_like
 from attribution.inputs import Inputs
 from attribution.pieces import Course, Form, Lines
 from attribution.plan import plan
 from attribution.quantities import Quantity
+from attribution.rules import Rule, check_steps
 from attribution.secant import run_secants
 from attribution.slices import Slice
 from precond.errors import QueryError
@@ -116,6 +117,13 @@ def network_influence(
             got=f"at {path.at}",
             fix="Use a quadrature rule",
         )
+    if cut.sites and not isinstance(cut.model, Network):
+        raise QueryError(
+            f"{rule.value} LinearPath at {cut}",
+            expected="a slice of a network, whose layers have other names than a module's",
+            got=type(cut.model).__name__,
+            fix="Cut Slice(load(model, input_shape), layer), with precond.formats.load",
+        )
     solved = _Problem.of(cut, inputs, path.baseline, device, memory, None)
     node = INPUT
     if cut.sites:
@@ -129,6 +137,10 @@ def network_influence(
         if site.pre:
             node = solved.network.node[site.layer].inputs[0]
     found = solved.means(chosen, node, Follow(rule, path.steps, 0.0))
+    bends = any(
+        q.rivals is not None or plan(solved.network, solved.output(q), node).bends_after_target
+        for q in chosen
+    )
     return Attribution(
         (found.mean if several else found.mean[0],),
         (str(cut),),
@@ -137,6 +149,7 @@ def network_influence(
         f"LinearPath, {found.rule}",
         found.evaluated,
         several,
+        notes=() if bends else (AFFINE_NOTE,),
     )
 
 
@@ -170,6 +183,7 @@ class _Problem:
         memory: int | None,
         dtype: torch.dtype | None,
     ) -> _Problem:
+        check_device(device)
         kind, place = dtype, torch.device(device or "cpu")
         if isinstance(cut.model, Network):
             kind = dtype or torch.float64
@@ -194,6 +208,13 @@ class _Problem:
         start = baseline_like(baseline, {INPUT: end}, slice(None), len(end))[INPUT]
         return cls(network, start, end, memory)
 
+    def output(self, quantity: Quantity) -> str:
+        """The node whose values the quantity reads."""
+        if quantity.site is None:
+            return self.network.output
+        layer = self.network.require(quantity.site.layer)
+        return self.network.node[layer].inputs[0] if quantity.site.pre else layer
+
     def means(self, quantities: tuple[Quantity, ...], target: str, follow: Follow) -> _Means:
         """Mean gradients of every quantity with respect to node ``target``."""
         found = [self._mean(quantity, target, follow) for quantity in quantities]
@@ -207,11 +228,7 @@ class _Problem:
 
     def _mean(self, quantity: Quantity, target: str, follow: Follow) -> _Means:
         device, dtype = self.end.device, self.end.dtype
-        output = self.network.output
-        if quantity.site is not None:
-            output = self.network.require(quantity.site.layer)
-            if quantity.site.pre:
-                output = self.network.node[output].inputs[0]
+        output = self.output(quantity)
         form = Form.of(quantity, self.network.width(output), len(self.end), device)
         course = Course.of(plan(self.network, output, target), device, dtype, self._bytes())
 

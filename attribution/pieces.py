@@ -6,6 +6,7 @@ rows are needed.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -17,11 +18,13 @@ from attribution.heads import head_breakpoints, ordered
 from attribution.maps import Map, Windows, flatten, shaped
 from attribution.plan import Bend, Plan
 from attribution.quantities import Quantity
-from attribution.segments import Breakpoints
 from precond.errors import QueryError
 from precond.network.graph import INPUT
 from precond.network.layers import Node
 from precond.network.operators import operators
+
+OVERFULL = 1.5
+"""A chunk with so many times the breakpoints that fit is given up for a smaller one."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -152,16 +155,25 @@ class Lines:
         widths = sum(self.plan.network.width(step.name) for step in self.plan.steps)
         widths += max(self.plan.network.width(name) for name in self.plan.straight)
         fits = max(4, self.course.memory // (widths * self.start[INPUT].element_size()))
-        growth, first, segments, last = 4.0, 0, 0, len(every.t) - 1
-        while first < last:
-            stop = min(last, first + max(1, int(fits / growth)))
-            rows = slice(first, stop + 1)
-            forward = Forward(self, Breakpoints(every.line[rows], every.t[rows]))
-            forward.run()
+        limit: float = OVERFULL * fits
+        growth, first, segments, size = 4.0, 0, 0, max(1, fits // 4)
+        while first < len(every.t) - 1:
+            stop = min(len(every.t) - 1, first + size)
+            forward = Forward(self, every.part(first, stop))
+            if not forward.run(limit):
+                growth *= 2
+                if stop - first > 1:
+                    size = (stop - first) // 2
+                elif (finer := every.halved(first)) is not None:
+                    every, size = finer, 1
+                else:
+                    limit = math.inf
+                continue
             Backward(self, forward).run()
-            growth = max(1.0, len(forward.points.t) / (stop + 1 - first))
+            # How many breakpoints one of the first becomes changes along a line.
+            growth = max(1.0, math.sqrt(growth * len(forward.points.t) / (stop + 1 - first)))
             segments += int((forward.points.lengths > 0).sum())
-            first = stop
+            first, size, limit = stop, max(1, int(fits / growth)), OVERFULL * fits
         return segments
 
     def result(self) -> Tensor:

@@ -38,6 +38,18 @@ class Plan:
     straight: frozenset[str]
 
     @property
+    def bends_after_target(self) -> bool:
+        """Whether a bend lies between the target and the output."""
+        reached = {self.target}
+        for step in (*self.straight_nodes, *self.steps):
+            sources = (step.source,) if isinstance(step, Bend) else step.inputs
+            if not reached.isdisjoint(sources):
+                if isinstance(step, Bend):
+                    return True
+                reached.add(step.name)
+        return False
+
+    @property
     def heads(self) -> tuple[Bend, ...]:
         """Bends of straight values: their breakpoints are known without the network."""
         return tuple(

@@ -50,6 +50,12 @@ class Quantity:
 
 def _targets(target: Target, rows: Tensor, classes: int) -> Tensor:
     chosen = torch.as_tensor(np.asarray(target) if not isinstance(target, Tensor) else target)
+    if chosen.is_floating_point() or chosen.dim() > 1:
+        raise QueryError(
+            "targets",
+            expected="whole numbers, one or one per input row",
+            got=f"{chosen.dtype} of shape {tuple(chosen.shape)}",
+        )
     chosen = chosen.to(rows.device, torch.int64)
     if chosen.dim() and rows.numel() and int(rows.max()) >= len(chosen):
         raise QueryError(
@@ -57,10 +63,12 @@ def _targets(target: Target, rows: Tensor, classes: int) -> Tensor:
         )
     picked = chosen[rows] if chosen.dim() else chosen.expand(len(rows))
     if picked.numel() and not 0 <= int(picked.min()) <= int(picked.max()) < classes:
-        raise QueryError(
-            "class", expected=f"0 to {classes - 1}", got=str(sorted(set(picked.tolist())))
-        )
+        raise _no_class(classes, str(sorted(set(picked.tolist()))))
     return picked
+
+
+def _no_class(classes: int, got: str) -> QueryError:
+    return QueryError("class", expected=f"0 to {classes - 1}", got=got)
 
 
 def _word(target: Target) -> str:
@@ -69,6 +77,12 @@ def _word(target: Target) -> str:
 
 def class_weights(target: Target, rows: Tensor, classes: int) -> Tensor:
     """(B, K): 1 at each row's target."""
+    if isinstance(target, int):
+        if not 0 <= target < classes:
+            raise _no_class(classes, str([target]))
+        form = torch.zeros(1, classes, device=rows.device)
+        form[0, target] = 1.0
+        return form.expand(len(rows), classes)
     return torch.nn.functional.one_hot(_targets(target, rows, classes), classes)
 
 
@@ -149,11 +163,16 @@ def unit(layer: str, index: int, *, pre: bool = False, call: int = 0) -> Quantit
     )
 
 
-def as_quantity(value: Quantity | Callable[[Tensor], Tensor] | int) -> Quantity:
-    """A quantity from itself, a class number, or a callable (B, K) → (B,)."""
+def as_quantity(
+    value: Quantity | Callable[[Tensor], Tensor] | int | NDArray[np.integer] | Tensor,
+) -> Quantity:
+    """A quantity from itself, a class number, an array of one for each row, or a callable
+    (B, K) → (B,)."""
     if isinstance(value, Quantity):
         return value
-    if isinstance(value, int):
+    if isinstance(value, int | np.integer):
+        return class_score(int(value))
+    if isinstance(value, np.ndarray | Tensor):
         return class_score(value)
     if callable(value):
         return Quantity(getattr(value, "__name__", "callable"), lambda output, _: value(output))

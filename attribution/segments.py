@@ -23,6 +23,21 @@ class Breakpoints:
     line: Tensor
     t: Tensor
 
+    def part(self, first: int, last: int) -> Breakpoints:
+        """From ``first`` to ``last``, both among them."""
+        rows = slice(first, last + 1)
+        return Breakpoints(self.line[rows], self.t[rows])
+
+    def halved(self, segment: int) -> Breakpoints | None:
+        """With one more, in the middle of ``segment``; None if it has none."""
+        low, high = self.t[segment], self.t[segment + 1]
+        middle = (low + high) / 2
+        if not self.inside[segment] or not low < middle < high:
+            return None
+        cut = segment + 1
+        line = torch.cat([self.line[:cut], self.line[cut - 1 : cut], self.line[cut:]])
+        return Breakpoints(line, torch.cat([self.t[:cut], middle[None], self.t[cut:]]))
+
     @property
     def inside(self) -> Tensor:
         """(R − 1,): whether segment k lies on one line."""

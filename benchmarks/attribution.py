@@ -12,9 +12,10 @@ Questions, each a table (``--only NAME …`` for some of them):
 - ``experts``: class experts by three rankings, at every slice after a nonlinear layer.
 
 Runs are interleaved and repeated: times are medians, ratios medians of ratios within a round,
-so that what else the machine does falls on both.  ``--clock cpu`` counts processor seconds of
-this process instead of seconds on the wall, for machines shared with others.  ``--device
-cuda`` repeats the first two on a GPU.  ``--out FILE`` writes all numbers as JSON.
+so that what else the machine does falls on both; the load is noted.  ``--clock cpu`` counts
+processor seconds of this process instead of seconds on the wall, for machines shared with
+others.  ``--device cuda`` repeats the first two on a GPU.  ``--out FILE`` keeps all numbers as
+JSON, written after every part.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from __future__ import annotations
 import argparse
 import ctypes
 import json
+import os
 import resource
 import statistics
 import subprocess
@@ -46,6 +48,7 @@ from attribution.distributions import Empirical
 from attribution.experts import compare_experts
 from attribution.influence import influence
 from attribution.integrated import integrated_gradients
+from attribution.memory import fast_layout
 from attribution.quantities import class_score
 from attribution.slices import Slice
 from precond.datasets import Dataset, load_dataset, split
@@ -214,6 +217,9 @@ def child(name: str, tool: str, steps: int, count: int) -> None:
     network = load(MODELS / f"{name}.onnx")
 
     def work(x: torch.Tensor, targets: torch.Tensor, steps: int) -> None:
+        if tool == "influence":
+            influence(Slice(module, SLICES[name]), list(range(steps)), Empirical(x))
+            return
         if tool.startswith("Captum"):
             captum_ig(module, x, targets, steps, 500 if tool.endswith("500") else None)
             return
@@ -249,13 +255,18 @@ def resident() -> float:
 
 
 def memory(quick: bool) -> list[Row]:
-    every = [("gauss", 50, 10), ("secant", 50, 10), ("exact", 0, 2), ("Captum", 50, 10)]
+    every = [("mnist-cnn", "gauss", 50, 10), ("mnist-cnn", "secant", 50, 10)]
+    every += [("mnist-cnn", "exact", 0, 2), ("mnist-cnn", "Captum", 50, 10)]
     if not quick:
-        every += [("gauss", 300, 100), ("gauss", 1000, 20), ("secant", 1000, 20)]
-        every += [("secant", 50, 200), ("exact", 0, 10), ("Captum 500", 300, 100)]
+        for steps, count in ((50, 200), (300, 100), (1000, 100)):
+            every += [("mnist-cnn", rule, steps, count) for rule in ("gauss", "secant")]
+        every += [("mnist-cnn", "exact", 0, 10), ("mnist-cnn", "influence", 10, 2000)]
+        every += [("mnist-cnn", "Captum 500", 300, 100)]
+        every += [("mnist-mlp", "gauss", 1000, 500), ("mnist-mlp", "secant", 1000, 500)]
+        every += [("mnist-mlp", "exact", 0, 500), ("mnist-mlp", "influence", 10, 2000)]
     return [
-        {"model": "mnist-cnn", "tool": t, "steps": s, "images": n, "mb": peak("mnist-cnn", t, s, n)}
-        for t, s, n in every
+        {"model": m, "tool": t, "steps": s, "images": n, "mb": peak(m, t, s, n)}
+        for m, t, s, n in every
     ]
 
 
@@ -274,7 +285,7 @@ def midpoint(
 
     def gradients(t: np.ndarray) -> torch.Tensor:
         line = torch.tensor(t, dtype=kind).reshape(-1, *[1] * end.dim()) * end
-        line = line.requires_grad_()
+        line = fast_layout(line).requires_grad_()
         (found,) = torch.autograd.grad(module(line)[:, target].sum(), line)
         return found
 
@@ -473,8 +484,18 @@ def main() -> None:
         "threads": given.threads,
         "repetitions": times,
         "clock": given.clock,
+        "load": {},
     }
-    print(f"{given.threads} threads, medians of {times} interleaved rounds, {given.clock} clock\n")
+
+    def keep(part: str, rows: Any) -> None:
+        """A part's rows and the machine's load after it (over 1, 5 and 15 minutes)."""
+        found[part], found["load"][part] = rows, os.getloadavg()
+        if given.out:
+            given.out.write_text(json.dumps(found, indent=1))
+
+    threads = f"{given.threads} thread{'s' * (given.threads > 1)}"
+    print(f"{threads}, medians of {times} interleaved rounds, {given.clock} clock")
+    print("load " + " ".join(f"{one:.1f}" for one in os.getloadavg()) + "\n")
     devices = ["cpu"]
     if torch.cuda.is_available() and given.device == "cuda":
         devices.append("cuda")
@@ -491,23 +512,22 @@ def main() -> None:
                     for name in SLICES
                     for row in compared(name, count, times, device, part == "exact", clock)
                 ]
-                found[f"{part} {device}"] = rows
+                keep(f"{part} {device}", rows)
                 table(rows)
     if "classes" in given.only:
         amount = 1000 if quick else 5000
-        found["classes"] = [all_classes(name, amount, min(times, 3), clock) for name in SLICES]
+        keep("classes", [all_classes(name, amount, min(times, 5), clock) for name in SLICES])
         table(found["classes"])
     if "memory" in given.only:
-        found["memory"] = memory(quick)
+        keep("memory", memory(quick))
         table(found["memory"])
     if "midpoint" in given.only:
-        found["midpoint"] = against_midpoint(*((1, 1000) if quick else (10, 30_000)))
+        keep("midpoint", against_midpoint(*((1, 1000) if quick else (10, 30_000))))
     if "experts" in given.only:
-        found["experts"] = experts(quick)
+        keep("experts", experts(quick))
     if found["gpu"] == "not measured":
         print("GPU: not measured")
-    if given.out:
-        given.out.write_text(json.dumps(found, indent=1))
+    print("load " + " ".join(f"{one:.1f}" for one in os.getloadavg()))
 
 
 if __name__ == "__main__":

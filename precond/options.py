@@ -22,6 +22,6 @@ class Options:
     minimum_precision: float = 1.0
     minimum_support: int = 10
     values: bool = False
-    order: Order = Order.MAGNITUDE
+    order: Order = Order.INFLUENCE
     device: str = "cpu"
     seed: int = 0

@@ -67,7 +67,14 @@ def add(commands: Commands) -> None:
     analyze.add_argument(
         "--per-class", type=count, default=5, help="input preconditions wanted for each class"
     )
-    analyze.add_argument("--order", choices=("magnitude", "index"), default="magnitude")
+    analyze.add_argument(
+        "--order",
+        choices=("influence", "multiplier", "preactivation", "index"),
+        default="influence",
+        help="which literals of an input precondition go first: those of least influence on the "
+        "property's margin (default), of least multiplier in the proof, with the smallest "
+        "|pre-activation|, or by index",
+    )
     analyze.add_argument("--seed", type=seed, default=0)
     add_places(analyze)
     analyze.set_defaults(run=run)

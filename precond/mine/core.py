@@ -42,7 +42,7 @@ class Order(Enum):
     """In which order the neurons of the stopping layer are tried."""
 
     INDEX = "index"
-    MAGNITUDE = "magnitude"
+    PREACTIVATION = "preactivation"
     """Smallest |pre-activation| first: the literals nearest to X."""
     INFLUENCE = "influence"
     """Smallest gradient of the property's margin by the neuron's activation at X first."""
@@ -50,16 +50,17 @@ class Order(Enum):
     """Smallest multiplier in the proof of the whole layer first; ties by influence."""
 
 
-def scores(question: Question, layer: str, order: Order, verdict: Verdict) -> Array:
-    """What ``order`` sorts the neurons of ``layer`` by, (m,), smallest first."""
+def scores(question: Question, layer: str, order: Order, verdict: Verdict | None) -> Array:
+    """What ``order`` sorts the neurons of ``layer`` by, (m,), smallest first.  Without a verdict
+    whose traces tell multipliers, influence stands in for them."""
     network = question.whole.network
     if order is Order.INDEX:
         return np.arange(network.width(layer), dtype=np.float64)
-    if order is Order.MAGNITUDE:
+    if order is Order.PREACTIVATION:
         z = values_at(network, question.x[None], network.pre_activation(layer))[0]
         return np.asarray(np.abs(z))
     slope = influence(question, layer)
-    if order is Order.INFLUENCE:
+    if order is Order.INFLUENCE or verdict is None:
         return slope
     used = multipliers(verdict.traces.values(), layer, len(slope))
     most = float(slope.max(initial=0.0))

@@ -6,7 +6,8 @@ layer where that stops, free its neurons as far as it still proves, in a given o
 result is a closed pattern from which no constrained neuron of that layer can be dropped.
 
 ``Method`` says how: the textbook asks the prover once for each neuron (``relaxation``), the
-core-guided way asks about many at a time (``core``).  Both end where no single drop proves.
+core-guided way about many at a time (``core``; with few inputs ``few_inputs``).  Both end where
+no single drop proves.
 
 Source: Gopinath, Converse, Pasareanu, Taly 2019, algorithm 1.
 """
@@ -22,6 +23,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from precond.errors import QueryError
 from precond.mine.core import CoreSearch, Order, scores
+from precond.mine.few_inputs import few_inputs, relax
 from precond.mine.relaxation import Question, one_by_one, stopping_layer
 from precond.mine.violators import Flags, Literals, Violators, hunt
 from precond.network.evaluate import outputs
@@ -45,7 +47,7 @@ class Method(Enum):
     """How the literals are dropped."""
 
     CORE = "core"
-    """Many at a time, guided by a proof's multipliers and by counterexamples."""
+    """Many at a time, guided by counterexamples and by what proofs use."""
     SINGLE = "single"
     """One proof for each layer and each neuron."""
 
@@ -56,9 +58,10 @@ class InputPrecondition:
 
     ``pattern`` is None when the full signature did not prove; ``verdict`` is then that
     claim's.  ``layer``: where whole layers stopped being free ("" if none is constrained).
-    ``proofs``: claims put to the prover; ``batches``: propagations and searches over many
-    patterns at once.  ``minimal``: every single drop at ``layer`` was refuted, or failed to
-    prove from the final pattern or one with more literals; False when time ran out before.
+    ``proofs``: claims put to the prover, and times that a bisection of its own was begun or
+    opened again; ``batches``: propagations and searches over many patterns at once.
+    ``minimal``: every single drop at ``layer`` was refuted, or failed to prove from a pattern
+    with at least as many literals; False when time ran out before.
     ``witnesses``: per neuron of ``layer`` an input (n,) without the property that only this
     literal excludes, where one is known (core-guided); exact arithmetic has confirmed it.
     """
@@ -78,7 +81,7 @@ def input_precondition(
     property: Property,
     domain: Box,
     *,
-    order: Order = Order.MULTIPLIER,
+    order: Order = Order.INFLUENCE,
     method: Method = Method.CORE,
     budget: float = 60.0,
     each: float = 5.0,
@@ -110,6 +113,7 @@ def input_precondition(
         stages or quick_stages(device),
         ledger,
         device,
+        contract=method is Method.CORE,
     )
     return _relaxed(question, order, method)
 
@@ -117,7 +121,18 @@ def input_precondition(
 def _relaxed(question: Question, order: Order, method: Method) -> InputPrecondition:
     literals = question.literals
     batched = method is Method.CORE
+    if batched and few_inputs(question):
+        found = relax(question, lambda layer: scores(question, layer, order, None))
+        if found is not None:
+            return _result(
+                question, found.kept, found.verdict, found.layer, found.minimal, found.witnesses
+            )
     if batched:
+        nothing = literals.first(0)
+        if question.bounds([nothing])[0] > 0:
+            verdict = question.ask(nothing)
+            if verdict.is_proved:
+                return _result(question, nothing, verdict, "", True)
         _first_violators(question)
     traced = order is Order.MULTIPLIER
     depth, verdict = stopping_layer(question, batched=batched, traced=traced)

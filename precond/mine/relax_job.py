@@ -23,10 +23,10 @@ class RelaxJob:
     point: NDArray[np.floating]
     property: Property
     domain: Box
-    order: Order = Order.MAGNITUDE
+    order: Order = Order.INFLUENCE
     budget: float = 60.0
     each: float = 5.0
-    method: Method = Method.SINGLE
+    method: Method = Method.CORE
     device: str = "cpu"
 
     def known(self, ledger: Ledger) -> InputPrecondition | None:

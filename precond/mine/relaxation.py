@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from precond.mine.violators import Flags, Literals, Violators
 from precond.proof.bounds.batch import pattern_bounds
 from precond.proof.claim import Claim
+from precond.proof.contraction import contracted
 from precond.proof.deadline import Deadline
 from precond.proof.ledger import Ledger
 from precond.proof.prove import Stage, prove
@@ -36,7 +37,7 @@ class Question:
 
     ``whole``: the claim with the full signature.  ``x`` (n,).  ``proofs`` put to the prover
     and ``batches`` (propagations and searches over many patterns at once) are counted.
-    ``proved``: prover's verdicts by kept literals, for those that proved.
+    ``contract``: claims are stated over the smallest box around a closed pattern.
     """
 
     whole: Claim
@@ -48,26 +49,29 @@ class Question:
     stages: Sequence[Stage]
     ledger: Ledger | None
     device: str
+    contract: bool = False
     proofs: int = 0
     batches: int = 0
 
     def claim(self, kept: Flags) -> Claim:
         return replace(self.whole, pattern=self.literals.pattern(kept))
 
-    def ask(self, kept: Flags, *, keep_trace: bool = False) -> Verdict:
-        """The prover's verdict, or that of a violator met before."""
+    def ask(self, kept: Flags, *, keep_trace: bool = False, first: Sequence[Stage] = ()) -> Verdict:
+        """The prover's verdict, or that of a violator met before.  ``first``: stages to try
+        before the others."""
         claim = self.claim(kept)
         for point in self.violators.within(kept)[:3]:
             if replay(claim, point).counts:
                 return Verdict(Status.REFUTED, "earlier witness", exact=True, witness=point)
             self.violators.forget(point)
         self.proofs += 1
+        each = self.deadline.earlier(self.each)
         verdict = prove(
-            claim,
-            budget=min(self.each, self.deadline.left),
+            contracted(claim, each) if self.contract else claim,
+            budget=each.left,
             points=self.x[None],
             ledger=self.ledger,
-            stages=self.stages,
+            stages=(*first, *self.stages),
             device=self.device,
             keep_trace=keep_trace,
         )

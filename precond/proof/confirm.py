@@ -28,7 +28,7 @@ from precond.proof.verdict import Attempt, Status, Verdict
 SECOND = "again"  # how a second proof's attempts begin
 KINDS = 0.6  # share of the time for the kinds by themselves
 SOLVERS = ("highs", "z3", "marabou")
-PROPAGATION = ("bounds", "bounds-optimised", "input-split", "relu-split")
+PROPAGATION = ("bounds", "bounds-optimised", "input-split", "polytope-split", "relu-split")
 
 
 @dataclass(frozen=True, eq=False)

@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike
 from precond.proof.attempt import Run
 from precond.proof.certificates.certify import exact_verdict
 from precond.proof.claim import Claim
+from precond.proof.contraction import contracted
 from precond.proof.deadline import Deadline
 from precond.proof.ledger import Ledger
 from precond.proof.stages import (
@@ -23,6 +24,7 @@ from precond.proof.stages import (
     Stage,
     default_stages,
     line_stages,
+    polytope_stage,
     quick_stages,
     search_stages,
 )
@@ -33,6 +35,7 @@ __all__ = ["REVISION", "Stage", "default_stages", "prove", "quick_stages"]
 
 REVISION = 1  # of what a verdict rests on: raised when an engine was found to be wrong
 PROOF = 0.6  # share of the budget for the proof itself where it must be exact
+CONTRACTION = 0.1  # of the budget, for the box around a closed pattern
 PROVED = (Status.PROVED, Status.VACUOUS)
 AGAIN = "again, with a trace"
 
@@ -68,9 +71,14 @@ def prove(
             return known
 
     def run(seconds: float, which: Sequence[Stage] | None, traced: bool) -> Verdict:
-        problem = replace(claim.problem, keep_trace=traced)
+        asked = claim
+        if which is None and not traced:
+            asked = contracted(claim, Deadline.after(CONTRACTION * seconds))
+        problem = replace(asked.problem, keep_trace=traced)
         chosen = default_stages(problem, device, seed) if which is None else which
-        return Run(claim, problem, seconds, points, chosen, device, seed).run()
+        if asked is not claim:
+            chosen = (polytope_stage(device), *chosen)
+        return Run(asked, problem, seconds, points, chosen, device, seed).run()
 
     if not exact:
         tail = None if keep_trace or stages is not None else tail_claim(claim)

@@ -17,6 +17,7 @@ from precond.proof.engines.base import Answer, Engine
 from precond.proof.engines.bounds import BoundsEngine
 from precond.proof.engines.highs import HighsEngine
 from precond.proof.engines.input_split import InputSplitEngine
+from precond.proof.engines.input_split_polytope import PolytopeSplitEngine
 from precond.proof.engines.marabou import MarabouEngine
 from precond.proof.engines.relu_split import ReluSplitEngine
 from precond.proof.engines.z3 import Z3Engine
@@ -66,6 +67,11 @@ def default_stages(problem: Problem, device: str = "cpu", seed: int = 0) -> tupl
 def quick_stages(device: str = "cpu") -> tuple[Stage, ...]:
     """Engines that answer in one go, for searches that ask many small questions."""
     return (Stage(BoundsEngine(device, steps=0)), Stage(_LINEAR))
+
+
+def polytope_stage(device: str = "cpu") -> Stage:
+    """For claims that ``contraction`` has stated over a polytope."""
+    return Stage(PolytopeSplitEngine(device), 0.8)
 
 
 def search_stages(problem: Problem, device: str = "cpu") -> tuple[Stage, ...]:

@@ -194,7 +194,8 @@ def test_chunks_agree(method, factor) -> None:
         Point(),
         LinearPath(0.5, steps=9),
         Gaussian(0.3, 11, seed=4),
-        Gaussian(0.3, 11, seed=4, at="0"),
+        # More points than are drawn at once.
+        Gaussian(0.3, 70, seed=4, at="0"),
         Empirical(torch.linspace(-2, 2, 78, dtype=F64).reshape(13, 6)),
     ],
 )
@@ -313,8 +314,31 @@ def test_targets_and_baselines_per_row() -> None:
     model, x = small(), torch.randn(3, 6, dtype=F64)
     start = torch.randn(3, 6, dtype=F64)
     together = integrated_gradients(model, x, start, class_score([2, 0, 1]), steps=12).values
+    for targets in (np.array([2, 0, 1]), torch.tensor([2, 0, 1])):
+        same = integrated_gradients(model, x, start, targets, steps=12).values
+        np.testing.assert_array_equal(same, together)
     for row, target in enumerate([2, 0, 1]):
         alone = integrated_gradients(
             model, x[row : row + 1], start[row : row + 1], class_score(target), steps=12
         )
         np.testing.assert_allclose(together[row], alone.values[0], atol=1e-13)
+
+
+def test_batched_products_are_the_same(monkeypatch) -> None:
+    """On a GPU all quantities' products are one batch; also where an operator has none."""
+    model, x = small(), torch.randn(5, 6, dtype=F64)
+    quantities = [class_score(0), class_score(3), comparative(1, 2)]
+    single = influence(Slice(model, "2"), quantities, Point(), x).values
+    monkeypatch.setattr("attribution.gradients._batches", lambda y: True)
+    batched = influence(Slice(model, "2"), quantities, Point(), x).values
+    np.testing.assert_allclose(batched, single, rtol=1e-12, atol=1e-14)
+    assert np.abs(single).max() > 0.01
+
+
+def test_custom_points_with_weights() -> None:
+    """y = x²: the gradient 2x at 1 and 3, weighted ¼ and ¾, is 5."""
+    model = nn.Sequential()
+    model.forward = lambda x: x**2  # type: ignore[method-assign]
+    points = Custom(torch.tensor([[1.0], [3.0]], dtype=F64), weights=[0.25, 0.75])
+    found = influence(Slice(model), 0, points, torch.zeros(1, 1, dtype=F64))
+    assert found.values[0, 0] == 5.0

@@ -11,10 +11,13 @@ from sklearn.datasets import load_digits
 from torch import nn
 
 from attribution.adapter import network_module
+from attribution.backward import Backward
 from attribution.distributions import LinearPath
 from attribution.influence import influence
 from attribution.integrated import integrated_gradients
+from attribution.plan import plan
 from attribution.quantities import class_score, comparative, margin, max_class, unit
+from attribution.segments import Breakpoints
 from attribution.slices import Slice
 from precond.errors import QueryError
 from precond.formats.load import load
@@ -243,6 +246,35 @@ def test_memory_changes_nothing(build) -> None:
         np.testing.assert_allclose(part.values, whole.values, rtol=1e-9, atol=1e-12)
 
 
+def test_a_chunk_with_more_than_fits_is_given_up(monkeypatch) -> None:
+    """No chunk that is followed back has over 1.5 times the breakpoints that fit, though some
+    of the first layer's become many."""
+    network, memory = convolutional(), 60_000
+    x, start = points(network, 3)
+    widths = sum(network.width(step.name) for step in plan(network, "n9", INPUT).steps) + 192
+    chunks: list[int] = []
+    whole = Backward.run
+
+    def watched(self: Backward) -> None:
+        chunks.append(len(self.forward.points.t))
+        whole(self)
+
+    monkeypatch.setattr(Backward, "run", watched)
+    found = integrated_gradients(network, x, start, 0, method="exact", memory=memory)
+    assert found.completeness.max() < 1e-12
+    assert len(chunks) > 3 and max(chunks) <= 1.5 * (memory // (8 * widths))
+
+
+def test_halving_a_segment() -> None:
+    t = torch.tensor([0.0, 1.0, 0.0], dtype=torch.float64)
+    two = Breakpoints(torch.tensor([0, 0, 1]), t)
+    finer = two.halved(0)
+    assert finer is not None
+    assert finer.line.tolist() == [0, 0, 0, 1] and finer.t.tolist() == [0.0, 0.5, 1.0, 0.0]
+    # The step from one line to the next has no middle.
+    assert two.halved(1) is None
+
+
 @pytest.mark.parametrize("quantity", [max_class(), margin(0), unit("n3", 4), comparative(0, 2)])
 def test_other_quantities(quantity) -> None:
     network = dense()
@@ -283,6 +315,17 @@ def test_linear_path_influence_of_a_slice(build, layer) -> None:
     assert np.abs(exact.values).max() > 0.01
     secant = influence(cut, class_score(0), LinearPath(start, rule="secant", steps=500), x)
     np.testing.assert_allclose(secant.values, exact.values, atol=1e-3)
+
+
+def test_a_row_of_weights_is_called_so() -> None:
+    network = dense()
+    x, start = points(network, 2)
+    path = LinearPath(start, rule="exact")
+    last = influence(Slice(network, "n3"), class_score(0), path, x)
+    np.testing.assert_allclose(last.values, [network.node["n4"].layer.weight[0]] * 2, rtol=1e-14)
+    assert "row of weights" in last.notes[0]
+    for layer, quantity in (("n2", class_score(0)), ("n1", class_score(0)), ("n3", max_class())):
+        assert not influence(Slice(network, layer), quantity, path, x).notes
 
 
 def test_a_torch_module_goes_through_the_loader() -> None:

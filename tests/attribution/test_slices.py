@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from attribution.adapter import network_module
 from attribution.attribution import Attribution
-from attribution.distributions import Empirical, LinearPath, Point
+from attribution.distributions import ClassConditional, Empirical, LinearPath, Point
 from attribution.influence import influence
 from attribution.integrated import integrated_gradients
 from attribution.quantities import class_score, unit
@@ -110,6 +110,21 @@ def test_several_layers_and_several_inputs() -> None:
     for one, other in zip(by_tuple.parts, by_name.parts, strict=True):
         np.testing.assert_array_equal(one, other)
     assert by_tuple.completeness.max() < 1e-10
+    # A baseline for each input: by place, by name, and per row or not.
+    start = (torch.rand(2, dtype=F64), torch.rand(4, 3, dtype=F64))
+    placed = integrated_gradients(model, (a, b), start, class_score(0), steps=40)
+    named = {"a": start[0], "b": start[1]}
+    by_name = integrated_gradients(model, {"a": a, "b": b}, named, class_score(0), steps=40)
+    low = model(start[0].expand(4, 2), start[1]).detach().numpy()[:, 0]
+    high = model(a, b).detach().numpy()[:, 0]
+    np.testing.assert_allclose(placed.change, high - low, atol=1e-14)
+    assert placed.completeness.max() < 1e-10
+    for one, other in zip(placed.parts, by_name.parts, strict=True):
+        np.testing.assert_array_equal(one, other)
+    with pytest.raises(DataError, match="2 parts: "):
+        integrated_gradients(model, (a, b), (start[0],), class_score(0))
+    with pytest.raises(DataError, match="also c"):
+        integrated_gradients(model, (a, b), {"c": 0.0}, class_score(0))
     with pytest.raises(QueryError, match="2: input"):
         _ = by_tuple.values
 
@@ -173,6 +188,22 @@ def test_a_network_is_a_module_named_by_node() -> None:
 
 
 @pytest.mark.parametrize(
+    "layer, pre", [(None, False), ("relu.1", False), ("flat", False), ("out", True), ("out", False)]
+)
+def test_one_class_for_all_rows_or_the_same_for_each(layer, pre) -> None:
+    """Two ways: one form through the last layer for all rows, and a form per row."""
+    net, x = network(), np.random.default_rng(1).normal(size=(4, 1, 5, 5))
+    cut = Slice(net, layer, pre=pre)
+    every = influence(cut, [0, 1, 2], Point(), x).values
+    over = influence(cut, [0, 1, 2], Empirical(x)).values
+    for c in range(3):
+        own = influence(cut, np.full(4, c), Point(), x).values
+        np.testing.assert_allclose(every[c], own, rtol=1e-12, atol=1e-14)
+        np.testing.assert_allclose(over[c, 0], own.mean(0), rtol=1e-12, atol=1e-14)
+        assert np.abs(own).max() > 0.01
+
+
+@pytest.mark.parametrize(
     "call, error, match",
     [
         (lambda m, x: Slice(m, "nowhere"), QueryError, "expected one of fc, act"),
@@ -194,6 +225,18 @@ def test_a_network_is_a_module_named_by_node() -> None:
         (lambda m, x: influence(Slice(m), class_score([0]), Point(), x), QueryError, "per input"),
         (lambda m, x: influence(Slice(m), 0, Empirical(x, weights=[1.0])), DataError, "weights"),
         (lambda m, x: influence(Slice(m), 0, Empirical(x, at="fc")), DataError, "one row"),
+        (lambda m, x: influence(Slice(m), 0, ClassConditional(x, [0], 0)), DataError, "labels"),
+        (lambda m, x: integrated_gradients(m, x, 0.0, 0, steps=2.5), QueryError, "whole number"),
+        (lambda m, x: integrated_gradients(m, x, None, 0), DataError, "expected numbers"),
+        (lambda m, x: integrated_gradients(m, x.long(), 0.0, 0), QueryError, "embedding layer"),
+        (lambda m, x: integrated_gradients(m, x, 0.0, 0, device="tpu"), QueryError, "device"),
+        (lambda m, x: influence(m, x, Point(), x), QueryError, "whole numbers"),
+        (lambda m, x: influence(m, [0], Point(), x).top(1, quantity=1), DataError, "quantity"),
+        (
+            lambda m, x: influence(Slice(m, "fc"), 0, LinearPath(rule="exact"), x),
+            QueryError,
+            "Slice\\(load",
+        ),
     ],
 )
 def test_errors_say_what_to_do(call, error, match) -> None:

@@ -42,6 +42,12 @@ FOUR = box(*[UNIT] * 4)
 CENTRE = np.full(4, 0.1)  # all off
 
 
+@pytest.fixture(autouse=True)
+def as_if_inputs_were_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Few inputs are relaxed another way (``few_inputs``)."""
+    monkeypatch.setattr("precond.mine.input.few_inputs", lambda question: False)
+
+
 def pool() -> Violators:
     """For y ≤ 1/2 around CENTRE."""
     claim = Claim(STEPS, FOUR, phases([], range(4)), at_least(-0.5, -1.0))

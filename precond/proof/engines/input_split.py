@@ -21,13 +21,13 @@ from torch import Tensor
 from precond.network.operators import Operators, operators
 from precond.proof.bounds.backward import lower_bound
 from precond.proof.bounds.region import refine
+from precond.proof.bounds.rows import stack_rows
 from precond.proof.claim import Problem
 from precond.proof.engines.base import Answer, Deadline, Outcome, free_bytes, plain_sums
 from precond.proof.engines.input_split_ascent import ascend
 from precond.proof.engines.input_split_boxes import Boxes, Waiting
 from precond.proof.engines.input_split_points import Points
 from precond.proof.engines.input_split_record import Record
-from precond.proof.engines.input_split_rows import stack_rows
 
 FEW_INPUTS = 24
 SAMPLES = 1024  # tried as witnesses before the search

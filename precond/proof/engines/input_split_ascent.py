@@ -19,8 +19,8 @@ from torch import Tensor
 
 from precond.proof.bounds.backward import Multipliers, Region, lower_bound
 from precond.proof.bounds.lines import ActivationLines
+from precond.proof.bounds.rows import Rows
 from precond.proof.deadline import Deadline
-from precond.proof.engines.input_split_rows import Rows
 
 Closed = Callable[[Tensor, Tensor, Tensor, Multipliers], None]
 

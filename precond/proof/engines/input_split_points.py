@@ -11,7 +11,7 @@ from torch import Tensor
 from precond.network.evaluate import forward
 from precond.network.graph import INPUT
 from precond.network.operators import Operators
-from precond.proof.engines.input_split_rows import Rows
+from precond.proof.bounds.rows import Rows
 
 
 class Points:

@@ -1,0 +1,184 @@
+"""Pieces of a box, bounded inside a polytope: one step of a bisection, for few inputs.
+
+Every piece is shrunk to the half-spaces before it is bounded, and a linear bound that fails
+over the piece is lowered onto them (``polytope``).  So pieces that the region only touches cost
+little, and nothing is cut merely to find out where the region ends.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from precond.network.operators import Operators
+from precond.proof.bounds.backward import lower_bound
+from precond.proof.bounds.polytope import lifted, rounding, shrunk
+from precond.proof.bounds.region import refine
+from precond.proof.bounds.rows import Rows
+
+Bounds = Mapping[str, tuple[Tensor, Tensor]]
+NARROWEST = 1e-9  # of the region's box: a piece that is not cut further
+MOST_WORK = 1 << 22  # numbers in the largest array of a step
+
+
+@dataclass(frozen=True, eq=False)
+class Pieces:
+    """Parts (G, n) of a box that cover it, a box around what the region leaves of each, and
+    layer bounds that hold there."""
+
+    lower: Tensor
+    upper: Tensor
+    inner_lower: Tensor
+    inner_upper: Tensor
+    known: dict[str, tuple[Tensor, Tensor]]
+
+    @classmethod
+    def whole(cls, lower: Tensor, upper: Tensor) -> Pieces:
+        """Parts of which nothing is known."""
+        return cls(lower, upper, lower, upper, {})
+
+    def __len__(self) -> int:
+        return len(self.lower)
+
+    def rows(self, which: Tensor) -> Pieces:
+        return Pieces(
+            self.lower[which],
+            self.upper[which],
+            self.inner_lower[which],
+            self.inner_upper[which],
+            {name: (low[which], high[which]) for name, (low, high) in self.known.items()},
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Stepped:
+    """What a step made of pieces: ``closed`` (G,); of the rest, ``rest`` as they are now,
+    linear ``form`` (K, n) that says where to cut each, and ``points`` (k, n) to try."""
+
+    closed: Tensor
+    rest: Pieces
+    form: Tensor
+    points: Tensor
+
+
+def step(
+    ops: Operators,
+    pieces: Pieces,
+    rows: Rows,
+    half: tuple[Tensor, Tensor],
+    constraints: Bounds,
+) -> Stepped:
+    """Bound every conjunct in every piece.  ``half``: rows (k, n) and limits (k,)."""
+    low, high, empty = shrunk(pieces.inner_lower, pieces.inner_upper, *half)
+    index = (~empty).nonzero().squeeze(1)
+    closed = empty.clone()
+    pieces, low, high = pieces.rows(index), low[index], high[index]
+    if not len(index):
+        return Stepped(closed, pieces, low, low)
+    refined = refine(ops, low, high, constraints, known=pieces.known)
+    bound = lower_bound(
+        refined.region,
+        ops.network.output,
+        rows.form[None],
+        rows.constant[None],
+        input_form=None if rows.inputs is None else rows.inputs[None],
+    )
+    done = refined.empty | _decided(bound.value, rows)
+    left = (~done).nonzero().squeeze(1)
+    form, value = bound.form[left], bound.value[left]
+    low_left, high_left = low[left], high[left]
+    if len(left):
+        error = rounding(form, bound.constant[left], low_left, high_left, value)
+        better, bent = lifted(form, bound.constant[left] - error, low_left, high_left, *half)
+        better = torch.maximum(better, value)
+        now = _decided(better, rows)
+        done[left[now]] = True
+        kept = (~now).nonzero().squeeze(1)
+        left, form, bent, better = left[kept], form[kept], bent[kept], better[kept]
+    closed[index[done]] = True
+    low, high = low[left], high[left]
+    if not len(left):
+        return Stepped(closed, pieces.rows(left), form[:, 0], low)
+    best = rows.best(better)
+    worst = torch.where(best > 0, torch.inf, best).argmin(1)
+    row = better.masked_fill(rows.owner[None] != worst[:, None], -torch.inf).argmax(1)
+    each = torch.arange(len(left), device=row.device)
+    chosen = form[each, row]
+    corners = [torch.where(line > 0, low, high) for line in (chosen, bent[each, row])]
+    rest = Pieces(
+        pieces.lower[left],
+        pieces.upper[left],
+        low,
+        high,
+        {name: (a[left], b[left]) for name, (a, b) in refined.bounds.items()},
+    )
+    return Stepped(closed, rest, chosen, torch.cat([(low + high) / 2, *corners]))
+
+
+def halves(pieces: Pieces, form: Tensor, width: Tensor) -> Pieces | None:
+    """Each piece cut in two where it matters most to ``form`` (G, n); None if one is too narrow
+    for the region's ``width`` (n,)."""
+    low, high = pieces.inner_lower, pieces.inner_upper
+    weight = form.abs() + 0.02 * form.abs().amax(1, keepdim=True) + 1e-300
+    axis = (weight * (high - low)).argmax(1)
+    first = torch.arange(len(axis), device=axis.device)
+    second = first + len(first)
+    if bool(((high - low)[first, axis] <= NARROWEST * width[axis]).any()):
+        return None
+    middle = (low[first, axis] + high[first, axis]) / 2
+    both = pieces.rows(first.repeat(2))
+    for upper in (both.upper, both.inner_upper):
+        upper[first, axis] = middle
+    for lower in (both.lower, both.inner_lower):
+        lower[second, axis] = middle
+    return both
+
+
+def pop(blocks: list[Pieces], count: int) -> Pieces:
+    """Up to ``count`` pieces, the youngest first, taken out of ``blocks``."""
+    taken: list[Pieces] = []
+    while blocks and count > 0:
+        block = blocks[-1]
+        if taken and taken[0].known.keys() != block.known.keys():
+            break
+        blocks.pop()
+        if len(block) > count:
+            index = torch.arange(len(block), device=block.lower.device)
+            blocks.append(block.rows(index[:-count]))
+            block = block.rows(index[-count:])
+        taken.append(block)
+        count -= len(block)
+    return _joined(taken)
+
+
+def batch_for(rows: Rows, halfspaces: int, inputs: int) -> int:
+    """Pieces to bound at once."""
+    each = max(1, len(rows.owner) * max(1, halfspaces) * inputs * inputs)
+    return min(512, max(16, MOST_WORK // each))
+
+
+def _decided(value: Tensor, rows: Rows) -> Tensor:
+    """Pieces (G,) in which every conjunct is excluded by a row's bound (G, R)."""
+    enough = torch.where(rows.strict, value >= 0, value > 0)
+    return rows.any(enough).all(1)
+
+
+def _joined(blocks: Sequence[Pieces]) -> Pieces:
+    if len(blocks) == 1:
+        return blocks[0]
+    return Pieces(
+        torch.cat([b.lower for b in blocks]),
+        torch.cat([b.upper for b in blocks]),
+        torch.cat([b.inner_lower for b in blocks]),
+        torch.cat([b.inner_upper for b in blocks]),
+        {
+            name: (
+                torch.cat([b.known[name][0] for b in blocks]),
+                torch.cat([b.known[name][1] for b in blocks]),
+            )
+            for name in blocks[0].known
+        },
+    )
