@@ -101,7 +101,7 @@ ALLOWED = {
 LIBRARIES: dict[str, set[str]] = {
     "highspy": {"precond.proof.linear.programs"},
     "maraboupy": {"precond.proof.engines.marabou_worker"},
-    "z3": {"precond.proof.engines.z3", "precond.proof.engines.z3_logic"},
+    "z3": {"precond.proof.engines.z3_worker"},
     "vnnlib": {"precond.vnnlib.v2"},
     "flint": {"precond.network.dyadic"},
     "onnx": {

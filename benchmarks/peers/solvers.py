@@ -28,10 +28,12 @@ from peers.instances import Instance
 from precond.formats.load import load
 from precond.network.graph import INPUT, Network
 from precond.network.layers import Affine, Node, ReLU
+from precond.proof.child import Died, TimedOut
 from precond.proof.claim import Claim
 from precond.proof.deadline import Deadline
-from precond.proof.engines.marabou_process import Died, Process, TimedOut
+from precond.proof.engines.marabou import WORKER
 from precond.proof.engines.marabou_query import build_query
+from precond.proof.solver_process import Process
 from precond.property import Inequality, Property
 from precond.region.box import Box
 from precond.region.pattern import DecisionPattern
@@ -151,7 +153,7 @@ class Marabou:
     def _started(self) -> Process:
         """A process that has loaded Marabou and answered a query."""
         if self.process is None or not self.process.alive:
-            self.process = Process()
+            self.process = Process(WORKER)
             claim = _trivial()
             built = build_query(claim.problem, claim.problem.conjuncts[0])
             if isinstance(built, str):

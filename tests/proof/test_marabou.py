@@ -329,7 +329,7 @@ def test_a_child_killed_from_outside_is_reported_and_replaced() -> None:
     (answer,) = engine.solve(hard().problem, Deadline.after(30.0))
     timer.join()
     assert answer.outcome is Outcome.UNDECIDED
-    assert "the Marabou process ended: signal 9" in answer.note
+    assert "the Marabou process: ended by signal 9" in answer.note
     assert easy_answer(engine) is Outcome.WITNESS
     assert engine.process is not None and engine.process.pid != process.pid
     engine.close()

@@ -15,13 +15,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from precond.network.graph import INPUT
+from precond.proof.child import Died, TimedOut
 from precond.proof.claim import Conjunct, Problem
 from precond.proof.engines.base import Answer, Deadline, Outcome
-from precond.proof.engines.marabou_process import Died, Process, TimedOut
 from precond.proof.engines.marabou_query import Query, build_query
 from precond.proof.linear.blocks import interval_bounds, is_source
+from precond.proof.solver_process import Process
 
 Array = NDArray[np.float64]
+WORKER = "precond.proof.engines.marabou_worker"
 NARROWEST = 1e-5
 MAX_NEURONS = 4096
 
@@ -75,7 +77,7 @@ class MarabouEngine:
         except TimedOut:
             return Answer(Outcome.UNDECIDED, note="out of time, the Marabou process was killed")
         except Died as error:
-            return Answer(Outcome.UNDECIDED, note=f"the Marabou process ended: {error}")
+            return Answer(Outcome.UNDECIDED, note=f"the Marabou process: {error}")
         if status == "unsat":
             return Answer(Outcome.INFEASIBLE, rigorous=False, note="Marabou: unsat")
         if status == "sat":
@@ -94,7 +96,7 @@ class MarabouEngine:
         """Marabou's status, and with ``sat`` its input x (n,)."""
         if self.process is None or not self.process.alive:
             self.close()
-            self.process = Process()
+            self.process = Process(WORKER)
         found = self.process.ask(query.arrays(), deadline)
         status = str(found["status"])
         x = query.point(problem.box, found["values"]) if status == "sat" else problem.box.lower

@@ -1,30 +1,36 @@
 """z3 as the judge of rules: is there an input in some regions and outside of others?
 
-Exact like ``z3.py``, whose encoding it uses: pre-activations are linear terms with fractions
-as factors, a free neuron a variable with two cases.  Literals are as on data: on is z > 0,
-off is z ≤ 0.
+Exact like ``z3.py``, whose encoding it uses (``z3_text``): pre-activations are linear terms
+with fractions as factors, a free neuron a variable with two cases.  Literals are as on data:
+on is z > 0, off is z ≤ 0.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from fractions import Fraction
-from typing import Any
 
 from precond.network.graph import INPUT, Network
 from precond.proof.claim import Problem
 from precond.proof.engines.base import Deadline
-from precond.proof.engines.z3 import CONSTANT, _number, _System
+from precond.proof.engines.z3_child import Undecided as Undecided
+from precond.proof.engines.z3_child import solved
+from precond.proof.engines.z3_text import (
+    CONSTANT,
+    Linear,
+    System,
+    all_of,
+    any_of,
+    number,
+    term,
+    value_of,
+)
 from precond.property import Inequality, Property
 from precond.region.box import Box
 from precond.region.pattern import DecisionPattern
 
 Point = tuple[Fraction, ...]
 Region = tuple[Box, DecisionPattern]
-
-
-class Undecided(Exception):
-    """z3 gave up, or ran out of time."""
 
 
 def common_point(
@@ -39,15 +45,13 @@ def common_point(
 
     ``problem.network`` may be the part of ``whole`` that the patterns' layers need.
     """
-    system = _System(problem)
-    z3 = system.z3
+    system = System(problem)
 
-    def literal(layer: str, index: int, value: float, above: bool) -> Any:
-        source = whole.pre_activation(layer)
-        term = system._term(system.values[source][index])
-        return term > _number(z3, value) if above else term <= _number(z3, value)
+    def literal(layer: str, index: int, value: float, above: bool) -> str:
+        source = term(system.values[whole.pre_activation(layer)][index])
+        return f"({'>' if above else '<='} {source} {number(value)})"
 
-    def holds(region: Region) -> Any:
+    def holds(region: Region) -> str:
         box, pattern = region
         parts = [literal(layer, i, 0.0, True) for layer, i in sorted(pattern.on)]
         parts += [literal(layer, i, 0.0, False) for layer, i in sorted(pattern.off)]
@@ -56,62 +60,33 @@ def common_point(
         own = problem.box
         for i, x in enumerate(system.values[INPUT]):
             if box.lower[i] > own.lower[i]:
-                parts.append(system._term(x) >= _number(z3, box.lower[i]))
+                parts.append(f"(>= {term(x)} {number(box.lower[i])})")
             if box.upper[i] < own.upper[i]:
-                parts.append(system._term(x) <= _number(z3, box.upper[i]))
-        return z3.And(*parts)
+                parts.append(f"(<= {term(x)} {number(box.upper[i])})")
+        return all_of(parts)
 
-    system.solver.add(*(holds(region) for region in inside))
-    system.solver.add(*(z3.Not(holds(region)) for region in outside))
-    model = _solved(z3, system.solver, deadline)
-    if model is None:
-        return None
-    point = []
-    for value in system.values[INPUT]:
-        total = value.get(CONSTANT, Fraction(0))
-        for v, factor in value.items():
-            if v != CONSTANT:
-                total += factor * _value(model, system.variables[v])
-        point.append(total)
-    return tuple(point)
+    asked = [*system.assertions, *(holds(region) for region in inside)]
+    asked += [f"(not {holds(region)})" for region in outside]
+    found = solved(asked, system.count, deadline)
+    return None if found is None else tuple(value_of(x, found) for x in system.values[INPUT])
 
 
 def common_output(
     properties: Sequence[Property], outputs: int, inputs: int, deadline: Deadline
 ) -> tuple[Point, Point] | None:
     """Inputs and outputs, of whatever network, that have all the properties; None if none do."""
-    import z3
 
-    solver = z3.SolverFor("QF_LRA")
-    y = [z3.Real(f"y{k}") for k in range(outputs)]
-    x = [z3.Real(f"x{i}") for i in range(inputs)]
+    def holds(inequality: Inequality) -> str:
+        total: Linear = {CONSTANT: Fraction(0)}
+        for start, terms in ((0, inequality.outputs), (outputs, inequality.inputs)):
+            for k, factor in terms:
+                total[start + k] = total.get(start + k, Fraction(0)) + Fraction(factor)
+        return f"({'>' if inequality.strict else '>='} {term(total)} {number(inequality.bound)})"
 
-    def holds(inequality: Inequality) -> Any:
-        terms = [_number(z3, c) * y[k] for k, c in inequality.outputs]
-        terms += [_number(z3, c) * x[i] for i, c in inequality.inputs]
-        total, bound = z3.Sum(*terms, z3.RealVal(0)), _number(z3, inequality.bound)
-        return total > bound if inequality.strict else total >= bound
-
-    for given in properties:
-        for clause in given.clauses:
-            solver.add(z3.Or(*(holds(inequality) for inequality in clause)))
-    model = _solved(z3, solver, deadline)
-    if model is None:
-        return None
-    return tuple(_value(model, v) for v in x), tuple(_value(model, v) for v in y)
-
-
-def _solved(z3: Any, solver: Any, deadline: Deadline) -> Any:
-    """A model, or None where there is none."""
-    solver.set("timeout", max(1, int(1000 * deadline.left)))
-    found = solver.check()
-    if found == z3.unsat:
-        return None
-    if found != z3.sat:
-        raise Undecided(f"z3: {solver.reason_unknown()}")
-    return solver.model()
-
-
-def _value(model: Any, variable: Any) -> Fraction:
-    found = model.eval(variable, model_completion=True)
-    return Fraction(found.numerator_as_long(), found.denominator_as_long())
+    asked = [
+        any_of(holds(inequality) for inequality in clause)
+        for given in properties
+        for clause in given.clauses
+    ]
+    found = solved(asked, outputs + inputs, deadline)
+    return None if found is None else (tuple(found[outputs:]), tuple(found[:outputs]))
