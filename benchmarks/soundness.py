@@ -50,6 +50,7 @@ from precond.proof.engines.highs import HighsEngine
 from precond.proof.engines.input_split import InputSplitEngine
 from precond.proof.engines.marabou import MarabouEngine
 from precond.proof.engines.relu_split import ReluSplitEngine
+from precond.proof.engines.tighten_split import TightenSplitEngine
 from precond.proof.engines.z3 import Z3Engine
 from precond.proof.prove import prove
 from precond.proof.replay import replay
@@ -86,6 +87,7 @@ def engines(marabou: bool) -> dict[str, Engine]:
         "input-split": InputSplitEngine(),
         "relu-split": ReluSplitEngine(leaf=lambda p, d: linear.solve(p, d)[0]),
         "highs-lp": linear,
+        "tighten-split": TightenSplitEngine(linear),
         "highs-milp": HighsEngine(milp_neurons=30),
         "z3": Z3Engine(),
     }

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from precond.analysis import Data
 from precond.goals import Goal
@@ -17,19 +16,24 @@ from precond.region.signature import Signatures
 def support_of(
     pattern: DecisionPattern,
     label: int,
+    goal: Goal,
+    signatures: Signatures,
+    data: Data,
     box: Box,
     *,
-    data: Data,
-    flat: NDArray[np.float64],
-    signatures: Signatures,
-    goal: Goal,
+    recalled: Box | None = None,
 ) -> Support:
-    """Support among the inputs the claim is about: those in its ``box``.  ``flat`` (N, n)."""
+    """Support of a pattern among the inputs that its claim is about: those in ``box``.
+
+    Recall is a share of the label's inputs: of all, or of those in the box ``recalled``.
+    """
+    flat = np.asarray(data.inputs).reshape(len(data.inputs), -1)
     inside = pattern.holds(signatures) & box.contains(flat)
     carries = goal.labels == label
+    wanted = carries if recalled is None else carries & recalled.contains(flat)
     held, train = inside[data.held_out], inside[data.train]
     hits = int((held & carries[data.held_out]).sum())
-    total = int(carries[data.held_out].sum())
+    total = int(wanted[data.held_out].sum())
     covered = int(held.sum())
     return Support(
         int(train.sum()),

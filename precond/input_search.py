@@ -12,51 +12,27 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from precond.analysis import Data, Domain, DomainKind
-from precond.counts import support_of
+from precond.analysis import DomainKind
 from precond.errors import QueryError
-from precond.goals import Goal, Target
+from precond.goals import Target
 from precond.mine.input import InputPrecondition, candidates
 from precond.mine.relax_job import RelaxJob
 from precond.mine.underapprox import underapproximation_box
-from precond.network.graph import Network
-from precond.options import Options
-from precond.progress import Progress
 from precond.proof.deadline import Deadline
-from precond.proof.pool import Pool
 from precond.proof.precondition import Kind, Precondition
 from precond.proof.verdict import Status
 from precond.region.box import Box
 from precond.region.pattern import DecisionPattern
-from precond.region.signature import Signatures
+from precond.work import Work
 
 
 class InputSearch:
     """Fills ``inputs`` and ``notes``; what was found stays when it is interrupted."""
 
-    def __init__(
-        self,
-        network: Network,
-        data: Data,
-        domain: Domain,
-        signatures: Signatures,
-        goal: Goal,
-        options: Options,
-        pool: Pool,
-        deadline: Deadline,
-        progress: Progress,
-    ) -> None:
-        self.network = network
-        self.data = data
-        self.domain = domain
-        self.signatures = signatures
-        self.goal = goal
-        self.options = options
-        self.pool = pool
+    def __init__(self, work: Work, deadline: Deadline) -> None:
+        self.work = work
         self.deadline = deadline
-        self.progress = progress
-        self.flat = np.asarray(data.inputs).reshape(len(data.inputs), -1)
-        self.targets = [target for target in goal.targets if target.property is not None]
+        self.targets = [target for target in work.goal.targets if target.property is not None]
         self.found: dict[Target, list[DecisionPattern]] = {t: [] for t in self.targets}
         self.tried: dict[Target, Counter[Status]] = {t: Counter() for t in self.targets}
         self.drawn: list[tuple[Target, int, Box]] = []
@@ -67,8 +43,10 @@ class InputSearch:
 
     def run(self) -> None:
         """Search until every class has enough, no input is left, or time has passed."""
-        self.progress.stage("input preconditions", len(self.targets) * self.options.per_class)
-        self.pool.map(self._jobs(), self._done)
+        self.work.progress.stage(
+            "input preconditions", len(self.targets) * self.work.options.per_class
+        )
+        self.work.pool.map(self._jobs(), self._done)
         self._explain_shortfall()
 
     def _jobs(self) -> Iterator[RelaxJob]:
@@ -83,23 +61,23 @@ class InputSearch:
                 if self._explained(row, self.found[target]):
                     continue
                 assert target.property is not None
-                box = self.domain.around(self.flat[row])
+                box = self.work.domain.around(self.work.flat[row])
                 self.drawn.append((target, row, box))
                 yield RelaxJob(
-                    self.network,
-                    self.flat[row],
+                    self.work.network,
+                    self.work.flat[row],
                     target.property,
                     box,
-                    self.options.order,
-                    self.deadline.left * self.pool.workers / (len(waiting) - turn),
-                    self.options.each,
-                    device=self.options.device,
+                    self.work.options.order,
+                    self.deadline.left * self.work.pool.workers / (len(waiting) - turn),
+                    self.work.options.each,
+                    device=self.work.options.device,
                 )
                 if self._enough(target):
                     sources.pop(target, None)
 
     def _enough(self, target: Target) -> bool:
-        return len(self.found[target]) >= self.options.per_class
+        return len(self.found[target]) >= self.work.options.per_class
 
     def _done(self, index: int, result: InputPrecondition) -> None:
         self.waiting[index] = result
@@ -121,49 +99,46 @@ class InputSearch:
                 target.name,
                 target.property,
                 result.pattern,
-                support_of(
-                    result.pattern,
-                    target.label,
-                    box,
-                    data=self.data,
-                    flat=self.flat,
-                    signatures=self.signatures,
-                    goal=self.goal,
-                ),
+                self.work.support(result.pattern, target.label, box),
                 result.verdict,
                 self._box(result.pattern, row),
-                None if self.domain.kind is not DomainKind.BALL else box,
+                None if self.work.domain.kind is not DomainKind.BALL else box,
                 int(row),
                 result.proofs,
                 "" if result.minimal else "time ran out before every drop was tried",
             )
         )
-        self.progress.step()
+        self.work.progress.step()
 
     def _explained(self, row: int, patterns: Sequence[DecisionPattern]) -> bool:
         """Whether an earlier pattern over the same domain holds for the input already."""
-        if self.domain.kind is DomainKind.BALL:
+        if self.work.domain.kind is DomainKind.BALL:
             return False
-        here = self.signatures.rows(np.array([row]))
+        here = self.work.signatures.rows(np.array([row]))
         return any(bool(pattern.holds(here)[0]) for pattern in patterns)
 
     def _sources(self, target: Target) -> Iterator[int]:
         """Training inputs to start from: rightly predicted where truth is known, surest first."""
-        train = self.data.train[self.domain.box.contains(self.flat[self.data.train])]
-        if self.goal.by_class:
-            truth = None if self.data.labels is None else self.data.labels[train]
+        train = self.work.data.train[
+            self.work.domain.box.contains(self.work.flat[self.work.data.train])
+        ]
+        if self.work.goal.by_class:
+            truth = None if self.work.data.labels is None else self.work.data.labels[train]
             rows: NDArray[np.int64] = candidates(
-                self.network, self.flat[train], target.label, labels=truth
+                self.work.network, self.work.flat[train], target.label, labels=truth
             )
             return iter(train[rows])
-        return iter(train[self.goal.labels[train] == target.label])
+        return iter(train[self.work.goal.labels[train] == target.label])
 
     def _box(self, pattern: DecisionPattern, row: int) -> Box | None:
-        if not pattern.is_closed(self.network):
+        if not pattern.is_closed(self.work.network):
             return None
         try:
             return underapproximation_box(
-                self.network, pattern, self.flat[row], self.domain.around(self.flat[row])
+                self.work.network,
+                pattern,
+                self.work.flat[row],
+                self.work.domain.around(self.work.flat[row]),
             )
         except QueryError as error:
             self.notes.append(f"input {row}: no box ({error})")

@@ -16,7 +16,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from precond.analysis import Analysis, Data, Domain
-from precond.counts import support_of
 from precond.errors import DataError
 from precond.goals import Goal
 from precond.input_search import InputSearch
@@ -32,6 +31,7 @@ from precond.proof.pool import Pool, ProofJob
 from precond.proof.precondition import Kind, Precondition
 from precond.proof.verdict import Status, Verdict
 from precond.region.signature import Signatures, record
+from precond.work import Work
 
 WIDEST = 2048  # neurons of a layer that is mined without being asked for
 PROBES = 8000
@@ -57,7 +57,8 @@ def analyze(
 
     ``signatures`` covers all rows of ``data.inputs``, over all decision layers.
     """
-    run = _Run(network, data, domain, signatures, goal, options, pool, progress or Silent())
+    work = Work(network, data, domain, signatures, goal, options, pool, progress or Silent())
+    run = _Run(work)
     started = time.monotonic()
     interrupted = False
     try:
@@ -85,52 +86,34 @@ def analyze(
 
 
 class _Run:
-    def __init__(
-        self,
-        network: Network,
-        data: Data,
-        domain: Domain,
-        signatures: Signatures,
-        goal: Goal,
-        options: Options,
-        pool: Pool,
-        progress: Progress,
-    ) -> None:
-        self.network = network
-        self.data = data
-        self.domain = domain
-        self.signatures = signatures
-        self.goal = goal
-        self.options = options
-        self.pool = pool
-        self.progress = progress
-        self.deadline = Deadline.after(options.budget)
+    def __init__(self, work: Work) -> None:
+        self.work = work
+        self.deadline = Deadline.after(work.options.budget)
         self.rules: tuple[LayerRule, ...] = ()
         self.verdicts: dict[int, Verdict] = {}
         self.inputs: list[Precondition] = []
         self.notes: list[str] = []
         self.cut_short = "budget spent"
-        self.flat = np.asarray(data.inputs).reshape(len(data.inputs), -1)
 
     def look(self) -> None:
         """Which inputs the claims speak about."""
-        self.in_domain = self.domain.box.contains(self.flat)
+        self.in_domain = self.work.domain.box.contains(self.work.flat)
         outside = int((~self.in_domain).sum())
         if outside:
             self.notes.append(
-                f"{outside} of {len(self.flat)} inputs lie outside the domain: they are no "
+                f"{outside} of {len(self.work.flat)} inputs lie outside the domain: they are no "
                 "source of input preconditions and count for no support"
             )
 
     # -- layer rules -------------------------------------------------------------------
 
     def mine(self, layers: Sequence[str] | None) -> None:
-        options, train = self.options, self.data.train
-        self.progress.stage("layer rules", 1)
+        options, train = self.work.options, self.work.data.train
+        self.work.progress.stage("layer rules", 1)
         chosen = self._layers(layers)
-        seen = self.signatures.rows(train)
-        labels = self.goal.labels[train]
-        wanted = [t.label for t in self.goal.targets if (labels == t.label).any()]
+        seen = self.work.signatures.rows(train)
+        labels = self.work.goal.labels[train]
+        wanted = [t.label for t in self.work.goal.targets if (labels == t.label).any()]
         if len(np.unique(labels)) < 2:
             self.notes.append("all training inputs carry one label: there are no layer rules")
             return
@@ -152,21 +135,21 @@ class _Run:
                 values=options.values,
                 classes=wanted,
                 probes=probes,
-                trees=40 if sum(self.network.width(n) for n in chosen) <= 512 else 12,
+                trees=40 if sum(self.work.network.width(n) for n in chosen) <= 512 else 12,
                 seed=options.seed,
             )
         self.rules = tuple(sorted(found, key=lambda rule: -rule.support))
-        for target in self.goal.targets:
+        for target in self.work.goal.targets:
             if target.label in wanted and not any(r.label == target.label for r in found):
                 self.notes.append(
                     f"{target.name}: no layer rule reaches the precision and support asked for"
                 )
-        self.progress.step()
+        self.work.progress.step()
 
     def _layers(self, layers: Sequence[str] | None) -> list[str]:
         """The layers to mine: those asked for, else all of moderate width."""
-        names = list(layers or self.network.decision_layers)
-        wide = [name for name in names if self.network.width(name) > WIDEST]
+        names = list(layers or self.work.network.decision_layers)
+        wide = [name for name in names if self.work.network.width(name) > WIDEST]
         if wide and layers is None:
             self.notes.append(
                 f"layers wider than {WIDEST} neurons were not mined: {', '.join(wide)} "
@@ -174,7 +157,7 @@ class _Run:
             )
             names = [name for name in names if name not in wide]
         constant = constant_layers(
-            self.signatures.rows(self.data.train), names, values=self.options.values
+            self.work.signatures.rows(self.work.data.train), names, values=self.work.options.values
         )
         if constant:
             self.notes.append(
@@ -184,22 +167,22 @@ class _Run:
 
     def _probes(self, layers: Sequence[str]) -> Probes | None:
         """Mixes of training inputs, labelled by the network, that rules must not fail on."""
-        if self.goal.relabel is None:
+        if self.work.goal.relabel is None:
             return None
-        mixed = mixed_inputs(self.flat[self.data.train], PROBES, self.options.seed)
+        mixed = mixed_inputs(self.work.flat[self.work.data.train], PROBES, self.work.options.seed)
         recorded = record(
-            self.network,
+            self.work.network,
             mixed,
             layers,
-            values=self.options.values,
-            device=self.options.device,
+            values=self.work.options.values,
+            device=self.work.options.device,
         )
-        return Probes(recorded, self.goal.relabel(recorded))
+        return Probes(recorded, self.work.goal.relabel(recorded))
 
     def prove_rules(self) -> None:
-        properties = {target.label: target.property for target in self.goal.targets}
+        properties = {target.label: target.property for target in self.work.goal.targets}
         todo = [k for k, rule in enumerate(self.rules) if properties[rule.label] is not None]
-        self.progress.stage("proofs of layer rules", len(todo))
+        self.work.progress.stage("proofs of layer rules", len(todo))
 
         def jobs() -> Iterator[ProofJob]:
             for begun, k in enumerate(todo):
@@ -208,34 +191,26 @@ class _Run:
                 rule = self.rules[k]
                 property = properties[rule.label]
                 assert property is not None
-                inside = np.flatnonzero(rule.pattern.holds(self.signatures))[:64]
-                share = self.deadline.left * self.pool.workers / (len(todo) - begun)
+                inside = np.flatnonzero(rule.pattern.holds(self.work.signatures))[:64]
+                share = self.deadline.left * self.work.pool.workers / (len(todo) - begun)
                 yield ProofJob(
-                    Claim(self.network, self.domain.box, rule.pattern, property),
-                    min(self.options.each, max(0.5, share)),
-                    self.flat[inside],
-                    self.options.device,
-                    self.options.seed,
+                    Claim(self.work.network, self.work.domain.box, rule.pattern, property),
+                    min(self.work.options.each, max(0.5, share)),
+                    self.work.flat[inside],
+                    self.work.options.device,
+                    self.work.options.seed,
                 )
 
         def done(index: int, verdict: Verdict) -> None:
             self.verdicts[todo[index]] = verdict
-            self.progress.step()
+            self.work.progress.step()
 
-        self.pool.map(jobs(), done)
+        self.work.pool.map(jobs(), done)
 
     def relax(self) -> None:
         """Input preconditions, with at most three quarters of the budget."""
         search = InputSearch(
-            self.network,
-            self.data,
-            self.domain,
-            self.signatures,
-            self.goal,
-            self.options,
-            self.pool,
-            Deadline(self.deadline.at - 0.25 * self.options.budget),
-            self.progress,
+            self.work, Deadline(self.deadline.at - 0.25 * self.work.options.budget)
         )
         try:
             search.run()
@@ -247,7 +222,7 @@ class _Run:
 
     def finished(self) -> Iterator[Precondition]:
         """Every precondition, with EMPIRICAL where no proof was asked for or reached."""
-        names = {target.label: target for target in self.goal.targets}
+        names = {target.label: target for target in self.work.goal.targets}
         counts: dict[str, int] = {}
         for k, rule in enumerate(self.rules):
             target = names[rule.label]
@@ -259,15 +234,7 @@ class _Run:
                 target.name,
                 target.property,
                 rule.pattern,
-                support_of(
-                    rule.pattern,
-                    rule.label,
-                    self.domain.box,
-                    data=self.data,
-                    flat=self.flat,
-                    signatures=self.signatures,
-                    goal=self.goal,
-                ),
+                self.work.support(rule.pattern, rule.label, self.work.domain.box),
                 self.verdicts.get(k, Verdict(Status.EMPIRICAL, reason=reason)),
             )
         yield from self.inputs

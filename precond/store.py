@@ -6,7 +6,6 @@ Format 1, documented in ``docs/format.md``.
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,11 +13,12 @@ from typing import Any
 import numpy as np
 
 from precond.analysis import Analysis
-from precond.errors import OutputError, QueryError
+from precond.errors import QueryError
 from precond.network.graph import Network
 from precond.proof.claim import Claim
 from precond.proof.precondition import Kind, Precondition
 from precond.region.box import Box
+from precond.whole_files import write_whole
 
 FORMAT = 1
 
@@ -98,18 +98,12 @@ def to_json(analysis: Analysis) -> dict[str, Any]:
 
 def write_preconditions(analysis: Analysis, path: Path) -> None:
     """Write ``path`` whole or not at all."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_text(json.dumps(to_json(analysis), indent=1), encoding="utf-8")
-        os.replace(temporary, path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise OutputError(
-            f"preconditions {path}",
-            expected="a file that can be written",
-            got=error.strerror or type(error).__name__,
-            fix="Choose another --out folder",
-        ) from error
+    write_whole(
+        path,
+        json.dumps(to_json(analysis), indent=1),
+        name=f"preconditions {path}",
+        fix="Choose another --out folder",
+    )
 
 
 def read_preconditions(path: Path) -> Stored:

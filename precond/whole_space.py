@@ -15,9 +15,7 @@ from precond.analysis import Analysis, Data, Domain
 from precond.goals import Goal, Target
 from precond.mine.support import wilson
 from precond.network.graph import Network
-from precond.proof.precondition import Precondition, Support
-from precond.region.box import Box
-from precond.region.pattern import DecisionPattern
+from precond.proof.precondition import Precondition
 from precond.region.signature import Signatures
 
 Array = NDArray[np.float64]
@@ -163,29 +161,6 @@ class WholeSpace:
             self.interrupted,
             self.notes,
         )
-
-
-def support_of(
-    pattern: DecisionPattern, label: int, goal: Goal, signatures: Signatures, data: Data, box: Box
-) -> Support:
-    """Support of a pattern among the inputs that lie in ``box``."""
-    flat = np.asarray(data.inputs).reshape(len(data.inputs), -1)
-    within = box.contains(flat)
-    inside = pattern.holds(signatures) & within
-    carries = goal.labels == label
-    held, train = inside[data.held_out], inside[data.train]
-    hits = int((held & carries[data.held_out]).sum())
-    total = int((carries & within)[data.held_out].sum())
-    covered = int(held.sum())
-    return Support(
-        int(train.sum()),
-        covered,
-        hits / covered if covered else None,
-        hits / total if total else None,
-        wilson(hits, covered) if covered else None,
-        wilson(hits, total) if total else None,
-        float(carries[data.train][train].mean()) if train.any() else None,
-    )
 
 
 def recall_by_time(run: WholeSpace) -> list[tuple[float, float]]:

@@ -21,6 +21,7 @@ import numpy as np
 import torch
 
 from precond.analysis import Data, Domain, DomainKind
+from precond.counts import support_of
 from precond.errors import QueryError
 from precond.goals import Goal, Target
 from precond.mine.whole_space import Search
@@ -36,7 +37,6 @@ from precond.whole_space import (
     Rows,
     Share,
     WholeSpace,
-    support_of,
 )
 from precond.whole_space_class import ENOUGH, ClassFound, ClassJob, forced_literals, search_class
 
@@ -192,7 +192,15 @@ def _result(
                 target.name,
                 target.property,
                 one.pattern,
-                support_of(one.pattern, target.label, goal, signatures, data, domain.box),
+                support_of(
+                    one.pattern,
+                    target.label,
+                    goal,
+                    signatures,
+                    data,
+                    domain.box,
+                    recalled=domain.box,
+                ),
                 one.verdict,
                 proofs=one.proofs,
                 note=f"proved through the tail after {found.cut}",

@@ -19,6 +19,7 @@ ROOT = Path(__file__).parents[1]
 # (level, group) by the longest prefix that matches; modules of a group may import each other.
 LEVELS: dict[str, tuple[float, str]] = {
     "precond.errors": (0, "errors"),
+    "precond.whole_files": (0.5, "whole files"),
     "precond.network": (1, "network"),
     "precond.formats": (1.5, "formats"),
     "precond.region": (2, "region"),
@@ -69,6 +70,7 @@ LEVELS: dict[str, tuple[float, str]] = {
     "precond.goals": (8, "goals"),
     "precond.options": (8, "options"),
     "precond.counts": (8.05, "counts"),
+    "precond.work": (8.06, "work"),
     "precond.input_search": (8.07, "input search"),
     "precond.progress": (8, "progress"),
     "precond.pipeline": (8.1, "pipeline"),

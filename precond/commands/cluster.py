@@ -34,7 +34,7 @@ def run(chosen: argparse.Namespace) -> int:
     from precond.errors import DataError
     from precond.region.signature import record
     from precond.report.cluster import cluster_files
-    from precond.report.debug_input import Given
+    from precond.report.evidence import Given
     from precond.report.pages import write_files
 
     network, dataset = read_given(chosen)

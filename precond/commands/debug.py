@@ -48,7 +48,7 @@ def run(chosen: argparse.Namespace) -> int:
     from precond.proof.ledger import Ledger
     from precond.region.signature import record
     from precond.report.debug_index import cause_title, debug_files
-    from precond.report.debug_input import Given
+    from precond.report.evidence import Given
     from precond.report.pages import write_files
 
     network, dataset = read_given(chosen)

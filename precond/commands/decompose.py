@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from precond.commands.arguments import Commands, output_folder, seconds, seed
 from precond.errors import DataError, OutputError, QueryError
+from precond.whole_files import write_whole
 
 if TYPE_CHECKING:
     from precond.apply.decompose_answer import Decomposition
@@ -120,7 +121,7 @@ def run(chosen: argparse.Namespace) -> int:
             ledger.close()
     if chosen.out is not None:
         whole = written[0] if len(written) == 1 else _together(written)
-        _write(chosen.out, json.dumps(whole, indent=1))
+        write_whole(chosen.out, json.dumps(whole, indent=1), name=f"--out {chosen.out}")
         print(f"written        {chosen.out}")
     return 0
 
@@ -189,16 +190,4 @@ def _read(path: Path) -> Any:
     except (OSError, ValueError) as error:
         raise DataError(
             f"patterns in {path}", expected="a readable JSON file", got=str(error)
-        ) from error
-
-
-def _write(path: Path, text: str) -> None:
-    try:
-        path.write_text(text)
-    except OSError as error:
-        raise OutputError(
-            f"--out {path}",
-            expected="a file that can be written",
-            got=error.strerror or type(error).__name__,
-            fix="Choose another place",
         ) from error

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 import time
 from collections import Counter
@@ -70,8 +69,8 @@ def _list(chosen: argparse.Namespace) -> int:
 
 
 def _export(chosen: argparse.Namespace) -> int:
-    from precond.errors import OutputError
     from precond.proof.ledger import Ledger
+    from precond.whole_files import write_whole
 
     with Ledger(chosen.file, writable=False) as ledger:
         lines = (
@@ -90,18 +89,7 @@ def _export(chosen: argparse.Namespace) -> int:
             for line in lines:
                 print(line)
             return 0
-        temporary = chosen.out.with_name(f".{chosen.out.name}.{os.getpid()}.tmp")
-        try:
-            with temporary.open("w", encoding="utf-8") as file:
-                file.writelines(f"{line}\n" for line in lines)
-            os.replace(temporary, chosen.out)
-        except OSError as error:
-            temporary.unlink(missing_ok=True)
-            raise OutputError(
-                f"--out {chosen.out}",
-                expected="a file that can be written",
-                got=error.strerror or type(error).__name__,
-            ) from error
+        write_whole(chosen.out, (f"{line}\n" for line in lines), name=f"--out {chosen.out}")
     return 0
 
 

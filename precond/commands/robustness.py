@@ -66,7 +66,7 @@ def run(chosen: argparse.Namespace) -> int:
     from precond.datasets import split
     from precond.progress import progress
     from precond.proof.ledger import Ledger
-    from precond.report.debug_input import Given
+    from precond.report.evidence import Given
     from precond.report.pages import write_files
     from precond.report.robustness import counts_text, robustness_files
 
@@ -107,7 +107,7 @@ def run(chosen: argparse.Namespace) -> int:
 
 def _properties(chosen: argparse.Namespace, network: Network, dataset: Dataset) -> int:
     from precond.analysis import Domain, DomainKind
-    from precond.report.debug_input import Given
+    from precond.report.evidence import Given
     from precond.report.pages import write_files
     from precond.report.robustness import properties_files
 

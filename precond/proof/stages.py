@@ -20,6 +20,7 @@ from precond.proof.engines.input_split import InputSplitEngine
 from precond.proof.engines.input_split_polytope import PolytopeSplitEngine
 from precond.proof.engines.marabou import MarabouEngine
 from precond.proof.engines.relu_split import ReluSplitEngine
+from precond.proof.engines.tighten_split import TightenSplitEngine
 from precond.proof.engines.z3 import Z3Engine
 from precond.proof.linear.encode import Bounds, interval_bounds
 
@@ -39,7 +40,8 @@ def default_stages(problem: Problem, device: str = "cpu", seed: int = 0) -> tupl
     those that give none come last.
 
     Few inputs: bisection answers most claims at once, but where a pattern fixes neurons the
-    LP may be exact, so it comes first.  Many inputs: the LP and the attack come first.
+    LP may be exact, so it comes first.  Many inputs: the LP and the attack come first, and
+    what a short search with cheap subdomains leaves goes to the one with dear ones.
     """
     bisection = InputSplitEngine(device)
     few = bisection.unsupported(problem) is None
@@ -55,9 +57,14 @@ def default_stages(problem: Problem, device: str = "cpu", seed: int = 0) -> tupl
         quick += (Stage(bisection, 0.7),)
     if not problem.intervals and few:
         quick += (attacking, Stage(_LINEAR, 0.5))
+    phases = ReluSplitEngine(device, leaf=_leaf)
+    splits: tuple[Stage, ...] = (Stage(phases, 0.85, races=True),)
+    if not few and not problem.keep_trace:
+        dear = TightenSplitEngine(phases, device)
+        splits = (Stage(phases, 0.15, races=True), Stage(dear, 0.95, races=True))
     return (
         *quick,
-        Stage(ReluSplitEngine(device, leaf=_leaf), 0.85, races=True),
+        *splits,
         Stage(Z3Engine(), 0.5, races=True),
         Stage(HighsEngine(known_bounds, milp_neurons=30), 0.5, races=True),
         Stage(_MARABOU, races=True),

@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 from precond.apply.adversarial import Adversarial, Example
 from precond.apply.adversarial_retrain import Accuracy, Retrained
 from precond.report.charts import percent
-from precond.report.debug_input import Given
-from precond.report.evidence import Table, Thumb
+from precond.report.evidence import Given, Table, Thumb
 from precond.report.header import Figure
 from precond.report.pages import render_page
 from precond.report.pictures import row_picture

@@ -8,8 +8,7 @@ import numpy as np
 
 from precond.apply.cluster import Cluster, Clustering
 from precond.report.charts import percent
-from precond.report.debug_input import Given
-from precond.report.evidence import Thumb
+from precond.report.evidence import Given, Thumb
 from precond.report.header import Figure
 from precond.report.pages import render_page
 from precond.report.pictures import row_picture

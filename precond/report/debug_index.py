@@ -11,14 +11,9 @@ from precond.apply.debug import Debugged, Finding
 from precond.apply.debug_causes import Cause, Suspect
 from precond.apply.debug_own import Unproved
 from precond.report.charts import percent
-from precond.report.debug_input import (
-    Given,
-    Link,
-    input_page,
-    page_name,
-    suspect_words,
-    thumb,
-)
+from precond.report.debug_input import Link, input_page, page_name, thumb
+from precond.report.debug_words import suspect_words
+from precond.report.evidence import Given
 from precond.report.header import Figure
 from precond.report.pages import render_page
 from precond.report.tables import csv_text

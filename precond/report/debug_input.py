@@ -11,27 +11,18 @@ from numpy.typing import NDArray
 
 from precond.apply.debug import Debugged, Finding
 from precond.apply.debug_causes import Suspect
-from precond.apply.debug_own import NOT_TRIED, Unproved
+from precond.apply.debug_own import Unproved
 from precond.apply.debug_rules import Counterfactual
 from precond.report.charts import percent
 from precond.report.debug_charts import profile_chart, score_chart, signed_picture
+from precond.report.debug_words import flip_words, flips_short, own_words, suspect_words
 from precond.report.drawing import draw_pattern, literal_lines
-from precond.report.evidence import THUMBS, Gallery, Table, Thumb
+from precond.report.evidence import THUMBS, Gallery, Given, Table, Thumb
 from precond.report.pictures import row_picture
 
 RULES = 12
 FEATURES = 30
 Rows = NDArray[np.int64]
-
-
-@dataclass(frozen=True)
-class Given:
-    """What the run was given, in words, and how a row is shown."""
-
-    model: str
-    data: str
-    image_shape: tuple[int, ...] | None
-    natural: tuple[float, float]
 
 
 @dataclass(frozen=True)
@@ -114,7 +105,7 @@ def input_page(
     """The page of one finding; ``before`` and ``after`` are the neighbours' file names."""
     book, row = debugged.book, finding.row
     shared, others = _sharing(given, debugged, finding)
-    own_words, own_lines = _own(finding)
+    own_claims, own_lines = own_words(finding)
     picture = given.image_shape is not None
     pattern = None if isinstance(finding.own, Unproved) else finding.own.found.pattern
     part = "held out" if row in set(debugged.held_out.tolist()) else "training"
@@ -135,7 +126,7 @@ def input_page(
                 "(predicted minus labelled class's output)",
             ),
             ("Rules", f"{len(finding.rules)} of class {finding.predicted} hold"),
-            ("Flips", _flips_short(finding)),
+            ("Flips", flips_short(finding)),
         ),
         thumb(given, debugged, row),
         score_chart(finding.outputs, finding.label, finding.predicted),
@@ -149,13 +140,13 @@ def input_page(
         else draw_pattern(book.network, book.rules[best].pattern, str(finding.predicted)),
         shared,
         others,
-        own_words,
+        own_claims,
         own_lines,
         None
         if pattern is None or not len(pattern)
         else draw_pattern(book.network, pattern, str(finding.predicted)),
         _boxes(given, finding) if picture else (),
-        _flip_words(debugged, finding),
+        flip_words(debugged, finding),
         _flip_table(finding.switching or finding.nearest),
         _gradients(given, debugged, finding) if picture else (),
         Markup("") if profile is None else profile_chart(profile, finding.label, finding.predicted),
@@ -167,15 +158,6 @@ def input_page(
         finding.label,
         finding.predicted,
         () if picture else _tables(debugged, finding),
-    )
-
-
-def suspect_words(suspect: Suspect) -> str:
-    """Why a label is in doubt."""
-    return (
-        f"Perhaps mislabelled: it satisfies {suspect.rules} rules of class {suspect.likely}, a "
-        f"strength of {percent(suspect.strength)} where a typical {suspect.likely} has "
-        f"{percent(suspect.typical)} or more, and no rule of class {suspect.label}."
     )
 
 
@@ -230,52 +212,6 @@ def _sharing(
     return tuple(found), tuple(links)
 
 
-def _own(finding: Finding) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    own = finding.own
-    if isinstance(own, Unproved):
-        return unproved_words(own), ()
-    found = own.found
-    assert found.pattern is not None
-    where = f"the L∞ ball of radius {own.radius:.4g} around the input"
-    if len(found.pattern):
-        claim = (
-            f"Every input of {where} with these {len(found.pattern)} neurons as below is "
-            f"predicted {finding.predicted} too."
-        )
-    else:
-        claim = f"Every input of {where} is predicted {finding.predicted} too: no neuron is needed."
-    proof = f"Proved by {found.verdict.engine} after {found.proofs} proofs"
-    if not found.minimal:
-        proof += "; time ran out before every neuron was tried"
-    return (claim, proof + "."), literal_lines(found.pattern)
-
-
-def unproved_words(own: Unproved) -> tuple[str, ...]:
-    """Why there is none."""
-    if own == NOT_TRIED:
-        return ("Not tried: the time for all pages' own preconditions (--budget) was over.",)
-    words = [f"None was proved within {own.seconds:.1f} s."]
-    if own.refuted:
-        words.append(
-            f"{_balls(own.refuted)}: refuted; some input with this signature is predicted "
-            "otherwise."
-        )
-    if own.open:
-        words.append(f"{_balls(own.open)}: not decided in time.")
-    if own.untried:
-        words.append(f"{own.untried} smaller balls were not tried: time ran out.")
-    if own.proved is not None:
-        words.append(
-            f"{_balls((own.proved,))}: the whole signature does prove the class, but no time was "
-            "left to free a neuron."
-        )
-    return tuple(words)
-
-
-def _balls(radii: tuple[float, ...]) -> str:
-    return f"Radius {', '.join(f'{radius:.3g}' for radius in radii)}"
-
-
 def _boxes(given: Given, finding: Finding) -> tuple[Gallery, ...]:
     own = finding.own
     if isinstance(own, Unproved) or own.box is None or given.image_shape is None:
@@ -297,47 +233,6 @@ def _boxes(given: Given, finding: Finding) -> tuple[Gallery, ...]:
     )
     remark = f"mean width {own.box.width.mean():.4g}, widest {widest:.4g} (white in the third)"
     return (Gallery("Box around it: every picture between is predicted alike", remark, thumbs),)
-
-
-def _flips_short(finding: Finding) -> str:
-    if finding.nearest is None:
-        return f"class {finding.label} has no rule"
-    words = f"{len(finding.nearest.flips)} to the nearest rule of class {finding.label}"
-    if finding.switching is not None:
-        words += f"; {len(finding.switching.flips)} to change the answer"
-    return words
-
-
-def _flip_words(debugged: Debugged, finding: Finding) -> tuple[str, ...]:
-    nearest, switching = finding.nearest, finding.switching
-    if nearest is None:
-        return (f"Class {finding.label} has no rule, so nothing can be said.",)
-    book = debugged.book
-    words = []
-    if nearest.flips:
-        words.append(
-            f"Nearest rule of class {finding.label}: {book.name(nearest.rule)} at "
-            f"{book.rules[nearest.rule].layer}, {len(nearest.flips)} of its {nearest.literals} "
-            "neurons would have to switch."
-        )
-    else:
-        words.append(
-            f"{book.name(nearest.rule)}, a rule of class {finding.label}, holds already: that "
-            "rule is wrong about this input."
-        )
-    if switching is None:
-        words.append(
-            "Giving the neurons of a rule their usual activations never changes the network's "
-            f"answer to {finding.label}."
-        )
-    elif switching.flips:
-        several = len(switching.flips) > 1
-        words.append(
-            f"Switching {len(switching.flips)} neuron{'s' if several else ''} of "
-            f"{book.name(switching.rule)} to {'their' if several else 'its'} usual "
-            f"activation{'s' if several else ''} makes the network answer {finding.label}."
-        )
-    return tuple(words)
 
 
 def _flip_table(way: Counterfactual | None) -> Table | None:

@@ -20,6 +20,16 @@ Rows = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
+class Given:
+    """What the run was given, in words, and how a row is shown."""
+
+    model: str
+    data: str
+    image_shape: tuple[int, ...] | None
+    natural: tuple[float, float]
+
+
+@dataclass(frozen=True)
 class Thumb:
     """One picture: its address, the words below it and the ones for people who cannot see it."""
 

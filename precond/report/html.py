@@ -9,16 +9,15 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import os
 from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from precond.analysis import Analysis
-from precond.errors import OutputError
 from precond.report.charts import percent
 from precond.report.view import make_page
+from precond.whole_files import write_whole
 
 
 def write_report(analysis: Analysis, path: Path) -> None:
@@ -26,7 +25,7 @@ def write_report(analysis: Analysis, path: Path) -> None:
 
     OutputError when the place cannot be written.
     """
-    _write_whole(render(analysis), path)
+    write_whole(path, render(analysis), name=f"report {path}")
 
 
 def render(analysis: Analysis) -> str:
@@ -61,20 +60,3 @@ def _source(environment: Environment, name: str) -> str:
 def _hash(text: str) -> str:
     digest = hashlib.sha256(text.encode()).digest()
     return "sha256-" + base64.b64encode(digest).decode("ascii")
-
-
-def _write_whole(text: str, path: Path) -> None:
-    """Write to a neighbour and rename, so that no half report is ever at ``path``."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        # A file name that is not valid text comes as lone surrogates, which UTF-8 cannot hold.
-        temporary.write_bytes(text.encode("utf-8", errors="replace"))
-        os.replace(temporary, path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise OutputError(
-            f"report {path}",
-            expected="a file that can be written",
-            got=error.strerror or type(error).__name__,
-            fix="Choose another place with enough space",
-        ) from error

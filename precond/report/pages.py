@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import os
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -18,6 +17,7 @@ from markupsafe import Markup
 
 from precond.errors import OutputError
 from precond.report.charts import percent
+from precond.whole_files import write_whole
 
 
 @lru_cache(maxsize=1)
@@ -65,18 +65,13 @@ def write_files(folder: Path, files: Mapping[str, str | bytes]) -> None:
     """
     for name, content in files.items():
         path = folder / name
-        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            # A file name that is not valid text comes as lone surrogates UTF-8 cannot hold.
-            data = content if isinstance(content, bytes) else content.encode("utf-8", "replace")
-            temporary.write_bytes(data)
-            os.replace(temporary, path)
         except OSError as error:
-            temporary.unlink(missing_ok=True)
             raise OutputError(
-                f"{path}",
-                expected="a file that can be written",
+                f"{path.parent}",
+                expected="a folder that can be written",
                 got=error.strerror or type(error).__name__,
-                fix="Choose another place with enough space",
+                fix="Choose another place",
             ) from error
+        write_whole(path, content)

@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 from precond.apply.robustness import Ball, Outcome, Robustness
 from precond.proof.verdict import Status, Verdict
 from precond.report.charts import percent
-from precond.report.debug_input import Given
-from precond.report.evidence import Gallery, Table, Thumb
+from precond.report.evidence import Gallery, Given, Table, Thumb
 from precond.report.header import Figure
 from precond.report.pages import render_page
 from precond.report.pictures import row_picture

@@ -22,7 +22,8 @@ from precond.mine.layer import LayerRule
 from precond.network.evaluate import outputs
 from precond.network.layers import Affine, Node, ReLU
 from precond.report.debug_index import debug_files
-from precond.report.debug_input import Given, unproved_words
+from precond.report.debug_words import unproved_words
+from precond.report.evidence import Given
 
 DIGITS = Path(__file__).parents[2] / "models" / "digits-mlp.onnx"
 

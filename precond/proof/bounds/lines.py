@@ -95,6 +95,18 @@ def activation_lines(layer: ReLU | LeakyReLU, lower: Tensor, upper: Tensor) -> A
     return ActivationLines(low, up, shift, free, size, slope)
 
 
+def relaxation_cost(lines: ActivationLines, form: Tensor) -> Tensor:
+    """What each free neuron's relaxation costs a linear form (G, m) that meets the layer: its
+    coefficient times the height of the triangle; 0 for the others.
+
+    Source: De Palma et al. 2021 (FSB).
+    """
+    shift, free = lines.shift[:, 0], lines.free[:, 0]
+    cost = (-form).clamp(min=0) * shift + 0.3 * form.clamp(min=0) * shift
+    tie = 1e-12 * shift + 1e-300  # a free neuron without influence comes last
+    return torch.where(free, cost + tie, torch.zeros_like(cost))
+
+
 def pool_lines(windows: Tensor, lower: Tensor, upper: Tensor) -> PoolLines:
     """Lines of a max-pool over its input's bounds (G, …); ``windows`` (m, k), −1 is padding."""
     inside = windows >= 0

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from precond.network.operators import Operators
 from precond.proof.bounds.backward import Bound, Multipliers, Region, lower_bound
-from precond.proof.bounds.lines import ActivationLines, activation_lines
+from precond.proof.bounds.lines import ActivationLines, activation_lines, relaxation_cost
 from precond.proof.claim import Problem
 from precond.proof.engines.relu_split_blocks import Block, twice
 
@@ -145,11 +145,8 @@ class Phases:
             if name not in bound.coefficients:
                 parts.append(torch.zeros(len(row), width, dtype=torch.float64, device=row.device))
                 continue
-            form = bound.coefficients[name][index, row]
-            shift, free = lines.shift[:, 0], lines.free[:, 0]
-            cost = (-form).clamp(min=0) * shift + 0.3 * form.clamp(min=0) * shift
-            tie = 1e-12 * shift + 1e-300  # a free neuron without influence comes last
-            parts.append(torch.where(free, cost + tie, torch.zeros_like(cost)).expand(len(row), -1))
+            cost = relaxation_cost(lines, bound.coefficients[name][index, row])
+            parts.append(cost.expand(len(row), -1))
         return torch.cat(parts, 1)
 
     def split(self, block: Block, scores: Tensor, row: Tensor) -> Tensor:

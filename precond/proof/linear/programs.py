@@ -118,6 +118,21 @@ class Program:
             self.highs.setOptionValue("simplex_strategy", 4)  # primal
         return state
 
+    def largest(self, form: Expression, deadline: Deadline) -> tuple[State, float, Array | None]:
+        """A rigorous upper bound of a single row over the system, and the solution (columns,)
+        where it is optimal; −inf where the system was shown to have none."""
+        every = np.arange(form.matrix.shape[1], dtype=np.int32)
+        self.highs.changeColsCost(len(every), every, form.matrix.toarray()[0])
+        state = self._solve(deadline)
+        if state is State.INFEASIBLE:
+            return state, -np.inf if is_empty(self.highs, self.system) else np.inf, None
+        solution = self.highs.getSolution()
+        duals = np.array(solution.row_dual)
+        if not solution.dual_valid or len(duals) < self.system.matrix.shape[0]:
+            return State.STOPPED, np.inf, None
+        value = safe_upper(self.system, form, np.ones(1), duals)
+        return state, value, np.array(solution.col_value) if state is State.OPTIMAL else None
+
     def relax(self, form: Expression, deadline: Deadline, problem: Problem) -> Relaxation:
         """Maximise the least row of ``form``."""
         system, highs = self.system, self.highs

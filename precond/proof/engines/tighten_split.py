@@ -1,0 +1,183 @@
+"""Branch and bound over phases with layer bounds tightened in every subdomain, by linear
+programs that take the conjunct for granted (``linear.tighten``).
+
+Few subdomains, each dear: where bounds from propagation leave a claim open by a little, the
+region of violations is often shown to be empty without a split.  Each conjunct is searched
+by itself.  A subdomain is tightened in rounds as long as they fix neurons, then given to
+``finish`` (a search with cheap subdomains) for as long as the tightening took, then split
+at the neuron whose relaxation costs the conjunct's bound most; the deepest goes first.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import time
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from precond.proof.bounds.backward import lower_bound
+from precond.proof.bounds.lines import ActivationLines, relaxation_cost
+from precond.proof.bounds.problem import layer_bounds, region_of
+from precond.proof.bounds.rows import stack_rows
+from precond.proof.claim import Problem
+from precond.proof.engines.base import Answer, Deadline, Engine, Outcome
+from precond.proof.linear.encode import Bounds
+from precond.proof.linear.tighten import tightened
+
+Array = NDArray[np.float64]
+PROGRESS = 0.8  # of a layer's width, summed over free neurons: less must be left of some
+LEAST = 0.2  # seconds for ``finish``
+STEPS = 20  # of ascent for the bounds at the root
+
+
+@dataclass(frozen=True)
+class TightenSplitEngine:
+    """Rigorous with ``finish`` rigorous; complete as far as that is."""
+
+    finish: Engine
+    device: str = "cpu"
+    name: str = "tighten-split"
+
+    def unsupported(self, problem: Problem) -> str | None:
+        if importlib.util.find_spec("highspy") is None:
+            return "the package highspy is not installed"
+        return self.finish.unsupported(problem)
+
+    def solve(self, problem: Problem, deadline: Deadline) -> list[Answer]:
+        """One answer per conjunct; in turns, each with its share of what is left of the time."""
+        plain = replace(problem, keep_trace=False)
+        refined = region_of(
+            plain, self.device, steps=STEPS, deadline=deadline.earlier(0.1 * deadline.left)
+        )
+        if bool(refined.empty[0]):
+            return [Answer(Outcome.INFEASIBLE, True, np.inf)] * len(problem.conjuncts)
+        plain = replace(plain, bounds=layer_bounds(refined))
+        searches = [_Search(self, plain.only((c,))) for c in problem.conjuncts]
+        waiting = searches
+        while waiting and not deadline.passed:
+            for position, search in enumerate(waiting):
+                search.run(deadline.earlier(deadline.left / (len(waiting) - position)))
+                if search.witness is not None:
+                    return [s.answer() for s in searches]
+            waiting = [s for s in waiting if s.nodes]
+        return [s.answer() for s in searches]
+
+
+class _Search:
+    """One conjunct's subdomains that wait, each with the share of the whole that it is."""
+
+    def __init__(self, engine: TightenSplitEngine, problem: Problem) -> None:
+        self.engine = engine
+        self.nodes = [(problem, 1.0)]
+        self.done = 0.0
+        self.count = 0
+        self.witness: Array | None = None
+
+    def answer(self) -> Answer:
+        note = f"{self.count} subdomains tightened"
+        if self.witness is not None:
+            return Answer(Outcome.WITNESS, witness=self.witness, note=note)
+        if self.done < 1.0:
+            return Answer(Outcome.UNDECIDED, True, note=note, done=self.done)
+        return Answer(Outcome.INFEASIBLE, True, note=note)
+
+    def run(self, deadline: Deadline) -> None:
+        """Until the deadline, a witness, or nothing waits; what is begun goes on next time."""
+        while self.nodes and not deadline.passed:
+            node, share = self.nodes.pop()
+            began = time.monotonic()
+            bounds = self._tighten(node, deadline)
+            if bounds is None:
+                self._close(share)
+                continue
+            node = replace(node, bounds=bounds)
+            if deadline.passed:
+                self.nodes.append((node, share))
+                return
+            spent = max(LEAST, time.monotonic() - began)
+            answer = self.engine.finish.solve(node, deadline.earlier(spent))[0]
+            if answer.outcome is Outcome.WITNESS:
+                self.witness = answer.witness
+                return
+            if answer.outcome is Outcome.INFEASIBLE and answer.rigorous:
+                self._close(share)
+                continue
+            self.count += 1
+            self.nodes += [(child, share / 2) for child in self._split(node)]
+
+    def _close(self, share: float) -> None:
+        self.count += 1
+        self.done += share
+
+    def _tighten(self, problem: Problem, deadline: Deadline) -> Bounds | None:
+        """Bounds after as many rounds as pay; None if the subdomain is excluded."""
+        bounds = problem.bounds
+        assert bounds is not None
+        before = _widths(problem, bounds)
+        while before and not deadline.passed:
+            found = tightened(problem, problem.conjuncts[0], bounds, deadline)
+            if found is None:
+                return None
+            bounds = found
+            after = _widths(problem, bounds)
+            if all(after.get(layer, 0.0) > PROGRESS * width for layer, width in before.items()):
+                break
+            before = after
+        return bounds
+
+    def _split(self, problem: Problem) -> list[Problem]:
+        """Both phases of the dearest free neuron; none where nothing is free."""
+        region = region_of(problem, self.engine.device).region
+        rows = stack_rows(problem, self.engine.device)
+        inputs = None if rows.inputs is None else rows.inputs[None]
+        with torch.no_grad():
+            output = problem.network.output
+            bound = lower_bound(
+                region, output, rows.form[None], rows.constant[None], input_form=inputs, keep=True
+            )
+        row = int(bound.value[0].argmax())
+        best, dearest = 0.0, None
+        for layer, form in bound.coefficients.items():
+            lines = region.lines[layer]
+            assert isinstance(lines, ActivationLines)
+            cost, neuron = relaxation_cost(lines, form[:, row])[0].max(0)
+            if float(cost) > best:
+                best, dearest = float(cost), (layer, int(neuron))
+        if dearest is None:
+            return []
+        return [_with_phase(problem, *dearest, on) for on in (False, True)]
+
+
+def _with_phase(problem: Problem, layer: str, neuron: int, on: bool) -> Problem:
+    """The subdomain where a neuron is on (z ≥ 0) or off (z ≤ 0)."""
+    assert problem.bounds is not None
+    low, high = (side.copy() for side in problem.bounds[layer])
+    width = len(low)
+    given = problem.intervals.get(layer, (np.full(width, -np.inf), np.full(width, np.inf)))
+    least, most = given[0].copy(), given[1].copy()
+    if on:
+        least[neuron] = max(least[neuron], 0.0)
+        low[neuron] = max(low[neuron], 0.0)
+    else:
+        most[neuron] = min(most[neuron], 0.0)
+        high[neuron] = min(high[neuron], 0.0)
+    return replace(
+        problem,
+        intervals={**problem.intervals, layer: (least, most)},
+        bounds={**problem.bounds, layer: (low, high)},
+        points=None,
+    )
+
+
+def _widths(problem: Problem, bounds: Bounds) -> dict[str, float]:
+    """Per layer, the widths of the intervals that hold zero, summed; only where there are any."""
+    widths = {}
+    for layer in problem.network.decision_layers:
+        low, high = bounds[layer]
+        free = (low < 0) & (high > 0)
+        if free.any():
+            widths[layer] = float((high - low)[free].sum())
+    return widths
