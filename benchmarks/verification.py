@@ -13,7 +13,8 @@ Suites:
 * ``patterns``: ACAS Xu 1_1, inputs drawn from property 3's box; the activation pattern of the
   first k decision layers at each input is fixed and the property claimed in what is left of
   the box.
-* ``budget``: how far past its limit ``precond verify --timeout S`` and ``prove`` end.
+* ``budget``: how far past its limit ``precond verify --timeout S`` and ``prove`` end, and
+  ``prove`` with z3 alone, whose own limit is not kept.
 
 ``subset32``: for property p the networks number (p − 1 + 6 j) mod 45, j = 0…7, in the order
 1_1, 1_2, …, 5_9.  Instances can also be named: ``1_1:3,1_7:2`` or ``256x2:0_0.03``.
@@ -27,7 +28,6 @@ import math
 import os
 import platform
 import statistics
-import subprocess
 import sys
 import time
 from collections.abc import Sequence
@@ -246,41 +246,12 @@ def patterns(chosen: argparse.Namespace, report: dict[str, Any]) -> None:
 
 def budgets(chosen: argparse.Namespace, report: dict[str, Any]) -> None:
     """Wall time of the whole command, and of ``prove`` in this process, past the limit."""
-    from precond.formats.load import load
-    from precond.proof.prove import prove
-    from precond.vnnlib.query import read_vnnlib
+    from peers.limits import late
 
     rows = report["budget"] = []
-    print(f"{'instance':<14} {'S':>4} {'command':>9} {'over':>7}  {'answer':<10} {'prove':>8} over")
-    for suite, name in HARD:
-        instance = instances(suite, chosen.data)[name]
-        for limit in (1.0, 3.0, 10.0):
-            command = [sys.executable, "-m", "precond", "verify", str(instance.property)]
-            command += ["--network", str(instance.network), "--timeout", str(limit)]
-            begun = time.perf_counter()
-            done = subprocess.run(command, capture_output=True, text=True, check=False)
-            wall = time.perf_counter() - begun
-            answer = (done.stdout.splitlines() or ["-"])[0]
-            claim = read_vnnlib(instance.property, load(instance.network)).claims[0]
-            begun = time.perf_counter()
-            prove(claim, budget=limit)
-            inside = time.perf_counter() - begun
-            rows.append(
-                {
-                    "instance": name,
-                    "limit": limit,
-                    "command_seconds": wall,
-                    "answer": answer,
-                    "prove_seconds": inside,
-                }
-            )
-            late = "  LATE" if max(wall, inside) > limit + 2.0 else ""
-            print(
-                f"{name:<14} {limit:>4g} {wall:>7.2f} s {wall - limit:>+6.2f}  {answer:<10} "
-                f"{inside:>6.2f} s {inside - limit:>+6.2f}{late}",
-                flush=True,
-            )
-            save(chosen.out, report)
+    for row in late([instances(suite, chosen.data)[name] for suite, name in HARD]):
+        rows.append(row)
+        save(chosen.out, report)
 
 
 def save(path: Path | None, report: dict[str, Any]) -> None:

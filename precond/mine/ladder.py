@@ -23,7 +23,7 @@ from precond.proof.claim import Claim
 from precond.proof.deadline import Deadline
 from precond.proof.prove import prove
 from precond.proof.reduce import reduced
-from precond.proof.stages import search_stages
+from precond.proof.stages import whole_stages
 from precond.proof.tail import Tail
 from precond.proof.verdict import Status, Verdict
 from precond.property import Property
@@ -116,7 +116,7 @@ def _climb(
         verdict = prove(
             small.claim,
             budget=max(0.1, min(each, deadline.left)),
-            stages=search_stages(small.claim.problem, device),
+            stages=whole_stages(device),
             device=device,
         )
         proofs += 1

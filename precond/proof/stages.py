@@ -96,6 +96,16 @@ def search_stages(problem: Problem, device: str = "cpu") -> tuple[Stage, ...]:
     )
 
 
+def whole_stages(device: str = "cpu") -> tuple[Stage, ...]:
+    """Engines for searches over whole networks with many inputs, where one linear program may
+    take longer than a search with cheap subdomains."""
+    return (
+        Stage(BoundsEngine(device, steps=0)),
+        Stage(ReluSplitEngine(device, leaf=_leaf), 0.85),
+        Stage(_LINEAR),
+    )
+
+
 class Line(Enum):
     """Two kinds of engines that share no code past the layer bounds; each can be asked alone."""
 
