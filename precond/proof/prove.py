@@ -33,7 +33,7 @@ from precond.proof.verdict import Attempt, Status, Verdict
 
 __all__ = ["REVISION", "Stage", "default_stages", "prove", "quick_stages"]
 
-REVISION = 1  # of what a verdict rests on: raised when an engine was found to be wrong
+REVISION = 2  # of what a verdict rests on: raised when an engine was found to be wrong
 PROOF = 0.6  # share of the budget for the proof itself where it must be exact
 CONTRACTION = 0.1  # of the budget, for the box around a closed pattern
 PROVED = (Status.PROVED, Status.VACUOUS)

@@ -22,6 +22,7 @@ class Standing:
         self._best: dict[Conjunct, float] = {}  # bounds of what stays open
         self._done: dict[Conjunct, float] = {}  # its share that a search has decided
         self._traces: dict[Conjunct, Trace] = {}
+        self._claimed: dict[Conjunct, str] = {}  # who said that there is a solution
 
     @property
     def settled(self) -> bool:
@@ -33,8 +34,12 @@ class Standing:
         return tuple(self.open) + tuple(c for c, who in self.soft.items() if who != engine)
 
     def close(self, conjunct: Conjunct, engine: str, answer: Answer) -> bool:
-        """``engine`` found no solution; False if that was known for good."""
+        """``engine`` found no solution; False if that was known for good, or if another
+        engine named one and this one's rounding is not covered."""
         if conjunct not in self.open and conjunct not in self.soft:
+            return False
+        if not answer.rigorous and conjunct in self._claimed:
+            self.reasons.append(f"{self._claimed[conjunct]} and {engine} disagree")
             return False
         agreed = conjunct in self.soft and self.soft[conjunct] != engine
         if conjunct in self.open:
@@ -62,7 +67,9 @@ class Standing:
             self.reasons.append(f"{engine}: {answer.note}")
 
     def dispute(self, conjunct: Conjunct, engine: str) -> None:
-        """``engine`` found a solution where another said there is none."""
+        """``engine`` named a solution (that did not replay): who says there is none, before or
+        later, is not believed unless rigorous."""
+        self._claimed.setdefault(conjunct, engine)
         if conjunct in self.soft:
             self.reasons.append(f"{engine} and {self.soft.pop(conjunct)} disagree")
             self.open.append(conjunct)

@@ -66,6 +66,18 @@ def test_one_float_solver_alone_is_not_confirmed() -> None:
     assert prove(TRUE, budget=5.0, stages=stages(Says(rigorous))).confirmed
 
 
+@pytest.mark.parametrize("first", [True, False])
+def test_a_float_solver_is_not_believed_against_a_solution_that_did_not_replay(first: bool) -> None:
+    """As where the only solution is a rational that no float is: z3 finds it, Marabou does not."""
+    named = Says(Answer(Outcome.WITNESS, witness=np.array([0.5])), "exact")
+    soft = (Says(SOFT, "two"), Says(SOFT, "three"))
+    order = (named, *soft) if first else (soft[0], named, soft[1])
+    verdict = prove(TRUE, budget=5.0, stages=stages(*order))
+    assert verdict.status is Status.UNKNOWN and "exact and two disagree" in verdict.reason
+    rigorous = Says(Answer(Outcome.INFEASIBLE, rigorous=True), "bounds")
+    assert prove(TRUE, budget=5.0, stages=stages(*order, rigorous)).status is Status.PROVED
+
+
 def test_a_wrong_float_solver_is_caught_by_the_last_look() -> None:
     """|x| ≤ 1 is false on [−2, 2]; an engine that says otherwise without rigour loses."""
     assert prove(FALSE, budget=5.0, stages=stages(Says(SOFT))).status is Status.REFUTED
