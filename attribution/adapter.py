@@ -17,9 +17,7 @@ from torch.nn import functional as F
 from precond.errors import ModelError, QueryError
 from precond.network.graph import INPUT, Network
 from precond.network.layers import (
-    Add,
     Affine,
-    Concat,
     Conv2d,
     LeakyReLU,
     MaxPool2d,
@@ -129,8 +127,8 @@ class NetworkModule(nn.Module):
         operator = affine_operator(
             node.layer, shapes, self.network.shapes[node.name], device, dtype
         )
-        assert operator is not None or isinstance(node.layer, Add | Concat)
-        return _Affine(operator)  # type: ignore[arg-type]
+        assert operator is not None
+        return _Affine(operator)
 
     def forward(self, value: Tensor) -> Tensor:
         known = {INPUT: value.reshape(value.shape[0], *self.network.input_shape)}

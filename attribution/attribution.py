@@ -6,6 +6,7 @@ import json
 import math
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -107,13 +108,14 @@ class Attribution:
             "several": self.several,
             "notes": self.notes,
         }
-        arrays = {f"part{i}": part for i, part in enumerate(self.parts)}
+        arrays: dict[str, NDArray[Any]] = {"about": np.array(json.dumps(about))}
+        arrays |= {f"part{i}": part for i, part in enumerate(self.parts)}
         for name in ("completeness", "change"):
             value = getattr(self, name)
             if value is not None:
                 arrays[name] = value
         try:
-            np.savez_compressed(target, about=np.array(json.dumps(about)), **arrays)  # type: ignore[arg-type]
+            np.savez_compressed(target, **arrays)  # type: ignore[arg-type]  # no name is NumPy's
         except OSError as error:
             raise OutputError(
                 f"cannot write {path}", got=str(error), fix="Choose another place"

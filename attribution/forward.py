@@ -14,6 +14,7 @@ from attribution.segments import Breakpoints, Refinement, split
 
 if TYPE_CHECKING:
     from attribution.pieces import Lines
+    from precond.network.layers import Node
 
 
 class Forward:
@@ -132,8 +133,7 @@ class Forward:
             self.lines.values[end, line[at]] = scores[at]
 
 
-def _sources(step: object) -> tuple[str, ...]:
+def _sources(step: Node | Bend) -> tuple[str, ...]:
     if isinstance(step, Bend):
         return (step.source,)
-    inputs: tuple[str, ...] = step.inputs  # type: ignore[attr-defined]
-    return inputs
+    return step.inputs

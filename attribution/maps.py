@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from precond.network.graph import Network
 from precond.network.layers import Conv2d, MaxPool2d, Node, Shape
-from precond.network.operators import AffineOperator, Operators
+from precond.network.operators import AffineOperator, Convolution, Operators
 
 
 def flatten(value: Tensor) -> Tensor:
@@ -54,8 +54,8 @@ class Map:
         operator, output = ops.affine[node.name], network.shapes[node.name]
         if not isinstance(node.layer, Conv2d) or not _even(node.layer.padding):
             return cls(operator, shapes, output, None, None)
-        weight: Tensor = operator.weight  # type: ignore[attr-defined]
-        weight = weight.contiguous(memory_format=torch.channels_last)
+        assert isinstance(operator, Convolution)
+        weight = operator.weight.contiguous(memory_format=torch.channels_last)
         return cls(operator, shapes, output, node.layer, weight)
 
     def apply(self, values: Sequence[Tensor], bias: bool = True) -> Tensor:
@@ -64,7 +64,8 @@ class Map:
         layer = self.layer
         if layer is None:
             return flatten(self.operator.apply(whole, bias))
-        weight, shift = self.weight, self.operator.bias  # type: ignore[attr-defined]
+        assert isinstance(self.operator, Convolution)
+        weight, shift = self.weight, self.operator.bias
         assert weight is not None
         top, left, _, _ = layer.padding
         return flatten(

@@ -13,11 +13,11 @@ CPU_BYTES = 64 << 20
 """Default for a chunk on the CPU: large enough for the kernels, small enough for the caches."""
 
 
-class _Tally(TorchDispatchMode):  # type: ignore[no-untyped-call]
+class _Tally(TorchDispatchMode):  # type: ignore[no-untyped-call]  # untyped in torch
     """Adds up the bytes of every tensor an operator makes (views not counted)."""
 
     def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
+        super().__init__()  # type: ignore[no-untyped-call]  # untyped in torch
         self.bytes = 0
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:

@@ -14,11 +14,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from precond.errors import DataError, OutputError
+
+if TYPE_CHECKING:
+    from PIL.ImageFont import FreeTypeFont, ImageFont
 
 Array = NDArray[np.float64]
 Picture = NDArray[np.uint8]
@@ -158,11 +162,11 @@ def save_png(panels: Sequence[Panel], path: str | Path, *, size: int = 168) -> P
     return Path(path)
 
 
-def _wrapped(text: str, width: int, font: object) -> list[str]:
+def _wrapped(text: str, width: int, font: FreeTypeFont | ImageFont) -> list[str]:
     lines = [""]
     for word in text.split():
         joined = f"{lines[-1]} {word}".strip()
-        if lines[-1] and font.getlength(joined) > width:  # type: ignore[attr-defined]
+        if lines[-1] and font.getlength(joined) > width:
             lines.append(word)
         else:
             lines[-1] = joined

@@ -75,6 +75,7 @@ def train(data: Dataset) -> Network:
     labels = torch.as_tensor(data.labels)
     torch.manual_seed(0)
     stream = torch.Generator().manual_seed(0)
+    # torch's stubs lack this overload of ``to``
     network = module().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = torch.optim.AdamW(network.parameters(), rate, weight_decay=0.1)
     steps = epochs * -(-len(rows) // batch)
@@ -88,7 +89,8 @@ def train(data: Dataset) -> Network:
                 mirrored = torch.rand(len(x), generator=stream) < 0.5
                 x = torch.where(mirrored[:, None, None, None], x.flip(3), x)
             optimizer.zero_grad()
-            F.cross_entropy(network(x), labels[rows[part]]).backward()  # type: ignore[no-untyped-call]
+            loss = F.cross_entropy(network(x), labels[rows[part]])
+            loss.backward()  # type: ignore[no-untyped-call]  # untyped in torch
             optimizer.step()
             schedule.step()
     return as_network(network, data.name)
@@ -101,7 +103,8 @@ def as_network(trained: nn.Sequential, name: str) -> Network:
         layer: Layer
         match item:
             case nn.Conv2d():
-                weight, bias = item.weight.detach().numpy(), item.bias.detach().numpy()  # type: ignore[union-attr]
+                assert item.bias is not None
+                weight, bias = item.weight.detach().numpy(), item.bias.detach().numpy()
                 kind, layer = "conv", Conv2d(weight, bias, padding=(1, 1, 1, 1))
             case nn.Linear():
                 layer = Affine(item.weight.detach().numpy(), item.bias.detach().numpy())

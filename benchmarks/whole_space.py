@@ -62,7 +62,7 @@ def searched(path: Path, options: argparse.Namespace) -> WholeSpace:
         signatures,
         class_goal(network, signatures),
         cuts=cuts,
-        search=Search(each=options.each),
+        search=Search(each=options.each, patterns=options.patterns),
         budget=options.budget,
         workers=options.workers,
         note=(lambda text: print(f"{time.monotonic() - begun:7.1f} s  {text}", flush=True))
@@ -155,6 +155,7 @@ def main() -> None:
     parser.add_argument("--network", action="append", choices=tuple(NETWORKS))
     parser.add_argument("--budget", type=float, default=1800.0, help="seconds for each network")
     parser.add_argument("--each", type=float, default=3.0, help="seconds for one proof")
+    parser.add_argument("--patterns", type=int, default=4, help="for a class at most")
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--cut", action="append", help="cut after this layer")
     parser.add_argument("--attack", type=int, default=0, metavar="N", help="inputs a pattern")

@@ -5,7 +5,10 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from rich.progress import TaskID
 
 
 class Progress(Protocol):
@@ -47,11 +50,11 @@ class _Bars:
 
         assert isinstance(bars, Bars)
         self._bars = bars
-        self._task: object = None
+        self._task: TaskID | None = None
 
     def stage(self, name: str, total: int) -> None:
         self._task = self._bars.add_task(name, total=total)
 
     def step(self, count: int = 1) -> None:
         if self._task is not None:
-            self._bars.advance(self._task, count)  # type: ignore[arg-type]
+            self._bars.advance(self._task, count)

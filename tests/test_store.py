@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -25,7 +26,7 @@ from precond.store import read_preconditions, to_json, write_preconditions
 X = np.linspace(-1, 1, 21)[:, None]
 
 
-def entry(**changes: object) -> Precondition:
+def entry(**changes: Any) -> Precondition:
     given = Precondition(
         "input-0-1",
         Kind.INPUT,
@@ -50,7 +51,7 @@ def entry(**changes: object) -> Precondition:
         4,
         "a note",
     )
-    return replace(given, **changes)  # type: ignore[arg-type]
+    return replace(given, **changes)
 
 
 def analysis(*entries: Precondition) -> Analysis:

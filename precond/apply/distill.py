@@ -14,7 +14,7 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import NoReturn
+from typing import NoReturn, cast
 
 import numpy as np
 import torch
@@ -187,7 +187,8 @@ def _proved_places(
     only = FastPath(network, checkpoints(network, proved), proved)
     given = only.predict(sample.inputs.numpy()).exits
     place = {INPUT: -1, **{node.name: k for k, node in enumerate(network.nodes)}}
-    at = np.array([*(place[exit.cut] for exit in only.exits), len(network.nodes)])  # type: ignore[index]
+    before = cast(Sequence[Exit], only.exits)
+    at = np.array([*(place[exit.cut] for exit in before), len(network.nodes)])
     return [at[given] < place[exit.cut] for exit in exits]
 
 

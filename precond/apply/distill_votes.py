@@ -135,7 +135,7 @@ class _Fires(torch.autograd.Function):
 
 
 def _fires(z: Tensor) -> Tensor:
-    return cast(Tensor, _Fires.apply(z))  # type: ignore[no-untyped-call]
+    return cast(Tensor, _Fires.apply(z))  # type: ignore[no-untyped-call]  # untyped in torch
 
 
 class Vote(nn.Module):
@@ -287,7 +287,7 @@ def descend(
             taught = F.kl_div(softened, targets[rows], reduction="batchmean")
             loss = F.cross_entropy(found, sample.labels[rows]) + WARMTH**2 * taught
             optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()  # type: ignore[no-untyped-call]  # untyped in torch
             optimizer.step()
             schedule.step()
     model.requires_grad_(False).eval()

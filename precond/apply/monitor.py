@@ -85,6 +85,8 @@ class Monitor(nn.Module):
     the proved ones.  QueryError where no rule is left or a literal names no neuron.
     """
 
+    proved: Tensor
+
     def __init__(
         self,
         network: Network,
@@ -189,7 +191,7 @@ class Monitor(nn.Module):
 
     def proved_holds(self, watched: Watched) -> NDArray[np.bool_]:
         """``watched.holds`` of the proved rules alone, (N, R)."""
-        return np.asarray((watched.holds & cast(Tensor, self.proved).cpu()).numpy())
+        return np.asarray((watched.holds & self.proved.cpu()).numpy())
 
     def label_of_rule(self) -> NDArray[np.int64]:
         """What each rule votes for, (R,): a class, K (correct) or K + 1 (misclassified)."""

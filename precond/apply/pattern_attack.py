@@ -20,7 +20,7 @@ from torch import Tensor
 
 from precond.network.evaluate import forward
 from precond.network.graph import INPUT
-from precond.network.operators import operators
+from precond.network.operators import Operators, operators
 from precond.proof.claim import Claim
 from precond.proof.deadline import Deadline
 from precond.proof.replay import replay
@@ -171,9 +171,9 @@ class _Walk:
                 holds.append(self.claim.property.holds(y.cpu().numpy(), part))
         return np.concatenate(margins), np.concatenate(inside), np.concatenate(holds)
 
-    def _values(self, ops: object, x: Tensor) -> dict[str, Tensor]:
+    def _values(self, ops: Operators, x: Tensor) -> dict[str, Tensor]:
         shaped = x.reshape(-1, *self.network.input_shape)
-        return forward(ops, {INPUT: shaped}, self.wanted)  # type: ignore[arg-type]
+        return forward(ops, {INPUT: shaped}, self.wanted)
 
     def _outside(self, values: dict[str, Tensor], x: Tensor) -> Tensor:
         """How far each row is outside the pattern: the largest violation plus the mean one."""

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -107,9 +108,9 @@ def prove_monotone(
     direction = np.zeros(network.input_size)
     direction[property.input] = 1.0 if property.rising else -1.0
 
-    def verdict(status: Status, **more: object) -> Verdict:
+    def verdict(status: Status, **more: Any) -> Verdict:
         seconds = time.monotonic() - started
-        return replace(Verdict(status, ENGINE, seconds), **more)  # type: ignore[arg-type]
+        return replace(Verdict(status, ENGINE, seconds), **more)
 
     boxes = [(box.lower, box.upper)]
     least = np.inf

@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING
 from precond.commands.arguments import Commands, output_folder
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from precond.apply.monitor import Monitor, Watched
     from precond.apply.monitor_summary import Separation, Summary
 
@@ -100,7 +103,7 @@ def lines(
     chosen: argparse.Namespace, monitor: Monitor, summary: Summary, apart: Separation | None
 ) -> list[str]:
     """The summary in words."""
-    proved = int(monitor.proved.sum())  # type: ignore[operator]
+    proved = int(monitor.proved.sum())
     count = summary.inputs
     found = [
         f"rules          {len(monitor.entries)}, {proved} proved"
@@ -141,7 +144,11 @@ def _percent(value: float | None) -> str:
 
 
 def write_rows(
-    path: Path, monitor: Monitor, watched: Watched, rows: list[int], labels: object
+    path: Path,
+    monitor: Monitor,
+    watched: Watched,
+    rows: list[int],
+    labels: NDArray[np.integer] | None,
 ) -> None:
     """One line an input: what was predicted, what the rules say, which rules hold."""
     import csv
@@ -152,7 +159,7 @@ def write_rows(
     names = [entry.id for entry in monitor.entries]
     classes = watched.outputs.shape[1]
     words = {NO_VOTE: "", classes: "correct", classes + 1: "misclassified"}
-    truth = None if labels is None else list(labels)  # type: ignore[call-overload]
+    truth = None if labels is None else list(labels)
     try:
         with path.open("w", newline="", encoding="utf-8") as file:
             out = csv.writer(file)

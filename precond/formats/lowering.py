@@ -140,7 +140,7 @@ def pad(
     if mode == "constant":
         index = np.pad(index, grown, constant_values=-1)
     elif mode in ("reflect", "edge"):
-        index = np.pad(index, grown, mode=mode)  # type: ignore[call-overload]
+        index = np.pad(index, grown, mode=mode)  # type: ignore[call-overload]  # stubs want Literal
     else:
         raise ModelError("pad mode", expected="constant, reflect or edge", got=mode)
     return b.rearrange(value, index, fill=fill if (index < 0).any() else 0.0)

@@ -15,6 +15,7 @@ import warnings
 import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -178,15 +179,17 @@ def _convert(program: Program, input_shape: Sequence[int] | None) -> Network:
 
 
 def _result(call: Call, builder: Builder, values: Mapping[str, object], program: Program) -> object:
-    named = {name: _known(argument, values) for name, argument in call.arguments.items()}
+    named: dict[str, Any] = {
+        name: _known(argument, values) for name, argument in call.arguments.items()
+    }
     items = list(named.values())
     if call.operator == "python.getitem":
         parts, position = items
-        return parts[position]  # type: ignore[index]
+        return parts[position]
     if call.operator == "sym_size":
         value, axis = items
-        sizes = value.full if isinstance(value, Value) else value.shape  # type: ignore[attr-defined]
-        return int(sizes[axis])  # type: ignore[call-overload]
+        sizes = value.full if isinstance(value, Value) else value.shape
+        return int(sizes[axis])
     if call.operator in SIZES and all(isinstance(item, int) for item in items):
         return SIZES[call.operator](*items)
     name = call.operator.removesuffix("_")

@@ -117,8 +117,9 @@ class DaskPool:
                         continue
                     if reply.error is not None:
                         raise reply.error from RemoteTrace(reply.trace)
-                    for entry in reply.entries if self._ledger is not None else ():
-                        self._ledger.put(entry.key, entry.verdict, entry.budget)  # type: ignore[union-attr]
+                    if self._ledger is not None:
+                        for entry in reply.entries:
+                            self._ledger.put(entry.key, entry.verdict, entry.budget)
                     failed = reply.failed
                     finish(task.index, task.job.failed(failed) if failed else reply.result)
         finally:

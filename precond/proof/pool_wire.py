@@ -116,7 +116,7 @@ class Sender:
                 names[name] = None
             return name
 
-        pickler.persistent_id = named  # type: ignore[method-assign]
+        pickler.persistent_id = named  # type: ignore[method-assign]  # pickle allows it
         pickler.dump(job)
         return Parcel(target.getvalue(), tuple(names))
 
@@ -154,5 +154,6 @@ class Receiver:
 
     def unpack(self, job: bytes) -> Any:
         unpickler = pickle.Unpickler(io.BytesIO(job))
-        unpickler.persistent_load = self._values.__getitem__  # type: ignore[method-assign]
+        value = self._values.__getitem__
+        unpickler.persistent_load = value  # type: ignore[method-assign]  # pickle allows it
         return unpickler.load()

@@ -165,7 +165,7 @@ def record_blocks(
     if store is not None:
         (store / CONTENT).unlink(missing_ok=True)  # until all is written
 
-    def allocate(name: str, shape: tuple[int, int], kind: type) -> NDArray:  # type: ignore[type-arg]
+    def allocate(name: str, shape: tuple[int, int], kind: type) -> NDArray[Any]:
         if store is None:
             return np.empty(shape, dtype=kind)
         store.mkdir(parents=True, exist_ok=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -163,11 +164,11 @@ def test_one_claim_that_is_not_proved_spoils_the_whole(
 ) -> None:
     asked: list[str] = []
 
-    def sometimes(claim: Claim, **options: object) -> Verdict:
+    def sometimes(claim: Claim, **options: Any) -> Verdict:
         if claim.network.output == fails and asked in ([], [claim.key]):
             asked[:] = [claim.key]
             return answer
-        return prove(claim, **options)  # type: ignore[arg-type]
+        return prove(claim, **options)
 
     monkeypatch.setattr(module, "prove", sometimes)
     found = decompose(at_most(1.25), "a")
@@ -335,9 +336,9 @@ def test_the_first_layer_that_answers_is_taken(monkeypatch: pytest.MonkeyPatch) 
     tried: list[tuple[str, float]] = []
     real = decompose
 
-    def watched(claim: Claim, layer: str, *, budget: float, **more: object) -> Decomposition:
+    def watched(claim: Claim, layer: str, *, budget: float, **more: Any) -> Decomposition:
         tried.append((layer, budget))
-        found = real(claim, layer, budget=5.0, **more)  # type: ignore[arg-type]
+        found = real(claim, layer, budget=5.0, **more)
         if len(tried) < 4:
             return replace(found, status=Status.UNKNOWN, left=0.5)
         return found

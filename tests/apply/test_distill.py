@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnxruntime
@@ -63,8 +64,8 @@ def random(*shape: int) -> np.ndarray:
     return RNG.normal(size=shape).astype(np.float32)
 
 
-def conv(name: str, source: str, out: int, into: int, **options: object) -> Node:
-    layer = Conv2d(random(out, into, 3, 3) / 2, random(out), **options)  # type: ignore[arg-type]
+def conv(name: str, source: str, out: int, into: int, **options: Any) -> Node:
+    layer = Conv2d(random(out, into, 3, 3) / 2, random(out), **options)
     return Node(name, layer, (source,))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -120,7 +121,7 @@ def test_violations_are_counted() -> None:
     assert rules.violations(bits).flatten().tolist() == [0, 2, 3]
 
 
-def entry(pattern: DecisionPattern, label: str, **changes: object) -> Precondition:
+def entry(pattern: DecisionPattern, label: str, **changes: Any) -> Precondition:
     given = Precondition(
         "layer-0-1",
         Kind.LAYER,
@@ -130,7 +131,7 @@ def entry(pattern: DecisionPattern, label: str, **changes: object) -> Preconditi
         Support(10, 5, 1.0, 0.5),
         Verdict(Status.EMPIRICAL),
     )
-    return replace(given, **changes)  # type: ignore[arg-type]
+    return replace(given, **changes)
 
 
 # Two scores of one input: y₀ = relu(x), y₁ = relu(−x).  Class 0 for x ≥ 0, class 1 below.

@@ -338,7 +338,7 @@ def test_batched_products_are_the_same(monkeypatch) -> None:
 def test_custom_points_with_weights() -> None:
     """y = x²: the gradient 2x at 1 and 3, weighted ¼ and ¾, is 5."""
     model = nn.Sequential()
-    model.forward = lambda x: x**2  # type: ignore[method-assign]
+    model.forward = lambda x: x**2  # type: ignore[method-assign]  # this instance's own
     points = Custom(torch.tensor([[1.0], [3.0]], dtype=F64), weights=[0.25, 0.75])
     found = influence(Slice(model), 0, points, torch.zeros(1, 1, dtype=F64))
     assert found.values[0, 0] == 5.0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -24,13 +25,13 @@ SAMPLES = 1000
 class Apply(nn.Module):
     """A module around one function of its input."""
 
-    def __init__(self, function: object) -> None:
+    def __init__(self, function: Any) -> None:
         super().__init__()
         self.function = function
         self.register_buffer("c", torch.randn(4, 6))
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.function(self, x)  # type: ignore[operator]
+        return self.function(self, x)
 
 
 class Residual(nn.Module):
@@ -325,7 +326,7 @@ def test_module_errors() -> None:
     with pytest.raises(ModelError, match="module Linear: expected one that"):
         load(nn.Linear(3, 2), (4,))
     with pytest.raises(ModelError, match="expected a path, a torch module"):
-        load(3)  # type: ignore[arg-type]
+        load(3)  # type: ignore[arg-type]  # wrong on purpose
     with pytest.raises(UnsupportedOperator, match=r"Sequential: node tanh.*got tanh"):
         load(nn.Sequential(nn.Linear(3, 2), nn.Tanh()), (3,))
     with pytest.raises(ModelError, match="mixes the batch axis"):

@@ -123,10 +123,11 @@ def test_bias_is_what_zero_gives(name: str) -> None:
     assert not layer.apply(zeros, bias=False).any()
 
 
-def copied(module: nn.Module, weight: np.ndarray, bias: np.ndarray) -> nn.Module:
+def copied(module: nn.Linear | nn.Conv2d, weight: np.ndarray, bias: np.ndarray) -> nn.Module:
     module = module.double()
-    module.weight.data = torch.tensor(weight)  # type: ignore[union-attr]
-    module.bias.data = torch.tensor(bias)  # type: ignore[union-attr]
+    assert module.bias is not None
+    module.weight.data = torch.tensor(weight)
+    module.bias.data = torch.tensor(bias)
     return module
 
 

@@ -7,7 +7,7 @@ sign, an index, the cover of the region).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -110,7 +110,11 @@ def output(c: Certificate, n: Network, points: Array, rng: np.random.Generator) 
 
 
 def _clause(
-    c: Certificate, n: Network, points: Array, rng: np.random.Generator, change: object
+    c: Certificate,
+    n: Network,
+    points: Array,
+    rng: np.random.Generator,
+    change: Callable[[Linear], Linear],
 ) -> Changed:
     s = c.statement
     if s.vacuous or not s.clauses:
@@ -120,7 +124,7 @@ def _clause(
     k = int(rng.integers(len(row)))
     if not row[k].outputs:
         return None
-    row[k] = change(row[k])  # type: ignore[operator]
+    row[k] = change(row[k])
     changed = replace(s, clauses=tuple(map(tuple, clauses)))
     return replace(c, statement=changed) if is_false(changed, n, points) else None
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from certificate_oracle import Chain
@@ -162,6 +163,6 @@ def refinement(c: Certificate, rng: np.random.Generator) -> Changed:
     return replace(c, refinements=replace(c.refinements, record=numbers))
 
 
-def _tree(c: Certificate, t: int, **changed: object) -> Certificate:
-    tree = replace(c.trees[t], **changed)  # type: ignore[arg-type]
+def _tree(c: Certificate, t: int, **changed: Any) -> Certificate:
+    tree = replace(c.trees[t], **changed)
     return replace(c, trees=(*c.trees[:t], tree, *c.trees[t + 1 :]))

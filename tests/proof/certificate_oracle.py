@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import cast
 
 from precond.network.graph import Network
 from precond.network.layers import Affine, LeakyReLU, ReLU
@@ -69,16 +70,16 @@ class Chain:
         self, state: Ends, within: list[Layer] | None, refine: dict[int, int] | None
     ) -> list[Layer] | None:
         """Of every hidden layer's pre-activations; None if some bounds exclude each other."""
-        box = [state[i] for i in range(self.size)]
-        if any(low > high for low, high in box):  # type: ignore[operator]
+        box = cast(Layer, [state[i] for i in range(self.size)])  # an input has both bounds
+        if any(low > high for low, high in box):
             return None
         for row, limit in zip(self.given.statement.matrix, self.given.statement.bound, strict=True):
-            least = sum(min(Fraction(float(v)) * a, Fraction(float(v)) * b)  # type: ignore[operator]
+            least = sum(min(Fraction(float(v)) * a, Fraction(float(v)) * b)
                         for v, (a, b) in zip(row, box, strict=True))  # fmt: skip
             if least > Fraction(float(limit)):
                 return None
         found: list[Layer] = []
-        values: Layer = box  # type: ignore[assignment]
+        values = box
         for k, slope in enumerate(self.slopes):
             layer: Layer = []
             for j, (row, bias) in enumerate(zip(self.weights[k], self.biases[k], strict=True)):
@@ -104,7 +105,7 @@ class Chain:
             if any(low > high for low, high in layer):
                 return None
             found.append(layer)
-            values = [tuple(max(z, slope * z) for z in ends) for ends in layer]  # type: ignore[misc]
+            values = [(max(low, slope * low), max(high, slope * high)) for low, high in layer]
         return found
 
     def backward(
@@ -162,8 +163,8 @@ class Chain:
             form = [a + h * Fraction(float(v)) for a, v in zip(form, row, strict=True)]
             total -= h * Fraction(float(limit))
         for i, a in enumerate(form):
-            low, high = state[i]
-            total += min(a * low, a * high)  # type: ignore[operator]
+            low, high = cast(tuple[Fraction, Fraction], state[i])
+            total += min(a * low, a * high)
         return total
 
 

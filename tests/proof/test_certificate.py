@@ -8,6 +8,7 @@ import time
 import zlib
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -44,10 +45,10 @@ def predicted(network: Network, x: np.ndarray) -> Property:
     return Property.argmax(int(outputs(network, x[None])[0].argmax()), network.output_size)
 
 
-def ball(network: Network, x: np.ndarray, radius: float, **more: object) -> Claim:
+def ball(network: Network, x: np.ndarray, radius: float, **more: Any) -> Claim:
     pattern = more.get("pattern", DecisionPattern())
     half = more.get("half")
-    return Claim(network, Box.ball(x, radius), pattern, predicted(network, x), half)  # type: ignore[arg-type]
+    return Claim(network, Box.ball(x, radius), pattern, predicted(network, x), half)
 
 
 def sure(network: Network, rng: np.random.Generator) -> np.ndarray:
@@ -256,7 +257,7 @@ def broken_files(good: bytes, rng: np.random.Generator) -> dict[str, bytes]:
         "negative dimension": array("lower", "<f8", [-1]),
         "overflowing product": array("lower", "<f8", [2**62, 4]),
         "object type": array("lower", "|O", [3]),
-        "dimension as text": array("lower", "<f8", "3"),  # type: ignore[arg-type]
+        "dimension as text": array("lower", "<f8", "3"),  # type: ignore[arg-type]  # on purpose
         "arrays swapped": with_header(arrays=header["arrays"][::-1]),
         "no arrays": with_header(arrays=[]),
         "deep JSON": sealed(b"[" * 200_000 + b"\n" + packed),

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -87,10 +88,10 @@ def tree(kinds: str, *splits: tuple[int, float], way: int = 0, weight: float = 1
 
 
 def certificate(
-    network: Network, stated: Statement, *trees: Tree, bits: int = 27, **more: object
+    network: Network, stated: Statement, *trees: Tree, bits: int = 27, **more: Any
 ) -> Certificate:
     records = csr_array((0, 3 * network.neurons + len(stated.bound)))
-    return Certificate(stated, bits, trees, **{"records": records, **more})  # type: ignore[arg-type]
+    return Certificate(stated, bits, trees, **{"records": records, **more})
 
 
 @CHECKS
@@ -195,8 +196,8 @@ RULES = {
 }
 
 
-def _with(given: Certificate, **changed: object) -> Certificate:
-    return Certificate(**{**vars(given), **changed})  # type: ignore[arg-type]
+def _with(given: Certificate, **changed: Any) -> Certificate:
+    return Certificate(**{**vars(given), **changed})
 
 
 @CHECKS

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from small_networks import mixed, random_net
@@ -28,9 +30,9 @@ TRUE = Property(((Inequality(((0, 1.0),), 0.0),),))
 
 
 def problem(
-    network: Network, box: Box, pattern: DecisionPattern | None = None, **more: object
+    network: Network, box: Box, pattern: DecisionPattern | None = None, **more: Any
 ) -> Problem:
-    claim = Claim(network, box, pattern or DecisionPattern(), TRUE, **more)  # type: ignore[arg-type]
+    claim = Claim(network, box, pattern or DecisionPattern(), TRUE, **more)
     return claim.problem
 
 

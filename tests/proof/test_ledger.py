@@ -290,7 +290,8 @@ def test_a_full_disk_loses_nothing(tmp_path: Path) -> None:
     path = tmp_path / "l"
     big = Verdict(Status.REFUTED, "x", witness=np.random.default_rng(0).normal(size=200))
     with Ledger(path) as ledger:
-        ledger._db.execute("PRAGMA max_page_count=20")  # type: ignore[union-attr]
+        assert ledger._db is not None
+        ledger._db.execute("PRAGMA max_page_count=20")
         written = 0
         with pytest.raises(OutputError, match=r"full.*Free disk space and run again"):
             for k in range(100):

@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -249,12 +250,13 @@ def test_a_closed_pool_leaves_nothing() -> None:
 
 
 def test_options_that_do_not_fit() -> None:
-    for arguments, said in (
+    cases: tuple[tuple[dict[str, Any], str], ...] = (
         ({"workers": 0}, "workers: expected 1 or more"),
         ({"workers": 2, "scheduler": "tcp://x:1"}, "expected workers or a scheduler"),
         ({"memory": 1 << 30}, "Use 2 workers"),
-    ):
-        with pytest.raises(QueryError, match=said), open_pool(**arguments):  # type: ignore[arg-type]
+    )
+    for arguments, said in cases:
+        with pytest.raises(QueryError, match=said), open_pool(**arguments):
             pass
 
 

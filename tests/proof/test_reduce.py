@@ -11,7 +11,7 @@ from known import KNOWN, Known, affine, at_least, box, phases
 
 from precond.network.evaluate import outputs
 from precond.network.graph import INPUT, Network
-from precond.network.layers import Node, ReLU
+from precond.network.layers import Affine, Node, ReLU
 from precond.proof.claim import Claim
 from precond.proof.prove import prove
 from precond.proof.reduce import reduced
@@ -41,11 +41,14 @@ def random_claim(seed: int) -> Claim:
     value = x
     for k, width in enumerate(hidden, 1):
         layer = network.node[f"fc{k}"].layer
-        value = layer.weight @ value + layer.bias  # type: ignore[union-attr]
+        assert isinstance(layer, Affine)
+        value = layer.weight @ value + layer.bias
         for index in np.flatnonzero(rng.random(width) < 0.5):
             (on if value[index] > 0 else off).add((f"relu{k}", int(index)))
         value = np.maximum(value, 0)
-    label = int((network.node[network.output].layer.weight @ value).argmax())  # type: ignore[union-attr]
+    last = network.node[network.output].layer
+    assert isinstance(last, Affine)
+    label = int((last.weight @ value).argmax())
     pattern = DecisionPattern(frozenset(on), frozenset(off))
     return Claim(network, region, pattern, Property.argmax(label, 3))
 
@@ -103,7 +106,8 @@ def test_inputs_fixed_at_zero_and_neurons_that_are_off_are_gone() -> None:
     small = reduced(claim)
     assert small.kept.tolist() == [0]
     assert small.claim.network.width("a") == 1
-    assert small.claim.network.node["y"].layer.weight.tolist() == [[1.0]]  # type: ignore[union-attr]
+    last = small.claim.network.node["y"].layer
+    assert isinstance(last, Affine) and last.weight.tolist() == [[1.0]]
 
 
 def test_a_first_layer_literal_becomes_a_half_space() -> None:

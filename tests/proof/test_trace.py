@@ -17,7 +17,7 @@ from precond.network.evaluate import outputs
 from precond.network.operators import operators
 from precond.proof.bounds.backward import Multipliers, lower_bound
 from precond.proof.bounds.problem import region_of
-from precond.proof.bounds.region import refine
+from precond.proof.bounds.region import Refined, refine
 from precond.proof.claim import Claim, Problem
 from precond.proof.deadline import Deadline
 from precond.proof.engines.base import Outcome
@@ -74,7 +74,7 @@ def refined_bounds(problem: Problem, known: Bounds) -> Bounds:
     return refined_region(problem, known).bounds
 
 
-def refined_region(problem: Problem, known: Bounds):  # type: ignore[no-untyped-def]
+def refined_region(problem: Problem, known: Bounds) -> Refined:
     return refine(
         operators(problem.network, "cpu", torch.float64),
         tensor(problem.box.lower)[None],

@@ -10,7 +10,7 @@ from known import ABSOLUTE, affine
 
 from precond.errors import DataError, ModelError
 from precond.network.graph import INPUT, Network
-from precond.network.layers import Node, ReLU
+from precond.network.layers import Affine, Node, ReLU
 from precond.region.signature import record
 
 RNG = np.random.default_rng(0)
@@ -36,8 +36,10 @@ def test_bits_by_hand() -> None:
 
 
 def test_against_numpy() -> None:
-    z0 = INPUTS @ WIDE.node["z0"].layer.weight.T + WIDE.node["z0"].layer.bias  # type: ignore[union-attr]
-    z1 = np.maximum(z0, 0) @ WIDE.node["z1"].layer.weight.T  # type: ignore[union-attr]
+    first, second = WIDE.node["z0"].layer, WIDE.node["z1"].layer
+    assert isinstance(first, Affine) and isinstance(second, Affine)
+    z0 = INPUTS @ first.weight.T + first.bias
+    z1 = np.maximum(z0, 0) @ second.weight.T
     signatures = record(WIDE, INPUTS, values=True)
     assert (signatures.decisions("a0") == (z0 > 0)).all()
     assert (signatures.decisions("a1") == (z1 > 0)).all()

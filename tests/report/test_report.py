@@ -78,7 +78,7 @@ class Elements(HTMLParser):
         return " ".join("".join(self.words).split())
 
 
-def picture(uri: str) -> np.ndarray:  # type: ignore[type-arg]
+def picture(uri: str) -> np.ndarray:
     head, data = uri.split(",", 1)
     assert head == "data:image/png;base64"
     return np.asarray(Image.open(io.BytesIO(base64.b64decode(data))))

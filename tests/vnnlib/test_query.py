@@ -6,6 +6,7 @@ import gzip
 import random
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -23,7 +24,7 @@ from precond.vnnlib.rounding import down, into, scale_of, up, weakened
 DATA = Path(__file__).parents[2].parent / "shared" / "data"
 
 
-def net(inputs: int = 2, outputs: int = 2, **options: object) -> Network:
+def net(inputs: int = 2, outputs: int = 2, **options: Any) -> Network:
     """y = W₂ relu(x + 1) with W₂ = 1, 2, 3, … row by row."""
     weight = np.arange(1.0, 1 + outputs * inputs).reshape(outputs, inputs)
     nodes = (
@@ -32,7 +33,7 @@ def net(inputs: int = 2, outputs: int = 2, **options: object) -> Network:
         Node("out", Affine(weight, np.zeros(outputs)), ("relu",)),
     )
     names = {"a": "fc", "b": "relu", "c": "out", "x": "input"}
-    return Network(nodes, (inputs,), tensor_names=names, **options)  # type: ignore[arg-type]
+    return Network(nodes, (inputs,), tensor_names=names, **options)
 
 
 HEAD = "".join(f"(declare-const {n} Real)" for n in ("X_0", "X_1", "Y_0", "Y_1"))
@@ -338,12 +339,12 @@ class Naive:
             return sum(values, Fraction(0))
         return -values[0] if len(values) == 1 else values[0] - sum(values[1:], Fraction(0))
 
-    def holds(self, tree: tuple[object, ...], env: dict[str, Fraction]) -> bool:
+    def holds(self, tree: tuple[Any, ...], env: dict[str, Fraction]) -> bool:
         head, *rest = tree
         if head == "and":
-            return all(self.holds(part, env) for part in rest)  # type: ignore[arg-type]
+            return all(self.holds(part, env) for part in rest)
         if head == "or":
-            return any(self.holds(part, env) for part in rest)  # type: ignore[arg-type]
+            return any(self.holds(part, env) for part in rest)
         a, b = (self.value(part, env) for part in rest)
         return {"<=": a <= b, ">=": a >= b, "<": a < b, ">": a > b, "=": a == b}[str(head)]
 

@@ -151,7 +151,8 @@ class FastBounds:
 
     def pool(self, name: str, x: Fixed) -> tuple[tuple[Any, ...], Fixed]:
         node = self.network.node[name]
-        windows = node.layer.windows(self.network.shapes[node.inputs[0]])  # type: ignore[union-attr]
+        assert isinstance(node.layer, MaxPool2d)
+        windows = node.layer.windows(self.network.shapes[node.inputs[0]])
         inside, source = windows >= 0, np.maximum(windows, 0)
         lo = np.where(inside, x.n[0][:, source], x.n[0].min() - 1)
         hi = np.where(inside, -x.n[1][:, source], x.n[0].min() - 1)

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from precond.network.layers import LeakyReLU, ReLU
 from precond.network.operators import Operators
 from precond.proof.bounds.backward import Bound, Multipliers, Region, lower_bound
 from precond.proof.bounds.lines import ActivationLines, activation_lines, relaxation_cost
@@ -100,7 +101,8 @@ class Phases:
             low, high = torch.maximum(low, cut_low), torch.minimum(high, cut_high)
             empty |= (low > high).any(1)
             layer = self.ops.network.node[name].layer
-            lines[name] = activation_lines(layer, low, torch.maximum(low, high))  # type: ignore[arg-type]
+            assert isinstance(layer, ReLU | LeakyReLU)
+            lines[name] = activation_lines(layer, low, torch.maximum(low, high))
         return (
             Region(
                 self.ops,
