@@ -2,7 +2,8 @@
 
 For each network: patterns for every class, mined on the training part of mnist-5k, counted on
 its held-out part, each proved by engines of two kinds.  ``--attack N`` makes N inputs for each
-pattern that satisfy it, walking towards a violation; none may be one.
+pattern that satisfy it, walking towards a violation; none may be one.  ``--ceiling N`` asks
+instead how many held-out inputs any pattern could hold for.
 
     python benchmarks/whole_space.py --budget 1800 --workers 2 --attack 1000000 --out ws.json
 """
@@ -12,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +24,16 @@ from precond.apply.pattern_attack import attack_pattern
 from precond.datasets import load_dataset, split
 from precond.formats.load import load
 from precond.goals import class_goal
+from precond.mine.support import wilson
 from precond.mine.whole_space import Search
 from precond.proof.claim import Claim
 from precond.proof.confirm import second_of
 from precond.proof.deadline import Deadline
+from precond.proof.prove import prove
+from precond.property import Property
+from precond.region.box import Box
+from precond.region.pattern import DecisionPattern
+from precond.region.signature import record
 from precond.report.pages import write_files
 from precond.report.whole_space import table_text, whole_space_files
 from precond.store import write_preconditions
@@ -69,6 +77,27 @@ def searched(path: Path, options: argparse.Namespace) -> WholeSpace:
         if options.verbose
         else None,
     )
+
+
+def ceiling(path: Path, count: int, each: float = 40.0) -> dict[str, Any]:
+    """How many of ``count`` held-out inputs have a full signature that implies their class: no
+    pattern can hold for the others, since it holds for the refuting input too."""
+    network = load(str(path))
+    dataset = load_dataset("mnist-5k")
+    _, held_out = split(dataset)
+    rows = np.random.default_rng(0).permutation(held_out)[:count]
+    flat = dataset.inputs.reshape(len(dataset), -1)
+    signatures = record(network, dataset.inputs[rows])
+    box = Box.uniform(flat.shape[1], 0.0, 1.0)
+    found: Counter[str] = Counter()
+    for place, row in enumerate(rows):
+        pattern = DecisionPattern.of_row(signatures, place)
+        label = Property.argmax(int(signatures.predicted[place]), network.output_size)
+        claim = Claim(network, box, pattern, label)
+        found[prove(claim, budget=each, points=flat[row][None]).status.value] += 1
+    low, high = wilson(found["proved"], count)
+    print(f"{path.name}: {dict(found)} of {count} full signatures; proved {low:.1%} to {high:.1%}")
+    return {"network": path.name, "signatures": count, **found}
 
 
 def attacked(
@@ -158,6 +187,7 @@ def main() -> None:
     parser.add_argument("--patterns", type=int, default=4, help="for a class at most")
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--cut", action="append", help="cut after this layer")
+    parser.add_argument("--ceiling", type=int, default=0, metavar="N", help="only: N signatures")
     parser.add_argument("--attack", type=int, default=0, metavar="N", help="inputs a pattern")
     parser.add_argument("--attack-seconds", type=float, help="at most so long for a pattern")
     parser.add_argument("--device", default="cpu", help="of the attack")
@@ -169,6 +199,9 @@ def main() -> None:
     for name in options.network or NETWORKS:
         if not NETWORKS[name].exists():
             print(f"{name}: {NETWORKS[name].name} is not here; passed over")
+            continue
+        if options.ceiling:
+            results.append(ceiling(NETWORKS[name], options.ceiling))
             continue
         run = searched(NETWORKS[name], options)
         print(table_text(run, NETWORKS[name].name), flush=True)

@@ -4,20 +4,22 @@ Nothing is forgotten by a proof of the whole network (a ``Tail`` cut at the inpu
 dear, so few patterns are asked.  For the inputs left: make a pattern of every literal that a
 share r of them has in common, for shares r from wide to strict; bounds of all of these are
 found in one propagation; the proof is asked first where they are nearest to closing and then
-for wider patterns, as long as it succeeds.  The inputs that a proved pattern does not hold for
-are the next group: they have more in common with each other than with all of the class.
+for wider patterns, as long as it succeeds.  What was found is made wider by taking in the
+inputs nearest to it (``grow``), which also begins from a single input where no share proves.
+The inputs that a proved pattern does not hold for are the next group: they have more in common
+with each other than with all of the class.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from precond.mine.pool import Flags, LiteralPool, affordable
+from precond.mine.grow import Growth, Rung
+from precond.mine.pool import LiteralPool, affordable
 from precond.proof.bounds.batch import pattern_bounds
 from precond.proof.claim import Claim
 from precond.proof.deadline import Deadline
@@ -31,20 +33,9 @@ from precond.region.pattern import DecisionPattern
 from precond.region.signature import Signatures
 
 SHARES = (0.98, 0.95, 0.9, 0.85, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2)
+CLIMBING = 0.25  # of the time left, for one pattern by shares
+GROWING = 0.15  # of the time left, to make one pattern wider
 STEPS = 20  # of improvement of the bounds that choose where to begin
-
-
-@dataclass(frozen=True, eq=False)
-class Rung:
-    """A pattern with its proof; ``inside`` (N,): which of the class's inputs have it;
-    ``proofs`` asked for it; ``witnesses`` (k, n): inputs that refuted wider ones."""
-
-    pattern: DecisionPattern
-    verdict: Verdict
-    inside: Flags
-    proofs: int
-    seconds: float
-    witnesses: NDArray[np.float64]
 
 
 def ladder(
@@ -64,9 +55,24 @@ def ladder(
     proof."""
     found: list[Rung] = []
     left = np.arange(len(signatures))
+    climbs = True
     while len(found) < patterns and len(left) >= least and not deadline.passed:
-        rung = _climb(tail, property, signatures, left, least, each, deadline, device, note)
-        if rung is None:
+        rung = None
+        if climbs:
+            limit = deadline.earlier(CLIMBING * deadline.left)
+            rung = _climb(tail, property, signatures, left, least, each, limit, device, note)
+            climbs = rung is not None
+        rung = Growth(
+            tail,
+            property,
+            signatures,
+            left,
+            each=each,
+            deadline=deadline.earlier(GROWING * deadline.left),
+            device=device,
+            note=note,
+        ).run(rung)
+        if rung is None or rung.inside[left].sum() < least:
             break
         found.append(rung)
         left = left[~rung.inside[left]]
