@@ -61,7 +61,8 @@ def default_stages(problem: Problem, device: str = "cpu", seed: int = 0) -> tupl
     splits: tuple[Stage, ...] = (Stage(phases, 0.85, races=True),)
     if not few and not problem.keep_trace:
         dear = TightenSplitEngine(phases, device)
-        splits = (Stage(phases, 0.15, races=True), Stage(dear, 0.95, races=True))
+        short = Stage(phases, 0.15, races=True)
+        splits = (short, Stage(dear, 0.95, races=True), *splits)
     return (
         *quick,
         *splits,

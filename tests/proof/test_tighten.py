@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from small_networks import ABSOLUTE, below, mixed, random_net
@@ -133,3 +135,12 @@ def test_a_budget_is_kept_and_the_rest_said() -> None:
     answers = TightenSplitEngine(LINEAR).solve(claim.problem, Deadline.after(0.0))
     assert [a.outcome for a in answers] == [Outcome.UNDECIDED] * len(claim.problem.conjuncts)
     assert all(a.done == 0.0 for a in answers)
+
+
+def test_too_many_free_neurons_are_refused() -> None:
+    rng = np.random.default_rng(5)
+    problem = a_claim(random_net(rng, 3, 8, 6, 2), rng, 0.9).problem
+    known = replace(problem, bounds=interval_bounds(problem))
+    assert TightenSplitEngine(LINEAR).unsupported(known) is None
+    refusal = TightenSplitEngine(LINEAR, free=2).unsupported(known)
+    assert refusal is not None and "free neurons, more than 2" in refusal

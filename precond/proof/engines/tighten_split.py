@@ -35,15 +35,25 @@ STEPS = 20  # of ascent for the bounds at the root
 
 @dataclass(frozen=True)
 class TightenSplitEngine:
-    """Rigorous with ``finish`` rigorous; complete as far as that is."""
+    """Rigorous with ``finish`` rigorous; complete as far as that is.  For at most ``free``
+    undecided neurons: each asks for two linear programs a round."""
 
     finish: Engine
     device: str = "cpu"
+    free: int = 1_000
     name: str = "tighten-split"
 
     def unsupported(self, problem: Problem) -> str | None:
         if importlib.util.find_spec("highspy") is None:
             return "the package highspy is not installed"
+        if problem.bounds is not None:
+            layers = [n for n in problem.network.decision_layers if n in problem.bounds]
+            sides = [problem.bounds[layer] for layer in layers]
+            if not all(np.isfinite(low).all() and np.isfinite(high).all() for low, high in sides):
+                return "layer bounds overflow"
+            free = sum(int(((low < 0) & (high > 0)).sum()) for low, high in sides)
+            if free > self.free:
+                return f"{free} free neurons, more than {self.free}"
         return self.finish.unsupported(problem)
 
     def solve(self, problem: Problem, deadline: Deadline) -> list[Answer]:
