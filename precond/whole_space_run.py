@@ -203,7 +203,9 @@ def _result(
                 ),
                 one.verdict,
                 proofs=one.proofs,
-                note=f"proved through the tail after {found.cut}",
+                note="proved of the whole network"
+                if found.cut == INPUT
+                else f"proved through the tail after {found.cut}",
             )
         )
         forced.append(forced_literals(tail, one.pattern, one.witnesses, seen, data.train))

@@ -27,8 +27,9 @@ from precond.proof.verdict import Attempt, Status, Verdict
 
 SECOND = "again"  # how a second proof's attempts begin
 KINDS = 0.6  # share of the time for the kinds by themselves
-SOLVERS = ("highs", "z3", "marabou")
-PROPAGATION = ("bounds", "bounds-optimised", "input-split", "polytope-split", "relu-split")
+BOTH = "tighten-split"  # bounds by linear programs, and a phase search over them
+SOLVERS = ("highs", "z3", "marabou", BOTH)
+PROPAGATION = ("bounds", "bounds-optimised", "input-split", "polytope-split", "relu-split", BOTH)
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,8 +70,10 @@ def second_proof(
         engines += [name for name in closed_by(answer) if name not in engines]
     if not reasons:
         return Second(Status.PROVED, tuple(engines), seconds)
-    used = closed_by(verdict)
-    rest = [s for s in default_stages(claim.problem, device) if s.engine.name not in used]
+    every = default_stages(claim.problem, device)
+    used = set(closed_by(verdict))
+    used |= {name for s in every if s.engine.name in used for name in s.names}
+    rest = [s for s in every if not used & s.names]
     answer = _prove(claim, rest, deadline.left, device)
     seconds += answer.seconds
     if answer.status is Status.REFUTED:

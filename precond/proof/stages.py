@@ -34,6 +34,12 @@ class Stage:
     share: float = 1.0
     races: bool = False
 
+    @property
+    def names(self) -> set[str]:
+        """The engine's, and that of one it hands its subdomains to."""
+        finish = getattr(self.engine, "finish", None)
+        return {self.engine.name} if finish is None else {self.engine.name, finish.name}
+
 
 def default_stages(problem: Problem, device: str = "cpu", seed: int = 0) -> tuple[Stage, ...]:
     """All engines, in the order they are tried on ``problem``.  Where a trace is to be kept,

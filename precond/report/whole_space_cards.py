@@ -94,7 +94,7 @@ def _card(run: WholeSpace, found: ClassResult, number: int) -> PatternCard:
         ("Held-out recall", f"{percent(support.recall)}{_interval(support.recall_interval)}"),
         ("Precision", f"{percent(support.precision)}{_interval(support.precision_interval)}"),
         ("Proof", f"{verdict.status.value} by {verdict.engine} in {verdict.seconds:.2f} s"),
-        ("Second proof", f"{outcome} by {engines}" if outcome else "–"),
+        ("Second proof", _second_words(engines, outcome)),
     ]
     if verdict.bound is not None:
         facts.append(("Margin proved", f"≥ {verdict.bound:.4g}"))
@@ -202,3 +202,11 @@ def _numbers(row: NDArray[np.floating]) -> str:
         + ", ".join(f"{v:.4g}" for v in flat[:FEATURES])
         + (", …)" if flat.size > FEATURES else ")")
     )
+
+
+def _second_words(engines: str, outcome: str) -> str:
+    """What became of the second proof; why none was found is in the table."""
+    if not outcome:
+        return "–"
+    word, _, reason = outcome.partition(" (")
+    return f"{word} (the reasons are in patterns.csv)" if reason else f"{word} by {engines}"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 from blobs import chain, trained
@@ -18,6 +20,9 @@ from precond.network.graph import INPUT, Network
 from precond.proof.claim import Claim
 from precond.proof.confirm import confirm, lines_to_ask, second_of, second_proof
 from precond.proof.deadline import Deadline
+from precond.proof.engines.bounds import BoundsEngine
+from precond.proof.engines.relu_split import ReluSplitEngine
+from precond.proof.engines.tighten_split import TightenSplitEngine
 from precond.proof.engines.z3 import Z3Engine
 from precond.proof.precondition import Kind
 from precond.proof.prove import prove
@@ -312,6 +317,27 @@ def test_the_other_kind_is_asked() -> None:
     idle = Attempt("highs", 0.1, "0 infeasible, 0 witness, 1 undecided")
     alone = Verdict(Status.PROVED, "bounds", attempts=(idle, *proved("bounds").attempts))
     assert lines_to_ask(alone) == (Line.SOLVERS,)
+    assert lines_to_ask(proved("tighten-split")) == (Line.PROPAGATION, Line.SOLVERS)
+
+
+def test_an_engine_that_hands_on_to_the_first_is_no_second(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After phase splitting, tightening with phase splitting below it is not another opinion."""
+    claim, _ = simple()
+    asked: list[str] = []
+
+    def spy(claim: Claim, *, stages: Sequence[Stage], **options: object) -> Verdict:
+        asked.extend(stage.engine.name for stage in stages)
+        return Verdict(Status.UNKNOWN, reason="not asked")
+
+    phases = ReluSplitEngine()
+    every = (Stage(phases), Stage(TightenSplitEngine(phases)), Stage(BoundsEngine()))
+    monkeypatch.setattr("precond.proof.confirm.prove", spy)
+    monkeypatch.setattr("precond.proof.confirm.default_stages", lambda *a: every)
+    monkeypatch.setattr("precond.proof.confirm.line_stages", lambda *a: ())
+    for first in ("relu-split", "tighten-split"):
+        asked.clear()
+        second_proof(claim, proved(first), budget=1.0)
+        assert asked == ["bounds"]
 
 
 def simple() -> tuple[Claim, Claim]:
