@@ -133,6 +133,7 @@ def line_stages(line: Line, device: str = "cpu") -> tuple[Stage, ...]:
         )
     return (
         Stage(_LINEAR, 0.3),
+        Stage(TightenSplitEngine(_LINEAR, device, name="tighten-lp"), 0.4),
         Stage(Z3Engine(products=20_000, free=20), 0.3),
         Stage(HighsEngine(known_bounds, milp_neurons=200), 0.6),
         Stage(_MARABOU),
