@@ -50,7 +50,10 @@ class Rung:
 
 
 class Growth:
-    """The widening of one pattern for the inputs ``left`` (row numbers) of ``signatures``."""
+    """The widening of one pattern for the inputs ``left`` (row numbers) of ``signatures``.
+
+    ``each``: seconds for one proof; ``share``: of the time left, for the widening itself.
+    """
 
     def __init__(
         self,
@@ -61,6 +64,7 @@ class Growth:
         *,
         each: float,
         deadline: Deadline,
+        share: float,
         device: str,
         note: Callable[[str], None],
     ) -> None:
@@ -69,6 +73,7 @@ class Growth:
         self.left = left
         self.each = each
         self.deadline = deadline
+        self.widening = deadline.earlier(share * deadline.left)
         self.device = device
         self.note = note
         on = [signatures.decisions(layer) for layer in tail.layers]
@@ -121,7 +126,7 @@ class Growth:
         chain: list[Flags] = []
         refused = np.zeros(len(self.on), dtype=np.bool_)
         misses = 0
-        while misses < MISSES and not self.deadline.passed:
+        while misses < MISSES and not self.widening.passed:
             outside = self._outside(kept)
             distance = outside[self.left].sum(1)
             order = self.left[np.argsort(distance, kind="stable")]
@@ -137,7 +142,7 @@ class Growth:
                 [claim.problem for claim in claims if claim is not None],
                 steps=STEPS,
                 device=self.device,
-                deadline=self.deadline,
+                deadline=self.widening,
             )
             taken = np.array([(~self._outside(t)[self.left].any(1)).sum() for t in tried])
             best = int(np.argmax(np.where(bounds > 0, taken, -1)))
@@ -171,7 +176,10 @@ class Growth:
         small = reduced(claim)
         self.proofs += 1
         verdict = prove(
-            small.claim, budget=seconds, stages=whole_stages(self.device), device=self.device
+            small.claim,
+            budget=max(0.1, min(seconds, self.deadline.left)),
+            stages=whole_stages(self.device),
+            device=self.device,
         )
         if verdict.witness is not None:
             self.witnesses.append(small.restore(verdict.witness[None])[0])

@@ -68,7 +68,8 @@ def ladder(
             signatures,
             left,
             each=each,
-            deadline=deadline.earlier(GROWING * deadline.left),
+            deadline=deadline,
+            share=GROWING,
             device=device,
             note=note,
         ).run(rung)

@@ -44,7 +44,7 @@ class Child:
 
     def __init__(self, module: str, arguments: Sequence[str] = (), *, inside: bool = False) -> None:
         folder = tempfile.mkdtemp(prefix="precond-child-")
-        self._noise: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115
+        self._noise: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115  # closed by _end
         path = os.pathsep.join(p for p in (ROOT, os.environ.get("PYTHONPATH")) if p)
         self._process = subprocess.Popen(
             [sys.executable, "-m", module, *arguments],

@@ -125,6 +125,13 @@ class Problem:
     starts: Array | None = None
     keep_trace: bool = False
 
+    @property
+    def free(self) -> int:
+        """Neurons whose sign ``bounds`` leave open; 0 where no bounds are known."""
+        known = self.bounds or {}
+        sides = [known[layer] for layer in self.network.decision_layers if layer in known]
+        return sum(int(((low < 0) & (high > 0)).sum()) for low, high in sides)
+
     def only(self, conjuncts: tuple[Conjunct, ...]) -> Problem:
         """The same region with other conjuncts."""
         return replace(self, conjuncts=conjuncts)

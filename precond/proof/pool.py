@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from typing import Any, ClassVar, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from precond.errors import QueryError
 from precond.proof.claim import Claim
 from precond.proof.ledger import Ledger
-from precond.proof.prove import REVISION, prove
+from precond.proof.prove import prove, recalled
 from precond.proof.verdict import Status, Verdict
 
 DEATHS = 3
@@ -83,6 +83,8 @@ class Pool(Protocol):
 class ProofJob:
     """``prove(claim)``.  ``points`` (k, n): inputs to try first."""
 
+    exact: ClassVar[bool] = False
+
     claim: Claim
     budget: float = 60.0
     points: NDArray[np.floating] | None = None
@@ -90,7 +92,7 @@ class ProofJob:
     seed: int = 0
 
     def known(self, ledger: Ledger) -> Verdict | None:
-        return ledger.recall(f"{REVISION}:{self.claim.key}", "all", self.budget)
+        return recalled(self.claim, ledger, self.budget, exact=self.exact)
 
     def run(self, ledger: Ledger | None) -> Verdict:
         return prove(
@@ -100,6 +102,7 @@ class ProofJob:
             ledger=ledger,
             device=self.device,
             seed=self.seed,
+            exact=self.exact,
         )
 
     def failed(self, reason: str) -> Verdict:

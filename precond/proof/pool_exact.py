@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 from precond.proof.certificates.folder import kept
 from precond.proof.ledger import Ledger
 from precond.proof.pool import ProofJob
-from precond.proof.prove import prove, recalled
 from precond.proof.verdict import Verdict
 
 
@@ -19,21 +19,14 @@ from precond.proof.verdict import Verdict
 class ExactJob(ProofJob):
     """``prove(claim, exact=True)``, unless ``folder`` has a certificate that is valid."""
 
+    exact: ClassVar[bool] = True
     folder: Path | None = None
 
     def known(self, ledger: Ledger) -> Verdict | None:
-        return self._kept() or recalled(self.claim, ledger, self.budget, exact=True)
+        return self._kept() or super().known(ledger)
 
     def run(self, ledger: Ledger | None) -> Verdict:
-        return self._kept() or prove(
-            self.claim,
-            budget=self.budget,
-            points=self.points,
-            ledger=ledger,
-            device=self.device,
-            seed=self.seed,
-            exact=True,
-        )
+        return self._kept() or super().run(ledger)
 
     def _kept(self) -> Verdict | None:
         return None if self.folder is None else kept(self.folder, self.claim)

@@ -37,8 +37,9 @@ class Stage:
     @property
     def names(self) -> set[str]:
         """The engine's, and that of one it hands its subdomains to."""
-        finish = getattr(self.engine, "finish", None)
-        return {self.engine.name} if finish is None else {self.engine.name, finish.name}
+        if isinstance(self.engine, TightenSplitEngine):
+            return {self.engine.name, self.engine.finish.name}
+        return {self.engine.name}
 
 
 def default_stages(problem: Problem, device: str = "cpu", seed: int = 0) -> tuple[Stage, ...]:
@@ -47,7 +48,8 @@ def default_stages(problem: Problem, device: str = "cpu", seed: int = 0) -> tupl
 
     Few inputs: bisection answers most claims at once, but where a pattern fixes neurons the
     LP may be exact, so it comes first.  Many inputs: the LP and the attack come first, and
-    what a short search with cheap subdomains leaves goes to the one with dear ones.
+    what a short search with cheap subdomains leaves goes to the one with dear ones, and back
+    to the first where that refuses.
     """
     bisection = InputSplitEngine(device)
     few = bisection.unsupported(problem) is None

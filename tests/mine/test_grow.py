@@ -37,7 +37,8 @@ def grown(tail: Tail, goal: Property, own: Signatures, begin: Rung | None = None
         own,
         np.arange(len(own)),
         each=5.0,
-        deadline=Deadline.after(30.0),
+        deadline=Deadline.after(60.0),
+        share=0.5,
         device="cpu",
         note=lambda text: None,
     ).run(begin)

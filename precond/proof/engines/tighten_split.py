@@ -24,6 +24,7 @@ from precond.proof.bounds.problem import layer_bounds, region_of
 from precond.proof.bounds.rows import stack_rows
 from precond.proof.claim import Problem
 from precond.proof.engines.base import Answer, Deadline, Engine, Outcome
+from precond.proof.linear.blocks import cut
 from precond.proof.linear.encode import Bounds
 from precond.proof.linear.tighten import tightened
 
@@ -46,14 +47,11 @@ class TightenSplitEngine:
     def unsupported(self, problem: Problem) -> str | None:
         if importlib.util.find_spec("highspy") is None:
             return "the package highspy is not installed"
-        if problem.bounds is not None:
-            layers = [n for n in problem.network.decision_layers if n in problem.bounds]
-            sides = [problem.bounds[layer] for layer in layers]
-            if not all(np.isfinite(low).all() and np.isfinite(high).all() for low, high in sides):
-                return "layer bounds overflow"
-            free = sum(int(((low < 0) & (high > 0)).sum()) for low, high in sides)
-            if free > self.free:
-                return f"{free} free neurons, more than {self.free}"
+        bounds = (problem.bounds or {}).values()
+        if not all(np.isfinite(low).all() and np.isfinite(high).all() for low, high in bounds):
+            return "layer bounds overflow"
+        if problem.free > self.free:
+            return f"{problem.free} free neurons, more than {self.free}"
         return self.finish.unsupported(problem)
 
     def solve(self, problem: Problem, deadline: Deadline) -> list[Answer]:
@@ -164,20 +162,14 @@ class _Search:
 def _with_phase(problem: Problem, layer: str, neuron: int, on: bool) -> Problem:
     """The subdomain where a neuron is on (z ≥ 0) or off (z ≤ 0)."""
     assert problem.bounds is not None
-    low, high = (side.copy() for side in problem.bounds[layer])
-    width = len(low)
-    given = problem.intervals.get(layer, (np.full(width, -np.inf), np.full(width, np.inf)))
-    least, most = given[0].copy(), given[1].copy()
-    if on:
-        least[neuron] = max(least[neuron], 0.0)
-        low[neuron] = max(low[neuron], 0.0)
-    else:
-        most[neuron] = min(most[neuron], 0.0)
-        high[neuron] = min(high[neuron], 0.0)
+    bounds = problem.bounds[layer]
+    free = np.full(len(bounds[0]), np.inf)
+    half = (-free, free.copy())
+    half[0 if on else 1][neuron] = 0.0
     return replace(
         problem,
-        intervals={**problem.intervals, layer: (least, most)},
-        bounds={**problem.bounds, layer: (low, high)},
+        intervals={**problem.intervals, layer: cut(half, problem.intervals.get(layer))},
+        bounds={**problem.bounds, layer: cut(half, bounds)},
         points=None,
     )
 

@@ -14,7 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from precond.network.graph import INPUT
-from precond.network.layers import MaxPool2d
 from precond.proof.claim import Conjunct, Problem
 from precond.proof.engines.base import Answer, Deadline, Outcome
 from precond.proof.engines.z3_child import Undecided, solved
@@ -40,12 +39,8 @@ class Z3Engine:
         )
         if count > self.products:
             return f"{count} weights, more than {self.products}"
-        free = 0
-        for name, (low, high) in (problem.bounds or {}).items():
-            if not isinstance(network.node[name].layer, MaxPool2d):
-                free += int(((low < 0) & (high > 0)).sum())
-        if free > self.free:
-            return f"{free} free neurons, more than {self.free}"
+        if problem.free > self.free:
+            return f"{problem.free} free neurons, more than {self.free}"
         return None
 
     def solve(self, problem: Problem, deadline: Deadline) -> list[Answer]:
