@@ -48,6 +48,7 @@ from precond.proof.engines.base import Engine, Outcome
 from precond.proof.engines.bounds import BoundsEngine
 from precond.proof.engines.highs import HighsEngine
 from precond.proof.engines.input_split import InputSplitEngine
+from precond.proof.engines.lp_split import LpSplitEngine
 from precond.proof.engines.marabou import MarabouEngine
 from precond.proof.engines.relu_split import ReluSplitEngine
 from precond.proof.engines.tighten_split import TightenSplitEngine
@@ -87,6 +88,7 @@ def engines(marabou: bool) -> dict[str, Engine]:
         "input-split": InputSplitEngine(),
         "relu-split": ReluSplitEngine(leaf=lambda p, d: linear.solve(p, d)[0]),
         "highs-lp": linear,
+        "lp-split": LpSplitEngine(),
         "tighten-split": TightenSplitEngine(linear),
         "highs-milp": HighsEngine(milp_neurons=30),
         "z3": Z3Engine(),

@@ -28,7 +28,7 @@ from precond.proof.verdict import Attempt, Status, Verdict
 SECOND = "again"  # how a second proof's attempts begin
 KINDS = 0.6  # share of the time for the kinds by themselves
 BOTH = "tighten-split"  # bounds by linear programs, and a phase search over them
-SOLVERS = ("highs", "tighten-lp", "z3", "marabou", BOTH)
+SOLVERS = ("highs", "lp-split", "tighten-lp", "z3", "marabou", BOTH)
 PROPAGATION = ("bounds", "bounds-optimised", "input-split", "polytope-split", "relu-split", BOTH)
 
 

@@ -18,11 +18,14 @@ from precond.proof.engines.bounds import BoundsEngine
 from precond.proof.engines.highs import HighsEngine
 from precond.proof.engines.input_split import InputSplitEngine
 from precond.proof.engines.input_split_polytope import PolytopeSplitEngine
+from precond.proof.engines.lp_split import LpSplitEngine
 from precond.proof.engines.marabou import MarabouEngine
 from precond.proof.engines.relu_split import ReluSplitEngine
 from precond.proof.engines.tighten_split import TightenSplitEngine
 from precond.proof.engines.z3 import Z3Engine
 from precond.proof.linear.encode import Bounds, interval_bounds
+
+SOME = 150  # free neurons up to which splitting by linear programs alone is worth a try
 
 
 @dataclass(frozen=True)
@@ -48,8 +51,8 @@ def default_stages(problem: Problem, device: str = "cpu", seed: int = 0) -> tupl
 
     Few inputs: bisection answers most claims at once, but where a pattern fixes neurons the
     LP may be exact, so it comes first.  Many inputs: the LP and the attack come first, and
-    what a short search with cheap subdomains leaves goes to the one with dear ones, and back
-    to the first where that refuses.
+    what a short search with cheap subdomains leaves goes to those with dear ones, and back
+    to the first where these refuse.
     """
     bisection = InputSplitEngine(device)
     few = bisection.unsupported(problem) is None
@@ -70,7 +73,8 @@ def default_stages(problem: Problem, device: str = "cpu", seed: int = 0) -> tupl
     if not few and not problem.keep_trace:
         dear = TightenSplitEngine(phases, device)
         short = Stage(phases, 0.15, races=True)
-        splits = (short, Stage(dear, 0.95, races=True), *splits)
+        programs = Stage(LpSplitEngine(device, free=SOME), 0.4, races=True)
+        splits = (short, programs, Stage(dear, 0.95, races=True), *splits)
     return (
         *quick,
         *splits,
@@ -110,8 +114,9 @@ def whole_stages(device: str = "cpu") -> tuple[Stage, ...]:
     take longer than a search with cheap subdomains."""
     return (
         Stage(BoundsEngine(device, steps=0)),
-        Stage(ReluSplitEngine(device, leaf=_leaf), 0.85),
-        Stage(_LINEAR),
+        Stage(ReluSplitEngine(device, leaf=_leaf), 0.1),
+        Stage(LpSplitEngine(device), 0.85),
+        Stage(ReluSplitEngine(device, leaf=_leaf)),
     )
 
 
@@ -135,6 +140,7 @@ def line_stages(line: Line, device: str = "cpu") -> tuple[Stage, ...]:
         )
     return (
         Stage(_LINEAR, 0.3),
+        Stage(LpSplitEngine(device), 0.4),
         Stage(TightenSplitEngine(_LINEAR, device, name="tighten-lp"), 0.4),
         Stage(Z3Engine(products=20_000, free=20), 0.3),
         Stage(HighsEngine(known_bounds, milp_neurons=200), 0.6),

@@ -172,6 +172,7 @@ class _Builder:
         column = np.full(width, -1)
         negative = np.full(width, -1)
         row = np.full(width, -1)
+        triangle = np.full(width, -1)
         explicit = bool(free.any()) or len(self.column_lower) > self.inputs
         kept = np.flatnonzero(~free & (factor > 0)) if explicit else np.empty(0, dtype=np.int64)
         if literal is not None:
@@ -188,7 +189,7 @@ class _Builder:
                 + (0.0 if slope in (0.0, 1.0) else 1.0)
                 * (gamma(2) * z.reach(self.largest) + TINY * (1 + self.largest.sum())),
             )
-            self.layers[name] = LayerMap(low, high, row, column, negative)
+            self.layers[name] = LayerMap(low, high, row, column, negative, triangle)
             return
         opened = np.flatnonzero(free)
         column[kept] = self.add_columns(low[kept], high[kept])
@@ -201,7 +202,8 @@ class _Builder:
         )
         constant = z.constant[used]
         self.add_rows(csr_array(own - z.matrix[used]), constant, constant, z.error[used])
-        self._triangles(column[opened], negative[opened], high[opened], -low[opened])
+        sides = (high[opened], -low[opened])
+        triangle[opened] = self._triangles(column[opened], negative[opened], *sides)
         matrix = self._entries(used, column[used], np.where(free, 1.0, factor)[used], width)
         simple = slope == 0.0
         if not simple:
@@ -209,9 +211,9 @@ class _Builder:
                 opened, negative[opened], np.full(len(opened), -slope), width
             )
         self.values[name] = Expression(csr_array(matrix), np.zeros(width), np.zeros(width), simple)
-        self.layers[name] = LayerMap(low, high, row, column, negative)
+        self.layers[name] = LayerMap(low, high, row, column, negative, triangle)
 
-    def _triangles(self, positive: Index, negative: Index, high: Array, depth: Array) -> None:
+    def _triangles(self, positive: Index, negative: Index, high: Array, depth: Array) -> Index:
         """``depth/m · p + high/m · q ≤ high · depth / m`` with m the larger, right side up."""
         scale = np.maximum(high, depth)
         left, right = depth / scale, high / scale
@@ -220,7 +222,7 @@ class _Builder:
         matrix = self._entries(rows, positive, left, len(high))
         matrix = matrix + self._entries(rows, negative, right, len(high))
         none = np.full(len(high), -np.inf)
-        self.add_rows(csr_array(matrix), none, limit, np.zeros(len(high)))
+        return self.add_rows(csr_array(matrix), none, limit, np.zeros(len(high)))
 
     def pool(self, name: str, windows: Index, z: Expression, bounds: tuple[Array, Array]) -> None:
         """Add a max-pool layer."""

@@ -51,7 +51,8 @@ class LayerMap:
     """Where a decision layer's neurons are in the system, (m,) each, −1 where they are not.
 
     ``low``, ``high``: bounds of z in the region.  ``row``: the row of a pattern literal.
-    ``column``: z of a fixed neuron, or p of a free one;  ``negative``: q of a free neuron.
+    ``column``: z of a fixed neuron, or p of a free one;  ``negative``: q of a free neuron;
+    ``triangle``: the row of a free neuron's relaxation.
     """
 
     low: Array
@@ -59,6 +60,7 @@ class LayerMap:
     row: Index
     column: Index
     negative: Index
+    triangle: Index
 
     @property
     def free(self) -> NDArray[np.bool_]:

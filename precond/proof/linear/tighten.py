@@ -41,11 +41,7 @@ def tightened(
     By the deadline the layers not reached keep theirs.
     """
     found = dict(bounds)
-    met: Met = {
-        layer: (np.full(width, np.inf), np.full(width, -np.inf))
-        for layer in problem.network.decision_layers
-        for width in (problem.network.width(layer),)
-    }
+    met = _nothing_met(problem)
     for layer in reversed(problem.network.decision_layers):
         system = with_conjunct(encode(problem, found), problem, conjunct)
         if system.empty is not None:
@@ -55,6 +51,32 @@ def tightened(
             return None
         found[layer] = better
     return found
+
+
+def narrowed(problem: Problem, bounds: Bounds, deadline: Deadline) -> Bounds | None:
+    """Bounds of all layers but the first over the region alone, layer after layer; None if it
+    is empty.  They hold for every conjunct."""
+    found = dict(bounds)
+    met = _nothing_met(problem)
+    for layer in problem.network.decision_layers[1:]:
+        if deadline.passed:
+            break
+        system = encode(problem, found)
+        if system.empty is not None:
+            return None
+        better = _layer(system, layer, met, deadline)
+        if better is None:
+            return None
+        found[layer] = better
+    return found
+
+
+def _nothing_met(problem: Problem) -> Met:
+    return {
+        layer: (np.full(width, np.inf), np.full(width, -np.inf))
+        for layer in problem.network.decision_layers
+        for width in (problem.network.width(layer),)
+    }
 
 
 def with_conjunct(system: LinearSystem, problem: Problem, conjunct: Conjunct) -> LinearSystem:

@@ -1,0 +1,173 @@
+"""Branch and bound over phases where every subdomain is one step of a linear program.
+
+A child differs from its parent by one column's bound, so its program starts from the parent's
+basis (``linear.phases``).  The search goes deep first, towards the side the solution leans to:
+it ends in a violation or comes back with the subtree closed.  Before it, the bounds of all
+layers but the first are tightened by linear programs over the region.
+
+Strong where a pattern fixes most neurons and what is left open is some dozens.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from precond.network.evaluate import outputs, values_at
+from precond.proof.bounds.problem import layer_bounds, region_of
+from precond.proof.claim import Conjunct, Problem
+from precond.proof.engines.base import Answer, Deadline, Outcome
+from precond.proof.engines.highs import decides
+from precond.proof.linear.encode import Bounds, encode
+from precond.proof.linear.interior import well_inside
+from precond.proof.linear.phases import Choice, Maximum, PhaseProgram
+from precond.proof.linear.programs import State
+from precond.proof.linear.system import satisfies
+from precond.proof.linear.tighten import narrowed
+
+Array = NDArray[np.float64]
+STEPS = 20  # of ascent for the bounds at the root
+NARROWING = 0.2  # of the time left, for the bounds of later layers
+BORDER = 1e-6  # of a pre-activation or a margin: nearer than this a candidate may be mended
+
+
+@dataclass(frozen=True)
+class LpSplitEngine:
+    """Rigorous; complete but for the solver's tolerances, and for undecided max-pools.
+
+    For at most ``free`` undecided neurons, and for conjuncts of one inequality."""
+
+    device: str = "cpu"
+    free: int = 1_000
+    name: str = "lp-split"
+
+    def unsupported(self, problem: Problem) -> str | None:
+        if importlib.util.find_spec("highspy") is None:
+            return "the package highspy is not installed"
+        bounds = (problem.bounds or {}).values()
+        if not all(np.isfinite(low).all() and np.isfinite(high).all() for low, high in bounds):
+            return "layer bounds overflow"
+        if problem.free > self.free:
+            return f"{problem.free} free neurons, more than {self.free}"
+        if any(len(conjunct) > 1 for conjunct in problem.conjuncts):
+            return "a way to fail is more than one inequality"
+        return None
+
+    def solve(self, problem: Problem, deadline: Deadline) -> list[Answer]:
+        """One answer per conjunct; what a first program leaves is searched, in turns."""
+        plain = replace(problem, keep_trace=False)
+        limit = deadline.earlier(0.1 * deadline.left)
+        refined = region_of(plain, self.device, steps=STEPS, deadline=limit)
+        closed = Answer(Outcome.INFEASIBLE, True, np.inf)
+        if bool(refined.empty[0]):
+            return [closed] * len(problem.conjuncts)
+        bounds: Bounds = layer_bounds(refined)
+        searches = [_Search(plain, k) for k in range(len(problem.conjuncts))]
+        for narrow in (False, True):
+            if narrow:
+                limit = deadline.earlier(NARROWING * deadline.left)
+                better = narrowed(plain, bounds, limit)
+                if better is None:
+                    return [closed if s.waits else s.answer() for s in searches]
+                bounds = better
+            system = encode(plain, bounds)
+            if system.empty is not None:
+                return [closed if s.waits else s.answer() for s in searches]
+            program = PhaseProgram(system)
+            waiting = [s for s in searches if s.waits]
+            for position, search in enumerate(waiting):
+                share = deadline.earlier(deadline.left / (len(waiting) - position))
+                search.run(program, share, most=None if narrow else 1)
+                if search.witness is not None:
+                    return [s.answer() for s in searches]
+            if not any(s.waits for s in searches):
+                break
+        return [s.answer() for s in searches]
+
+
+class _Search:
+    """One conjunct: the choices that wait, each with the share of the whole that it is."""
+
+    def __init__(self, problem: Problem, key: int) -> None:
+        self.problem = problem
+        self.key = key
+        self.conjunct = problem.conjuncts[key]
+        self.waits = True
+        self.count = 0
+        self.done = 0.0
+        self.witness: Array | None = None
+        self.stuck = False
+        self.bound: float | None = None
+
+    def answer(self) -> Answer:
+        note = f"{self.count} linear programs"
+        if self.witness is not None:
+            return Answer(Outcome.WITNESS, witness=self.witness, note=note)
+        if not self.waits:
+            return Answer(Outcome.INFEASIBLE, True, self.bound, note=note)
+        if self.stuck:
+            note += ", one within the solver's tolerance"
+        return Answer(Outcome.UNDECIDED, True, note=note, done=self.done)
+
+    def run(self, program: PhaseProgram, deadline: Deadline, most: int | None) -> None:
+        """From the root, until the deadline, a witness, ``most`` programs, or nothing waits."""
+        form = program.system.margins(self.problem, self.conjunct)
+        stack: list[tuple[Choice, float]] = [(np.zeros(len(program.neurons), np.int8), 1.0)]
+        least, self.done, asked = np.inf, 0.0, 0
+        while stack:
+            if deadline.passed or asked == most:
+                return
+            choice, share = stack.pop()
+            program.decide(choice)
+            found = program.largest(form, deadline, self.key)
+            self.count += 1
+            asked += 1
+            if decides(-found.bound, self.conjunct):
+                self.done += share
+                least = min(least, -found.bound)
+                continue
+            if found.solution is None or found.cost is None or found.state is not State.OPTIMAL:
+                self.stuck = found.state is State.INFEASIBLE
+                return
+            self.witness = self._candidate(program, found, deadline)
+            if self.witness is not None:
+                return
+            cost = np.where(choice == 0, found.cost, -1.0)
+            at = int(cost.argmax()) if len(cost) else 0
+            if not len(cost) or cost[at] <= 0:
+                self.stuck = True
+                return
+            side = program.side(found.solution, at)
+            for phase in (-side, side):  # the last is looked at first
+                child = choice.copy()
+                child[at] = phase
+                stack.append((child, share / 2))
+        self.waits, self.bound = False, None if least == np.inf else least
+
+    def _candidate(self, program: PhaseProgram, found: Maximum, deadline: Deadline) -> Array | None:
+        """The solution's input where it violates, mended if it lies on a border."""
+        assert found.solution is not None
+        x = program.system.point(found.solution)
+        plainly = satisfies(self.problem, self.conjunct, x)
+        if not plainly and not _nearly(self.problem, self.conjunct, x):
+            return None
+        mended = well_inside(self.problem, self.conjunct, x, deadline)
+        if mended is not None and satisfies(self.problem, self.conjunct, mended):
+            return mended
+        return x if plainly else None
+
+
+def _nearly(problem: Problem, conjunct: Conjunct, x: Array) -> bool:
+    """Whether x (n,) misses the region and the conjunct by no more than ``BORDER``."""
+    network = problem.network
+    y = outputs(network, x[None])
+    if any(float(i.margin(y, x[None])[0]) < -BORDER for i in conjunct):
+        return False
+    for layer, (low, high) in problem.intervals.items():
+        z = values_at(network, x[None], network.pre_activation(layer))[0]
+        if ((z < low - BORDER) | (z > high + BORDER)).any():
+            return False
+    return True

@@ -1,0 +1,129 @@
+"""The search whose subdomains are steps of a linear program agrees with z3, and splits."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from small_networks import below, random_net
+from test_searches import random_claim
+
+from precond.network.evaluate import outputs, values_at
+from precond.proof.claim import Claim
+from precond.proof.deadline import Deadline
+from precond.proof.engines.base import Outcome
+from precond.proof.engines.highs import HighsEngine
+from precond.proof.engines.lp_split import LpSplitEngine
+from precond.proof.engines.z3 import Z3Engine
+from precond.proof.linear.encode import encode, interval_bounds
+from precond.proof.linear.phases import PhaseProgram
+from precond.proof.linear.programs import State
+from precond.proof.replay import in_region, replay
+from precond.property import Inequality
+from precond.region.box import Box
+from precond.region.pattern import DecisionPattern
+
+pytest.importorskip("highspy")
+
+
+def a_hard_claim() -> Claim:
+    """True by a hair over a box where the relaxation is loose."""
+    rng = np.random.default_rng(5)
+    network = random_net(rng, 3, 8, 6, 2)
+    x = rng.uniform(-1.0, 1.0, (50_000, 3))
+    largest, least = (float(f(outputs(network, x)[:, 0])) for f in (np.max, np.min))
+    limit = largest + 0.02 * (largest - least)
+    return Claim(network, Box.uniform(3, -1.0, 1.0), DecisionPattern(), below(0, limit))
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_it_agrees_with_rational_truth(seed: int) -> None:
+    pytest.importorskip("z3")
+    claim = random_claim(seed)
+    truth = Z3Engine().solve(claim.problem, Deadline.after(30))
+    answers = LpSplitEngine().solve(claim.problem, Deadline.after(10))
+    decided = 0
+    for found, exact in zip(answers, truth, strict=True):
+        assert found.outcome in (exact.outcome, Outcome.UNDECIDED)
+        decided += found.outcome is not Outcome.UNDECIDED
+        if found.outcome is Outcome.WITNESS:
+            assert found.witness is not None and replay(claim, found.witness).counts
+        elif found.outcome is Outcome.INFEASIBLE:
+            assert found.rigorous
+    assert decided  # one witness is enough to end it
+
+
+def test_it_splits_where_the_relaxation_is_not_enough() -> None:
+    claim = a_hard_claim()
+    linear = HighsEngine(milp_neurons=0).solve(claim.problem, Deadline.after(10))[0]
+    assert linear.outcome is Outcome.UNDECIDED
+    found = LpSplitEngine().solve(claim.problem, Deadline.after(60))[0]
+    assert found.outcome is Outcome.INFEASIBLE and found.rigorous
+    assert int(found.note.split()[0]) > 2
+
+
+def test_a_violation_that_the_relaxation_hides_is_found() -> None:
+    claim = a_hard_claim()
+    rng = np.random.default_rng(0)
+    x = rng.uniform(-1.0, 1.0, (50_000, 3))
+    limit = float(outputs(claim.network, x)[:, 0].max()) - 1e-3
+    false = replace(claim, property=below(0, limit))
+    found = LpSplitEngine().solve(false.problem, Deadline.after(60))[0]
+    assert found.outcome is Outcome.WITNESS and found.witness is not None
+    assert replay(false, found.witness).counts
+
+
+def test_phases_are_given_and_taken_back() -> None:
+    """With every phase of an input given the program is exact there; freed, it is as before."""
+    claim = a_hard_claim()
+    problem = claim.problem
+    program = PhaseProgram(encode(problem, interval_bounds(problem)))
+    form = program.system.margins(problem, problem.conjuncts[0])
+    later = Deadline.after(60)
+    free = np.zeros(len(program.neurons), dtype=np.int8)
+    loose = program.largest(form, later)
+    assert loose.state is State.OPTIMAL and loose.solution is not None and loose.value > 0
+    assert loose.cost is not None and loose.cost.max() > 0
+    x = program.system.point(loose.solution)
+    z = {
+        layer: values_at(claim.network, x[None], claim.network.pre_activation(layer))[0]
+        for layer in claim.network.decision_layers
+    }
+    phases = np.array([1 if z[layer][n] > 0 else -1 for layer, n in program.neurons], dtype=np.int8)
+    program.decide(phases)
+    exact = program.largest(form, later)
+    assert exact.state is State.OPTIMAL and exact.value <= loose.value + 1e-9
+    assert exact.cost is not None and exact.cost.max() < 1e-6
+    on = frozenset(n for n, p in zip(program.neurons, phases, strict=True) if p > 0)
+    off = frozenset(n for n, p in zip(program.neurons, phases, strict=True) if p < 0)
+    cell = replace(claim, pattern=DecisionPattern(on, off)).problem
+    assert exact.solution is not None
+    best = program.system.point(exact.solution)
+    y = float(outputs(claim.network, best[None])[0, 0])
+    inside = claim.box.sample(20_000, np.random.default_rng(1))
+    inside = inside[in_region(cell, inside)]
+    if len(inside):
+        assert float(outputs(claim.network, inside)[:, 0].max()) <= y + 1e-6
+    assert exact.value < 0 and exact.bound < 0  # rigorous, with the phases' bounds
+    program.decide(free)
+    again = program.largest(form, later)
+    assert again.value == pytest.approx(loose.value, abs=1e-7)
+
+
+def test_no_time_is_an_undecided_answer() -> None:
+    claim = random_claim(3)
+    answers = LpSplitEngine().solve(claim.problem, Deadline.after(0.0))
+    assert [a.outcome for a in answers] == [Outcome.UNDECIDED] * len(claim.problem.conjuncts)
+
+
+def test_what_it_cannot_take_is_said() -> None:
+    problem = a_hard_claim().problem
+    known = replace(problem, bounds=interval_bounds(problem))
+    assert LpSplitEngine().unsupported(known) is None
+    refusal = LpSplitEngine(free=2).unsupported(known)
+    assert refusal is not None and "free neurons, more than 2" in refusal
+    (one,) = problem.conjuncts[0]
+    assert isinstance(one, Inequality)
+    several = LpSplitEngine().unsupported(problem.only(((one, one),)))
+    assert several is not None and "more than one inequality" in several
