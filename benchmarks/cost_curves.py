@@ -32,6 +32,7 @@ from precond.proof.bounds.region import refine
 from precond.proof.claim import Claim
 from precond.proof.engines.base import Deadline, Engine
 from precond.proof.engines.input_split import InputSplitEngine
+from precond.proof.engines.lp_split import LpSplitEngine
 from precond.proof.engines.relu_split import ReluSplitEngine
 from precond.proof.engines.tighten_split import TightenSplitEngine
 from precond.property import Inequality, Property
@@ -143,7 +144,8 @@ def main() -> None:
         for width in NARROW:
             found = claim(network(40, width, 3), 0.1)
             phases = ReluSplitEngine(chosen.device)
-            for engine in (phases, TightenSplitEngine(phases, chosen.device)):
+            dear = (TightenSplitEngine(phases, chosen.device), LpSplitEngine(chosen.device))
+            for engine in (phases, *dear):
                 name = f"free, {engine.name}"
                 show(name, free=free_neurons(found), **proof(engine, found))
 

@@ -1,13 +1,12 @@
 """Patterns proved over the whole network, group of inputs after group, from strict to wide.
 
 Nothing is forgotten by a proof of the whole network (a ``Tail`` cut at the input), but it is
-dear, so few patterns are asked.  For the inputs left: make a pattern of every literal that a
-share r of them has in common, for shares r from wide to strict; bounds of all of these are
-found in one propagation; the proof is asked first where they are nearest to closing and then
-for wider patterns, as long as it succeeds.  What was found is made wider by taking in the
-inputs nearest to it (``grow``), which also begins from a single input where no share proves.
-The inputs that a proved pattern does not hold for are the next group: they have more in common
-with each other than with all of the class.
+dear, so few patterns are asked.  For the inputs left: the one nearest to the others is the
+middle, and a chain of ever stricter patterns around it is laid by linear programs
+(``descent``).  The strictest proves at once; then the widest that still proves is sought by
+bisection, a counterexample adding the literal that excludes it at the least loss.  What was
+found is made wider by taking in the inputs nearest to it (``grow``).  The inputs that it does
+not hold for are the next group.
 """
 
 from __future__ import annotations
@@ -16,26 +15,22 @@ import time
 from collections.abc import Callable
 
 import numpy as np
-from numpy.typing import NDArray
 
+from precond.mine.choices import Choices
+from precond.mine.descent import Descent
 from precond.mine.grow import Growth, Rung
-from precond.mine.pool import LiteralPool, affordable
-from precond.proof.bounds.batch import pattern_bounds
-from precond.proof.claim import Claim
+from precond.mine.pool import Flags
 from precond.proof.deadline import Deadline
-from precond.proof.prove import prove
-from precond.proof.reduce import reduced
-from precond.proof.stages import whole_stages
 from precond.proof.tail import Tail
 from precond.proof.verdict import Status, Verdict
 from precond.property import Property
-from precond.region.pattern import DecisionPattern
 from precond.region.signature import Signatures
 
-SHARES = (0.98, 0.95, 0.9, 0.85, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2)
-CLIMBING = 0.25  # of the time left, for one pattern by shares
-GROWING = 0.15  # of the time left, to make one pattern wider
-STEPS = 20  # of improvement of the bounds that choose where to begin
+CLIMBING = 0.12  # of the time left, for the climb along one chain
+GROWING = 0.05  # of the time left, to make one pattern wider
+WITNESSES = 12  # counterexamples answered at one place of the chain
+MISSES = 12  # middles in a row around which nothing is found
+NEAR = 0.25  # of the inputs left: those a middle is near to
 
 
 def ladder(
@@ -53,91 +48,102 @@ def ladder(
     """At most ``patterns`` patterns that imply ``property`` over the tail's box, each adding
     ``least`` inputs or more of ``signatures`` (the class's inputs).  ``each``: seconds for one
     proof."""
+    choices = Choices(tail, property, signatures, device)
     found: list[Rung] = []
-    left = np.arange(len(signatures))
-    climbs = True
-    while len(found) < patterns and len(left) >= least and not deadline.passed:
-        rung = None
-        if climbs:
-            limit = deadline.earlier(CLIMBING * deadline.left)
-            rung = _climb(tail, property, signatures, left, least, each, limit, device, note)
-            climbs = rung is not None
-        rung = Growth(
-            tail,
-            property,
-            signatures,
-            left,
+    left = np.ones(len(signatures), dtype=np.bool_)
+    tried = np.zeros(len(signatures), dtype=np.bool_)
+    misses = 0
+    while len(found) < patterns and misses < MISSES and not deadline.passed:
+        middles = np.flatnonzero(left & ~tried)
+        if left.sum() < least or not len(middles):
+            break
+        middle = int(middles[_nearness(choices.on[middles]).argmin()])
+        tried[middle] = True
+        began = time.monotonic()
+        climb = _Climb(choices, Descent(choices, middle, left), each, deadline)
+        best = climb.run(hunted=bool(found))
+        if best is None:
+            misses += 1
+            note(f"nothing around input {middle}")
+            continue
+        kept, verdict = best
+        kept, verdict = Growth(
+            choices,
+            climb.descent,
             each=each,
             deadline=deadline,
             share=GROWING,
-            device=device,
-            note=note,
-        ).run(rung)
-        if rung is None or rung.inside[left].sum() < least:
-            break
-        found.append(rung)
-        left = left[~rung.inside[left]]
-        note(f"{len(rung.pattern)} literals proved, {len(left)} inputs of the class left")
+        ).run(kept, verdict)
+        inside = climb.descent.inside(kept)
+        if (inside & left).sum() < least:
+            misses += 1
+            continue
+        misses = 0
+        pattern = choices.pattern(kept, climb.descent.phases)
+        seconds = time.monotonic() - began
+        proofs, choices.proofs = choices.proofs, 0
+        witnesses = climb.descent.violators.points
+        found.append(Rung(pattern, verdict, inside, proofs, seconds, witnesses))
+        left &= ~inside
+        note(f"{len(pattern)} literals proved, {left.sum()} inputs of the class left")
     return found
 
 
-def _climb(
-    tail: Tail,
-    property: Property,
-    signatures: Signatures,
-    left: NDArray[np.int64],
-    least: int,
-    each: float,
-    deadline: Deadline,
-    device: str,
-    note: Callable[[str], None],
-) -> Rung | None:
-    """The widest pattern among ``SHARES`` of the inputs ``left`` that proves."""
-    began = time.monotonic()
-    group = signatures.rows(left)
-    tried: list[tuple[float, DecisionPattern]] = []
-    for share in SHARES:
-        if share * len(left) < least:
-            break
-        pool = LiteralPool.of(group, tail.layers, 1.0 - share)
-        pattern = pool.pattern(affordable(pool, share))
-        if pattern not in [p for _, p in tried]:
-            tried.append((share, pattern))
-    claims = [tail.claim(Claim(tail.network, tail.box, p, property)) for _, p in tried]
-    problems = [claim.problem for claim in claims if claim is not None]
-    if not problems or len(problems) < len(claims):
+def _nearness(on: Flags) -> np.ndarray:
+    """Mean distance of each row to the nearest of the others, (N,)."""
+    part = on.astype(np.float32)
+    norm = part.sum(1)
+    distance = norm[:, None] + norm[None] - 2 * part @ part.T
+    count = max(2, int(NEAR * len(on)))
+    return np.asarray(np.sort(distance, axis=1)[:, :count].mean(1))
+
+
+class _Climb:
+    """The widest choice near a chain that proves."""
+
+    def __init__(self, choices: Choices, descent: Descent, each: float, deadline: Deadline) -> None:
+        self.choices = choices
+        self.descent = descent
+        self.each = each
+        self.deadline = deadline
+
+    def run(self, hunted: bool) -> tuple[Flags, Verdict] | None:
+        if not hunted:
+            self.descent.hunt(self.deadline)
+        chain = self.descent.chain(self.deadline)
+        if not chain:
+            return None
+        best = self._at(self.descent.widen(chain[-1], self.deadline), 0)
+        if best is None:
+            best = self._at(chain[-1], 0)
+        if best is None:
+            return None
+        self.deadline = self.deadline.earlier(CLIMBING * self.deadline.left)
+        low, high = len(chain) - 1, 0  # proved at ``low``; not proved before ``high``
+        turn = low * 2 // 3
+        while high < low and not self.deadline.passed:
+            found = self._at(chain[turn], self._count(best[0]))
+            if found is None:
+                high = turn + 1
+            else:
+                best, low = found, turn
+            turn = (low + high) // 2
+        return best
+
+    def _at(self, place: Flags, more: int) -> tuple[Flags, Verdict] | None:
+        """The choice that proves at a place of the chain, or a little stricter, if it holds for
+        more than ``more`` of the inputs left."""
+        for _ in range(WITNESSES):
+            self.descent.learn()
+            kept = self.descent.cover(place)
+            if kept is None or self._count(kept) <= more or self.deadline.passed:
+                return None
+            limit = self.deadline.earlier(self.each)
+            verdict = self.choices.prove(kept, self.descent.phases, limit)
+            if verdict is None or verdict.status is not Status.REFUTED:
+                return None if verdict is None or not verdict.is_proved else (kept, verdict)
+            place = kept
         return None
-    bounds = pattern_bounds(problems, steps=STEPS, device=device, deadline=deadline)
-    closed = np.flatnonzero(bounds > 0)
-    low, high = 0, len(tried)  # proved from ``high`` on; not proved before ``low``
-    best: tuple[DecisionPattern, Verdict] | None = None
-    witnesses: list[NDArray[np.float64]] = []
-    proofs = 0
-    # Start at the first one that bounds alone close, else in the stricter half.
-    turn = int(closed[0]) if len(closed) else (len(tried) - 1) * 2 // 3
-    while low < high and not deadline.passed:
-        share, pattern = tried[turn]
-        claim = claims[turn]
-        assert claim is not None
-        small = reduced(claim)
-        verdict = prove(
-            small.claim,
-            budget=max(0.1, min(each, deadline.left)),
-            stages=whole_stages(device),
-            device=device,
-        )
-        proofs += 1
-        note(f"{len(pattern)} literals, {share:.0%} of {len(left)} inputs: {verdict.status.value}")
-        if verdict.is_proved and verdict.status is not Status.VACUOUS:
-            best, high = (pattern, verdict), turn
-        else:
-            if verdict.witness is not None:
-                witnesses.append(small.restore(verdict.witness[None])[0])
-            low = turn + 1
-        turn = (low + high - 1) // 2 if best is None else high - 1
-        turn = min(max(turn, low), len(tried) - 1)
-    if best is None:
-        return None
-    inside = best[0].holds(signatures)
-    found = np.array(witnesses).reshape(-1, tail.box.size)
-    return Rung(best[0], best[1], inside, proofs, time.monotonic() - began, found)
+
+    def _count(self, kept: Flags) -> int:
+        return int((self.descent.inside(kept) & self.descent.left).sum())

@@ -25,7 +25,7 @@ from precond.proof.engines.tighten_split import TightenSplitEngine
 from precond.proof.engines.z3 import Z3Engine
 from precond.proof.linear.encode import Bounds, interval_bounds
 
-SOME = 150  # free neurons up to which splitting by linear programs alone is worth a try
+SOME = 100  # free neurons up to which splitting by linear programs alone is worth a try
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ def default_stages(problem: Problem, device: str = "cpu", seed: int = 0) -> tupl
     if not few and not problem.keep_trace:
         dear = TightenSplitEngine(phases, device)
         short = Stage(phases, 0.15, races=True)
-        programs = Stage(LpSplitEngine(device, free=SOME), 0.4, races=True)
+        programs = Stage(LpSplitEngine(device, free=SOME), 0.3, races=True)
         splits = (short, programs, Stage(dear, 0.95, races=True), *splits)
     return (
         *quick,

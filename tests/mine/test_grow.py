@@ -4,76 +4,46 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from blobs import trained
+from class_choices import choices
 
-from precond.mine.grow import Growth, Rung
+from precond.mine.descent import Descent
+from precond.mine.grow import Growth
 from precond.network.evaluate import outputs
-from precond.network.graph import INPUT
 from precond.proof.claim import Claim
 from precond.proof.deadline import Deadline
 from precond.proof.prove import prove
 from precond.proof.replay import in_region
-from precond.proof.tail import Tail
 from precond.proof.verdict import Status
-from precond.property import Property
-from precond.region.box import Box
-from precond.region.pattern import DecisionPattern
-from precond.region.signature import Signatures, record
 
-
-def set_up(label: int) -> tuple[Tail, Property, Signatures]:
-    """The class's inputs of a network of two layers of ten neurons."""
-    network, data = trained(0, 3, 10, 10, 3)
-    every = record(network, data.inputs, values=True)
-    own = every.rows(np.flatnonzero(every.predicted == label))
-    box = Box.uniform(3, 0.0, 1.0)
-    return Tail(network, box, INPUT), Property.argmax(label, 3), own
-
-
-def grown(tail: Tail, goal: Property, own: Signatures, begin: Rung | None = None) -> Rung | None:
-    return Growth(
-        tail,
-        goal,
-        own,
-        np.arange(len(own)),
-        each=5.0,
-        deadline=Deadline.after(60.0),
-        share=0.5,
-        device="cpu",
-        note=lambda text: None,
-    ).run(begin)
+pytest.importorskip("highspy")
 
 
 @pytest.mark.parametrize("label", range(2))
 def test_it_takes_in_more_than_one_signature_and_stays_true(label: int) -> None:
-    tail, goal, own = set_up(label)
-    found = grown(tail, goal, own)
-    assert found is not None and found.verdict.status is Status.PROVED
-    whole = sum(len(own.decisions(layer)[0]) for layer in tail.layers)
-    assert len(found.pattern) < whole
-    assert found.inside.sum() > 1
-    assert np.array_equal(found.inside, found.pattern.holds(own))
-    claim = Claim(tail.network, tail.box, found.pattern, goal)
+    found = choices(label)
+    run = Descent(found, 0, np.ones(len(found.on), dtype=np.bool_))
+    every = np.ones_like(run.base)
+    verdict = found.prove(every, run.phases, Deadline.after(20))
+    assert verdict is not None and verdict.is_proved
+    growth = Growth(found, run, each=5.0, deadline=Deadline.after(60.0), share=0.5)
+    kept, wider = growth.run(every, verdict)
+    assert wider.status is Status.PROVED
+    assert kept.sum() < len(every)
+    assert run.inside(kept).sum() > max(1, run.inside(every).sum())
+    tail, goal = found.tail, found.property
+    claim = Claim(tail.network, tail.box, found.pattern(kept, run.phases), goal)
     assert prove(claim, budget=20.0).status is Status.PROVED
     x = tail.box.sample(50_000, np.random.default_rng(0))
     x = x[in_region(claim.problem, x)]
     assert len(x) and goal.holds(outputs(tail.network, x)).all()
 
 
-def test_it_goes_on_from_a_pattern() -> None:
-    tail, goal, own = set_up(0)
-    first = DecisionPattern.of_row(own, 0)
-    verdict = prove(Claim(tail.network, tail.box, first, goal), budget=20.0)
-    assert verdict.is_proved
-    inside = first.holds(own)
-    begin = Rung(first, verdict, inside, 1, 1.0, np.zeros((0, 3)))
-    found = grown(tail, goal, own, begin)
-    assert found is not None and found.verdict.is_proved
-    assert (found.inside | ~inside).all() and found.inside.sum() > inside.sum()
-    assert found.proofs > 1 and found.seconds > 1.0
-    assert set(found.pattern.on) <= set(first.on) and set(found.pattern.off) <= set(first.off)
-
-
-def test_where_no_signature_proves_there_is_nothing() -> None:
-    tail, _, own = set_up(0)
-    assert grown(tail, Property.argmax(1, 3), own) is None
+def test_without_time_it_stays_as_it_was() -> None:
+    found = choices(0)
+    run = Descent(found, 0, np.ones(len(found.on), dtype=np.bool_))
+    every = np.ones_like(run.base)
+    verdict = found.prove(every, run.phases, Deadline.after(20))
+    assert verdict is not None
+    growth = Growth(found, run, each=5.0, deadline=Deadline.after(0.0), share=0.5)
+    kept, same = growth.run(every, verdict)
+    assert np.array_equal(kept, every) and same is verdict

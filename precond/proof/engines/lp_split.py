@@ -16,22 +16,19 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from precond.network.evaluate import outputs, values_at
 from precond.proof.bounds.problem import layer_bounds, region_of
-from precond.proof.claim import Conjunct, Problem
+from precond.proof.claim import Problem
 from precond.proof.engines.base import Answer, Deadline, Outcome
 from precond.proof.engines.highs import decides
 from precond.proof.linear.encode import Bounds, encode
-from precond.proof.linear.interior import well_inside
-from precond.proof.linear.phases import Choice, Maximum, PhaseProgram
+from precond.proof.linear.interior import violation_near
+from precond.proof.linear.phases import Choice, PhaseProgram
 from precond.proof.linear.programs import State
-from precond.proof.linear.system import satisfies
 from precond.proof.linear.tighten import narrowed
 
 Array = NDArray[np.float64]
 STEPS = 20  # of ascent for the bounds at the root
 NARROWING = 0.2  # of the time left, for the bounds of later layers
-BORDER = 1e-6  # of a pre-activation or a margin: nearer than this a candidate may be mended
 
 
 @dataclass(frozen=True)
@@ -132,7 +129,8 @@ class _Search:
             if found.solution is None or found.cost is None or found.state is not State.OPTIMAL:
                 self.stuck = found.state is State.INFEASIBLE
                 return
-            self.witness = self._candidate(program, found, deadline)
+            x = program.system.point(found.solution)
+            self.witness = violation_near(self.problem, self.conjunct, x, deadline)
             if self.witness is not None:
                 return
             cost = np.where(choice == 0, found.cost, -1.0)
@@ -146,28 +144,3 @@ class _Search:
                 child[at] = phase
                 stack.append((child, share / 2))
         self.waits, self.bound = False, None if least == np.inf else least
-
-    def _candidate(self, program: PhaseProgram, found: Maximum, deadline: Deadline) -> Array | None:
-        """The solution's input where it violates, mended if it lies on a border."""
-        assert found.solution is not None
-        x = program.system.point(found.solution)
-        plainly = satisfies(self.problem, self.conjunct, x)
-        if not plainly and not _nearly(self.problem, self.conjunct, x):
-            return None
-        mended = well_inside(self.problem, self.conjunct, x, deadline)
-        if mended is not None and satisfies(self.problem, self.conjunct, mended):
-            return mended
-        return x if plainly else None
-
-
-def _nearly(problem: Problem, conjunct: Conjunct, x: Array) -> bool:
-    """Whether x (n,) misses the region and the conjunct by no more than ``BORDER``."""
-    network = problem.network
-    y = outputs(network, x[None])
-    if any(float(i.margin(y, x[None])[0]) < -BORDER for i in conjunct):
-        return False
-    for layer, (low, high) in problem.intervals.items():
-        z = values_at(network, x[None], network.pre_activation(layer))[0]
-        if ((z < low - BORDER) | (z > high + BORDER)).any():
-            return False
-    return True

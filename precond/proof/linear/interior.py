@@ -13,16 +13,17 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array, hstack, vstack
 
-from precond.network.evaluate import values_at
+from precond.network.evaluate import outputs, values_at
 from precond.proof.claim import Conjunct, Problem
 from precond.proof.deadline import Deadline
 from precond.proof.linear.blocks import cut
 from precond.proof.linear.encode import Bounds, encode
 from precond.proof.linear.programs import TOLERANCE, State, certifies, is_empty, model, run
-from precond.proof.linear.system import Expression, LinearSystem
+from precond.proof.linear.system import Expression, LinearSystem, satisfies
 from precond.proof.replay import in_region
 
 Array = NDArray[np.float64]
+BORDER = 1e-6  # of a pre-activation or a margin
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,6 +78,34 @@ def well_inside(problem: Problem, conjunct: Conjunct, x: Array, deadline: Deadli
     if system.empty is not None:
         return None
     return _inside(system, system.margins(problem, conjunct), deadline).point
+
+
+def violation_near(
+    problem: Problem, conjunct: Conjunct, x: Array, deadline: Deadline
+) -> Array | None:
+    """An input (n,) of the region where the conjunct holds, with the phases of x (n,), a
+    relaxation's solution: x mended where it lies within ``BORDER`` of a border, x itself where
+    that fails, None where x is none."""
+    plainly = satisfies(problem, conjunct, x)
+    if not plainly and not _nearly(problem, conjunct, x):
+        return None
+    mended = well_inside(problem, conjunct, x, deadline)
+    if mended is not None and satisfies(problem, conjunct, mended):
+        return mended
+    return x if plainly else None
+
+
+def _nearly(problem: Problem, conjunct: Conjunct, x: Array) -> bool:
+    """Whether x (n,) misses the conjunct and the pattern by no more than ``BORDER``."""
+    network = problem.network
+    y = outputs(network, x[None])
+    if any(float(i.margin(y, x[None])[0]) < -BORDER for i in conjunct):
+        return False
+    for layer, (low, high) in problem.intervals.items():
+        z = values_at(network, x[None], network.pre_activation(layer))[0]
+        if ((z < low - BORDER) | (z > high + BORDER)).any():
+            return False
+    return True
 
 
 def _inside(system: LinearSystem, form: Expression | None, deadline: Deadline) -> Satisfiability:

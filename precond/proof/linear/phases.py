@@ -88,8 +88,11 @@ class PhaseProgram:
             self.highs.changeColsBounds(count, which.astype(np.int32), np.zeros(count), upper)
         self.choice = choice.copy()
 
-    def largest(self, form: Expression, deadline: Deadline, key: int = 0) -> Maximum:
-        """The largest value of a single row.  ``key``: equal for equal forms."""
+    def largest(
+        self, form: Expression, deadline: Deadline, key: int = 0, *, bounded: bool = True
+    ) -> Maximum:
+        """The largest value of a single row.  ``key``: equal for equal forms.  Without
+        ``bounded`` only the solver's word is wanted, and ``bound`` is inf."""
         columns = form.matrix.shape[1]
         costs = form.matrix.toarray()[0]
         self.highs.changeColsCost(columns, np.arange(columns, dtype=np.int32), costs)
@@ -97,14 +100,17 @@ class PhaseProgram:
             self.highs.setBasis(self.bases[key])
         state = run(self.highs, deadline)
         if state is State.INFEASIBLE:
-            return Maximum(state, -np.inf, -np.inf if is_empty(self.highs, self.now) else np.inf)
+            empty = bounded and is_empty(self.highs, self.now)
+            return Maximum(state, -np.inf, -np.inf if empty else np.inf)
         if state is not State.OPTIMAL:
             return Maximum(state)
         self.bases[key] = self.highs.getBasis()
         found = self.highs.getSolution()
         solution, duals = np.array(found.col_value), np.array(found.row_dual)
         value = float(costs @ solution + form.constant[0])
-        bound = safe_upper(self.now, form, np.ones(1), duals) if value < 0 else np.inf
+        bound = np.inf
+        if bounded and value < 0:
+            bound = safe_upper(self.now, form, np.ones(1), duals)
         gap = np.minimum(solution[self.positive], solution[self.negative]).clip(min=0)
         cost = (np.abs(duals[self.triangle]) + 1e-6) * self.weight * gap
         return Maximum(state, value, bound, solution, cost)

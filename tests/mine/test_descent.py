@@ -1,0 +1,96 @@
+"""Chains of stricter and stricter choices end in one that proves, and lose few inputs."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from class_choices import choices
+
+from precond.mine.descent import Descent
+from precond.network.evaluate import outputs
+from precond.proof.claim import Claim
+from precond.proof.deadline import Deadline
+from precond.proof.prove import prove
+from precond.proof.stages import quick_stages
+from precond.proof.verdict import Status
+
+pytest.importorskip("highspy")
+
+
+def descent(label: int, middle: int = 0) -> Descent:
+    found = choices(label)
+    return Descent(found, middle, np.ones(len(found.on), dtype=np.bool_))
+
+
+@pytest.mark.parametrize("label", range(2))
+def test_a_chain_gets_stricter_and_its_last_is_closed_by_the_relaxation(label: int) -> None:
+    run = descent(label)
+    chain = run.chain(Deadline.after(60))
+    assert chain and (chain[0] | ~run.base).all()
+    for wide, strict in pairwise(chain):
+        assert (strict | ~wide).all() and strict.sum() > wide.sum()
+    assert all(run.inside(kept)[run.middle] for kept in chain)
+    claim = run.choices.claim(chain[-1], run.phases)
+    assert claim is not None
+    assert prove(claim, budget=20.0, stages=quick_stages()).status is Status.PROVED
+
+
+@pytest.mark.parametrize("label", range(2))
+def test_what_it_remembers_violates_and_is_excluded(label: int) -> None:
+    run = descent(label)
+    run.hunt(Deadline.after(30))
+    chain = run.chain(Deadline.after(60))
+    found = run.choices
+    y = outputs(found.tail.network, found.points) if len(found.points) else np.zeros((0, 3))
+    assert not found.property.holds(y).any()
+    assert found.tail.box.contains(found.points).all()
+    assert not run.violators.refutes(chain[-1])
+    again = found.violators(run.phases)  # the same points by another middle's literals
+    assert len(again.points) == len(run.violators.points)
+
+
+def test_a_violation_met_in_a_proof_is_taken_up() -> None:
+    run = descent(0)
+    nothing = np.zeros_like(run.base)
+    verdict = run.choices.prove(nothing, run.phases, Deadline.after(20))
+    assert verdict is not None and verdict.status is Status.REFUTED
+    assert len(run.choices.points) == 1 and not len(run.violators.points)
+    run.learn()
+    assert run.violators.refutes(nothing)
+    covered = run.cover(nothing)
+    assert covered is not None and covered.sum() == 1
+    assert not run.violators.refutes(covered)
+
+
+def test_widening_takes_in_more_and_stays_closed() -> None:
+    run = descent(0)
+    strict = run.chain(Deadline.after(60))[-1]
+    every = np.ones_like(strict)
+    wide = run.widen(every, Deadline.after(60))
+    assert run.inside(wide).sum() > run.inside(every).sum()
+    claim = run.choices.claim(wide, run.phases)
+    assert claim is not None
+    assert prove(claim, budget=20.0, stages=quick_stages()).status is Status.PROVED
+
+
+def test_around_an_input_whose_signature_is_refuted_there_is_nothing() -> None:
+    wrong = choices(0, goal=1)
+    run = Descent(wrong, 0, np.ones(len(wrong.on), dtype=np.bool_))
+    assert run.chain(Deadline.after(60)) == []
+
+
+def test_no_time_is_no_chain() -> None:
+    assert len(descent(0).chain(Deadline.after(0.0))) <= 1
+
+
+def test_a_claim_is_the_pattern_of_the_choice() -> None:
+    run = descent(1)
+    kept = run.base.copy()
+    claim = run.choices.claim(kept, run.phases)
+    assert isinstance(claim, Claim)
+    assert len(claim.pattern) == kept.sum()
+    own = run.choices
+    z = np.concatenate([own.on[run.middle][None], own.on[:1]])
+    assert (z[0] == run.phases).all()
