@@ -14,11 +14,10 @@ from precond.network.evaluate import outputs, values_at
 from precond.network.graph import INPUT, Network
 from precond.network.layers import Affine, LeakyReLU, MaxPool2d, Node, ReLU
 from precond.proof.claim import Claim, HalfSpaces, Problem
-from precond.proof.engines.base import Deadline, Outcome
+from precond.proof.engines.base import Deadline, Outcome, decides
 from precond.proof.engines.highs import (
     HighsEngine,
     State,
-    decides,
     is_satisfiable,
     relaxation_bounds,
 )

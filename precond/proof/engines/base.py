@@ -21,7 +21,7 @@ from torch import Tensor
 
 from precond.proof.bounds.backward import Multipliers, Region, lower_bound
 from precond.proof.bounds.multipliers import improve
-from precond.proof.claim import Problem
+from precond.proof.claim import Conjunct, Problem
 from precond.proof.deadline import Deadline as Deadline
 from precond.proof.trace import Leaf, Trace
 
@@ -52,6 +52,13 @@ class Answer:
     note: str = ""
     trace: Trace | None = None
     done: float | None = None
+
+
+def decides(bound: float | None, conjunct: Conjunct) -> bool:
+    """Whether ``−g ≥ bound`` excludes the conjunct: bound > 0, or ≥ 0 if it is all strict."""
+    if bound is None:
+        return False
+    return bound > 0 or (bound == 0 and all(i.strict for i in conjunct))
 
 
 class Engine(Protocol):

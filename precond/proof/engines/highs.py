@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from precond.proof.claim import Conjunct, Problem
-from precond.proof.engines.base import Answer, Deadline, Outcome
+from precond.proof.engines.base import Answer, Deadline, Outcome, decides
 from precond.proof.engines.highs_trace import empty_leaf, trace_of
 from precond.proof.linear.encode import Bounds, encode, interval_bounds
 from precond.proof.linear.interior import Satisfiability, is_satisfiable, well_inside
@@ -31,7 +31,6 @@ __all__ = [
     "Relaxation",
     "Satisfiability",
     "State",
-    "decides",
     "is_satisfiable",
     "relaxation_bounds",
     "well_inside",
@@ -111,10 +110,3 @@ class HighsEngine:
         if inner is None or not satisfies(problem, conjunct, inner):  # with max-pool layers
             inner = found.x
         return Answer(Outcome.WITNESS, False, bound, inner, "MILP")
-
-
-def decides(bound: float | None, conjunct: Conjunct) -> bool:
-    """Whether ``−g ≥ bound`` excludes the conjunct: bound > 0, or ≥ 0 if it is all strict."""
-    if bound is None:
-        return False
-    return bound > 0 or (bound == 0 and all(i.strict for i in conjunct))

@@ -18,8 +18,7 @@ from numpy.typing import NDArray
 
 from precond.proof.bounds.problem import layer_bounds, region_of
 from precond.proof.claim import Problem
-from precond.proof.engines.base import Answer, Deadline, Outcome
-from precond.proof.engines.highs import decides
+from precond.proof.engines.base import Answer, Deadline, Outcome, decides
 from precond.proof.linear.encode import Bounds, encode
 from precond.proof.linear.interior import violation_near
 from precond.proof.linear.phases import Choice, PhaseProgram
