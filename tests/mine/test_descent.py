@@ -90,7 +90,6 @@ def test_a_claim_is_the_pattern_of_the_choice() -> None:
     kept = run.base.copy()
     claim = run.choices.claim(kept, run.phases)
     assert isinstance(claim, Claim)
-    assert len(claim.pattern) == kept.sum()
-    own = run.choices
-    z = np.concatenate([own.on[run.middle][None], own.on[:1]])
-    assert (z[0] == run.phases).all()
+    assert len(claim.pattern) == kept.sum() > 0
+    named = {run.choices.names[k] for k in np.flatnonzero(kept & run.phases)}
+    assert named == set(claim.pattern.on)
