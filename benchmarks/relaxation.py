@@ -139,7 +139,12 @@ def main() -> None:
     parser.add_argument("--network", choices=("acas", "mnist"), default="acas")
     parser.add_argument("--inputs", type=int, default=50)
     parser.add_argument("--sampled", type=int, default=3)
-    parser.add_argument("--skip", type=int, default=0, help="inputs to pass over first")
+    parser.add_argument(
+        "--skip",
+        type=int,
+        default=0,
+        help="inputs drawn to pass over first, whether they would count or not",
+    )
     parser.add_argument("--radius", type=float, default=0.05)
     parser.add_argument("--order", choices=[o.value for o in Order], default="influence")
     parser.add_argument("--each", type=float, default=10.0, help="seconds for one proof")
