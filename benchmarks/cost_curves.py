@@ -149,21 +149,19 @@ def main() -> None:
                 name = f"free, {engine.name}"
                 show(name, free=free_neurons(found), **proof(engine, found))
 
-    if chosen.free:
-        free()
-        return
-    for batch in (1, 16, 256, 1024, 4096):
-        seconds = timed(network(5, 50, 6), batch)
-        show("batch", batch=batch, seconds=seconds, per_second=batch / seconds)
-    for width in (25, 50, 100, 200, 400):
-        seconds = timed(network(5, width, 4), 16)
-        show("width", width=width, seconds=seconds)
-    for depth in (2, 4, 8, 16):
-        seconds = timed(network(5, 50, depth), 64)
-        show("depth", depth=depth, seconds=seconds)
-    for inputs in (2, 3, 4, 5, 6, 8):
-        engine: Engine = InputSplitEngine(chosen.device)
-        show("inputs", inputs=inputs, **proof(engine, claim(network(inputs, 30, 3), 0.5)))
+    if not chosen.free:
+        for batch in (1, 16, 256, 1024, 4096):
+            seconds = timed(network(5, 50, 6), batch)
+            show("batch", batch=batch, seconds=seconds, per_second=batch / seconds)
+        for width in (25, 50, 100, 200, 400):
+            seconds = timed(network(5, width, 4), 16)
+            show("width", width=width, seconds=seconds)
+        for depth in (2, 4, 8, 16):
+            seconds = timed(network(5, 50, depth), 64)
+            show("depth", depth=depth, seconds=seconds)
+        for inputs in (2, 3, 4, 5, 6, 8):
+            engine: Engine = InputSplitEngine(chosen.device)
+            show("inputs", inputs=inputs, **proof(engine, claim(network(inputs, 30, 3), 0.5)))
     free()
     if chosen.out:
         chosen.out.write_text(json.dumps(rows, indent=1))

@@ -52,6 +52,7 @@ class Descent:
         self.phases: Flags = choices.on[middle]
         self.lost: Flags = choices.on != self.phases
         self.base: Flags = ~self.lost.any(0)
+        self.prior: Array = PRIOR * self.lost.mean(0)
         self.violators: Violators = choices.violators(self.phases)
         self.relaxation: _Relaxation | None = None
 
@@ -190,8 +191,7 @@ class Descent:
     def _loss(self, kept: Flags) -> Array:
         """Inputs that each literal would lose, (T,): of those left, and a part for the others."""
         inside = self.left & self.inside(kept)
-        share = PRIOR * self.lost.mean(0)
-        return np.asarray(self.lost[inside].sum(0) + share, dtype=np.float64)
+        return np.asarray(self.lost[inside].sum(0) + self.prior, dtype=np.float64)
 
     def _meet(self, kept: Flags, key: int, solution: Array, deadline: Deadline) -> bool:
         """Whether a solution's input satisfies ``kept`` and violates: it is remembered."""

@@ -8,8 +8,6 @@ closes the likeliest is proved, and what does not prove is not tried again.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -19,25 +17,11 @@ from precond.mine.pool import Flags
 from precond.proof.bounds.batch import pattern_bounds
 from precond.proof.deadline import Deadline
 from precond.proof.verdict import Verdict
-from precond.region.pattern import DecisionPattern
 
 AT_ONCE = 12  # inputs whose drops are bounded together
 STEPS = 20  # of improvement of these bounds
 SHORT = 0.2  # of the seconds for a proof, for one drop
 MISSES = 6  # proofs in a row that fail before it stops
-
-
-@dataclass(frozen=True, eq=False)
-class Rung:
-    """A pattern with its proof; ``inside`` (N,): which of the class's inputs have it;
-    ``proofs`` asked for it; ``witnesses`` (k, n): inputs that refuted wider ones."""
-
-    pattern: DecisionPattern
-    verdict: Verdict
-    inside: Flags
-    proofs: int
-    seconds: float
-    witnesses: NDArray[np.float64]
 
 
 class Growth:

@@ -13,17 +13,20 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from precond.mine.choices import Choices
 from precond.mine.descent import Descent
-from precond.mine.grow import Growth, Rung
+from precond.mine.grow import Growth
 from precond.mine.pool import Flags
 from precond.proof.deadline import Deadline
 from precond.proof.tail import Tail
 from precond.proof.verdict import Status, Verdict
 from precond.property import Property
+from precond.region.pattern import DecisionPattern
 from precond.region.signature import Signatures
 
 CLIMBING = 0.12  # of the time left, for the climb along one chain
@@ -31,6 +34,20 @@ GROWING = 0.05  # of the time left, to make one pattern wider
 WITNESSES = 12  # counterexamples answered at one place of the chain
 MISSES = 12  # middles in a row around which nothing is found
 NEAR = 0.25  # of the inputs left: those a middle is near to
+SEEN = 1_000  # inputs left among which a middle is chosen
+
+
+@dataclass(frozen=True, eq=False)
+class Rung:
+    """A pattern with its proof; ``inside`` (N,): which of the class's inputs have it;
+    ``proofs`` asked for it; ``witnesses`` (k, n): inputs that refuted wider ones."""
+
+    pattern: DecisionPattern
+    verdict: Verdict
+    inside: Flags
+    proofs: int
+    seconds: float
+    witnesses: NDArray[np.float64]
 
 
 def ladder(
@@ -57,11 +74,14 @@ def ladder(
         middles = np.flatnonzero(left & ~tried)
         if left.sum() < least or not len(middles):
             break
+        middles = middles[:: -(-len(middles) // SEEN)]
         middle = int(middles[_nearness(choices.on[middles]).argmin()])
         tried[middle] = True
         began = time.monotonic()
         climb = _Climb(choices, Descent(choices, middle, left), each, deadline)
-        best = climb.run(hunted=bool(found))
+        if tried.sum() == 1:  # what it meets refutes around other middles too
+            climb.descent.hunt(deadline)
+        best = climb.run()
         if best is None:
             misses += 1
             note(f"nothing around input {middle}")
@@ -89,7 +109,7 @@ def ladder(
     return found
 
 
-def _nearness(on: Flags) -> np.ndarray:
+def _nearness(on: Flags) -> NDArray[np.float32]:
     """Mean distance of each row to the nearest of the others, (N,)."""
     part = on.astype(np.float32)
     norm = part.sum(1)
@@ -107,9 +127,7 @@ class _Climb:
         self.each = each
         self.deadline = deadline
 
-    def run(self, hunted: bool) -> tuple[Flags, Verdict] | None:
-        if not hunted:
-            self.descent.hunt(self.deadline)
+    def run(self) -> tuple[Flags, Verdict] | None:
         chain = self.descent.chain(self.deadline)
         if not chain:
             return None

@@ -6,7 +6,6 @@ MILP answers are not.  Witnesses are drawn well inside the region where there is
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -22,6 +21,7 @@ from precond.proof.linear.programs import (
     Program,
     Relaxation,
     State,
+    refusal,
     relaxation_bounds,
 )
 from precond.proof.linear.system import satisfies
@@ -49,12 +49,7 @@ class HighsEngine:
         return "highs"
 
     def unsupported(self, problem: Problem) -> str | None:
-        if importlib.util.find_spec("highspy") is None:
-            return "the package highspy is not installed"
-        bounds = (problem.bounds or {}).values()
-        if not all(np.isfinite(low).all() and np.isfinite(high).all() for low, high in bounds):
-            return "layer bounds overflow"
-        return None
+        return refusal(problem)
 
     def solve(self, problem: Problem, deadline: Deadline) -> list[Answer]:
         system = encode(problem, self.bounds(problem))

@@ -10,7 +10,6 @@ Strong where a pattern fixes most neurons and what is left open is some dozens.
 
 from __future__ import annotations
 
-import importlib.util
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -22,7 +21,7 @@ from precond.proof.engines.base import Answer, Deadline, Outcome, decides
 from precond.proof.linear.encode import Bounds, encode
 from precond.proof.linear.interior import violation_near
 from precond.proof.linear.phases import Choice, PhaseProgram
-from precond.proof.linear.programs import State
+from precond.proof.linear.programs import State, refusal
 from precond.proof.linear.tighten import narrowed
 
 Array = NDArray[np.float64]
@@ -41,16 +40,9 @@ class LpSplitEngine:
     name: str = "lp-split"
 
     def unsupported(self, problem: Problem) -> str | None:
-        if importlib.util.find_spec("highspy") is None:
-            return "the package highspy is not installed"
-        bounds = (problem.bounds or {}).values()
-        if not all(np.isfinite(low).all() and np.isfinite(high).all() for low, high in bounds):
-            return "layer bounds overflow"
-        if problem.free > self.free:
-            return f"{problem.free} free neurons, more than {self.free}"
         if any(len(conjunct) > 1 for conjunct in problem.conjuncts):
             return "a way to fail is more than one inequality"
-        return None
+        return refusal(problem, self.free)
 
     def solve(self, problem: Problem, deadline: Deadline) -> list[Answer]:
         """One answer per conjunct; what a first program leaves is searched, in turns."""

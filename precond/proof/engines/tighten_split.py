@@ -10,7 +10,6 @@ at the neuron whose relaxation costs the conjunct's bound most; the deepest goes
 
 from __future__ import annotations
 
-import importlib.util
 import time
 from dataclasses import dataclass, replace
 
@@ -26,6 +25,7 @@ from precond.proof.claim import Problem
 from precond.proof.engines.base import Answer, Deadline, Engine, Outcome
 from precond.proof.linear.blocks import cut
 from precond.proof.linear.encode import Bounds
+from precond.proof.linear.programs import refusal
 from precond.proof.linear.tighten import tightened
 
 Array = NDArray[np.float64]
@@ -45,14 +45,7 @@ class TightenSplitEngine:
     name: str = "tighten-split"
 
     def unsupported(self, problem: Problem) -> str | None:
-        if importlib.util.find_spec("highspy") is None:
-            return "the package highspy is not installed"
-        bounds = (problem.bounds or {}).values()
-        if not all(np.isfinite(low).all() and np.isfinite(high).all() for low, high in bounds):
-            return "layer bounds overflow"
-        if problem.free > self.free:
-            return f"{problem.free} free neurons, more than {self.free}"
-        return self.finish.unsupported(problem)
+        return refusal(problem, self.free) or self.finish.unsupported(problem)
 
     def solve(self, problem: Problem, deadline: Deadline) -> list[Answer]:
         """One answer per conjunct; in turns, each with its share of what is left of the time."""

@@ -40,7 +40,7 @@ class Maximum:
 
 
 class PhaseProgram:
-    """``layer`` and ``neuron`` (k,): the system's free neurons, in the order of its layers.
+    """``neurons``: layer and index of the system's k free neurons, in the order of its layers.
     A ``Choice`` (k,) gives each +1 (on), −1 (off) or 0 (free)."""
 
     def __init__(self, system: LinearSystem) -> None:

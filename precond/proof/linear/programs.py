@@ -12,6 +12,7 @@ Signs: y > 0 belongs to a row's (or column's) upper side, y < 0 to its lower sid
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
@@ -76,6 +77,19 @@ class Integer:
     limit: float
     value: float | None = None
     x: Array | None = None
+
+
+def refusal(problem: Problem, free: int | None = None) -> str | None:
+    """Why no linear program of ``problem`` can be asked (of at most ``free`` undecided neurons,
+    where given), or None."""
+    if importlib.util.find_spec("highspy") is None:
+        return "the package highspy is not installed"
+    bounds = (problem.bounds or {}).values()
+    if not all(np.isfinite(low).all() and np.isfinite(high).all() for low, high in bounds):
+        return "layer bounds overflow"
+    if free is not None and problem.free > free:
+        return f"{problem.free} free neurons, more than {free}"
+    return None
 
 
 def relaxation_bounds(problem: Problem, bounds: Bounds, deadline: Deadline) -> list[Relaxation]:

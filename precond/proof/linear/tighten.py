@@ -40,28 +40,34 @@ def tightened(
     ``bounds`` as ``encode`` takes them; the result has an entry for every decision layer.
     By the deadline the layers not reached keep theirs.
     """
-    found = dict(bounds)
-    met = _nothing_met(problem)
-    for layer in reversed(problem.network.decision_layers):
-        system = with_conjunct(encode(problem, found), problem, conjunct)
-        if system.empty is not None:
-            return None
-        better = _layer(system, layer, met, deadline)
-        if better is None:
-            return None
-        found[layer] = better
-    return found
+    layers = tuple(reversed(problem.network.decision_layers))
+    return _round(problem, conjunct, bounds, layers, deadline)
 
 
 def narrowed(problem: Problem, bounds: Bounds, deadline: Deadline) -> Bounds | None:
     """Bounds of all layers but the first over the region alone, layer after layer; None if it
     is empty.  They hold for every conjunct."""
+    return _round(problem, None, bounds, problem.network.decision_layers[1:], deadline)
+
+
+def _round(
+    problem: Problem,
+    conjunct: Conjunct | None,
+    bounds: Bounds,
+    layers: tuple[str, ...],
+    deadline: Deadline,
+) -> Bounds | None:
+    """The layers in this order, each over a system of the bounds found so far."""
     found = dict(bounds)
-    met = _nothing_met(problem)
-    for layer in problem.network.decision_layers[1:]:
-        if deadline.passed:
-            break
+    met: Met = {
+        layer: (np.full(width, np.inf), np.full(width, -np.inf))
+        for layer in problem.network.decision_layers
+        for width in (problem.network.width(layer),)
+    }
+    for layer in layers:
         system = encode(problem, found)
+        if conjunct is not None:
+            system = with_conjunct(system, problem, conjunct)
         if system.empty is not None:
             return None
         better = _layer(system, layer, met, deadline)
@@ -69,14 +75,6 @@ def narrowed(problem: Problem, bounds: Bounds, deadline: Deadline) -> Bounds | N
             return None
         found[layer] = better
     return found
-
-
-def _nothing_met(problem: Problem) -> Met:
-    return {
-        layer: (np.full(width, np.inf), np.full(width, -np.inf))
-        for layer in problem.network.decision_layers
-        for width in (problem.network.width(layer),)
-    }
 
 
 def with_conjunct(system: LinearSystem, problem: Problem, conjunct: Conjunct) -> LinearSystem:
