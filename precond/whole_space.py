@@ -15,6 +15,8 @@ from precond.analysis import Analysis, Data, Domain
 from precond.goals import Goal, Target
 from precond.mine.support import wilson
 from precond.network.graph import Network
+from precond.proof.certificates.data import Certificate
+from precond.proof.claim import Claim
 from precond.proof.precondition import Precondition
 from precond.region.signature import Signatures
 
@@ -134,6 +136,15 @@ class WholeSpace:
     @property
     def entries(self) -> tuple[Precondition, ...]:
         return tuple(entry for found in self.classes for entry in found.entries)
+
+    @property
+    def certified(self) -> list[tuple[Claim, Certificate]]:
+        """The claims that a certificate of this run proves."""
+        return [
+            (Claim(self.network, self.domain.box, e.pattern, e.property), e.verdict.certificate)
+            for e in self.entries
+            if e.property is not None and e.verdict.certificate is not None
+        ]
 
     @property
     def train(self) -> Share:

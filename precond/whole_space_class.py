@@ -30,7 +30,8 @@ Array = NDArray[np.float64]
 Rows = NDArray[np.int64]
 ENOUGH = 0.9  # training recall at which no further cut is tried
 CONFIRMING = 0.25  # share of a class's time that is kept for second proofs
-LEAST = 5.0  # seconds a second proof may take even where the class's time is spent
+CERTIFYING = 0.08  # the same, where claims about the whole network get certificates
+LEAST = 8.0  # seconds a second proof may take even where the class's time is spent
 FIRST = 0.6  # share of the time left that a cut may take, but for the last
 SHOWN = 24  # forced literals kept for a pattern
 
@@ -68,7 +69,8 @@ class ClassFound:
 def search_class(job: ClassJob, note: Callable[[str], None] | None = None) -> ClassFound:
     """The patterns of one class: at each cut in turn, until one has recall enough."""
     began, wall = time.monotonic(), time.time()
-    limit = Deadline.after(job.seconds * (1 - CONFIRMING))
+    kept = CERTIFYING if job.cuts == (INPUT,) else CONFIRMING
+    limit = Deadline.after(job.seconds * (1 - kept))
     best: tuple[float, str, list[Found], list[float]] = (-1.0, job.cuts[0], [], [])
     tried: list[Tried] = []
     rounds = proofs = 0

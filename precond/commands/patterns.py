@@ -71,6 +71,7 @@ def run(chosen: argparse.Namespace) -> int:
     from precond.mine.whole_space import Search
     from precond.network.graph import INPUT
     from precond.progress import progress
+    from precond.proof.certificates.folder import keep
     from precond.report.pages import write_files
     from precond.report.whole_space import table_text, whole_space_files
     from precond.store import write_preconditions
@@ -129,6 +130,11 @@ def run(chosen: argparse.Namespace) -> int:
         write_files(out, whole_space_files(found, chosen.model))
         print(f"report         {out / 'report.html'}")
         print(f"preconditions  {out / 'preconditions.json'}")
+        if found.certified:
+            folder = output_folder(out / "certificates")
+            for claim, certificate in found.certified:
+                keep(folder, claim, certificate)
+            print(f"certificates   {folder} ({len(found.certified)}, for 'precond check')")
     return EXIT_INTERRUPTED if found.interrupted else 0
 
 

@@ -62,11 +62,15 @@ class Growth:
             order = left[np.argsort(outside[left].sum(1), kind="stable")]
             far = outside[order].any(1) & ~refused[order]
             rows, tried = [], []
+            asked = np.zeros(len(refused), dtype=np.bool_)
             for row in order[far]:
+                if asked[row] or refused[row]:
+                    continue
                 choice = kept & ~outside[row]
                 if self.descent.violators.refutes(choice):
-                    refused[row] = True
+                    refused |= _beyond(outside, row)
                     continue
+                asked |= (outside == outside[row]).all(1)
                 rows.append(int(row))
                 tried.append(choice)
                 if len(rows) == AT_ONCE:
@@ -81,7 +85,7 @@ class Growth:
                 best = int(np.argmax(bounds))
                 verdict = self._prove(tried[best], SHORT)
                 if verdict is None or not verdict.is_proved:
-                    refused[rows[best]] = True
+                    refused |= _beyond(outside, rows[best])
                     misses += 1
                     continue
                 misses = 0
@@ -114,3 +118,8 @@ class Growth:
     def _prove(self, kept: Flags, share: float) -> Verdict | None:
         limit = self.deadline.earlier(share * self.each)
         return self.choices.prove(kept, self.descent.phases, limit)
+
+
+def _beyond(outside: Flags, row: int) -> Flags:
+    """Inputs (N,) that violate all that this one does: what fails for it fails for them."""
+    return np.asarray(~(outside[row] & ~outside).any(1), dtype=np.bool_)

@@ -9,6 +9,10 @@ the same layer bounds of ``bounds``, which are rigorous; what is doubled is the 
 
 A claim that was proved through a tail (``tail``) is proved again through it: that step is one
 propagation of bounds, made anew.
+
+Better than a second engine is no engine at all: a claim about the whole network is first proved
+again by those that can say how, and a certificate made of that, which a checker accepts that
+shares nothing with them.
 """
 
 from __future__ import annotations
@@ -17,16 +21,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from precond.errors import QueryError
+from precond.network.graph import INPUT
+from precond.proof.certificates.certify import CERTIFICATE
 from precond.proof.claim import Claim
 from precond.proof.deadline import Deadline
 from precond.proof.prove import prove
 from precond.proof.reduce import reduced
-from precond.proof.stages import Line, Stage, default_stages, line_stages
+from precond.proof.stages import Line, Stage, default_stages, line_stages, traced_stages
 from precond.proof.tail import Tail
 from precond.proof.verdict import Attempt, Status, Verdict
 
 SECOND = "again"  # how a second proof's attempts begin
 KINDS = 0.6  # share of the time for the kinds by themselves
+CERTIFYING = 0.8  # share of the time for a certificate, where one is sought
 BOTH = "tighten-split"  # bounds by linear programs, and a phase search over them
 SOLVERS = ("highs", "lp-split", "tighten-lp", "z3", "marabou", BOTH)
 PROPAGATION = ("bounds", "bounds-optimised", "input-split", "polytope-split", "relu-split", BOTH)
@@ -98,15 +105,27 @@ def confirm(
 ) -> Verdict:
     """``verdict`` (PROVED) with its second proof among the attempts.
 
-    Proved twice it is ``confirmed``.  A second engine that finds a witness of what was asked
-    takes the verdict back: UNKNOWN, with both said.  ``tail``: the one ``verdict`` was reached
-    through.
+    With a certificate it is ``exact``; proved twice it is ``confirmed``.  A second engine that
+    finds a witness of what was asked takes the verdict back: UNKNOWN, with both said.  ``tail``:
+    the one ``verdict`` was reached through.
     """
+    deadline = Deadline.after(budget)
+    if tail is None or tail.cut == INPUT:
+        exact = _certified(claim, CERTIFYING * budget, device)
+        if exact.is_proved:
+            again = Attempt(f"{SECOND}: {CERTIFICATE}", exact.seconds, "proved")
+            return replace(
+                verdict,
+                exact=True,
+                confirmed=True,
+                attempts=(*verdict.attempts, again),
+                certificate=exact.certificate,
+            )
     asked = claim if tail is None else tail.claim(claim)
     if asked is None:
         second = Second(Status.PROVED, ("bounds",), 0.0, "no value of the cut layer is possible")
     else:
-        second = second_proof(reduced(asked).claim, verdict, budget=budget, device=device)
+        second = second_proof(reduced(asked).claim, verdict, budget=deadline.left, device=device)
     name = f"{SECOND}: {', '.join(second.engines) or 'no engine'}"
     outcome = {Status.PROVED: "proved", Status.REFUTED: "contradicted"}.get(
         second.status, f"not decided ({second.reason})"
@@ -120,6 +139,11 @@ def confirm(
             verdict, status=Status.UNKNOWN, confirmed=False, reason=reason, attempts=attempts
         )
     return replace(verdict, attempts=attempts)
+
+
+def _certified(claim: Claim, budget: float, device: str) -> Verdict:
+    stages = traced_stages(device)
+    return prove(claim, budget=max(0.1, budget), stages=stages, device=device, exact=True)
 
 
 def lines_to_ask(verdict: Verdict) -> tuple[Line, ...]:

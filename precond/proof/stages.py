@@ -70,11 +70,11 @@ def default_stages(problem: Problem, device: str = "cpu", seed: int = 0) -> tupl
         quick += (attacking, Stage(_LINEAR, 0.5))
     phases = ReluSplitEngine(device, leaf=_leaf)
     splits: tuple[Stage, ...] = (Stage(phases, 0.85, races=True),)
-    if not few and not problem.keep_trace:
-        dear = TightenSplitEngine(phases, device)
+    if not few:
         short = Stage(phases, 0.15, races=True)
         programs = Stage(LpSplitEngine(device, free=SOME), 0.3, races=True)
-        splits = (short, programs, Stage(dear, 0.95, races=True), *splits)
+        dear = Stage(TightenSplitEngine(phases, device), 0.95, races=True)
+        splits = (short, programs, *(() if problem.keep_trace else (dear,)), *splits)
     return (
         *quick,
         *splits,
@@ -99,12 +99,15 @@ def search_stages(problem: Problem, device: str = "cpu") -> tuple[Stage, ...]:
     complete ones too, but none that starts a process."""
     bisection = InputSplitEngine(device)
     few = (Stage(bisection, 0.6),) if bisection.unsupported(problem) is None else ()
+    short = Stage(ReluSplitEngine(device, leaf=_leaf), 0.2)
+    many = () if few else (short, Stage(LpSplitEngine(device, free=SOME), 0.7))
     return (
         Stage(BoundsEngine(device, steps=0)),
         Stage(_LINEAR, 0.3),
         Stage(HighsEngine(known_bounds, milp_neurons=40), 0.4),
         *few,
         Stage(Z3Engine(products=2_000, free=12), 0.5),
+        *many,
         Stage(ReluSplitEngine(device, leaf=_leaf)),
     )
 
@@ -114,8 +117,16 @@ def whole_stages(device: str = "cpu") -> tuple[Stage, ...]:
     take longer than a search with cheap subdomains."""
     return (
         Stage(BoundsEngine(device, steps=0)),
-        Stage(ReluSplitEngine(device, leaf=_leaf), 0.1),
-        Stage(LpSplitEngine(device), 0.85),
+        Stage(LpSplitEngine(device), 0.9),
+        Stage(ReluSplitEngine(device, leaf=_leaf)),
+    )
+
+
+def traced_stages(device: str = "cpu") -> tuple[Stage, ...]:
+    """Engines for whole networks with many inputs that can say how they closed what they did."""
+    return (
+        Stage(BoundsEngine(device, steps=0)),
+        Stage(LpSplitEngine(device), 0.7),
         Stage(ReluSplitEngine(device, leaf=_leaf)),
     )
 

@@ -82,7 +82,8 @@ def table_text(run: WholeSpace, model: str) -> str:
     lines += [
         "",
         f"proved         {proved} of {len(run.classes)} classes, "
-        f"{len(run.entries)} patterns, {twice(run)} of them proved twice",
+        f"{len(run.entries)} patterns, {twice(run)} of them proved twice"
+        + (f", {len(run.certified)} with a certificate" if run.certified else ""),
         f"recall         {percent(run.held_out.value)} of held-out inputs "
         f"({100 * low:.1f}–{100 * high:.1f} %), {percent(run.train.value)} of training inputs",
         *[f"note           {note}" for note in run.notes],
@@ -93,7 +94,7 @@ def table_text(run: WholeSpace, model: str) -> str:
 
 
 def twice(run: WholeSpace) -> int:
-    """Patterns that a second engine proved too."""
+    """Patterns that a second engine proved too, or that have a checked certificate."""
     return sum(second_of(entry.verdict)[1] == "proved" for entry in run.entries)
 
 
@@ -121,7 +122,7 @@ def make_page(run: WholeSpace, model: str) -> WholeSpacePage:
             "–" if not literals else str(literals[len(literals) // 2]),
             "–" if not literals else f"median; {literals[0]} to {literals[-1]}",
         ),
-        Figure("proved twice", f"{twice(run)} of {len(run.entries)}", "by engines of both kinds"),
+        Figure("proved twice", f"{twice(run)} of {len(run.entries)}", "by engines of both kinds, or with a certificate"),
     )
     by_time = [(x, y, "") for x, y in recall_by_time(run)[:1]]
     by_time += [

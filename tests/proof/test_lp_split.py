@@ -9,7 +9,9 @@ import pytest
 from small_networks import below, random_net
 from test_searches import random_claim
 
+from precond.checker import check
 from precond.network.evaluate import outputs, values_at
+from precond.proof.certificates.certify import certify
 from precond.proof.claim import Claim
 from precond.proof.deadline import Deadline
 from precond.proof.engines.base import Outcome
@@ -19,7 +21,11 @@ from precond.proof.engines.z3 import Z3Engine
 from precond.proof.linear.encode import encode, interval_bounds
 from precond.proof.linear.phases import PhaseProgram
 from precond.proof.linear.programs import State
+from precond.proof.prove import prove
 from precond.proof.replay import in_region, replay
+from precond.proof.stages import Stage
+from precond.proof.trace import Leaf, PhaseSplit, Trace
+from precond.proof.verdict import Status
 from precond.property import Inequality
 from precond.region.box import Box
 from precond.region.pattern import DecisionPattern
@@ -61,6 +67,36 @@ def test_it_splits_where_the_relaxation_is_not_enough() -> None:
     found = LpSplitEngine().solve(claim.problem, Deadline.after(60))[0]
     assert found.outcome is Outcome.INFEASIBLE and found.rigorous
     assert int(found.note.split()[0]) > 2
+
+
+def nodes(trace: Trace) -> int:
+    if isinstance(trace, Leaf):
+        return 1
+    assert isinstance(trace, PhaseSplit)
+    return 1 + nodes(trace.off) + nodes(trace.on)
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_what_it_records_makes_a_certificate(seed: int) -> None:
+    claim = random_claim(seed)
+    stages = (Stage(LpSplitEngine()),)
+    plain = prove(claim, budget=20.0, stages=stages)
+    exact = prove(claim, budget=40.0, stages=stages, exact=True)
+    assert exact.status is plain.status
+    if exact.status in (Status.PROVED, Status.VACUOUS):
+        assert exact.exact and exact.certificate is not None
+        assert check(exact.certificate, claim.network).valid
+
+
+def test_the_certificate_is_made_of_its_own_tree() -> None:
+    """No split is added, so the duals read back are as good as the programs were."""
+    claim = a_hard_claim()
+    verdict = prove(claim, budget=60.0, stages=(Stage(LpSplitEngine()),), keep_trace=True)
+    assert verdict.status is Status.PROVED
+    assert nodes(verdict.traces[0]) > 2
+    made = certify(claim, verdict)
+    assert check(made, claim.network).valid
+    assert [len(tree.kind) for tree in made.trees] == [nodes(verdict.traces[0])]
 
 
 def test_a_violation_that_the_relaxation_hides_is_found() -> None:

@@ -13,9 +13,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from precond.proof.claim import Problem
 from precond.proof.deadline import Deadline
-from precond.proof.linear.programs import State, is_empty, model, run
-from precond.proof.linear.system import Expression, LinearSystem, safe_upper
+from precond.proof.linear.programs import State, empty_ray, model, run
+from precond.proof.linear.system import Expression, LinearSystem, multipliers, safe_upper
+from precond.proof.trace import Leaf
 
 Array = NDArray[np.float64]
 Index = NDArray[np.int64]
@@ -28,14 +30,15 @@ class Maximum:
 
     ``value``: the solver's own number (inf where it has none).  ``bound``: a rigorous upper
     bound where ``value`` is negative, else inf; −inf where the region was shown to be empty.
-    ``solution`` (columns,) and ``cost`` (k,): what each neuron's relaxation adds to the value,
-    about; only where there is an optimum.
+    Where there is an optimum: ``solution`` (columns,), and ``cost`` (k,), what each neuron's
+    relaxation adds to the value, about.  ``duals`` (rows,): the multipliers behind the bound.
     """
 
     state: State
     value: float = np.inf
     bound: float = np.inf
     solution: Array | None = None
+    duals: Array | None = None
     cost: Array | None = None
 
 
@@ -100,8 +103,8 @@ class PhaseProgram:
             self.highs.setBasis(self.bases[key])
         state = run(self.highs, deadline)
         if state is State.INFEASIBLE:
-            empty = bounded and is_empty(self.highs, self.now)
-            return Maximum(state, -np.inf, -np.inf if empty else np.inf)
+            ray = empty_ray(self.highs, self.now) if bounded else None
+            return Maximum(state, -np.inf, np.inf if ray is None else -np.inf, duals=ray)
         if state is not State.OPTIMAL:
             return Maximum(state)
         self.bases[key] = self.highs.getBasis()
@@ -113,7 +116,39 @@ class PhaseProgram:
             bound = safe_upper(self.now, form, np.ones(1), duals)
         gap = np.minimum(solution[self.positive], solution[self.negative]).clip(min=0)
         cost = (np.abs(duals[self.triangle]) + 1e-6) * self.weight * gap
-        return Maximum(state, value, bound, solution, cost)
+        return Maximum(state, value, bound, solution, duals, cost)
+
+    def leaf(self, problem: Problem, form: Expression, found: Maximum) -> Leaf:
+        """The multipliers of a backward pass that the duals of a maximum of ``form`` amount to,
+        with the phases given; ``problem``: what the system encodes."""
+        if found.duals is None:
+            return Leaf()
+        weight = float(found.bound > -np.inf)  # none where the region itself is empty
+        reduced = weight * form.matrix.toarray()[0] - self.system.matrix.T @ found.duals
+        beta, alpha = multipliers(self.system, problem, found.duals, reduced)
+        for layer, part in self.system.layers.items():
+            beta.setdefault(layer, (np.zeros(len(part.low)), np.zeros(len(part.low))))
+        slopes = {  # of fixed neurons, in case bounds found otherwise leave them free
+            layer: np.where(np.isfinite(alpha[layer]), alpha[layer], part.low >= 0)
+            for layer, part in self.system.layers.items()
+            if layer in alpha
+        }
+        for k in np.flatnonzero(self.choice):
+            layer, neuron = self.neurons[k]
+            low, high = beta[layer]
+            slopes[layer][neuron] = self.choice[k] > 0
+            if self.choice[k] > 0:
+                low[neuron] = max(-reduced[self.positive[k]], 0.0)
+            else:
+                high[neuron] = max(-reduced[self.negative[k]], 0.0)
+        low_side = {layer: low for layer, (low, _) in beta.items() if low.any()}
+        high_side = {layer: high for layer, (_, high) in beta.items() if high.any()}
+        return Leaf(np.full(1, weight), slopes, low_side, high_side)
+
+    def reach(self, form: Expression) -> float:
+        """An upper bound of a single row, from the columns' bounds alone; at least 0."""
+        none = np.zeros(self.system.matrix.shape[0])
+        return max(0.0, safe_upper(self.system, form, np.ones(1), none))
 
     @property
     def now(self) -> LinearSystem:

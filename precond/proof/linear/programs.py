@@ -232,7 +232,15 @@ class Program:
 def is_empty(
     highs: Any, system: LinearSystem, fold: Callable[[Array], Array] | None = None
 ) -> bool:
-    """Whether a dual ray of an infeasible model proves that the region has no point.
+    """Whether a dual ray of an infeasible model proves that the region has no point."""
+    return empty_ray(highs, system, fold) is not None
+
+
+def empty_ray(
+    highs: Any, system: LinearSystem, fold: Callable[[Array], Array] | None = None
+) -> Array | None:
+    """Multipliers of the system's rows (rows,) that prove that the region has no point, from a
+    dual ray of an infeasible model; None where it gives none.
 
     ``fold`` turns the model's row multipliers into the system's; without it they are the
     first ones.
@@ -250,9 +258,10 @@ def is_empty(
             continue
         y = np.array(ray) if fold is None else fold(np.array(ray))
         y = y[: system.matrix.shape[0]]
-        if certifies(system, y) or certifies(system, -y):
-            return True
-    return False
+        for signed in (y, -y):
+            if certifies(system, signed):
+                return signed
+    return None
 
 
 def certifies(system: LinearSystem, y: Array) -> bool:
