@@ -3,7 +3,8 @@
 An input lies outside a pattern by the literals it violates.  Dropping those takes it in, and
 with it every input that violates only some of them.  The nearest inputs' drops are bounded in
 one propagation; of those that close, the one that takes in most goes through.  Where none
-closes the likeliest is proved, and what does not prove is not tried again.
+closes, the one that takes in most for what it costs the bound is proved, and what does not
+prove is not tried again; a counterexample asks for another literal, which may lose less.
 """
 
 from __future__ import annotations
@@ -16,11 +17,12 @@ from precond.mine.descent import Descent
 from precond.mine.pool import Flags
 from precond.proof.bounds.batch import pattern_bounds
 from precond.proof.deadline import Deadline
-from precond.proof.verdict import Verdict
+from precond.proof.verdict import Status, Verdict
 
 AT_ONCE = 12  # inputs whose drops are bounded together
+EASY = 0.02  # of the bound there was: a loss of less counts as this
 STEPS = 20  # of improvement of these bounds
-SHORT = 0.2  # of the seconds for a proof, for one drop
+SHORT = 0.5  # of the seconds for a proof, for one drop
 MISSES = 6  # proofs in a row that fail before it stops
 
 
@@ -53,45 +55,73 @@ class Growth:
     def _widen(self, kept: Flags) -> list[tuple[Flags, Verdict | None]]:
         """Ever wider choices, each closed by bounds or proved."""
         chain: list[tuple[Flags, Verdict | None]] = []
-        left = np.flatnonzero(self.descent.left)
         refused = np.zeros(len(self.descent.left), dtype=np.bool_)
-        misses = 0
+        misses, stride = 0, 1  # inputs to take in with one proof
         while misses < MISSES and not self.widening.passed:
             self.descent.learn()
-            outside = self.descent.lost & kept
-            order = left[np.argsort(outside[left].sum(1), kind="stable")]
-            far = outside[order].any(1) & ~refused[order]
-            rows, tried = [], []
-            asked = np.zeros(len(refused), dtype=np.bool_)
-            for row in order[far]:
-                if asked[row] or refused[row]:
-                    continue
-                choice = kept & ~outside[row]
-                if self.descent.violators.refutes(choice):
-                    refused |= _beyond(outside, row)
-                    continue
-                asked |= (outside == outside[row]).all(1)
-                rows.append(int(row))
-                tried.append(choice)
-                if len(rows) == AT_ONCE:
-                    break
-            bounds = self._bounds(tried)
+            rows, tried = self._next(kept, refused)
+            bounds = self._bounds([kept, *tried]) if tried else None
             if bounds is None:
                 break
-            taken = [(self.descent.inside(t) & self.descent.left).sum() for t in tried]
-            best = int(np.argmax(np.where(bounds > 0, taken, -1)))
-            verdict = None
-            if bounds[best] <= 0:
-                best = int(np.argmax(bounds))
-                verdict = self._prove(tried[best], SHORT)
-                if verdict is None or not verdict.is_proved:
-                    refused |= _beyond(outside, rows[best])
-                    misses += 1
-                    continue
-                misses = 0
-            kept = tried[best]
-            chain.append((kept, verdict))
+            gain = np.array([self._count(t) for t in tried]) - self._count(kept)
+            if (bounds[1:] > 0).any():
+                kept = tried[int(np.argmax(np.where(bounds[1:] > 0, gain, -1)))]
+                chain.append((kept, None))
+                continue
+            dearer = np.maximum(bounds[0] - bounds[1:], EASY * abs(bounds[0])) + 1e-12
+            order = np.argsort(-gain / dearer, kind="stable")
+            several = self._together([rows[k] for k in order[:stride]], kept)
+            alone = stride == 1 or several is None
+            choice = tried[order[0]] if alone or several is None else several
+            verdict = self._prove(choice, SHORT)
+            if verdict is not None and verdict.is_proved:
+                kept = choice
+                chain.append((kept, verdict))
+                misses, stride = 0, 2 * stride
+                continue
+            stride = 1
+            if not alone:
+                continue
+            misses += 1
+            if verdict is None or verdict.status is not Status.REFUTED:
+                refused |= _beyond(self.descent.lost & kept, rows[order[0]])
         return chain
+
+    def _next(self, kept: Flags, refused: Flags) -> tuple[list[int], list[Flags]]:
+        """The nearest inputs outside ``kept`` that are not ``refused`` (N,), and the choice that
+        takes each in; what known violators refute is mended where that costs less than it
+        brings, else refused."""
+        outside = self.descent.lost & kept
+        left = np.flatnonzero(self.descent.left & ~refused & outside.any(1))
+        asked = np.zeros(len(refused), dtype=np.bool_)
+        rows: list[int] = []
+        tried: list[Flags] = []
+        for row in left[np.argsort(outside[left].sum(1), kind="stable")]:
+            if asked[row]:
+                continue
+            same = (outside == outside[row]).all(1)
+            asked |= same
+            choice = self._together([int(row)], kept)
+            if choice is None:
+                refused |= same
+                continue
+            rows.append(int(row))
+            tried.append(choice)
+            if len(rows) == AT_ONCE:
+                break
+        return rows, tried
+
+    def _together(self, rows: list[int], kept: Flags) -> Flags | None:
+        """The choice that takes in all of these inputs, if known violators allow one that brings
+        anything."""
+        outside = (self.descent.lost[rows] & kept).any(0)
+        choice = self.descent.cover(kept & ~outside)
+        if choice is None or self._count(choice) <= self._count(kept):
+            return None
+        return choice
+
+    def _count(self, kept: Flags) -> int:
+        return int((self.descent.inside(kept) & self.descent.left).sum())
 
     def _bounds(self, tried: list[Flags]) -> NDArray[np.float64] | None:
         claims = [self.choices.claim(choice, self.descent.phases) for choice in tried]

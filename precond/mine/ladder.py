@@ -30,7 +30,8 @@ from precond.region.pattern import DecisionPattern
 from precond.region.signature import Signatures
 
 CLIMBING = 0.12  # of the time left, for the climb along one chain
-GROWING = 0.05  # of the time left, to make one pattern wider
+GROWING = 0.25  # of the time left, to make one pattern wider
+SHORT = 0.4  # of the seconds for a proof, for one on the way: growth follows
 WITNESSES = 12  # counterexamples answered at one place of the chain
 MISSES = 12  # middles in a row around which nothing is found
 NEAR = 0.25  # of the inputs left: those a middle is near to
@@ -156,7 +157,7 @@ class _Climb:
             kept = self.descent.cover(place)
             if kept is None or self._count(kept) <= more or self.deadline.passed:
                 return None
-            limit = self.deadline.earlier(self.each)
+            limit = self.deadline.earlier(SHORT * self.each)
             verdict = self.choices.prove(kept, self.descent.phases, limit)
             if verdict is None or verdict.status is not Status.REFUTED:
                 return None if verdict is None or not verdict.is_proved else (kept, verdict)

@@ -26,6 +26,7 @@ from precond.proof.engines.z3 import Z3Engine
 from precond.proof.linear.encode import Bounds, interval_bounds
 
 SOME = 100  # free neurons up to which splitting by linear programs alone is worth a try
+MORE = 250  # the same, in searches whose claims mostly hold
 
 
 @dataclass(frozen=True)
@@ -99,8 +100,8 @@ def search_stages(problem: Problem, device: str = "cpu") -> tuple[Stage, ...]:
     complete ones too, but none that starts a process."""
     bisection = InputSplitEngine(device)
     few = (Stage(bisection, 0.6),) if bisection.unsupported(problem) is None else ()
-    short = Stage(ReluSplitEngine(device, leaf=_leaf), 0.2)
-    many = () if few else (short, Stage(LpSplitEngine(device, free=SOME), 0.7))
+    short = Stage(ReluSplitEngine(device, leaf=_leaf), 0.1)
+    many = () if few else (short, Stage(LpSplitEngine(device, free=MORE), 0.85))
     return (
         Stage(BoundsEngine(device, steps=0)),
         Stage(_LINEAR, 0.3),

@@ -122,7 +122,11 @@ def make_page(run: WholeSpace, model: str) -> WholeSpacePage:
             "–" if not literals else str(literals[len(literals) // 2]),
             "–" if not literals else f"median; {literals[0]} to {literals[-1]}",
         ),
-        Figure("proved twice", f"{twice(run)} of {len(run.entries)}", "by engines of both kinds, or with a certificate"),
+        Figure(
+            "proved twice",
+            f"{twice(run)} of {len(run.entries)}",
+            "by engines of both kinds, or with a certificate",
+        ),
     )
     by_time = [(x, y, "") for x, y in recall_by_time(run)[:1]]
     by_time += [

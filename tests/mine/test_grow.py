@@ -7,13 +7,14 @@ import pytest
 from class_choices import choices
 
 from precond.mine.descent import Descent
-from precond.mine.grow import Growth
+from precond.mine.grow import Growth, _beyond
+from precond.mine.pool import Flags
 from precond.network.evaluate import outputs
 from precond.proof.claim import Claim
 from precond.proof.deadline import Deadline
 from precond.proof.prove import prove
 from precond.proof.replay import in_region
-from precond.proof.verdict import Status
+from precond.proof.verdict import Status, Verdict
 
 pytest.importorskip("highspy")
 
@@ -47,3 +48,35 @@ def test_without_time_it_stays_as_it_was() -> None:
     growth = Growth(found, run, each=5.0, deadline=Deadline.after(0.0), share=0.5)
     kept, same = growth.run(every, verdict)
     assert np.array_equal(kept, every) and same is verdict
+
+
+@pytest.mark.parametrize("label", range(2))
+def test_no_choice_is_asked_twice_nor_against_a_known_violation(
+    label: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Inputs that violate the same literals ask the same question, which one proof answers;
+    what a counterexample refutes is asked with another literal or not at all."""
+    found = choices(label)
+    run = Descent(found, 0, np.ones(len(found.on), dtype=np.bool_))
+    every = np.ones_like(run.base)
+    verdict = found.prove(every, run.phases, Deadline.after(20))
+    assert verdict is not None and verdict.is_proved
+    asked: list[bytes] = []
+    prove_one = found.prove
+
+    def spy(kept: Flags, phases: Flags, deadline: Deadline) -> Verdict | None:
+        run.learn()
+        assert not run.violators.refutes(kept)
+        asked.append(kept.tobytes())
+        return prove_one(kept, phases, deadline)
+
+    monkeypatch.setattr(found, "prove", spy)
+    run.hunt(Deadline.after(20))
+    Growth(found, run, each=5.0, deadline=Deadline.after(60.0), share=0.5).run(every, verdict)
+    assert asked and len(run.violators.points)
+    assert len(set(asked)) == len(asked)
+
+
+def test_what_fails_for_an_input_fails_for_those_beyond_it() -> None:
+    outside = np.array([[1, 0, 0], [1, 1, 0], [0, 1, 0], [1, 0, 0]], dtype=np.bool_)
+    assert _beyond(outside, 0).tolist() == [True, True, False, True]

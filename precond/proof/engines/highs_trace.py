@@ -21,7 +21,7 @@ from precond.proof.linear.programs import Relaxation
 from precond.proof.linear.system import LinearSystem
 from precond.proof.trace import Leaf
 
-SECONDS = 1.0  # for the ascent
+SECONDS = 30.0  # for the ascent, which its steps end long before on most networks
 STEPS = 60
 
 

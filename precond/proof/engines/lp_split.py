@@ -30,6 +30,7 @@ Array = NDArray[np.float64]
 STEPS = 20  # of ascent for the bounds at the root
 TRACE_BYTES = 1e9  # of a recorded proof, at most
 SLACK = 1e-4  # of the most that the property can fail by: for a certificate's shorter numbers
+TURN = 4  # times as many programs for each way to fail in every turn as in the last
 NARROWING = 0.2  # of the time left, for the bounds of later layers
 
 
@@ -70,14 +71,18 @@ class LpSplitEngine:
             if system.empty is not None:
                 return [closed if s.waits else s.answer() for s in searches]
             program = PhaseProgram(system)
-            waiting = [s for s in searches if s.waits]
-            for position, search in enumerate(waiting):
-                share = deadline.earlier(deadline.left / (len(waiting) - position))
-                search.run(program, share, most=None if narrow else 1)
-                if search.witness is not None:
-                    return [s.answer() for s in searches]
-            if not any(s.waits for s in searches):
-                break
+            for search in searches:
+                search.restart(program)
+            turn = 1
+            while any(s.goes_on for s in searches) and not deadline.passed:
+                for search in searches:
+                    if search.goes_on:
+                        search.run(program, deadline, turn)
+                    if search.witness is not None:
+                        return [s.answer() for s in searches]
+                if not narrow:
+                    break
+                turn *= TURN
         return [s.answer() for s in searches]
 
 
@@ -96,68 +101,81 @@ class _Search:
         self.problem = problem
         self.key = key
         self.conjunct = problem.conjuncts[key]
-        self.waits = True
         self.count = 0
-        self.done = 0.0
         self.witness: Array | None = None
-        self.stuck = False
-        self.bound: float | None = None
+        self.waits = True
         self.trace: Trace | None = None
+
+    def restart(self, program: PhaseProgram) -> None:
+        """Begin with the whole of another program's region."""
+        self.form = program.system.margins(self.problem, self.conjunct)
+        self.tree = Recorder(TRACE_BYTES) if self.problem.keep_trace else None
+        self.slack = 0.0 if self.tree is None else SLACK * program.reach(self.form)
+        self.stack = [_Node(0, np.zeros(len(program.neurons), np.int8), 1.0)]
+        self.nodes = 1
+        self.done, self.least = 0.0, np.inf
+        self.stuck = False
+
+    @property
+    def goes_on(self) -> bool:
+        return self.waits and not self.stuck and self.witness is None
 
     def answer(self) -> Answer:
         note = f"{self.count} linear programs"
         if self.witness is not None:
             return Answer(Outcome.WITNESS, witness=self.witness, note=note)
         if not self.waits:
-            return Answer(Outcome.INFEASIBLE, True, self.bound, note=note, trace=self.trace)
+            bound = None if self.least == np.inf else self.least
+            return Answer(Outcome.INFEASIBLE, True, bound, note=note, trace=self.trace)
         if self.stuck:
             note += ", one within the solver's tolerance"
         return Answer(Outcome.UNDECIDED, True, note=note, done=self.done)
 
-    def run(self, program: PhaseProgram, deadline: Deadline, most: int | None) -> None:
-        """From the root, until the deadline, a witness, ``most`` programs, or nothing waits."""
-        form = program.system.margins(self.problem, self.conjunct)
-        stack: list[_Node] = [_Node(0, np.zeros(len(program.neurons), np.int8), 1.0)]
-        least, self.done, asked, nodes = np.inf, 0.0, 0, 1
-        tree = Recorder(TRACE_BYTES) if self.problem.keep_trace else None
-        slack = 0.0 if tree is None else SLACK * program.reach(form)
-        while stack:
-            if deadline.passed or asked == most:
-                return
-            node, choice, share = stack.pop()
-            program.decide(choice)
-            found = program.largest(form, deadline, self.key)
-            self.count += 1
-            asked += 1
-            split = _dearest(found, choice)
-            if decides(-found.bound - (0.0 if split is None else slack), self.conjunct):
-                self.done += share
-                least = min(least, -found.bound)
-                if tree is not None:
-                    tree.graft(node, self.key, program.leaf(self.problem, form, found))
-                continue
-            if found.solution is None or found.state is not State.OPTIMAL:
-                self.stuck = found.state is State.INFEASIBLE
-                return
-            x = program.system.point(found.solution)
-            self.witness = violation_near(self.problem, self.conjunct, x, deadline)
-            if self.witness is not None:
-                return
-            if split is None:
-                self.stuck = True
-                return
+    def run(self, program: PhaseProgram, deadline: Deadline, most: int) -> None:
+        """Go on until the deadline, a witness, ``most`` programs, or nothing waits."""
+        for _ in range(most):
+            if deadline.passed or not self.stack:
+                break
+            node = self.stack.pop()
+            if not self._look(program, node, deadline):
+                self.stack.append(node)
+                break
+        if self.stack:
+            return
+        self.waits = False
+        if self.tree is not None:
+            self.trace = self.tree.trace(self.key)
+
+    def _look(self, program: PhaseProgram, node: _Node, deadline: Deadline) -> bool:
+        """Close a subdomain or split it; False where neither can be done, or none need be."""
+        program.decide(node.choice)
+        found = program.largest(self.form, deadline, self.key)
+        self.count += 1
+        split = _dearest(found, node.choice)
+        if decides(-found.bound - (0.0 if split is None else self.slack), self.conjunct):
+            self.done += node.share
+            self.least = min(self.least, -found.bound)
+            if self.tree is not None:
+                self.tree.graft(node.number, self.key, program.leaf(self.problem, self.form, found))
+            return True
+        if found.solution is None or found.state is not State.OPTIMAL:
+            self.stuck = found.state is State.INFEASIBLE
+            return False
+        x = program.system.point(found.solution)
+        self.witness = violation_near(self.problem, self.conjunct, x, deadline)
+        self.stuck = split is None
+        if self.witness is not None or split is None:
+            return False
+        if self.tree is not None:
             layer, neuron = program.neurons[split]
-            if tree is not None:
-                tree.fix(np.array([node]), [layer], np.array([neuron]), nodes)
-            side = program.side(found.solution, split)
-            for phase in (-side, side):  # the last is looked at first
-                child = choice.copy()
-                child[split] = phase
-                stack.append(_Node(nodes + (phase > 0), child, share / 2))
-            nodes += 2
-        self.waits, self.bound = False, None if least == np.inf else least
-        if tree is not None:
-            self.trace = tree.trace(self.key)
+            self.tree.fix(np.array([node.number]), [layer], np.array([neuron]), self.nodes)
+        side = program.side(found.solution, split)
+        for phase in (-side, side):  # the last is looked at first
+            child = node.choice.copy()
+            child[split] = phase
+            self.stack.append(_Node(self.nodes + (phase > 0), child, node.share / 2))
+        self.nodes += 2
+        return True
 
 
 def _dearest(found: Maximum, choice: Choice) -> int | None:

@@ -3,6 +3,9 @@
 With z = p − q a free neuron is off where p = 0 and on where q = 0, so a phase is a column's
 upper bound.  Only such bounds and the costs change from one program to the next, and each
 form keeps its last basis: the dual simplex method starts there and needs few steps.
+
+Of some hundred literals few ever bind, so their rows are taken up when a solution violates
+them; until then a program is a weaker relaxation, whose bounds hold all the same.
 """
 
 from __future__ import annotations
@@ -12,16 +15,18 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
 
 from precond.proof.claim import Problem
 from precond.proof.deadline import Deadline
-from precond.proof.linear.programs import State, empty_ray, model, run
+from precond.proof.linear.programs import TOLERANCE, State, add_rows, empty_ray, model, run
 from precond.proof.linear.system import Expression, LinearSystem, multipliers, safe_upper
 from precond.proof.trace import Leaf
 
 Array = NDArray[np.float64]
 Index = NDArray[np.int64]
 Choice = NDArray[np.int8]
+AT_ONCE = 40  # literals taken up by one solution
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,9 +70,15 @@ class PhaseProgram:
         self.upper = system.column_upper.copy()
         self.choice: Choice = np.zeros(len(self.neurons), dtype=np.int8)
         self.bases: dict[int, Any] = {}
+        self.last: int | None = None
+        literals = np.concatenate([part.row for part in system.layers.values()] or none)
+        present = np.ones(system.matrix.shape[0], dtype=np.bool_)
+        present[literals[literals >= 0]] = False
+        self.absent: Index = np.flatnonzero(~present)
+        self.rows: Index = np.flatnonzero(present)
         self.highs = model(
-            system.matrix,
-            (system.row_lower, system.row_upper),
+            csr_array(system.matrix[self.rows]),
+            (system.row_lower[self.rows], system.row_upper[self.rows]),
             (system.column_lower, system.column_upper),
         )
         for option, value in (
@@ -96,27 +107,67 @@ class PhaseProgram:
     ) -> Maximum:
         """The largest value of a single row.  ``key``: equal for equal forms.  Without
         ``bounded`` only the solver's word is wanted, and ``bound`` is inf."""
-        columns = form.matrix.shape[1]
-        costs = form.matrix.toarray()[0]
-        self.highs.changeColsCost(columns, np.arange(columns, dtype=np.int32), costs)
-        if key in self.bases:
-            self.highs.setBasis(self.bases[key])
-        state = run(self.highs, deadline)
-        if state is State.INFEASIBLE:
-            ray = empty_ray(self.highs, self.now) if bounded else None
-            return Maximum(state, -np.inf, np.inf if ray is None else -np.inf, duals=ray)
-        if state is not State.OPTIMAL:
-            return Maximum(state)
+        self._begin(form, key)
+        while True:
+            state = run(self.highs, deadline)
+            if state is State.INFEASIBLE:
+                self.last = None
+                ray = empty_ray(self.highs, self.now, self._whole) if bounded else None
+                return Maximum(state, -np.inf, np.inf if ray is None else -np.inf, duals=ray)
+            if state is not State.OPTIMAL:
+                return Maximum(state)
+            found = self.highs.getSolution()
+            solution = np.array(found.col_value)
+            value = float(self.costs @ solution + form.constant[0])
+            if value < -TOLERANCE or not self._add(solution):
+                break
         self.bases[key] = self.highs.getBasis()
-        found = self.highs.getSolution()
-        solution, duals = np.array(found.col_value), np.array(found.row_dual)
-        value = float(costs @ solution + form.constant[0])
+        duals = self._whole(np.array(found.row_dual))
         bound = np.inf
         if bounded and value < 0:
             bound = safe_upper(self.now, form, np.ones(1), duals)
         gap = np.minimum(solution[self.positive], solution[self.negative]).clip(min=0)
         cost = (np.abs(duals[self.triangle]) + 1e-6) * self.weight * gap
         return Maximum(state, value, bound, solution, duals, cost)
+
+    def _begin(self, form: Expression, key: int) -> None:
+        """Costs and last basis of a form; they are there already where it was asked last."""
+        if self.last == key:
+            return
+        self.last, self.costs = key, form.matrix.toarray()[0]
+        count = len(self.costs)
+        self.highs.changeColsCost(count, np.arange(count, dtype=np.int32), self.costs)
+        if key in self.bases:
+            basis = self.bases[key]
+            more = len(self.rows) - len(basis.row_status)
+            basis.row_status = [*basis.row_status, *[type(basis.row_status[0]).kBasic] * more]
+            self.highs.setBasis(basis)
+
+    def _add(self, solution: Array) -> bool:
+        """Take up the literals that a solution violates most; whether there are any."""
+        value = self.system.matrix[self.absent] @ solution
+        low, high = self.system.row_lower[self.absent], self.system.row_upper[self.absent]
+        beyond = np.maximum(low - value, value - high)
+        worst = np.argsort(-beyond, kind="stable")[:AT_ONCE]
+        worst = worst[beyond[worst] > TOLERANCE]
+        if not len(worst):
+            return False
+        which = self.absent[worst]
+        add_rows(
+            self.highs,
+            csr_array(self.system.matrix[which]),
+            self.system.row_lower[which],
+            self.system.row_upper[which],
+        )
+        self.rows = np.concatenate([self.rows, which])
+        self.absent = np.delete(self.absent, worst)
+        return True
+
+    def _whole(self, multipliers: Array) -> Array:
+        """Of the model's rows as of all the system's."""
+        whole = np.zeros(self.system.matrix.shape[0])
+        whole[self.rows[: len(multipliers)]] = multipliers[: len(self.rows)]
+        return whole
 
     def leaf(self, problem: Problem, form: Expression, found: Maximum) -> Leaf:
         """The multipliers of a backward pass that the duals of a maximum of ``form`` amount to,

@@ -160,7 +160,7 @@ class Program:
             highs.changeColsCost(columns, every, np.zeros(columns))
             highs.addCol(1.0, -np.inf, np.inf, 0, _ints([]), np.zeros(0))
             extra = csr_array(hstack([form.matrix, -np.ones((count, 1))], format="csr"))
-            _add_rows(highs, extra, -form.constant, np.full(count, np.inf))
+            add_rows(highs, extra, -form.constant, np.full(count, np.inf))
             state = self._solve(deadline)
         try:
             return self._read(form, state, rows, problem)
@@ -309,7 +309,7 @@ def run(highs: Any, deadline: Deadline) -> State:
     return State.STOPPED
 
 
-def _add_rows(highs: Any, matrix: Sparse, lower: Array, upper: Array) -> None:
+def add_rows(highs: Any, matrix: Sparse, lower: Array, upper: Array) -> None:
     highs.addRows(
         matrix.shape[0],
         lower,
