@@ -7,6 +7,10 @@ counts once it replays: no pattern can hold for that input.  Where none can, the
 (in floats, which is no proof) that decisions and winners together imply the class.
 
     python benchmarks/whole_space_cells.py models/mnist-cnn.onnx --inputs 20
+
+``--shared 3 10 50`` asks instead how wide on/off patterns could be: for each class the decisions
+that the 3, 10, 50 training inputs nearest to its middle share, how many neurons they leave open,
+and whether a gradient search from ``STARTS`` inputs refutes them (a miss shows nothing).
 """
 
 from __future__ import annotations
@@ -22,11 +26,13 @@ from numpy.typing import NDArray
 
 from precond.datasets import load_dataset, split
 from precond.formats.load import load
+from precond.mine.violators import Literals, Violators, hunt
 from precond.network.evaluate import forward
 from precond.network.graph import INPUT, Network
 from precond.network.layers import MaxPool2d, ReLU
 from precond.network.operators import operators
 from precond.proof.claim import Claim
+from precond.proof.deadline import Deadline
 from precond.proof.replay import replay
 from precond.property import Property
 from precond.region.box import Box
@@ -36,6 +42,7 @@ from precond.region.signature import record
 Array = NDArray[np.float64]
 ROWS = 150  # added at once, the most violated first
 ROUNDS = 60  # of one rival
+STARTS = 48  # of a gradient search
 INSIDE = 1e-6  # by which every row has to hold, after each is scaled to entries of sum 1
 
 
@@ -125,12 +132,47 @@ class Cell:
         )
 
 
+def shared(network: Network, counts: list[int]) -> None:
+    """Patterns shared by the inputs nearest to a class's middle, attacked."""
+    dataset = load_dataset("mnist-5k")
+    train, _ = split(dataset)
+    every = record(network, dataset.inputs[train])
+    flat = np.asarray(dataset.inputs[train], dtype=np.float64).reshape(len(train), -1)
+    box = Box.uniform(flat.shape[1], 0.0, 1.0)
+    rng = np.random.default_rng(0)
+    for label in range(network.output_size):
+        own = np.flatnonzero(every.predicted == label)
+        signatures, inputs = every.rows(own), flat[own]
+        on = np.concatenate([signatures.decisions(n) for n in network.decision_layers], axis=1)
+        middle = int(np.abs(on - on.mean(0)).sum(1).argmin())
+        apart = on != on[middle]
+        order = np.argsort(apart.sum(1), kind="stable")
+        nearest = int(apart[order[1]].sum())
+        print(f"class {label}: {on.shape[1]} decisions, {nearest} differ for the nearest input")
+        claim = Claim(network, box, DecisionPattern(), Property.argmax(label, network.output_size))
+        literals = Literals.of(network, DecisionPattern.of_row(signatures, middle))
+        pool = Violators(claim, literals)
+        for count in sorted((min(c, len(own)) for c in counts), reverse=True):
+            kept = ~apart[order[:count]].any(0)
+            share = rng.uniform(0.0, 1.0, (STARTS, 1))
+            rows = rng.integers(0, len(own), STARTS)
+            starts = (1 - share) * inputs[rows] + share * box.sample(STARTS, rng)
+            every_kept = np.repeat(kept[None], STARTS, axis=0)
+            hunt(pool, every_kept, starts, inputs[middle], Deadline.after(120), steps=60)
+            said = "refuted" if pool.refutes(kept) else "not refuted"
+            print(f"  nearest {count:>4}: {int((~kept).sum()):>6} open, {said}", flush=True)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("model", type=Path)
     parser.add_argument("--inputs", type=int, default=20, help="random held-out digits")
+    parser.add_argument("--shared", type=int, nargs="+", metavar="N", help="patterns instead")
     chosen = parser.parse_args()
     network = load(str(chosen.model))
+    if chosen.shared:
+        shared(network, chosen.shared)
+        return
     dataset = load_dataset("mnist-5k")
     _, held_out = split(dataset)
     rows = np.random.default_rng(0).permutation(held_out)[: chosen.inputs]
