@@ -22,7 +22,8 @@ from precond.proof.verdict import Status, Verdict
 AT_ONCE = 12  # inputs whose drops are bounded together
 EASY = 0.02  # of the bound there was: a loss of less counts as this
 STEPS = 20  # of improvement of these bounds
-SHORT = 0.5  # of the seconds for a proof, for one drop
+SHORT = 0.5  # of the seconds for a proof, for one drop at most
+LONGER, LEAST = 3.0, 1.0  # times the last proof's seconds for the next, and at least so many
 MISSES = 6  # proofs in a row that fail before it stops
 
 
@@ -47,9 +48,11 @@ class Growth:
         self.each = each
         self.deadline = deadline
         self.widening = deadline.earlier(share * deadline.left)
+        self.took = 0.0  # seconds of the last proof
 
     def run(self, kept: Flags, verdict: Verdict) -> tuple[Flags, Verdict]:
         """``kept`` (T,), proved by ``verdict``, or wider."""
+        self.took = verdict.seconds
         return self._proved(self._widen(kept), kept, verdict)
 
     def _widen(self, kept: Flags) -> list[tuple[Flags, Verdict | None]]:
@@ -73,7 +76,7 @@ class Growth:
             several = self._together([rows[k] for k in order[:stride]], kept)
             alone = stride == 1 or several is None
             choice = tried[order[0]] if alone or several is None else several
-            verdict = self._prove(choice, SHORT)
+            verdict = self._next_proof(choice)
             if verdict is not None and verdict.is_proved:
                 kept = choice
                 chain.append((kept, verdict))
@@ -144,6 +147,14 @@ class Growth:
                 return choice, found
             at = at // 2 if at > 1 else at - 1
         return kept, verdict
+
+    def _next_proof(self, kept: Flags) -> Verdict | None:
+        """In a time that one more literal open should need; what needs far more is not worth it."""
+        seconds = min(SHORT * self.each, max(LONGER * self.took, LEAST))
+        verdict = self._prove(kept, seconds / self.each)
+        if verdict is not None and verdict.is_proved:
+            self.took = verdict.seconds
+        return verdict
 
     def _prove(self, kept: Flags, share: float) -> Verdict | None:
         limit = self.deadline.earlier(share * self.each)

@@ -30,7 +30,9 @@ Array = NDArray[np.float64]
 STEPS = 20  # of ascent for the bounds at the root
 TRACE_BYTES = 1e9  # of a recorded proof, at most
 SLACK = 1e-4  # of the most that the property can fail by: for a certificate's shorter numbers
-TURN = 4  # times as many programs for each way to fail in every turn as in the last
+FIRST = (1, 4)  # programs for each way to fail, before the bounds are narrowed
+TURN = 4  # times as many for each in every turn as in the last
+ENOUGH = 12  # turns: more programs than time ever allows
 NARROWING = 0.2  # of the time left, for the bounds of later layers
 
 
@@ -60,10 +62,11 @@ class LpSplitEngine:
             return [closed] * len(problem.conjuncts)
         bounds: Bounds = layer_bounds(refined)
         searches = [_Search(problem, k) for k in range(len(problem.conjuncts))]
-        for narrow in (False, True):
-            if narrow and not problem.keep_trace:
+        program: PhaseProgram | None = None
+        for turns in (FIRST, tuple(TURN**k for k in range(ENOUGH))):
+            if program is not None and not problem.keep_trace:
                 limit = deadline.earlier(NARROWING * deadline.left)
-                better = narrowed(plain, bounds, limit)
+                better = narrowed(plain, bounds, limit, program.literals)
                 if better is None:
                     return [closed if s.waits else s.answer() for s in searches]
                 bounds = better
@@ -73,16 +76,13 @@ class LpSplitEngine:
             program = PhaseProgram(system)
             for search in searches:
                 search.restart(program)
-            turn = 1
-            while any(s.goes_on for s in searches) and not deadline.passed:
-                for search in searches:
-                    if search.goes_on:
-                        search.run(program, deadline, turn)
-                    if search.witness is not None:
-                        return [s.answer() for s in searches]
-                if not narrow:
-                    break
-                turn *= TURN
+            for search, most in ((s, most) for most in turns for s in searches):
+                if search.goes_on and not deadline.passed:
+                    search.run(program, deadline, most)
+                if search.witness is not None:
+                    return [s.answer() for s in searches]
+            if not any(s.waits for s in searches):
+                break
         return [s.answer() for s in searches]
 
 

@@ -169,6 +169,14 @@ class PhaseProgram:
         whole[self.rows[: len(multipliers)]] = multipliers[: len(self.rows)]
         return whole
 
+    @property
+    def literals(self) -> dict[str, NDArray[np.bool_]]:
+        """Per layer the neurons whose pattern row was taken up, (m,)."""
+        return {
+            layer: (part.row >= 0) & ~np.isin(part.row, self.absent)
+            for layer, part in self.system.layers.items()
+        }
+
     def leaf(self, problem: Problem, form: Expression, found: Maximum) -> Leaf:
         """The multipliers of a backward pass that the duals of a maximum of ``form`` amount to,
         with the phases given; ``problem``: what the system encodes."""

@@ -12,7 +12,7 @@ Shcherbina 2004).  Its own rounding, and how far the system may be from the netw
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -112,6 +112,26 @@ class LinearSystem:
         """The input x (n,) of a solution, inside the box."""
         x = solution[: self.inputs]
         return np.clip(x, self.column_lower[: self.inputs], self.column_upper[: self.inputs])
+
+    def with_literals(self, present: Mapping[str, NDArray[np.bool_]]) -> LinearSystem:
+        """A larger region: of the pattern's rows only those of the neurons ``present`` (m,)."""
+        kept = np.ones(self.matrix.shape[0], dtype=np.bool_)
+        for layer, part in self.layers.items():
+            kept[part.row[(part.row >= 0) & ~present[layer]]] = False
+        place = np.where(kept, np.cumsum(kept) - 1, -1)
+        padded = np.append(place, -1)
+        return replace(
+            self,
+            matrix=csr_array(self.matrix[np.flatnonzero(kept)]),
+            row_lower=self.row_lower[kept],
+            row_upper=self.row_upper[kept],
+            row_error=self.row_error[kept],
+            layers={
+                layer: replace(part, row=padded[part.row], triangle=padded[part.triangle])
+                for layer, part in self.layers.items()
+            },
+            pools=tuple(replace(pool, rows=place[pool.rows]) for pool in self.pools),
+        )
 
     def margins(self, problem: Problem, conjunct: Conjunct) -> Expression:
         """``C y + E x − d`` over the columns: the conjunct holds where every row is ≥ 0."""

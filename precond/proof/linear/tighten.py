@@ -14,6 +14,7 @@ Source: Kotha et al. 2023 (INVPROP: bounds under output constraints); Gleixner e
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -27,6 +28,7 @@ from precond.proof.linear.programs import Program, State
 from precond.proof.linear.system import Expression, LayerMap, LinearSystem
 
 Array = NDArray[np.float64]
+Literals = Mapping[str, NDArray[np.bool_]]
 Met = dict[str, tuple[Array, Array]]  # least and most of each pre-activation in solutions
 WORTH = 0.01  # of a neuron's interval: less than this is not worth a linear program
 
@@ -44,10 +46,17 @@ def tightened(
     return _round(problem, conjunct, bounds, layers, deadline)
 
 
-def narrowed(problem: Problem, bounds: Bounds, deadline: Deadline) -> Bounds | None:
+def narrowed(
+    problem: Problem, bounds: Bounds, deadline: Deadline, literals: Literals | None = None
+) -> Bounds | None:
     """Bounds of all layers but the first over the region alone, layer after layer; None if it
-    is empty.  They hold for every conjunct."""
-    return _round(problem, None, bounds, problem.network.decision_layers[1:], deadline)
+    is empty.  They hold for every conjunct.
+
+    ``literals`` (m,) per layer: of the pattern's rows only these neurons' are looked at, which
+    is quicker and a little weaker.
+    """
+    layers = problem.network.decision_layers[1:]
+    return _round(problem, None, bounds, layers, deadline, literals)
 
 
 def _round(
@@ -56,6 +65,7 @@ def _round(
     bounds: Bounds,
     layers: tuple[str, ...],
     deadline: Deadline,
+    literals: Literals | None = None,
 ) -> Bounds | None:
     """The layers in this order, each over a system of the bounds found so far."""
     found = dict(bounds)
@@ -70,6 +80,8 @@ def _round(
             system = with_conjunct(system, problem, conjunct)
         if system.empty is not None:
             return None
+        if literals is not None:
+            system = system.with_literals(literals)
         better = _layer(system, layer, met, deadline)
         if better is None:
             return None
