@@ -26,6 +26,7 @@ from precond.formats.load import load
 from precond.goals import class_goal
 from precond.mine.support import wilson
 from precond.mine.whole_space import Search
+from precond.proof.certificates.folder import keep
 from precond.proof.claim import Claim
 from precond.proof.confirm import second_of
 from precond.proof.deadline import Deadline
@@ -70,7 +71,7 @@ def searched(path: Path, options: argparse.Namespace) -> WholeSpace:
         signatures,
         class_goal(network, signatures),
         cuts=cuts,
-        search=Search(each=options.each, patterns=options.patterns),
+        search=Search(each=options.each, patterns=options.patterns, picture=dataset.image_shape),
         budget=options.budget,
         workers=options.workers,
         note=(lambda text: print(f"{time.monotonic() - begun:7.1f} s  {text}", flush=True))
@@ -211,6 +212,9 @@ def main() -> None:
             folder.mkdir(parents=True, exist_ok=True)
             write_preconditions(run.analysis(NETWORKS[name]), folder / "preconditions.json")
             write_files(folder, whole_space_files(run, NETWORKS[name].name))
+            (folder / "certificates").mkdir(exist_ok=True)
+            for claim, certificate in run.certified:
+                keep(folder / "certificates", claim, certificate)
         attacks = (
             attacked(run, options.attack, options.attack_seconds, options.device)
             if options.attack

@@ -53,6 +53,28 @@ def test_the_files(written: Path) -> None:
     }
 
 
+def test_patterns_of_the_whole_network_come_with_certificates(
+    given: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each proves its entry, and ``prove --certificate`` believes it once it is checked."""
+    pytest.importorskip("highspy")
+    model, out = str(given / "net.onnx"), tmp_path / "out"
+    arguments = ["patterns", model, "--inputs", str(given / "x.npy"), "--domain", "unit"]
+    assert main([*arguments, "--cut", "input", "--budget", "20", "--out", str(out)]) == 0
+    assert "with a certificate" in capsys.readouterr().out
+    stored = read_preconditions(out / "preconditions.json")
+    files = sorted((out / "certificates").iterdir())
+    assert stored.preconditions and len(files) == len(stored.preconditions)
+    for entry in stored.preconditions:
+        assert entry.verdict.exact and entry.verdict.confirmed
+    for file in files:
+        assert main(["check", str(file), model]) == 0
+        assert capsys.readouterr().out.splitlines()[-1].startswith("valid")
+    again = ["prove", model, str(out / "preconditions.json"), "--certificate"]
+    assert main([*again, str(out / "certificates")]) == 0
+    assert capsys.readouterr().out.count("certificate ") >= len(files)
+
+
 def test_every_entry_is_true_of_the_network(given: Path, written: Path) -> None:
     network = load(str(given / "net.onnx"))
     stored = read_preconditions(written / "preconditions.json")

@@ -55,6 +55,13 @@ def add(commands: Commands) -> None:
     patterns.add_argument(
         "--workers", type=count, default=1, metavar="N", help="worker processes (default: 1)"
     )
+    patterns.add_argument(
+        "--shifts",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="with --cut input, where inputs are pictures: moved by one pixel they count too where "
+        "literals are weighed, never for recall (default: on)",
+    )
     patterns.add_argument("--out", type=Path, metavar="DIR", help="write a page and tables there")
     patterns.add_argument("--seed", type=seed, default=0)
     patterns.add_argument("--verbose", action="store_true", help="say every round on stderr")
@@ -108,6 +115,7 @@ def run(chosen: argparse.Namespace) -> int:
         patterns=chosen.per_class,
         device=chosen.device,
         seed=chosen.seed,
+        picture=dataset.image_shape if chosen.shifts else None,
     )
     with progress() as bars:
         found = run_whole_space(

@@ -24,7 +24,7 @@ EASY = 0.02  # of the bound there was: a loss of less counts as this
 STEPS = 20  # of improvement of these bounds
 SHORT = 0.5  # of the seconds for a proof, for one drop at most
 LONGER, LEAST = 3.0, 1.0  # times the last proof's seconds for the next, and at least so many
-MISSES = 6  # proofs in a row that fail before it stops
+MISSES = 5  # proofs in a row that fail before it stops
 
 
 class Growth:

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from precond.mine.choices import Choices
 from precond.mine.descent import Descent
-from precond.mine.grow import Growth
+from precond.mine.grow import LEAST, LONGER, Growth
 from precond.mine.pool import Flags
 from precond.proof.deadline import Deadline
 from precond.proof.tail import Tail
@@ -62,25 +62,27 @@ def ladder(
     deadline: Deadline,
     device: str = "cpu",
     note: Callable[[str], None],
+    own: int | None = None,
 ) -> list[Rung]:
     """At most ``patterns`` patterns that imply ``property`` over the tail's box, each adding
-    ``least`` inputs or more of ``signatures`` (the class's inputs).  ``each``: seconds for one
-    proof."""
+    ``least`` inputs or more of the class's, the first ``own`` of ``signatures`` (default: all);
+    the others only count where literals are weighed.  ``each``: seconds for one proof."""
     choices = Choices(tail, property, signatures, device)
     found: list[Rung] = []
     left = np.ones(len(signatures), dtype=np.bool_)
-    tried = np.zeros(len(signatures), dtype=np.bool_)
+    real = np.arange(len(signatures)) < (len(signatures) if own is None else own)
+    tried = ~real
     misses = 0
     while len(found) < patterns and misses < MISSES and not deadline.passed:
         middles = np.flatnonzero(left & ~tried)
-        if left.sum() < least or not len(middles):
+        if (left & real).sum() < least or not len(middles):
             break
         middles = middles[:: -(-len(middles) // SEEN)]
         middle = int(middles[_nearness(choices.on[middles]).argmin()])
         tried[middle] = True
         began = time.monotonic()
         climb = _Climb(choices, Descent(choices, middle, left), each, deadline)
-        if tried.sum() == 1:  # what it meets refutes around other middles too
+        if (tried & real).sum() == 1:  # what it meets refutes around other middles too
             climb.descent.hunt(deadline)
         best = climb.run()
         if best is None:
@@ -96,7 +98,7 @@ def ladder(
             share=GROWING,
         ).run(kept, verdict)
         inside = climb.descent.inside(kept)
-        if (inside & left).sum() < least:
+        if (inside & left & real).sum() < least:
             misses += 1
             continue
         misses = 0
@@ -106,7 +108,7 @@ def ladder(
         witnesses = climb.descent.violators.points
         found.append(Rung(pattern, verdict, inside, proofs, seconds, witnesses))
         left &= ~inside
-        note(f"{len(pattern)} literals proved, {left.sum()} inputs of the class left")
+        note(f"{len(pattern)} literals proved, {(left & real).sum()} inputs of the class left")
     return found
 
 
@@ -127,6 +129,7 @@ class _Climb:
         self.descent = descent
         self.each = each
         self.deadline = deadline
+        self.took = each  # seconds of the last proof
 
     def run(self) -> tuple[Flags, Verdict] | None:
         chain = self.descent.chain(self.deadline)
@@ -157,8 +160,11 @@ class _Climb:
             kept = self.descent.cover(place)
             if kept is None or self._count(kept) <= more or self.deadline.passed:
                 return None
-            limit = self.deadline.earlier(SHORT * self.each)
+            seconds = min(SHORT * self.each, max(LONGER * self.took, LEAST))
+            limit = self.deadline.earlier(seconds)
             verdict = self.choices.prove(kept, self.descent.phases, limit)
+            if verdict is not None and verdict.is_proved:
+                self.took = verdict.seconds
             if verdict is None or verdict.status is not Status.REFUTED:
                 return None if verdict is None or not verdict.is_proved else (kept, verdict)
             place = kept

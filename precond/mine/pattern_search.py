@@ -45,7 +45,9 @@ class Search:
 
     ``worst``: largest share of the class that one literal may shut out.  ``rounds``: of
     propose, attack, prove.  ``each``: seconds for one proof.  ``patterns``: at most so many
-    for a class.  ``least``: smallest number of inputs a further pattern must add.
+    for a class.  ``least``: smallest number of inputs a further pattern must add.  ``picture``:
+    (H, W) or (C, H, W) of an input; pictures moved by one pixel then count too where literals of
+    the whole network are weighed (``shifts``).
     """
 
     worst: float = 0.1
@@ -55,6 +57,7 @@ class Search:
     least: int = 3
     device: str = "cpu"
     seed: int = 0
+    picture: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -24,11 +24,12 @@ import numpy as np
 
 from precond.mine.ladder import ladder
 from precond.mine.pattern_search import Found, PatternSearch, Search
+from precond.mine.shifts import alike
 from precond.network.graph import INPUT
 from precond.proof.deadline import Deadline
 from precond.proof.tail import Tail
 from precond.property import Property
-from precond.region.signature import Signatures
+from precond.region.signature import Signatures, joined
 
 DEFAULT = Search()
 
@@ -80,10 +81,14 @@ def _by_ladder(
     note: Callable[[str], None] | None,
 ) -> list[Found]:
     """The whole network at once: proofs are dear, so few are asked (``ladder``)."""
+    own = len(signatures)
+    if search.picture is not None:
+        signatures = joined(signatures, alike(tail, property, signatures, search.picture))
     rungs = ladder(
         tail,
         property,
         signatures,
+        own=own,
         patterns=search.patterns,
         least=search.least,
         each=search.each,
@@ -92,6 +97,8 @@ def _by_ladder(
         note=note or (lambda text: None),
     )
     return [
-        Found(r.pattern, r.verdict, INPUT, r.inside, r.proofs, r.proofs, r.seconds, r.witnesses)
+        Found(
+            r.pattern, r.verdict, INPUT, r.inside[:own], r.proofs, r.proofs, r.seconds, r.witnesses
+        )
         for r in rungs
     ]

@@ -115,6 +115,21 @@ class Signatures:
         )
 
 
+def joined(first: Signatures, second: Signatures) -> Signatures:
+    """The inputs of both, which have the same layers; values where both have them."""
+    known = first.pre_activations.keys() & second.pre_activations.keys()
+    return Signatures(
+        first.layers,
+        first.widths,
+        {layer: np.concatenate([first.bits[layer], second.bits[layer]]) for layer in first.layers},
+        np.concatenate([first.outputs, second.outputs]),
+        {
+            layer: np.concatenate([first.pre_activations[layer], second.pre_activations[layer]])
+            for layer in known
+        },
+    )
+
+
 def record(
     network: Network,
     inputs: NDArray[np.floating],
