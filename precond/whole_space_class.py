@@ -30,7 +30,7 @@ Array = NDArray[np.float64]
 Rows = NDArray[np.int64]
 ENOUGH = 0.9  # training recall at which no further cut is tried
 CONFIRMING = 0.25  # share of a class's time that is kept for second proofs
-CERTIFYING = 0.08  # the same, where claims about the whole network get certificates
+CERTIFYING = 0.15  # the same, where claims about the whole network get certificates
 LEAST = 8.0  # seconds a second proof may take even where the class's time is spent
 FIRST = 0.6  # share of the time left that a cut may take, but for the last
 SHOWN = 24  # forced literals kept for a pattern
@@ -102,9 +102,10 @@ def search_class(job: ClassJob, note: Callable[[str], None] | None = None) -> Cl
     end = Deadline.after(job.seconds - (time.monotonic() - began))
     tail = Tail(job.network, job.box, cut)
     confirmed = []
+    weight = np.array([1.0 + one.verdict.seconds for one in found])
     for turn, one in enumerate(found):
         claim = Claim(job.network, job.box, one.pattern, job.property)
-        budget = max(end.left / (len(found) - turn), LEAST)
+        budget = max(end.left * float(weight[turn] / weight[turn:].sum()), LEAST)
         verdict = confirm(claim, one.verdict, tail=tail, budget=budget, device=job.search.device)
         confirmed.append(replace(one, verdict=verdict))
     return ClassFound(

@@ -22,7 +22,7 @@ from dataclasses import dataclass, replace
 
 from precond.errors import QueryError
 from precond.network.graph import INPUT
-from precond.proof.certificates.certify import CERTIFICATE
+from precond.proof.certificates.certify import CERTIFICATE, exact_verdict
 from precond.proof.claim import Claim
 from precond.proof.deadline import Deadline
 from precond.proof.prove import prove
@@ -33,7 +33,8 @@ from precond.proof.verdict import Attempt, Status, Verdict
 
 SECOND = "again"  # how a second proof's attempts begin
 KINDS = 0.6  # share of the time for the kinds by themselves
-CERTIFYING = 0.8  # share of the time for a certificate, where one is sought
+CERTIFYING = 0.9  # share of the time for a certificate, where one is sought
+TRACED = 0.9  # of that for the proof it is made of
 BOTH = "tighten-split"  # bounds by linear programs, and a phase search over them
 SOLVERS = ("highs", "lp-split", "tighten-lp", "z3", "marabou", BOTH)
 PROPAGATION = ("bounds", "bounds-optimised", "input-split", "polytope-split", "relu-split", BOTH)
@@ -142,8 +143,11 @@ def confirm(
 
 
 def _certified(claim: Claim, budget: float, device: str) -> Verdict:
+    """A proof with its certificate, which takes little beside it; UNKNOWN where there is none."""
+    deadline = Deadline.after(max(0.1, budget))
     stages = traced_stages(device)
-    return prove(claim, budget=max(0.1, budget), stages=stages, device=device, exact=True)
+    found = prove(claim, budget=TRACED * budget, stages=stages, device=device, keep_trace=True)
+    return exact_verdict(claim, found, deadline.left) if found.is_proved else found
 
 
 def lines_to_ask(verdict: Verdict) -> tuple[Line, ...]:

@@ -127,7 +127,7 @@ def traced_stages(device: str = "cpu") -> tuple[Stage, ...]:
     """Engines for whole networks with many inputs that can say how they closed what they did."""
     return (
         Stage(BoundsEngine(device, steps=0)),
-        Stage(LpSplitEngine(device), 0.7),
+        Stage(LpSplitEngine(device), 0.9),
         Stage(ReluSplitEngine(device, leaf=_leaf)),
     )
 

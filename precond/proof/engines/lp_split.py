@@ -2,8 +2,8 @@
 
 A child differs from its parent by one column's bound, so its program starts from the parent's
 basis (``linear.phases``).  The search goes deep first, towards the side the solution leans to:
-it ends in a violation or comes back with the subtree closed.  Before it, the bounds of all
-layers but the first are tightened by linear programs over the region.
+it ends in a violation or comes back with the subtree closed.  What a few programs do not close
+is begun again with the bounds of all layers but the first tightened over the region.
 
 Strong where a pattern fixes most neurons and what is left open is some dozens.
 """
@@ -30,9 +30,8 @@ Array = NDArray[np.float64]
 STEPS = 20  # of ascent for the bounds at the root
 TRACE_BYTES = 1e9  # of a recorded proof, at most
 SLACK = 1e-4  # of the most that the property can fail by: for a certificate's shorter numbers
-FIRST = (1, 4)  # programs for each way to fail, before the bounds are narrowed
-TURN = 4  # times as many for each in every turn as in the last
-ENOUGH = 12  # turns: more programs than time ever allows
+TURNS = tuple(4**k for k in range(12))  # programs for each way to fail, until time is up
+FIRST = 2  # turns before the bounds are narrowed
 NARROWING = 0.2  # of the time left, for the bounds of later layers
 
 
@@ -63,8 +62,9 @@ class LpSplitEngine:
         bounds: Bounds = layer_bounds(refined)
         searches = [_Search(problem, k) for k in range(len(problem.conjuncts))]
         program: PhaseProgram | None = None
-        for turns in (FIRST, tuple(TURN**k for k in range(ENOUGH))):
-            if program is not None and not problem.keep_trace:
+        # A trace knows nothing of narrowed bounds, so where one is kept there is one pass.
+        for turns in (TURNS,) if problem.keep_trace else (TURNS[:FIRST], TURNS):
+            if program is not None:
                 limit = deadline.earlier(NARROWING * deadline.left)
                 better = narrowed(plain, bounds, limit, program.literals)
                 if better is None:
@@ -75,7 +75,8 @@ class LpSplitEngine:
                 return [closed if s.waits else s.answer() for s in searches]
             program = PhaseProgram(system)
             for search in searches:
-                search.restart(program)
+                if search.waits:
+                    search.restart(program)
             for search, most in ((s, most) for most in turns for s in searches):
                 if search.goes_on and not deadline.passed:
                     search.run(program, deadline, most)
