@@ -134,7 +134,8 @@ def test_a_worker_of_the_cluster_that_is_killed(pool: DaskPool) -> None:
     assert killer.wait() == 0
     assert len(words) == 8 and words[2:] == [f"{values.sum()} False"] * 6
     pool._client.wait_for_workers(2, timeout=30.0)
-    assert pids[0] not in pool._client.run(os.getpid).values()
+    alive = pool._client.run(os.getpid, on_error="ignore")  # its place may still be listed
+    assert len(alive) >= 1 and pids[0] not in alive.values()
     assert [content(v) for v in prove_all(pool, CLAIMS[:4], budget=20.0)] == [
         content(v) for v in prove_all(InProcess(), CLAIMS[:4], budget=20.0)
     ]
