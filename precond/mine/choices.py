@@ -24,6 +24,12 @@ from precond.region.pattern import DecisionPattern
 from precond.region.signature import Signatures
 
 Array = NDArray[np.float64]
+LONGER, LEAST = 3.0, 1.0  # times the last proof's seconds for the next, and at least so many
+
+
+def patience(took: float, most: float) -> float:
+    """Seconds for a proof after one that ``took`` so many; what needs far more is not worth it."""
+    return min(most, max(LONGER * took, LEAST))
 
 
 class Choices:

@@ -154,6 +154,10 @@ class Descent:
         """Which inputs of the class (N,) satisfy a choice."""
         return np.asarray(~(self.lost & kept).any(1), dtype=np.bool_)
 
+    def count(self, kept: Flags) -> int:
+        """How many of the inputs left satisfy a choice."""
+        return int((self.inside(kept) & self.left).sum())
+
     def hunt(self, deadline: Deadline) -> None:
         """Violations by gradients, each round of what the last one leaves."""
         limit = deadline.earlier(BEGINNING * deadline.left)

@@ -12,7 +12,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from precond.mine.choices import Choices
+from precond.mine.choices import Choices, patience
 from precond.mine.descent import Descent
 from precond.mine.pool import Flags
 from precond.proof.bounds.batch import pattern_bounds
@@ -23,7 +23,6 @@ AT_ONCE = 12  # inputs whose drops are bounded together
 EASY = 0.02  # of the bound there was: a loss of less counts as this
 STEPS = 20  # of improvement of these bounds
 SHORT = 0.5  # of the seconds for a proof, for one drop at most
-LONGER, LEAST = 3.0, 1.0  # times the last proof's seconds for the next, and at least so many
 MISSES = 5  # proofs in a row that fail before it stops
 
 
@@ -66,7 +65,7 @@ class Growth:
             bounds = self._bounds([kept, *tried]) if tried else None
             if bounds is None:
                 break
-            gain = np.array([self._count(t) for t in tried]) - self._count(kept)
+            gain = np.array([self.descent.count(t) for t in tried]) - self.descent.count(kept)
             if (bounds[1:] > 0).any():
                 kept = tried[int(np.argmax(np.where(bounds[1:] > 0, gain, -1)))]
                 chain.append((kept, None))
@@ -119,12 +118,9 @@ class Growth:
         anything."""
         outside = (self.descent.lost[rows] & kept).any(0)
         choice = self.descent.cover(kept & ~outside)
-        if choice is None or self._count(choice) <= self._count(kept):
+        if choice is None or self.descent.count(choice) <= self.descent.count(kept):
             return None
         return choice
-
-    def _count(self, kept: Flags) -> int:
-        return int((self.descent.inside(kept) & self.descent.left).sum())
 
     def _bounds(self, tried: list[Flags]) -> NDArray[np.float64] | None:
         claims = [self.choices.claim(choice, self.descent.phases) for choice in tried]
@@ -149,8 +145,8 @@ class Growth:
         return kept, verdict
 
     def _next_proof(self, kept: Flags) -> Verdict | None:
-        """In a time that one more literal open should need; what needs far more is not worth it."""
-        seconds = min(SHORT * self.each, max(LONGER * self.took, LEAST))
+        """In the time that some more literals open should need."""
+        seconds = patience(self.took, SHORT * self.each)
         verdict = self._prove(kept, seconds / self.each)
         if verdict is not None and verdict.is_proved:
             self.took = verdict.seconds

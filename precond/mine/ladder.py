@@ -18,9 +18,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from precond.mine.choices import Choices
+from precond.mine.choices import Choices, patience
 from precond.mine.descent import Descent
-from precond.mine.grow import LEAST, LONGER, Growth
+from precond.mine.grow import Growth
 from precond.mine.pool import Flags
 from precond.proof.deadline import Deadline
 from precond.proof.tail import Tail
@@ -144,7 +144,7 @@ class _Climb:
         low, high = len(chain) - 1, 0  # proved at ``low``; not proved before ``high``
         turn = low * 2 // 3
         while high < low and not self.deadline.passed:
-            found = self._at(chain[turn], self._count(best[0]))
+            found = self._at(chain[turn], self.descent.count(best[0]))
             if found is None:
                 high = turn + 1
             else:
@@ -158,10 +158,9 @@ class _Climb:
         for _ in range(WITNESSES):
             self.descent.learn()
             kept = self.descent.cover(place)
-            if kept is None or self._count(kept) <= more or self.deadline.passed:
+            if kept is None or self.descent.count(kept) <= more or self.deadline.passed:
                 return None
-            seconds = min(SHORT * self.each, max(LONGER * self.took, LEAST))
-            limit = self.deadline.earlier(seconds)
+            limit = self.deadline.earlier(patience(self.took, SHORT * self.each))
             verdict = self.choices.prove(kept, self.descent.phases, limit)
             if verdict is not None and verdict.is_proved:
                 self.took = verdict.seconds
@@ -169,6 +168,3 @@ class _Climb:
                 return None if verdict is None or not verdict.is_proved else (kept, verdict)
             place = kept
         return None
-
-    def _count(self, kept: Flags) -> int:
-        return int((self.descent.inside(kept) & self.descent.left).sum())

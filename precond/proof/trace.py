@@ -39,6 +39,10 @@ class Leaf:
     half: Array | None = None
     empty: bool = False
 
+    @property
+    def bytes(self) -> int:
+        return _bytes(self)
+
 
 @dataclass(frozen=True, eq=False)
 class InputSplit:
@@ -80,9 +84,7 @@ class Leaves:
 
     @property
     def bytes(self) -> int:
-        arrays: list[NDArray[Any]] = [*self.alpha.values(), *self.low.values(), *self.high.values()]
-        arrays += [a for a in (self.weights, self.half) if a is not None]
-        return sum(a.nbytes for a in arrays) + 64 * len(self.nodes)
+        return _bytes(self) + 64 * len(self.nodes)
 
     def leaf(self, row: int) -> Leaf:
         def own(values: Mapping[str, NDArray[Any]]) -> dict[str, Array]:
@@ -98,6 +100,12 @@ class Leaves:
             None if self.half is None else self.half[row],
             self.empty,
         )
+
+
+def _bytes(held: Leaf | Leaves) -> int:
+    arrays: list[NDArray[Any]] = [*held.alpha.values(), *held.low.values(), *held.high.values()]
+    arrays += [a for a in (held.weights, held.half) if a is not None]
+    return sum(a.nbytes for a in arrays)
 
 
 class _Split(NamedTuple):
@@ -152,7 +160,7 @@ class Recorder:
         """A pair is closed by a tree that something else has grown."""
         if not self.full:
             self._leaves[node, conjunct] = trace
-            self._count(SPLIT_BYTES)
+            self._count(SPLIT_BYTES + (trace.bytes if isinstance(trace, Leaf) else 0))
 
     def _count(self, more: int) -> None:
         self._bytes += more

@@ -208,6 +208,14 @@ def test_a_recorder_that_is_full_gives_no_trace() -> None:
     assert recorder.full and recorder.trace(7) is None
 
 
+def test_a_leaf_of_its_own_counts_with_all_it_holds() -> None:
+    recorder = Recorder(limit=10_000)
+    recorder.graft(0, 0, Leaf(np.ones(1)))
+    assert recorder.trace(0) is not None
+    recorder.graft(0, 1, Leaf(np.ones(1), {"relu": np.zeros(2_000)}))
+    assert recorder.full and recorder.trace(0) is None
+
+
 def test_phases_are_the_right_way_round() -> None:
     recorder = Recorder()
     recorder.fix(np.array([4]), ["relu"], np.array([2]), 5)

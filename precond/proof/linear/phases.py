@@ -145,7 +145,7 @@ class PhaseProgram:
 
     def _add(self, solution: Array) -> bool:
         """Take up the literals that a solution violates most; whether there are any."""
-        value = self.system.matrix[self.absent] @ solution
+        value = (self.system.matrix @ solution)[self.absent]
         low, high = self.system.row_lower[self.absent], self.system.row_upper[self.absent]
         beyond = np.maximum(low - value, value - high)
         worst = np.argsort(-beyond, kind="stable")[:AT_ONCE]
