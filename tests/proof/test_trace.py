@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import count
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -160,6 +162,21 @@ def test_random_claims(name: str, seed: int) -> None:
         if answer.outcome is Outcome.INFEASIBLE and answer.rigorous:
             assert answer.trace is not None
             replayed(claim, k, answer.trace, 10 if name == "relu-split" else 0)
+
+
+@pytest.mark.parametrize("looks", range(0, 2000, 50))
+def test_a_trace_wherever_time_ends(looks: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The clock moves when it is looked at.  One conjunct of this claim closes long before the
+    other does, and some of its rows in early steps."""
+    clock = count()
+    ticks = SimpleNamespace(monotonic=lambda: float(next(clock)))
+    monkeypatch.setattr("precond.proof.deadline.time", ticks)
+    claim = random_claim(21)
+    problem = replace(claim.problem, keep_trace=True)
+    for k, answer in enumerate(ENGINES["relu-split"].solve(problem, Deadline.after(looks))):
+        if answer.outcome is Outcome.INFEASIBLE:
+            assert answer.trace is not None
+            replayed(claim, k, answer.trace, 10)
 
 
 def deep_claim() -> Claim:

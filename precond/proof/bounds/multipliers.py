@@ -9,7 +9,7 @@ Source: Xu et al. 2021 (α-CROWN), Wang et al. 2021 (β-CROWN).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -33,10 +33,11 @@ def improve(
     initial: Multipliers | None = None,
     mix: Tensor | None = None,
 ) -> tuple[Bound, Multipliers]:
-    """The best bound found in ``steps`` ascent steps, and the multipliers that give it.
+    """The best bound found in ``steps`` ascent steps, and the multipliers that give each row's.
 
-    Shapes as in ``lower_bound``.  Stops early when every row is above ``goal``.  ``mix``
-    (G or 1, M, R): weights to start from, improved as well; zero weights stay zero.
+    Shapes as in ``lower_bound``; the multipliers (G, R, m).  Stops early when every row is
+    above ``goal``.  ``mix`` (G or 1, M, R): weights to start from, improved as well; zero
+    weights stay zero.
     """
     count = region.lower.shape[0]
     rows = form.shape[1] if mix is None else mix.shape[1]
@@ -72,7 +73,10 @@ def improve(
                     store[name] = value.requires_grad_()
     half = None
     if region.half is not None:
-        half = form.new_zeros(count, rows, len(region.half[1])).requires_grad_()
+        half = form.new_zeros(count, rows, len(region.half[1]))
+        if initial is not None and initial.half is not None:
+            half = initial.half.expand_as(half).clone()
+        half.requires_grad_()
     parameters = [*alpha.values(), *low.values(), *high.values()]
     if half is not None:
         parameters.append(half)
@@ -88,22 +92,19 @@ def improve(
         kept = weights.clamp(min=0) * allowed + 1e-9 * allowed
         return kept / kept.sum(-1, keepdim=True)
 
-    def current(detached: bool = False) -> Multipliers:
-        def out(value: Tensor) -> Tensor:
-            return value.detach().clone() if detached else value
-
+    def current() -> Multipliers:
         return Multipliers(
-            {name: out(v) for name, v in alpha.items()},
-            {name: out(v * unit[name]) for name, v in low.items()},
-            {name: out(v * unit[name]) for name, v in high.items()},
-            None if half is None else out(half),
+            alpha,
+            {name: v * unit[name] for name, v in low.items()},
+            {name: v * unit[name] for name, v in high.items()},
+            half,
         )
 
     best = first
-    chosen = current(detached=True)
+    chosen = _plain(region, current())
     if initial is not None:
         better = warm.value > first.value
-        best = _merge(first, warm, better)
+        best, chosen = _merge(first, warm, better), _chosen(chosen, initial, better)
     if not parameters or steps <= 0:
         return best, chosen
     ascent = _Ascent(parameters)
@@ -111,14 +112,14 @@ def improve(
         if deadline.passed or bool((best.value > goal).all()):
             break
         with torch.enable_grad():
-            result = lower_bound(region, start, form, constant, current(), input_form, mix=mixed())
+            used = current()
+            result = lower_bound(region, start, form, constant, used, input_form, mix=mixed())
             slopes = torch.autograd.grad(result.value.sum(), parameters, allow_unused=True)
         with torch.no_grad():
             tried = Bound(result.value.detach(), result.form.detach(), result.constant.detach(), {})
             better = tried.value > best.value
             if bool(better.any()):
-                best = _merge(best, tried, better)
-                chosen = current(detached=True)
+                best, chosen = _merge(best, tried, better), _chosen(chosen, used, better)
             ascent.step(slopes, rate * 0.98**step)
             for name, value in alpha.items():
                 lines = region.lines[name]
@@ -159,4 +160,36 @@ def _merge(old: Bound, new: Bound, better: Tensor) -> Bound:
         torch.where(better.unsqueeze(-1), new.form, old.form),
         torch.where(better, new.constant, old.constant),
         old.coefficients,
+    )
+
+
+def _plain(region: Region, like: Multipliers) -> Multipliers:
+    """The multipliers of a pass that is given none, in the shapes of ``like``."""
+
+    def zeros(values: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        return {name: torch.zeros_like(v, requires_grad=False) for name, v in values.items()}
+
+    alpha = {}
+    for name, value in like.alpha.items():
+        lines = region.lines[name]
+        assert isinstance(lines, ActivationLines)
+        alpha[name] = lines.low.expand_as(value)
+    half = None if like.half is None else torch.zeros_like(like.half, requires_grad=False)
+    return Multipliers(alpha, zeros(like.low), zeros(like.high), half)
+
+
+def _chosen(old: Multipliers, new: Multipliers, better: Tensor) -> Multipliers:
+    """``new`` in the rows where it is better; what it lacks is as in ``old``."""
+
+    def merged(old: Mapping[str, Tensor], new: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        return {name: pick(value, new.get(name, value)) for name, value in old.items()}
+
+    def pick(old: Tensor, new: Tensor) -> Tensor:
+        return torch.where(better.unsqueeze(-1), new.detach(), old)
+
+    half = old.half
+    if half is not None and new.half is not None:
+        half = pick(half, new.half)
+    return Multipliers(
+        merged(old.alpha, new.alpha), merged(old.low, new.low), merged(old.high, new.high), half
     )

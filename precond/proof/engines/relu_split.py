@@ -143,7 +143,7 @@ class _Search:
         if self.record is not None:
             self.record.empty(block, empty)
             closed = (enough & ~empty).nonzero().squeeze(1)
-            self.record.closed(block, region, multipliers, closed, self._improved)
+            self.record.closed(block, region, multipliers, closed)
         open_ = (~enough & ~empty).nonzero().squeeze(1)
         if not len(open_):
             return

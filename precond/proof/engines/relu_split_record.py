@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from precond.proof.bounds.backward import Bound, Multipliers, Region
+from precond.proof.bounds.backward import Multipliers, Region
 from precond.proof.engines.relu_split_blocks import Block, take
 from precond.proof.engines.relu_split_phases import Phases
 from precond.proof.trace import Leaves, Recorder
-
-Improve = Callable[[Block, Region], tuple[Bound, Multipliers]]
 
 
 class Record:
@@ -36,24 +34,15 @@ class Record:
             self.tree.close(Leaves(nodes, conjuncts, empty=True))
 
     def closed(
-        self,
-        block: Block,
-        region: Region,
-        found: Multipliers,
-        closed: Tensor,
-        improved: Improve,
+        self, block: Block, region: Region, found: Multipliers | None, closed: Tensor
     ) -> None:
-        """Leaves of the subdomains ``closed`` (k,).
+        """Leaves of the subdomains ``closed`` (k,), by the multipliers ``found``.
 
-        ``improve`` returns the multipliers of the last step that bettered any row, so a row may
-        have been closed by others: those it began with, or ones that ``improved`` finds again.
+        A bound that is positive by its last digits may come out otherwise in another batch:
+        then those that the search began with are tried.
         """
         for used in (found, block.start, None):
             closed = self._close(block, region, used, closed)
-        for one in closed[:, None]:
-            alone, part = block.rows(one), region.take(one)
-            _, used = improved(alone, part)
-            self._close(alone, part, used, torch.zeros_like(one))
 
     def _close(
         self, block: Block, region: Region, used: Multipliers | None, which: Tensor
