@@ -250,7 +250,7 @@ def test_impossible_literal_empties_the_region() -> None:
     )
     pattern = DecisionPattern(off=frozenset({("relu", 0)}))
     system = encode(problem(network, Box.uniform(1, -1.0, 1.0), pattern), {})
-    assert system.empty == "relu[0]"
+    assert system.empty == ("relu", 0)
 
 
 def test_given_bounds_are_used() -> None:

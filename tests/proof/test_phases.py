@@ -34,7 +34,7 @@ def many_literals(seed: int, share: float = 0.7) -> Claim:
     size = network.input_size
     centre = rng.uniform(-0.5, 0.5, size)
     full = DecisionPattern.of_row(record(network, centre[None]), 0)
-    kept = frozenset(n for n in full.on | full.off if rng.random() < share)
+    kept = frozenset(n for n in sorted(full.on | full.off) if rng.random() < share)
     pattern = DecisionPattern(full.on & kept, full.off & kept)
     goal = Property.argmax(0, network.output_size)
     return Claim(network, Box.uniform(size, -1.0, 1.0), pattern, goal)

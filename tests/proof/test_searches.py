@@ -45,7 +45,7 @@ def random_claim(seed: int) -> Claim:
     box = Box.ball(centre, float(rng.uniform(0.1, 1.5)))
     signature = record(network, centre[None])
     full = DecisionPattern.of_row(signature, 0)
-    kept = frozenset(n for n in full.on | full.off if rng.random() < 0.3)
+    kept = frozenset(n for n in sorted(full.on | full.off) if rng.random() < 0.3)
     pattern = DecisionPattern(full.on & kept, full.off & kept)
     label = int(outputs(network, centre[None]).argmax())
     return Claim(network, box, pattern, Property.argmax(label, 3))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from itertools import count
 from types import SimpleNamespace
@@ -17,7 +17,8 @@ from torch import Tensor
 
 from precond.network.evaluate import outputs
 from precond.network.operators import operators
-from precond.proof.bounds.backward import Multipliers, lower_bound
+from precond.proof.bounds.backward import Multipliers
+from precond.proof.bounds.multipliers import improve
 from precond.proof.bounds.problem import region_of
 from precond.proof.bounds.region import Refined, refine
 from precond.proof.claim import Claim, Problem
@@ -49,12 +50,12 @@ def tensor(values: object) -> Tensor:
 
 
 def pieces(problem: Problem, trace: Trace, known: Bounds) -> Iterator[tuple[Problem, Leaf, Bounds]]:
-    """Every leaf with its subdomain as a problem; bounds are refined on the way down."""
+    """Every leaf with its subdomain as a problem; bounds are refined at cuts of inputs, as the
+    searches do."""
     if isinstance(trace, Leaf):
         yield problem, trace, known
-        return
-    known = refined_bounds(problem, known)
-    if isinstance(trace, InputSplit):
+    elif isinstance(trace, InputSplit):
+        known = refined_bounds(problem, known)
         for side, below in ((trace.below, True), (trace.above, False)):
             lower, upper = problem.box.lower.copy(), problem.box.upper.copy()
             (upper if below else lower)[trace.index] = trace.at
@@ -90,34 +91,37 @@ def refined_region(problem: Problem, known: Bounds) -> Refined:
 
 
 def closes(problem: Problem, conjunct: int, leaf: Leaf, known: Bounds) -> bool:
-    """The leaf's bound, from its multipliers on the subdomain's own layer bounds."""
+    """Whether the leaf's multipliers, or a few steps from them, give a bound that closes it on
+    the layer bounds here.  Steps, since bounds that are tighter than those the leaf was found
+    with need not do: a line may be worse outside its neuron's range."""
     refined = refined_region(problem, known)
     if bool(refined.empty[0]) or leaf.empty:
         return bool(refined.empty[0])
     rows = problem.conjuncts[conjunct]
-    form, inputs, bound = problem.rows(rows)
+    outputs, inputs, bound = problem.rows(rows)
     weights = np.eye(len(rows)) if leaf.weights is None else leaf.weights[None]
     assert (weights >= 0).all() and weights.shape[1] == len(rows)
 
-    def each(values: dict[str, np.ndarray]) -> dict[str, Tensor]:
+    def each(values: Mapping[str, np.ndarray]) -> dict[str, Tensor]:
         return {name: tensor(value)[None, None] for name, value in values.items()}
 
-    found = lower_bound(
+    found, _ = improve(
         refined.region,
         problem.network.output,
-        tensor(-form)[None],
-        tensor(bound)[None],
-        Multipliers(
-            each(dict(leaf.alpha)),
-            each(dict(leaf.low)),
-            each(dict(leaf.high)),
+        tensor(-weights @ outputs)[None],
+        tensor(weights @ bound)[None],
+        steps=20,
+        deadline=Deadline.after(60.0),
+        input_form=tensor(-weights @ inputs)[None],
+        initial=Multipliers(
+            each(leaf.alpha),
+            each(leaf.low),
+            each(leaf.high),
             None if leaf.half is None else tensor(leaf.half)[None, None],
         ),
-        tensor(-inputs)[None],
-        mix=tensor(weights)[None],
-    ).value
-    strict = all(i.strict for i in rows)
-    return bool((found >= 0).any() if strict else (found > 0).any())
+    )
+    strict = weights.any() and all(i.strict for i in rows)
+    return bool((found.value >= 0).any() if strict else (found.value > 0).any())
 
 
 def replayed(claim: Claim, conjunct: int, trace: Trace, root_steps: int = 0) -> int:
@@ -152,7 +156,8 @@ def test_known_claims(known: Known, name: str) -> None:
             replayed(known.claim, k, answer.trace, 10 if name == "relu-split" else 0)
 
 
-@pytest.mark.parametrize("seed", range(25))
+# Some of the leaves of the later seeds are regions that a linear program finds empty.
+@pytest.mark.parametrize("seed", [*range(25), 102, 104, 147, 268, 387, 406, 4010])
 @pytest.mark.parametrize("name", ENGINES)
 def test_random_claims(name: str, seed: int) -> None:
     """Rigorous answers have a trace, and every trace replays."""

@@ -13,7 +13,7 @@ import numpy as np
 
 from precond.proof.claim import Conjunct, Problem
 from precond.proof.engines.base import Answer, Deadline, Outcome, decides
-from precond.proof.engines.highs_trace import empty_leaf, trace_of
+from precond.proof.engines.highs_trace import empty_leaf, trace_of, without_rows
 from precond.proof.linear.encode import Bounds, encode, interval_bounds
 from precond.proof.linear.interior import Satisfiability, is_satisfiable, well_inside
 from precond.proof.linear.programs import (
@@ -54,10 +54,13 @@ class HighsEngine:
     def solve(self, problem: Problem, deadline: Deadline) -> list[Answer]:
         system = encode(problem, self.bounds(problem))
         if system.empty is not None:
-            note = f"no value of {system.empty} is possible in the region"
-            trace = empty_leaf(problem) if problem.keep_trace else None
-            answer = Answer(Outcome.INFEASIBLE, True, note=note, trace=trace)
-            return [answer] * len(problem.conjuncts)
+            layer, index = system.empty
+            note = f"no value of {layer}[{index}] is possible in the region"
+            leaf = empty_leaf(problem, system.empty) if problem.keep_trace else None
+            return [
+                Answer(Outcome.INFEASIBLE, True, note=note, trace=without_rows(leaf, conjunct))
+                for conjunct in problem.conjuncts
+            ]
         program = Program(system)
         answers = []
         for position, conjunct in enumerate(problem.conjuncts):

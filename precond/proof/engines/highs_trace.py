@@ -2,11 +2,13 @@
 
 Row duals of literals are β, those of a free neuron's two lower lines give its slope α, those
 of the conjunct's rows its weights.  With the same layer bounds the pass gives the program's
-own optimum; where it does not (half-spaces' duals are not read back, layer bounds differ), a
-few ascent steps mend it, and an empty region, which has no optimum, is left to them alone.
+own optimum, and with an empty region's ray and no weights a positive number; where it does
+not (half-spaces' duals are not read back, layer bounds differ), ascent steps mend it.
 """
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -20,14 +22,42 @@ from precond.proof.engines.base import closing_leaf
 from precond.proof.linear.programs import Relaxation
 from precond.proof.linear.system import LinearSystem
 from precond.proof.trace import Leaf
+from precond.region.pattern import Neuron
 
 SECONDS = 30.0  # for the ascent, which its steps end long before on most networks
 STEPS = 60
 
 
-def empty_leaf(problem: Problem) -> Leaf | None:
-    """For a region that layer bounds show to be empty, where the backward pass's do too."""
-    return Leaf(empty=True) if bool(region_of(problem).empty[0]) else None
+def empty_leaf(problem: Problem, where: Neuron) -> Leaf | None:
+    """For a region without a possible value of neuron ``where``: its layer bounds show that, or
+    a bound of the neuron, which is its literal's multiplier alone; or None."""
+    refined = region_of(problem)
+    if bool(refined.empty[0]):
+        return Leaf(empty=True)
+    layer, index = where
+    if layer not in problem.intervals:
+        return None
+    output, width = problem.network.width(problem.network.output), problem.network.width(layer)
+    unit = {layer: _tensor(np.eye(width)[index])}
+    for start in (Multipliers(low=unit), Multipliers(high=unit)):
+        leaf = closing_leaf(
+            refined.region,
+            _tensor(np.zeros(output)),
+            _tensor(np.zeros(1))[0],
+            None,
+            [start],
+            strict=False,
+            steps=STEPS,
+            deadline=Deadline.after(SECONDS),
+        )
+        if leaf is not None:
+            return leaf
+    return None
+
+
+def without_rows(leaf: Leaf | None, conjunct: Conjunct) -> Leaf | None:
+    """A leaf that needs none of a conjunct's rows, for that conjunct."""
+    return None if leaf is None else replace(leaf, weights=np.zeros(len(conjunct)))
 
 
 def trace_of(
@@ -38,29 +68,27 @@ def trace_of(
     refined = region_of(problem)
     if bool(refined.empty[0]):
         return Leaf(empty=True)
-    count = len(conjunct)
-    weights = found.weights
-    if weights is None or len(weights) != count:
-        weights = np.full(count, 1.0 / count)
-    outputs, inputs, bound = problem.rows(conjunct)
-    tried = [Multipliers()]
+    even = np.full(len(conjunct), 1.0 / max(len(conjunct), 1))
+    starts = [Multipliers()]
     if found.weights is not None:
-        tried.append(_multipliers(problem, found, system))
-    leaf = closing_leaf(
-        refined.region,
-        _tensor(-weights @ outputs),
-        _tensor(np.atleast_1d(weights @ bound))[0],
-        _tensor(-weights @ inputs) if inputs.any() else None,
-        tried,
-        strict=all(i.strict for i in conjunct),
-        steps=STEPS,
-        deadline=Deadline.after(SECONDS),
-    )
-    return None if leaf is None else _with_weights(leaf, weights)
-
-
-def _with_weights(leaf: Leaf, weights: np.ndarray) -> Leaf:
-    return Leaf(weights, leaf.alpha, leaf.low, leaf.high, leaf.half)
+        starts.append(_multipliers(problem, found, system))
+    for weights in (found.weights, even):
+        if weights is None or len(weights) != len(conjunct):
+            continue
+        outputs, inputs, bound = problem.rows(conjunct)
+        leaf = closing_leaf(
+            refined.region,
+            _tensor(-weights @ outputs),
+            _tensor(np.atleast_1d(weights @ bound))[0],
+            _tensor(-weights @ inputs) if inputs.any() else None,
+            starts,
+            strict=bool(weights.any()) and all(i.strict for i in conjunct),
+            steps=STEPS,
+            deadline=Deadline.after(SECONDS),
+        )
+        if leaf is not None:
+            return replace(leaf, weights=weights)
+    return None
 
 
 def _multipliers(problem: Problem, found: Relaxation, system: LinearSystem) -> Multipliers:

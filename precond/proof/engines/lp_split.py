@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from precond.proof.bounds.problem import layer_bounds, region_of
 from precond.proof.claim import Problem
 from precond.proof.engines.base import Answer, Deadline, Outcome, decides
+from precond.proof.engines.highs_trace import empty_leaf, without_rows
 from precond.proof.linear.encode import Bounds, encode
 from precond.proof.linear.interior import violation_near
 from precond.proof.linear.phases import Choice, Maximum, PhaseProgram
@@ -55,10 +56,10 @@ class LpSplitEngine:
         plain = replace(problem, keep_trace=False)
         limit = deadline.earlier(0.1 * deadline.left)
         refined = region_of(plain, self.device, steps=STEPS, deadline=limit)
-        nothing = Leaf(empty=True) if problem.keep_trace else None
-        closed = Answer(Outcome.INFEASIBLE, True, np.inf, trace=nothing)
+        closed = Answer(Outcome.INFEASIBLE, True, np.inf)
         if bool(refined.empty[0]):
-            return [closed] * len(problem.conjuncts)
+            leaf = Leaf(empty=True) if problem.keep_trace else None
+            return [replace(closed, trace=leaf)] * len(problem.conjuncts)
         bounds: Bounds = layer_bounds(refined)
         searches = [_Search(problem, k) for k in range(len(problem.conjuncts))]
         program: PhaseProgram | None = None
@@ -72,7 +73,11 @@ class LpSplitEngine:
                 bounds = better
             system = encode(plain, bounds)
             if system.empty is not None:
-                return [closed if s.waits else s.answer() for s in searches]
+                leaf = empty_leaf(problem, system.empty) if problem.keep_trace else None
+                return [
+                    replace(closed, trace=without_rows(leaf, s.conjunct)) if s.waits else s.answer()
+                    for s in searches
+                ]
             program = PhaseProgram(system)
             for search in searches:
                 if search.waits:

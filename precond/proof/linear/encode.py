@@ -38,6 +38,7 @@ from precond.proof.linear.blocks import (
     linear_blocks,
 )
 from precond.proof.linear.system import Expression, LayerMap, LinearSystem, Pool
+from precond.region.pattern import Neuron
 
 Array = NDArray[np.float64]
 Index = NDArray[np.int64]
@@ -64,7 +65,7 @@ def encode(problem: Problem, bounds: Bounds) -> LinearSystem:
         literal = problem.intervals.get(node.name)
         low, high = cut(cut(natural, bounds.get(node.name)), literal)
         if (low > high).any():
-            return build.finish(f"{node.name}[{int(np.argmax(low > high))}]")
+            return build.finish((node.name, int(np.argmax(low > high))))
         if isinstance(node.layer, MaxPool2d):
             windows = node.layer.windows(network.shapes[node.inputs[0]])
             build.pool(node.name, windows, z, (low, high))
@@ -290,7 +291,7 @@ class _Builder:
         matrix = coo_array((data, (rows, columns)), shape=(height, self.capacity))
         return csr_array(matrix)
 
-    def finish(self, empty: str | None) -> LinearSystem:
+    def finish(self, empty: Neuron | None) -> LinearSystem:
         size = len(self.column_lower)
         output = Expression(csr_array((0, size)), np.zeros(0), np.zeros(0))
         if empty is None:

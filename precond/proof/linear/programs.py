@@ -55,7 +55,8 @@ class Relaxation:
 
     ``bound``: rigorous lower bound of ``−max min_i g_i`` (None without multipliers); inf
     where the region was shown to be empty.  ``value``: the solver's own number for it.
-    ``x``: maximiser (n,), a candidate witness.  ``weights`` (inequalities,) sum to 1.
+    ``x``: maximiser (n,), a candidate witness.  ``weights`` (inequalities,) sum to 1; they
+    are 0 where the region was shown to be empty, since then none is needed.
     ``beta[layer]`` = (low, high), (m,) ≥ 0: multipliers of the pattern's ``z ≥ low`` and
     ``z ≤ high``.  ``alpha[layer]`` (m,): slope of a free neuron's lower line, NaN elsewhere.
     """
@@ -173,7 +174,11 @@ class Program:
         system, highs = self.system, self.highs
         count, columns = form.matrix.shape
         if state is State.INFEASIBLE:
-            return Relaxation(state, np.inf if is_empty(highs, system) else None)
+            ray = empty_ray(highs, system)
+            if ray is None:
+                return Relaxation(state)
+            beta, alpha = multipliers(system, problem, ray, -(system.matrix.T @ ray))
+            return Relaxation(state, np.inf, weights=np.zeros(count), beta=beta, alpha=alpha)
         solution = highs.getSolution()
         duals = np.array(solution.row_dual)
         if not solution.dual_valid or len(duals) < rows:

@@ -22,6 +22,7 @@ from precond.network.evaluate import outputs
 from precond.proof.claim import Conjunct, Problem
 from precond.proof.linear.blocks import TINY, Sparse, gamma
 from precond.proof.replay import in_region
+from precond.region.pattern import Neuron
 
 Array = NDArray[np.float64]
 Index = NDArray[np.int64]
@@ -96,7 +97,7 @@ class LinearSystem:
     output: Expression
     layers: Mapping[str, LayerMap]
     pools: tuple[Pool, ...]
-    empty: str | None = None
+    empty: Neuron | None = None
 
     @property
     def open(self) -> int:
