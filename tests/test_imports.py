@@ -34,7 +34,7 @@ LEVELS: dict[str, tuple[float, str]] = {
     "precond.proof.certificates.fast_bounds": (1.4, "words"),
     "precond.proof.certificates": (3.8, "certificates"),
     "precond.proof.bounds": (3.5, "bounds"),
-    "precond.proof.linear": (3.5, "linear"),
+    "precond.proof.linear": (3.6, "linear"),
     "precond.vnnlib": (3.5, "vnnlib"),
     "precond.proof.tail": (3.7, "tail"),
     "precond.proof.reduce": (3.7, "reduce"),
@@ -101,7 +101,7 @@ ALLOWED = {
 
 # Libraries and the modules that may import them.
 LIBRARIES: dict[str, set[str]] = {
-    "highspy": {"precond.proof.linear.programs"},
+    "highspy": {"precond.proof.linear.solver"},
     "maraboupy": {"precond.proof.engines.marabou_worker"},
     "z3": {"precond.proof.engines.z3_worker"},
     "vnnlib": {"precond.vnnlib.v2"},

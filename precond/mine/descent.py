@@ -26,7 +26,7 @@ from precond.proof.deadline import Deadline
 from precond.proof.linear.encode import encode
 from precond.proof.linear.interior import violation_near
 from precond.proof.linear.phases import Maximum, PhaseProgram
-from precond.proof.linear.programs import TOLERANCE
+from precond.proof.linear.solver import TOLERANCE
 from precond.proof.linear.system import LinearSystem
 
 Array = NDArray[np.float64]

@@ -23,7 +23,8 @@ from precond.network.parts import head
 from precond.proof.claim import Claim, HalfSpaces, Problem
 from precond.proof.deadline import Deadline
 from precond.proof.linear.encode import encode
-from precond.proof.linear.programs import Program, State
+from precond.proof.linear.programs import Program
+from precond.proof.linear.solver import State
 from precond.proof.linear.system import Expression, LinearSystem
 from precond.region.box import Box
 

@@ -20,7 +20,7 @@ from precond.proof.engines.lp_split import LpSplitEngine
 from precond.proof.engines.z3 import Z3Engine
 from precond.proof.linear.encode import encode, interval_bounds
 from precond.proof.linear.phases import PhaseProgram
-from precond.proof.linear.programs import State
+from precond.proof.linear.solver import State
 from precond.proof.prove import prove
 from precond.proof.replay import in_region, replay
 from precond.proof.stages import Stage

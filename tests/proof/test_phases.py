@@ -14,7 +14,8 @@ from precond.proof.claim import Claim, Problem
 from precond.proof.deadline import Deadline
 from precond.proof.linear.encode import encode, interval_bounds
 from precond.proof.linear.phases import PhaseProgram
-from precond.proof.linear.programs import Program, State
+from precond.proof.linear.programs import Program
+from precond.proof.linear.solver import State
 from precond.proof.linear.system import LinearSystem
 from precond.proof.linear.tighten import narrowed
 from precond.proof.replay import in_region

@@ -14,10 +14,11 @@ import torch
 from torch import Tensor
 
 from precond.proof.bounds.backward import Multipliers
+from precond.proof.bounds.leaf import closing_leaf
 from precond.proof.bounds.multipliers import improve
 from precond.proof.bounds.problem import region_of
 from precond.proof.claim import Problem
-from precond.proof.engines.base import Answer, Deadline, Outcome, closing_leaf, plain_sums
+from precond.proof.engines.base import Answer, Deadline, Outcome, plain_sums
 from precond.proof.trace import Leaf
 
 

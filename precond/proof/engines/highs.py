@@ -13,17 +13,11 @@ import numpy as np
 
 from precond.proof.claim import Conjunct, Problem
 from precond.proof.engines.base import Answer, Deadline, Outcome, decides
-from precond.proof.engines.highs_trace import empty_leaf, trace_of, without_rows
 from precond.proof.linear.encode import Bounds, encode, interval_bounds
 from precond.proof.linear.interior import Satisfiability, is_satisfiable, well_inside
-from precond.proof.linear.programs import (
-    TOLERANCE,
-    Program,
-    Relaxation,
-    State,
-    refusal,
-    relaxation_bounds,
-)
+from precond.proof.linear.leaf import empty_leaf, leaf_of, without_rows
+from precond.proof.linear.programs import Program, Relaxation, relaxation_bounds
+from precond.proof.linear.solver import TOLERANCE, State, refusal
 from precond.proof.linear.system import satisfies
 
 __all__ = [
@@ -75,7 +69,7 @@ class HighsEngine:
         found = program.relax(system.margins(problem, conjunct), deadline, problem)
         if decides(found.bound, conjunct):
             bound = None if found.bound == np.inf else found.bound
-            trace = trace_of(problem, conjunct, found, system) if problem.keep_trace else None
+            trace = leaf_of(problem, conjunct, found, system) if problem.keep_trace else None
             return Answer(Outcome.INFEASIBLE, True, bound, note="linear relaxation", trace=trace)
         if found.state is State.INFEASIBLE or (found.value or 0.0) > TOLERANCE:
             return Answer(Outcome.INFEASIBLE, False, note="linear relaxation, solver's word")

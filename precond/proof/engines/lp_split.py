@@ -19,11 +19,11 @@ from numpy.typing import NDArray
 from precond.proof.bounds.problem import layer_bounds, region_of
 from precond.proof.claim import Problem
 from precond.proof.engines.base import Answer, Deadline, Outcome, decides
-from precond.proof.engines.highs_trace import empty_leaf, without_rows
 from precond.proof.linear.encode import Bounds, encode
 from precond.proof.linear.interior import violation_near
+from precond.proof.linear.leaf import empty_leaf, without_rows
 from precond.proof.linear.phases import Choice, Maximum, PhaseProgram
-from precond.proof.linear.programs import State, refusal
+from precond.proof.linear.solver import State, refusal
 from precond.proof.linear.tighten import narrowed
 from precond.proof.trace import Leaf, Recorder, Trace
 

@@ -25,7 +25,7 @@ from precond.proof.claim import Problem
 from precond.proof.engines.base import Answer, Deadline, Engine, Outcome
 from precond.proof.linear.blocks import cut
 from precond.proof.linear.encode import Bounds
-from precond.proof.linear.programs import refusal
+from precond.proof.linear.solver import refusal
 from precond.proof.linear.tighten import tightened
 
 Array = NDArray[np.float64]

@@ -18,7 +18,7 @@ from precond.proof.claim import Conjunct, Problem
 from precond.proof.deadline import Deadline
 from precond.proof.linear.blocks import cut
 from precond.proof.linear.encode import Bounds, encode
-from precond.proof.linear.programs import TOLERANCE, State, certifies, is_empty, model, run
+from precond.proof.linear.solver import TOLERANCE, State, certifies, is_empty, model, run
 from precond.proof.linear.system import Expression, LinearSystem, satisfies
 from precond.proof.replay import in_region
 

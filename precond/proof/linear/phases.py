@@ -19,7 +19,7 @@ from scipy.sparse import csr_array
 
 from precond.proof.claim import Problem
 from precond.proof.deadline import Deadline
-from precond.proof.linear.programs import TOLERANCE, State, add_rows, empty_ray, model, run
+from precond.proof.linear.solver import TOLERANCE, State, add_rows, empty_ray, model, run
 from precond.proof.linear.system import Expression, LinearSystem, multipliers, safe_upper
 from precond.proof.trace import Leaf
 

@@ -24,7 +24,8 @@ from scipy.sparse import coo_array, csr_array, vstack
 from precond.proof.claim import Conjunct, Problem
 from precond.proof.deadline import Deadline
 from precond.proof.linear.encode import Bounds, encode
-from precond.proof.linear.programs import Program, State
+from precond.proof.linear.programs import Program
+from precond.proof.linear.solver import State
 from precond.proof.linear.system import Expression, LayerMap, LinearSystem
 
 Array = NDArray[np.float64]

@@ -15,10 +15,10 @@ import torch
 from torch import Tensor
 
 from precond.proof.bounds.backward import Multipliers
+from precond.proof.bounds.leaf import closing_leaf
 from precond.proof.bounds.problem import region_of
 from precond.proof.claim import Conjunct, Problem
 from precond.proof.deadline import Deadline
-from precond.proof.engines.base import closing_leaf
 from precond.proof.linear.programs import Relaxation
 from precond.proof.linear.system import LinearSystem
 from precond.proof.trace import Leaf
@@ -60,7 +60,7 @@ def without_rows(leaf: Leaf | None, conjunct: Conjunct) -> Leaf | None:
     return None if leaf is None else replace(leaf, weights=np.zeros(len(conjunct)))
 
 
-def trace_of(
+def leaf_of(
     problem: Problem, conjunct: Conjunct, found: Relaxation, system: LinearSystem
 ) -> Leaf | None:
     """The relaxation's proof that ``conjunct`` has no solution, or None if a pass does not
