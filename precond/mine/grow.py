@@ -23,7 +23,7 @@ AT_ONCE = 12  # inputs whose drops are bounded together
 EASY = 0.02  # of the bound there was: a loss of less counts as this
 STEPS = 20  # of improvement of these bounds
 SHORT = 0.5  # of the seconds for a proof, for one drop at most
-MISSES = 5  # proofs in a row that fail before it stops
+MISSES = 5  # proofs in a row that stay open before it stops
 
 
 class Growth:
@@ -84,8 +84,8 @@ class Growth:
             stride = 1
             if not alone:
                 continue
-            misses += 1
             if verdict is None or verdict.status is not Status.REFUTED:
+                misses += 1
                 refused |= _beyond(self.descent.lost & kept, rows[order[0]])
         return chain
 
