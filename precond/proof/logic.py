@@ -233,10 +233,10 @@ def _sampled(
 def _literals(pattern: DecisionPattern) -> list[tuple[str, int, float, bool]]:
     """(layer, index, limit, above) of every literal."""
     return [
-        *((layer, i, 0.0, True) for layer, i in pattern.on),
-        *((layer, i, 0.0, False) for layer, i in pattern.off),
-        *((layer, i, t, True) for layer, i, t in pattern.above),
-        *((layer, i, t, False) for layer, i, t in pattern.below),
+        *((layer, i, 0.0, True) for layer, i in sorted(pattern.on)),
+        *((layer, i, 0.0, False) for layer, i in sorted(pattern.off)),
+        *((layer, i, t, True) for layer, i, t in sorted(pattern.above)),
+        *((layer, i, t, False) for layer, i, t in sorted(pattern.below)),
     ]
 
 

@@ -94,10 +94,10 @@ class DecisionPattern:
         return tuple(sorted({literal[0] for literal in self._literals()}))
 
     def _literals(self) -> Iterable[tuple[str, int] | tuple[str, int, float]]:
-        yield from self.on
-        yield from self.off
-        yield from self.above
-        yield from self.below
+        yield from sorted(self.on)
+        yield from sorted(self.off)
+        yield from sorted(self.above)
+        yield from sorted(self.below)
 
     def only(self, layers: Iterable[str]) -> DecisionPattern:
         """The literals over ``layers``."""
@@ -146,7 +146,8 @@ class DecisionPattern:
                 )
 
     def intervals(self, network: Network) -> dict[str, tuple[Array, Array]]:
-        """Per constrained layer the closed interval of every pre-activation, (m,) and (m,)."""
+        """Per constrained layer, in the network's order, the closed interval of every
+        pre-activation, (m,) and (m,)."""
         self.check(network)
         found: dict[str, tuple[Array, Array]] = {}
 
@@ -164,7 +165,7 @@ class DecisionPattern:
             at(layer)[0][index] = max(at(layer)[0][index], value)
         for layer, index, value in self.below:
             at(layer)[1][index] = min(at(layer)[1][index], value)
-        return found
+        return {layer: found[layer] for layer in network.decision_layers if layer in found}
 
     def phases(self, layer: str, width: int) -> NDArray[np.int8]:
         """+1 for on, −1 for off, 0 for free, (width,)."""

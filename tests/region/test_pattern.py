@@ -164,3 +164,18 @@ def test_json_round_trip() -> None:
 def test_literals_must_name_neurons(pattern: DecisionPattern, message: str) -> None:
     with pytest.raises(QueryError, match=message):
         pattern.check(DEEP)
+
+
+def test_layers_have_one_order() -> None:
+    """Sets of names have another order in every process; what is made of them has not."""
+    width = 2
+    nodes, before = [], INPUT
+    for k in range(6):
+        nodes += [affine(f"z{k}", np.eye(width), np.zeros(width), before)]
+        nodes += [Node(f"a{k}", ReLU(), (f"z{k}",))]
+        before = f"a{k}"
+    network = Network((*nodes, affine("y", np.eye(width), np.zeros(width), before)), (width,))
+    every = frozenset((f"a{k}", 0) for k in range(6))
+    pattern = DecisionPattern(every)
+    assert list(pattern.intervals(network)) == [f"a{k}" for k in range(6)]
+    assert pattern.layers == tuple(f"a{k}" for k in range(6))
