@@ -18,6 +18,9 @@ from precond.formats.builder import Builder, Value
 from precond.formats.lowering import Operand
 from precond.network.layers import Pads, Pair
 
+Result = Operand | Sequence[Operand]
+"""Of an operator."""
+
 
 @dataclass(frozen=True)
 class Arguments:
