@@ -17,13 +17,13 @@ from precond.mine.descent import Descent
 from precond.mine.pool import Flags
 from precond.proof.bounds.batch import pattern_bounds
 from precond.proof.deadline import Deadline
-from precond.proof.verdict import Status, Verdict
+from precond.proof.verdict import Verdict
 
 AT_ONCE = 12  # inputs whose drops are bounded together
 EASY = 0.02  # of the bound there was: a loss of less counts as this
 STEPS = 20  # of improvement of these bounds
 SHORT = 0.5  # of the seconds for a proof, for one drop at most
-MISSES = 5  # proofs in a row that stay open before it stops
+MISSES = 5  # proofs in a row that neither prove nor teach a violation before it stops
 
 
 class Growth:
@@ -84,7 +84,8 @@ class Growth:
             stride = 1
             if not alone:
                 continue
-            if verdict is None or verdict.status is not Status.REFUTED:
+            self.descent.learn()
+            if not self.descent.violators.refutes(choice):
                 misses += 1
                 refused |= _beyond(self.descent.lost & kept, rows[order[0]])
         return chain

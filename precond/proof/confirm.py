@@ -27,7 +27,7 @@ from precond.proof.claim import Claim
 from precond.proof.deadline import Deadline
 from precond.proof.prove import prove
 from precond.proof.reduce import reduced
-from precond.proof.stages import Line, Stage, default_stages, line_stages, traced_stages
+from precond.proof.stages import Line, Stage, default_stages, line_stages, whole_stages
 from precond.proof.tail import Tail
 from precond.proof.verdict import Attempt, Status, Verdict
 
@@ -145,7 +145,7 @@ def confirm(
 def _certified(claim: Claim, budget: float, device: str) -> Verdict:
     """A proof with its certificate, which takes little beside it; UNKNOWN where there is none."""
     deadline = Deadline.after(max(0.1, budget))
-    stages = traced_stages(device)
+    stages = whole_stages(device)
     found = prove(claim, budget=TRACED * budget, stages=stages, device=device, keep_trace=True)
     return exact_verdict(claim, found, deadline.left) if found.is_proved else found
 

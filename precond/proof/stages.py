@@ -114,17 +114,8 @@ def search_stages(problem: Problem, device: str = "cpu") -> tuple[Stage, ...]:
 
 
 def whole_stages(device: str = "cpu") -> tuple[Stage, ...]:
-    """Engines for searches over whole networks with many inputs, where one linear program may
-    take longer than a search with cheap subdomains."""
-    return (
-        Stage(BoundsEngine(device, steps=0)),
-        Stage(LpSplitEngine(device), 0.9),
-        Stage(ReluSplitEngine(device, leaf=_leaf)),
-    )
-
-
-def traced_stages(device: str = "cpu") -> tuple[Stage, ...]:
-    """Engines for whole networks with many inputs that can say how they closed what they did."""
+    """Engines for whole networks with many inputs, where one linear program may take longer than
+    a search with cheap subdomains; all can say how they closed what they did."""
     return (
         Stage(BoundsEngine(device, steps=0)),
         Stage(LpSplitEngine(device), 0.9),

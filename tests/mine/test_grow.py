@@ -7,7 +7,7 @@ import pytest
 from class_choices import choices
 
 from precond.mine.descent import Descent
-from precond.mine.grow import Growth, _beyond
+from precond.mine.grow import MISSES, Growth, _beyond
 from precond.mine.pool import Flags
 from precond.network.evaluate import outputs
 from precond.proof.claim import Claim
@@ -75,6 +75,31 @@ def test_no_choice_is_asked_twice_nor_against_a_known_violation(
     Growth(found, run, each=5.0, deadline=Deadline.after(60.0), share=0.5).run(every, verdict)
     assert asked and len(run.violators.points)
     assert len(set(asked)) == len(asked)
+
+
+@pytest.mark.parametrize("status", [Status.UNKNOWN, Status.REFUTED])
+def test_what_proves_nothing_and_teaches_nothing_ends_it(
+    status: Status, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A counterexample that floats do not repeat is no violation known, so it is a miss too."""
+    found = choices(0)
+    run = Descent(found, 0, np.ones(len(found.on), dtype=np.bool_))
+    every = np.ones_like(run.base)
+    asked: list[bytes] = []
+
+    def nothing(kept: Flags, phases: Flags, deadline: Deadline) -> Verdict:
+        asked.append(kept.tobytes())
+        return Verdict(status, "by hand")
+
+    proved = found.prove(every, run.phases, Deadline.after(20))
+    assert proved is not None and proved.is_proved
+    monkeypatch.setattr(found, "prove", nothing)
+    monkeypatch.setattr(Growth, "_bounds", lambda self, tried: -np.ones(len(tried)))
+    kept, verdict = Growth(found, run, each=5.0, deadline=Deadline.after(60.0), share=0.5).run(
+        every, proved
+    )
+    assert np.array_equal(kept, every) and verdict is proved
+    assert 0 < len(asked) <= MISSES and len(set(asked)) == len(asked)
 
 
 def test_what_fails_for_an_input_fails_for_those_beyond_it() -> None:

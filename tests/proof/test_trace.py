@@ -16,9 +16,10 @@ from test_searches import random_claim
 from torch import Tensor
 
 from precond.network.evaluate import outputs
+from precond.network.layers import LeakyReLU, ReLU
 from precond.network.operators import operators
-from precond.proof.bounds.backward import Multipliers
-from precond.proof.bounds.multipliers import improve
+from precond.proof.bounds.backward import Multipliers, Region, lower_bound
+from precond.proof.bounds.lines import activation_lines
 from precond.proof.bounds.problem import region_of
 from precond.proof.bounds.region import Refined, refine
 from precond.proof.claim import Claim, Problem
@@ -50,12 +51,12 @@ def tensor(values: object) -> Tensor:
 
 
 def pieces(problem: Problem, trace: Trace, known: Bounds) -> Iterator[tuple[Problem, Leaf, Bounds]]:
-    """Every leaf with its subdomain as a problem; bounds are refined at cuts of inputs, as the
-    searches do."""
+    """Every leaf with its subdomain as a problem; bounds are refined on the way down."""
     if isinstance(trace, Leaf):
         yield problem, trace, known
-    elif isinstance(trace, InputSplit):
-        known = refined_bounds(problem, known)
+        return
+    known = refined_bounds(problem, known)
+    if isinstance(trace, InputSplit):
         for side, below in ((trace.below, True), (trace.above, False)):
             lower, upper = problem.box.lower.copy(), problem.box.upper.copy()
             (upper if below else lower)[trace.index] = trace.at
@@ -90,51 +91,60 @@ def refined_region(problem: Problem, known: Bounds) -> Refined:
     )
 
 
-def closes(problem: Problem, conjunct: int, leaf: Leaf, known: Bounds) -> bool:
-    """Whether the leaf's multipliers, or a few steps from them, give a bound that closes it on
-    the layer bounds here.  Steps, since bounds that are tighter than those the leaf was found
-    with need not do: a line may be worse outside its neuron's range."""
+def cut_region(root: Refined, problem: Problem) -> Region:
+    """The root's layer bounds cut by the literals of a subdomain, as a phase search has them."""
+    lines, constraints = dict(root.region.lines), dict(root.region.constraints)
+    for name, (low, high) in problem.intervals.items():
+        layer = problem.network.node[name].layer
+        assert isinstance(layer, ReLU | LeakyReLU)
+        below = torch.maximum(root.bounds[name][0], tensor(low))
+        above = torch.minimum(root.bounds[name][1], tensor(high))
+        lines[name] = activation_lines(layer, below, torch.maximum(below, above))
+        constraints[name] = (tensor(low)[None, None], tensor(high)[None, None])
+    return replace(root.region, lines=lines, constraints=constraints)
+
+
+def closes(problem: Problem, conjunct: int, leaf: Leaf, known: Bounds, root: Refined) -> bool:
+    """The leaf's bound, from its multipliers on the subdomain's own layer bounds, or on those it
+    was found with: with tighter ones a line may be worse outside its neuron's range."""
     refined = refined_region(problem, known)
     if bool(refined.empty[0]) or leaf.empty:
         return bool(refined.empty[0])
+    regions = [refined.region, region_of(problem).region]
+    if (tensor(problem.box.lower) == root.region.lower).all() and (
+        tensor(problem.box.upper) == root.region.upper
+    ).all():
+        regions.append(cut_region(root, problem))
     rows = problem.conjuncts[conjunct]
-    outputs, inputs, bound = problem.rows(rows)
+    form, inputs, bound = problem.rows(rows)
     weights = np.eye(len(rows)) if leaf.weights is None else leaf.weights[None]
     assert (weights >= 0).all() and weights.shape[1] == len(rows)
+    strict = weights.any() and all(i.strict for i in rows)
 
     def each(values: Mapping[str, np.ndarray]) -> dict[str, Tensor]:
         return {name: tensor(value)[None, None] for name, value in values.items()}
 
-    found, _ = improve(
-        refined.region,
-        problem.network.output,
-        tensor(-weights @ outputs)[None],
-        tensor(weights @ bound)[None],
-        steps=20,
-        deadline=Deadline.after(60.0),
-        input_form=tensor(-weights @ inputs)[None],
-        initial=Multipliers(
-            each(leaf.alpha),
-            each(leaf.low),
-            each(leaf.high),
-            None if leaf.half is None else tensor(leaf.half)[None, None],
-        ),
+    used = Multipliers(
+        each(leaf.alpha),
+        each(leaf.low),
+        each(leaf.high),
+        None if leaf.half is None else tensor(leaf.half)[None, None],
     )
-    strict = weights.any() and all(i.strict for i in rows)
-    return bool((found.value >= 0).any() if strict else (found.value > 0).any())
+    mixed = tensor(-weights @ form)[None], tensor(weights @ bound)[None]
+    for region in regions:
+        output = problem.network.output
+        found = lower_bound(region, output, *mixed, used, tensor(-weights @ inputs)[None]).value
+        if bool((found >= 0).any() if strict else (found > 0).any()):
+            return True
+    return False
 
 
 def replayed(claim: Claim, conjunct: int, trace: Trace, root_steps: int = 0) -> int:
     """The number of leaves; each of them closes."""
-    root = region_of(claim.problem)
-    known = dict(root.bounds)
-    if root_steps:
-        bounds = {n: (lo[0].numpy(), hi[0].numpy()) for n, (lo, hi) in known.items()}
-        problem = replace(claim.problem, bounds=bounds)
-        known = dict(region_of(problem, steps=root_steps).bounds)
-    found = list(pieces(claim.problem, trace, known))
+    root = region_of(claim.problem, steps=root_steps)
+    found = list(pieces(claim.problem, trace, dict(root.bounds)))
     for problem, leaf, bounds in found:
-        assert closes(problem, conjunct, leaf, bounds)
+        assert closes(problem, conjunct, leaf, bounds, root)
     if all(problem.intervals is claim.problem.intervals for problem, _, _ in found):
         free = claim.box.width > 0
         volume = sum(float(problem.box.width[free].prod()) for problem, _, _ in found)

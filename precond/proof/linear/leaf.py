@@ -72,10 +72,10 @@ def leaf_of(
     starts = [Multipliers()]
     if found.weights is not None:
         starts.append(_multipliers(problem, found, system))
+    outputs, inputs, bound = problem.rows(conjunct)
     for weights in (found.weights, even):
         if weights is None or len(weights) != len(conjunct):
             continue
-        outputs, inputs, bound = problem.rows(conjunct)
         leaf = closing_leaf(
             refined.region,
             _tensor(-weights @ outputs),

@@ -138,4 +138,5 @@ def add_rows(highs: Any, matrix: Sparse, lower: Array, upper: Array) -> None:
 
 
 def ints(values: Any) -> NDArray[np.int32]:
+    """Rows, columns or starts in HiGHS' own number type."""
     return np.asarray(values, dtype=np.int32)
