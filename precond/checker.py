@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -28,23 +29,22 @@ from precond.network.dyadic import Dyadic, Matrix, exact, larger, zeros
 from precond.network.graph import INPUT, Network
 from precond.network.layers import LeakyReLU, MaxPool2d, Node
 from precond.network.sparse import affine_matrices
-from precond.proof.certificates.data import FRAME, SPLIT, Certificate, Linear, Tree, misfit, region
+from precond.proof.certificates.canonical import misfit
+from precond.proof.certificates.data import Certificate, Invalid, Linear, region
+from precond.proof.certificates.tree import leaves
 
 Array = NDArray[Any]
-DEPTH = 2_000  # of a split tree
 LONG, SHORT = (256, 64), (58, 30)  # bits of bounds and coefficients, of slopes after the point
-
-
-class Invalid(Exception):
-    """Why a certificate is not valid."""
 
 
 @dataclass(frozen=True)
 class CheckResult:
-    """``where``: what fails first, empty if nothing does."""
+    """``where``: what fails first, empty if nothing does.  ``decided``: False where numbers of a
+    limited length could not tell."""
 
     valid: bool
     where: str = ""
+    decided: bool = True
 
 
 def check(certificate: Certificate, network: Network) -> CheckResult:
@@ -59,43 +59,11 @@ def check(certificate: Certificate, network: Network) -> CheckResult:
 
 
 def verify(certificate: Certificate, network: Network) -> None:
-    """Invalid unless it is about ``network``, closes every way to fail, and its multipliers
-    have the right signs."""
-    if certificate.statement.network != network.hash:
-        raise Invalid("the certificate is about another network")
+    """Invalid unless it has the one form of a certificate about ``network``: every way to fail is
+    closed by a tree that covers the region, every multiplier has the right sign, nothing is
+    named twice."""
     if problem := misfit(certificate, network):
         raise Invalid(problem)
-    ways = set(range(len(certificate.statement.conjuncts)))
-    if {c for tree in certificate.trees for c in tree.conjuncts} != ways:
-        raise Invalid("a way to fail is not closed by any tree")
-    for values in (certificate.records.data, *(tree.weights for tree in certificate.trees)):
-        if not (np.isfinite(values) & (values >= 0)).all():
-            raise Invalid("a multiplier is negative or not finite")
-
-
-def leaves(tree: Tree, root: Array) -> Iterator[tuple[int, Array, int, Array]]:
-    """Number and region (2, coordinates) of every leaf; its frame's node (−1: none) and region."""
-    stack, number, splits = [(root, -1, root)], 0, 0
-    for node, (kind, item) in enumerate(zip(tree.kind.tolist(), tree.item.tolist(), strict=True)):
-        if not stack or len(stack) > DEPTH:
-            raise Invalid("a tree goes on after its last leaf, or is too deep")
-        state, frame, around = stack.pop()
-        if kind & FRAME:
-            frame, around = node, state
-        if not kind & SPLIT:
-            yield number, state, frame, around
-            number += 1
-            continue
-        if not 0 <= item < root.shape[1] or splits == len(tree.at):
-            raise Invalid(f"node {node} of a tree splits coordinate {item}, which there is not")
-        value = float(tree.at[splits])
-        splits += 1
-        for side, limit in ((0, value), (1, -value)):  # ≤ comes first, as it is pushed last
-            half = state.copy()
-            half[side, item] = max(half[side, item], limit)
-            stack.append((half, frame, around))
-    if stack or number != len(tree.weights) or number != len(tree.record):
-        raise Invalid("a tree ends before it covers the region")
 
 
 @dataclass(eq=False)
@@ -131,18 +99,22 @@ class Checker:
             elif network.is_affine(node.name):
                 matrices, bias = affine_matrices(network, node.name)
                 self.affine[node.name] = [Matrix(m.toarray()) for m in matrices], exact(bias)
-        self.half = Matrix(certificate.statement.matrix), exact(-certificate.statement.bound)
+        self.half = lru_cache(1)(self.half_spaces)
+
+    def half_spaces(self, first: int, last: int) -> tuple[Matrix, Dyadic]:
+        """Rows of the statement's ``matrix x − bound ≤ 0``."""
+        s = self.given.statement
+        return Matrix(s.matrix[first:last]), exact(-s.bound[first:last])
 
     def failures(self) -> Iterator[str]:
         """Every bound that is no contradiction."""
-        r, ways = self.given.refinements, self.given.statement.conjuncts
+        ways = self.given.statement.conjuncts
         for t, tree in enumerate(self.given.trees):
             frames = {-1: Bounds(self.bits)}
             for k, state, frame, around in leaves(tree, region(self.given.statement, self.network)):
                 if frame not in frames:
-                    mine = (r.tree == t) & (r.node == frame)
-                    refine = zip(r.bound[mine].tolist(), r.record[mine].tolist(), strict=True)
-                    frames = {-1: frames[-1], frame: self.derive(around, refine=dict(refine))}
+                    refine = self.given.refinements.of(t, frame)
+                    frames = {-1: frames[-1], frame: self.derive(around, refine=refine)}
                 known = frames[frame] if frame >= 0 else None
                 bounds = known if known and state is around else self.derive(state, known)
                 weights = tree.weights[k].tolist()
@@ -163,8 +135,8 @@ class Checker:
             total = total + weight.dot(exact(np.array([part.bound])))
             for name, terms in ((output, part.outputs), (INPUT, part.inputs)):
                 row = np.zeros((forms[name].n.shape[1], 1))
-                for k, v in terms:
-                    row[k] -= v
+                for k, v in terms:  # none is named twice
+                    row[k] = -v
                 forms[name] = forms[name] + weight.dot(exact(row))[None]
         found = (total + self.bound(bounds, forms, [record])).n[0]
         strict = any(w > 0 and i.strict for w, i in zip(weights, parts, strict=True))
@@ -176,8 +148,11 @@ class Checker:
         """Bounds in the region ``state`` (2, coordinates): by intervals, within ``known``, and,
         given the records of single neurons' bounds (``refine``), by backward passes."""
         size, found = self.network.input_size, Bounds(self.bits)
-        rows = self.half[0].image(found.cut(INPUT, exact(state[:, :size])))
-        found.empty |= bool(((rows[0] + self.half[1]).n > 0).any())  # a half-space out of reach
+        ends = found.cut(INPUT, exact(state[:, :size]))
+        for part in self.given.statement.parts():
+            matrix, bias = self.half(*part)
+            excess = matrix.image(ends)[0] + bias
+            found.empty |= bool((excess.n > 0).any())  # a half-space out of reach
         for node in self.network.nodes:
             if node.name in self.affine:
                 matrices, bias = self.affine[node.name]
@@ -249,8 +224,9 @@ class Checker:
         """Lower bounds (R,) of ``Σ form · value`` over values with forms (R, m), with one record
         of multipliers for each row."""
         width, total, chosen = self.network.neurons, zeros(len(records)), np.array(records) >= 0
-        dense = np.zeros((len(records), self.given.records.shape[1]))
-        dense[chosen] = self.given.records[np.array(records)[chosen]].toarray()
+        given = self.given.records[np.array(records)[chosen]]
+        dense = np.zeros((len(records), 3 * width))
+        dense[chosen] = given[:, : 3 * width].toarray()
 
         def push(name: str, x: Dyadic) -> None:
             forms[name] = forms[name] + x if name in forms else x
@@ -290,9 +266,13 @@ class Checker:
                 beta = exact(dense[:, place + (1 + side) * width])
                 push(source, Dyadic(sign * beta.n, beta.e))
                 total = total + beta.dot(bounds.values[source][side])
-        half = exact(dense[:, 3 * width :])
-        push(INPUT, self.half[0].product(half))
-        total = total + half.dot(self.half[1])
-        x, ends = forms.pop(INPUT), bounds.values[INPUT]
+        for first, last in self.given.statement.parts():
+            half = np.zeros((len(records), last - first))
+            half[chosen] = given[:, 3 * width + first : 3 * width + last].toarray()
+            if half.any():
+                (matrix, bias), used = self.half(first, last), exact(half)
+                push(INPUT, matrix.product(used))
+                total = total + used.dot(bias)
+        x, ends = forms.pop(INPUT, zeros(1, 1)), bounds.values[INPUT]
         total = total + Dyadic(np.maximum(x.n, 0), x.e).dot(ends[0])
         return total + Dyadic(np.maximum(-x.n, 0), x.e).dot(ends[1])

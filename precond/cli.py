@@ -6,7 +6,8 @@ import argparse
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib.metadata import version
 
 from precond.commands import (
@@ -28,6 +29,7 @@ from precond.commands import (
 )
 from precond.commands.arguments import EXIT_INTERRUPTED
 from precond.errors import PrecondError
+from precond.printable import PrintableStream
 
 COMMANDS = (
     analyze,
@@ -52,7 +54,22 @@ EXIT_ERROR = 2
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; the exit status is 0, 2 for a user's error, 130 after Ctrl-C."""
     begun = time.monotonic()
-    chosen = _parser().parse_args(arguments)
+    with _printable_output():
+        return _run(_parser().parse_args(arguments), begun)
+
+
+@contextmanager
+def _printable_output() -> Iterator[None]:
+    """Whatever a command prints, no control character of a file reaches the terminal."""
+    streams = sys.stdout, sys.stderr
+    sys.stdout, sys.stderr = map(PrintableStream, streams)
+    try:
+        yield
+    finally:
+        sys.stdout, sys.stderr = streams
+
+
+def _run(chosen: argparse.Namespace, begun: float) -> int:
     chosen.begun = begun
     try:
         return int(chosen.run(chosen))

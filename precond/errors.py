@@ -1,10 +1,13 @@
 """The exception family.
 
 Every message is one line that says what is wrong, what was expected, what came
-instead, and what to do.  The command line prints that line and exits with status 2.
+instead, and what to do; what is not visible in it (a name may hold anything) is shown as an
+escape.  The command line prints that line and exits with status 2.
 """
 
 from __future__ import annotations
+
+from precond.printable import printable
 
 
 class PrecondError(Exception):
@@ -33,7 +36,7 @@ class PrecondError(Exception):
             parts.append(f"got {got}")
         text = parts[0] if len(parts) == 1 else f"{parts[0]}: {', '.join(parts[1:])}"
         text = text if fix is None else f"{text}. {fix}"
-        super().__init__(" ".join(text.splitlines()))  # names in files may hold line breaks
+        super().__init__(printable(text))
 
 
 class ModelError(PrecondError):

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
+from precond.printable import PrintableStream, printable
+
 if TYPE_CHECKING:
     from rich.progress import TaskID
 
@@ -39,8 +41,11 @@ def progress() -> Iterator[Progress]:
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
     from rich.progress import Progress as Bars
 
+    terminal = sys.stderr
+    if isinstance(terminal, PrintableStream):
+        terminal = terminal.below  # the bars are drawn with control characters of their own
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    with Bars(*columns, TimeElapsedColumn(), console=Console(stderr=True)) as bars:
+    with Bars(*columns, TimeElapsedColumn(), console=Console(file=terminal)) as bars:
         yield _Bars(bars)
 
 
@@ -53,7 +58,7 @@ class _Bars:
         self._task: TaskID | None = None
 
     def stage(self, name: str, total: int) -> None:
-        self._task = self._bars.add_task(name, total=total)
+        self._task = self._bars.add_task(printable(name), total=total)
 
     def step(self, count: int = 1) -> None:
         if self._task is not None:

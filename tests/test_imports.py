@@ -19,6 +19,7 @@ ROOT = Path(__file__).parents[1]
 # (level, group) by the longest prefix that matches; modules of a group may import each other.
 LEVELS: dict[str, tuple[float, str]] = {
     "precond.errors": (0, "errors"),
+    "precond.printable": (-1, "printable"),
     "precond.whole_files": (0.5, "whole files"),
     "precond.network": (1, "network"),
     "precond.formats": (1.5, "formats"),
@@ -27,7 +28,10 @@ LEVELS: dict[str, tuple[float, str]] = {
     "precond.device": (2, "device"),
     "precond.proof": (3, "proof"),
     "precond.proof.certificates.data": (1.2, "certificate"),
+    "precond.proof.certificates.tree": (1.22, "certificate tree"),
+    "precond.proof.certificates.canonical": (1.24, "certificate form"),
     "precond.checker": (1.3, "checker"),
+    "precond.proof.certificates.packing": (1.28, "certificate files"),
     "precond.proof.certificates.files": (1.3, "certificate files"),
     "precond.proof.certificates.words": (1.4, "words"),
     "precond.proof.certificates.fast": (1.4, "words"),

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import argparse
 import os
+from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from precond.commands.arguments import Commands
 
+if TYPE_CHECKING:
+    from precond.proof.certificates.data import Certificate
+
 EXIT_INVALID = 1
-SHOWN = 40  # lines of a statement that are printed without --statement
+SHOWN, WIDTH = 40, 160  # lines of a statement, and characters of one, without --statement
 
 
 def add(commands: Commands) -> None:
@@ -17,7 +23,8 @@ def add(commands: Commands) -> None:
         "check",
         help="check a certificate of a proof in exact arithmetic",
         description="Prints what the certificate states, then 'valid' (exit status 0), or where "
-        "it fails (1).  A file that is no certificate, or a damaged one, is an error (2).",
+        "it fails (1).  A file that is no certificate, or a damaged one, is an error (2), and so "
+        "is --fast where the numbers are too long for it.",
     )
     command.add_argument("certificate", type=Path, metavar="CERTIFICATE")
     command.add_argument("model", metavar="MODEL")
@@ -34,17 +41,30 @@ def run(chosen: argparse.Namespace) -> int:
     # Products are small: threads would cost more than they bring.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from precond.checker import check
+    from precond.errors import QueryError
     from precond.formats.load import load
+    from precond.printable import printable
     from precond.proof.certificates.fast import check_fast
     from precond.proof.certificates.files import read_certificate
 
     certificate = read_certificate(chosen.certificate)
-    lines = str(certificate.statement).splitlines()
-    shown = lines if chosen.statement else lines[:SHOWN]
-    print("\n".join(shown))
-    if len(shown) < len(lines):
-        print(f"  … {len(lines) - len(shown)} more lines: --statement")
+    for line in certificate.statement.lines() if chosen.statement else _first(certificate):
+        print(line)
     network = load(chosen.model)
     result = (check_fast if chosen.fast else check)(certificate, network)
-    print("valid" if result.valid else f"not valid: {result.where}")
+    if not result.decided:
+        raise QueryError(
+            "check --fast", expected="shorter numbers", got=result.where, fix="Check without --fast"
+        )
+    print("valid" if result.valid else printable(f"not valid: {result.where}"))
     return 0 if result.valid else EXIT_INVALID
+
+
+def _first(certificate: Certificate) -> Iterator[str]:
+    """The statement's first lines, and how much of it is left out."""
+    statement = certificate.statement
+    for line in islice(statement.lines(), SHOWN):
+        more = len(line) - WIDTH
+        yield line if more <= 0 else f"{line[:WIDTH]} … {more} more characters: --statement"
+    if (more := statement.length() - SHOWN) > 0:
+        yield f"  … {more} more lines: --statement"

@@ -48,8 +48,10 @@ class Dyadic:
 
 
 def exact(values: NDArray[np.float64]) -> Dyadic:
-    """Finite floats as they are."""
-    mantissa, power = np.frexp(values)
+    """Finite floats as they are; OverflowError where one is not finite."""
+    if not np.isfinite(values).all():
+        raise OverflowError("a number is not finite")
+    mantissa, power = np.frexp(np.asarray(values, dtype=np.float64))
     whole = (mantissa * 2.0**53).astype(np.int64).astype(object)  # exact: 53 bits
     e = int(power[values != 0].min(initial=53)) - 53
     return Dyadic(whole << np.where(values != 0, power - 53 - e, 0).astype(object), e)

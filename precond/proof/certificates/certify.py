@@ -13,9 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from precond.checker import Invalid
 from precond.network.layers import Affine, Conv2d
-from precond.proof.certificates.data import Certificate, Linear, Literal, Statement
+from precond.proof.certificates.data import Certificate, Invalid, Linear, Literal, Statement
 from precond.proof.certificates.judges import ExactJudge, FastJudge, Judge
 from precond.proof.certificates.maker import Maker, NotCertified
 from precond.proof.claim import Claim
@@ -111,7 +110,7 @@ def statement_of(claim: Claim, vacuous: bool = False) -> Statement:
         Path(claim.network.origin).name,
         claim.box.lower,
         claim.box.upper,
-        tuple(sorted(literals, key=lambda t: (t.layer, t.index, t.above, t.value))),
+        tuple(sorted(set(literals), key=lambda t: (t.layer, t.index, t.above, t.value))),
         clauses,
         np.zeros((0, claim.box.size)) if half is None else half.matrix,
         np.zeros(0) if half is None else half.bound,

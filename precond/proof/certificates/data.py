@@ -17,21 +17,31 @@ of z ≤ u (N), multipliers of the rows of ``matrix``.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from precond.network.graph import Network
+from precond.printable import quoted
 
 Array = NDArray[np.float64]
-Index = NDArray[np.int64]
+Floats = NDArray[np.floating[Any]]
+Index = NDArray[np.integer[Any]]
 Terms = tuple[tuple[int, float], ...]
 LEAF, SPLIT, FRAME = 0, 1, 2
+MANY = 1 << 15  # numbers of half-spaces that a checker takes at once
 
 
-@dataclass(frozen=True)
+class Invalid(Exception):
+    """Why a certificate is not valid."""
+
+
+@dataclass(frozen=True, slots=True)
 class Linear:
     """``Σ outputs · y + Σ inputs · x ≥ bound``, ``>`` if ``strict``."""
 
@@ -53,7 +63,7 @@ class Linear:
         return f"{_sum(pairs)} {'>' if self.strict else '≥'} {self.bound!r}"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Literal:
     """Pre-activation ``index`` of decision layer ``layer``: z ≥ ``value``, z ≤ if not ``above``."""
 
@@ -61,6 +71,10 @@ class Literal:
     index: int
     above: bool
     value: float
+
+    def __str__(self) -> str:
+        sign = "≥" if self.above else "≤"
+        return f"pre-activation {quoted(self.layer)}[{self.index}] {sign} {self.value!r}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,35 +96,55 @@ class Statement:
     bound: Array
     vacuous: bool = False
 
-    @property
+    @cached_property
     def conjuncts(self) -> tuple[tuple[Linear, ...], ...]:
         """The ways to fail: all inequalities of one tuple hold.  An empty tuple always does."""
         if self.vacuous:
             return ((),)
         return tuple(tuple(i.negated() for i in clause) for clause in self.clauses)
 
-    def __str__(self) -> str:
-        box = [f"x{i} in [{a!r}, {b!r}]" for i, (a, b) in enumerate(self._ends())]
-        signs = {True: "≥", False: "≤"}
-        where = [f"{t.layer}[{t.index}] {signs[t.above]} {t.value!r}" for t in self.literals]
-        for row, bound in zip(self.matrix.tolist(), self.bound.tolist(), strict=True):
-            pairs = [(v, f"x{i}") for i, v in enumerate(row) if v]
-            where.append(f"{_sum(pairs)} ≤ {bound!r}")
-        then = [f"{' or '.join(map(str, clause))}" for clause in self.clauses]
-        claim = "there is no input x" if self.vacuous else "the outputs y have"
-        return "\n".join(
-            [
-                f"network {self.network} ({self.origin})",
-                claim,
-                *(f"  {line}" for line in ([] if self.vacuous else then)),
-                "with" if self.vacuous else "for all inputs x with",
-                *(f"  pre-activation {line}" if "[" in line else f"  {line}" for line in where),
-                *(f"  {line}" for line in box),
-            ]
-        )
+    def same(self, other: Statement) -> bool:
+        """Whether both say the same of the same network; where it came from is no matter."""
+        arrays = zip(self._arrays(), other._arrays(), strict=True)
+        return self._words() == other._words() and all(np.array_equal(a, b) for a, b in arrays)
 
-    def _ends(self) -> list[tuple[float, float]]:
-        return list(zip(self.lower.tolist(), self.upper.tolist(), strict=True))
+    def _words(self) -> tuple[Any, ...]:
+        clauses = () if self.vacuous else self.clauses
+        return self.network, self.vacuous, frozenset(self.literals), clauses
+
+    def _arrays(self) -> tuple[Array, ...]:
+        return self.lower, self.upper, self.matrix, self.bound
+
+    def parts(self) -> list[tuple[int, int]]:
+        """First and last row of parts of ``matrix``, none of which has many numbers."""
+        step = max(1, MANY // max(1, self.lower.size))
+        rows = len(self.bound)
+        return [(k, min(k + step, rows)) for k in range(0, rows, step)]
+
+    def __str__(self) -> str:
+        return "\n".join(self.lines())
+
+    def lines(self) -> Iterator[str]:
+        """The whole statement, its property first; every line but the headings is indented."""
+        yield f"network {self.network} ({quoted(self.origin)})"
+        if self.vacuous:
+            yield from ("there is no input x", "with")
+        else:
+            yield "the outputs y have"
+            yield from (f"  {' or '.join(map(str, clause))}" for clause in self.clauses)
+            yield from ("  no property",)[: not self.clauses]
+            yield "for all inputs x with"
+        yield from (f"  {literal}" for literal in self.literals)
+        for row, bound in zip(self.matrix, self.bound.tolist(), strict=True):
+            pairs = [(float(row[i]), f"x{i}") for i in np.flatnonzero(row).tolist()]
+            yield f"  {_sum(pairs)} ≤ {bound!r}"
+        for i, (low, high) in enumerate(zip(self.lower, self.upper, strict=True)):
+            yield f"  x{i} in [{float(low)!r}, {float(high)!r}]"
+
+    def length(self) -> int:
+        """How many ``lines`` there are."""
+        then = 0 if self.vacuous else max(len(self.clauses), 1)
+        return 3 + then + len(self.literals) + len(self.bound) + len(self.lower)
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,9 +155,13 @@ class Tree:
     conjuncts: tuple[int, ...]
     kind: NDArray[np.uint8]
     item: Index
-    at: Array
-    weights: Array
+    at: Floats
+    weights: Floats
     record: Index
+
+    @property
+    def leaves(self) -> int:
+        return len(self.record)
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,6 +178,19 @@ class Refinements:
     def none(cls) -> Refinements:
         return cls(*(np.zeros(0, np.int64) for _ in range(4)))
 
+    def of(self, tree: int, node: int) -> dict[int, int]:
+        """The records of a frame, by bound."""
+        keys, order = self._sorted
+        first, last = np.searchsorted(keys, [_place(tree, node), _place(tree, node + 1)]).tolist()
+        some = order[first:last]
+        return dict(zip(self.bound[some].tolist(), self.record[some].tolist(), strict=True))
+
+    @cached_property
+    def _sorted(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        keys = _place(self.tree.astype(np.int64), self.node)
+        order = np.argsort(keys, kind="stable")
+        return keys[order], order
+
 
 @dataclass(frozen=True, eq=False)
 class Certificate:
@@ -152,66 +203,16 @@ class Certificate:
     refinements: Refinements = field(default_factory=Refinements.none)
 
 
+def _place(tree: Any, node: Any) -> Any:
+    return (tree << 32) + node
+
+
 def _sum(terms: list[tuple[float, str]]) -> str:
     words = []
     for value, name in terms:
         size = "" if abs(value) == 1 else f"{abs(value)!r} "
         words.append(f"{'-' if value < 0 else '+'} {size}{name}")
     return " ".join(words).removeprefix("+ ") or "0"
-
-
-def malformed(certificate: Certificate) -> str:
-    """What of a certificate contradicts itself; empty if nothing does."""
-    s, r = certificate.statement, certificate.refinements
-    ways, size = s.conjuncts, s.lower.size
-    numbers = [t.value for t in s.literals]
-    for linear in (i for clause in s.clauses for i in clause):
-        numbers += [linear.bound, *(v for _, v in (*linear.outputs, *linear.inputs))]
-    if not np.isfinite(
-        np.concatenate([s.lower, s.upper, s.matrix.ravel(), s.bound, numbers])
-    ).all():
-        return "a number of the statement is not finite"
-    if s.upper.shape != (size,) or s.matrix.shape != (s.bound.size, size):
-        return "the sizes of the statement's box and half-spaces differ"
-    for k, tree in enumerate(certificate.trees):
-        if not all(0 <= c < len(ways) for c in tree.conjuncts):
-            return f"tree {k} closes a way to fail that there is not"
-        count, leaves = sum(len(ways[c]) for c in tree.conjuncts), len(tree.weights)
-        shapes = tree.kind.shape, tree.item.shape, tree.at.shape
-        if shapes != ((tree.kind.size,), (tree.kind.size,), (tree.at.size,)):
-            return f"tree {k} has arrays of different lengths"
-        if tree.weights.shape != (leaves, count) or not np.isfinite(tree.at).all():
-            return f"the weights or splits of tree {k} do not fit its conjuncts"
-        if tree.record.shape != (leaves, len(tree.conjuncts)):
-            return f"the records of tree {k} do not fit its conjuncts"
-    if len({a.shape for a in (r.tree, r.node, r.bound, r.record)}) != 1 or r.tree.ndim != 1:
-        return "refinements have arrays of different lengths"
-    return ""
-
-
-def misfit(certificate: Certificate, network: Network) -> str:
-    """What of a certificate does not fit a network's sizes; empty if everything does."""
-    if problem := malformed(certificate):
-        return problem
-    s, r, records = certificate.statement, certificate.refinements, certificate.records
-    for literal in s.literals:
-        if literal.layer not in network.decision_layers:
-            return f"there is no decision layer {literal.layer!r}"
-    linears = [i for clause in s.clauses for i in clause]
-    columns = 3 * network.neurons + len(s.bound)
-    sizes = [s.lower.size - network.input_size, s.upper.size - network.input_size]
-    for index, limit in (
-        ([*sizes, records.shape[1] - columns], 0),
-        ([k for i in linears for k, _ in i.outputs], network.output_size - 1),
-        ([k for i in linears for k, _ in i.inputs], network.input_size - 1),
-        *(([t.index], network.width(t.layer) - 1) for t in s.literals),
-        *((tree.record + 1, records.shape[0]) for tree in certificate.trees),
-        (r.record + 1, records.shape[0]),
-    ):
-        values = np.asarray(index)
-        if values.size and (values.min() < 0 or values.max() > limit):
-            return f"an index or size is outside 0..{limit}, or does not fit the network"
-    return ""
 
 
 def region(statement: Statement, network: Network) -> Array:

@@ -2,7 +2,7 @@
 
 What is valid here is so for the network over the reals, by the same rules as in
 ``precond.checker``.  It fails where 30 bits are too few (badly scaled weights, bounds that hold
-with equality).
+with equality); where numbers would get longer than a word holds, nothing is decided.
 """
 
 from __future__ import annotations
@@ -11,19 +11,18 @@ from collections.abc import Iterator
 from itertools import islice
 
 import numpy as np
+from numpy.typing import NDArray
 
-from precond.checker import CheckResult, Invalid, leaves, verify
+from precond.checker import CheckResult, verify
 from precond.network.dyadic import Dyadic, exact
 from precond.network.graph import INPUT, Network
-from precond.proof.certificates.data import Certificate, Tree, region
+from precond.proof.certificates.data import Certificate, Invalid, Linear, Tree, region
 from precond.proof.certificates.fast_bounds import CHUNK, Cells, FastBounds
-from precond.proof.certificates.words import (
-    WORD,
-    Fixed,
-    add,
-)
+from precond.proof.certificates.tree import leaves
+from precond.proof.certificates.words import WORD, Fixed, TooLong, add
 
 Failure = tuple[int, int, float]
+Mixed = dict[str, Dyadic]  # forms (G, R, m) of the output's and the input's values
 
 
 def check_fast(certificate: Certificate, network: Network) -> CheckResult:
@@ -31,12 +30,14 @@ def check_fast(certificate: Certificate, network: Network) -> CheckResult:
     try:
         verify(certificate, network)
         if not certificate.bits:
-            raise Invalid("it needs longer numbers than words hold: check it without --fast")
+            raise TooLong("it needs longer numbers than words hold")
         checker = FastBounds(network, certificate)
         for t, tree in enumerate(certificate.trees):
             for leaf, conjunct, bound in failures(checker, t, tree):
                 where = f"tree {t}, leaf {leaf}: way to fail {conjunct} is not contradicted"
                 return CheckResult(False, f"{where} ({bound:.3g})")
+    except (TooLong, OverflowError) as error:
+        return CheckResult(False, str(error), decided=False)
     except Invalid as error:
         return CheckResult(False, str(error))
     return CheckResult(True)
@@ -44,53 +45,89 @@ def check_fast(certificate: Certificate, network: Network) -> CheckResult:
 
 def closes(checker: FastBounds, tree: Tree, numbers: list[int], cells: Cells) -> Iterator[Failure]:
     """The leaves ``numbers`` of ``tree``, one in each cell, that are no contradiction."""
-    sizes = checker.network.output_size, checker.network.input_size
-    conjuncts = [checker.given.statement.conjuncts[c] for c in tree.conjuncts]
-    parts = [i for conjunct in conjuncts for i in conjunct]
-    owner = np.repeat(range(len(conjuncts)), [len(c) for c in conjuncts])
-    rows = np.zeros((len(parts), sum(sizes) + 1))  # bound − outputs · y − inputs · x
-    for j, linear in enumerate(parts):
-        rows[j, -1] = linear.bound
-        for first, terms in ((0, linear.outputs), (sizes[0], linear.inputs)):
-            for k, v in terms:
-                rows[j, first + k] -= v  # an output may be named twice
-    weights = tree.weights[numbers]
-    mix, given = exact(weights), exact(rows)
-    spread = mix.n[:, None] * (owner == np.arange(len(conjuncts))[:, None])
-    mixed = Dyadic(spread @ given.n, mix.e + given.e)
-    total = words(mixed[..., -1], WORD)
-    forms: dict[str, Fixed] = {}
-    for name, columns in (
-        (checker.network.output, slice(0, sizes[0])),
-        (INPUT, slice(sizes[0], -1)),
-    ):
-        x = mixed[..., columns]
-        if x.n.any():
-            forms[name] = words(x, checker.bits)
-            if forms[name].e > x.e:
-                mass = cells.mass(name)
-                total = add(total, Fixed(mass.n, forms[name].e + mass.e))
-    found = checker.bound(cells, forms, tree.record[numbers], total)
-    strict = (spread * [i.strict for i in parts] > 0).any(-1)
+    ways = [checker.given.statement.conjuncts[c] for c in tree.conjuncts]
+    first = np.cumsum([0, *(len(way) for way in ways)])
+    width = checker.network.output_size + checker.network.input_size + checker.rows
+    block = max(1, CHUNK // (len(numbers) * width))
+    for begin in range(0, len(ways), block):
+        some = ways[begin : begin + block]
+        columns = slice(first[begin], first[begin + len(some)])
+        weights = tree.weights[numbers, columns].astype(np.float64)
+        rows = slice(begin, begin + len(some))
+        record = np.asarray(tree.record[numbers, rows])
+        for g, c, bound in _open(checker, some, weights, record, cells):
+            yield numbers[g], tree.conjuncts[begin + c], bound
+
+
+def _open(
+    checker: FastBounds,
+    ways: list[tuple[Linear, ...]],
+    weights: NDArray[np.float64],
+    record: NDArray[np.integer],
+    cells: Cells,
+) -> Iterator[Failure]:
+    """(cell, number among ``ways``, bound) of those that are no contradiction; weights (G, all
+    inequalities), record (G, ways)."""
+    mixed, forms = _mix(checker.network, ways, weights)
+    total, short = words(mixed, WORD), {}
+    for name, x in forms.items():
+        short[name] = words(x, checker.bits)
+        if short[name].e > x.e:
+            mass = cells.mass(name)
+            total = add(total, Fixed(mass.n, short[name].e + mass.e))
+    found = checker.bound(cells, short, record, total)
+    owner = np.repeat(range(len(ways)), [len(way) for way in ways])
+    sharp = (weights > 0) & np.array([i.strict for way in ways for i in way], dtype=bool)
+    strict = np.stack([sharp[:, owner == c].any(1) for c in range(len(ways))], 1)
     open_ = ~((found.n > 0) | strict & (found.n >= 0) | cells.empty[:, None])
-    for g, c in np.argwhere(open_):
-        yield numbers[g], tree.conjuncts[c], float(found.n[g, c]) * 2.0**found.e
+    for g, c in np.argwhere(open_).tolist():
+        yield g, c, _about(float(found.n[g, c]), found.e)
+
+
+def _mix(
+    network: Network, ways: list[tuple[Linear, ...]], weights: NDArray[np.float64]
+) -> tuple[Dyadic, Mixed]:
+    """``Σ w bound`` (G, R) and the forms of ``−Σ w (outputs · y + inputs · x)``, exactly; a form
+    that is zero is left out."""
+    parts = [(r, part) for r, way in enumerate(ways) for part in way]
+    terms = [(*part.outputs, *part.inputs) for _, part in parts]
+    numbers = [
+        [part.bound, *(-v for _, v in own)] for (_, part), own in zip(parts, terms, strict=True)
+    ]
+    given = exact(np.array([v for row in numbers for v in row], dtype=np.float64))
+    mix, at, shape = exact(weights), 0, (len(weights), len(ways))
+    total = np.zeros(shape, dtype=object)
+    sizes = {network.output: network.output_size, INPUT: network.input_size}
+    forms: dict[str, NDArray[np.object_]] = {}
+    for j, (r, part) in enumerate(parts):
+        total[:, r] += mix.n[:, j] * given.n[at]
+        at += 1
+        for name, own in ((network.output, part.outputs), (INPUT, part.inputs)):
+            if own and name not in forms:
+                forms[name] = np.zeros((*shape, sizes[name]), dtype=object)
+            for k, _ in own:
+                forms[name][:, r, k] += mix.n[:, j] * given.n[at]
+                at += 1
+    e = mix.e + given.e
+    return Dyadic(total, e), {name: Dyadic(n, e) for name, n in forms.items() if n.any()}
+
+
+def _about(n: float, e: int) -> float:
+    """``n · 2^e``, or an infinity."""
+    return float(np.ldexp(n, e))
 
 
 def failures(checker: FastBounds, t: int, tree: Tree) -> Iterator[Failure]:
     """(leaf, conjunct, bound) of every bound that is no contradiction."""
     r, root = checker.given.refinements, region(checker.given.statement, checker.network)
-    refine: dict[int, dict[int, int]] = {}
-    for k in np.flatnonzero(r.tree == t).tolist():
-        refine.setdefault(int(r.node[k]), {})[int(r.bound[k])] = int(r.record[k])
     found = leaves(tree, root)
-    while some := list(islice(found, max(1, 2 * CHUNK // root.size))):
+    while some := list(islice(found, max(1, 2 * CHUNK // (root.size + checker.rows)))):
         known = None
         frames = {frame: around for _, _, frame, around in some}
         place = {frame: k for k, frame in enumerate(frames)}
         if -1 not in frames:
             states = np.stack(list(frames.values()), 1)
-            known = checker.derive(states, refine=[refine.get(f, {}) for f in frames])
+            known = checker.derive(states, refine=[r.of(t, f) for f in frames])
             known = known.rows(np.array([place[frame] for _, _, frame, _ in some]))
         cells = checker.derive(np.stack([state for _, state, _, _ in some], 1), known)
         if known is not None:

@@ -10,6 +10,7 @@ downwards, and an error of k units in a form's coefficients costs at most k Σ m
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -80,7 +81,14 @@ class FastBounds:
                 self.affine[node.name] = built, read(np.stack([bias, -bias])[:, None], WORD)
             elif node.name in network.decision_layers:
                 self.offset[node.name] = sum(network.width(k) for k in self.offset)
-        self.half = Matrix(coo_array(certificate.statement.matrix), self.bits)
+        self.rows = len(certificate.statement.bound)
+        self.half = lru_cache(1)(self.half_spaces)
+
+    def half_spaces(self, first: int, last: int) -> tuple[Matrix, Fixed]:
+        """Rows of the statement's ``matrix x − bound ≤ 0``."""
+        s = self.given.statement
+        bias = read(-s.bound[None, None, first:last], WORD)
+        return Matrix(coo_array(s.matrix[first:last]), self.bits), bias
 
     def derive(
         self, state: Array, known: Cells | None = None, refine: list[dict[int, int]] | None = None
@@ -90,9 +98,9 @@ class FastBounds:
         size = self.network.input_size
         cells = Cells({INPUT: read(state[..., :size], self.bits)}, np.zeros(0, np.bool_))
         cells.empty = self.clash(cells.values[INPUT].n)
-        if len(self.given.statement.bound):  # no x of the box satisfies some row
-            least_of = self.half.image(cells.values[INPUT])[0]
-            excess = add(least_of, read(-self.given.statement.bound[None], WORD))
+        for part in self.given.statement.parts():  # no x of the box satisfies some row
+            half, bias = self.half(*part)
+            excess = add(half.image(cells.values[INPUT])[0], bias[0])
             cells.empty |= np.asarray((excess.n > 0).any(-1), dtype=np.bool_)
         for node in self.network.nodes:
             source = node.inputs[0]
@@ -171,14 +179,15 @@ class FastBounds:
         offset = self.offset.get(name)
         open_ = (n[0] < 0) & (n[1] < 0) if offset is not None else n[0] + n[1] < 0
         counts, width = open_.sum(1), n.shape[-1]
+        size = width + self.rows  # of a form and its record
         order = np.argsort(-counts, kind="stable")
         while len(order) and counts[order[0]]:
             many = int(counts[order[0]])
-            cut = max(1, CHUNK // (2 * many * width))
+            cut = max(1, CHUNK // (2 * many * size))
             rows, order = order[:cut], order[cut:]
             part = cells.rows(rows)
             every = np.argsort(~open_[rows], axis=1, kind="stable")[:, :many]
-            blocks = -(-len(rows) * many * width // (2 * CHUNK))
+            blocks = -(-len(rows) * many * size // (2 * CHUNK))
             for index in np.array_split(every, min(blocks, many), axis=1):
                 both = np.concatenate([index, index], 1)
                 side = np.repeat([0, 1], index.shape[1])
@@ -200,10 +209,11 @@ class FastBounds:
         with the multipliers of records (G, R)."""
         width = self.network.neurons
         total = constant or Fixed(np.zeros(record.shape), 0)
-        dense = chosen = None
+        dense: Any = None
+        chosen = None
         if (record >= 0).any():
             dense = self.given.records[np.maximum(record, 0).reshape(-1)].toarray()
-            dense = dense.reshape(*record.shape, -1) * (record >= 0)[..., None]
+            dense = dense.astype(np.float64).reshape(*record.shape, -1) * (record >= 0)[..., None]
             chosen = (record >= 0)[..., None]
 
         def lose(name: str, units: int, e: int) -> None:
@@ -266,11 +276,12 @@ class FastBounds:
                 beta = read(dense[..., place + (1 + side) * width], self.bits)
                 push(source, -beta if side == 0 else beta)
                 total = add(total, dot(beta, cells.values[source][side][:, None]))
-        if dense is not None and dense[..., 3 * width :].any():
-            half = read(dense[..., 3 * width :], self.bits)
-            push(INPUT, self.half.product(half), self.half.ERROR)
-            bound = read(-self.given.statement.bound[None, None], WORD)
-            total = add(total, dot(half, bound))
+        for first, last in self.given.statement.parts() if (record >= 0).any() else ():
+            multipliers = dense[..., 3 * width + first : 3 * width + last]
+            if multipliers.any():
+                (half, bias), used = self.half(first, last), read(multipliers, self.bits)
+                push(INPUT, half.product(used), half.ERROR)
+                total = add(total, dot(used, bias))
         if INPUT in forms:
             x, ends = pop(INPUT), cells.values[INPUT]
             total = add(total, least(x, ends))

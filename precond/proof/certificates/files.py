@@ -1,8 +1,10 @@
 """Certificate files: a line that names the format, a SHA-256 of all that follows, a JSON line,
 and a zlib stream of little-endian arrays (``docs/certificates.md``).
 
-A file is data: nothing in it is run, no size is believed before it is compared with what is
-there, and whatever does not fit is one ``DataError``.
+A file is data: nothing in it is run.  It has one form: the header is the very text that is made
+of its values, with these fields and no others; the arrays are those that the header's sizes ask
+for; no size is believed before it is compared with what is there.  Whatever does not fit is one
+``DataError``.
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import stat
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -20,6 +23,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from precond.errors import DataError, OutputError
+from precond.proof.certificates.canonical import malformed
 from precond.proof.certificates.data import (
     Certificate,
     Linear,
@@ -27,27 +31,50 @@ from precond.proof.certificates.data import (
     Refinements,
     Statement,
     Tree,
-    malformed,
+)
+from precond.proof.certificates.packing import (
+    Listed,
+    TooLarge,
+    header_cost,
+    pack,
+    require_room,
+    unpack,
 )
 
 MAGIC = b"precond certificate 1\n"
-LIMIT = 1 << 31  # bytes of a file, and of its arrays
-TREE = ("kind", "item", "at", "weights", "record")
-RECORDS = ("data", "indices", "indptr")
-REFINED = ("tree", "node", "bound", "record")
-TYPES = ("<f8", "<f4", "<i4", "|u1")
+LIMIT = 1 << 31  # bytes of a file; also above every whole number in it
+DIGEST = 64  # hex digits of a SHA-256
+FIELDS = ("network", "origin", "vacuous", "literals", "clauses", "bits", "trees", "columns")
+Form = dict[str, tuple[tuple[str, ...], int]]
+FLOAT, INDEX, BYTE = ("<f8", "<f4"), ("<i4",), ("|u1",)
+# The arrays of each part, in order: types and number of axes.
+STATEMENT: Form = {
+    "lower": (FLOAT, 1),
+    "upper": (FLOAT, 1),
+    "matrix": (FLOAT, 2),
+    "bound": (FLOAT, 1),
+}
+TREE: Form = {
+    "kind": (BYTE, 1),
+    "item": (INDEX, 1),
+    "at": (FLOAT, 1),
+    "weights": (FLOAT, 2),
+    "record": (INDEX, 2),
+}
+RECORDS: Form = {"data": (FLOAT, 1), "indices": (INDEX, 1), "indptr": (INDEX, 1)}
+REFINED: Form = dict.fromkeys(("tree", "node", "bound", "record"), (INDEX, 1))
+PARTS = (("records", RECORDS), ("refined", REFINED))
 
 
 def write_certificate(certificate: Certificate, path: Path | str) -> int:
     """Write ``certificate``; its size in bytes."""
     s = certificate.statement
-    arrays: dict[str, NDArray[Any]] = {"lower": s.lower, "upper": s.upper}
-    arrays |= {"matrix": s.matrix, "bound": s.bound}
+    arrays: dict[str, NDArray[Any]] = {name: getattr(s, name) for name in STATEMENT}
     for k, tree in enumerate(certificate.trees):
         arrays |= {f"tree{k}.{name}": getattr(tree, name) for name in TREE}
     arrays |= {f"records.{name}": getattr(certificate.records, name) for name in RECORDS}
     arrays |= {f"refined.{name}": getattr(certificate.refinements, name) for name in REFINED}
-    packed = {name: _narrow(array) for name, array in arrays.items()}
+    narrow = {name: _narrow(array) for name, array in arrays.items()}
     header = {
         "network": s.network,
         "origin": s.origin,
@@ -57,10 +84,13 @@ def write_certificate(certificate: Certificate, path: Path | str) -> int:
         "bits": certificate.bits,
         "trees": [tree.conjuncts for tree in certificate.trees],
         "columns": certificate.records.shape[1],
-        "arrays": [[name, a.dtype.str, a.shape] for name, a in packed.items()],
+        "arrays": [[name, a.dtype.str, a.shape] for name, a in narrow.items()],
     }
-    raw = b"".join(array.tobytes() for array in packed.values())
-    body = json.dumps(header, allow_nan=False).encode() + b"\n" + zlib.compress(raw, 6)
+    head = _text_of(header)
+    try:
+        body = head + b"\n" + pack(narrow, head)
+    except TooLarge as error:
+        raise OutputError(f"certificate {path}: {error}") from error
     whole = MAGIC + hashlib.sha256(body).hexdigest().encode() + b"\n" + body
     try:
         Path(path).write_bytes(whole)
@@ -75,90 +105,112 @@ def read_certificate(path: Path | str) -> Certificate:
     """The certificate in a file; DataError if it is none, or damaged."""
     path = Path(path)
     try:
-        if path.stat().st_size > LIMIT:
-            raise _trouble(path, f"at most {LIMIT} bytes", str(path.stat().st_size))
-        whole = path.read_bytes()
+        found = path.stat()
+        if not stat.S_ISREG(found.st_mode):
+            raise _trouble(path, "a file", "a folder or a device")
+        if found.st_size >= LIMIT:
+            raise _trouble(path, f"less than {LIMIT} bytes", str(found.st_size))
+        with path.open("rb") as file:
+            whole = memoryview(file.read(LIMIT))
     except OSError as error:
         raise _trouble(path, "a file", error.strerror or str(error)) from error
-    if not whole.startswith(MAGIC):
+    if whole[: len(MAGIC)] != MAGIC:
         raise _trouble(path, "a file that 'precond certificate 1' begins", "another beginning")
-    digest, _, body = whole[len(MAGIC) :].partition(b"\n")
-    if hashlib.sha256(body).hexdigest().encode() != digest:
+    body = whole[len(MAGIC) + DIGEST + 1 :]
+    digest = hashlib.sha256(body).hexdigest().encode() + b"\n"
+    if whole[len(MAGIC) : len(MAGIC) + DIGEST + 1] != digest:
         raise _trouble(path, "content of the SHA-256 it states", "another: it is damaged")
     try:
         return _parsed(body)
     except (KeyError, TypeError, ValueError, OverflowError, RecursionError, zlib.error) as error:
-        raise _trouble(path, "fields as docs/certificates.md describes", repr(error)) from error
+        raise _trouble(path, "the form of docs/certificates.md", str(error)) from error
 
 
-def _parsed(body: bytes) -> Certificate:
-    head, _, packed = body.partition(b"\n")
+def _parsed(body: memoryview) -> Certificate:
+    end = bytes(body).find(b"\n")
+    _require(end >= 0, "a header")
+    head = bytes(body[:end])
+    room = require_room(header_cost(head), len(body))
     header = json.loads(head, parse_constant=_no_constant)
-    arrays = _arrays(header["arrays"], packed)
-    conjuncts = [tuple(_whole(c) for c in tree) for tree in header["trees"]]
-    statement = Statement(
-        _text(header["network"]),
-        _text(header["origin"]),
-        arrays["lower"],
-        arrays["upper"],
-        tuple(
-            Literal(_text(layer), _whole(index), _truth(above), _number(value))
-            for layer, index, above, value in header["literals"]
-        ),
-        tuple(tuple(map(_linear, clause)) for clause in header["clauses"]),
-        arrays["matrix"],
-        arrays["bound"],
-        _truth(header["vacuous"]),
-    )
-    _require(arrays["lower"].ndim == arrays["upper"].ndim == arrays["bound"].ndim == 1, "box")
-    trees = [
-        Tree(which, *(arrays[f"tree{k}.{name}"] for name in TREE))
-        for k, which in enumerate(conjuncts)
-    ]
-    data, indices, indptr = (arrays[f"records.{name}"] for name in RECORDS)
+    _require(type(header) is dict and tuple(header) == (*FIELDS, "arrays"), "the header's fields")
+    _require(_text_of(header) == head, "the header's spelling")
+    trees = [tuple(_whole(c) for c in _list(tree)) for tree in _list(header["trees"])]
+    listed = _listed(header["arrays"], len(trees))
     columns = _whole(header["columns"])
-    _require(data.ndim == indices.ndim == indptr.ndim == 1 and len(indptr) > 0, "records")
-    steps = bool((np.diff(indptr) >= 0).all()) and indptr[0] == 0 and indptr[-1] == len(data)
-    inside = bool((indices >= 0).all() and (indices < columns).all())
-    _require(steps and inside and len(indices) == len(data), "records")
-    refined = [arrays[f"refined.{name}"] for name in REFINED]
-    records = csr_array((data, indices, indptr), shape=(len(indptr) - 1, columns))
+    arrays = unpack(body[end + 1 :], listed, len(body), room)
+    data, indices, starts = (np.ascontiguousarray(arrays[f"records.{k}"]) for k in RECORDS)
+    fits = len(starts) > 0 and starts[0] == 0 and starts[-1] == len(data) == len(indices)
+    _require(bool(fits), "records")
+    _require(not indices.size or 0 <= indices.min() <= indices.max() < columns, "records")
+    records = csr_array((data, indices, starts), shape=(len(starts) - 1, columns))
     certificate = Certificate(
-        statement, _whole(header["bits"]), tuple(trees), records, Refinements(*refined)
+        _statement(header, arrays),
+        _whole(header["bits"]),
+        tuple(
+            Tree(ways, *(arrays[f"tree{k}.{name}"] for name in TREE))
+            for k, ways in enumerate(trees)
+        ),
+        records,
+        Refinements(*(arrays[f"refined.{name}"] for name in REFINED)),
     )
     if problem := malformed(certificate):
         raise ValueError(problem)
-    if not (statement.lower <= statement.upper).all():
-        raise ValueError("a lower bound is above the upper one")
     return certificate
 
 
-def _arrays(listed: Any, packed: bytes) -> dict[str, NDArray[Any]]:
-    sizes = []
-    for name, kind, shape in listed:
-        _require(kind in TYPES and 0 < len(shape) <= 2, f"array {name}")
-        _require(all(_whole(n) >= 0 for n in shape), f"array {name}")
-        sizes.append(math.prod(shape) * np.dtype(kind).itemsize)
-    total = sum(sizes)
-    _require(total <= min(LIMIT, 1100 * len(packed)), "sizes of arrays")
-    raw = zlib.decompressobj().decompress(packed, total + 1)
-    _require(len(raw) == total, "bytes of arrays")
-    found, begin = {}, 0
-    for (name, kind, shape), size in zip(listed, sizes, strict=True):
-        array = np.frombuffer(raw, kind, size // np.dtype(kind).itemsize, begin).reshape(shape)
-        wide = {"f": np.float64, "i": np.int64, "u": np.uint8}[np.dtype(kind).kind]
-        found[_text(name)] = array.astype(wide)
-        begin += size
+def _statement(header: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Statement:
+    lower, upper, matrix, bound = (_wide(arrays[name]) for name in STATEMENT)
+    return Statement(
+        _text(header["network"]),
+        _text(header["origin"]),
+        lower,
+        upper,
+        tuple(
+            Literal(_text(layer), _whole(index), _truth(above), _number(value))
+            for layer, index, above, value in _list(header["literals"])
+        ),
+        tuple(tuple(map(_linear, _list(clause))) for clause in _list(header["clauses"])),
+        matrix,
+        bound,
+        _truth(header["vacuous"]),
+    )
+
+
+def _listed(given: Any, trees: int) -> Listed:
+    """Names, types and shapes of the arrays; ValueError unless they are those of so many trees."""
+    form = dict(STATEMENT)
+    parts = [(f"tree{k}", TREE) for k in range(trees)]
+    for part, own in (*parts, *PARTS):
+        form |= {f"{part}.{name}": described for name, described in own.items()}
+    entries = [_list(entry) for entry in _list(given)]
+    _require([entry[0] for entry in entries] == list(form), "the names of arrays")
+    found = []
+    for (name, kind, shape), (kinds, axes) in zip(entries, form.values(), strict=True):
+        _require(kind in kinds and len(_list(shape)) == axes, f"the type or shape of {name}")
+        found.append((name, kind, tuple(_whole(n) for n in shape)))
     return found
 
 
+def _text_of(header: dict[str, Any]) -> bytes:
+    """The one spelling of a header."""
+    return json.dumps(header, allow_nan=False).encode()
+
+
 def _narrow(array: NDArray[Any]) -> NDArray[Any]:
-    """The smallest type of ``TYPES`` that holds every value."""
+    """The smallest type of a file that holds every value."""
     if array.dtype.kind == "f":
         with np.errstate(over="ignore"):
             half = array.astype("<f4")
         return half if np.array_equal(half, array) else array.astype("<f8")
     return array.astype("|u1" if array.dtype == np.uint8 else "<i4")
+
+
+def _wide(array: NDArray[Any]) -> NDArray[np.float64]:
+    """In double precision; where all numbers are one in memory, they stay so."""
+    if array.size and not any(array.strides):
+        one = array[(slice(0, 1),) * array.ndim]
+        return np.broadcast_to(one.astype(np.float64), array.shape)
+    return array.astype(np.float64)
 
 
 def _linear(parts: Any) -> Linear:
@@ -176,12 +228,18 @@ def _checked(kind: type) -> Callable[[Any], Any]:
     return accept
 
 
-_text, _whole, _truth = _checked(str), _checked(int), _checked(bool)
+_text, _truth, _list, _integer = map(_checked, (str, bool, list, int))
+
+
+def _whole(value: Any) -> int:
+    number: int = _integer(value)
+    _require(abs(number) < LIMIT, "a whole number")
+    return number
 
 
 def _number(value: Any) -> float:
     number = float(value) if type(value) in (int, float) else math.nan
-    _require(math.isfinite(number), "a number")
+    _require(math.isfinite(number) and number == value, "a number")
     return number
 
 

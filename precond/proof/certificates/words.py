@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import coo_array, csr_array
 
-from precond.checker import Invalid
+from precond.proof.certificates.data import Invalid
 
 Array = NDArray[Any]
 WORD = 50  # bits of a sum's terms; a word holds 52
@@ -35,6 +35,10 @@ class Fixed:
         return Fixed(self.n[key], self.e)
 
 
+class TooLong(Invalid):
+    """A number that no word of this precision holds: nothing is decided."""
+
+
 def length(n: Array) -> int:
     """Bits of the largest |n|."""
     return int(max(n.max(), -n.min())).bit_length() if n.size else 0
@@ -42,7 +46,7 @@ def length(n: Array) -> int:
 
 def require(fits: bool) -> None:
     if not fits:
-        raise Invalid("numbers grow longer than this precision holds: more bits are needed")
+        raise TooLong("numbers grow longer than this precision holds: more bits are needed")
 
 
 def shift(n: Array, k: int) -> Array:
