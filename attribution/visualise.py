@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from precond.errors import DataError, OutputError
+from precond.printable import printable_page
 
 if TYPE_CHECKING:
     from PIL.ImageFont import FreeTypeFont, ImageFont
@@ -243,7 +244,7 @@ STYLE = (
 
 def _page(title: str, body: str, notes: Sequence[str]) -> str:
     words = "".join(f"<p>{html.escape(note)}</p>" for note in notes)
-    return (
+    return printable_page(
         f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{html.escape(title)}</title>'
         f"<style>{STYLE}</style><h1>{html.escape(title)}</h1>{body}{words}</html>"
     )

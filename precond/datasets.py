@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from precond.datafiles import first_not_finite, read_file, read_labels
 from precond.errors import DataError, MissingDependency
 from precond.idx import read_idx
+from precond.printable import printable
 from precond.shards import open_shards
 
 FASHION_VARIABLE = "PRECOND_FASHION_MNIST"
@@ -166,7 +167,7 @@ def _from_file(path: Path, divide: float) -> Dataset:
         _require_finite(inputs, f"{path} as float32")
     labels = content.labels
     return Dataset(
-        name=path.name,
+        name=printable(path.name),
         inputs=inputs,
         labels=None if labels is None else _labels(labels, len(inputs), str(path)),
         image_shape=_picture(raw.shape[1:]),

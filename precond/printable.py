@@ -5,7 +5,7 @@ direction of writing, or look like a sentence of ours.  ``printable`` shows ever
 is no visible one as its escape, ``\\x1b`` or ``\\n``, so that a text stays on its line and shows
 all that it holds.  ``quoted`` does so without loss: a name that is no plain word stands in
 quotation marks, so that two names never look alike and none looks like a part of the sentence
-around it.  ``printable_lines`` is for text of our own making, several lines of it, on its way out.
+around it.  ``printable_lines`` and ``printable_page`` are for whole texts on their way out.
 """
 
 from __future__ import annotations
@@ -13,9 +13,11 @@ from __future__ import annotations
 import io
 import re
 from typing import Any, TextIO
+from unicodedata import category
 
 PLAIN = re.compile(r"[A-Za-z0-9_%/:-][A-Za-z0-9_./:%-]*")
 LAYOUT = "\n\t"  # what our own lines are laid out with
+UNSEEN = ("Cc", "Cf", "Cs", "Zl", "Zp")  # controls, formats, surrogates, separators of lines
 
 
 def _shown(character: str) -> str:
@@ -37,6 +39,13 @@ def printable_lines(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(c if c in LAYOUT else _shown(c) for c in text)
+
+
+def printable_page(text: str) -> str:
+    """HTML with escapes for control characters and for marks that change how text is laid out."""
+    if text.isprintable():
+        return text
+    return "".join(c if c in LAYOUT or category(c) not in UNSEEN else _shown(c) for c in text)
 
 
 class PrintableStream(io.TextIOBase):

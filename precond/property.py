@@ -10,24 +10,44 @@ y the outputs and x the inputs (input terms are rare: VNN-LIB queries that compa
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from precond.errors import QueryError
+from precond.printable import printable
 
 Terms = tuple[tuple[int, float], ...]
 
 
 def _terms(values: Mapping[int, float] | Iterable[tuple[int, float]]) -> Terms:
     pairs = values.items() if isinstance(values, Mapping) else values
-    total: dict[int, float] = {}
+    given: dict[int, list[float]] = {}
     for index, value in pairs:
-        total[int(index)] = total.get(int(index), 0.0) + float(value)
+        given.setdefault(int(index), []).append(float(value))
+    total = {i: some[0] if len(some) == 1 else _sum(some) for i, some in given.items()}
     return tuple(sorted((i, v) for i, v in total.items() if v != 0.0))
+
+
+def _sum(values: list[float]) -> float:
+    """The exact sum of coefficients of one variable; QueryError where no float holds it."""
+    if not np.isfinite(values).all():
+        return float("nan")
+    exact = sum(map(Fraction, values), Fraction(0))
+    rounded = float(exact) if abs(exact) <= Fraction(sys.float_info.max) else float("inf")
+    if rounded != exact:
+        raise QueryError(
+            "inequality",
+            expected="a float as the sum of one variable's coefficients",
+            got=" + ".join(f"{v!r}" for v in values),
+            fix="Name the variable once",
+        )
+    return rounded
 
 
 @dataclass(frozen=True)
@@ -203,7 +223,7 @@ class Property:
                 )
                 for clause in data["all_of"]
             )
-            return cls(clauses, str(data.get("name", "")))
+            return cls(clauses, printable(str(data.get("name", ""))))
         except (KeyError, TypeError, ValueError) as error:
             raise QueryError(
                 "property", expected='{"name", "all_of": [{"any_of": […]}]}', got=repr(error)

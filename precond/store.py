@@ -15,6 +15,7 @@ import numpy as np
 from precond.analysis import Analysis
 from precond.errors import QueryError
 from precond.network.graph import Network
+from precond.printable import printable
 from precond.proof.claim import Claim
 from precond.proof.precondition import Kind, Precondition
 from precond.region.box import Box
@@ -130,7 +131,8 @@ def read_preconditions(path: Path) -> Stored:
             np.array(data["domain"]["upper"], dtype=float),
         )
         entries = tuple(Precondition.from_json(entry) for entry in data["preconditions"])
-        return Stored(str(data["network"]["path"]), str(data["network"]["hash"]), domain, entries)
+        model, digest = (printable(str(data["network"][key])) for key in ("path", "hash"))
+        return Stored(model, digest, domain, entries)
     except QueryError as error:
         raise QueryError(f"preconditions {path}: {error}") from error
     except (KeyError, TypeError, ValueError, OverflowError) as error:

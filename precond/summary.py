@@ -6,6 +6,7 @@ from collections import Counter
 
 from precond.analysis import Analysis
 from precond.network.graph import Network
+from precond.printable import printable
 from precond.proof.precondition import Kind
 from precond.proof.verdict import Status
 
@@ -13,7 +14,7 @@ from precond.proof.verdict import Status
 def summary(analysis: Analysis) -> str:
     """What was found, per kind and status; the same numbers are in ``preconditions.json``."""
     lines = [
-        f"network        {analysis.model} ({analysis.network.neurons} neurons)",
+        f"network        {printable(str(analysis.model))} ({analysis.network.neurons} neurons)",
         f"data           {analysis.data.name}: {len(analysis.data.train)} training, "
         f"{len(analysis.data.held_out)} held-out inputs",
         *_domains(analysis),
@@ -60,7 +61,7 @@ def _domains(analysis: Analysis) -> list[str]:
 def describe(network: Network) -> str:
     """Layers, neurons, shapes and hash."""
     lines = [
-        f"network   {network.origin}",
+        f"network   {printable(network.origin)}",
         f"hash      {network.hash}",
         f"inputs    {network.input_size}  shape {network.input_shape}",
         f"outputs   {network.output_size}",

@@ -38,6 +38,7 @@ from precond.network.layers import (
     Sum,
 )
 from precond.network.rewrite import rename, simplify
+from precond.printable import printable
 
 LARGEST = 1 << 25  # values of one tensor; ImageNet networks stay below an eighth of it
 KIND: dict[type, str] = {
@@ -110,7 +111,7 @@ class Builder:
         check_size(shape)
         name = f"%{len(self._nodes)}"
         self._nodes.append(Node(name, layer, tuple(value.name for value in inputs)))
-        self._labels[name] = self.label
+        self._labels[name] = printable(self.label)
         return Value(name, shape, inputs[0].batched)
 
     def rearrange(

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from precond.errors import QueryError
+from precond.printable import printable
 from precond.proof.verdict import Verdict
 from precond.property import Property
 from precond.region.box import Box
@@ -123,9 +124,9 @@ class Precondition:
         try:
             prop = data["property"]
             return cls(
-                str(data["id"]),
+                printable(str(data["id"])),
                 Kind(data["kind"]),
-                str(data["label"]),
+                printable(str(data["label"])),
                 None if prop is None else Property.from_json(prop),
                 DecisionPattern.from_json(data["pattern"]),
                 Support.from_json(data["support"]),
@@ -134,7 +135,7 @@ class Precondition:
                 _box_of(data.get("domain")),
                 None if data.get("source") is None else int(data["source"]),
                 int(data.get("proofs", 0)),
-                str(data.get("note", "")),
+                printable(str(data.get("note", ""))),
             )
         except (KeyError, TypeError, ValueError) as error:
             raise QueryError(

@@ -19,6 +19,7 @@ from precond.proof.claim import Claim
 from precond.proof.contraction import contracted
 from precond.proof.deadline import Deadline
 from precond.proof.ledger import Ledger
+from precond.proof.replay import replay
 from precond.proof.stages import (
     Line,
     Stage,
@@ -62,7 +63,8 @@ def prove(
 
     ``exact``: PROVED and VACUOUS only with a certificate that was checked in exact arithmetic
     (``Verdict.certificate``), else UNKNOWN with the reason.  A ledger has no certificates: of
-    what it knows only REFUTED serves, and UNKNOWN where exactness was asked for.
+    what it knows only REFUTED serves, if its witness replays, and UNKNOWN where exactness was
+    asked for.
     """
     names = "all" if stages is None else ",".join(stage.engine.name for stage in stages)
     if ledger is not None:
@@ -134,8 +136,10 @@ def recalled(
 
     def serves(known: Verdict) -> bool:
         """Whether a verdict without traces and certificate is all that was asked for."""
+        if exact and known.status is Status.REFUTED:
+            return known.witness is not None and replay(claim, known.witness).counts
         if exact:
-            return known.status in (Status.REFUTED, Status.UNKNOWN)
+            return known.status is Status.UNKNOWN
         return not keep_trace or known.status is Status.REFUTED
 
     return ledger.recall(*_place(claim, names, exact), budget, serves)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from precond.printable import printable
 from precond.proof.certificates.data import Certificate
 from precond.proof.trace import Trace
 
@@ -91,13 +92,16 @@ class Verdict:
         witness = data.get("witness")
         return cls(
             Status(data["status"]),
-            str(data.get("engine", "")),
+            printable(str(data.get("engine", ""))),
             float(data.get("seconds", 0.0)),
             bool(data.get("exact", False)),
             bool(data.get("confirmed", True)),
             None if witness is None else np.array(witness, dtype=np.float64),
             None if data.get("bound") is None else float(data["bound"]),
-            str(data.get("reason", "")),
-            tuple(Attempt(str(e), float(s), str(o)) for e, s, o in data.get("attempts", ())),
+            printable(str(data.get("reason", ""))),
+            tuple(
+                Attempt(printable(str(e)), float(s), printable(str(o)))
+                for e, s, o in data.get("attempts", ())
+            ),
             None if data.get("done") is None else float(data["done"]),
         )

@@ -22,11 +22,17 @@ from numpy.typing import NDArray
 from precond.errors import QueryError
 from precond.network.graph import Network
 from precond.network.layers import LeakyReLU, MaxPool2d, ReLU
+from precond.printable import printable
 from precond.region.signature import Signatures
 
 Neuron = tuple[str, int]
 Threshold = tuple[str, int, float]
 Array = NDArray[np.float64]
+
+
+def _name(layer: object) -> str:
+    """A layer's name in a file, as networks have it."""
+    return printable(str(layer))
 
 
 @dataclass(frozen=True)
@@ -253,10 +259,10 @@ class DecisionPattern:
         """The inverse of ``to_json``; QueryError on anything else."""
         try:
             return cls(
-                frozenset((str(layer), int(i)) for layer, i in data["on"]),
-                frozenset((str(layer), int(i)) for layer, i in data["off"]),
-                frozenset((str(n), int(i), float(t)) for n, i, t in data.get("above", ())),
-                frozenset((str(n), int(i), float(t)) for n, i, t in data.get("below", ())),
+                frozenset((_name(layer), int(i)) for layer, i in data["on"]),
+                frozenset((_name(layer), int(i)) for layer, i in data["off"]),
+                frozenset((_name(n), int(i), float(t)) for n, i, t in data.get("above", ())),
+                frozenset((_name(n), int(i), float(t)) for n, i, t in data.get("below", ())),
             )
         except (KeyError, TypeError, ValueError) as error:
             raise QueryError(

@@ -15,6 +15,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from precond.analysis import Analysis
+from precond.printable import printable_page
 from precond.report.charts import percent
 from precond.report.view import make_page
 from precond.whole_files import write_whole
@@ -43,12 +44,13 @@ def render(analysis: Analysis) -> str:
         "default-src 'none'; img-src data:; base-uri 'none'; form-action 'none'; "
         f"style-src '{_hash(style)}'; script-src '{_hash(script)}'"
     )
-    return environment.get_template("report.html").render(
+    page = environment.get_template("report.html").render(
         page=make_page(analysis),
         style=Markup(style),
         script=Markup(script),
         policy=Markup(policy),
     )
+    return printable_page(page)
 
 
 def _source(environment: Environment, name: str) -> str:

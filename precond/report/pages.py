@@ -1,7 +1,8 @@
 """Pages that need nothing else: a template with its style sheets inlined, written whole.
 
-Every value is escaped; besides, a page's own policy allows no script, no style but the inlined
-one (by hash), no picture but data addresses and no request to anywhere.
+Every value is escaped, and what is not visible in it; besides, a page's own policy allows no
+script, no style but the inlined one (by hash), no picture but data addresses and no request to
+anywhere.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from precond.errors import OutputError
+from precond.printable import printable_page
 from precond.report.charts import percent
 from precond.whole_files import write_whole
 
@@ -51,11 +53,8 @@ def _style(sheets: tuple[str, ...]) -> tuple[str, str]:
 def render_page(template: str, page: object, sheets: Sequence[str] = ("report.css",)) -> str:
     """``template`` (a file of this package) with ``page``, as HTML text."""
     style, policy = _style(tuple(sheets))
-    return (
-        _environment()
-        .get_template(template)
-        .render(page=page, style=Markup(style), policy=Markup(policy))
-    )
+    whole = _environment().get_template(template)
+    return printable_page(whole.render(page=page, style=Markup(style), policy=Markup(policy)))
 
 
 def write_files(folder: Path, files: Mapping[str, str | bytes]) -> None:

@@ -503,7 +503,7 @@ def test_a_place_that_cannot_be_written(analysis: Analysis, tmp_path: Path) -> N
 
 def test_names_that_are_not_text_are_written(analysis: Analysis, tmp_path: Path) -> None:
     write_report(dataclasses.replace(analysis, model=Path("a\udcff.onnx")), tmp_path / "r.html")
-    assert "a?.onnx" in (tmp_path / "r.html").read_text(encoding="utf-8")
+    assert r"a\udcff.onnx" in (tmp_path / "r.html").read_text(encoding="utf-8")
 
 
 def test_five_hundred_preconditions_take_seconds() -> None:

@@ -1,0 +1,189 @@
+"""Certificate files changed and forged: is any called valid that is not what it was, or was true?
+
+``--changes`` files are made from good certificates of small networks by changes of raw bytes
+(resealed with a digest that fits), of the arrays and of the header; then come those forged by
+hand.  Counted are files that both checkers are given and
+
+    same        valid, with the content that the good file had: the change had no meaning
+    other       valid, of another content that holds too: ``certificate_oracle`` says so of the
+                proof, in fractions, and no point that was tried contradicts the statement
+    WRONG       valid in any other case
+    traceback   whatever is raised but the one-line error of a file that cannot be read
+    slow        more than two seconds of CPU time
+    large       more than ten times the file's bytes, above the good file's own and a MiB
+
+Exit status 1 if there is any of the last four.
+
+    python benchmarks/trust_fuzz.py --changes 5000
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+import time
+import traceback
+import tracemalloc
+from collections import Counter
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import torch
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "proof"))
+
+from certificate_damage import is_false
+from certificate_damage_proof import small_certificates, still_follows
+from certificate_files import changed
+from certificate_forged import bombs, frauds
+from small_networks import layered
+
+from precond.checker import check
+from precond.errors import DataError
+from precond.network.graph import Network
+from precond.proof.certificates.data import Certificate
+from precond.proof.certificates.fast import check_fast
+from precond.proof.certificates.files import read_certificate, write_certificate
+
+SECONDS, TIMES, BESIDES = 2.0, 10, 1 << 20
+BAD = ("WRONG", "traceback", "slow", "large")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """``valid``: what was read, if either checker accepts it."""
+
+    word: str
+    valid: Certificate | None
+    seconds: float
+    peak: int
+
+
+def judged(raw: bytes, network: Network, path: Path) -> Outcome:
+    """Read, print and check a file, and measure that."""
+    path.write_bytes(raw)
+    tracemalloc.start()
+    begun, valid = time.process_time(), None
+    try:
+        given = read_certificate(path)
+        for line in islice(given.statement.lines(), 40):
+            assert line.isprintable(), line
+        results = check(given, network), check_fast(given, network)
+        valid = given if any(result.valid for result in results) else None
+        word = "valid" if valid else "not valid"
+    except DataError as error:
+        word = "refused" if str(error).isprintable() else "traceback"
+    except Exception:
+        traceback.print_exc()
+        word = "traceback"
+    spent, (_, peak) = time.process_time() - begun, tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    return Outcome(word, valid, spent, peak)
+
+
+def same(a: Certificate, b: Certificate) -> bool:
+    """Whether two certificates have one content; the model's name and place are none."""
+    arrays = [
+        (getattr(x, name), getattr(y, name))
+        for x, y, names in (
+            *(
+                (t, u, ("kind", "item", "at", "weights", "record"))
+                for t, u in zip(a.trees, b.trees, strict=False)
+            ),
+            (a.records, b.records, ("data", "indices", "indptr")),
+            (a.refinements, b.refinements, ("tree", "node", "bound", "record")),
+        )
+        for name in names
+    ]
+    plain = a.bits == b.bits and [t.conjuncts for t in a.trees] == [t.conjuncts for t in b.trees]
+    return plain and a.statement.same(b.statement) and all(np.array_equal(*p) for p in arrays)
+
+
+def meaning(
+    found: Certificate, good: Certificate, network: Network, rng: np.random.Generator
+) -> str:
+    """What a valid certificate that came of a good one is."""
+    s = found.statement
+    if same(found, good):
+        return "same"
+    points = s.lower + (s.upper - s.lower) * rng.uniform(size=(40, s.lower.size))
+    true = not is_false(s, network, points) and still_follows(found, network)
+    return "other" if true else "WRONG"
+
+
+class Count:
+    """Outcomes, by what was done to a file."""
+
+    def __init__(self) -> None:
+        self.words: Counter[str] = Counter()
+        self.bad: list[str] = []
+        self.longest, self.largest = 0.0, 0.0
+
+    def enter(self, name: str, word: str, outcome: Outcome, size: int, base: int) -> None:
+        self.words[word] += 1
+        self.longest = max(self.longest, outcome.seconds)
+        self.largest = max(self.largest, (outcome.peak - base - BESIDES) / size)
+        found = [word] if word in BAD else []
+        found += ["slow"] if outcome.seconds > SECONDS else []
+        found += ["large"] if outcome.peak > TIMES * size + base + BESIDES else []
+        if found:
+            figures = f"{outcome.seconds:.2f} s, {outcome.peak} of {size} bytes"
+            self.bad.append(f"{name}: {', '.join(found)} ({figures})")
+            print(self.bad[-1], flush=True)
+
+    def __str__(self) -> str:
+        words = ", ".join(f"{n} {word}" for word, n in sorted(self.words.items()))
+        return f"{words}; {self.longest:.2f} s, {max(self.largest, 0):.1f} times the file at most"
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--changes", type=int, default=5000)
+    parser.add_argument("--certificates", type=int, default=12)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--keep", type=Path, help="a folder for files that were taken wrongly")
+    chosen = parser.parse_args()
+    torch.set_num_threads(1)
+    rng = np.random.default_rng(chosen.seed)
+    counts = {name: Count() for name in ("changed", "forged", "costly")}
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "certificate"
+        good = []
+        for claim, made in small_certificates(rng, chosen.certificates):
+            write_certificate(made, path)
+            raw = path.read_bytes()
+            first = judged(raw, claim.network, path)
+            assert first.word == "valid"
+            good.append((claim.network, made, raw, first.peak))
+        for k in range(chosen.changes):
+            network, made, raw, base = good[k % len(good)]
+            name, other = changed(raw, rng)
+            outcome = judged(other, network, path)
+            word = outcome.word
+            if outcome.valid is not None:
+                word = meaning(outcome.valid, made, network, rng)
+            counts["changed"].enter(f"{k} {name}", word, outcome, len(other), base)
+            if word in BAD and chosen.keep is not None:
+                chosen.keep.mkdir(parents=True, exist_ok=True)
+                (chosen.keep / f"{k}").write_bytes(other)
+            if k % 500 == 499:
+                print(f"{k + 1} changes: {counts['changed']}", flush=True)
+        network = layered(([[1.0]], [0.0]), ([[1.0]], [0.0]))
+        base = judged(next(frauds(network))[1], network, path).peak
+        for name, raw in frauds(network):
+            outcome = judged(raw, network, path)
+            word = "WRONG" if outcome.valid is not None else outcome.word
+            counts["forged"].enter(name, word, outcome, len(raw), base)
+        for name, raw in bombs(network):
+            outcome = judged(raw, network, path)
+            counts["costly"].enter(name, outcome.word, outcome, len(raw), base)
+    for what, count in counts.items():
+        print(f"{what}: {count}")
+    return 1 if any(count.bad for count in counts.values()) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
