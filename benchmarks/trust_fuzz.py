@@ -10,7 +10,7 @@ hand.  Counted are files that both checkers are given and
     WRONG       valid in any other case
     traceback   whatever is raised but the one-line error of a file that cannot be read
     slow        more than two seconds of CPU time
-    large       more than ten times the file's bytes, above the good file's own and a MiB
+    large       more than ten times the file's bytes, above what the good file takes and two MiB
 
 Exit status 1 if there is any of the last four.
 
@@ -26,6 +26,7 @@ import time
 import traceback
 import tracemalloc
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -38,17 +39,18 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "proof"))
 from certificate_damage import is_false
 from certificate_damage_proof import small_certificates, still_follows
 from certificate_files import changed
-from certificate_forged import bombs, frauds
+from certificate_forged import bombs, frauds, loads
 from small_networks import layered
 
-from precond.checker import check
+from precond.checker import CheckResult, check
 from precond.errors import DataError
 from precond.network.graph import Network
 from precond.proof.certificates.data import Certificate
 from precond.proof.certificates.fast import check_fast
 from precond.proof.certificates.files import read_certificate, write_certificate
 
-SECONDS, TIMES, BESIDES = 2.0, 10, 1 << 20
+Checker = Callable[[Certificate, Network], CheckResult]
+SECONDS, TIMES, BESIDES = 2.0, 10, 1 << 21
 BAD = ("WRONG", "traceback", "slow", "large")
 
 
@@ -65,23 +67,35 @@ class Outcome:
 def judged(raw: bytes, network: Network, path: Path) -> Outcome:
     """Read, print and check a file, and measure that."""
     path.write_bytes(raw)
-    tracemalloc.start()
-    begun, valid = time.process_time(), None
+    words: dict[str, Certificate | None] = {}
+    seconds, peaks = [], []
+    for checker in (check, check_fast):
+        for traced in (False, True):
+            if traced:
+                tracemalloc.start()
+            begun = time.process_time()
+            words |= taken(path, network, checker)
+            if traced:
+                peaks.append(tracemalloc.get_traced_memory()[1])
+                tracemalloc.stop()
+            else:
+                seconds.append(time.process_time() - begun)
+    word = next(name for name in ("traceback", "valid", "not valid", "refused") if name in words)
+    return Outcome(word, words[word], max(seconds), max(peaks))
+
+
+def taken(path: Path, network: Network, checker: Checker) -> dict[str, Certificate | None]:
+    """What becomes of a file, and what was read of it if it is valid."""
     try:
         given = read_certificate(path)
         for line in islice(given.statement.lines(), 40):
             assert line.isprintable(), line
-        results = check(given, network), check_fast(given, network)
-        valid = given if any(result.valid for result in results) else None
-        word = "valid" if valid else "not valid"
+        return {"valid": given} if checker(given, network).valid else {"not valid": None}
     except DataError as error:
-        word = "refused" if str(error).isprintable() else "traceback"
+        return {"refused" if str(error).isprintable() else "traceback": None}
     except Exception:
         traceback.print_exc()
-        word = "traceback"
-    spent, (_, peak) = time.process_time() - begun, tracemalloc.get_traced_memory()
-    tracemalloc.stop()
-    return Outcome(word, valid, spent, peak)
+        return {"traceback": None}
 
 
 def same(a: Certificate, b: Certificate) -> bool:
@@ -148,7 +162,7 @@ def main() -> int:
     chosen = parser.parse_args()
     torch.set_num_threads(1)
     rng = np.random.default_rng(chosen.seed)
-    counts = {name: Count() for name in ("changed", "forged", "costly")}
+    counts = {name: Count() for name in ("changed", "forged", "costly", "long")}
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "certificate"
         good = []
@@ -177,9 +191,12 @@ def main() -> int:
             outcome = judged(raw, network, path)
             word = "WRONG" if outcome.valid is not None else outcome.word
             counts["forged"].enter(name, word, outcome, len(raw), base)
-        for name, raw in bombs(network):
-            outcome = judged(raw, network, path)
-            counts["costly"].enter(name, outcome.word, outcome, len(raw), base)
+        for what, files in (("costly", bombs), ("long", loads)):
+            for name, raw in files(network):
+                outcome = judged(raw, network, path)
+                figures = f"{outcome.seconds:.2f} s, {outcome.peak >> 10} KiB"
+                print(f"{name}: {len(raw)} bytes, {outcome.word}, {figures}", flush=True)
+                counts[what].enter(name, outcome.word, outcome, len(raw), base)
     for what, count in counts.items():
         print(f"{what}: {count}")
     return 1 if any(count.bad for count in counts.values()) else 0

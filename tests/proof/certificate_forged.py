@@ -226,3 +226,52 @@ def bombs(network: Network) -> Iterator[tuple[str, bytes]]:
         forged(network, [AT_LEAST], [([0], comb(0, frame=True))], refined=refined),
     )
     yield "two streams", forged(network, [], []) + zlib.compress(bytes(1 << 26), 9)
+
+
+def loads(about: Network) -> Iterator[tuple[str, bytes]]:
+    """Long files of the one form, as large as their kind may be; what they state is true or not
+    shown."""
+    rng = np.random.default_rng(0)
+    plain = ([0], comb(0))
+
+    def spread(count: int) -> NDArray[np.float64]:
+        return np.sort(rng.uniform(size=count))
+
+    yield "splits at one place", forged(about, [AT_LEAST], [([0], comb(950))], high=1.0)
+    yield "splits in order", forged(about, [AT_LEAST], [([0], comb(1500, spread(1500)))], high=1.0)
+    yield (
+        "splits with frames",
+        forged(about, [AT_LEAST], [([0], comb(900, spread(900), frame=True))], high=1.0),
+    )
+    yield "deep", forged(about, [AT_LEAST], [([0], comb(2_500, spread(2_500)))], high=1.0)
+    matrix = rng.normal(size=(40_000, 1))
+    yield "half-spaces", forged(about, [AT_LEAST], [plain], matrix=matrix, bound=matrix[:, 0])
+    ones = np.ones((20_000, 1), "<f4")
+    yield "half-spaces, all one", forged(about, [AT_LEAST], [plain], matrix=ones)
+    used = ([0], comb(0) | {"record": np.zeros((1, 1), "<i4")})
+    record = rng.uniform(size=40_000), 3 + np.arange(40_000), [0, 40_000]
+    yield (
+        "half-spaces in a record",
+        forged(about, [AT_LEAST], [used], record, matrix=matrix, bound=np.full(40_000, 9.0)),
+    )
+    yield (
+        "clauses",
+        forged(
+            about, [AT_LEAST] * 2_000, [(list(range(2_000)), comb(0, ways=tuple(range(2_000))))]
+        ),
+    )
+    yield (
+        "one clause",
+        forged(
+            about, [AT_LEAST * 2_000], [([0], comb(0) | {"weights": np.ones((1, 2_000), "<f4")})]
+        ),
+    )
+    literals = [["relu0", 0, True, -float(v)] for v in rng.uniform(size=4_000)]
+    yield "literals", forged(about, [AT_LEAST], [plain], literals=literals)
+    rows = 20_000
+    kept = rng.uniform(size=rows), rng.integers(3, size=rows), np.arange(rows + 1)
+    yield "records", forged(about, [AT_LEAST], [plain], kept)
+    yield "a long name", forged(about, [AT_LEAST], [plain], origin="a\n" * 100_000)
+    far = [[[[0, 1e308]], [], -5e-324, False]]
+    at = np.array([5e-324, 1e-300, 1.0, 1e200, 1e308] * 60)
+    yield "numbers far apart", forged(about, [far], [([0], comb(300, at))], high=1.7e308)

@@ -17,7 +17,7 @@ of z ≤ u (N), multipliers of the rows of ``matrix``.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -34,7 +34,7 @@ Floats = NDArray[np.floating[Any]]
 Index = NDArray[np.integer[Any]]
 Terms = tuple[tuple[int, float], ...]
 LEAF, SPLIT, FRAME = 0, 1, 2
-MANY = 1 << 15  # numbers of half-spaces that a checker takes at once
+MANY = 1 << 14  # numbers of half-spaces that a checker takes at once
 
 
 class Invalid(Exception):
@@ -77,6 +77,21 @@ class Literal:
         return f"pre-activation {quoted(self.layer)}[{self.index}] {sign} {self.value!r}"
 
 
+@dataclass(frozen=True, slots=True)
+class Negated(Sequence[tuple[Linear, ...]]):
+    """The negations of clauses, each made when it is asked for."""
+
+    clauses: tuple[tuple[Linear, ...], ...]
+
+    def __len__(self) -> int:
+        return len(self.clauses)
+
+    def __getitem__(self, k: Any) -> Any:
+        if isinstance(k, slice):
+            return Negated(self.clauses[k])
+        return tuple(i.negated() for i in self.clauses[k])
+
+
 @dataclass(frozen=True, eq=False)
 class Statement:
     """For all x in [lower, upper] (n,) that meet every literal and ``matrix x ≤ bound``, (k, n)
@@ -96,12 +111,10 @@ class Statement:
     bound: Array
     vacuous: bool = False
 
-    @cached_property
-    def conjuncts(self) -> tuple[tuple[Linear, ...], ...]:
+    @property
+    def conjuncts(self) -> Sequence[tuple[Linear, ...]]:
         """The ways to fail: all inequalities of one tuple hold.  An empty tuple always does."""
-        if self.vacuous:
-            return ((),)
-        return tuple(tuple(i.negated() for i in clause) for clause in self.clauses)
+        return ((),) if self.vacuous else Negated(self.clauses)
 
     def same(self, other: Statement) -> bool:
         """Whether both say the same of the same network; where it came from is no matter."""

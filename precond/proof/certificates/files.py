@@ -104,6 +104,21 @@ def write_certificate(certificate: Certificate, path: Path | str) -> int:
 def read_certificate(path: Path | str) -> Certificate:
     """The certificate in a file; DataError if it is none, or damaged."""
     path = Path(path)
+    whole = _content(path)
+    if not whole.startswith(MAGIC):
+        raise _trouble(path, "a file that 'precond certificate 1' begins", "another beginning")
+    begin = len(MAGIC) + DIGEST + 1
+    digest = hashlib.sha256(memoryview(whole)[begin:]).hexdigest().encode() + b"\n"
+    if whole[len(MAGIC) : begin] != digest:
+        raise _trouble(path, "content of the SHA-256 it states", "another: it is damaged")
+    try:
+        return _parsed(whole, begin)
+    except (KeyError, TypeError, ValueError, OverflowError, RecursionError, zlib.error) as error:
+        raise _trouble(path, "the form of docs/certificates.md", str(error)) from error
+
+
+def _content(path: Path) -> bytes:
+    """The bytes of a plain file; nothing that could go on forever is opened."""
     try:
         found = path.stat()
         if not stat.S_ISREG(found.st_mode):
@@ -111,33 +126,23 @@ def read_certificate(path: Path | str) -> Certificate:
         if found.st_size >= LIMIT:
             raise _trouble(path, f"less than {LIMIT} bytes", str(found.st_size))
         with path.open("rb") as file:
-            whole = memoryview(file.read(LIMIT))
+            return file.read(found.st_size)
     except OSError as error:
         raise _trouble(path, "a file", error.strerror or str(error)) from error
-    if whole[: len(MAGIC)] != MAGIC:
-        raise _trouble(path, "a file that 'precond certificate 1' begins", "another beginning")
-    body = whole[len(MAGIC) + DIGEST + 1 :]
-    digest = hashlib.sha256(body).hexdigest().encode() + b"\n"
-    if whole[len(MAGIC) : len(MAGIC) + DIGEST + 1] != digest:
-        raise _trouble(path, "content of the SHA-256 it states", "another: it is damaged")
-    try:
-        return _parsed(body)
-    except (KeyError, TypeError, ValueError, OverflowError, RecursionError, zlib.error) as error:
-        raise _trouble(path, "the form of docs/certificates.md", str(error)) from error
 
 
-def _parsed(body: memoryview) -> Certificate:
-    end = bytes(body).find(b"\n")
+def _parsed(whole: bytes, begin: int) -> Certificate:
+    end = whole.find(b"\n", begin)
     _require(end >= 0, "a header")
-    head = bytes(body[:end])
-    room = require_room(header_cost(head), len(body))
+    head, size = whole[begin:end], len(whole) - begin
+    room = require_room(header_cost(head), size)
     header = json.loads(head, parse_constant=_no_constant)
     _require(type(header) is dict and tuple(header) == (*FIELDS, "arrays"), "the header's fields")
     _require(_text_of(header) == head, "the header's spelling")
     trees = [tuple(_whole(c) for c in _list(tree)) for tree in _list(header["trees"])]
     listed = _listed(header["arrays"], len(trees))
     columns = _whole(header["columns"])
-    arrays = unpack(body[end + 1 :], listed, len(body), room)
+    arrays = unpack(memoryview(whole)[end + 1 :], listed, size, room)
     data, indices, starts = (np.ascontiguousarray(arrays[f"records.{k}"]) for k in RECORDS)
     fits = len(starts) > 0 and starts[0] == 0 and starts[-1] == len(data) == len(indices)
     _require(bool(fits), "records")
@@ -210,7 +215,7 @@ def _wide(array: NDArray[Any]) -> NDArray[np.float64]:
     if array.size and not any(array.strides):
         one = array[(slice(0, 1),) * array.ndim]
         return np.broadcast_to(one.astype(np.float64), array.shape)
-    return array.astype(np.float64)
+    return array.astype(np.float64, copy=False)
 
 
 def _linear(parts: Any) -> Linear:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from precond.proof.certificates.data import FRAME, SPLIT, Invalid, Tree
+from precond.proof.certificates.data import FRAME, SPLIT, Tree
 
 Array = NDArray[Any]
 DEPTH = 2_000  # of a split tree
@@ -28,7 +28,6 @@ class Cut:
     side: int
     item: int
     limit: float
-    depth: int
 
 
 def leaves(tree: Tree, root: Array) -> Iterator[tuple[int, Array, int, Array]]:
@@ -53,20 +52,21 @@ def leaves(tree: Tree, root: Array) -> Iterator[tuple[int, Array, int, Array]]:
             yield number, state, frame, around
             number += 1
             continue
-        depth = 1 if cut is None else cut.depth + 1
-        if depth > DEPTH:
-            raise Invalid(f"a tree is deeper than {DEPTH} splits")
         item, value = int(tree.item[node]), float(tree.at[splits])
         splits += 1
         for side, limit in ((0, value), (1, -value)):  # ≤ comes first, as it is pushed last
-            stack.append((Cut(cut, side, item, limit, depth), frame, outer))
+            stack.append((Cut(cut, side, item, limit), frame, outer))
 
 
 def _cut(root: Array, cut: Cut | None) -> Array:
-    state = root.copy()
+    limits: dict[tuple[int, int], float] = {}
     while cut is not None:
-        state[cut.side, cut.item] = max(state[cut.side, cut.item], cut.limit)
+        place = cut.side, cut.item
+        limits[place] = max(limits.get(place, cut.limit), cut.limit)
         cut = cut.above
+    state = root.copy()
+    for place, limit in limits.items():
+        state[place] = max(state[place], limit)
     return state
 
 
@@ -79,4 +79,15 @@ def misshapen(kind: NDArray[np.uint8]) -> str:
         if due < 1 or (following[:-1] < 1).any():
             return "a tree goes on after its last leaf"
         due = int(following[-1])
-    return "a tree ends before it covers the region" if due else ""
+    return "a tree ends before it covers the region" if due else _depth(kind)
+
+
+def _depth(kind: NDArray[np.uint8]) -> str:
+    stack = [0]  # splits above the nodes that are to come
+    for code in kind:
+        depth = stack.pop()
+        if code & SPLIT:
+            if depth == DEPTH:
+                return f"a tree is deeper than {DEPTH} splits"
+            stack += (depth + 1, depth + 1)
+    return ""
