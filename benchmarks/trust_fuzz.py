@@ -37,8 +37,8 @@ import torch
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "proof"))
 
 from certificate_damage import is_false
-from certificate_damage_proof import small_certificates, still_follows
-from certificate_files import changed
+from certificate_damage_proof import holds, small_certificates
+from certificate_files import changed, same
 from certificate_forged import bombs, frauds, loads
 from small_networks import layered
 
@@ -98,24 +98,6 @@ def taken(path: Path, network: Network, checker: Checker) -> dict[str, Certifica
         return {"traceback": None}
 
 
-def same(a: Certificate, b: Certificate) -> bool:
-    """Whether two certificates have one content; the model's name and place are none."""
-    arrays = [
-        (getattr(x, name), getattr(y, name))
-        for x, y, names in (
-            *(
-                (t, u, ("kind", "item", "at", "weights", "record"))
-                for t, u in zip(a.trees, b.trees, strict=False)
-            ),
-            (a.records, b.records, ("data", "indices", "indptr")),
-            (a.refinements, b.refinements, ("tree", "node", "bound", "record")),
-        )
-        for name in names
-    ]
-    plain = a.bits == b.bits and [t.conjuncts for t in a.trees] == [t.conjuncts for t in b.trees]
-    return plain and a.statement.same(b.statement) and all(np.array_equal(*p) for p in arrays)
-
-
 def meaning(
     found: Certificate, good: Certificate, network: Network, rng: np.random.Generator
 ) -> str:
@@ -124,7 +106,7 @@ def meaning(
     if same(found, good):
         return "same"
     points = s.lower + (s.upper - s.lower) * rng.uniform(size=(40, s.lower.size))
-    true = not is_false(s, network, points) and still_follows(found, network)
+    true = not is_false(s, network, points) and holds(found, network)
     return "other" if true else "WRONG"
 
 

@@ -89,6 +89,11 @@ def still_follows(certificate: Certificate, network: Network) -> bool | None:
     return None if close else True
 
 
+def holds(certificate: Certificate, network: Network) -> bool:
+    """Whether every leaf is a contradiction in fractions, however narrowly."""
+    return all(shown.enough for shown in Chain(network, certificate).shown())
+
+
 Changed = Certificate | None
 
 

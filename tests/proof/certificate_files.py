@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from precond.proof.certificates.data import Certificate
 from precond.proof.certificates.files import MAGIC
 
 Header = dict[str, Any]
@@ -226,3 +227,21 @@ def changed(raw: bytes, rng: Rng) -> tuple[str, bytes]:
         return changed_bytes.__name__, changed_bytes(raw, rng)
     how = CHANGES[int(rng.integers(len(CHANGES)))]
     return how.__name__, how(parts(raw), rng)
+
+
+def same(a: Certificate, b: Certificate) -> bool:
+    """Whether two certificates have one content; the model's name and place are none."""
+    arrays = [
+        (getattr(x, name), getattr(y, name))
+        for x, y, names in (
+            *(
+                (t, u, ("kind", "item", "at", "weights", "record"))
+                for t, u in zip(a.trees, b.trees, strict=False)
+            ),
+            (a.records, b.records, ("data", "indices", "indptr")),
+            (a.refinements, b.refinements, ("tree", "node", "bound", "record")),
+        )
+        for name in names
+    ]
+    plain = a.bits == b.bits and [t.conjuncts for t in a.trees] == [t.conjuncts for t in b.trees]
+    return plain and a.statement.same(b.statement) and all(np.array_equal(*p) for p in arrays)

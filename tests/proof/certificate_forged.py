@@ -168,7 +168,7 @@ def frauds(network: Network) -> Iterator[tuple[str, bytes]]:
 def bombs(network: Network) -> Iterator[tuple[str, bytes]]:
     """Short files that ask for much memory or time, and prove nothing."""
     plain = ([0], comb(0))
-    zeros = np.zeros(1 << 24, "<f4")
+    zeros = np.zeros(1 << 22, "<f4")
     yield "an array that nothing uses", forged(network, [], [], more={"unused": zeros})
     yield (
         "a tree that is not listed",
@@ -184,7 +184,7 @@ def bombs(network: Network) -> Iterator[tuple[str, bytes]]:
         "many half-spaces, not all one",
         forged(network, [AT_LEAST], [plain], matrix=some[:, None], bound=some),
     )
-    for splits in (3_000, 100_000, 2_000_000):
+    for splits in (3_000, 100_000, 500_000):
         yield (
             f"{splits} splits at one place",
             forged(network, [AT_LEAST], [([0], comb(splits))], high=1.0),
@@ -225,7 +225,7 @@ def bombs(network: Network) -> Iterator[tuple[str, bytes]]:
         "many refinements",
         forged(network, [AT_LEAST], [([0], comb(0, frame=True))], refined=refined),
     )
-    yield "two streams", forged(network, [], []) + zlib.compress(bytes(1 << 26), 9)
+    yield "two streams", forged(network, [], []) + zlib.compress(bytes(1 << 24), 9)
 
 
 def loads(about: Network) -> Iterator[tuple[str, bytes]]:

@@ -7,6 +7,7 @@ with equality); where numbers would get longer than a word holds, nothing is dec
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from itertools import islice
 
@@ -114,7 +115,10 @@ def _mix(
 
 def _about(n: float, e: int) -> float:
     """``n · 2^e``, or an infinity."""
-    return float(np.ldexp(n, e))
+    try:
+        return math.ldexp(n, e)
+    except OverflowError:
+        return math.copysign(math.inf, n)
 
 
 def failures(checker: FastBounds, t: int, tree: Tree) -> Iterator[Failure]:
