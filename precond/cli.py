@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.metadata import version
+from typing import NoReturn
 
 from precond.commands import (
     adversarial,
@@ -29,7 +30,7 @@ from precond.commands import (
 )
 from precond.commands.arguments import EXIT_INTERRUPTED
 from precond.errors import PrecondError
-from precond.printable import PrintableStream
+from precond.printable import PrintableStream, printable
 
 COMMANDS = (
     analyze,
@@ -84,8 +85,15 @@ def _run(chosen: argparse.Namespace, begun: float) -> int:
         return 0
 
 
+class _Parser(argparse.ArgumentParser):
+    """Its errors repeat what was typed, on one line."""
+
+    def error(self, message: str) -> NoReturn:
+        super().error(printable(message))
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="precond",
         description="Say why a ReLU network does what it does, and prove it.",
     )

@@ -75,5 +75,5 @@ def describe(network: Network) -> str:
         kind = type(node.layer).__name__
         neurons = str(network.width(node.name)) if node.name in network.decision_layers else ""
         shape = str(network.shapes[node.name])
-        lines.append(f"{node.name:<24} {kind:<12} {shape:<18} {neurons}".rstrip())
+        lines.append(f"{printable(node.name):<24} {kind:<12} {shape:<18} {neurons}".rstrip())
     return "\n".join(lines)

@@ -76,6 +76,14 @@ def test_names_of_layers(model: Path, capsys: pytest.CaptureFixture[str]) -> Non
     assert sum(line.startswith("verdict") for line in shown.splitlines()) == 0
 
 
+def test_arguments_come_back_on_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["info", "m.onnx", NASTY])
+    assert SHOWN in capsys.readouterr().err
+    assert main(["info", f"{NASTY}.onnx"]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
 def test_ledger_rows(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     from precond.proof.ledger import Ledger
     from precond.proof.verdict import Status, Verdict

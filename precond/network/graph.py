@@ -13,6 +13,7 @@ import numpy as np
 
 from precond.errors import ModelError
 from precond.network.layers import AFFINE_KINDS, LeakyReLU, Node, ReLU, Shape
+from precond.printable import printable
 
 INPUT = "input"
 
@@ -179,6 +180,6 @@ class Network:
 
     def __repr__(self) -> str:
         return (
-            f"Network({self.origin}, {self.input_shape} → {self.output_size}, "
+            f"Network({printable(self.origin)}, {self.input_shape} → {self.output_size}, "
             f"{len(self.decision_layers)} decision layers, {self.neurons} neurons)"
         )
