@@ -88,8 +88,7 @@ def _open(
 def _mix(
     network: Network, ways: list[tuple[Linear, ...]], weights: NDArray[np.float64]
 ) -> tuple[Dyadic, Mixed]:
-    """``Σ w bound`` (G, R) and the forms of ``−Σ w (outputs · y + inputs · x)``, exactly; a form
-    that is zero is left out."""
+    """``Σ w bound`` (G, R) and the forms of ``−Σ w (outputs · y + inputs · x)``, exactly."""
     parts = [(r, part) for r, way in enumerate(ways) for part in way]
     terms = [(*part.outputs, *part.inputs) for _, part in parts]
     numbers = [
@@ -99,7 +98,8 @@ def _mix(
     mix, at, shape = exact(weights), 0, (len(weights), len(ways))
     total = np.zeros(shape, dtype=object)
     sizes = {network.output: network.output_size, INPUT: network.input_size}
-    forms: dict[str, NDArray[np.object_]] = {}
+    # The output's form is there even if it is zero: it carries a record's multipliers down.
+    forms = {network.output: np.zeros((*shape, network.output_size), dtype=object)}
     for j, (r, part) in enumerate(parts):
         total[:, r] += mix.n[:, j] * given.n[at]
         at += 1
@@ -110,7 +110,7 @@ def _mix(
                 forms[name][:, r, k] += mix.n[:, j] * given.n[at]
                 at += 1
     e = mix.e + given.e
-    return Dyadic(total, e), {name: Dyadic(n, e) for name, n in forms.items() if n.any()}
+    return Dyadic(total, e), {name: Dyadic(n, e) for name, n in forms.items()}
 
 
 def _about(n: float, e: int) -> float:
