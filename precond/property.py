@@ -11,7 +11,7 @@ y the outputs and x the inputs (input terms are rare: VNN-LIB queries that compa
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -55,6 +55,13 @@ class Inequality:
             not self.strict,
             tuple((i, -v) for i, v in self.inputs),
         )
+
+    def relaxed(self, margin: float) -> Inequality:
+        """One that may fail by ``margin``, in units of the bound where that is above 1; where
+        nothing varies there is nothing to relax."""
+        if not self.outputs and not self.inputs:
+            return self
+        return replace(self, bound=self.bound - margin * max(1.0, abs(self.bound)))
 
     def margin(
         self, outputs: NDArray[np.float64], inputs: NDArray[np.float64] | None = None
@@ -167,6 +174,21 @@ class Property:
                 some |= (margin > 0) if inequality.strict else (margin >= 0)
             result &= some
         return result
+
+    def margin(self, outputs: ArrayLike, inputs: ArrayLike) -> NDArray[np.float64]:
+        """How far each row is from a violation, (N,): ≤ 0 where one is found or touched, +inf
+        where the property says nothing."""
+        y = np.asarray(outputs, dtype=np.float64)
+        x = np.asarray(inputs, dtype=np.float64).reshape(len(y), -1)
+        result = np.full(len(y), np.inf)
+        for clause in self.clauses:
+            result = np.minimum(result, np.max([i.margin(y, x) for i in clause], axis=0))
+        return result
+
+    def relaxed(self, margin: float) -> Property:
+        """A property easier to have: every inequality is relaxed by ``margin``."""
+        clauses = (tuple(i.relaxed(margin) for i in clause) for clause in self.clauses)
+        return Property(tuple(clauses), self.name)
 
     def to_json(self) -> dict[str, Any]:
         """Name and clauses; ``from_json`` reads it back."""

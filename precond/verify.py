@@ -28,6 +28,7 @@ from precond.formats.load import load
 from precond.proof.certificates.folder import keep
 from precond.proof.deadline import Deadline
 from precond.proof.prove import prove
+from precond.proof.room import with_room
 from precond.proof.verdict import Status, Verdict
 from precond.standard import (
     Capability,
@@ -47,6 +48,7 @@ from precond.vnnlib.query import Query, read_vnnlib
 OPSETS = (7, 24)  # of ONNX, as ``network/onnx_operators.py`` reads them
 FIRST_SHARE = 60.0  # seconds for a claim in the first round, where there is no limit
 GROWTH = 4.0
+ROOM = (1e-6, 1e-12)  # for another counterexample, where one lies on the edge
 SPENT = 0.5  # share of a claim's time after which more of it may help
 
 
@@ -206,6 +208,8 @@ class _Search:
         self.distrusted.discard(k)
         if verdict.status is Status.REFUTED and verdict.witness is not None:
             witness = admitted(self.query, k, verdict.witness)
+            if witness is None:
+                witness = self._further_inside(k, share, attempt)
             if witness is not None:
                 return witness
             self._distrust(k, "the counterexample found is not one of the file's exact decimals")
@@ -213,6 +217,22 @@ class _Search:
             self._distrust(k, f"the proof is not counted: {verdict.reason}")
         elif verdict.status is Status.UNKNOWN:
             self.notes[k] = verdict.reason
+        return None
+
+    def _further_inside(self, k: int, share: float, attempt: int) -> NDArray[np.float64] | None:
+        """An input that the query admits, from counterexamples that leave room to every bound:
+        one at the edge of the rounded claim may be none of the exact one."""
+        for margin in ROOM:
+            verdict = prove(
+                with_room(self.query.claims[k], margin),
+                budget=min(share, self.deadline.left) / len(ROOM),
+                device=self.device,
+                seed=self.seed + attempt,
+            )
+            if verdict.status is Status.REFUTED and verdict.witness is not None:
+                witness = admitted(self.query, k, verdict.witness)
+                if witness is not None:
+                    return witness
         return None
 
     def _distrust(self, k: int, note: str) -> None:

@@ -252,7 +252,8 @@ def reduce(
     offset = 1 if value.batched else 0
     count = math.prod(value.full[place] for place in places)
     inner = tuple(place - offset for place in places)
-    return b.emit(Sum(inner, keepdims, 1.0 / count if mean else 1.0), [value])
+    total = b.emit(Sum(inner, keepdims, 1.0 / count if mean else 1.0), [value])
+    return total if keepdims or len(inner) < len(value.shape) else replace(total, shape=())
 
 
 def concat(b: Builder, operands: Sequence[Operand], axis: int) -> Value:
@@ -272,7 +273,8 @@ def constant(b: Builder, like: Value, array: np.ndarray) -> Value:
     if batched:
         values = values[0]
     zeros = b.emit(Select(np.full(values.size, -1), values.shape), [like])
-    return b.emit(Scale(np.ones(()), values), [replace(zeros, batched=batched)])
+    zeros = replace(zeros, shape=values.shape, batched=batched)
+    return b.emit(Scale(np.ones(()), values), [zeros])
 
 
 def clip(b: Builder, value: Value, low: float | None, high: float | None) -> Value:

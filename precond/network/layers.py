@@ -5,7 +5,7 @@ Everything a reader meets is lowered to these eleven kinds.  All but ``ReLU``,
 layers (apply, transpose) and three for the rest.  Weights are float64 arrays that
 hold the file's float32 (or float64) values exactly.
 
-Shapes never include the batch dimension.
+Shapes never include the batch dimension, and have at least one axis: a number alone is (1,).
 """
 
 from __future__ import annotations
@@ -24,6 +24,9 @@ IntArray = NDArray[np.int64]
 Shape = tuple[int, ...]
 Pair = tuple[int, int]
 Pads = tuple[int, int, int, int]  # top, left, bottom, right
+
+
+ALONE: Shape = (1,)  # of a value that is one number
 
 
 def _frozen(values: object) -> NDArray[np.float64]:
@@ -110,6 +113,9 @@ class Reshape:
 
     shape: Shape
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "shape", tuple(self.shape) or ALONE)
+
     def output_shape(self, shapes: Sequence[Shape]) -> Shape:
         (shape,) = shapes
         if math.prod(shape) != math.prod(self.shape):
@@ -132,6 +138,7 @@ class Select:
         index = np.array(self.index, dtype=np.int64).reshape(-1)
         index.setflags(write=False)
         object.__setattr__(self, "index", index)
+        object.__setattr__(self, "shape", tuple(self.shape) or ALONE)
 
     def output_shape(self, shapes: Sequence[Shape]) -> Shape:
         (shape,) = shapes
@@ -149,7 +156,10 @@ class Select:
 
 @dataclass(frozen=True, eq=False)
 class Sum:
-    """``y = scale · Σ x`` over ``axes``; the mean is a sum with its scale."""
+    """``y = scale · Σ x`` over ``axes``; the mean is a sum with its scale.
+
+    Over all axes it is one number, (1,), unless ``keepdims`` keeps them all.
+    """
 
     axes: tuple[int, ...]
     keepdims: bool
@@ -163,7 +173,7 @@ class Sum:
             )
         if self.keepdims:
             return tuple(1 if i in self.axes else n for i, n in enumerate(shape))
-        return tuple(n for i, n in enumerate(shape) if i not in self.axes)
+        return tuple(n for i, n in enumerate(shape) if i not in self.axes) or ALONE
 
 
 @dataclass(frozen=True, eq=False)

@@ -238,7 +238,7 @@ def _text(path: Path) -> str:
             data = file.read(LARGEST + 1)
         if len(data) > LARGEST:
             raise QueryError(f"query {path}", expected=f"at most {LARGEST} bytes", got="more")
-        return data.decode()
+        return data.decode("utf-8-sig")  # a byte-order mark says nothing
     except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
         raise QueryError(
             f"query {path}", expected="a readable text file", got=str(error)

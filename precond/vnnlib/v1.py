@@ -35,6 +35,8 @@ from precond.vnnlib.formula import (
 )
 
 _TOKEN = re.compile(r"[()]|[^\s()]+")
+_QUOTED = re.compile(r""";[^\r\n]*|"(?:[^"]|"")*"|\|[^|]*\||["|]""")
+_LINE_END = re.compile(r"\r\n|\r|\n")
 _NAME = re.compile(r"([XY])_(\d{1,9})")
 _SKIPPED = frozenset(
     ("vnnlib-version", "set-logic", "set-info", "set-option", "check-sat", "get-model", "exit")
@@ -80,12 +82,32 @@ def parse(
     return And(tuple(reader.assertions)), tuple(reader.declared)
 
 
+def _unquoted(text: str, source: str) -> str:
+    """The text without comments, and a plain word for every ``"string"`` and ``|symbol|``, so
+    that what stands in them is no syntax; every line keeps its number."""
+
+    def word(found: re.Match[str]) -> str:
+        quoted = found[0]
+        if quoted[0] == ";":
+            return ""
+        if len(quoted) == 1:
+            line = 1 + len(_LINE_END.findall(text, 0, found.start()))
+            Place(source, line).error(
+                "a string or symbol is never closed", expected=quoted, got="the end of the file"
+            )
+        if quoted[0] == "|" and _TOKEN.fullmatch(quoted) and ";" not in quoted:
+            return quoted[1:-1]  # the same symbol as without bars
+        return " string " + "\n" * len(_LINE_END.findall(quoted))
+
+    return _QUOTED.sub(word, text)
+
+
 def _groups(text: str, source: str) -> list[Group]:
     """The top-level groups of the text."""
     top: list[Group] = []
     stack: list[Group] = []
-    for line, content in enumerate(text.splitlines(), start=1):
-        for token in _TOKEN.findall(content.partition(";")[0]):
+    for line, content in enumerate(_LINE_END.split(_unquoted(text, source)), start=1):
+        for token in _TOKEN.findall(content):
             if token == "(":
                 if len(stack) == DEEPEST:
                     Place(source, line).error(

@@ -156,7 +156,7 @@ class _Search:
             self._give_up(kept)
             return
         scores = self.phases.scores(region, kept, row)
-        best = scores.max(1).values
+        best = scores.amax(1) if scores.shape[1] else scores.new_zeros(len(kept))
         for leaf in (best <= 0).nonzero().squeeze(1).tolist():
             if self.witness is not None or not self._leaf(kept, leaf):
                 self._give_up(kept.rows(torch.tensor([leaf], device=best.device)))

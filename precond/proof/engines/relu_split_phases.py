@@ -149,7 +149,8 @@ class Phases:
                 continue
             cost = relaxation_cost(lines, bound.coefficients[name][index, row])
             parts.append(cost.expand(len(row), -1))
-        return torch.cat(parts, 1)
+        none = torch.zeros(len(row), 0, dtype=torch.float64, device=row.device)
+        return torch.cat([none, *parts], 1)
 
     def split(self, block: Block, scores: Tensor, row: Tensor) -> Tensor:
         """The neuron (G,) whose phases bound best among the dearest few."""
