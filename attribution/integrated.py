@@ -89,6 +89,8 @@ def integrated_gradients(
             got="whole numbers only",
             fix="Convert numbers with .float(); cut tokens at their embedding layer",
         )
+    if not cut.sites:
+        read.check()
     with undisturbed(module):
         chosen, several = (
             quantities_of(quantity) if quantity is not None else ((predicted(module, read),), False)

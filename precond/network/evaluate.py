@@ -112,8 +112,14 @@ def iterate(
         part = torch.as_tensor(np.require(array[rows], requirements=["C", "W"]), device=device).to(
             dtype
         )
-        if not bool(torch.isfinite(part).all()):
-            raise DataError("inputs", expected="finite numbers", got="NaN or infinity")
+        finite = torch.isfinite(part).flatten(1)
+        if not bool(finite.all()):
+            row, column = divmod(int(finite.reshape(-1).to(torch.uint8).argmin()), finite.shape[1])
+            raise DataError(
+                f"inputs, row {start + row}, column {column} (counted from 0)",
+                expected="finite numbers",
+                got=f"{float(part.flatten(1)[row, column])} in {str(dtype).removeprefix('torch.')}",
+            )
         with torch.no_grad():
             yield rows, forward(ops, {INPUT: part}, wanted)
 

@@ -30,6 +30,8 @@ from precond.proof.standing import Standing
 from precond.proof.verdict import Attempt, Status, Verdict
 
 Array = NDArray[np.float64]
+TIE = 2.0**-40  # of the outputs' size: what float64 may have rounded away
+REPLAYS = 16  # of ties, at most
 
 
 class Run:
@@ -57,6 +59,7 @@ class Run:
         self.near: list[Array] = []  # candidates that did not replay: good places to attack from
         self.racer: Racer | None = None  # beside the stages that race
         self.last = ""
+        self.replays = REPLAYS
         self.inside: Array | None = None  # a point of the region
         if not claim.problem.intervals and claim.halfspaces is None:
             self.inside = (claim.box.lower + claim.box.upper) / 2
@@ -207,7 +210,7 @@ class Run:
         worth = in_region(self.problem, candidates)
         if self.inside is not None:
             y = outputs(self.claim.network, candidates)
-            worth &= ~self.claim.property.holds(y, candidates)
+            worth &= ~self.claim.property.holds(y, candidates) | self._ties(y, candidates)
         for x in candidates[worth]:
             result = replay(self.claim, x)
             if result.counts:
@@ -223,6 +226,16 @@ class Run:
             if result.in_region and self.inside is None:
                 self.inside = x
         return None
+
+    def _ties(self, y: Array, x: Array) -> NDArray[np.bool_]:
+        """Which of the candidates (the first at most) are so near to a violation that only exact
+        arithmetic can say whether they are one."""
+        scale = np.abs(y).max(initial=1.0)
+        tie = np.zeros(len(y), dtype=np.bool_)
+        if self.replays:
+            tie[0] = self.claim.property.margin(y[:1], x[:1])[0] <= TIE * scale
+            self.replays -= int(tie[0])
+        return tie
 
     def _proved(self) -> Verdict:
         """Every conjunct is closed: proved, unless the region is empty or trust is short."""
