@@ -21,6 +21,7 @@ from torch import Tensor
 
 from attribution.inputs import count_rows, require_finite
 from attribution.rules import Rule, check_steps, nodes
+from precond.arguments import number, whole
 from precond.errors import DataError, QueryError
 
 Parts = dict[str, Tensor]
@@ -153,7 +154,7 @@ class Gaussian(PerInput):
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if not 0 <= self.sigma < math.inf or self.n < 1:
+        if not 0 <= number("sigma", self.sigma) < math.inf or whole("n", self.n) < 1:
             raise QueryError(
                 "Gaussian", expected="a finite sigma ≥ 0 and n ≥ 1", got=f"{self.sigma}, {self.n}"
             )

@@ -13,7 +13,7 @@ from torch import Tensor
 from attribution.adapter import as_module, place_of, type_of, undisturbed
 from attribution.inputs import Inputs, array_rows, count_rows, require_finite
 from attribution.slices import Slice, flat_output, run
-from precond.errors import QueryError
+from precond.errors import DataError, QueryError
 
 Array = NDArray[np.float64]
 Change = Callable[[Tensor, slice], Tensor]
@@ -92,7 +92,7 @@ def _separates(cut: Slice, inputs: Any, values: Array, whole: Array) -> bool:
     try:
         single = _from(cut, inputs, values, slice(0, 1))
         other = _from(cut, inputs, values, slice(0, 1), zeros=True)
-    except (RuntimeError, ValueError, IndexError):
+    except (DataError, RuntimeError, ValueError, IndexError):
         # The model reads its batch size from its input.
         return False
     return single.shape == whole.shape and bool(

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from precond.arguments import number, path_of, require_kind
 from precond.datafiles import first_not_finite, read_file, read_labels
 from precond.errors import DataError, MissingDependency
 from precond.idx import read_idx
@@ -77,7 +78,8 @@ def load_dataset(spec: str, labels: str | None = None, *, divide: float = 1.0) -
     numbers, and for labels that do not fit; MissingDependency for a built-in data set that
     is not installed.
     """
-    if not (np.isfinite(divide) and divide > 0):
+    spec = str(path_of("data", spec))
+    if not (np.isfinite(number("divide", divide)) and divide > 0):
         raise DataError("divide", expected="a positive number", got=f"{divide:g}")
     if spec in BUILT_IN:
         if divide != 1.0:
@@ -113,7 +115,8 @@ def split(
     Otherwise a part ``held_out`` of the rows, drawn with ``seed``, is held out; with labels,
     the same part of every class, up to one row.
     """
-    if not 0 < held_out < 1:
+    require_kind("data set", dataset, Dataset, "load_dataset(name or file) gives one")
+    if not 0 < number("held-out part", held_out) < 1:
         raise DataError("held-out part", expected="more than 0, less than 1", got=f"{held_out:g}")
     count = len(dataset)
     if count < 2:

@@ -10,6 +10,7 @@ y the outputs and x the inputs (input terms are rare: VNN-LIB queries that compa
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -17,16 +18,24 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from precond.errors import QueryError
+from precond.arguments import described, items, number, require_kind, whole
+from precond.errors import ArgumentError, QueryError
 
 Terms = tuple[tuple[int, float], ...]
 
 
 def _terms(values: Mapping[int, float] | Iterable[tuple[int, float]]) -> Terms:
-    pairs = values.items() if isinstance(values, Mapping) else values
     total: dict[int, float] = {}
-    for index, value in pairs:
-        total[int(index)] = total.get(int(index), 0.0) + float(value)
+    try:
+        for place, value in values.items() if isinstance(values, Mapping) else values:
+            place = operator.index(place)
+            total[place] = total.get(place, 0.0) + float(value)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise ArgumentError(
+            "terms of an inequality",
+            expected="a dict {index: factor}, or pairs of them",
+            got=f"{described(values)}: {error}",
+        ) from error
     return tuple(sorted((i, v) for i, v in total.items() if v != 0.0))
 
 
@@ -42,7 +51,7 @@ class Inequality:
     def __post_init__(self) -> None:
         object.__setattr__(self, "outputs", _terms(self.outputs))
         object.__setattr__(self, "inputs", _terms(self.inputs))
-        object.__setattr__(self, "bound", float(self.bound))
+        object.__setattr__(self, "bound", number("bound of an inequality", self.bound))
         numbers = [self.bound, *(v for _, v in self.outputs), *(v for _, v in self.inputs)]
         if not np.isfinite(numbers).all():
             raise QueryError("inequality", expected="finite numbers", got=str(self))
@@ -55,6 +64,12 @@ class Inequality:
             not self.strict,
             tuple((i, -v) for i, v in self.inputs),
         )
+
+    @property
+    def is_false(self) -> bool:
+        """Whether it is between numbers alone, and never holds."""
+        varies = self.outputs or self.inputs
+        return not varies and (self.bound > 0 or (self.bound == 0 and self.strict))
 
     def relaxed(self, margin: float) -> Inequality:
         """One that may fail by ``margin``, in units of the bound where that is above 1; where
@@ -92,8 +107,12 @@ class Property:
     name: str = ""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "clauses", tuple(tuple(clause) for clause in self.clauses))
-        if any(not clause for clause in self.clauses):
+        clauses = items("clauses of a property", self.clauses, "clauses")
+        inner = [items("clause of a property", c, "Inequality") for c in clauses]
+        object.__setattr__(self, "clauses", tuple(inner))
+        for inequality in (i for clause in inner for i in clause):
+            require_kind("clause of a property", inequality, Inequality)
+        if not all(inner):
             raise QueryError("property", expected="an inequality in every clause", got="none")
 
     @classmethod
@@ -125,7 +144,8 @@ class Property:
     @classmethod
     def between(cls, output: int, low: float, high: float) -> Property:
         """``low ≤ y_output ≤ high``."""
-        if low > high:
+        low, high = number("low", low), number("high", high)
+        if not low <= high:
             raise QueryError("range property", expected="low ≤ high", got=f"[{low:g}, {high:g}]")
         return cls(
             ((Inequality(((output, 1.0),), low),), (Inequality(((output, -1.0),), -high),)),
@@ -250,7 +270,7 @@ def _joined(a: Property, b: Property, word: str) -> str:
 
 
 def _check_label(label: int, outputs: int) -> None:
-    if not 0 <= label < outputs:
+    if not 0 <= whole("label", label) < whole("outputs", outputs):
         raise QueryError("label", expected=f"an output in 0..{outputs - 1}", got=str(label))
     if outputs < 2:
         raise QueryError("label", expected="a network with two outputs or more", got=str(outputs))

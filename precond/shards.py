@@ -105,9 +105,12 @@ class Shards:
                 yield inputs, labels
 
 
-def open_shards(source: Path | Sequence[Path]) -> Shards:
+def open_shards(source: Path | str | Sequence[Path]) -> Shards:
     """The shards in a folder, or the files given; only their headers are read."""
-    if isinstance(source, Path):
+    if isinstance(source, Path | str):
+        source = Path(source)
+        if not source.is_dir():
+            raise DataError(f"shards {source}", expected="a folder of files", got="no folder")
         files = [p for p in sorted(source.iterdir()) if p.suffix.lower() in SUFFIXES]
         name = str(source)
     else:

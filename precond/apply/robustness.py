@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from precond.apply.robustness_batch import batch_attack, margin_bounds, violates
+from precond.arguments import numbers, require_kind
 from precond.errors import DataError, QueryError
 from precond.network.evaluate import check_inputs, outputs
 from precond.network.graph import Network
@@ -107,6 +108,8 @@ def robustness(
     predicted class.  Balls are cut to ``natural``.  ``budget``: seconds in all; ``each``: for
     one ball in the complete prover.  ``done`` is told of balls as they are settled.
     """
+    require_kind("network", network, Network, "load(model) gives one")
+    radii = numbers("radii", radii).reshape(-1).tolist()
     if network.output_size < 2:
         raise DataError(
             f"network {network.origin}",

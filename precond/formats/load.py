@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from precond.arguments import items, whole
 from precond.errors import ModelError
 from precond.network.graph import Network
 
@@ -25,12 +26,16 @@ def load(
     sizes open.  Raises ``ModelError`` for what cannot be read, and its subclass
     ``UnsupportedOperator`` for an operator without an exact meaning as layers.
     """
-    if input_shape is not None and (not input_shape or any(size < 1 for size in input_shape)):
-        raise ModelError(
-            "input_shape",
-            expected="positive sizes without the batch axis",
-            got=str(tuple(input_shape)),
+    if input_shape is not None:
+        input_shape = tuple(
+            whole("input_shape", n) for n in items("input_shape", input_shape, "sizes")
         )
+        if not input_shape or any(size < 1 for size in input_shape):
+            raise ModelError(
+                "input_shape",
+                expected="positive sizes without the batch axis",
+                got=str(input_shape),
+            )
     if not isinstance(source, str | Path):
         from precond.formats.torch_reader import read_module
 

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from precond.arguments import require_kind
 from precond.errors import DataError, QueryError
 from precond.mine.labels import NO_LABEL, check_labels
 from precond.mine.literals import Features, LiteralTable
@@ -75,6 +76,7 @@ def layer_preconditions(
     Errors: DataError for labels that do not fit, a class without inputs, a single label,
     or decisions that are constant in every layer; QueryError for limits out of range.
     """
+    require_kind("signatures", signatures, Signatures, "record(network, inputs) gives them")
     _check_limits(minimum_precision, minimum_support, trees)
     every = check_labels(labels, len(signatures))
     names = tuple(signatures.layers if layers is None else layers)

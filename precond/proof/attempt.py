@@ -196,6 +196,8 @@ class Run:
             self.standing.close_empty()
             return self._verdict(Status.VACUOUS, "bounds", reason=reason)
         self.problem = replace(self.problem, bounds=layer_bounds(refined), points=self.points[:256])
+        if self.standing.close_constant("layer bounds"):
+            self.last = "layer bounds"
         return None
 
     def _refute(self, point: Array, engine: str) -> Verdict | None:
@@ -228,12 +230,11 @@ class Run:
         return None
 
     def _ties(self, y: Array, x: Array) -> NDArray[np.bool_]:
-        """Which of the candidates (the first at most) are so near to a violation that only exact
-        arithmetic can say whether they are one."""
-        scale = np.abs(y).max(initial=1.0)
+        """Which candidates, the first at most, only exact arithmetic can tell from violations."""
         tie = np.zeros(len(y), dtype=np.bool_)
         if self.replays:
-            tie[0] = self.claim.property.margin(y[:1], x[:1])[0] <= TIE * scale
+            limit = TIE * np.abs(y).max(initial=1.0)
+            tie[0] = self.claim.property.margin(y[:1], x[:1])[0] <= limit
             self.replays -= int(tie[0])
         return tie
 

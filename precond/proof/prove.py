@@ -7,12 +7,17 @@ certificate in ``certificates``.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 
+import numpy as np
 from numpy.typing import ArrayLike
 
+from precond.arguments import items, number, numbers, require_kind
+from precond.device import require_device
+from precond.errors import QueryError
 from precond.proof.attempt import Run
 from precond.proof.certificates.certify import exact_verdict
 from precond.proof.claim import Claim
@@ -64,6 +69,8 @@ def prove(
     (``Verdict.certificate``), else UNKNOWN with the reason.  A ledger has no certificates: of
     what it knows only REFUTED serves, and UNKNOWN where exactness was asked for.
     """
+    points = _checked(claim, budget, points, stages, ledger)
+    require_device(device)
     names = "all" if stages is None else ",".join(stage.engine.name for stage in stages)
     if ledger is not None:
         known = recalled(claim, ledger, budget, names, keep_trace=keep_trace, exact=exact)
@@ -97,6 +104,31 @@ def prove(
         standing = ledger.remember(*_place(claim, names, exact), verdict, budget)
         return verdict if keep_trace or exact else standing
     return verdict
+
+
+def _checked(
+    claim: Claim,
+    budget: float,
+    points: ArrayLike | None,
+    stages: Sequence[Stage] | None,
+    ledger: Ledger | None,
+) -> ArrayLike | None:
+    """``points`` as rows of numbers; an error for arguments of another kind."""
+    require_kind("claim", claim, Claim, "prove(Claim(network, box, DecisionPattern(), property))")
+    if math.isnan(number("budget", budget)):
+        raise QueryError("budget", expected="seconds", got="NaN")
+    for stage in items("stages", () if stages is None else stages, "Stage"):
+        require_kind("stages", stage, Stage, "default_stages(claim.problem) gives those there are")
+    if ledger is not None:
+        require_kind("ledger", ledger, Ledger, "Open one with Ledger(path)")
+    if points is None:
+        return None
+    given, size = numbers("points", points), claim.box.size
+    if given.size % size or (given.ndim > 1 and given.size != len(given) * size):
+        raise QueryError("points", expected=f"rows of {size} values", got=f"shape {given.shape}")
+    if not np.isfinite(given).all():
+        raise QueryError("points", expected="finite numbers", got="NaN or infinity")
+    return given.reshape(-1, size)
 
 
 def _through_tail(

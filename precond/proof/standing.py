@@ -53,6 +53,15 @@ class Standing:
             self._traces[conjunct] = answer.trace
         return True
 
+    def close_constant(self, engine: str) -> bool:
+        """Close what needs a false inequality between numbers alone; whether there was any."""
+        found = [c for c in self.open if any(i.is_false for i in c)]
+        for conjunct in found:
+            first = [i.is_false for i in conjunct].index(True)
+            leaf = Leaf(weights=np.eye(len(conjunct))[first])
+            self.close(conjunct, engine, Answer(Outcome.INFEASIBLE, True, trace=leaf))
+        return bool(found)
+
     def close_empty(self) -> None:
         """Layer bounds alone close every conjunct."""
         self._traces = dict.fromkeys(self.conjuncts, Leaf(empty=True))

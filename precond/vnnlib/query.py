@@ -24,6 +24,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from precond.arguments import path_of
 from precond.errors import QueryError
 from precond.network.evaluate import values_at
 from precond.network.exact import exact_values
@@ -178,7 +179,7 @@ def read_vnnlib(
     QueryError, with line and token, on text that is not VNN-LIB or does not fit the network;
     UnsupportedQuery on what it can state but is not decided here.
     """
-    return parse_vnnlib(_text(Path(path)), networks, source=str(path), cap=cap)
+    return parse_vnnlib(_text(path_of("query", path)), networks, source=str(path), cap=cap)
 
 
 def parse_vnnlib(

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
+from precond.arguments import path_of
 from precond.errors import DataError, OutputError
 from precond.proof.certificates.data import (
     Certificate,
@@ -73,7 +74,7 @@ def write_certificate(certificate: Certificate, path: Path | str) -> int:
 
 def read_certificate(path: Path | str) -> Certificate:
     """The certificate in a file; DataError if it is none, or damaged."""
-    path = Path(path)
+    path = path_of("certificate", path)
     try:
         if path.stat().st_size > LIMIT:
             raise _trouble(path, f"at most {LIMIT} bytes", str(path.stat().st_size))
