@@ -168,12 +168,12 @@ def _called(model: nn.Module, inputs: Inputs) -> Any:
     except torch.OutOfMemoryError:
         raise
     except RuntimeError as error:  # torch's word for shapes that do not fit
-        shapes = ", ".join(str(tuple(tensor.shape)) for tensor in inputs.tensors)
+        shapes = ", ".join(str(tuple(tensor.shape[1:])) for tensor in inputs.tensors)
         reason = (str(error).strip() or "RuntimeError").splitlines()[0]
         raise DataError(
             f"inputs for {type(model).__name__}",
             expected="rows of the shape that the model takes",
-            got=f"shape {shapes}, of which it says: {reason}",
+            got=f"rows of shape {shapes}, of which it says: {reason}",
         ) from error
 
 

@@ -20,7 +20,8 @@ Kind = TypeVar("Kind")
 def require_kind(name: str, value: object, kind: type[Kind], fix: str | None = None) -> Kind:
     """``value``, an instance of ``kind``."""
     if not isinstance(value, kind):
-        raise ArgumentError(name, expected=f"a {kind.__name__}", got=described(value), fix=fix)
+        word = f"{'an' if kind.__name__[0] in 'AEIOU' else 'a'} {kind.__name__}"
+        raise ArgumentError(name, expected=word, got=described(value), fix=fix)
     return value
 
 

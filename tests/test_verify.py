@@ -368,3 +368,12 @@ def test_acas_xu(network: str, number: int, result: Result) -> None:
     assert solution.result is result
     if result is Result.SAT:
         assert solution.witness is not None and query.admits(solution.witness)
+
+
+@pytest.mark.parametrize("bound", ["0.9", "0.3", "0.2", "0.7", "1", "0.99999999999"])
+@pytest.mark.parametrize("sign", [">=", ">"])
+def test_sat_where_no_float_is_the_bound(ask: Callable[..., str], bound: str, sign: str) -> None:
+    # |x| reaches 1 on [−1, 1]; a counterexample at the rounded bound may be none of the decimal.
+    wanted = "unsat" if (bound, sign) == ("1", ">") else "sat"
+    answer = ask(DECLARED + UNIT + f"(assert ({sign} Y_0 {bound}))")
+    assert answer.splitlines()[0] == wanted

@@ -610,3 +610,37 @@ def test_known_queries(folder: str, inputs: int, outputs: int) -> None:
             assert clauses(query) == [[f"- y0 + y{k} > 0" for k in range(1, 5)]]
         else:
             assert clauses(query) == [[f"y0 - y{k} > 0" for k in range(1, 5)]]
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        '(set-info :source "by hand; see (1")',
+        '(set-info :source "a "" quote; and (")',
+        '(set-info :source "two\nlines; (")',
+        "(set-info :source |bars; and (|)",
+        '; a comment with a " and a |',
+        "\ufeff",
+    ],
+)
+def test_what_is_quoted_is_no_syntax(before: str, tmp_path: Path) -> None:
+    body = f"{HEAD}\n{UNIT}\n(assert (<= |Y_0| Y_1))"
+    path = tmp_path / "q.vnnlib"
+    path.write_text(f"{before}\n{body}", encoding="utf-8")
+    assert clauses(read_vnnlib(path, net())) == [["y0 - y1 > 0"]]
+
+
+def test_lines_are_counted_through_a_string() -> None:
+    with pytest.raises(QueryError, match="line 4: command"):
+        parse_vnnlib(f'(set-info :a "1\n2")\r\n{HEAD}\n(frobnicate)', net())
+
+
+@pytest.mark.parametrize("quote", ['"', "|"])
+def test_a_string_that_is_never_closed(quote: str) -> None:
+    with pytest.raises(QueryError, match="line 2: a string or symbol is never closed"):
+        parse_vnnlib(f"{HEAD}\n(set-info :a {quote}b)\n", net())
+
+
+def test_a_comment_goes_to_the_end_of_its_line_alone() -> None:
+    # U+2028 ends no line of SMT-LIB.
+    assert not v1("; \u2028(assert (<= Y_0 0))\n(assert false)").claims
