@@ -124,7 +124,7 @@ CALLS: list[tuple[Callable[[], Any], str]] = [
     (lambda: integrated_gradients(NETWORK, np.zeros((2, 3)), method="exact"), "rows of 2 values"),
     (
         lambda: influence(MODULE, 0, None, np.zeros((2, 7), "f4")),
-        "got rows of shape .7,., of which",
+        "got rows of shape .7,.,",
     ),
     (lambda: Slice(MODULE, 3), "layer of a slice: expected a sequence of names of layers, got 3"),
     (lambda: Gaussian("a"), "sigma: expected a number, got 'a'"),
