@@ -89,7 +89,7 @@ def found() -> tuple[Network, Adversarial, list[LayerRule]]:
         radius=0.12,
         rules=rules,
         most=150,
-        budget=6.0,
+        budget=600.0,
         each=0.3,
     )
     return network, result, list(rules)

@@ -92,7 +92,7 @@ def flipped() -> tuple[Debugged, set[int]]:
     chosen = np.random.RandomState(0).choice(fours, round(0.03 * len(train)), replace=False)
     labels = data.labels.copy()
     labels[chosen] = 9
-    settings = DebugSettings(budget=0.5, findings=8)
+    settings = DebugSettings(budget=600.0, findings=8)
     return debug(load(DIGITS), data.inputs, labels, train, held_out, settings), set(chosen.tolist())
 
 
@@ -163,7 +163,7 @@ def test_own_precondition_shrinks_until_it_proves_and_its_box_keeps_the_answer()
         Property.argmax(0, 2),
         0.4,
         Box.uniform(2, 0.0, 2.0),
-        budget=10.0,
+        budget=600.0,
         each=2.0,
     )
     assert isinstance(own, OwnPrecondition) and 0.025 <= own.radius < 0.05
@@ -177,7 +177,7 @@ def test_what_has_no_precondition_of_its_own_says_why() -> None:
     points = np.array([[1.0, 1.0]])
     given = (IDENTITY, record(IDENTITY, points), 0, points[0], Property.argmax(0, 2), 0.4)
     within = Box.uniform(2, 0.0, 2.0)
-    tie = own_precondition(*given, within, budget=10.0, each=2.0)
+    tie = own_precondition(*given, within, budget=600.0, each=2.0)
     assert isinstance(tie, Unproved)
     assert tie.refuted == tuple(0.4 / 2**k for k in (4, 6, 7))
     assert (tie.open, tie.untried, tie.proved) == ((), 0, None)

@@ -97,7 +97,7 @@ def test_the_pattern_is_what_makes_the_tail_true(proved: Decomposition) -> None:
     """Without it, over all values that bounds allow, B is false after the cut."""
     rest = tail(DISTANCE, "a")
     everything = Claim(rest, Box.uniform(2, 0.0, 1.0), DecisionPattern(), at_least(-1.25, -1.0))
-    assert prove(everything, budget=10).status is Status.REFUTED
+    assert prove(everything, budget=600).status is Status.REFUTED
     assert all(len(step.pattern) for step in proved.steps)
 
 
@@ -224,7 +224,7 @@ def test_random_networks_agree_with_the_direct_proof(seed: int, layer: str) -> N
     least = float((y[:, 0] - y[:, 1]).min())
     for slack, status in ((0.3, Status.PROVED), (-0.05, Status.REFUTED)):
         claim = Claim(network, box, DecisionPattern(), at_least(least - slack, 1.0, -1.0))
-        answer = decompose(claim, layer, budget=20, direct=True)
+        answer = decompose(claim, layer, budget=600, direct=True)
         assert answer.status is status
         assert answer.direct is not None and answer.direct.status is status
         if status is Status.PROVED:
@@ -251,7 +251,7 @@ def test_literals_leave_exactly_the_values() -> None:
 
 
 def test_second_proofs_and_replay(proved: Decomposition) -> None:
-    again = second_proofs(proved, budget=20)
+    again = second_proofs(proved, budget=600)
     assert [half.proved for half in again] == [len(proved.steps), len(proved.lemmas)]
     assert all(half.contradicted == half.open == 0 for half in again)
     seen = replayed(proved, points=20_000)
@@ -338,13 +338,13 @@ def test_the_first_layer_that_answers_is_taken(monkeypatch: pytest.MonkeyPatch) 
 
     def watched(claim: Claim, layer: str, *, budget: float, **more: Any) -> Decomposition:
         tried.append((layer, budget))
-        found = real(claim, layer, budget=5.0, **more)
+        found = real(claim, layer, budget=600.0, **more)
         if len(tried) < 4:
             return replace(found, status=Status.UNKNOWN, left=0.5)
         return found
 
     monkeypatch.setattr("precond.apply.decompose_query.decompose", watched)
-    answer = decompose_query(x, budget=100.0, direct=True)
+    answer = decompose_query(x, budget=600.0, direct=True)
     assert tried == [(second, 1.0), (first, 1.0), (second, 3.0), (first, 3.0)]
     assert (answer.layer, answer.status) == (first, Status.PROVED)
     assert answer.layer_seconds > 0 and answer.parts[0].direct is not None
@@ -355,7 +355,7 @@ def test_the_first_layer_that_answers_is_taken(monkeypatch: pytest.MonkeyPatch) 
             watched(*given, **more), status=Status.UNKNOWN, left=0.25 if given[1] == first else 0.5
         ),
     )
-    assert first_layer(x, budget=100.0) == (first, None)
+    assert first_layer(x, budget=600.0) == (first, None)
     assert [budget for _, budget in tried] == [1.0, 1.0, 3.0, 3.0, 6.0, 6.0]
 
 
@@ -419,7 +419,7 @@ def test_command_errors_write_nothing(tmp_path: Path, capsys: pytest.CaptureFixt
 def test_acas_xu() -> None:
     network = load(SHARED / "ACASXU_run2a_4_5_batch_2000.onnx")
     query = read_vnnlib(SHARED / "prop_3.vnnlib", network)
-    layer, found = first_layer(query, budget=20)
+    layer, found = first_layer(query, budget=600)
     assert layer in network.decision_layers
     assert found is None or (found.status is Status.PROVED and found.layer == layer)
     lemmas = Lemmas()

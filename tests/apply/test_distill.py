@@ -400,7 +400,7 @@ DOMAIN = Box.uniform(1, -2.0, 2.0)
 
 def proved_entry(pattern: DecisionPattern, label: int, box: Box | None = None) -> Precondition:
     claim = Claim(SIGN, box or DOMAIN, pattern, Property.argmax(label, 2))
-    verdict = prove(claim, budget=10.0)
+    verdict = prove(claim, budget=600.0)
     return Precondition(
         f"layer-{label}",
         Kind.LAYER,
@@ -516,7 +516,7 @@ def digits_rule() -> tuple[Network, Precondition]:
     claim = Claim(
         network, box, DecisionPattern.of_row(seen, 0), Property.argmax(int(seen.predicted[0]), 10)
     )
-    verdict = prove(claim, budget=10.0)
+    verdict = prove(claim, budget=600.0)
     assert verdict.status is Status.PROVED
     return network, Precondition(
         "input-0-1",

@@ -157,7 +157,7 @@ def test_random_networks_against_a_grid(seed: int) -> None:
         return
     earlier = claim.pattern.only(layers[: layers.index(found.layer)])
     fewer = Claim(network, domain, earlier, prop)
-    assert prove(fewer, budget=1.0, stages=stages).status is not Status.PROVED
+    assert prove(fewer, budget=600.0, stages=stages).status is not Status.PROVED
     at_layer = found.pattern.only([found.layer])
     for neuron in at_layer.on | at_layer.off:
         one = DecisionPattern(frozenset({neuron}), frozenset({neuron}))
@@ -165,7 +165,7 @@ def test_random_networks_against_a_grid(seed: int) -> None:
         if neuron in found.witnesses:
             assert replay(weaker, found.witnesses[neuron]).counts
         else:
-            assert prove(weaker, budget=1.0, stages=stages).status is not Status.PROVED
+            assert prove(weaker, budget=600.0, stages=stages).status is not Status.PROVED
 
 
 def test_many_inputs_go_the_other_way() -> None:

@@ -19,7 +19,7 @@ POSITIVE = at_least(-0.125, 1.0)  # max(x₀, x₁) ≥ −1/8
 
 def test_the_same_patterns_and_proofs(tmp_path: Path) -> None:
     points = np.random.default_rng(0).uniform(size=(5, 2))
-    jobs = [RelaxJob(MAXIMUM, point, POSITIVE, DOMAIN, budget=20.0) for point in points]
+    jobs = [RelaxJob(MAXIMUM, point, POSITIVE, DOMAIN, budget=600.0) for point in points]
     alone = [input_precondition(MAXIMUM, point, POSITIVE, DOMAIN) for point in points]
     with Ledger(tmp_path / "l") as ledger:
         with open_pool(2, ledger=ledger) as pool:

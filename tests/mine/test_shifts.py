@@ -61,7 +61,7 @@ def test_they_are_no_inputs_of_the_class() -> None:
         patterns=4,
         least=2,
         each=5.0,
-        deadline=Deadline.after(15.0),
+        deadline=Deadline.after(600.0),
         note=lambda text: None,
         own=len(few),
     )

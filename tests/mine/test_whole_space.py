@@ -24,6 +24,7 @@ from precond.proof.engines.bounds import BoundsEngine
 from precond.proof.engines.relu_split import ReluSplitEngine
 from precond.proof.engines.tighten_split import TightenSplitEngine
 from precond.proof.engines.z3 import Z3Engine
+from precond.proof.pool import open_pool
 from precond.proof.precondition import Kind
 from precond.proof.prove import prove
 from precond.proof.replay import in_region
@@ -53,17 +54,18 @@ def searched(
 ) -> WholeSpace:
     signatures = record_values(network, data, [INPUT] if cut == INPUT else None)
     domain = Domain.parse("unit", data.inputs, (0.0, 1.0))
-    return run_whole_space(
-        network,
-        data,
-        domain,
-        signatures,
-        class_goal(network, signatures),
-        cuts=None if cut is None else [cut],
-        search=QUICK,
-        budget=budget,
-        workers=workers,
-    )
+    with open_pool(workers) as pool:
+        return run_whole_space(
+            network,
+            data,
+            domain,
+            signatures,
+            class_goal(network, signatures),
+            cuts=None if cut is None else [cut],
+            search=QUICK,
+            budget=budget,
+            pool=pool,
+        )
 
 
 @pytest.fixture(scope="module", params=CASES, ids=lambda c: f"{c[0]}-{c[1]}-{c[2]}")
@@ -94,9 +96,9 @@ def test_what_is_proved_holds_in_rational_arithmetic(case: WholeSpace) -> None:
     """z3 on the whole network, without the tail and without any bounds but its own."""
     for claim in claims(case):
         exact = [Stage(Z3Engine(products=20_000, free=48))]
-        verdict = prove(claim, budget=3, stages=exact)
+        verdict = prove(claim, budget=600, stages=exact)
         if verdict.status is Status.UNKNOWN:  # too many free neurons for z3 alone
-            verdict = prove(claim, budget=30)
+            verdict = prove(claim, budget=600)
         assert verdict.status is Status.PROVED
 
 
@@ -192,7 +194,7 @@ def test_ctrl_c_keeps_the_classes_that_are_done() -> None:
         class_goal(network, signatures),
         cuts=["relu1"],
         search=QUICK,
-        budget=60,
+        budget=600,
         progress=Impatient(),
     )
     assert run.interrupted
@@ -279,13 +281,13 @@ def test_literals_that_a_proof_does_not_need_are_left_out() -> None:
     longer = pool.pattern(affordable(pool, recall, kept))
     assert len(longer) > len(entry.pattern)
 
-    less = fewest(tail, entry.property, part, longer, recall, deadline=Deadline.after(20.0))
+    less = fewest(tail, entry.property, part, longer, recall, deadline=Deadline.after(600.0))
 
     assert less is not None and less.verdict.is_proved
     assert len(less.pattern) < len(longer)
     assert (less.inside == less.pattern.holds(part)).all()
     assert less.inside.mean() >= recall - 1e-9
-    assert fewest(tail, entry.property, part, longer, 1.0, deadline=Deadline.after(5.0)) is None
+    assert fewest(tail, entry.property, part, longer, 1.0, deadline=Deadline.after(600.0)) is None
 
 
 def literals_of(pattern: DecisionPattern) -> set[tuple[str, int, bool]]:
@@ -336,7 +338,7 @@ def test_an_engine_that_hands_on_to_the_first_is_no_second(monkeypatch: pytest.M
     monkeypatch.setattr("precond.proof.confirm.line_stages", lambda *a: ())
     for first in ("relu-split", "tighten-split"):
         asked.clear()
-        second_proof(claim, proved(first), budget=1.0)
+        second_proof(claim, proved(first), budget=600.0)
         assert asked == ["bounds"]
 
 
@@ -363,7 +365,7 @@ def test_a_true_claim_is_confirmed_by_other_engines() -> None:
 @pytest.mark.parametrize("first", ["highs", "bounds"])
 def test_a_wrong_proof_is_taken_back(first: str) -> None:
     _, false = simple()
-    answer = confirm(false, proved(first), budget=10)
+    answer = confirm(false, proved(first), budget=600)
     assert answer.status is Status.UNKNOWN and not answer.confirmed
     assert "has a witness" in answer.reason
     assert second_of(answer)[1] == "contradicted"

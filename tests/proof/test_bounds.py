@@ -137,7 +137,7 @@ def output_bounds(problem: Problem, form: np.ndarray, steps: int) -> np.ndarray:
         rows,
         constant,
         steps=steps,
-        deadline=Deadline.after(10.0),
+        deadline=Deadline.after(600.0),
         goal=float("inf"),
     )
     return bound.value[0].numpy()
@@ -309,7 +309,7 @@ def test_underflow_of_coefficients_is_counted(relu: bool) -> None:
     box = Box(np.array([1.0]), np.array([1.5]))
     below = Property(((Inequality(((0, -1.0),), -1e-57),),))
     (answer,) = BoundsEngine(steps=3).solve(
-        Claim(network, box, DecisionPattern(), below).problem, Deadline.after(5.0)
+        Claim(network, box, DecisionPattern(), below).problem, Deadline.after(600.0)
     )
     assert answer.outcome is not Outcome.INFEASIBLE
 
@@ -320,7 +320,7 @@ def test_overflow_proves_nothing() -> None:
     below = Property(((Inequality(((0, -1.0),), -1.2),),))
     box = Box(np.array([1.0]), np.array([1.5]))
     claim = Claim(network, box, DecisionPattern(), below)
-    (answer,) = BoundsEngine(steps=3).solve(claim.problem, Deadline.after(5.0))
+    (answer,) = BoundsEngine(steps=3).solve(claim.problem, Deadline.after(600.0))
     assert answer.outcome is not Outcome.INFEASIBLE
 
 

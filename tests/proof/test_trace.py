@@ -159,7 +159,7 @@ def test_known_claims(known: Known, name: str) -> None:
     engine = ENGINES[name]
     if engine.unsupported(problem) is not None:
         pytest.skip("not for this engine")
-    for k, answer in enumerate(engine.solve(problem, Deadline.after(2.0))):
+    for k, answer in enumerate(engine.solve(problem, Deadline.after(600.0))):
         if answer.outcome is not Outcome.INFEASIBLE:
             assert answer.trace is None
         elif answer.trace is not None:
@@ -173,7 +173,7 @@ def test_random_claims(name: str, seed: int) -> None:
     """Rigorous answers have a trace, and every trace replays."""
     claim = random_claim(seed)
     problem = replace(claim.problem, keep_trace=True)
-    for k, answer in enumerate(ENGINES[name].solve(problem, Deadline.after(5.0))):
+    for k, answer in enumerate(ENGINES[name].solve(problem, Deadline.after(600.0))):
         if answer.outcome is Outcome.INFEASIBLE and answer.rigorous:
             assert answer.trace is not None
             replayed(claim, k, answer.trace, 10 if name == "relu-split" else 0)
@@ -208,7 +208,7 @@ def deep_claim() -> Claim:
 @pytest.mark.parametrize("name", ["input-split", "relu-split"])
 def test_deep_trees(name: str) -> None:
     claim = deep_claim()
-    answers = ENGINES[name].solve(replace(claim.problem, keep_trace=True), Deadline.after(20.0))
+    answers = ENGINES[name].solve(replace(claim.problem, keep_trace=True), Deadline.after(600.0))
     leaves = 0
     for k, answer in enumerate(answers):
         assert answer.outcome is Outcome.INFEASIBLE and answer.trace is not None
@@ -218,12 +218,12 @@ def test_deep_trees(name: str) -> None:
 
 def test_a_verdict_carries_traces_only_when_asked() -> None:
     claim = deep_claim()
-    assert not prove(claim, budget=20.0).traces
-    verdict = prove(claim, budget=20.0, keep_trace=True)
+    assert not prove(claim, budget=600.0).traces
+    verdict = prove(claim, budget=600.0, keep_trace=True)
     assert verdict.status is Status.PROVED
     assert sorted(verdict.traces) == list(range(len(claim.problem.conjuncts)))
     assert "traces" not in verdict.to_json()
-    vague = prove(claim, budget=20.0, keep_trace=True, stages=[Stage(LINEAR)])
+    vague = prove(claim, budget=600.0, keep_trace=True, stages=[Stage(LINEAR)])
     assert vague.status is Status.UNKNOWN and len(vague.traces) < len(claim.problem.conjuncts)
 
 

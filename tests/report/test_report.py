@@ -9,7 +9,6 @@ import io
 import re
 import shutil
 import subprocess
-import time
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -506,11 +505,9 @@ def test_names_that_are_not_text_are_written(analysis: Analysis, tmp_path: Path)
     assert "a?.onnx" in (tmp_path / "r.html").read_text(encoding="utf-8")
 
 
-def test_five_hundred_preconditions_take_seconds() -> None:
+def test_five_hundred_preconditions_are_one_page_of_a_few_megabytes() -> None:
     analysis = digits_analysis(copies=17)
-    start = time.perf_counter()
     text = render(analysis)
-    assert time.perf_counter() - start < 10
     assert len(text) < 8_000_000
     assert "the other 310 are described in words" in text
 
