@@ -146,6 +146,7 @@ def test_file_that_is_not_preconditions(tmp_path: Path, capsys: pytest.CaptureFi
         assert message in capsys.readouterr().err
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="signals")
 def test_ctrl_c_keeps_what_was_proved_and_says_how_to_go_on(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "precond", "analyze", DIGITS, "--inputs", "digits"]

@@ -21,7 +21,7 @@ from precond.proof.verdict import Status
 from precond.report.whole_space_charts import share_chart
 from precond.store import read_preconditions
 
-QUICK = ["--domain", "unit", "--worst", "0.5", "--budget", "600", "--each", "1", "--cut", "relu1"]
+QUICK = ["--domain", "unit", "--worst", "0.5", "--budget", "600", "--each", "20", "--cut", "relu1"]
 
 
 @pytest.fixture(scope="module")

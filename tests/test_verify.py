@@ -273,6 +273,7 @@ def hard(folder: Path) -> list[str]:
     return ["verify", str(folder / "hard.vnnlib"), "--network", str(folder / "hard.onnx")]
 
 
+@pytest.mark.slow
 def test_a_hard_query_ends_in_time(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     arguments = hard(tmp_path)
     begun = time.monotonic()
@@ -318,6 +319,7 @@ def test_the_command_prints_the_answer_alone(
     assert capfd.readouterr().out == "sat\nX_0 real []\n0.5\nY_0 real []\n0.5\n"
 
 
+@pytest.mark.slow
 def test_errors_are_one_line_and_status_two(
     models: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -90,7 +90,7 @@ def found() -> tuple[Network, Adversarial, list[LayerRule]]:
         rules=rules,
         most=150,
         budget=600.0,
-        each=0.3,
+        each=3.0,
     )
     return network, result, list(rules)
 
@@ -140,6 +140,7 @@ def test_sizes_are_measured_from_the_anchor_and_examples_are_distinct(
     assert result.refuted == len(result.examples) + result.lost + result.alike
 
 
+@pytest.mark.slow
 def test_retraining_is_repeatable_and_learns_the_examples(
     found: tuple[Network, Adversarial, list[LayerRule]],
 ) -> None:
@@ -173,6 +174,7 @@ def test_retraining_is_repeatable_and_learns_the_examples(
     assert first.hash == second.hash != network.hash and table == again
 
 
+@pytest.mark.slow
 def test_command_writes_a_retraining_set(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

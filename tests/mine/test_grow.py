@@ -26,7 +26,7 @@ def test_it_takes_in_more_than_one_signature_and_stays_true(label: int) -> None:
     every = np.ones_like(run.base)
     verdict = found.prove(every, run.phases, Deadline.after(600))
     assert verdict is not None and verdict.is_proved
-    growth = Growth(found, run, each=5.0, deadline=Deadline.after(600.0), share=0.5)
+    growth = Growth(found, run, each=60.0, deadline=Deadline.after(600.0), share=0.5)
     kept, wider = growth.run(every, verdict)
     assert wider.status is Status.PROVED
     assert kept.sum() < len(every)
@@ -45,7 +45,7 @@ def test_without_time_it_stays_as_it_was() -> None:
     every = np.ones_like(run.base)
     verdict = found.prove(every, run.phases, Deadline.after(600))
     assert verdict is not None
-    growth = Growth(found, run, each=5.0, deadline=Deadline.after(0.0), share=0.5)
+    growth = Growth(found, run, each=60.0, deadline=Deadline.after(0.0), share=0.5)
     kept, same = growth.run(every, verdict)
     assert np.array_equal(kept, every) and same is verdict
 
@@ -72,7 +72,7 @@ def test_no_choice_is_asked_twice_nor_against_a_known_violation(
 
     monkeypatch.setattr(found, "prove", spy)
     run.hunt(Deadline.after(600))
-    Growth(found, run, each=5.0, deadline=Deadline.after(600.0), share=0.5).run(every, verdict)
+    Growth(found, run, each=60.0, deadline=Deadline.after(600.0), share=0.5).run(every, verdict)
     assert asked and len(run.violators.points)
     assert len(set(asked)) == len(asked)
 
@@ -95,7 +95,7 @@ def test_what_proves_nothing_and_teaches_nothing_ends_it(
     assert proved is not None and proved.is_proved
     monkeypatch.setattr(found, "prove", nothing)
     monkeypatch.setattr(Growth, "_bounds", lambda self, tried: -np.ones(len(tried)))
-    kept, verdict = Growth(found, run, each=5.0, deadline=Deadline.after(600.0), share=0.5).run(
+    kept, verdict = Growth(found, run, each=60.0, deadline=Deadline.after(600.0), share=0.5).run(
         every, proved
     )
     assert np.array_equal(kept, every) and verdict is proved

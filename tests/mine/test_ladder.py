@@ -26,7 +26,7 @@ def climbed(label: int, goal: int, patterns: int = 4, seconds: float = 15.0) -> 
         own,
         patterns=patterns,
         least=2,
-        each=5.0,
+        each=60.0,
         deadline=Deadline.after(seconds),
         note=lambda text: None,
     )

@@ -60,7 +60,7 @@ def test_they_are_no_inputs_of_the_class() -> None:
         both,
         patterns=4,
         least=2,
-        each=5.0,
+        each=60.0,
         deadline=Deadline.after(600.0),
         note=lambda text: None,
         own=len(few),

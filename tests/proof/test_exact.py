@@ -161,6 +161,7 @@ def test_a_folder_gives_back_only_what_is_valid(tmp_path: Path) -> None:
         keep(tmp_path / "nowhere", TRUE, made)
 
 
+@pytest.mark.slow
 def test_jobs_bring_their_certificates(tmp_path: Path) -> None:
     """From a worker process; a job whose certificate is there does no work."""
     with open_pool(2) as pool:
@@ -234,6 +235,7 @@ QUERY = """(declare-const X_0 Real)
 """
 
 
+@pytest.mark.slow
 def test_command_verify(
     stored: tuple[str, str], tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -275,7 +277,9 @@ def test_small_networks_against_z3() -> None:
         bound = float(exact) + float(rng.choice([-1, 1])) * step * max(1.0, abs(float(exact)))
         network = layered((weights, np.zeros(3)), (last[None], [0.0]))
         claim = Claim(network, box((-1, 1), (-1, 1)), ANY, at_least(bound, 1.0))
-        verdict = prove(claim, budget=600, exact=True)
+        on_the_edge = step < 1e-15  # may be answered by UNKNOWN, after all of its budget
+        verdict = prove(claim, budget=1.0 if on_the_edge else 600.0, exact=True)
+        assert on_the_edge or verdict.status is not Status.UNKNOWN
         if verdict.status is Status.PROVED:
             assert exact >= Fraction(bound)
             assert verdict.certificate is not None

@@ -95,6 +95,7 @@ def test_what_hangs_is_killed(pool: LocalPool) -> None:
     assert 0.2 + GRACE <= time.monotonic() - began < HANG
 
 
+@pytest.mark.slow
 def test_a_job_outlives_two_workers_but_not_three(pool: LocalPool, tmp_path: Path) -> None:
     for name in "ab":
         (tmp_path / name).mkdir()
@@ -125,6 +126,7 @@ def test_an_exception_is_raised_here(pool: LocalPool) -> None:
     assert pool.map([Told("after")]) == ["after"]
 
 
+@pytest.mark.slow
 def test_a_callback_that_raises_leaves_no_job_running(pool: LocalPool, tmp_path: Path) -> None:
     def stop(index: int, word: str) -> None:
         raise KeyboardInterrupt
@@ -134,6 +136,7 @@ def test_a_callback_that_raises_leaves_no_job_running(pool: LocalPool, tmp_path:
     assert pool.map([Told("a"), Told("b")]) == ["a", "b"]
 
 
+@pytest.mark.slow
 def test_the_memory_limit() -> None:
     """Two workers of 3 GB: an array of 4 GB is one too many, one of 1 MB is not."""
     with open_pool(2, memory=3 << 30) as opened:
@@ -225,6 +228,7 @@ def test_workers_that_cannot_start(monkeypatch: pytest.MonkeyPatch) -> None:
         broken.map([Told()])
 
 
+@pytest.mark.slow
 def test_a_closed_pool_leaves_nothing() -> None:
     """No process, no descriptor, no folder."""
 
@@ -255,6 +259,7 @@ def test_options_that_do_not_fit() -> None:
             pass
 
 
+@pytest.mark.slow
 def test_a_ledger_that_cannot_be_written_stops_the_run(tmp_path: Path) -> None:
     with Ledger(tmp_path / "l") as ledger, open_pool(2, ledger=ledger) as opened:
         for name in ("l", "l-wal", "l-shm"):

@@ -22,6 +22,7 @@ from precond.proof.pool import InProcess, ProofJob, open_pool, prove_all
 from precond.proof.pool_dask import DaskPool
 from precond.proof.verdict import Status, Verdict
 
+pytestmark = pytest.mark.slow
 distributed = pytest.importorskip("distributed")
 ROOT = Path(__file__).parents[2]
 CLAIMS = [known.claim for known in KNOWN if known.status is not Status.UNKNOWN][:8]

@@ -66,6 +66,7 @@ def test_values_hold_for_every_point_of_the_region(seed: int) -> None:
             assert (z >= low - 1e-9).all() and (z <= high + 1e-9).all()
 
 
+@pytest.mark.slow
 def test_a_proof_of_the_tail_is_a_proof_of_the_claim() -> None:
     proved = 0
     for seed in range(40):

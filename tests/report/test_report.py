@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from clocks import slow_but
 from PIL import Image
 from report_sample import digits_analysis
 
@@ -513,7 +514,7 @@ def test_five_hundred_preconditions_are_one_page_of_a_few_megabytes() -> None:
 
 
 @pytest.mark.skipif(shutil.which("chromium") is None, reason="no chromium to open the page in")
-@pytest.mark.parametrize("copies", [1, 67])
+@pytest.mark.parametrize("copies", slow_but((1,), (1, 67)))
 def test_browser_sorts_filters_and_opens(copies: int, tmp_path: Path) -> None:
     analysis = digits_analysis(copies=copies)
     analysis = dataclasses.replace(

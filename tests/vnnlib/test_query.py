@@ -594,7 +594,10 @@ def test_mutated_texts_raise_nothing_else(version: int) -> None:
 
 
 @pytest.mark.skipif(not (DATA / "acasxu").is_dir(), reason="needs the shared data")
-@pytest.mark.parametrize(("folder", "inputs", "outputs"), [("acasxu", 5, 5), ("mnistfc", 784, 10)])
+@pytest.mark.parametrize(
+    ("folder", "inputs", "outputs"),
+    [("acasxu", 5, 5), pytest.param("mnistfc", 784, 10, marks=pytest.mark.slow)],
+)
 def test_known_queries(folder: str, inputs: int, outputs: int) -> None:
     weight = np.ones((outputs, inputs))
     network = Network((Node("out", Affine(weight, np.zeros(outputs)), ("input",)),), (inputs,))
