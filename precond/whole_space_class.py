@@ -8,6 +8,7 @@ was killed is done again, and takes them from there.
 
 from __future__ import annotations
 
+import builtins
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -64,7 +65,7 @@ class ClassJob:
     certificates: Path | None = None
     note: Callable[[str], None] | None = None
 
-    @property
+    @builtins.property  # here ``property`` is a field
     def budget(self) -> float:
         """Seconds after which it hangs."""
         return self.seconds + LEAST * (1 + self.search.patterns)

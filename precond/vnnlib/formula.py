@@ -83,12 +83,6 @@ class Linear:
     terms: Mapping[Variable, Fraction]
     constant: Fraction
 
-    def plus(self, other: Linear) -> Linear:
-        terms = dict(self.terms)
-        for variable, value in other.terms.items():
-            terms[variable] = terms[variable] + value if variable in terms else value
-        return Linear(terms, self.constant + other.constant)
-
     def minus(self, other: Linear) -> Linear:
         terms = dict(self.terms)
         for variable, value in other.terms.items():
@@ -97,9 +91,6 @@ class Linear:
 
     def times(self, factor: Fraction) -> Linear:
         return Linear({v: factor * c for v, c in self.terms.items()}, factor * self.constant)
-
-
-ZERO = Linear({}, Fraction(0))
 
 
 @dataclass(frozen=True)
@@ -153,10 +144,13 @@ def _value(text: str) -> Fraction:
 
 
 def sum_of(parts: Sequence[Linear]) -> Linear:
-    total = ZERO
+    terms: dict[Variable, Fraction] = {}
+    constant = Fraction(0)
     for part in parts:
-        total = total.plus(part)
-    return total
+        constant += part.constant
+        for variable, value in part.terms.items():
+            terms[variable] = terms[variable] + value if variable in terms else value
+    return Linear(terms, constant)
 
 
 def difference(parts: Sequence[Linear]) -> Linear:

@@ -179,7 +179,7 @@ def test_command_writes_a_retraining_set(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     arguments = ["adversarial", str(DIGITS), "--inputs", "digits", "--radius", "0.12"]
-    arguments += ["--most", "60", "--rules", "1", "--budget", "4", "--each", "0.3"]
+    arguments += ["--most", "60", "--rules", "1", "--budget", "600", "--each", "3"]
     assert main([*arguments, "--retrain", "1", "--out", str(tmp_path)]) == 0
     said = capsys.readouterr().out
     with np.load(tmp_path / "adversarial.npz") as saved:

@@ -242,7 +242,7 @@ def test_command_verify(
     """unsat with a certificate for each part of the query."""
     query, folder = tmp_path / "query.vnnlib", tmp_path / "proofs"
     query.write_text(QUERY)
-    command = ["verify", str(query), "--network", stored[0], "--timeout", "60"]
+    command = ["verify", str(query), "--network", stored[0], "--timeout", "600"]
     assert main([*command, "--certificate", str(folder)]) == 0
     told = capfd.readouterr()
     assert told.out == "unsat\n"

@@ -538,7 +538,7 @@ def test_browser_sorts_filters_and_opens(copies: int, tmp_path: Path) -> None:
         ],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=600,
         check=False,
     )
     if "<html" not in result.stdout:
