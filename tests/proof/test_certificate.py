@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from clocks import HANG
 from certificate_damage import claim_of, damaged
 from certificate_damage_proof import altered, small_certificates, still_follows
+from clocks import HANG
 from small_networks import ABSOLUTE, below, layered, mixed, random_net
 
 from precond.checker import check
