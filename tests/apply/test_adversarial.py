@@ -88,9 +88,9 @@ def found() -> tuple[Network, Adversarial, list[LayerRule]]:
         train,
         radius=0.12,
         rules=rules,
-        most=150,
+        most=75,
         budget=600.0,
-        each=3.0,
+        each=1.0,
     )
     return network, result, list(rules)
 
@@ -101,7 +101,7 @@ def test_every_example_refutes_its_claim_exactly_and_in_float32(
     network, result, rules = found
     inputs = load_dataset("digits").inputs
     unit = Box.uniform(64, 0.0, 1.0)
-    assert len(result.examples) >= 100
+    assert len(result.examples) >= 50
     assert {e.claim.split()[0] for e in result.examples} == {"ball", "rule"}
     session = onnxruntime.InferenceSession(DIGITS, providers=["CPUExecutionProvider"])
     (scores,) = session.run(None, {"input": result.inputs()})

@@ -346,7 +346,7 @@ def test_the_first_layer_that_answers_is_taken(monkeypatch: pytest.MonkeyPatch) 
         return found
 
     monkeypatch.setattr("precond.apply.decompose_query.decompose", watched)
-    answer = decompose_query(x, budget=600.0, direct=True)
+    answer = decompose_query(x, budget=100.0, direct=True)
     assert tried == [(second, 1.0), (first, 1.0), (second, 3.0), (first, 3.0)]
     assert (answer.layer, answer.status) == (first, Status.PROVED)
     assert answer.layer_seconds > 0 and answer.parts[0].direct is not None
@@ -357,7 +357,7 @@ def test_the_first_layer_that_answers_is_taken(monkeypatch: pytest.MonkeyPatch) 
             watched(*given, **more), status=Status.UNKNOWN, left=0.25 if given[1] == first else 0.5
         ),
     )
-    assert first_layer(x, budget=600.0) == (first, None)
+    assert first_layer(x, budget=100.0) == (first, None)
     assert [budget for _, budget in tried] == [1.0, 1.0, 3.0, 3.0, 6.0, 6.0]
 
 

@@ -222,7 +222,7 @@ def test_an_unknown_verdict_says_how_far_it_came(monkeypatch: pytest.MonkeyPatch
     to rounding."""
     claim = Claim(BUMP, box((-1, 3)), ANY, at_least(0.0, 1.0))
     ticking(monkeypatch)
-    verdict = prove(claim, budget=600.0, stages=[Stage(InputSplitEngine())])
+    verdict = prove(claim, budget=200.0, stages=[Stage(InputSplitEngine())])
     assert verdict.status is Status.UNKNOWN
     assert verdict.bound is not None and -1e-9 < verdict.bound <= 0.0
     assert verdict.done is not None and 0.0 < verdict.done < 1.0
