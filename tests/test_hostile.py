@@ -209,7 +209,7 @@ def test_certificates(tmp_path: Path) -> None:
     [
         ["info", "FILE.onnx"],
         ["prove", "FILE.onnx", "FILE.json"],
-        ["verify", "FILE.vnnlib", "--network", "FILE.onnx"],
+        pytest.param(["verify", "FILE.vnnlib", "--network", "FILE.onnx"], marks=pytest.mark.slow),
         ["analyze", "FILE.onnx", "--inputs", "FILE.npy", "--out", "out"],
         ["ledger", "FILE.sqlite", "list"],
     ],

@@ -319,6 +319,7 @@ def test_saved_and_loaded(tmp_path: Path) -> None:
         load_fast_path(tmp_path / "bad.pt", network)
 
 
+@pytest.mark.slow
 def test_distill_keeps_the_loss_and_the_table_says_so() -> None:
     network = halves()
     fit, validation = (sample_of(network, *pictures(400, seed)) for seed in (3, 4))

@@ -159,6 +159,7 @@ def test_forced_literals_exclude_their_counterexample(case: WholeSpace) -> None:
                 assert one.nearest in case.data.train
 
 
+@pytest.mark.slow
 def test_held_out_inputs_take_no_part_in_the_search() -> None:
     network, data = trained(0, 2, 6, 6, 3)
     other = np.array(data.inputs)
@@ -261,6 +262,7 @@ def test_the_whole_network_gives_patterns_without_false_witnesses() -> None:
     assert held.any()
 
 
+@pytest.mark.slow
 def test_each_further_pattern_is_for_inputs_that_are_left() -> None:
     network, data = trained(1, 2, 8, 8, 3)
     run = searched(network, data, "input")

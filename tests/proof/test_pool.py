@@ -195,6 +195,7 @@ def test_networks_and_arrays_reach_workers(pool: LocalPool) -> None:
     assert all(len(new - old) <= 1 for new, old in zip(after, before, strict=False))
 
 
+@pytest.mark.slow
 def test_verdicts_are_in_the_ledger_before_they_are_told(tmp_path: Path) -> None:
     """Workers write to the same file; a later run, in one process, only reads it."""
     path = tmp_path / "l"
