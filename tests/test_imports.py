@@ -10,6 +10,7 @@ import ast
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -135,9 +136,14 @@ def modules() -> dict[str, Path]:
 MODULES = modules()
 
 
-def imports(name: str) -> Iterator[tuple[str, bool]]:
+@cache
+def imports(name: str) -> tuple[tuple[str, bool], ...]:
     """(imported module, whether at module level) of every import statement; ``from p import m``
     gives p.m where that is a module."""
+    return tuple(_imports(name))
+
+
+def _imports(name: str) -> Iterator[tuple[str, bool]]:
     tree = ast.parse(MODULES[name].read_text(encoding="utf-8"))
     top = {id(statement) for statement in tree.body}
     for statement in ast.walk(tree):

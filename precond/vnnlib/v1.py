@@ -14,6 +14,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
+from typing import NamedTuple
 
 from precond.errors import QueryError
 from precond.network.graph import INPUT, Network
@@ -26,7 +27,6 @@ from precond.vnnlib.formula import (
     Linear,
     Or,
     Place,
-    Variable,
     comparison,
     difference,
     number,
@@ -45,16 +45,14 @@ _COMPARISONS = frozenset(("<=", ">=", "<", ">", "="))
 _ARITHMETIC = frozenset("+-*/")
 
 
-@dataclass(frozen=True)
-class Word:
+class Word(NamedTuple):
     """One token."""
 
     text: str
     line: int
 
 
-@dataclass(frozen=True)
-class Group:
+class Group(NamedTuple):
     """``( … )``; ``line`` is that of its opening parenthesis."""
 
     items: list[Word | Group]
@@ -107,6 +105,7 @@ def _groups(text: str, source: str) -> list[Group]:
     top: list[Group] = []
     stack: list[Group] = []
     for line, content in enumerate(_LINE_END.split(_unquoted(text, source)), start=1):
+        words: dict[str, Word] = {}  # one for all places of a token in a line, which may be long
         for token in _TOKEN.findall(content):
             if token == "(":
                 if len(stack) == DEEPEST:
@@ -121,7 +120,10 @@ def _groups(text: str, source: str) -> list[Group]:
                     Place(source, line).error("parentheses", expected="'('", got="')'")
                 stack.pop()
             elif stack:
-                stack[-1].items.append(Word(token, line))
+                word = words.get(token)
+                if word is None:
+                    word = words[token] = Word(token, line)
+                stack[-1].items.append(word)
             else:
                 Place(source, line).error("command", expected="'('", got=repr(token[:40]))
     if stack:
@@ -139,7 +141,7 @@ class _Reader:
     network: Network
     name: str
     declared: list[Declaration] = field(default_factory=list)
-    variables: dict[str, Variable] = field(default_factory=dict)
+    variables: dict[str, Linear] = field(default_factory=dict)
     assertions: list[Formula] = field(default_factory=list)
 
     def place(self, item: Word | Group) -> Place:
@@ -186,7 +188,7 @@ class _Reader:
                 expected=f"one of the network's {self.network.width(node)} {kind.value}s",
                 got=f"index {index}",
             )
-        self.variables[words[0]] = (node, index)
+        self.variables[words[0]] = Linear({(node, index): Fraction(1)}, Fraction(0))
         self.declared.append(Declaration(words[0], "real", (), kind, self.name, node, index))
 
     def check_declared(self) -> None:
@@ -228,7 +230,7 @@ class _Reader:
         if isinstance(item, Word):
             variable = self.variables.get(item.text)
             if variable is not None:
-                return Linear({variable: Fraction(1)}, Fraction(0))
+                return variable
             value = number(item.text, self.place(item))
             if value is None:
                 self.place(item).error(

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from clocks import slow_but
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -159,7 +160,7 @@ def test_residual_module_in_evaluation_mode_without_touching_it() -> None:
 
 
 @pytest.mark.parametrize("open_batch", [True, False])
-@pytest.mark.parametrize("suffix", [".pt2", ".pt", ".pth"])
+@pytest.mark.parametrize("suffix", slow_but((".pt2",), (".pt2", ".pt", ".pth")))
 def test_archive(open_batch: bool, suffix: str, tmp_path: Path) -> None:
     module = residual().eval()
     sizes = ({0: torch.export.Dim("batch", min=2, max=64)},) if open_batch else None

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import gzip
 import random
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from clocks import calls
 
 from precond.errors import PrecondError, QueryError
 from precond.network.exact import exact_values
@@ -215,6 +217,25 @@ def test_wrong_network() -> None:
     with pytest.raises(QueryError, match=r"expected one, as the query is VNN-LIB 1.0, got f, g"):
         parse_vnnlib(text, {"f": net(), "g": net()})
     assert len(parse_vnnlib(text, {"f": net()}).claims) == 1
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        lambda n: f"(assert (or {'(<= Y_0 0)' * n}))",
+        lambda n: f"(assert (or {''.join(f'(<= (+ Y_0 {k}) Y_1)' for k in range(n))}))",
+        lambda n: f"(assert (or {''.join(f'(and (<= X_0 0.{k}1) (<= Y_0 0))' for k in range(n))}))",
+        lambda n: "".join(f"(assert (<= Y_0 {k}))" for k in range(n)),
+        lambda n: f"(assert (<= (+ {'Y_0 ' * n}) 0))",
+    ],
+    ids=["same", "outputs", "regions", "assertions", "sum"],
+)
+def test_reading_takes_time_in_proportion(body: Callable[[int], str]) -> None:
+    """Counted in calls: twice as many parts are no more than twice the work."""
+    small, large = body(300), body(600)
+    v1(small)  # numbers once read are remembered
+    v1(large)
+    assert calls(lambda: v1(large)) < 2.2 * calls(lambda: v1(small))
 
 
 def test_normal_form_is_capped() -> None:
@@ -594,7 +615,10 @@ def test_mutated_texts_raise_nothing_else(version: int) -> None:
 
 
 @pytest.mark.skipif(not (DATA / "acasxu").is_dir(), reason="needs the shared data")
-@pytest.mark.parametrize(("folder", "inputs", "outputs"), [("acasxu", 5, 5), ("mnistfc", 784, 10)])
+@pytest.mark.parametrize(
+    ("folder", "inputs", "outputs"),
+    [("acasxu", 5, 5), pytest.param("mnistfc", 784, 10, marks=pytest.mark.slow)],
+)
 def test_known_queries(folder: str, inputs: int, outputs: int) -> None:
     weight = np.ones((outputs, inputs))
     network = Network((Node("out", Affine(weight, np.zeros(outputs)), ("input",)),), (inputs,))
