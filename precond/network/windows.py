@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from precond.errors import ModelError
 
 IntArray = NDArray[np.int64]
+MOST_PLACES = 10_000_000  # along one axis, of windows that are looked at one by one
 
 
 @dataclass(frozen=True)
@@ -49,12 +50,28 @@ class Windows:
 
     def require_values(self, size: Sequence[int]) -> None:
         """ModelError where a window lies in the padding alone: it has no maximum."""
-        if any(self.padding) and not all(self._places(size, k)[1].any(1).all() for k in (0, 1)):
+        if any(self.padding) and not (self._all_reach(size, 0) and self._all_reach(size, 1)):
             raise ModelError(
                 "a window in the padding alone",
                 expected="padding that leaves each window a value",
                 got=f"kernel {tuple(self.kernel)}, padding {tuple(self.padding)}",
             )
+
+    def _all_reach(self, size: Sequence[int], axis: int) -> bool:
+        """Whether every window along an axis has a position on the image.
+
+        Where the positions of a window are at most the image's size apart, none can step over
+        the image, so only the first and the last window can lie beside it.
+        """
+        count, before = self._count(size, axis), self.padding[axis]
+        reach = self.dilation[axis] * (self.kernel[axis] - 1)
+        if before > reach or (count - 1) * self.stride[axis] - before >= size[axis]:
+            return False
+        if self.dilation[axis] <= size[axis]:
+            return True
+        if count * self.kernel[axis] > MOST_PLACES:
+            raise ModelError("windows", expected=f"at most {MOST_PLACES} places", got=str(count))
+        return bool(self._places(size, axis)[1].any(1).all())
 
     def indices(self, shape: tuple[int, int, int]) -> IntArray:
         """Flat indices (channels · windows, kh · kw) into a (C, H, W) value; −1 in padding."""
