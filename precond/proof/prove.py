@@ -19,6 +19,7 @@ from precond.arguments import items, number, numbers, require_kind
 from precond.device import require_device
 from precond.errors import QueryError
 from precond.proof.attempt import Run
+from precond.proof.bounds.magnitudes import beyond_floats
 from precond.proof.certificates.certify import exact_verdict
 from precond.proof.claim import Claim
 from precond.proof.contraction import contracted
@@ -77,9 +78,11 @@ def prove(
         if known is not None:
             return known
 
+    beyond = beyond_floats(claim.problem) is not None
+
     def run(seconds: float, which: Sequence[Stage] | None, traced: bool) -> Verdict:
         asked = claim
-        if which is None and not traced:
+        if which is None and not traced and not beyond:
             asked = contracted(claim, Deadline.after(CONTRACTION * seconds))
         problem = replace(asked.problem, keep_trace=traced)
         chosen = default_stages(problem, device, seed) if which is None else which
@@ -88,7 +91,7 @@ def prove(
         return Run(asked, problem, seconds, points, chosen, device, seed).run()
 
     if not exact:
-        tail = None if keep_trace or stages is not None else tail_claim(claim)
+        tail = None if keep_trace or stages is not None or beyond else tail_claim(claim)
         verdict = (
             run(budget, stages, keep_trace)
             if tail is None

@@ -17,6 +17,7 @@ from precond.network.graph import Network
 from precond.network.layers import Affine, ReLU
 from precond.proof.bounds.problem import layer_bounds, region_of
 from precond.proof.claim import Claim, HalfSpaces
+from precond.proof.gate import is_off
 from precond.region.box import Box
 from precond.region.pattern import DecisionPattern
 
@@ -85,7 +86,7 @@ def reduced(claim: Claim) -> Reduced:
         phases = pattern.phases(relu.name, width)
         high = bounds[relu.name][1]
         first = affine is network.nodes[0]
-        gone = (high <= 0) & (first | (phases == 0))  # a later literal stays, with its neuron
+        gone = is_off(high) & (first | (phases == 0))  # a later literal stays, with its neuron
         if first:
             for index in np.flatnonzero(phases != 0):
                 sign = -float(phases[index])  # on: −z ≤ 0, off: z ≤ 0
