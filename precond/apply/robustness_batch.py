@@ -66,7 +66,7 @@ def _margins(
     form = rivals_form(classes, network.output_size).to(ops.device)
     constant = form.new_zeros(1, form.shape[1])
     with torch.no_grad():
-        refined = refine(ops, lower, upper, {})
+        refined = refine(ops, lower, upper, {}, deadline=deadline)
         if not steps:
             bound = lower_bound(refined.region, network.output, form, constant)
     if steps:

@@ -48,7 +48,7 @@ class HighsEngine:
         if system.empty is not None:
             layer, index = system.empty
             note = f"no value of {layer}[{index}] is possible in the region"
-            leaf = empty_leaf(problem, system.empty) if problem.keep_trace else None
+            leaf = empty_leaf(problem, system.empty, deadline) if problem.keep_trace else None
             return [
                 Answer(Outcome.INFEASIBLE, True, note=note, trace=without_rows(leaf, conjunct))
                 for conjunct in problem.conjuncts
@@ -70,7 +70,9 @@ class HighsEngine:
         found = program.relax(system.margins(problem, conjunct), deadline, problem)
         if found.shown_empty or decides(found.bound, conjunct):
             bound = None if found.shown_empty else found.bound
-            trace = leaf_of(problem, conjunct, found, system) if problem.keep_trace else None
+            trace = None
+            if problem.keep_trace:
+                trace = leaf_of(problem, conjunct, found, system, deadline)
             return Answer(Outcome.INFEASIBLE, True, bound, note="linear relaxation", trace=trace)
         if found.state is State.INFEASIBLE or (found.value or 0.0) > TOLERANCE:
             return Answer(Outcome.INFEASIBLE, False, note="linear relaxation, solver's word")

@@ -74,7 +74,9 @@ class LpSplitEngine:
                 bounds = better
             system = encode(plain, bounds)
             if system.empty is not None:
-                leaf = empty_leaf(problem, system.empty) if problem.keep_trace else None
+                leaf = None
+                if problem.keep_trace:
+                    leaf = empty_leaf(problem, system.empty, deadline)
                 return [
                     replace(closed, trace=without_rows(leaf, s.conjunct)) if s.waits else s.answer()
                     for s in searches
