@@ -112,7 +112,7 @@ def search_class(job: ClassJob, ledger: Ledger | None = None) -> ClassFound:
         last = turn == len(job.cuts) - 1  # earlier cuts are likelier: see FIRST
         share = limit if last else limit.earlier(FIRST * limit.left)
         found = whole_space_patterns(
-            Tail(job.network, job.box, cut),
+            Tail(job.network, job.box, cut, share),
             job.property,
             job.signatures,
             search=job.search,

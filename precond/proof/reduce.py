@@ -16,7 +16,9 @@ from numpy.typing import NDArray
 from precond.network.graph import Network
 from precond.network.layers import Affine, ReLU
 from precond.proof.bounds.problem import layer_bounds, region_of
+from precond.proof.bounds.region import FOREVER
 from precond.proof.claim import Claim, HalfSpaces
+from precond.proof.deadline import Deadline
 from precond.proof.gate import is_off
 from precond.region.box import Box
 from precond.region.pattern import DecisionPattern
@@ -44,10 +46,11 @@ class Reduced:
         return full
 
 
-def reduced(claim: Claim) -> Reduced:
+def reduced(claim: Claim, deadline: Deadline = FOREVER) -> Reduced:
     """The claim without inputs and neurons that are 0 all over its region.
 
-    Where the network is no chain of affine layers and ReLUs, the claim itself.
+    Where the network is no chain of affine layers and ReLUs, the claim itself.  Layer bounds
+    are refined until ``deadline``.
     """
     every = np.arange(claim.box.size)
     same = Reduced(claim, claim, every)
@@ -63,7 +66,7 @@ def reduced(claim: Claim) -> Reduced:
     inputs = any(i.inputs for clause in claim.property.clauses for i in clause)
     if not chain or not plain or inputs or len(network.nodes) % 2 == 0:
         return same
-    refined = region_of(claim.problem)
+    refined = region_of(claim.problem, deadline=deadline)
     if bool(refined.empty[0]):
         return same
     bounds = layer_bounds(refined)
