@@ -75,9 +75,10 @@ def decompose(
     """
     check_claim(claim)
     check_layer(claim.network, layer)
-    cut = Tail(claim.network, claim.box, layer)
+    deadline = Deadline.after(budget)
+    cut = Tail(claim.network, claim.box, layer, deadline.earlier(SEARCH_SHARE * budget))
     kept = Lemmas() if lemmas is None else lemmas
-    run = _Run(claim, cut, Deadline.after(budget), kept, ledger, device, seed)
+    run = _Run(claim, cut, deadline, kept, ledger, device, seed)
     answer = run.answer(tuple(proposed), admits or partial(_replayed, claim))
     if not direct:
         return answer
