@@ -155,7 +155,7 @@ def _confirmed(
             verdict = confirm(
                 claim,
                 one.verdict,
-                tail=Tail(job.network, job.box, cut),
+                tail=Tail(job.network, job.box, cut, end),
                 budget=max(end.left * float(weight[turn] / weight[turn:].sum()), LEAST),
                 device=job.search.device,
             )
