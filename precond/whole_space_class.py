@@ -112,7 +112,7 @@ def search_class(job: ClassJob, ledger: Ledger | None = None) -> ClassFound:
         last = turn == len(job.cuts) - 1  # earlier cuts are likelier: see FIRST
         share = limit if last else limit.earlier(FIRST * limit.left)
         found = whole_space_patterns(
-            Tail(job.network, job.box, cut),
+            Tail(job.network, job.box, cut, share),
             job.property,
             job.signatures,
             search=job.search,
@@ -155,7 +155,7 @@ def _confirmed(
             verdict = confirm(
                 claim,
                 one.verdict,
-                tail=Tail(job.network, job.box, cut),
+                tail=Tail(job.network, job.box, cut, end),
                 budget=max(end.left * float(weight[turn] / weight[turn:].sum()), LEAST),
                 device=job.search.device,
             )

@@ -27,6 +27,7 @@ from precond.network.evaluate import check_inputs, outputs
 from precond.network.graph import Network
 from precond.proof.claim import Claim
 from precond.proof.deadline import Deadline
+from precond.proof.gate import excludes
 from precond.proof.ledger import Ledger
 from precond.proof.prove import prove
 from precond.proof.verdict import Status
@@ -241,7 +242,7 @@ class _Run:
         )
         engine = "bounds-optimised" if steps else "bounds"
         for i, bound in zip(which.tolist(), bounds.tolist(), strict=True):
-            if bound > 0:
+            if excludes(bound):
                 ball = Ball(Outcome.CERTIFIED, engine, margin=bound)
                 self.settle(table, k, i, ball, done)
             elif np.isfinite(bound):

@@ -6,6 +6,7 @@ import numpy as np
 
 from precond.proof.claim import Conjunct, Problem
 from precond.proof.engines.base import Answer, Outcome
+from precond.proof.gate import excludes
 from precond.proof.trace import Leaf, Trace
 
 
@@ -37,6 +38,9 @@ class Standing:
         """``engine`` found no solution; False if that was known for good, or if another
         engine named one and this one's rounding is not covered."""
         if conjunct not in self.open and conjunct not in self.soft:
+            return False
+        if answer.bound is not None and not _says_something(answer):
+            self.reasons.append(f"{engine}: a proof whose bound is {answer.bound}, so none")
             return False
         if not answer.rigorous and conjunct in self._claimed:
             self.reasons.append(f"{self._claimed[conjunct]} and {engine} disagree")
@@ -113,3 +117,12 @@ class Standing:
     def traces(self) -> dict[int, Trace]:
         """By index of the conjunct, for those that are closed."""
         return {k: self._traces[c] for k, c in enumerate(self.conjuncts) if c in self._traces}
+
+
+def _says_something(answer: Answer) -> bool:
+    """Whether the bound of an answer "no solution" is a number that allows it: positive (0 in
+    a strict conjunct) with a rigorous one, finite with a solver's word."""
+    assert answer.bound is not None
+    if answer.rigorous:
+        return bool(excludes(answer.bound, True))
+    return bool(np.isfinite(answer.bound))

@@ -105,5 +105,9 @@ class Box:
 
     def sample(self, count: int, rng: np.random.Generator) -> Array:
         """``count`` uniform points (count, n)."""
-        points = rng.uniform(size=(count, self.size)) * self.width + self.lower
+        share = rng.uniform(size=(count, self.size))
+        with np.errstate(over="ignore", invalid="ignore"):
+            points = share * self.width + self.lower
+        mixed = share * self.upper + (1 - share) * self.lower  # where the width overflows
+        points = np.where(np.isfinite(points), points, mixed)
         return np.clip(points, self.lower, self.upper)
