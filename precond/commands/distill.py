@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from precond.commands.arguments import Commands, count, output_folder, seed
+from precond.commands.given import add_model, read_model
 
 if TYPE_CHECKING:
     from precond.apply.distill import Distilled
@@ -23,7 +24,7 @@ def add(commands: Commands) -> None:
         "distill",
         help="make a faster model that answers early where rules at early layers allow it",
     )
-    distill.add_argument("model", metavar="MODEL", help=".onnx, .nnet, or .pt/.pth")
+    add_model(distill)
     distill.add_argument(
         "--inputs",
         required=True,
@@ -79,7 +80,6 @@ def run(chosen: argparse.Namespace) -> int:
     from precond.apply.distill_votes import Reading
     from precond.datasets import load_dataset, split
     from precond.errors import QueryError
-    from precond.formats.load import load
 
     if not 0 <= chosen.max_loss < 100:
         raise QueryError(
@@ -92,7 +92,7 @@ def run(chosen: argparse.Namespace) -> int:
             got="no --rules",
             fix="Give --rules DIR/preconditions.json, written by 'precond analyze'",
         )
-    network = load(chosen.model)
+    network = read_model(chosen)
     readings = [Reading.parse(text) for text in chosen.layer or ()]
     for reading in readings:
         network.require_decisions(reading.layer)
@@ -142,7 +142,7 @@ def run(chosen: argparse.Namespace) -> int:
         every = found.path.predict(whole.inputs.numpy())
         changed = every.labels != whole.predicted.numpy()
         report = {
-            "model": str(chosen.model),
+            "model": network.origin,
             "hash": network.hash,
             "data": dataset.name,
             "max_loss": chosen.max_loss,
@@ -202,7 +202,7 @@ def _summary(
     report: dict[str, Any],
     table: Table,
 ) -> list[str]:
-    lines = [f"network        {chosen.model}"]
+    lines = [f"network        {report['model']}"]
     for exit in report["exits"]:
         lines.append(
             f"answered by    {exit['exit']}: {exit['inputs']} inputs "

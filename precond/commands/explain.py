@@ -6,13 +6,14 @@ import argparse
 from pathlib import Path
 
 from precond.commands.arguments import Commands
+from precond.commands.given import add_model, read_model
 
 
 def add(commands: Commands) -> None:
     explain = commands.add_parser(
         "explain", help="attribute one input's output to inputs or internal units; write a picture"
     )
-    explain.add_argument("model", metavar="MODEL")
+    add_model(explain)
     explain.add_argument("--inputs", required=True, metavar="DATA")
     explain.add_argument("--divide", type=float, default=1.0, help="divide a file's values by this")
     explain.add_argument("--index", required=True, type=int, metavar="I", help="row of DATA")
@@ -37,10 +38,9 @@ def run(chosen: argparse.Namespace) -> int:
     from attribution.explain import explain
     from precond.datasets import load_dataset
     from precond.device import require_device
-    from precond.formats.load import load
 
     require_device(chosen.device)
-    network = load(chosen.model)
+    network = read_model(chosen)
     dataset = load_dataset(chosen.inputs, divide=chosen.divide)
     found = explain(
         network,

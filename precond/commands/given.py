@@ -1,20 +1,50 @@
-"""What several commands are given: a model, and data that fits it."""
+"""What several commands are given: a model, with what its file leaves open, and data."""
 
 from __future__ import annotations
 
 import argparse
 from typing import TYPE_CHECKING
 
+from precond.commands.arguments import sizes
 from precond.errors import DataError
+from precond.formats.stated import Activation
 
 if TYPE_CHECKING:
     from precond.datasets import Dataset
     from precond.network.graph import Network
 
 
+def add_model(command: argparse.ArgumentParser) -> None:
+    """MODEL, and the options for what its file does not say."""
+    command.add_argument("model", metavar="MODEL", help=".onnx, .nnet, or .pt/.pth")
+    add_unsaid(command)
+
+
+def add_unsaid(command: argparse.ArgumentParser) -> None:
+    """--input-shape and --activation: what a model file may leave open."""
+    command.add_argument(
+        "--input-shape",
+        type=sizes,
+        metavar="N,N,…",
+        help="sizes of one input, without the batch axis, where the file leaves them open",
+    )
+    command.add_argument(
+        "--activation",
+        choices=[item.value for item in Activation],
+        help="what stands between the linear layers of a state dict, which does not say it",
+    )
+
+
+def read_model(chosen: argparse.Namespace) -> Network:
+    """The network of MODEL; what the user stated about it is in its ``origin``."""
+    from precond.formats.load import load
+
+    return load(chosen.model, chosen.input_shape, activation=chosen.activation)
+
+
 def add_given(command: argparse.ArgumentParser, labels: str) -> None:
     """MODEL, --inputs, --labels, --divide and --device; ``labels`` says what they are for."""
-    command.add_argument("model", metavar="MODEL", help=".onnx, .nnet, or .pt/.pth")
+    add_model(command)
     command.add_argument(
         "--inputs",
         required=True,
@@ -32,10 +62,9 @@ def read_given(chosen: argparse.Namespace) -> tuple[Network, Dataset]:
     """The network and the data, checked to fit each other."""
     from precond.datasets import load_dataset
     from precond.device import require_device
-    from precond.formats.load import load
 
     require_device(chosen.device)
-    network = load(chosen.model)
+    network = read_model(chosen)
     dataset = load_dataset(chosen.inputs, chosen.labels, divide=chosen.divide)
     width = dataset.inputs.reshape(len(dataset), -1).shape[1]
     if width != network.input_size:

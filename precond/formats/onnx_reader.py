@@ -33,6 +33,7 @@ FLOATS = (
     onnx.TensorProto.BFLOAT16,
 )
 PASSED_THROUGH = ("Identity", "Dropout", "Cast")
+SHAPE_FIX = "Give the sizes: --input-shape 1,28,28 (in Python input_shape=(1, 28, 28))"
 _BROKEN = (
     ValueError,
     TypeError,
@@ -247,7 +248,7 @@ def _input(
     given = None if input_shape is None else tuple(int(size) for size in input_shape)
     if dims is None:
         if given is None:
-            raise ModelError(f"{path}: input {name!r} has no shape", fix="Give input_shape")
+            raise ModelError(f"{path}: input {name!r} has no shape", fix=SHAPE_FIX)
         return name, given, True, True
     shown = str(["?" if d is None else d for d in dims])
     if given is not None:
@@ -272,7 +273,7 @@ def _input(
             f"{path}: input {name!r}",
             expected="fixed sizes after the batch axis",
             got=shown,
-            fix="Give input_shape",
+            fix=SHAPE_FIX,
         )
     return name, shape, batched, batched and dims[0] is None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import pickle
 import zipfile
 from pathlib import Path
@@ -15,9 +16,17 @@ from torch.nn import functional as F
 
 from precond.errors import ModelError, UnsupportedOperator
 from precond.formats.load import load
+from precond.formats.onnx_writer import write_onnx
+from precond.formats.stated import Activation
 from precond.network.evaluate import outputs
 from precond.network.graph import Network
 from precond.network.layers import Affine, LeakyReLU
+from precond.proof.claim import Claim
+from precond.proof.prove import prove
+from precond.property import Inequality, Property
+from precond.region.box import Box
+from precond.region.pattern import DecisionPattern
+from precond.summary import describe
 
 SAMPLES = 1000
 
@@ -230,12 +239,49 @@ def perceptron() -> nn.Sequential:
 def test_state_dict(tmp_path: Path) -> None:
     module = perceptron()
     torch.save(module.state_dict(), tmp_path / "model.pt")
-    network = load(tmp_path / "model.pt")
+    network = load(tmp_path / "model.pt", activation="relu")
     assert network.decision_layers == ("relu1", "relu2")
     assert_like_torch(network, module, (6,))
-    assert load(tmp_path / "model.pt", (2, 3)).input_shape == (2, 3)
+    shaped = load(tmp_path / "model.pt", (2, 3), activation=Activation.RELU)
+    assert shaped.input_shape == (2, 3)
     with pytest.raises(ModelError, match="expected 6 values"):
-        load(tmp_path / "model.pt", (7,))
+        load(tmp_path / "model.pt", (7,), activation="relu")
+
+
+@pytest.mark.parametrize("between", [nn.ReLU(), nn.Tanh(), nn.LeakyReLU(0.3), nn.GELU()])
+def test_activations_of_a_state_dict_are_stated_not_guessed(
+    between: nn.Module, tmp_path: Path
+) -> None:
+    module = nn.Sequential(nn.Linear(4, 8), between, nn.Linear(8, 3), nn.Sigmoid())
+    path = tmp_path / "m.pt"
+    torch.save(module.state_dict(), path)
+    with pytest.raises(ModelError, match=r"does not name its activations.*--activation relu"):
+        load(path)
+    network = load(path, activation="relu")
+    stated = "m.pt (activation as stated by the user: ReLU)"
+    assert network.origin == f"{tmp_path}/{stated}"
+    assert stated in describe(network)
+    claim = Claim(network, Box.uniform(4, 0, 1), DecisionPattern(), Property.argmax(0, 3))
+    weak = dataclasses.replace(
+        claim, property=Property(((Inequality({0: 1.0}, -1e6),),), "far from what it can be")
+    )
+    certificate = prove(weak, exact=True).certificate
+    assert certificate is not None and stated in str(certificate.statement)
+
+
+def test_an_activation_is_stated_for_nothing_else(tmp_path: Path) -> None:
+    torch.save(perceptron().state_dict(), tmp_path / "m.pt")
+    with pytest.raises(ModelError, match="expected relu, got 'tanh'"):
+        load(tmp_path / "m.pt", activation="tanh")
+    with pytest.raises(ModelError, match="says its activations itself"):
+        load(nn.Linear(3, 2), (3,), activation="relu")
+    exported = torch.export.export(perceptron().eval(), (torch.zeros(1, 6),))
+    torch.export.save(exported, tmp_path / "m.pt2")
+    with pytest.raises(ModelError, match="says its activations itself"):
+        load(tmp_path / "m.pt2", activation="relu")
+    write_onnx(load(exported), tmp_path / "m.onnx")
+    with pytest.raises(ModelError, match="says its activations itself"):
+        load(tmp_path / "m.onnx", activation="relu")
 
 
 STATES = {
@@ -256,7 +302,7 @@ STATES = {
 def test_ambiguous_state_dicts_are_refused(name: str, tmp_path: Path) -> None:
     torch.save(STATES[name], tmp_path / "model.pt")
     with pytest.raises(ModelError, match=r"model\.pt.*torch\.export\.save.*ONNX") as caught:
-        load(tmp_path / "model.pt")
+        load(tmp_path / "model.pt", activation="relu")
     assert "\n" not in str(caught.value)
 
 
