@@ -201,7 +201,9 @@ def onnx_broken() -> Iterator[Broken]:
         "no-nodes": onnx_bytes((), {}),
         "no-input": onnx_bytes(GEMM, WEIGHTS, change=lambda m: m.graph.ClearField("input")),
         "no-outputs": onnx_bytes(GEMM, WEIGHTS, change=lambda m: m.graph.ClearField("output")),
-        "two-inputs": onnx_bytes(GEMM, WEIGHTS, change=lambda m: m.graph.input.add(name="z")),
+        "two-inputs": onnx_bytes(
+            (("Add", ("x", "z"), ("y",), {}),), {}, change=lambda m: m.graph.input.add(name="z")
+        ),
         "two-outputs": onnx_bytes(GEMM, WEIGHTS, change=lambda m: m.graph.output.add(name="h")),
         "integer-input": onnx_bytes(GEMM, WEIGHTS, kind=TensorProto.INT64),
         "string-input": onnx_bytes(GEMM, WEIGHTS, kind=TensorProto.STRING),

@@ -108,7 +108,10 @@ LIBRARIES: dict[str, set[str]] = {
     "vnnlib": {"precond.vnnlib.v2"},
     "flint": {"precond.network.dyadic"},
     "onnx": {
+        "precond.formats.onnx_file",
+        "precond.formats.onnx_graph",
         "precond.formats.onnx_reader",
+        "precond.formats.onnx_schema",
         "precond.formats.onnx_folding",
         "precond.formats.onnx_operators",
         "precond.formats.onnx_writer",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,6 +16,8 @@ from onnx import TensorProto, helper, numpy_helper
 
 from precond.errors import ModelError, OutputError, UnsupportedOperator
 from precond.formats.load import load
+from precond.formats.onnx_operators import OPERATORS as READ
+from precond.formats.onnx_schema import VERSIONS
 from precond.formats.onnx_writer import onnx_model, write_onnx
 from precond.network.evaluate import outputs
 from precond.network.graph import Network
@@ -561,11 +564,87 @@ def test_two_inputs_or_outputs_are_refused(tmp_path: Path) -> None:
     onnx.save(model, tmp_path / "two.onnx")
     with pytest.raises(ModelError, match="expected one output, got 2"):
         load(tmp_path / "two.onnx")
-    model = Graph(("N", 3), [("Relu", ["x"], ["y"], {})]).model()
+    model = Graph(("N", 3), [("Add", ["x", "z"], ["y"], {})]).model()
     model.graph.input.append(helper.make_tensor_value_info("z", 1, ("N", 3)))
     onnx.save(model, tmp_path / "two.onnx")
     with pytest.raises(ModelError, match="expected one input, got 2: x, z"):
         load(tmp_path / "two.onnx")
+
+
+def test_what_the_output_does_not_need_may_be_anything(tmp_path: Path) -> None:
+    model = Graph(
+        ("N", 3),
+        [("Sin", ["z"], ["unused"], {}), ("Gemm", ["x", "w"], ["y"], {})],
+        {"w": numbers(3, 2)},
+    ).model()
+    model.graph.input.append(helper.make_tensor_value_info("z", 1, ("N", 3)))
+    broken = numpy_helper.from_array(numbers(4), "broken")
+    broken.raw_data = b"123"
+    model.graph.initializer.append(broken)
+    onnx.save(model, tmp_path / "unused.onnx")
+    assert [type(node.layer) for node in load(tmp_path / "unused.onnx").nodes] == [Affine]
+
+
+def test_nodes_in_any_order_are_one_network(tmp_path: Path) -> None:
+    graph = residual()
+    network = load(graph.save(tmp_path))
+    for seed in range(3):
+        order = np.random.default_rng(seed).permutation(len(graph.nodes))
+        shuffled = dataclasses.replace(graph, nodes=[graph.nodes[i] for i in order])
+        assert_same(load(shuffled.save(tmp_path)), network)
+
+
+def test_a_cycle_and_a_tensor_made_twice_are_refused(tmp_path: Path) -> None:
+    cycle = [("Add", ["x", "b"], ["a"], {}), ("Relu", ["a"], ["b"], {})]
+    refused(Graph(("N", 3), [*cycle, ("Relu", ["b"], ["y"], {})]), tmp_path, "a cycle through a")
+    twice = [("Relu", ["x"], ["y"], {}), ("Neg", ["x"], ["y"], {})]
+    refused(Graph(("N", 3), twice), tmp_path, "'y': expected one node that makes it")
+    refused(Graph(("N", 3), [("Relu", ["y"], ["x"], {})]), tmp_path, "'x': expected one node")
+
+
+def save_at(opsets: Sequence[tuple[str, int]], folder: Path) -> Path:
+    model = one("Relu", ("N", 3)).model()
+    del model.opset_import[:]
+    model.opset_import.extend(helper.make_opsetid(*item) for item in opsets)
+    onnx.save(model, folder / "model.onnx")
+    return folder / "model.onnx"
+
+
+def test_opsets_that_are_unclear_or_unknown_are_refused(tmp_path: Path) -> None:
+    assert load(save_at([("ai.onnx", 13)], tmp_path)).neurons == 3
+    assert load(save_at([("ai.onnx", 13), ("", 13), ("mine", 99)], tmp_path)).neurons == 3
+    newest = onnx.defs.onnx_opset_version()
+    assert load(save_at([("", newest)], tmp_path)).neurons == 3
+    for opsets, match in (
+        ([("", newest + 1)], f"opset {newest + 1}: expected 1 to {newest}, the newest known"),
+        ([("", 13), ("ai.onnx", 9)], r"opset: expected one, got \[9, 13\]"),
+        ([("", 5)], "Relu of opset 5: expected its version 6 or"),
+        ([], "Relu of opset 1: expected its version 6 or"),
+    ):
+        with pytest.raises(ModelError, match=match):
+            load(save_at(opsets, tmp_path))
+
+
+def test_attributes_of_another_opset_are_refused(tmp_path: Path) -> None:
+    old = {"broadcast": 1, "axis": 1}
+    refused(one("Add", ("N", 3, 3, 3), [numbers(3)], **old), tmp_path, "attributes of Add")
+    refused(one("Squeeze", ("N", 1, 3), axes=[1]), tmp_path, "attributes of Squeeze")
+    refused(one("Concat", ("N", 3)), tmp_path, "attributes of Concat: expected axis")
+    two = [("Add", ["x", "c"], ["y"], {**old, "axis": axis}) for axis in (1, 2)]
+    for node in two:  # of a (N, 2, 2, 2) input and two numbers: per channel, or per row
+        graph = Graph(("N", 2, 2, 2), [node], {"c": numbers(2)}, opset=6)
+        refused(graph, tmp_path, "Add of opset 6")
+
+
+def test_every_operator_has_known_versions() -> None:
+    assert set(VERSIONS) == set(READ)
+    for name, versions in VERSIONS.items():
+        released = {
+            schema.since_version
+            for schema in onnx.defs.get_all_schemas_with_history()
+            if schema.name == name and schema.domain == ""
+        }
+        assert set(versions) <= released
 
 
 def test_input_shape_fills_open_axes(tmp_path: Path) -> None:
