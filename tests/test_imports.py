@@ -114,6 +114,7 @@ LIBRARIES: dict[str, set[str]] = {
         "precond.formats.onnx_schema",
         "precond.formats.onnx_folding",
         "precond.formats.onnx_operators",
+        "precond.formats.onnx_pieces",
         "precond.formats.onnx_writer",
         "precond.apply.distill_onnx",
         "precond.standard",  # assignments are written as ONNX tensors

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import onnx
 
-from precond.errors import ModelError, UnsupportedOperator
+from precond.errors import ModelError
 from precond.formats.builder import Builder, Value
 from precond.formats.lowering import Operand
 from precond.formats.onnx_call import Call
@@ -23,6 +23,7 @@ from precond.formats.onnx_folding import Folder
 from precond.formats.onnx_graph import ordered
 from precond.formats.onnx_operators import OPERATORS
 from precond.formats.onnx_schema import DOMAINS, check_node, opset_of
+from precond.formats.refusals import refused
 from precond.network.graph import INPUT, Network
 from precond.network.layers import Shape
 
@@ -113,11 +114,10 @@ def _convert(
     if known and not any(isinstance(operand, Value) for operand in operands):
         return folder.fold(node, operands)
     if not known or node.op_type not in OPERATORS:
-        raise UnsupportedOperator(
-            "an operator of computed tensors",
-            expected=f"one of {', '.join(OPERATORS)}",
-            got=node.op_type if known else f"{node.domain}::{node.op_type}",
-            fix="Other operators may only read constants",
+        raise refused(
+            node.op_type if known else f"{node.domain}::{node.op_type}",
+            ", ".join(OPERATORS),
+            "Other operators may only read constants",
         )
     check_node(node, folder.opset)
     last = node.output[0] in finals

@@ -17,40 +17,64 @@ DOMAINS = ("", "ai.onnx")
 """Two spellings of the standard's own domain."""
 
 VERSIONS: dict[str, tuple[int, ...]] = {
+    "Abs": (6, 13),
     "Add": (7, 13, 14),
     "AveragePool": (7, 10, 11, 19, 22),
     "BatchNormalization": (7, 9, 14, 15),
     "Cast": (6, 9, 13, 19, 21, 23, 24, 25, 28),
+    "CastLike": (15, 19, 21, 23, 24, 25),
     "Clip": (6, 11, 12, 13),
     "Concat": (4, 11, 13),
     "Conv": (1, 11, 22),
+    "ConvTranspose": (1, 11, 22),
+    "DepthToSpace": (1, 11, 13),
     "Div": (7, 13, 14),
     "Dropout": (7, 10, 12, 13, 22),
+    "Einsum": (12,),
+    "Expand": (8, 13),
     "Flatten": (1, 9, 11, 13, 21, 23, 24, 25),
     "Gather": (1, 11, 13),
     "Gemm": (7, 9, 11, 13),
     "GlobalAveragePool": (1, 22),
+    "GlobalMaxPool": (1, 22),
+    "HardSigmoid": (6, 22),
     "Identity": (1, 13, 14, 16, 19, 21, 23, 24, 25),
     "LeakyRelu": (6, 16),
     "LogSoftmax": (1, 11, 13),
     "MatMul": (1, 9, 13),
+    "Max": (6, 8, 12, 13),
     "MaxPool": (1, 8, 10, 11, 12, 22),
+    "Mean": (6, 8, 13),
+    "Min": (6, 8, 12, 13),
     "Mul": (7, 13, 14),
     "Neg": (6, 13),
     "PRelu": (7, 9, 16),
     "Pad": (2, 11, 13, 18, 19, 21, 23, 24, 25),
+    "Pow": (7, 12, 13, 15),
+    "ReduceL1": (1, 11, 13, 18),
+    "ReduceMax": (1, 11, 12, 13, 18, 20),
     "ReduceMean": (1, 11, 13, 18),
+    "ReduceMin": (1, 11, 12, 13, 18, 20),
     "ReduceSum": (1, 11, 13),
     "Relu": (6, 13, 14),
     "Reshape": (5, 13, 14, 19, 21, 23, 24, 25),
+    "Resize": (10, 11, 13, 18, 19),
     "Shape": (1, 13, 15, 19, 21, 23, 24, 25),
+    "Shrink": (9,),
+    "Size": (1, 13, 19, 21, 23, 24, 25),
     "Slice": (1, 10, 11, 13),
     "Softmax": (1, 11, 13),
+    "SpaceToDepth": (1, 13),
     "Split": (2, 11, 13, 18),
     "Squeeze": (1, 11, 13, 21, 23, 24, 25),
     "Sub": (7, 13, 14),
+    "Sum": (6, 8, 13),
+    "ThresholdedRelu": (10, 22),
+    "Tile": (6, 13),
     "Transpose": (1, 13, 21, 23, 24, 25),
     "Unsqueeze": (1, 11, 13, 21, 23, 24, 25),
+    "Upsample": (7, 9),
+    "Where": (9, 16),
 }
 """Of every operator that can read computed tensors: the versions that are handled."""
 
@@ -112,6 +136,11 @@ def check_attributes(node: onnx.NodeProto, schema: onnx.defs.OpSchema, opset: in
             expected=f"each of {', '.join(schema.attributes) or 'none'} once, at opset {opset}",
             got=", ".join(names),
         )
+    for item in node.attribute:
+        kind = schema.attributes[item.name].type
+        if item.type != kind.value:
+            got = onnx.AttributeProto.AttributeType.Name(item.type)
+            raise ModelError(f"attribute {item.name}", expected=kind.name, got=got)
     missing = [n for n, a in schema.attributes.items() if a.required and n not in names]
     if missing:
         raise ModelError(

@@ -8,16 +8,17 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable
 
+import numpy as np
 import torch
 
 from precond.errors import ModelError
-from precond.formats import lowering
+from precond.formats import lowering, lowering_pieces
 from precond.formats.builder import Value
 from precond.formats.lowering import Operand
 from precond.formats.torch_arguments import Arguments, Result
 from precond.formats.torch_images import IMAGES
 from precond.formats.torch_shapes import SHAPES
-from precond.network.layers import LeakyReLU, ReLU
+from precond.network.layers import ReLU
 
 
 def linear(a: Arguments) -> Result:
@@ -75,21 +76,22 @@ def relu(a: Arguments) -> Result:
 
 
 def leaky_relu(a: Arguments) -> Result:
-    return a.builder.emit(LeakyReLU(a.number("negative_slope", 0.01)), [a.value()])
+    slope = np.asarray(a.number("negative_slope", 0.01))
+    return lowering_pieces.leaky(a.builder, a.value(), slope)
 
 
 def hardtanh(a: Arguments) -> Result:
     low, high = a.number("min_val", -1.0), a.number("max_val", 1.0)
-    return lowering.clip(a.builder, a.value(), low, high)
+    return lowering_pieces.clip(a.builder, a.value(), low, high)
 
 
 def relu6(a: Arguments) -> Result:
-    return lowering.clip(a.builder, a.value(), 0.0, 6.0)
+    return lowering_pieces.clip(a.builder, a.value(), 0.0, 6.0)
 
 
 def clamp(a: Arguments) -> Result:
     low, high = (None if a.get(name) is None else a.number(name, 0.0) for name in ("min", "max"))
-    return lowering.clip(a.builder, a.value(), low, high)
+    return lowering_pieces.clip(a.builder, a.value(), low, high)
 
 
 def mean(a: Arguments) -> Result:

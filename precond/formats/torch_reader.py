@@ -20,8 +20,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from precond.errors import ModelError, UnsupportedOperator
+from precond.errors import ModelError
 from precond.formats.builder import Builder, Value
+from precond.formats.refusals import refused
 from precond.formats.stated import Activation, stated_origin, superfluous
 from precond.formats.torch_archive import MODEL, check_entries, read_archive
 from precond.formats.torch_arguments import Arguments
@@ -31,6 +32,7 @@ from precond.network.graph import INPUT, Network
 from precond.network.layers import Affine, ReLU, Shape
 
 ADVICE = "Save torch.export.save(torch.export.export(module.eval(), (x,)), path), or export to ONNX"
+ADVICE_OPERATOR = "Write it with operators that are known"
 OTHER_ARCHIVES = {
     "serialized_exported_program.json": "an exported program of torch before 2.8",
     "constants.pkl": "a TorchScript archive",
@@ -164,10 +166,8 @@ def _convert(program: Program, input_shape: Sequence[int] | None) -> Network:
         where = f"{program.origin}: node {', '.join(call.outputs)} ({call.operator})"
         try:
             result = _result(call, builder, values, program)
-        except UnsupportedOperator:
-            raise
         except ModelError as error:
-            raise ModelError(f"{where}: {error}") from error
+            raise type(error)(f"{where}: {error}") from error
         except _BROKEN as error:
             reason = (str(error).strip() or type(error).__name__).splitlines()[0]
             raise ModelError(f"{where} is malformed: {reason}") from error
@@ -206,11 +206,7 @@ def _result(call: Call, builder: Builder, values: Mapping[str, object], program:
         with torch.no_grad():
             return packet(**named)
     if name not in OPERATORS:
-        raise UnsupportedOperator(
-            f"{program.origin}: node {', '.join(call.outputs)}",
-            expected=f"one of {', '.join(OPERATORS)}",
-            got=call.operator,
-        )
+        raise refused(call.operator, ", ".join(OPERATORS), ADVICE_OPERATOR)
     single = program.dtype == torch.float32
     last = call.outputs[0] == program.output
     return OPERATORS[name](Arguments(builder, named, single, last))
