@@ -201,7 +201,7 @@ def split(call: Call) -> Outputs:
         each = -(-size // call.outputs)
         if call.opset < 18 and size % call.outputs:
             raise ModelError("Split", expected="equal parts", got=f"{size} by {call.outputs}")
-        if call.opset >= 18 and call.integer("num_outputs", call.outputs) != call.outputs:
+        if call.opset >= 18 and call.integer("num_outputs", 0) != call.outputs:
             raise ModelError("Split: num_outputs", expected=str(call.outputs), got="another number")
         sizes = [min(each, size - i * each) for i in range(call.outputs)]
     return lowering.split(call.builder, value, axis, sizes)

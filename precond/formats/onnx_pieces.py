@@ -46,11 +46,11 @@ def absolute(call: Call) -> Outputs:
 
 
 def maximum(call: Call) -> Outputs:
-    return [lowering_pieces.maximum(call.builder, _all(call))]
+    return [lowering_pieces.maximum(call.builder, _alike(call))]
 
 
 def minimum(call: Call) -> Outputs:
-    return [lowering_pieces.minimum(call.builder, _all(call))]
+    return [lowering_pieces.minimum(call.builder, _alike(call))]
 
 
 def hard_sigmoid(call: Call) -> Outputs:
@@ -165,12 +165,24 @@ def _all(call: Call) -> list[Operand]:
     return [call.operand(position) for position in range(len(call.operands))]
 
 
+def _alike(call: Call) -> list[Operand]:
+    """All operands; they broadcast since opset 8."""
+    operands = _all(call)
+    shapes = {o.full if isinstance(o, Value) else o.shape for o in operands}
+    if call.opset < 8 and len(shapes) > 1:
+        raise ModelError(
+            f"operands at opset {call.opset}", expected="equal shapes", got=str(sorted(shapes))
+        )
+    return operands
+
+
 def _total(call: Call) -> Value:
-    values = [operand for operand in _all(call) if isinstance(operand, Value)]
+    operands = _alike(call)
+    values = [operand for operand in operands if isinstance(operand, Value)]
     result = values[0]
     for value in values[1:]:
         result = lowering.add(call.builder, result, value)
-    for operand in _all(call):
+    for operand in operands:
         if isinstance(operand, np.ndarray):
             result = lowering.add(call.builder, result, operand)
     return result

@@ -112,6 +112,9 @@ def check_node(node: onnx.NodeProto, opset: int) -> None:
     ):
         if not least <= count <= most:
             raise ModelError(kind, expected=f"{least} to {most}", got=str(count))
+    for name, formal in zip(node.input, schema.inputs, strict=False):
+        if not name and formal.option == onnx.defs.OpSchema.FormalParameterOption.Single:
+            raise ModelError(f"input {formal.name}", expected="a tensor", got="none")
     check_attributes(node, schema, opset)
 
 

@@ -39,6 +39,7 @@ from precond.network.layers import (
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
 RNG = np.random.default_rng(0)
 SAMPLES = 1000
+NEWEST = 23  # of ONNX Runtime's stable operators
 
 
 def numbers(*shape: int) -> np.ndarray:
@@ -464,6 +465,39 @@ def test_operator_computes_what_onnxruntime_computes(name: str, tmp_path: Path) 
     path = graph.save(tmp_path)
     network = load(path)
     assert_equal_outputs(path, full, network)
+
+
+def first_version(op: str) -> int:
+    every = onnx.defs.get_all_schemas_with_history()
+    return min(schema.since_version for schema in every if (schema.name, schema.domain) == (op, ""))
+
+
+@pytest.mark.parametrize("name", sorted(set(OPERATORS) - NOTHING_LEFT))
+def test_every_opset_is_read_as_onnxruntime_reads_it(name: str, tmp_path: Path) -> None:
+    """At each version of the operators: equal outputs, or both refuse the file."""
+    graph = OPERATORS[name]
+    full = [1 if size == "N" else size for size in graph.shape]
+    used = {op for op, _, _, _ in graph.nodes}
+    changes = {
+        schema.since_version
+        for schema in onnx.defs.get_all_schemas_with_history()
+        if schema.name in used and schema.domain == ""
+    }
+    inputs = np.random.default_rng(1).normal(size=(20, math.prod(full))).astype(np.float32)
+    oldest = max(first_version(op) for op in used)
+    read = 0
+    for opset in sorted({o for o in {*changes, 7, NEWEST} if max(oldest, 7) <= o <= NEWEST}):
+        path = dataclasses.replace(graph, opset=opset).save(tmp_path)
+        try:
+            want = runtime(path, full, inputs)
+        except Exception:  # as many kinds as ONNX Runtime has reasons
+            with pytest.raises(ModelError):
+                load(path)
+            continue
+        got = outputs(load(path), inputs, dtype=torch.float32)
+        np.testing.assert_allclose(got, want, 1e-5, 1e-5, err_msg=f"opset {opset}")
+        read += 1
+    assert read
 
 
 @pytest.mark.parametrize("name", sorted(set(OPERATORS) - NOTHING_LEFT))
