@@ -116,7 +116,7 @@ def _convert(
     if not known or node.op_type not in OPERATORS:
         raise refused(
             node.op_type if known else f"{node.domain}::{node.op_type}",
-            ", ".join(OPERATORS),
+            ", ".join(sorted(OPERATORS)),
             "Other operators may only read constants",
         )
     check_node(node, folder.opset)

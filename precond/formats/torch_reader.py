@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from precond.errors import ModelError
+from precond.errors import ModelError, UnsupportedOperator
 from precond.formats.builder import Builder, Value
 from precond.formats.refusals import refused
 from precond.formats.stated import Activation, stated_origin, superfluous
@@ -37,7 +37,14 @@ OTHER_ARCHIVES = {
     "serialized_exported_program.json": "an exported program of torch before 2.8",
     "constants.pkl": "a TorchScript archive",
 }
-FOLDED = frozenset({*OPERATORS, "sqrt", "rsqrt", "reciprocal", "pow", "exp", "full", "zeros"})
+FOLDED = frozenset(
+    (
+        *OPERATORS,
+        *("sqrt", "rsqrt", "reciprocal", "pow", "exp", "full", "zeros", "ones", "arange"),
+        *("gt", "ge", "lt", "le", "eq", "ne", "logical_and", "logical_or", "logical_not"),
+        *("bitwise_and", "bitwise_or", "bitwise_not", "scalar_tensor", "lift_fresh_copy"),
+    )
+)
 _BROKEN = (
     ValueError,
     TypeError,
@@ -205,8 +212,12 @@ def _result(call: Call, builder: Builder, values: Mapping[str, object], program:
         packet = getattr(torch.ops.aten, name)
         with torch.no_grad():
             return packet(**named)
+    if not _computed(items):
+        raise UnsupportedOperator(
+            "constants", expected="arithmetic, comparisons or shapes", got=call.operator
+        )
     if name not in OPERATORS:
-        raise refused(call.operator, ", ".join(OPERATORS), ADVICE_OPERATOR)
+        raise refused(call.operator, ", ".join(sorted(OPERATORS)), ADVICE_OPERATOR)
     single = program.dtype == torch.float32
     last = call.outputs[0] == program.output
     return OPERATORS[name](Arguments(builder, named, single, last))
