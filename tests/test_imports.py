@@ -63,6 +63,7 @@ LEVELS: dict[str, tuple[float, str]] = {
     "precond.apply": (7, "apply"),
     "precond.datasets": (7, "data"),
     "precond.datafiles": (7, "data"),
+    "precond.columns": (7, "data"),
     "precond.idx": (7, "data"),
     "precond.npy": (7, "data"),
     "precond.parquet": (7, "data"),

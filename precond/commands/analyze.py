@@ -15,7 +15,7 @@ from precond.commands.arguments import (
     seed,
     share,
 )
-from precond.commands.given import add_model, read_model
+from precond.commands.given import add_columns, add_model, read_data, read_model
 from precond.commands.places import add_places, pool_of
 from precond.device import require_device
 
@@ -35,6 +35,7 @@ def add(commands: Commands) -> None:
     analyze.add_argument(
         "--divide", type=float, default=1.0, help="divide a file's values by this (255 for bytes)"
     )
+    add_columns(analyze)
     analyze.add_argument(
         "--property",
         default="predicted",
@@ -83,7 +84,7 @@ def add(commands: Commands) -> None:
 
 def run(chosen: argparse.Namespace) -> int:
     from precond.analysis import Data, Domain
-    from precond.datasets import load_dataset, split
+    from precond.datasets import split
     from precond.errors import DataError
     from precond.goals import Goal, class_goal, correctness_goal, property_goal
     from precond.mine.input import Order
@@ -98,7 +99,7 @@ def run(chosen: argparse.Namespace) -> int:
 
     require_device(chosen.device)
     network = read_model(chosen)
-    dataset = load_dataset(chosen.inputs, chosen.labels, divide=chosen.divide)
+    dataset = read_data(chosen, network, chosen.labels)
     for layer in chosen.layer or ():
         network.require_decisions(layer)
     train, held_out = split(dataset, 0.2, 0)
@@ -110,6 +111,8 @@ def run(chosen: argparse.Namespace) -> int:
         held_out,
         dataset.image_shape,
         dataset.natural,
+        dataset.classes,
+        dataset.features,
     )
     flat = dataset.inputs.reshape(len(dataset.inputs), -1)
     if flat.shape[1] != network.input_size:

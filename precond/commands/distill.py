@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from precond.commands.arguments import Commands, count, output_folder, seed
-from precond.commands.given import add_model, read_model
+from precond.commands.given import add_columns, add_model, read_data, read_model
 
 if TYPE_CHECKING:
     from precond.apply.distill import Distilled
@@ -35,6 +35,7 @@ def add(commands: Commands) -> None:
     distill.add_argument(
         "--divide", type=float, default=1.0, help="divide a file's values by this (255 for bytes)"
     )
+    add_columns(distill)
     distill.add_argument(
         "--layer",
         action="append",
@@ -78,7 +79,7 @@ def run(chosen: argparse.Namespace) -> int:
     from precond.apply.distill import augmented, distill, prove_only, sample_of
     from precond.apply.distill_table import trade_off
     from precond.apply.distill_votes import Reading
-    from precond.datasets import load_dataset, split
+    from precond.datasets import split
     from precond.errors import QueryError
 
     if not 0 <= chosen.max_loss < 100:
@@ -100,7 +101,7 @@ def run(chosen: argparse.Namespace) -> int:
     proved = None
     if chosen.rules is not None:
         proved = _proved_rules(chosen.rules, network)
-    dataset = load_dataset(chosen.inputs, chosen.labels, divide=chosen.divide)
+    dataset = read_data(chosen, network, chosen.labels)
     if chosen.shift and (chosen.shift < 0 or len(network.input_shape) != 3):
         raise QueryError(
             "--shift",

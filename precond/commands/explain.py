@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from precond.commands.arguments import Commands
-from precond.commands.given import add_model, read_model
+from precond.commands.given import add_columns, add_model, read_data, read_model
 
 
 def add(commands: Commands) -> None:
@@ -16,6 +16,7 @@ def add(commands: Commands) -> None:
     add_model(explain)
     explain.add_argument("--inputs", required=True, metavar="DATA")
     explain.add_argument("--divide", type=float, default=1.0, help="divide a file's values by this")
+    add_columns(explain)
     explain.add_argument("--index", required=True, type=int, metavar="I", help="row of DATA")
     explain.add_argument(
         "--method",
@@ -36,12 +37,11 @@ def add(commands: Commands) -> None:
 
 def run(chosen: argparse.Namespace) -> int:
     from attribution.explain import explain
-    from precond.datasets import load_dataset
     from precond.device import require_device
 
     require_device(chosen.device)
     network = read_model(chosen)
-    dataset = load_dataset(chosen.inputs, divide=chosen.divide)
+    dataset = read_data(chosen, network)
     found = explain(
         network,
         dataset.inputs,

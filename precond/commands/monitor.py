@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from precond.commands.arguments import Commands, output_folder
-from precond.commands.given import add_model, read_model
+from precond.commands.given import add_columns, add_model, read_data, read_model
 
 if TYPE_CHECKING:
     import numpy as np
@@ -29,6 +29,7 @@ def add(commands: Commands) -> None:
     monitor.add_argument(
         "--divide", type=float, default=1.0, help="divide a file's values by this (255 for bytes)"
     )
+    add_columns(monitor)
     monitor.add_argument(
         "--rows",
         choices=("all", "held-out"),
@@ -67,7 +68,7 @@ def run(chosen: argparse.Namespace) -> int:
         raise QueryError(f"rules {chosen.file}", expected="one or more", got="an empty rule set")
     stored.claim(stored.preconditions[0], network)  # the hash is this network's
     monitor = Monitor(network, stored.preconditions, stored.domain).to(chosen.device)
-    dataset = load_dataset(chosen.inputs, chosen.labels, divide=chosen.divide)
+    dataset = read_data(chosen, network, chosen.labels)
     rows = np.arange(len(dataset))
     if chosen.rows == "held-out":
         rows = split(dataset, 0.2, 0)[1]

@@ -94,6 +94,8 @@ def run(chosen: argparse.Namespace) -> int:
         held_out,
         dataset.image_shape,
         dataset.natural,
+        dataset.classes,
+        dataset.features,
     )
     flat = np.asarray(dataset.inputs).reshape(len(dataset), -1)
     text = chosen.domain or ("unit" if tuple(dataset.natural) == (0.0, 1.0) else "data")

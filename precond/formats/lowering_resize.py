@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from precond.errors import ModelError
-from precond.formats.builder import Builder, Value, constant_array
+from precond.formats.builder import Builder, Value, check_size, constant_array
 from precond.formats.lowering import axis_of, divide, linear, pad, take
 from precond.formats.lowering_images import image
 from precond.network.layers import Array, Conv2d, Pads, Pair
@@ -103,17 +103,17 @@ def nearest(b: Builder, value: Value, axis: int, resized: Axis, rounding: str) -
 
 def interpolated(b: Builder, value: Value, axis: int, resized: Axis) -> Value:
     """One axis by linear interpolation; beyond the ends the last old point counts."""
-    weights = [[Fraction(0)] * resized.before for _ in range(resized.after)]
-    for i, row in enumerate(weights):
-        point = min(max(resized.point(i), Fraction(0)), Fraction(resized.before - 1))
-        low = math.floor(point)
-        row[low] += 1 - (point - low)
-        row[resized.inside(low + 1)] += point - low
-    common = math.lcm(*(weight.denominator for row in weights for weight in row))
+    last_old = Fraction(resized.before - 1)
+    points = [min(max(resized.point(i), Fraction(0)), last_old) for i in range(resized.after)]
+    common = math.lcm(*(point.denominator for point in points))
     if common > EXACT:
         raise ModelError("resize: factor", expected="a simple fraction", got=str(resized.factor))
     divisor = 1 if _is_power(common) else common
-    matrix = np.array([[float(w * divisor) for w in row] for row in weights])
+    matrix = np.zeros((resized.after, resized.before))
+    for row, point in zip(matrix, points, strict=True):
+        low = math.floor(point)
+        row[low] += float((1 - (point - low)) * divisor)
+        row[resized.inside(low + 1)] += float((point - low) * divisor)
     where = axis_of(value, axis)
     last = len(value.full) - 1
     moved = b.rearrange(value, value.index.swapaxes(where, last), where != 0)
@@ -128,6 +128,12 @@ def resize(
 ) -> Value:
     """Every axis in turn (None: as it is)."""
     for number, axis in enumerate(axes):
+        if axis is not None:
+            if axis.after < 1:
+                raise ModelError("resize", expected="sizes of 1 or more", got=str(axis.after))
+            rest = math.prod(value.full) // axis.before
+            check_size((rest, axis.after))
+            check_size((axis.before, axis.after))
         if axis is None or (axis.before == axis.after and axis.factor == 1):
             continue
         if mode == "nearest":
@@ -171,6 +177,7 @@ def conv_transpose(
         )
     for axis in (0, 1):
         size = value.full[axis + 2]
+        check_size((*value.full, stride[axis]))
         spread = np.full((size - 1) * stride[axis] + 1, -1, dtype=np.int64)
         spread[:: stride[axis]] = np.arange(size)
         value = _spread(b, value, axis + 2, spread)

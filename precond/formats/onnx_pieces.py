@@ -9,7 +9,7 @@ from onnx import TensorProto
 
 from precond.errors import ModelError, UnsupportedOperator
 from precond.formats import lowering, lowering_pieces
-from precond.formats.builder import Value
+from precond.formats.builder import Value, check_size
 from precond.formats.lowering import Operand
 from precond.formats.lowering_einsum import einsum
 from precond.formats.onnx_call import Call
@@ -140,6 +140,7 @@ def tile(call: Call) -> Outputs:
     repeats = [int(count) for count in np.ravel(call.required(1))]
     if len(repeats) != len(value.full) or min(repeats, default=1) < 1:
         raise ModelError("Tile", expected=f"{len(value.full)} counts", got=str(repeats))
+    check_size([n * count for n, count in zip(value.full, repeats, strict=True)])
     for axis, count in enumerate(repeats):
         places = np.tile(np.arange(value.full[axis]), count)
         value = lowering.take(call.builder, value, axis, places) if count > 1 else value

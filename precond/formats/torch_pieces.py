@@ -8,7 +8,7 @@ import numpy as np
 
 from precond.errors import ModelError, UnsupportedOperator
 from precond.formats import lowering, lowering_pieces
-from precond.formats.builder import Value
+from precond.formats.builder import Value, check_size
 from precond.formats.torch_arguments import Arguments, Result
 
 
@@ -172,6 +172,7 @@ def repeat(a: Arguments) -> Result:
     missing = len(counts) - len(value.full)
     if missing > 0:
         value = lowering.unsqueeze(a.builder, value, range(missing))
+    check_size([n * count for n, count in zip(value.full, counts, strict=True)])
     for axis, count in enumerate(counts):
         places = np.tile(np.arange(value.full[axis]), count)
         value = lowering.take(a.builder, value, axis, places) if count != 1 else value
