@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from attribution.inputs import Inputs
 from attribution.slices import run
-from precond.errors import ModelError
+from precond.errors import DataError, ModelError
 
 
 class RowByRow(nn.Module):
@@ -45,7 +45,7 @@ def explained(module: nn.Module, inputs: Inputs, fix: str) -> Iterator[None]:
     """What fails within because the module fixes its batch size fails with that reason."""
     try:
         yield
-    except (RuntimeError, ValueError, IndexError) as error:
+    except (DataError, RuntimeError, ValueError, IndexError) as error:
         if not fixes_batch(module, inputs):
             raise
         raise ModelError(
@@ -61,7 +61,7 @@ def _lengths(module: nn.Module, inputs: Inputs, count: int) -> bool:
     try:
         with torch.no_grad():
             output = run(module, inputs.take(slice(0, 1), count)).output
-    except (RuntimeError, ValueError, IndexError):
+    except (DataError, RuntimeError, ValueError, IndexError):
         return False
     return isinstance(output, Tensor) and output.dim() > 0 and len(output) == count
 

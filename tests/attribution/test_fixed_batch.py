@@ -11,7 +11,7 @@ from attribution.distributions import LinearPath
 from attribution.influence import influence
 from attribution.integrated import integrated_gradients
 from attribution.slices import Slice
-from precond.errors import ModelError
+from precond.errors import DataError, ModelError
 
 
 class Reshapes(nn.Module):
@@ -46,5 +46,5 @@ def test_otherwise_the_error_says_why_and_what_to_do(sizes: tuple[int, ...]) -> 
 
 
 def test_other_errors_are_left_alone() -> None:
-    with pytest.raises(RuntimeError, match="shapes cannot be multiplied"):
+    with pytest.raises(DataError, match="shapes cannot be multiplied"):
         integrated_gradients(nn.Linear(3, 2), torch.zeros(1, 4), 0.0, 1)
