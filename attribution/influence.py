@@ -21,6 +21,7 @@ from attribution.adapter import as_module, place_of, type_of, undisturbed
 from attribution.affine import first_affine
 from attribution.attribution import AFFINE_NOTE, Array, Attribution
 from attribution.distributions import Distribution, Empirical, LinearPath, Parts, PerInput, Point
+from attribution.fixed_batch import explained
 from attribution.gradients import Kernel, Reduce
 from attribution.inputs import Inputs, array_rows, count_rows, require_finite
 from attribution.memory import rows_for
@@ -73,7 +74,9 @@ def influence(
         if isinstance(distribution, Empirical):
             found = _over_data(model, cut, chosen, distribution, inputs, memory, chunk)
         elif isinstance(distribution, PerInput):
-            found = _per_input(model, cut, chosen, distribution, inputs, memory, chunk)
+            rows = Inputs.read(inputs, device=place_of(model), dtype=type_of(model))
+            with explained(model, rows, "Write x.view(len(x), -1) there"):
+                found = _per_input(model, cut, chosen, distribution, inputs, memory, chunk)
         else:
             raise QueryError(
                 "distribution",

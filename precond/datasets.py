@@ -8,6 +8,7 @@ which rows the model has not seen.
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from precond.arguments import number, path_of, require_kind
+from precond.columns import PLAIN, Columns
 from precond.datafiles import first_not_finite, read_file, read_labels
 from precond.errors import DataError, MissingDependency
 from precond.idx import read_idx
@@ -49,8 +51,9 @@ class Dataset:
     """Inputs (N, …), float32 or memory-mapped, and labels (N,) if there are any.
 
     ``image_shape`` is (H, W) or (C, H, W) where a row is a picture; ``natural`` the range one
-    value can take; ``classes`` the name of each label; ``train_rows`` how many leading rows
-    are the training part, for a data set that is published in two parts.
+    value can take; ``classes`` the name of each label, ``features`` of each column;
+    ``train_rows`` how many leading rows are the training part, for a data set that is published
+    in two parts.
     """
 
     name: str
@@ -60,19 +63,23 @@ class Dataset:
     natural: tuple[float, float]
     classes: tuple[str, ...] | None = None
     train_rows: int | None = None
+    features: tuple[str, ...] | None = None
 
     def __len__(self) -> int:
         return len(self.inputs)
 
 
-def load_dataset(spec: str, labels: str | None = None, *, divide: float = 1.0) -> Dataset:
+def load_dataset(
+    spec: str, labels: str | None = None, *, divide: float = 1.0, columns: Columns = PLAIN
+) -> Dataset:
     """The data set that ``spec`` names: a built-in name or a file.
 
     Built in: ``digits`` (1,797 × 8×8), ``mnist-5k`` (5,000 × 28×28), ``fashion-mnist``
     (60,000 + 10,000 × 28×28), all scaled to [0, 1].  Files: see ``datafiles``, and for folders
     of them ``shards``; their values are
     divided by ``divide`` (255 for pictures stored as bytes).  ``labels`` names a file with
-    one whole number per row; it takes the place of labels that the data set has.
+    one whole number per row; it takes the place of labels that the data set has.  ``columns``
+    says what the columns of a ``.csv`` mean, and which class each label's name is.
 
     Errors: DataError for a file that is missing, broken, empty or holds other than finite
     numbers, and for labels that do not fit; MissingDependency for a built-in data set that
@@ -90,20 +97,13 @@ def load_dataset(spec: str, labels: str | None = None, *, divide: float = 1.0) -
     elif os.sep not in spec and not Path(spec).suffix and not Path(spec).exists():
         raise DataError(f"data {spec!r}", expected=f"{', '.join(BUILT_IN)} or a file", got=spec)
     else:
-        found = _from_file(Path(spec), divide)
+        found = _from_file(Path(spec), divide, columns)
     if labels is None:
         return found
     path = Path(labels)
-    own = _labels(read_labels(path), len(found), str(path))
-    return Dataset(
-        found.name,
-        found.inputs,
-        own,
-        found.image_shape,
-        found.natural,
-        found.classes,
-        found.train_rows,
-    )
+    given = dataclasses.replace(columns, label=None, drop=())
+    own = _labels(read_labels(path, given), len(found), str(path))
+    return dataclasses.replace(found, labels=own)
 
 
 def split(
@@ -144,8 +144,8 @@ def _shares(sizes: NDArray[np.int64], total: int) -> NDArray[np.int64]:
     return np.asarray(shares)
 
 
-def _from_file(path: Path, divide: float) -> Dataset:
-    content = open_shards(path).content() if path.is_dir() else read_file(path)
+def _from_file(path: Path, divide: float, columns: Columns) -> Dataset:
+    content = open_shards(path).content() if path.is_dir() else read_file(path, columns)
     raw = content.inputs
     if raw is None:
         raise DataError(f"{path}", expected="inputs", got="labels only")
@@ -174,6 +174,8 @@ def _from_file(path: Path, divide: float) -> Dataset:
         labels=None if labels is None else _labels(labels, len(inputs), str(path)),
         image_shape=_picture(raw.shape[1:]),
         natural=_natural(raw, inputs, divide),
+        classes=columns.classes or None,
+        features=content.features,
     )
 
 

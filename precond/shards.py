@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from precond.datafiles import BROKEN, INPUT_NAMES, LABEL_NAMES, FileContent, read_file
+from precond.columns import LABEL_NAMES
+from precond.datafiles import BROKEN, INPUT_NAMES, FileContent, read_file
 from precond.errors import DataError, OutputError
 from precond.npy import check_npy
 from precond.parquet import parquet_blocks, parquet_rows

@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from precond.device import require_device
 from precond.errors import QueryError
 from precond.formats.load import load
+from precond.formats.stated import Activation, stated_origin
 from precond.proof.certificates.folder import keep
 from precond.proof.deadline import Deadline
 from precond.proof.prove import prove
@@ -67,6 +68,8 @@ class Request:
     as_real: bool = False
     exact: bool = False
     certificates: Path | None = None
+    input_shape: tuple[int, ...] | None = None
+    activation: str | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,7 +90,10 @@ def read(request: Request) -> Query:
     not fit; UnsupportedQuery for what is not decided here.
     """
     paths = _paths(request.networks)
-    networks = {name: load(path) for name, path in paths.items()}
+    networks = {
+        name: load(path, request.input_shape, activation=request.activation)
+        for name, path in paths.items()
+    }
     query = read_vnnlib(request.query, networks.get("", networks))
     only = query.declarations[0].network
     types = {
@@ -116,6 +122,8 @@ def reply(request: Request, deadline: Deadline, say: Callable[[str], None]) -> s
     """Everything ``precond verify`` prints on stdout; ``say`` gets what goes to stderr."""
     require_device(request.device)
     query = read(request)
+    if request.activation is not None:
+        say(stated_origin(", ".join(request.networks), Activation(request.activation)))
     for note in query.notes:
         say(note)
     solution = solve(query, deadline, device=request.device, seed=request.seed, exact=request.exact)

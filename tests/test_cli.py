@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from precond.cli import main
+from precond.cli import joined, main
 
 MODELS = Path(__file__).parents[1] / "models"
 DIGITS = str(MODELS / "digits-mlp.onnx")
@@ -193,3 +193,13 @@ def test_explain_refuses_data_of_another_width(
     arguments = ["explain", DIGITS, "--inputs", str(tmp_path / "x.npy"), "--index", "0"]
     assert main([*arguments, "--out", str(tmp_path / "why.png")]) == 2
     assert "rows of 64 values" in capsys.readouterr().err
+
+
+def test_negative_numbers_as_values_of_options() -> None:
+    assert joined(["analyze", "m.onnx", "--domain", "-1:1"]) == [
+        *("analyze", "m.onnx"),
+        "--domain=-1:1",
+    ]
+    assert joined(["--domain", "-.5:.5", "--values"]) == ["--domain=-.5:.5", "--values"]
+    assert joined(["--domain=-1:1", "--out", "o"]) == ["--domain=-1:1", "--out", "o"]
+    assert joined(["--", "-1"]) == ["--", "-1"]

@@ -64,6 +64,7 @@ LEVELS: dict[str, tuple[float, str]] = {
     "precond.apply": (7, "apply"),
     "precond.datasets": (7, "data"),
     "precond.datafiles": (7, "data"),
+    "precond.columns": (7, "data"),
     "precond.idx": (7, "data"),
     "precond.npy": (7, "data"),
     "precond.parquet": (7, "data"),
@@ -109,9 +110,13 @@ LIBRARIES: dict[str, set[str]] = {
     "vnnlib": {"precond.vnnlib.v2"},
     "flint": {"precond.network.dyadic"},
     "onnx": {
+        "precond.formats.onnx_file",
+        "precond.formats.onnx_graph",
         "precond.formats.onnx_reader",
+        "precond.formats.onnx_schema",
         "precond.formats.onnx_folding",
         "precond.formats.onnx_operators",
+        "precond.formats.onnx_pieces",
         "precond.formats.onnx_writer",
         "precond.apply.distill_onnx",
         "precond.standard",  # assignments are written as ONNX tensors

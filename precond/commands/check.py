@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 from precond.commands.arguments import Commands
+from precond.commands.given import add_model, read_model
 
 EXIT_INVALID = 1
 SHOWN = 40  # lines of a statement that are printed without --statement
@@ -20,7 +21,7 @@ def add(commands: Commands) -> None:
         "it fails (1).  A file that is no certificate, or a damaged one, is an error (2).",
     )
     command.add_argument("certificate", type=Path, metavar="CERTIFICATE")
-    command.add_argument("model", metavar="MODEL")
+    add_model(command)
     command.add_argument(
         "--fast",
         action="store_true",
@@ -34,7 +35,6 @@ def run(chosen: argparse.Namespace) -> int:
     # Products are small: threads would cost more than they bring.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from precond.checker import check
-    from precond.formats.load import load
     from precond.proof.certificates.fast import check_fast
     from precond.proof.certificates.files import read_certificate
 
@@ -44,7 +44,7 @@ def run(chosen: argparse.Namespace) -> int:
     print("\n".join(shown))
     if len(shown) < len(lines):
         print(f"  … {len(lines) - len(shown)} more lines: --statement")
-    network = load(chosen.model)
+    network = read_model(chosen)
     result = (check_fast if chosen.fast else check)(certificate, network)
     print("valid" if result.valid else f"not valid: {result.where}")
     return 0 if result.valid else EXIT_INVALID

@@ -101,6 +101,8 @@ def run(chosen: argparse.Namespace) -> int:
         held_out,
         dataset.image_shape,
         dataset.natural,
+        dataset.classes,
+        dataset.features,
     )
     flat = np.asarray(dataset.inputs).reshape(len(dataset), -1)
     text = chosen.domain or ("unit" if tuple(dataset.natural) == (0.0, 1.0) else "data")
@@ -146,10 +148,10 @@ def run(chosen: argparse.Namespace) -> int:
             progress=bars,
             note=_say if chosen.verbose else None,
         )
-    print(table_text(found, Path(chosen.model).name))
+    print(table_text(found, Path(network.origin).name))
     if out is not None:
-        write_preconditions(found.analysis(Path(chosen.model)), out / "preconditions.json")
-        write_files(out, whole_space_files(found, chosen.model))
+        write_preconditions(found.analysis(Path(network.origin)), out / "preconditions.json")
+        write_files(out, whole_space_files(found, network.origin))
         print(f"report         {out / 'report.html'}")
         print(f"preconditions  {out / 'preconditions.json'}")
         if found.certified:
