@@ -1,8 +1,9 @@
-# Two commands do all set-up: make demo, make test.
+# Two commands do all set-up: make demo, make test.  What is slow and rarely tells more than
+# a faster test does is in make test-slow.
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test check format clean
+.PHONY: demo test test-slow check format clean
 
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
@@ -14,7 +15,10 @@ demo: .venv/installed
 	$(BIN)/precond analyze models/digits-mlp.onnx --inputs digits --domain ball:0.1 --budget 150 --out demo
 
 test: .venv/installed
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+
+test-slow: .venv/installed
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile -m slow
 
 check: .venv/installed
 	$(BIN)/ruff check .

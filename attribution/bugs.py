@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attribution.evaluate import outputs
+from attribution.inputs import require_finite
 from attribution.slices import Slice
 from precond.errors import DataError, QueryError
 
@@ -26,6 +27,7 @@ Ints = NDArray[np.int64]
 
 def _rows(attributions: Array, inputs: NDArray[Any] | None = None) -> Array:
     flat = np.asarray(attributions, dtype=np.float64).reshape(len(attributions), -1)
+    require_finite("attributions", flat)
     if inputs is not None and len(inputs) != len(flat):
         raise DataError(
             "attributions", expected=f"one row for each of {len(inputs)} inputs", got=str(len(flat))

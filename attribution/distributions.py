@@ -9,6 +9,7 @@ points are built, if not at the model's input; the slice may lie there or after 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,8 +19,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from attribution.inputs import count_rows
+from attribution.inputs import count_rows, require_finite
 from attribution.rules import Rule, check_steps, nodes
+from precond.arguments import number, whole
 from precond.errors import DataError, QueryError
 
 Parts = dict[str, Tensor]
@@ -44,6 +46,7 @@ def baseline_like(baseline: Baseline, values: Parts, rows: slice | Tensor, total
             raise DataError(
                 f"baseline for {name}", expected="numbers", got=type(given).__name__
             ) from None
+        require_finite(f"baseline for {name}", chosen)
         per_row = chosen.dim() == value.dim() and chosen.shape[0] == total
         if per_row and (total != 1 or chosen.shape[1:] == value.shape[1:]):
             chosen = chosen[rows]
@@ -151,9 +154,9 @@ class Gaussian(PerInput):
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if not self.sigma >= 0 or self.n < 1:
+        if not 0 <= number("sigma", self.sigma) < math.inf or whole("n", self.n) < 1:
             raise QueryError(
-                "Gaussian", expected="sigma ≥ 0 and n ≥ 1", got=f"{self.sigma}, {self.n}"
+                "Gaussian", expected="a finite sigma ≥ 0 and n ≥ 1", got=f"{self.sigma}, {self.n}"
             )
 
     def count(self) -> int:
@@ -193,6 +196,7 @@ class Custom(PerInput):
 
     def __post_init__(self) -> None:
         if self.weights is not None:
+            require_finite("weights of Custom", np.asarray(self.weights, dtype=np.float64))
             length = np.asarray(self.weights).shape[-1]
             if length != self.count():
                 raise DataError("weights of Custom", expected=str(self.count()), got=str(length))
@@ -213,6 +217,7 @@ class Custom(PerInput):
         chosen = self.points[rows, points] if self.per_row else self.points[points][None]
         tensor = torch.as_tensor(np.asarray(chosen) if not isinstance(chosen, Tensor) else chosen)
         tensor = tensor.to(value.device, value.dtype)
+        require_finite(f"Custom points at {name}", tensor.flatten(0, 1))
         if tensor.shape[2:] != value.shape[1:]:
             raise DataError(
                 f"Custom points at {name}",
@@ -263,6 +268,7 @@ def ClassConditional(  # noqa: N802  (named as the paper's distribution)
         return Empirical(tuple(part[chosen] for part in X), at=at)
     if isinstance(X, dict):
         return Empirical({name: part[chosen] for name, part in X.items()}, at=at)
+    require_finite("input", X[chosen], chosen)
     return Empirical(X[chosen], at=at)
 
 

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from attribution.adapter import as_module, place_of, type_of, undisturbed
-from attribution.inputs import Inputs, array_rows, count_rows
+from attribution.inputs import Inputs, array_rows, count_rows, require_finite
 from attribution.slices import Slice, flat_output, run
-from precond.errors import QueryError
+from precond.errors import DataError, QueryError
 
 Array = NDArray[np.float64]
 Change = Callable[[Tensor, slice], Tensor]
@@ -38,7 +38,7 @@ def _stream(cut: Slice, inputs: Any, change: Change | None, values: bool) -> Arr
         for start in range(0, count_rows(inputs), ROWS):
             rows = slice(start, start + ROWS)
             part = Inputs.read(
-                array_rows(inputs, rows), device=place_of(model), dtype=type_of(model)
+                array_rows(inputs, rows), device=place_of(model), dtype=type_of(model), first=start
             )
             if not values and change is None:
                 found.append(flat_output(run(model, part).output))
@@ -92,7 +92,7 @@ def _separates(cut: Slice, inputs: Any, values: Array, whole: Array) -> bool:
     try:
         single = _from(cut, inputs, values, slice(0, 1))
         other = _from(cut, inputs, values, slice(0, 1), zeros=True)
-    except (RuntimeError, ValueError, IndexError):
+    except (DataError, RuntimeError, ValueError, IndexError):
         # The model reads its batch size from its input.
         return False
     return single.shape == whole.shape and bool(
@@ -104,11 +104,12 @@ def _from(cut: Slice, inputs: Any, values: Array, rows: slice, zeros: bool = Fal
     model = as_module(cut.model)
     with undisturbed(model), torch.no_grad():
         place, kind = place_of(model), type_of(model)
-        part = Inputs.read(array_rows(inputs, rows), device=place, dtype=kind)
+        part = Inputs.read(array_rows(inputs, rows), device=place, dtype=kind, first=rows.start)
         if zeros:
             blank = {name: torch.zeros_like(value) for name, value in part.floats.items()}
             part = part.with_floats(blank)
         given = torch.as_tensor(values).to(place, kind)
+        require_finite(f"values at {cut}", given)
         if cut.sites:
             result = run(model, part, given={cut.sites[0]: given})
         else:

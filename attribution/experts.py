@@ -22,9 +22,10 @@ from numpy.typing import NDArray
 from attribution.distributions import ClassConditional
 from attribution.evaluate import outputs, outputs_from, values_at
 from attribution.influence import influence
+from attribution.inputs import require_finite
 from attribution.quantities import Quantity, class_score
 from attribution.slices import Slice
-from precond.errors import QueryError
+from precond.errors import DataError, QueryError
 from precond.network.graph import INPUT, Network
 from precond.network.layers import Node, Scale
 
@@ -125,6 +126,7 @@ def keep_extremes(scores: Array, share: float) -> Bools:
     """
     if not 0 < share <= 1:
         raise QueryError("share of units", expected="in (0, 1]", got=str(share))
+    require_finite("scores", scores)
     flat = scores.reshape(-1)
     count = max(2, math.ceil(share * flat.size))
     order = np.argsort(-flat, kind="stable")
@@ -173,7 +175,11 @@ def _scores(
         chosen = class_score(target) if quantity is None else quantity
         found = influence(cut, chosen, ClassConditional(inputs, labels, target)).values
         return np.asarray(found[0])
-    mean = np.asarray(values_at(cut, inputs[labels == target]).mean(0))
+    if not (labels == target).any():
+        raise DataError(f"class {target}", expected="an input with that label", got="none")
+    rows = np.flatnonzero(labels == target)
+    require_finite("input", inputs[rows], rows)
+    mean = np.asarray(values_at(cut, inputs[rows]).mean(0))
     if ranking is Ranking.ACTIVATION:
         return mean
     return np.random.default_rng(seed).permutation(mean.size).reshape(mean.shape).astype(float)

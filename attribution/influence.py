@@ -21,8 +21,9 @@ from attribution.adapter import as_module, place_of, type_of, undisturbed
 from attribution.affine import first_affine
 from attribution.attribution import AFFINE_NOTE, Array, Attribution
 from attribution.distributions import Distribution, Empirical, LinearPath, Parts, PerInput, Point
+from attribution.fixed_batch import explained
 from attribution.gradients import Kernel, Reduce
-from attribution.inputs import Inputs, array_rows, count_rows
+from attribution.inputs import Inputs, array_rows, count_rows, require_finite
 from attribution.memory import rows_for
 from attribution.quantities import Quantity, as_quantity
 from attribution.rules import NETWORK_RULES
@@ -73,7 +74,9 @@ def influence(
         if isinstance(distribution, Empirical):
             found = _over_data(model, cut, chosen, distribution, inputs, memory, chunk)
         elif isinstance(distribution, PerInput):
-            found = _per_input(model, cut, chosen, distribution, inputs, memory, chunk)
+            rows = Inputs.read(inputs, device=place_of(model), dtype=type_of(model))
+            with explained(model, rows, "Write x.view(len(x), -1) there"):
+                found = _per_input(model, cut, chosen, distribution, inputs, memory, chunk)
         else:
             raise QueryError(
                 "distribution",
@@ -156,15 +159,19 @@ class _Source:
     context: Inputs | None
     chosen: tuple[Quantity, ...]
 
-    def read(self, part: Any, leaves: tuple[Site, ...]) -> tuple[Kernel, Parts, slice | Tensor]:
-        """Kernel, points (rows, 1, *shape) and their input rows for some rows of data."""
+    def read(
+        self, part: Any, leaves: tuple[Site, ...], first: int = 0
+    ) -> tuple[Kernel, Parts, slice | Tensor]:
+        """Kernel, points (rows, 1, *shape) and their input rows for some rows of data, from row
+        number ``first``."""
         place, dtype = place_of(self.model), type_of(self.model)
         if self.context is None:
-            read = Inputs.read(part, device=place, dtype=dtype)
+            read = Inputs.read(part, device=place, dtype=dtype, first=first)
             points = {name: value.unsqueeze(1) for name, value in read.floats.items()}
             kernel = Kernel(self.model, read, (), leaves, self.chosen)
             return kernel, points, slice(0, read.rows)
         values = torch.as_tensor(part).to(place, dtype)
+        require_finite(f"data at layer {self.given[0]}", values, first)
         kernel = Kernel(self.model, self.context, self.given, leaves, self.chosen)
         rows = torch.zeros(len(values), dtype=torch.int64, device=place)
         return kernel, {str(self.given[0]): values.unsqueeze(1)}, rows
@@ -188,6 +195,7 @@ def _over_data(
     place = place_of(model)
     given = _sites(model, distribution.at, distribution.pre)
     context = None
+    here: tuple[int, ...] = ()
     if given:
         if inputs is None or count_rows(inputs) != 1:
             raise DataError(
@@ -196,6 +204,8 @@ def _over_data(
                 got="none" if inputs is None else f"{count_rows(inputs)} rows",
             )
         context = Inputs.read(inputs, device=place, dtype=type_of(model))
+        with torch.no_grad():
+            here = tuple(run(model, context, read=given).values[given[0]].shape[1:])
     source = _Source(model, cut.sites, given, context, chosen)
     sums: dict[str, Tensor] = {}
     weight_sum, evaluated, affine, size = 0.0, 0, False, chunk
@@ -203,15 +213,23 @@ def _over_data(
     leaves: tuple[Site, ...] | None = None
     for batch, weights in distribution.batches():
         length = count_rows(batch)
+        if given and tuple(np.shape(batch)[1:]) != here:
+            raise DataError(
+                f"data at layer {distribution.at}",
+                expected=f"rows of shape {here}",
+                got=str(tuple(np.shape(batch)[1:])),
+            )
         if weights is not None and weights.shape != (length,):
             raise DataError("weights", expected=f"({length},)", got=str(weights.shape))
+        if weights is not None:
+            require_finite("weights", weights)
         if leaves is None:
             through = _Through.of(source, batch)
             leaves = cut.sites if through is None else (through.site,)
         start = 0
         while start < length:
             rows = slice(start, min(start + (size or 1), length))
-            kernel, points, every = source.read(array_rows(batch, rows), leaves)
+            kernel, points, every = source.read(array_rows(batch, rows), leaves, start)
             if size is None:
                 made = kernel.bytes_per_point(points, every)
                 size = rows_for(made, memory, place)

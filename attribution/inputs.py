@@ -1,7 +1,8 @@
 """Model inputs in any of the forms a model takes: one tensor, a tuple, or a dict.
 
 Rows are the first axis of every tensor.  Entries that are not tensors are passed on as
-they are.
+they are.  A NaN is an error that names where it stands, and so is an infinity, but among
+several tensors, where a mask may hold −inf.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from precond.errors import DataError
@@ -25,10 +27,13 @@ class Inputs:
     named: Mapping[str, Any]
 
     @classmethod
-    def read(cls, values: Any, *, device: torch.device, dtype: torch.dtype | None) -> Inputs:
+    def read(
+        cls, values: Any, *, device: torch.device, dtype: torch.dtype | None, first: int = 0
+    ) -> Inputs:
         """From a tensor or array, a tuple of them, or a dict of keyword arguments.
 
         Floating numbers are converted to ``dtype`` (None: kept), whole numbers (tokens) are kept.
+        ``first``: number of the first row, for messages.
         """
 
         def tensor(value: Any) -> Any:
@@ -54,7 +59,13 @@ class Inputs:
                 got=type(values).__name__,
             )
         _ = result.rows
+        result.check(first, infinite=len(result.tensors) > 1)
         return result
+
+    def check(self, first: int = 0, *, infinite: bool = False) -> None:
+        """DataError that names the first NaN, or infinity unless ``infinite`` lets it be."""
+        for name, value in self.floats.items():
+            require_finite(name, value, first, infinite=infinite)
 
     @property
     def tensors(self) -> list[Tensor]:
@@ -111,6 +122,35 @@ class Inputs:
             tuple(part(value) for value in self.positional),
             {name: part(value) for name, value in self.named.items()},
         )
+
+
+def require_finite(
+    name: str,
+    values: Tensor | NDArray[Any],
+    first: int | NDArray[np.integer] = 0,
+    *,
+    infinite: bool = False,
+) -> None:
+    """DataError that names row and column of the first NaN or infinity in (N, …) numbers.
+
+    ``first``: the number of the first row, or those of all.  ``infinite``: infinities may be
+    there.
+    """
+    tensor = torch.as_tensor(values)
+    if not tensor.is_floating_point():
+        return
+    bad = torch.isnan(tensor) if infinite else ~torch.isfinite(tensor)
+    if not bool(bad.any()):
+        return
+    rows = tensor.reshape(len(tensor), -1) if tensor.dim() else tensor.reshape(1, 1)
+    row, column = divmod(int(bad.reshape(-1).to(torch.uint8).argmax()), rows.shape[1])
+    number = first + row if isinstance(first, int) else int(first[row])
+    raise DataError(
+        f"{name}, row {number}, column {column} (counted from 0)",
+        expected="a finite number",
+        got=f"{float(rows[row, column])} in {str(tensor.dtype).removeprefix('torch.')}",
+        fix="Leave the row out, or replace the number",
+    )
 
 
 def array_rows(values: Any, rows: slice) -> Any:

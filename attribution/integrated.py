@@ -24,6 +24,7 @@ from attribution.adapter import as_module, place_of, type_of, undisturbed
 from attribution.affine import first_affine
 from attribution.attribution import Array, Attribution
 from attribution.distributions import Baseline
+from attribution.fixed_batch import RowByRow, explained, fixes_batch
 from attribution.gradients import Kernel
 from attribution.influence import QuantityLike, quantities_of
 from attribution.inputs import Inputs
@@ -36,6 +37,7 @@ from precond.errors import QueryError
 from precond.network.graph import Network
 
 AUTO_FIRST, AUTO_LAST = 8, 4096
+CHUNK_FIX = "Give chunk=1: rows then go through one at a time; or write x.view(len(x), -1)"
 
 
 def integrated_gradients(
@@ -62,7 +64,8 @@ def integrated_gradients(
     completeness error of a row is at most ``tolerance`` times its |q(x) − q(x')| (secant, which
     is always complete: until doubling changes a row's mean gradients by at most ``tolerance`` of
     their L1 norm).  ``memory``:
-    bytes of one chunk; ``chunk`` sets its rows instead.  ``factor=False`` keeps the first
+    bytes of one chunk; ``chunk`` sets its rows instead (1 also serves a module whose forward
+    fixes a batch of one).  ``factor=False`` keeps the first
     layer in every step.  ``dtype`` applies to networks (modules compute in their own type).
     """
     rule = Rule.named(method)
@@ -89,7 +92,11 @@ def integrated_gradients(
             got="whole numbers only",
             fix="Convert numbers with .float(); cut tokens at their embedding layer",
         )
-    with undisturbed(module):
+    if not cut.sites:
+        read.check()
+    with undisturbed(module), explained(module, read, CHUNK_FIX):
+        if chunk == 1 and not cut.sites and fixes_batch(module, read):
+            module, factor = RowByRow(module), False
         chosen, several = (
             quantities_of(quantity) if quantity is not None else ((predicted(module, read),), False)
         )

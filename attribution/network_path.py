@@ -28,7 +28,7 @@ from attribution.quantities import Quantity
 from attribution.rules import Rule, check_steps
 from attribution.secant import run_secants
 from attribution.slices import Slice
-from precond.errors import QueryError
+from precond.errors import DataError, QueryError
 from precond.network.graph import INPUT, Network
 
 CPU_BYTES = 48 << 20
@@ -200,6 +200,12 @@ class _Problem:
         (end,) = read.tensors
         if isinstance(cut.model, Network):
             network = cut.model
+            if end.numel() != len(end) * network.input_size:
+                raise DataError(
+                    f"inputs for {network.origin}",
+                    expected=f"rows of {network.input_size} values",
+                    got=f"shape {tuple(end.shape)}",
+                )
             end = end.reshape(len(end), *network.input_shape)
         else:
             from precond.formats.load import load

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from attribution.evaluate import outputs
-from attribution.inputs import count_rows
+from attribution.inputs import count_rows, require_finite
 from attribution.slices import Slice
 from precond.errors import DataError, QueryError
 
@@ -84,6 +84,7 @@ def class_removal(
 
 def _places(ranking: Array) -> Ints:
     """Place of every unit in its row's order, 0 for the highest."""
+    require_finite("ranking", ranking)
     order = np.argsort(-ranking, axis=1, kind="stable")
     return np.asarray(np.argsort(order, axis=1), dtype=np.int64)
 
@@ -104,6 +105,7 @@ def _curve(
     if chosen.shape != (count,):
         raise DataError("targets", expected=f"({count},)", got=str(chosen.shape))
     filling = torch.as_tensor(fill)
+    require_finite("fill", filling)
     scores, kept = [], []
     for part in share:
         limit = round(part * units)
@@ -114,6 +116,9 @@ def _curve(
             return torch.where(gone.reshape(values.shape), value, values)
 
         found = outputs(cut, inputs, change)
+        if not 0 <= chosen.min() <= chosen.max() < found.shape[1]:
+            got = f"{chosen.min()} to {chosen.max()}"
+            raise DataError("targets", expected=f"classes 0 to {found.shape[1] - 1}", got=got)
         scores.append(found[np.arange(count), chosen])
         kept.append(float((found.argmax(1) == chosen).mean()))
     return RemovalCurve(share, np.stack(scores), np.array(kept))

@@ -22,7 +22,8 @@ from torch import Tensor, nn
 
 from attribution.adapter import NetworkModule, as_module
 from attribution.inputs import Inputs
-from precond.errors import ModelError, QueryError
+from precond.arguments import items
+from precond.errors import DataError, ModelError, QueryError
 from precond.network.graph import INPUT, Network
 
 
@@ -50,7 +51,9 @@ class Slice:
     sites: tuple[Site, ...] = field(init=False)
 
     def __post_init__(self) -> None:
-        names = (self.layer,) if isinstance(self.layer, str) else self.layer or ()
+        names = (self.layer,) if isinstance(self.layer, str) else ()
+        if self.layer is not None and not names:
+            names = items("layer of a slice", self.layer, "names of layers")
         module = as_module(self.model)
         if names == (INPUT,) and not has_layer(module, INPUT):
             names = ()
@@ -143,7 +146,7 @@ def run(
             sites = {(site.pre, site.call): site for site in wanted if site.layer == name}
             stack.enter_context(_watched(find_layer(model, name), name, sites, given, at))
         with torch.set_grad_enabled(leaves is not None):
-            output = model(*inputs.positional, **inputs.named)
+            output = _called(model, inputs)
     for site in {*(leaves or ()), *given}:
         if site in (leaves or ()) and str(site) not in found:
             raise QueryError(
@@ -156,6 +159,22 @@ def run(
         if site not in values:
             raise QueryError(f"layer {site}", expected="a call of it", got="none in this pass")
     return Run(output, found, values)
+
+
+def _called(model: nn.Module, inputs: Inputs) -> Any:
+    """What the model makes of the inputs; DataError where it does not take them."""
+    try:
+        return model(*inputs.positional, **inputs.named)
+    except torch.OutOfMemoryError:
+        raise
+    except RuntimeError as error:  # torch's word for shapes that do not fit
+        shapes = ", ".join(str(tuple(tensor.shape[1:])) for tensor in inputs.tensors)
+        reason = (str(error).strip() or "RuntimeError").splitlines()[0]
+        raise DataError(
+            f"inputs for {type(model).__name__}",
+            expected="rows of the shape that the model takes",
+            got=f"rows of shape {shapes}, of which it says: {reason}",
+        ) from error
 
 
 @contextmanager

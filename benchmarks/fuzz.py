@@ -111,8 +111,10 @@ def reader_of(name: str) -> Callable[[Path], object]:
     from precond.store import read_preconditions
     from precond.vnnlib.query import read_vnnlib
 
-    if name in ("onnx", "nnet", "torch"):
+    if name in ("onnx", "nnet"):
         return load
+    if name == "torch":
+        return lambda path: load(path, activation=None if path.suffix == ".pt2" else "relu")
     if name == "json":
         return read_preconditions
     if name == "vnnlib":

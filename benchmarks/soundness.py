@@ -11,6 +11,7 @@ The table counts, per family of networks and per engine, verdicts that contradic
 claims decided.  Exit status 1 if a verdict was wrong.
 
     python benchmarks/soundness.py --count 3000 --out soundness.json
+    python benchmarks/soundness.py --extreme --exact --each 0.5 --budget 1 --count 2000
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import argparse
 import json
 import time
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ import numpy as np
 import torch
 import z3
 from numpy.typing import NDArray
+from soundness_extremes import extreme_claim
 
 from precond.network.exact import exact_values
 from precond.network.graph import INPUT, Network
@@ -55,7 +57,7 @@ from precond.proof.engines.tighten_split import TightenSplitEngine
 from precond.proof.engines.z3 import Z3Engine
 from precond.proof.prove import prove
 from precond.proof.replay import replay
-from precond.proof.verdict import Status
+from precond.proof.verdict import Status, Verdict
 from precond.property import Inequality, Property
 from precond.region.box import Box
 from precond.region.pattern import DecisionPattern
@@ -65,8 +67,9 @@ KINDS = ("mlp", "leaky", "residual", "conv", "pool")
 SCALES = ("normal", "rows", "small", "ties", "narrow")
 EACH = 2.0  # seconds for an engine
 BUDGET = 10.0  # seconds for prove
+EXACT = "prove, exact"
 TRUTH_MS = 60_000  # for one question to z3
-COLUMNS = ("decided", "undecided", "wrong", "unconfirmed wrong", "witness fails", "weak")
+COLUMNS = ("decided", "undecided", "wrong", "unconfirmed wrong", "witness fails", "weak", "raised")
 
 
 @dataclass(frozen=True)
@@ -199,6 +202,12 @@ def random_case(seed: int) -> Case:
     pattern = _pattern(rng, network, box)
     prop, edge = _property(rng, network, box)
     return Case(seed, f"{kind}/{scale}", edge, Claim(network, box, pattern, prop))
+
+
+def extreme_case(seed: int) -> Case:
+    """The claim of one seed at the edges of float64."""
+    family, claim = extreme_claim(seed)
+    return Case(seed, family, False, claim)
 
 
 def _pattern(rng: np.random.Generator, network: Network, box: Box) -> DecisionPattern:
@@ -335,6 +344,11 @@ class Tally:
     counts: Counter[tuple[str, str, str]]
     seconds: Counter[str]
     wrong: list[dict[str, Any]]
+    latest: Counter[str] = field(default_factory=Counter)  # seconds past the budget, at most
+
+    def raised(self, case: Case, who: str, error: Exception) -> None:
+        self.add(case, who, "raised")
+        print(f"RAISED seed {case.seed} {case.family} {who}: {type(error).__name__}: {error}"[:300])
 
     def add(self, case: Case, who: str, kind: str) -> None:
         self.counts[case.family, who, kind] += 1
@@ -347,8 +361,17 @@ class Tally:
         print(f"WRONG seed {case.seed} {case.family} {who}: {said}, in truth {truth}", flush=True)
 
 
-def run_case(case: Case, tested: dict[str, Engine], tally: Tally) -> None:
-    """Put one claim to every engine and to ``prove``; count what they say."""
+def run_case(
+    case: Case,
+    tested: dict[str, Engine],
+    tally: Tally,
+    *,
+    each: float = EACH,
+    budget: float = BUDGET,
+    exact: bool = False,
+) -> None:
+    """Put one claim to every engine and to ``prove`` (``exact``: to that too); count what they
+    say, and what they raise."""
     truth = Truth(case.claim)
     conjuncts = case.claim.problem.conjuncts
     feasible = [truth.feasible(c) for c in conjuncts]
@@ -361,7 +384,11 @@ def run_case(case: Case, tested: dict[str, Engine], tally: Tally) -> None:
         if engine.unsupported(case.claim.problem) is not None:
             continue
         begun = time.monotonic()
-        answers = engine.solve(case.claim.problem, Deadline.after(EACH))
+        try:
+            answers = engine.solve(case.claim.problem, Deadline.after(each))
+        except Exception as error:  # counted, since a claim must not raise
+            tally.raised(case, name, error)
+            continue
         tally.seconds[name] += time.monotonic() - begun
         decided = False
         for answer, sat in zip(answers, feasible, strict=True):
@@ -377,31 +404,43 @@ def run_case(case: Case, tested: dict[str, Engine], tally: Tally) -> None:
         if not any(feasible):
             decided = all(a.outcome is Outcome.INFEASIBLE for a in answers)
         tally.add(case, name, "decided" if decided else "undecided")
-    begun = time.monotonic()
-    verdict = prove(case.claim, budget=BUDGET)
-    tally.seconds["prove"] += time.monotonic() - begun
     expected = Status.REFUTED if any(feasible) else Status.PROVED
     if not nonempty:
         expected = Status.VACUOUS
+    for who in ("prove", EXACT) if exact else ("prove",):
+        begun = time.monotonic()
+        try:
+            verdict = prove(case.claim, budget=budget, exact=who == EXACT)
+        except Exception as error:
+            tally.raised(case, who, error)
+            continue
+        spent = time.monotonic() - begun
+        tally.seconds[who] += spent
+        tally.latest[who] = max(tally.latest[who], spent - budget)
+        _judge(case, who, verdict, expected, tally)
+
+
+def _judge(case: Case, who: str, verdict: Verdict, expected: Status, tally: Tally) -> None:
+    """Count a verdict of ``prove``."""
     if verdict.status is Status.UNKNOWN:
-        tally.add(case, "prove", "undecided")
+        tally.add(case, who, "undecided")
         return
-    tally.add(case, "prove", "decided")
+    tally.add(case, who, "decided")
     # A claim about nothing is true: PROVED is then weak, not wrong.
     weak = verdict.status is Status.PROVED and expected is Status.VACUOUS
     contradictory = verdict.status is Status.VACUOUS and case.claim.pattern.is_contradictory
     if weak:
-        tally.add(case, "prove", "weak")
+        tally.add(case, who, "weak")
     elif verdict.status is not expected and not contradictory:
-        tally.add(case, "prove", "wrong" if verdict.confirmed else "unconfirmed wrong")
-        tally.report(case, "prove", verdict.status.value, expected.value)
+        tally.add(case, who, "wrong" if verdict.confirmed else "unconfirmed wrong")
+        tally.report(case, who, verdict.status.value, expected.value)
     if verdict.status is Status.PROVED and not verdict.confirmed:
-        tally.add(case, "prove", "unconfirmed")
+        tally.add(case, who, "unconfirmed")
 
 
 def table(tally: Tally) -> list[dict[str, Any]]:
     """One row per group and engine; the groups are the families, edge claims, and all."""
-    families = [f"{kind}/{scale}" for kind in KINDS for scale in SCALES]
+    families = sorted({family for family, _, _ in tally.counts} - {"edge"})
     names = list(dict.fromkeys(who for _, who, _ in tally.counts if who != "truth"))
     total = Counter(tally.counts)
     for (family, who, kind), count in tally.counts.items():
@@ -435,12 +474,18 @@ def main() -> int:
     parser.add_argument("--count", type=int, default=3000)
     parser.add_argument("--seed", type=int, default=0, help="first seed")
     parser.add_argument("--marabou", action="store_true", help="test Marabou on its own as well")
+    parser.add_argument("--extreme", action="store_true", help="sizes of 1e-310 to 1e300, depth 12")
+    parser.add_argument("--exact", action="store_true", help="ask prove(exact=True) as well")
+    parser.add_argument("--each", type=float, default=EACH, help="seconds for an engine")
+    parser.add_argument("--budget", type=float, default=BUDGET, help="seconds for prove")
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
     tested = engines(options.marabou)
     tally = Tally(Counter(), Counter(), [])
     for seed in range(options.seed, options.seed + options.count):
-        run_case(random_case(seed), tested, tally)
+        case = extreme_case(seed) if options.extreme else random_case(seed)
+        limits = {"each": options.each, "budget": options.budget}
+        run_case(case, tested, tally, exact=options.exact, **limits)
         done = seed - options.seed + 1
         if done % 100 == 0:
             print(f"{done} claims, {len(tally.wrong)} wrong", flush=True)
@@ -449,6 +494,8 @@ def main() -> int:
     unknown = sum(n for (f, w, k), n in tally.counts.items() if (w, k) == ("truth", "unknown"))
     seconds = {who: round(spent, 1) for who, spent in tally.seconds.items()}
     print(f"truth unknown: {unknown}; seconds: {seconds}")
+    late = {who: round(most, 2) for who, most in tally.latest.items()}
+    print(f"past the budget, at most: {late}")
     if options.out is not None:
         content = {
             "count": options.count,

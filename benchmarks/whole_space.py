@@ -30,6 +30,7 @@ from precond.proof.certificates.folder import keep
 from precond.proof.claim import Claim
 from precond.proof.confirm import second_of
 from precond.proof.deadline import Deadline
+from precond.proof.pool import open_pool
 from precond.proof.prove import prove
 from precond.property import Property
 from precond.region.box import Box
@@ -64,20 +65,23 @@ def searched(path: Path, options: argparse.Namespace) -> WholeSpace:
     cuts = tuple(options.cut or default_cuts(network))
     signatures = record_values(network, data, cuts)
     begun = time.monotonic()
-    return run_whole_space(
-        network,
-        data,
-        Domain.parse("unit", flat[train], dataset.natural),
-        signatures,
-        class_goal(network, signatures),
-        cuts=cuts,
-        search=Search(each=options.each, patterns=options.patterns, picture=dataset.image_shape),
-        budget=options.budget,
-        workers=options.workers,
-        note=(lambda text: print(f"{time.monotonic() - begun:7.1f} s  {text}", flush=True))
-        if options.verbose
-        else None,
-    )
+    with open_pool(options.workers) as pool:
+        return run_whole_space(
+            network,
+            data,
+            Domain.parse("unit", flat[train], dataset.natural),
+            signatures,
+            class_goal(network, signatures),
+            cuts=cuts,
+            search=Search(
+                each=options.each, patterns=options.patterns, picture=dataset.image_shape
+            ),
+            budget=options.budget,
+            pool=pool,
+            note=(lambda text: print(f"{time.monotonic() - begun:7.1f} s  {text}", flush=True))
+            if options.verbose
+            else None,
+        )
 
 
 def ceiling(path: Path, count: int, each: float = 40.0) -> dict[str, Any]:

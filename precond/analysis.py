@@ -99,7 +99,7 @@ class Data:
 
     ``inputs`` (N, …), ``labels`` (N,) or None; ``train`` and ``held_out`` are row numbers.
     ``image_shape`` is (H, W) or (C, H, W) where a row is a picture; ``natural`` the range of
-    one value.
+    one value; ``classes`` and ``features`` name labels and columns, if the data does.
     """
 
     name: str
@@ -109,6 +109,17 @@ class Data:
     held_out: NDArray[np.int64]
     image_shape: tuple[int, ...] | None = None
     natural: tuple[float, float] = (0.0, 1.0)
+    classes: tuple[str, ...] | None = None
+    features: tuple[str, ...] | None = None
+
+    def legend(self, most: int = 40) -> list[tuple[str, str]]:
+        """What the numbers of classes and inputs stand for, where the data names them."""
+        named = (("classes", self.classes), ("inputs", self.features))
+        return [
+            (what, ", ".join(f"{i} {name}" for i, name in enumerate(names[:most])))
+            for what, names in named
+            if names
+        ]
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -50,13 +51,15 @@ COMMANDS = (
     patterns,
 )
 EXIT_ERROR = 2
+NEGATIVE = re.compile(r"-\.?\d")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; the exit status is 0, 2 for a user's error, 130 after Ctrl-C."""
     begun = time.monotonic()
+    words = sys.argv[1:] if arguments is None else arguments
     with _printable_output():
-        return _run(_parser().parse_args(arguments), begun)
+        return _run(_parser().parse_args(joined(words)), begun)
 
 
 @contextmanager
@@ -90,6 +93,21 @@ class _Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         super().error(printable(message))
+
+
+def joined(words: Sequence[str]) -> list[str]:
+    """``--option -1:1`` as ``--option=-1:1``: argparse takes the second word for an option.
+
+    No option begins with a minus and a digit (or a point), so such a word is a value.
+    """
+    result: list[str] = []
+    for word in words:
+        last = result[-1] if result else ""
+        if NEGATIVE.match(word) and last.startswith("--") and last != "--" and "=" not in last:
+            result[-1] = f"{last}={word}"
+        else:
+            result.append(word)
+    return result
 
 
 def _parser() -> argparse.ArgumentParser:

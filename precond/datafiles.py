@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from precond.columns import LABEL_NAMES, PLAIN, Columns, numbered, split_table
 from precond.errors import DataError
 from precond.idx import read_idx
 from precond.npy import check_npy
@@ -29,7 +30,6 @@ from precond.parquet import parquet_blocks
 
 KINDS = ".npy, .npz, .csv, .parquet, .idx or …-ubyte (IDX files may end in .gz)"
 INPUT_NAMES = ("inputs", "x")
-LABEL_NAMES = ("labels", "label", "y")
 # What numpy and zipfile raise for a damaged, encrypted or unusually packed file.
 BROKEN = (
     ValueError,
@@ -46,14 +46,17 @@ FINITE_BYTES = 32 << 20  # values checked at once, roughly
 
 @dataclass(frozen=True, eq=False)
 class FileContent:
-    """``inputs`` (N, …) and ``labels`` (N,) as a file has them; None where it has none."""
+    """``inputs`` (N, …), ``labels`` (N,) and names of features as a file has them, or None."""
 
     inputs: NDArray[Any] | None
     labels: NDArray[Any] | None
+    features: tuple[str, ...] | None = None
 
 
-def read_file(path: Path) -> FileContent:
+def read_file(path: Path, columns: Columns = PLAIN) -> FileContent:
     """Arrays of one file; an ``.npy`` stays on disk (memory-mapped).
+
+    ``columns`` says what the columns of a ``.csv`` mean.
 
     Errors: DataError for a file that is missing, of another kind, or broken.
     """
@@ -63,13 +66,19 @@ def read_file(path: Path) -> FileContent:
         raise DataError(f"{path}", expected=f"a file: {KINDS}", got="no such file")
     name = path.name.lower()
     bare = name.removesuffix(".gz")
+    if not name.endswith(".csv") and (columns.label is not None or columns.drop):
+        raise DataError(
+            f"{path}",
+            expected="a .csv file with a header for --label-column and --drop",
+            got=path.suffix or "no suffix",
+        )
     try:
         if name.endswith(".npy"):
             return FileContent(_read_npy(path), None)
         if name.endswith(".npz"):
             return _read_npz(path)
         if name.endswith(".csv"):
-            return _read_csv(path)
+            return _read_csv(path, columns)
         if name.endswith(".parquet"):
             return _read_parquet(path)
         if bare.endswith((".idx", "-ubyte")) or (bare != name and "." not in bare):
@@ -90,9 +99,9 @@ def read_file(path: Path) -> FileContent:
     raise DataError(f"{path}", expected=KINDS, got=path.suffix or "no suffix")
 
 
-def read_labels(path: Path) -> NDArray[Any]:
+def read_labels(path: Path, columns: Columns = PLAIN) -> NDArray[Any]:
     """The labels of a file: its label column or array, or else all it holds."""
-    content = read_file(path)
+    content = read_file(path, columns)
     values = content.inputs if content.labels is None else content.labels
     if values is None:
         raise DataError(f"{path}", expected="labels", got="none")
@@ -183,7 +192,7 @@ def _read_parquet(path: Path) -> FileContent:
     )
 
 
-def _read_csv(path: Path) -> FileContent:
+def _read_csv(path: Path, columns: Columns) -> FileContent:
     try:
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
@@ -196,6 +205,11 @@ def _read_csv(path: Path) -> FileContent:
     numbers = sum(map(_is_number, first))
     if header is not None and 2 * numbers > len(first) and not set(header) & set(LABEL_NAMES):
         raise _bad_cell(path, text, has_header=False)  # a row with a slip, not a header
+    names = [] if header is None else [cell.strip() for cell in first]
+    if not columns.plain:
+        if header is None:
+            raise DataError(f"{path}, line 1", expected="names of columns", got="numbers")
+        return _named_csv(path, text, names, columns)
     skipped = 0 if header is None else reader.line_num
     try:
         with warnings.catch_warnings():
@@ -209,6 +223,8 @@ def _read_csv(path: Path) -> FileContent:
                 ndmin=2,
             )
     except ValueError as error:
+        if columns.label_of(names, str(path)) is not None:
+            return _named_csv(path, text, names, columns)
         raise _bad_cell(path, text, has_header=header is not None) from error
     if not table.size:
         raise DataError(f"{path}", expected="a line per input", got="none")
@@ -218,12 +234,22 @@ def _read_csv(path: Path) -> FileContent:
         raise DataError(
             f"{path}", expected=f"{len(header)} columns, as in line 1", got=str(table.shape[1])
         )
-    columns = [i for i, name in enumerate(header) if name in LABEL_NAMES]
-    _only(path, "label column", [header[i] for i in columns], header)
-    if not columns:
-        return FileContent(table, None)
-    rest = np.delete(table, columns, axis=1)
-    return FileContent(rest if rest.shape[1] else None, table[:, columns[0]])
+    label = columns.label_of(names, str(path))
+    if label is None:
+        return FileContent(table, None, tuple(names))
+    rest = np.delete(table, [label], axis=1)
+    names.pop(label)
+    return FileContent(rest if names else None, table[:, label], tuple(names))
+
+
+def _named_csv(path: Path, text: str, names: list[str], columns: Columns) -> FileContent:
+    """A table whose columns the user named, or whose labels are names."""
+    inputs, labels, features = split_table(text, names, columns, str(path))
+    return FileContent(
+        inputs if features else None,
+        None if labels is None else numbered(labels, columns, str(path)),
+        features,
+    )
 
 
 def _is_number(cell: str) -> bool:

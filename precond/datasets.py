@@ -8,6 +8,7 @@ which rows the model has not seen.
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,6 +18,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from precond.arguments import number, path_of, require_kind
+from precond.columns import PLAIN, Columns
 from precond.datafiles import first_not_finite, read_file, read_labels
 from precond.errors import DataError, MissingDependency
 from precond.idx import read_idx
@@ -49,8 +52,9 @@ class Dataset:
     """Inputs (N, …), float32 or memory-mapped, and labels (N,) if there are any.
 
     ``image_shape`` is (H, W) or (C, H, W) where a row is a picture; ``natural`` the range one
-    value can take; ``classes`` the name of each label; ``train_rows`` how many leading rows
-    are the training part, for a data set that is published in two parts.
+    value can take; ``classes`` the name of each label, ``features`` of each column;
+    ``train_rows`` how many leading rows are the training part, for a data set that is published
+    in two parts.
     """
 
     name: str
@@ -60,25 +64,30 @@ class Dataset:
     natural: tuple[float, float]
     classes: tuple[str, ...] | None = None
     train_rows: int | None = None
+    features: tuple[str, ...] | None = None
 
     def __len__(self) -> int:
         return len(self.inputs)
 
 
-def load_dataset(spec: str, labels: str | None = None, *, divide: float = 1.0) -> Dataset:
+def load_dataset(
+    spec: str, labels: str | None = None, *, divide: float = 1.0, columns: Columns = PLAIN
+) -> Dataset:
     """The data set that ``spec`` names: a built-in name or a file.
 
     Built in: ``digits`` (1,797 × 8×8), ``mnist-5k`` (5,000 × 28×28), ``fashion-mnist``
     (60,000 + 10,000 × 28×28), all scaled to [0, 1].  Files: see ``datafiles``, and for folders
     of them ``shards``; their values are
     divided by ``divide`` (255 for pictures stored as bytes).  ``labels`` names a file with
-    one whole number per row; it takes the place of labels that the data set has.
+    one whole number per row; it takes the place of labels that the data set has.  ``columns``
+    says what the columns of a ``.csv`` mean, and which class each label's name is.
 
     Errors: DataError for a file that is missing, broken, empty or holds other than finite
     numbers, and for labels that do not fit; MissingDependency for a built-in data set that
     is not installed.
     """
-    if not (np.isfinite(divide) and divide > 0):
+    spec = str(path_of("data", spec))
+    if not (np.isfinite(number("divide", divide)) and divide > 0):
         raise DataError("divide", expected="a positive number", got=f"{divide:g}")
     if spec in BUILT_IN:
         if divide != 1.0:
@@ -89,20 +98,13 @@ def load_dataset(spec: str, labels: str | None = None, *, divide: float = 1.0) -
     elif os.sep not in spec and not Path(spec).suffix and not Path(spec).exists():
         raise DataError(f"data {spec!r}", expected=f"{', '.join(BUILT_IN)} or a file", got=spec)
     else:
-        found = _from_file(Path(spec), divide)
+        found = _from_file(Path(spec), divide, columns)
     if labels is None:
         return found
     path = Path(labels)
-    own = _labels(read_labels(path), len(found), str(path))
-    return Dataset(
-        found.name,
-        found.inputs,
-        own,
-        found.image_shape,
-        found.natural,
-        found.classes,
-        found.train_rows,
-    )
+    given = dataclasses.replace(columns, label=None, drop=())
+    own = _labels(read_labels(path, given), len(found), str(path))
+    return dataclasses.replace(found, labels=own)
 
 
 def split(
@@ -114,7 +116,8 @@ def split(
     Otherwise a part ``held_out`` of the rows, drawn with ``seed``, is held out; with labels,
     the same part of every class, up to one row.
     """
-    if not 0 < held_out < 1:
+    require_kind("data set", dataset, Dataset, "load_dataset(name or file) gives one")
+    if not 0 < number("held-out part", held_out) < 1:
         raise DataError("held-out part", expected="more than 0, less than 1", got=f"{held_out:g}")
     count = len(dataset)
     if count < 2:
@@ -142,8 +145,8 @@ def _shares(sizes: NDArray[np.int64], total: int) -> NDArray[np.int64]:
     return np.asarray(shares)
 
 
-def _from_file(path: Path, divide: float) -> Dataset:
-    content = open_shards(path).content() if path.is_dir() else read_file(path)
+def _from_file(path: Path, divide: float, columns: Columns) -> Dataset:
+    content = open_shards(path).content() if path.is_dir() else read_file(path, columns)
     raw = content.inputs
     if raw is None:
         raise DataError(f"{path}", expected="inputs", got="labels only")
@@ -172,6 +175,8 @@ def _from_file(path: Path, divide: float) -> Dataset:
         labels=None if labels is None else _labels(labels, len(inputs), str(path)),
         image_shape=_picture(raw.shape[1:]),
         natural=_natural(raw, inputs, divide),
+        classes=columns.classes or None,
+        features=content.features,
     )
 
 

@@ -55,6 +55,10 @@ class QueryError(PrecondError):
     """A box, pattern, property or query that does not fit the network or itself."""
 
 
+class ArgumentError(PrecondError, TypeError):
+    """An argument of another kind than a call takes, such as a network for a claim."""
+
+
 class MissingDependency(PrecondError):
     """An optional package is needed for what was asked."""
 

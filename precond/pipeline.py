@@ -137,7 +137,10 @@ class _Run:
                 probes=probes,
                 trees=40 if sum(self.work.network.width(n) for n in chosen) <= 512 else 12,
                 seed=options.seed,
+                deadline=limit,
             )
+            if limit.passed:
+                self.notes.append(f"time ran out while {layer} was mined: it may have more rules")
         self.rules = tuple(sorted(found, key=lambda rule: -rule.support))
         for target in self.work.goal.targets:
             if target.label in wanted and not any(r.label == target.label for r in found):

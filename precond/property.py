@@ -10,26 +10,34 @@ y the outputs and x the inputs (input terms are rare: VNN-LIB queries that compa
 
 from __future__ import annotations
 
+import operator
 import sys
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from precond.errors import QueryError
+from precond.arguments import described, items, number, require_kind, whole
+from precond.errors import ArgumentError, QueryError
 from precond.printable import printable
 
 Terms = tuple[tuple[int, float], ...]
 
 
 def _terms(values: Mapping[int, float] | Iterable[tuple[int, float]]) -> Terms:
-    pairs = values.items() if isinstance(values, Mapping) else values
     given: dict[int, list[float]] = {}
-    for index, value in pairs:
-        given.setdefault(int(index), []).append(float(value))
+    try:
+        for place, value in values.items() if isinstance(values, Mapping) else values:
+            given.setdefault(operator.index(place), []).append(float(value))
+    except (TypeError, ValueError, OverflowError) as error:
+        raise ArgumentError(
+            "terms of an inequality",
+            expected="a dict {index: factor}, or pairs of them",
+            got=f"{described(values)}: {error}",
+        ) from error
     total = {i: some[0] if len(some) == 1 else _sum(some) for i, some in given.items()}
     return tuple(sorted((i, v) for i, v in total.items() if v != 0.0))
 
@@ -62,7 +70,7 @@ class Inequality:
     def __post_init__(self) -> None:
         object.__setattr__(self, "outputs", _terms(self.outputs))
         object.__setattr__(self, "inputs", _terms(self.inputs))
-        object.__setattr__(self, "bound", float(self.bound))
+        object.__setattr__(self, "bound", number("bound of an inequality", self.bound))
         numbers = [self.bound, *(v for _, v in self.outputs), *(v for _, v in self.inputs)]
         if not np.isfinite(numbers).all():
             raise QueryError("inequality", expected="finite numbers", got=str(self))
@@ -75,6 +83,19 @@ class Inequality:
             not self.strict,
             tuple((i, -v) for i, v in self.inputs),
         )
+
+    @property
+    def is_false(self) -> bool:
+        """Whether it is between numbers alone, and never holds."""
+        varies = self.outputs or self.inputs
+        return not varies and (self.bound > 0 or (self.bound == 0 and self.strict))
+
+    def relaxed(self, margin: float) -> Inequality:
+        """One that may fail by ``margin``, in units of the bound where that is above 1; where
+        nothing varies there is nothing to relax."""
+        if not self.outputs and not self.inputs:
+            return self
+        return replace(self, bound=self.bound - margin * max(1.0, abs(self.bound)))
 
     def margin(
         self, outputs: NDArray[np.float64], inputs: NDArray[np.float64] | None = None
@@ -105,8 +126,12 @@ class Property:
     name: str = ""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "clauses", tuple(tuple(clause) for clause in self.clauses))
-        if any(not clause for clause in self.clauses):
+        clauses = items("clauses of a property", self.clauses, "clauses")
+        inner = [items("clause of a property", c, "Inequality") for c in clauses]
+        object.__setattr__(self, "clauses", tuple(inner))
+        for inequality in (i for clause in inner for i in clause):
+            require_kind("clause of a property", inequality, Inequality)
+        if not all(inner):
             raise QueryError("property", expected="an inequality in every clause", got="none")
 
     @classmethod
@@ -138,7 +163,8 @@ class Property:
     @classmethod
     def between(cls, output: int, low: float, high: float) -> Property:
         """``low ≤ y_output ≤ high``."""
-        if low > high:
+        low, high = number("low", low), number("high", high)
+        if not low <= high:
             raise QueryError("range property", expected="low ≤ high", got=f"[{low:g}, {high:g}]")
         return cls(
             ((Inequality(((output, 1.0),), low),), (Inequality(((output, -1.0),), -high),)),
@@ -187,6 +213,21 @@ class Property:
                 some |= (margin > 0) if inequality.strict else (margin >= 0)
             result &= some
         return result
+
+    def margin(self, outputs: ArrayLike, inputs: ArrayLike) -> NDArray[np.float64]:
+        """How far each row is from a violation, (N,): ≤ 0 where one is found or touched, +inf
+        where the property says nothing."""
+        y = np.asarray(outputs, dtype=np.float64)
+        x = np.asarray(inputs, dtype=np.float64).reshape(len(y), -1)
+        result = np.full(len(y), np.inf)
+        for clause in self.clauses:
+            result = np.minimum(result, np.max([i.margin(y, x) for i in clause], axis=0))
+        return result
+
+    def relaxed(self, margin: float) -> Property:
+        """A property easier to have: every inequality is relaxed by ``margin``."""
+        clauses = (tuple(i.relaxed(margin) for i in clause) for clause in self.clauses)
+        return Property(tuple(clauses), self.name)
 
     def to_json(self) -> dict[str, Any]:
         """Name and clauses; ``from_json`` reads it back."""
@@ -248,7 +289,7 @@ def _joined(a: Property, b: Property, word: str) -> str:
 
 
 def _check_label(label: int, outputs: int) -> None:
-    if not 0 <= label < outputs:
+    if not 0 <= whole("label", label) < whole("outputs", outputs):
         raise QueryError("label", expected=f"an output in 0..{outputs - 1}", got=str(label))
     if outputs < 2:
         raise QueryError("label", expected="a network with two outputs or more", got=str(outputs))

@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from precond.datafiles import BROKEN, INPUT_NAMES, LABEL_NAMES, FileContent, read_file
+from precond.columns import LABEL_NAMES
+from precond.datafiles import BROKEN, INPUT_NAMES, FileContent, read_file
 from precond.errors import DataError, OutputError
 from precond.npy import check_npy
 from precond.parquet import parquet_blocks, parquet_rows
@@ -105,9 +106,12 @@ class Shards:
                 yield inputs, labels
 
 
-def open_shards(source: Path | Sequence[Path]) -> Shards:
+def open_shards(source: Path | str | Sequence[Path]) -> Shards:
     """The shards in a folder, or the files given; only their headers are read."""
-    if isinstance(source, Path):
+    if isinstance(source, Path | str):
+        source = Path(source)
+        if not source.is_dir():
+            raise DataError(f"shards {source}", expected="a folder of files", got="no folder")
         files = [p for p in sorted(source.iterdir()) if p.suffix.lower() in SUFFIXES]
         name = str(source)
     else:

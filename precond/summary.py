@@ -17,6 +17,7 @@ def summary(analysis: Analysis) -> str:
         f"network        {printable(str(analysis.model))} ({analysis.network.neurons} neurons)",
         f"data           {analysis.data.name}: {len(analysis.data.train)} training, "
         f"{len(analysis.data.held_out)} held-out inputs",
+        *(f"{what:<14} {names}" for what, names in analysis.data.legend()),
         *_domains(analysis),
     ]
     for kind in Kind:

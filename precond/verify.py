@@ -25,9 +25,11 @@ from numpy.typing import NDArray
 from precond.device import require_device
 from precond.errors import QueryError
 from precond.formats.load import load
+from precond.formats.stated import Activation, stated_origin
 from precond.proof.certificates.folder import keep
 from precond.proof.deadline import Deadline
 from precond.proof.prove import prove
+from precond.proof.room import with_room
 from precond.proof.verdict import Status, Verdict
 from precond.standard import (
     Capability,
@@ -47,6 +49,7 @@ from precond.vnnlib.query import Query, read_vnnlib
 OPSETS = (7, 24)  # of ONNX, as ``network/onnx_operators.py`` reads them
 FIRST_SHARE = 60.0  # seconds for a claim in the first round, where there is no limit
 GROWTH = 4.0
+ROOM = (1e-6, 1e-12)  # for another counterexample, where one lies on the edge
 SPENT = 0.5  # share of a claim's time after which more of it may help
 
 
@@ -65,6 +68,8 @@ class Request:
     as_real: bool = False
     exact: bool = False
     certificates: Path | None = None
+    input_shape: tuple[int, ...] | None = None
+    activation: str | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,7 +90,10 @@ def read(request: Request) -> Query:
     not fit; UnsupportedQuery for what is not decided here.
     """
     paths = _paths(request.networks)
-    networks = {name: load(path) for name, path in paths.items()}
+    networks = {
+        name: load(path, request.input_shape, activation=request.activation)
+        for name, path in paths.items()
+    }
     query = read_vnnlib(request.query, networks.get("", networks))
     only = query.declarations[0].network
     types = {
@@ -114,6 +122,8 @@ def reply(request: Request, deadline: Deadline, say: Callable[[str], None]) -> s
     """Everything ``precond verify`` prints on stdout; ``say`` gets what goes to stderr."""
     require_device(request.device)
     query = read(request)
+    if request.activation is not None:
+        say(stated_origin(", ".join(request.networks), Activation(request.activation)))
     for note in query.notes:
         say(note)
     solution = solve(query, deadline, device=request.device, seed=request.seed, exact=request.exact)
@@ -206,6 +216,8 @@ class _Search:
         self.distrusted.discard(k)
         if verdict.status is Status.REFUTED and verdict.witness is not None:
             witness = admitted(self.query, k, verdict.witness)
+            if witness is None:
+                witness = self._further_inside(k, share, attempt)
             if witness is not None:
                 return witness
             self._distrust(k, "the counterexample found is not one of the file's exact decimals")
@@ -213,6 +225,22 @@ class _Search:
             self._distrust(k, f"the proof is not counted: {verdict.reason}")
         elif verdict.status is Status.UNKNOWN:
             self.notes[k] = verdict.reason
+        return None
+
+    def _further_inside(self, k: int, share: float, attempt: int) -> NDArray[np.float64] | None:
+        """An input that the query admits, from counterexamples that leave room to every bound:
+        one at the edge of the rounded claim may be none of the exact one."""
+        for margin in ROOM:
+            verdict = prove(
+                with_room(self.query.claims[k], margin),
+                budget=min(share, self.deadline.left) / len(ROOM),
+                device=self.device,
+                seed=self.seed + attempt,
+            )
+            if verdict.status is Status.REFUTED and verdict.witness is not None:
+                witness = admitted(self.query, k, verdict.witness)
+                if witness is not None:
+                    return witness
         return None
 
     def _distrust(self, k: int, note: str) -> None:

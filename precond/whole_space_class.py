@@ -1,14 +1,18 @@
 """One class of a search over a whole domain: cut after cut, in whichever process it runs.
 
-Everything the work needs is in ``ClassJob`` and everything it finds in ``ClassFound``; both
-are plain data, so the answer is the same in this process and in another.
+``ClassJob`` is a job for a pool: everything the work needs is in it and everything it finds in
+``ClassFound``, so the answer is the same in this process and in another.  Every verdict of the
+search is in the ledger at once, and so is what a second proof said of a pattern; a search that
+was killed is done again, and takes them from there.
 """
 
 from __future__ import annotations
 
+import builtins
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,10 +20,15 @@ from numpy.typing import NDArray
 from precond.mine.whole_space import Found, Search, whole_space_patterns
 from precond.network.evaluate import outputs, values_at
 from precond.network.graph import INPUT, Network
+from precond.proof.certificates.certify import CERTIFICATE
+from precond.proof.certificates.folder import keep, kept
 from precond.proof.claim import Claim
-from precond.proof.confirm import confirm
+from precond.proof.confirm import SECOND, confirm, second_of
 from precond.proof.deadline import Deadline
+from precond.proof.ledger import Ledger
+from precond.proof.prove import REVISION
 from precond.proof.tail import Tail
+from precond.proof.verdict import Attempt, Verdict
 from precond.property import Property
 from precond.region.box import Box
 from precond.region.pattern import DecisionPattern
@@ -33,6 +42,7 @@ CONFIRMING = 0.25  # share of a class's time that is kept for second proofs
 CERTIFYING = 0.15  # the same, where claims about the whole network get certificates
 LEAST = 8.0  # seconds a second proof may take even where the class's time is spent
 FIRST = 0.6  # share of the time left that a cut may take, but for the last
+BOTH = "twice"  # in a ledger: the verdict with its second proof, beside the first one's
 SHOWN = 24  # forced literals kept for a pattern
 
 
@@ -40,7 +50,9 @@ SHOWN = 24  # forced literals kept for a pattern
 class ClassJob:
     """``signatures``: of the class's training inputs, with pre-activations.  ``cuts``: in the
     order they are tried.  ``seconds``: for all of it.  ``enough``: training recall at which no
-    further cut is tried."""
+    further cut is tried.  ``certificates``: a folder in which those of the whole network are
+    kept, which a ledger has no room for.  ``note``: told what is going on, where the job runs in
+    the process that made it."""
 
     network: Network
     box: Box
@@ -50,12 +62,30 @@ class ClassJob:
     search: Search
     seconds: float
     enough: float = ENOUGH
+    certificates: Path | None = None
+    note: Callable[[str], None] | None = None
+
+    @builtins.property  # here ``property`` is a field
+    def budget(self) -> float:
+        """Seconds after which it hangs."""
+        return self.seconds + LEAST * (1 + self.search.patterns)
+
+    def known(self, ledger: Ledger) -> ClassFound | None:
+        """None: the proofs are in the ledger, the search among them is done again."""
+        return None
+
+    def run(self, ledger: Ledger | None) -> ClassFound:
+        return search_class(self, ledger)
+
+    def failed(self, reason: str) -> ClassFound:
+        return ClassFound(self.cuts[0], (), (), (), 0, 0, self.seconds, reason)
 
 
 @dataclass(frozen=True, eq=False)
 class ClassFound:
     """``found``: the patterns of the best cut, proved twice where a second engine could.
-    ``moments``: when each was proved, in seconds since the epoch."""
+    ``moments``: when each was proved, in seconds since the epoch.  ``failed``: why a worker
+    could not finish, if none could."""
 
     cut: str
     found: tuple[Found, ...]
@@ -64,13 +94,14 @@ class ClassFound:
     rounds: int
     proofs: int
     seconds: float
+    failed: str = ""
 
 
-def search_class(job: ClassJob, note: Callable[[str], None] | None = None) -> ClassFound:
+def search_class(job: ClassJob, ledger: Ledger | None = None) -> ClassFound:
     """The patterns of one class: at each cut in turn, until one has recall enough."""
     began, wall = time.monotonic(), time.time()
-    kept = CERTIFYING if job.cuts == (INPUT,) else CONFIRMING
-    limit = Deadline.after(job.seconds * (1 - kept))
+    reserved = CERTIFYING if job.cuts == (INPUT,) else CONFIRMING
+    limit = Deadline.after(job.seconds * (1 - reserved))
     best: tuple[float, str, list[Found], list[float]] = (-1.0, job.cuts[0], [], [])
     tried: list[Tried] = []
     rounds = proofs = 0
@@ -81,12 +112,13 @@ def search_class(job: ClassJob, note: Callable[[str], None] | None = None) -> Cl
         last = turn == len(job.cuts) - 1  # earlier cuts are likelier: see FIRST
         share = limit if last else limit.earlier(FIRST * limit.left)
         found = whole_space_patterns(
-            Tail(job.network, job.box, cut),
+            Tail(job.network, job.box, cut, share),
             job.property,
             job.signatures,
             search=job.search,
             deadline=share,
-            note=None if note is None else _at(note, cut),
+            note=None if job.note is None else _at(job.note, cut),
+            ledger=ledger,
         )
         covered = np.any([f.inside for f in found], axis=0) if found else np.zeros(1, np.bool_)
         recall = float(covered.mean())
@@ -100,23 +132,67 @@ def search_class(job: ClassJob, note: Callable[[str], None] | None = None) -> Cl
             break
     _, cut, found, moments = best
     end = Deadline.after(job.seconds - (time.monotonic() - began))
-    tail = Tail(job.network, job.box, cut)
-    confirmed = []
-    weight = np.array([1.0 + one.verdict.seconds for one in found])
-    for turn, one in enumerate(found):
-        claim = Claim(job.network, job.box, one.pattern, job.property)
-        budget = max(end.left * float(weight[turn] / weight[turn:].sum()), LEAST)
-        verdict = confirm(claim, one.verdict, tail=tail, budget=budget, device=job.search.device)
-        confirmed.append(replace(one, verdict=verdict))
     return ClassFound(
         cut,
-        tuple(confirmed),
+        tuple(_confirmed(job, cut, found, end, ledger)),
         tuple(moments),
         tuple(tried),
         rounds,
         proofs,
         time.monotonic() - began,
     )
+
+
+def _confirmed(
+    job: ClassJob, cut: str, found: Sequence[Found], end: Deadline, ledger: Ledger | None
+) -> Iterator[Found]:
+    """Each with its second proof, or its certificate."""
+    weight = np.array([1.0 + one.verdict.seconds for one in found])
+    for turn, one in enumerate(found):
+        claim = Claim(job.network, job.box, one.pattern, job.property)
+        verdict = _remembered(job, cut, claim, one.verdict, ledger)
+        if verdict is None:
+            verdict = confirm(
+                claim,
+                one.verdict,
+                tail=Tail(job.network, job.box, cut, end),
+                budget=max(end.left * float(weight[turn] / weight[turn:].sum()), LEAST),
+                device=job.search.device,
+            )
+            if job.certificates is not None and verdict.certificate is not None:
+                job.certificates.mkdir(parents=True, exist_ok=True)
+                keep(job.certificates, claim, verdict.certificate)
+            if ledger is not None and verdict.is_proved:
+                ledger.put(_key(claim), verdict, job.seconds)
+                ledger.put(f"{_key(claim)}:{BOTH}", verdict, job.seconds)
+        yield replace(one, verdict=verdict)
+
+
+def _remembered(
+    job: ClassJob, cut: str, claim: Claim, first: Verdict, ledger: Ledger | None
+) -> Verdict | None:
+    """What an earlier run came to after the ``first`` proof of ``claim``: its certificate
+    where it wants one, else what its second proof said."""
+    if cut == INPUT and job.certificates is not None:
+        known = kept(job.certificates, claim)
+        if known is not None and known.is_proved:
+            again = Attempt(f"{SECOND}: {CERTIFICATE}", known.seconds, "proved")
+            return replace(
+                first,
+                exact=True,
+                confirmed=True,
+                attempts=(*first.attempts, again),
+                certificate=known.certificate,
+            )
+    known = None if ledger is None else ledger.get(f"{_key(claim)}:{BOTH}", 0.0)
+    if known is None or known.exact or second_of(known)[1] != "proved":
+        return None  # of an exact one the certificate is wanted, which no ledger has
+    return known
+
+
+def _key(claim: Claim) -> str:
+    """As ``prove`` writes it in a ledger."""
+    return f"{REVISION}:{claim.key}"
 
 
 def _at(note: Callable[[str], None], cut: str) -> Callable[[str], None]:

@@ -1,21 +1,19 @@
 """``run_whole_space``: for every class, patterns that imply it over the whole domain.
 
-A class has its share of the budget; what it leaves goes to the classes after it.  With more
-workers classes are searched side by side, each in a process of its own with one thread, so
-that a class's answer does not depend on how many there are (only its share of time does).
+A class has its share of the budget; what it leaves goes to the classes after it.  The classes
+are jobs of a pool, each with one thread wherever it runs, so that a class's answer does not
+depend on how many are searched at once (only its share of time does).  With a ledger in the
+pool every verdict is kept: the same run goes on where it was killed.
 Patterns are searched for among the training inputs; held-out ones are counted at the end.
 """
 
 from __future__ import annotations
 
-import multiprocessing
-import os
-import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -27,6 +25,8 @@ from precond.goals import Goal, Target
 from precond.mine.whole_space import Search
 from precond.network.graph import INPUT, Network
 from precond.progress import Progress, Silent
+from precond.proof.deadline import Deadline
+from precond.proof.pool import InProcess, Pool
 from precond.proof.precondition import Kind, Precondition
 from precond.proof.tail import Tail, tail_cuts
 from precond.region.signature import Signatures, record
@@ -38,11 +38,10 @@ from precond.whole_space import (
     Share,
     WholeSpace,
 )
-from precond.whole_space_class import ENOUGH, ClassFound, ClassJob, forced_literals, search_class
+from precond.whole_space_class import ENOUGH, ClassFound, ClassJob, forced_literals
 
 DEFAULT = Search()
 WIDEST = 2048  # neurons of a layer that is cut at without being asked for
-THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
 def default_cuts(network: Network) -> tuple[str, ...]:
@@ -89,17 +88,21 @@ def run_whole_space(
     cuts: Sequence[str] | None = None,
     search: Search = DEFAULT,
     budget: float = 600.0,
-    workers: int = 1,
+    pool: Pool | None = None,
+    certificates: Path | None = None,
     enough: float = ENOUGH,
     progress: Progress | None = None,
     note: Callable[[str], None] | None = None,
 ) -> WholeSpace:
-    """Patterns for every target of ``goal`` within ``budget`` seconds on ``workers`` processes.
+    """Patterns for every target of ``goal`` within ``budget`` seconds in ``pool`` (default: this
+    process, without a ledger).
 
     ``signatures`` covers all rows of ``data.inputs`` with pre-activations (``record_values``).
     ``cuts``: layers to cut at, in the order they are tried for each class (``default_cuts``);
     a class stops at the first whose patterns have training recall ``enough``.  Ctrl-C ends it
-    with the classes that are done.  ``note``: told what is going on, in words.
+    with the classes that are done.  ``certificates``: a folder that those of the whole network
+    are kept in as they are made, and taken from after a kill.  ``note``: told what is going on,
+    in words, where the work is done in this process.
     """
     if domain.kind is DomainKind.BALL:
         raise QueryError("patterns over a whole domain", expected="one box", got=str(domain))
@@ -126,19 +129,38 @@ def run_whole_space(
         if target not in searched:
             notes.append(f"{target.name}: no training input of the domain has it")
     progress = progress or Silent()
+    pool = pool or InProcess()
+    say = note if isinstance(pool, InProcess) else None
     progress.stage("classes", len(searched))
 
     def job(target: Target, seconds: float) -> ClassJob:
         assert target.property is not None
         part = signatures.rows(rows[target.label])
-        return ClassJob(network, domain.box, target.property, part, order, search, seconds, enough)
+        return ClassJob(
+            network,
+            domain.box,
+            target.property,
+            part,
+            order,
+            search,
+            seconds,
+            enough,
+            certificates,
+            None if say is None else _of(say, target),
+        )
 
     done: dict[int, ClassFound] = {}
     interrupted = False
+
+    def ended(index: int, found: ClassFound) -> None:
+        done[searched[index].label] = found
+        if note is not None and say is None:
+            note(f"{searched[index].name}: done")
+        progress.step()
+
     try:
-        for target, found in _searched(searched, job, budget, workers, note):
-            done[target.label] = found
-            progress.step()
+        with _one_thread():
+            pool.map(_jobs(searched, job, budget, pool.workers), ended)
     except KeyboardInterrupt:
         interrupted = True
     classes, events = [], []
@@ -147,6 +169,8 @@ def run_whole_space(
             notes.append(f"{target.name}: the run ended before it was searched")
             continue
         found = done[target.label]
+        if found.failed:
+            notes.append(f"{target.name}: not searched, {found.failed}")
         classes.append(
             _result(network, data, domain, signatures, goal, target, rows[target.label], found)
         )
@@ -229,57 +253,22 @@ def _result(
     )
 
 
-def _searched(
+def _jobs(
     targets: Sequence[Target],
     job: Callable[[Target, float], ClassJob],
     budget: float,
     workers: int,
-    note: Callable[[str], None] | None,
-) -> Iterator[tuple[Target, ClassFound]]:
-    """Each target with what was found, as they end."""
-    end = time.monotonic() + budget
-    say = note or (lambda text: None)
-    if workers <= 1 or len(targets) <= 1:
-        with _one_thread():
-            for turn, target in enumerate(targets):
-                left = max(end - time.monotonic(), 0.0)
-                yield (
-                    target,
-                    search_class(job(target, left / (len(targets) - turn)), _of(say, target)),
-                )
-        return
-    context = multiprocessing.get_context("spawn")
-    with _environment(), ProcessPoolExecutor(workers, context, initializer=_quiet) as pool:
-        waiting = list(targets)
-        running: dict[Future[ClassFound], Target] = {}
-        try:
-            while waiting or running:
-                while waiting and len(running) < workers:
-                    left = max(end - time.monotonic(), 0.0)
-                    # As many rounds of ``workers`` classes as are left share the time left.
-                    rounds = -(-len(waiting) // workers)
-                    target = waiting.pop(0)
-                    running[pool.submit(search_class, job(target, left / rounds))] = target
-                ended, _ = wait(running, return_when=FIRST_COMPLETED)
-                for future in ended:
-                    target = running.pop(future)
-                    say(f"{target.name}: done")
-                    yield target, future.result()
-        except BaseException:
-            for process in list((pool._processes or {}).values()):
-                process.terminate()
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+) -> Iterator[ClassJob]:
+    """A job for each target; as many rounds of ``workers`` classes as are left share the time
+    that is left when it is drawn."""
+    end = Deadline.after(budget)
+    for turn, target in enumerate(targets):
+        rounds = -(-(len(targets) - turn) // workers)
+        yield job(target, end.left / rounds)
 
 
 def _of(say: Callable[[str], None], target: Target) -> Callable[[str], None]:
     return lambda text: say(f"{target.name}: {text}")
-
-
-def _quiet() -> None:
-    """In a worker: Ctrl-C is the parent's to answer; one thread."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    torch.set_num_threads(1)
 
 
 @contextmanager
@@ -291,18 +280,3 @@ def _one_thread() -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
-
-
-@contextmanager
-def _environment() -> Iterator[None]:
-    """Workers that are started meanwhile use one thread each."""
-    before = {name: os.environ.get(name) for name in THREADS}
-    os.environ.update(dict.fromkeys(THREADS, "1"))
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value

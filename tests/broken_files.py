@@ -201,7 +201,9 @@ def onnx_broken() -> Iterator[Broken]:
         "no-nodes": onnx_bytes((), {}),
         "no-input": onnx_bytes(GEMM, WEIGHTS, change=lambda m: m.graph.ClearField("input")),
         "no-outputs": onnx_bytes(GEMM, WEIGHTS, change=lambda m: m.graph.ClearField("output")),
-        "two-inputs": onnx_bytes(GEMM, WEIGHTS, change=lambda m: m.graph.input.add(name="z")),
+        "two-inputs": onnx_bytes(
+            (("Add", ("x", "z"), ("y",), {}),), {}, change=lambda m: m.graph.input.add(name="z")
+        ),
         "two-outputs": onnx_bytes(GEMM, WEIGHTS, change=lambda m: m.graph.output.add(name="h")),
         "integer-input": onnx_bytes(GEMM, WEIGHTS, kind=TensorProto.INT64),
         "string-input": onnx_bytes(GEMM, WEIGHTS, kind=TensorProto.STRING),
@@ -239,9 +241,7 @@ def onnx_broken() -> Iterator[Broken]:
         ),
         "attribute-type": _one("Flatten", {}, axis="first"),
         "flatten-axis": _one("Flatten", {}, axis=99),
-        "leaky": _one("LeakyRelu", {}, alpha=-3.0),
         "leaky-nan": _one("LeakyRelu", {}, alpha=float("nan")),
-        "clip": _one("Clip", {"lo": np.float32(2.0), "hi": np.float32(-2.0)}),
         "permutation": _one("Transpose", {}, perm=[0, 0]),
         "permutation-short": _one("Transpose", {}, perm=[0]),
         "reshape": _one("Reshape", {"s": integers(1, 5)}),
@@ -251,6 +251,9 @@ def onnx_broken() -> Iterator[Broken]:
         "expand": _one("Expand", {"s": integers(HUGE, 4)}),
         "expand-large": _one("Expand", {"s": integers(1, 1 << 31, 4)}),
         "tile": _one("Tile", {"s": integers(1, HUGE)}),
+        "upsample": onnx_bytes(
+            (("Upsample", ("x", "s"), ("y",), {}),), {"s": np.array([1, 1e18], np.float32)}, opset=9
+        ),
         "gather": _one("Gather", {"i": integers(9)}, axis=1),
         "gather-axis": _one("Gather", {"i": integers(0)}, axis=7),
         "gather-wide": _one("Gather", {"i": np.zeros(1 << 16, np.int64).reshape(-1, 1)}, axis=9),

@@ -4,9 +4,16 @@ from __future__ import annotations
 
 import signal
 
-import torch
-
-torch.set_num_threads(1)  # small problems; pytest-xdist brings the processes
+import pytest
 
 # Started in the background of a shell, SIGINT is ignored, here and in whatever the tests start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """One thread: the problems are small, and pytest-xdist brings the processes."""
+    if config.getoption("numprocesses", None) and not hasattr(config, "workerinput"):
+        return  # it only hands out tests: torch would be loaded for nothing
+    import torch
+
+    torch.set_num_threads(1)

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from precond.cli import main
+from precond.cli import joined, main
 
 MODELS = Path(__file__).parents[1] / "models"
 DIGITS = str(MODELS / "digits-mlp.onnx")
@@ -24,7 +24,7 @@ DIGITS = str(MODELS / "digits-mlp.onnx")
 def analysed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("analysed")
     arguments = ["analyze", DIGITS, "--inputs", "digits", "--domain", "ball:0.05"]
-    assert main([*arguments, "--budget", "25", "--per-class", "1", "--out", str(out)]) == 0
+    assert main([*arguments, "--budget", "600", "--per-class", "1", "--out", str(out)]) == 0
     return out
 
 
@@ -75,7 +75,7 @@ def test_misclassified_rules_are_empirical(tmp_path: Path) -> None:
     np.save(tmp_path / "y.npy", np.zeros(400, dtype=np.int64))
     arguments = ["analyze", DIGITS, "--inputs", str(tmp_path / "x.npy")]
     arguments += ["--labels", str(tmp_path / "y.npy"), "--property", "misclassified"]
-    assert main([*arguments, "--budget", "20", "--out", str(tmp_path / "out")]) == 0
+    assert main([*arguments, "--budget", "600", "--out", str(tmp_path / "out")]) == 0
     data = json.loads((tmp_path / "out" / "preconditions.json").read_text())
     assert data["preconditions"]
     assert {e["verdict"]["status"] for e in data["preconditions"]} == {"empirical"}
@@ -146,20 +146,21 @@ def test_file_that_is_not_preconditions(tmp_path: Path, capsys: pytest.CaptureFi
         assert message in capsys.readouterr().err
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="signals")
 def test_ctrl_c_keeps_what_was_proved_and_says_how_to_go_on(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "precond", "analyze", DIGITS, "--inputs", "digits"]
-    command += ["--domain", "ball:0.05", "--budget", "300", "--per-class", "50"]
+    command += ["--domain", "ball:0.05", "--budget", "600", "--per-class", "50"]
     command += ["--out", str(tmp_path)]
     process = subprocess.Popen(
         command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, env={**os.environ}
     )
     ledger = tmp_path / "ledger.sqlite"
-    limit = time.monotonic() + 120
+    limit = time.monotonic() + 600
     while time.monotonic() < limit and _count(ledger) < 5:
         time.sleep(0.2)
     process.send_signal(signal.SIGINT)
-    _, error = process.communicate(timeout=60)
+    _, error = process.communicate(timeout=600)
     assert process.returncode == 130, error.decode()
     assert b"Run the same command again to go on" in error
     data = json.loads((tmp_path / "preconditions.json").read_text())
@@ -192,3 +193,13 @@ def test_explain_refuses_data_of_another_width(
     arguments = ["explain", DIGITS, "--inputs", str(tmp_path / "x.npy"), "--index", "0"]
     assert main([*arguments, "--out", str(tmp_path / "why.png")]) == 2
     assert "rows of 64 values" in capsys.readouterr().err
+
+
+def test_negative_numbers_as_values_of_options() -> None:
+    assert joined(["analyze", "m.onnx", "--domain", "-1:1"]) == [
+        *("analyze", "m.onnx"),
+        "--domain=-1:1",
+    ]
+    assert joined(["--domain", "-.5:.5", "--values"]) == ["--domain=-.5:.5", "--values"]
+    assert joined(["--domain=-1:1", "--out", "o"]) == ["--domain=-1:1", "--out", "o"]
+    assert joined(["--", "-1"]) == ["--", "-1"]

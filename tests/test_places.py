@@ -41,6 +41,7 @@ def shown(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> list[str]
     return [re.sub(r" +[\d.]+ s", "", line) for line in capsys.readouterr().out.splitlines()]
 
 
+@pytest.mark.slow
 def test_ledger_and_workers_change_nothing(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -89,7 +89,7 @@ def test_claims_come_back_with_the_same_key_and_verdict(tmp_path: Path) -> None:
     claim = Claim(
         ABSOLUTE, Box.uniform(1, -1, 1), phases([0], [1]), at_least(-0.125, -1, inputs=[1])
     )
-    verdict = prove(claim, budget=5.0)
+    verdict = prove(claim, budget=600.0)
     assert verdict.status is Status.PROVED
     given = entry(pattern=claim.pattern, property=claim.property, verdict=verdict, domain=claim.box)
     outer = entry(pattern=claim.pattern, property=claim.property, verdict=verdict, domain=None)
@@ -99,7 +99,7 @@ def test_claims_come_back_with_the_same_key_and_verdict(tmp_path: Path) -> None:
     for back in stored.preconditions:
         again = stored.claim(back, ABSOLUTE)
         assert again is not None and again.key == claim.key
-        assert prove(again, budget=5.0).status is Status.PROVED
+        assert prove(again, budget=600.0).status is Status.PROVED
 
 
 def test_claims_need_the_same_network_and_a_property(tmp_path: Path) -> None:

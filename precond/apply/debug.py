@@ -211,6 +211,7 @@ def mined(book: RuleBook, settings: DebugSettings) -> tuple[RuleBook, list[str]]
         probes=Probes(probes, probes.predicted),
         trees=40 if sum(network.width(n) for n in layers) <= SMALL else 12,
         seed=settings.seed,
+        deadline=Deadline.after(settings.budget),
     )
     return RuleBook(network, rules, book.inputs, signatures, train), notes
 

@@ -32,8 +32,10 @@ from precond.network.evaluate import outputs
 from precond.network.graph import Network
 from precond.network.parts import head
 from precond.proof.attack import attack_all
+from precond.proof.bounds.magnitudes import beyond_floats
 from precond.proof.claim import Claim
 from precond.proof.deadline import Deadline
+from precond.proof.gate import excludes
 from precond.proof.ledger import Ledger
 from precond.proof.prove import prove
 from precond.proof.replay import replay
@@ -73,9 +75,10 @@ def decompose(
     """
     check_claim(claim)
     check_layer(claim.network, layer)
-    cut = Tail(claim.network, claim.box, layer)
+    deadline = Deadline.after(budget)
+    cut = Tail(claim.network, claim.box, layer, deadline.earlier(SEARCH_SHARE * budget))
     kept = Lemmas() if lemmas is None else lemmas
-    run = _Run(claim, cut, Deadline.after(budget), kept, ledger, device, seed)
+    run = _Run(claim, cut, deadline, kept, ledger, device, seed)
     answer = run.answer(tuple(proposed), admits or partial(_replayed, claim))
     if not direct:
         return answer
@@ -134,6 +137,9 @@ class _Run:
 
     def answer(self, proposed: Sequence[Box], admits: Admits) -> Decomposition:
         witness = self._witness(admits)
+        self.beyond = beyond_floats(self.claim.problem)
+        if self.beyond is not None:
+            return self._result(_NOTHING, (), (), (_NO_HALF, _NO_HALF), witness)
         reach = self.cut.values(DecisionPattern())
         if witness is not None or reach is None:
             return self._result(_NOTHING, (), (), (_NO_HALF, _NO_HALF), witness)
@@ -175,7 +181,7 @@ class _Run:
             bound, _ = tail(
                 np.stack([box.lower for box in fitting]), np.stack([box.upper for box in fitting])
             )
-            given += [box for box, value in zip(fitting, bound, strict=True) if value > 0]
+            given += [box for box, value in zip(fitting, bound, strict=True) if excludes(value)]
         front = HeadBounds(self.front, self.device)
         search = Search(self.claim.box, reach, front, tail, given, self.seed)
         return search.run(self.deadline.earlier(SEARCH_SHARE * self.deadline.left))
@@ -252,6 +258,8 @@ class _Run:
         status, reason = Status.UNKNOWN, ""
         if witness is not None:
             status = Status.REFUTED
+        elif self.beyond is not None:
+            reason = self.beyond
         elif cover.left:
             reason = f"no pattern was found in time for {cover.left:.3g} of A"
         elif not halves[0].stands:

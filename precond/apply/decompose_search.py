@@ -24,7 +24,9 @@ from numpy.typing import NDArray
 
 from precond.apply.decompose_bounds import HeadBounds, TailBounds
 from precond.network.evaluate import outputs
+from precond.proof.coverage import Coverage
 from precond.proof.deadline import Deadline
+from precond.proof.gate import excludes
 from precond.region.box import Box
 
 Array = NDArray[np.float64]
@@ -40,6 +42,14 @@ WIDER = (
     0.015,
 )  # shares of the way from V to all that is reachable
 ROOM = 1e-6  # V is wider than what it is made from by this share of what is reachable
+
+
+LEAST = 1e-300  # of A: what is left is never called nothing while a part is open
+
+
+def _share(path: int) -> float:
+    """Of A, by volume, that the part with this number is."""
+    return 0.5 ** (path.bit_length() - 1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,6 +104,7 @@ class Search:
         self.rng = np.random.default_rng(seed)
         self.found: list[_Found] = []
         self.splits = 0
+        self.coverage = Coverage(1)
 
     def run(self, deadline: Deadline) -> Cover:
         """Until A is covered or time is up."""
@@ -101,7 +112,10 @@ class Search:
         while waiting and not deadline.passed:
             batch, waiting = waiting[-BATCH:], waiting[:-BATCH]
             waiting += self._look(batch, deadline)
-        left = float(sum(0.5 ** (path.bit_length() - 1) for path, _, _ in waiting))
+        left = float(sum(_share(path) for path, _, _ in waiting))
+        fault = self.coverage.fault(0, len(waiting), left)
+        if waiting or fault is not None:  # a share may be too small for a float
+            left = max(left, abs(float(self.coverage.share[0])), LEAST)
         parts, values = self._chosen(deadline)
         return Cover(parts, values, left, self.splits, len(self.slopes))
 
@@ -123,13 +137,14 @@ class Search:
             weight[rest] = slope
             for row in np.argsort(-bound):
                 k = rest[row]
-                if bound[row] <= 0:
+                if not excludes(bound[row]):
                     continue
                 if not self._known(low[k : k + 1], high[k : k + 1])[0]:
                     self._keep(wide_low[row], wide_high[row], slope[row])
                 closed[k] = True
-            self._mine(lower, upper, low, high, rest[bound <= 0], weight, deadline)
+            self._mine(lower, upper, low, high, rest[~excludes(bound)], weight, deadline)
         for k in np.flatnonzero(closed):
+            self.coverage.close(0, _share(paths[k]))
             self.found.append(_Found(lower[k], upper[k], low[k], high[k]))
         return self._halves(paths, lower, upper, moved * (above > 0)[..., None], weight, ~closed)
 
@@ -173,7 +188,7 @@ class Search:
         tries_low = np.minimum(tries_low, tries_high)
         bound, slope = self.tail(tries_low, tries_high, deadline)
         for row in np.argsort(-bound):
-            if bound[row] <= 0:
+            if not excludes(bound[row]):
                 return
             if not self._known(tries_low[row][None], tries_high[row][None])[0]:
                 self._keep(tries_low[row], tries_high[row], slope[row])
@@ -223,7 +238,7 @@ class Search:
                 return
             some = rows[at : at + BATCH]
             bound, _ = self.tail(wider_low[some], wider_high[some], deadline)
-            fine = some[bound > 0]
+            fine = some[excludes(bound)]
             low[fine], high[fine] = wider_low[fine], wider_high[fine]
             open_[fine] = False
 
@@ -247,6 +262,7 @@ class Search:
             first[axis] = second[axis] = middle
             halves += [(2 * paths[k], lower[k], first), (2 * paths[k] + 1, second, upper[k])]
             self.splits += 1
+            self.coverage.split(0)
         return halves
 
     def _chosen(self, deadline: Deadline) -> tuple[tuple[Part, ...], tuple[Box, ...]]:

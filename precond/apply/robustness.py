@@ -21,11 +21,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from precond.apply.robustness_batch import batch_attack, margin_bounds, violates
+from precond.arguments import numbers, require_kind
 from precond.errors import DataError, QueryError
 from precond.network.evaluate import check_inputs, outputs
 from precond.network.graph import Network
 from precond.proof.claim import Claim
 from precond.proof.deadline import Deadline
+from precond.proof.gate import excludes
 from precond.proof.ledger import Ledger
 from precond.proof.prove import prove
 from precond.proof.verdict import Status
@@ -107,6 +109,8 @@ def robustness(
     predicted class.  Balls are cut to ``natural``.  ``budget``: seconds in all; ``each``: for
     one ball in the complete prover.  ``done`` is told of balls as they are settled.
     """
+    require_kind("network", network, Network, "load(model) gives one")
+    radii = numbers("radii", radii).reshape(-1).tolist()
     if network.output_size < 2:
         raise DataError(
             f"network {network.origin}",
@@ -238,7 +242,7 @@ class _Run:
         )
         engine = "bounds-optimised" if steps else "bounds"
         for i, bound in zip(which.tolist(), bounds.tolist(), strict=True):
-            if bound > 0:
+            if excludes(bound):
                 ball = Ball(Outcome.CERTIFIED, engine, margin=bound)
                 self.settle(table, k, i, ball, done)
             elif np.isfinite(bound):

@@ -20,6 +20,7 @@ from precond.proof.bounds.backward import lower_bound
 from precond.proof.bounds.multipliers import improve
 from precond.proof.bounds.region import refine
 from precond.proof.deadline import Deadline
+from precond.proof.gate import excludes
 
 Array = NDArray[np.float64]
 Rows = NDArray[np.int64]
@@ -65,7 +66,7 @@ def _margins(
     form = rivals_form(classes, network.output_size).to(ops.device)
     constant = form.new_zeros(1, form.shape[1])
     with torch.no_grad():
-        refined = refine(ops, lower, upper, {})
+        refined = refine(ops, lower, upper, {}, deadline=deadline)
         if not steps:
             bound = lower_bound(refined.region, network.output, form, constant)
     if steps:
@@ -171,7 +172,7 @@ def violates(
         with torch.no_grad():
             refined = refine(ops, at, at, {}, backward=False)
             bound = lower_bound(refined.region, network.output, form, form.new_zeros(1, 1))
-        surely[rows] = (bound.value[:, 0] > 0).cpu().numpy()
+        surely[rows] = excludes(bound.value[:, 0]).cpu().numpy()
     small = outputs(network, points, device=device, dtype=torch.float32)
     return surely, np.asarray(small.argmax(axis=1) != classes)
 

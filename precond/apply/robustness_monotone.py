@@ -27,8 +27,12 @@ from precond.errors import QueryError
 from precond.network.evaluate import outputs
 from precond.network.graph import INPUT, Network
 from precond.network.layers import Add, Node, Reshape, Select
+from precond.proof.bounds.magnitudes import beyond_floats
 from precond.proof.claim import Claim, HalfSpaces
+from precond.proof.coverage import Coverage
 from precond.proof.deadline import Deadline
+from precond.proof.gate import excludes
+from precond.proof.prove import prove
 from precond.proof.replay import replay
 from precond.proof.verdict import Status, Verdict
 from precond.property import Inequality, Property
@@ -112,11 +116,13 @@ def prove_monotone(
         seconds = time.monotonic() - started
         return replace(Verdict(status, ENGINE, seconds), **more)
 
-    boxes = [(box.lower, box.upper)]
+    if beyond_floats(claim.problem) is not None:
+        return prove(claim, budget=budget, device=device)
+    boxes, coverage = [(box.lower, box.upper, 1.0)], Coverage(1)
     least = np.inf
     while boxes:
         part, boxes = boxes[-BATCH:], boxes[:-BATCH]
-        lower, upper = (np.stack([pair[k] for pair in part]) for k in (0, 1))
+        lower, upper = (np.stack([one[k] for one in part]) for k in (0, 1))
         witness = _falls(claim, network, property, lower, upper)
         if witness is not None:
             shown = replay(claim, witness)
@@ -125,7 +131,9 @@ def prove_monotone(
             reason = f"budget spent with {len(boxes) + len(part)} boxes open"
             return verdict(Status.UNKNOWN, reason=reason)
         low = least_derivative(network, slopes, lower, upper, direction, device)[:, property.output]
-        closed = low >= 0
+        closed = excludes(low, True)
+        shares = np.array([share for _, _, share in part])
+        coverage.close(np.zeros(int(closed.sum()), dtype=np.int64), shares[closed])
         least = min(least, float(low[closed].min(initial=np.inf)))
         for k in np.flatnonzero(~closed).tolist():
             sides = upper[k] - lower[k]
@@ -135,7 +143,12 @@ def prove_monotone(
                 return verdict(Status.UNKNOWN, reason="a box is too small to halve")
             first, second = upper[k].copy(), lower[k].copy()
             first[side] = second[side] = middle
-            boxes += [(lower[k], first), (second, upper[k])]
+            half = shares[k] / 2
+            boxes += [(lower[k], first, half), (second, upper[k], half)]
+            coverage.split(0)
+    fault = coverage.fault(0)
+    if fault is not None:
+        return verdict(Status.UNKNOWN, reason=fault)
     return verdict(Status.PROVED, bound=least)
 
 

@@ -151,11 +151,12 @@ def least_derivative(
 def _gated(value: Interval, low: Tensor, high: Tensor, off: float) -> Interval:
     """The derivative behind a neuron whose pre-activation lies in [low, high].
 
-    1e-12 covers the one rounding of a product with a leaky slope.
+    1e-12 covers the one rounding of a product with a leaky slope, TINY its underflow.
     """
     least, most = value
     if off:
-        slack = 1e-12 * torch.maximum(least.abs(), most.abs())
+        largest = torch.maximum(least.abs(), most.abs())
+        slack = torch.where(largest == 0, largest, 1e-12 * largest + TINY)
         dead = (off * least - slack, off * most + slack)
     else:
         dead = (torch.zeros_like(least), torch.zeros_like(most))

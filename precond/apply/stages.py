@@ -90,8 +90,9 @@ class Operation(nn.Module):
                 if self.padded:
                     taken = taken.masked_fill(cast(Tensor, self.outside), self.fill)
                 return taken.reshape(len(x), *self.output)
-            case Sum(axes, keepdims, scale):
-                return x.sum([axis + 1 for axis in axes], keepdim=keepdims) * scale
+            case Sum(axes, _, scale):
+                total = x.sum([axis + 1 for axis in axes]) * scale
+                return total.reshape(len(x), *self.output)
             case Add(coefficients):
                 total = x * coefficients[0]
                 for value, coefficient in zip(values[1:], coefficients[1:], strict=True):

@@ -120,7 +120,7 @@ def run(chosen: argparse.Namespace) -> int:
             print(f"{name:<14} {accuracies(one)}")
         write_onnx(retrained.network, out / "retrained.onnx")
         print(f"network        {out / 'retrained.onnx'}")
-    given = Given(Path(chosen.model).name, dataset.name, dataset.image_shape, dataset.natural)
+    given = Given(Path(network.origin).name, dataset.name, dataset.image_shape, dataset.natural)
     write_files(out, adversarial_files(given, flat, chosen.radius, found, retrained))
     print(f"report         {out / 'index.html'}")
     print(f"examples       {out / 'adversarial.npz'}")

@@ -15,6 +15,7 @@ from precond.commands.arguments import (
     seed,
     share,
 )
+from precond.commands.given import add_columns, add_model, read_data, read_model
 from precond.commands.places import add_places, pool_of
 from precond.device import require_device
 
@@ -23,7 +24,7 @@ def add(commands: Commands) -> None:
     analyze = commands.add_parser(
         "analyze", help="mine and prove preconditions; write a report and preconditions.json"
     )
-    analyze.add_argument("model", metavar="MODEL", help=".onnx, .nnet, or .pt/.pth")
+    add_model(analyze)
     analyze.add_argument(
         "--inputs",
         required=True,
@@ -34,6 +35,7 @@ def add(commands: Commands) -> None:
     analyze.add_argument(
         "--divide", type=float, default=1.0, help="divide a file's values by this (255 for bytes)"
     )
+    add_columns(analyze)
     analyze.add_argument(
         "--property",
         default="predicted",
@@ -48,7 +50,7 @@ def add(commands: Commands) -> None:
         default="ball:0.1",
         metavar="D",
         help="where claims are made: ball:EPS around each source input (default ball:0.1), "
-        "data, unit, or LO:HI (write --domain=-1:1 for a negative LO)",
+        "data, unit, or LO:HI",
     )
     analyze.add_argument("--budget", type=seconds, default=120.0, metavar="SECONDS")
     analyze.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
@@ -82,9 +84,8 @@ def add(commands: Commands) -> None:
 
 def run(chosen: argparse.Namespace) -> int:
     from precond.analysis import Data, Domain
-    from precond.datasets import load_dataset, split
+    from precond.datasets import split
     from precond.errors import DataError
-    from precond.formats.load import load
     from precond.goals import Goal, class_goal, correctness_goal, property_goal
     from precond.mine.input import Order
     from precond.options import Options
@@ -97,8 +98,8 @@ def run(chosen: argparse.Namespace) -> int:
     from precond.vnnlib.query import read_vnnlib
 
     require_device(chosen.device)
-    network = load(chosen.model)
-    dataset = load_dataset(chosen.inputs, chosen.labels, divide=chosen.divide)
+    network = read_model(chosen)
+    dataset = read_data(chosen, network, chosen.labels)
     for layer in chosen.layer or ():
         network.require_decisions(layer)
     train, held_out = split(dataset, 0.2, 0)
@@ -110,6 +111,8 @@ def run(chosen: argparse.Namespace) -> int:
         held_out,
         dataset.image_shape,
         dataset.natural,
+        dataset.classes,
+        dataset.features,
     )
     flat = dataset.inputs.reshape(len(dataset.inputs), -1)
     if flat.shape[1] != network.input_size:
@@ -163,7 +166,7 @@ def run(chosen: argparse.Namespace) -> int:
         progress() as bars,
     ):
         analysis = analyze(
-            Path(chosen.model),
+            Path(network.origin),
             network,
             data,
             domain,

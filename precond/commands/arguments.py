@@ -31,6 +31,14 @@ def seed(text: str) -> int:
     return _checked(text, int, lambda v: 0 <= v < 2**32, "a whole number from 0 to 2³² − 1")
 
 
+def sizes(text: str) -> tuple[int, ...]:
+    """Sizes of one input, such as 1,28,28."""
+    parts = [
+        _checked(part, int, lambda v: v >= 1, "sizes such as 1,28,28") for part in text.split(",")
+    ]
+    return tuple(parts)
+
+
 def _checked(text: str, kind: type[T], fits: Callable[[T], bool], expected: str) -> T:
     try:
         value = kind(text)

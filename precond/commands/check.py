@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from precond.commands.arguments import Commands
+from precond.commands.given import add_model, read_model
 
 if TYPE_CHECKING:
     from precond.proof.certificates.data import Certificate
@@ -27,7 +28,7 @@ def add(commands: Commands) -> None:
         "is --fast where the numbers are too long for it.",
     )
     command.add_argument("certificate", type=Path, metavar="CERTIFICATE")
-    command.add_argument("model", metavar="MODEL")
+    add_model(command)
     command.add_argument(
         "--fast",
         action="store_true",
@@ -42,7 +43,6 @@ def run(chosen: argparse.Namespace) -> int:
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from precond.checker import check
     from precond.errors import QueryError
-    from precond.formats.load import load
     from precond.printable import printable
     from precond.proof.certificates.fast import check_fast
     from precond.proof.certificates.files import read_certificate
@@ -50,7 +50,7 @@ def run(chosen: argparse.Namespace) -> int:
     certificate = read_certificate(chosen.certificate)
     for line in certificate.statement.lines() if chosen.statement else _first(certificate):
         print(line)
-    network = load(chosen.model)
+    network = read_model(chosen)
     result = (check_fast if chosen.fast else check)(certificate, network)
     if not result.decided:
         raise QueryError(

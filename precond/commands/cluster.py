@@ -66,7 +66,7 @@ def run(chosen: argparse.Namespace) -> int:
         )
     found = cluster(book, labels, held_out, seed=chosen.seed)
     out = output_folder(chosen.out)
-    given = Given(Path(chosen.model).name, dataset.name, dataset.image_shape, dataset.natural)
+    given = Given(Path(network.origin).name, dataset.name, dataset.image_shape, dataset.natural)
     write_files(out, cluster_files(given, found, (*notes, *said)))
     inside = len(flat) - len(found.rest)
     print(f"rules          {len(book.rules)}")

@@ -86,7 +86,7 @@ def run(chosen: argparse.Namespace) -> int:
             ledger=ledger,
             step=bars.step,
         )
-    given = Given(Path(chosen.model).name, dataset.name, dataset.image_shape, dataset.natural)
+    given = Given(Path(network.origin).name, dataset.name, dataset.image_shape, dataset.natural)
     write_files(out, debug_files(given, found))
     late = int(sum(row in set(held_out.tolist()) for row in found.wrong.tolist()))
     print(f"wrong          {len(found.wrong)} of {len(dataset)} inputs, {late} of them held out")

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from precond.commands.arguments import Commands, output_folder, seconds, seed
+from precond.commands.given import add_model, read_model
 from precond.errors import DataError, OutputError, QueryError
 from precond.whole_files import write_whole
 
@@ -20,7 +21,7 @@ def add(commands: Commands) -> None:
     parts = commands.add_parser(
         "decompose", help="prove a query in two halves, through patterns over a layer"
     )
-    parts.add_argument("model", metavar="MODEL", help=".onnx, .nnet, or .pt/.pth")
+    add_model(parts)
     parts.add_argument(
         "queries",
         nargs="+",
@@ -67,12 +68,11 @@ def run(chosen: argparse.Namespace) -> int:
         to_json,
     )
     from precond.device import require_device
-    from precond.formats.load import load
     from precond.proof.ledger import Ledger
     from precond.vnnlib.query import read_vnnlib
 
     require_device(chosen.device)
-    network = load(chosen.model)
+    network = read_model(chosen)
     if chosen.layer is not None:
         check_layer(network, chosen.layer)
     queries = [read_vnnlib(path, network) for path in chosen.queries]
@@ -186,7 +186,7 @@ def _check(part: Decomposition, chosen: argparse.Namespace) -> dict[str, Any]:
 
 def _read(path: Path) -> Any:
     try:
-        return json.loads(path.read_text())
+        return json.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError) as error:
         raise DataError(
             f"patterns in {path}", expected="a readable JSON file", got=str(error)

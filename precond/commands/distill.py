@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from precond.commands.arguments import Commands, count, output_folder, seed
+from precond.commands.given import add_columns, add_model, read_data, read_model
 
 if TYPE_CHECKING:
     from precond.apply.distill import Distilled
@@ -23,7 +24,7 @@ def add(commands: Commands) -> None:
         "distill",
         help="make a faster model that answers early where rules at early layers allow it",
     )
-    distill.add_argument("model", metavar="MODEL", help=".onnx, .nnet, or .pt/.pth")
+    add_model(distill)
     distill.add_argument(
         "--inputs",
         required=True,
@@ -34,6 +35,7 @@ def add(commands: Commands) -> None:
     distill.add_argument(
         "--divide", type=float, default=1.0, help="divide a file's values by this (255 for bytes)"
     )
+    add_columns(distill)
     distill.add_argument(
         "--layer",
         action="append",
@@ -77,9 +79,8 @@ def run(chosen: argparse.Namespace) -> int:
     from precond.apply.distill import augmented, distill, prove_only, sample_of
     from precond.apply.distill_table import trade_off
     from precond.apply.distill_votes import Reading
-    from precond.datasets import load_dataset, split
+    from precond.datasets import split
     from precond.errors import QueryError
-    from precond.formats.load import load
 
     if not 0 <= chosen.max_loss < 100:
         raise QueryError(
@@ -92,7 +93,7 @@ def run(chosen: argparse.Namespace) -> int:
             got="no --rules",
             fix="Give --rules DIR/preconditions.json, written by 'precond analyze'",
         )
-    network = load(chosen.model)
+    network = read_model(chosen)
     readings = [Reading.parse(text) for text in chosen.layer or ()]
     for reading in readings:
         network.require_decisions(reading.layer)
@@ -100,7 +101,7 @@ def run(chosen: argparse.Namespace) -> int:
     proved = None
     if chosen.rules is not None:
         proved = _proved_rules(chosen.rules, network)
-    dataset = load_dataset(chosen.inputs, chosen.labels, divide=chosen.divide)
+    dataset = read_data(chosen, network, chosen.labels)
     if chosen.shift and (chosen.shift < 0 or len(network.input_shape) != 3):
         raise QueryError(
             "--shift",
@@ -142,7 +143,7 @@ def run(chosen: argparse.Namespace) -> int:
         every = found.path.predict(whole.inputs.numpy())
         changed = every.labels != whole.predicted.numpy()
         report = {
-            "model": str(chosen.model),
+            "model": network.origin,
             "hash": network.hash,
             "data": dataset.name,
             "max_loss": chosen.max_loss,
@@ -202,7 +203,7 @@ def _summary(
     report: dict[str, Any],
     table: Table,
 ) -> list[str]:
-    lines = [f"network        {chosen.model}"]
+    lines = [f"network        {report['model']}"]
     for exit in report["exits"]:
         lines.append(
             f"answered by    {exit['exit']}: {exit['inputs']} inputs "

@@ -6,15 +6,17 @@ import argparse
 from pathlib import Path
 
 from precond.commands.arguments import Commands
+from precond.commands.given import add_columns, add_model, read_data, read_model
 
 
 def add(commands: Commands) -> None:
     explain = commands.add_parser(
         "explain", help="attribute one input's output to inputs or internal units; write a picture"
     )
-    explain.add_argument("model", metavar="MODEL")
+    add_model(explain)
     explain.add_argument("--inputs", required=True, metavar="DATA")
     explain.add_argument("--divide", type=float, default=1.0, help="divide a file's values by this")
+    add_columns(explain)
     explain.add_argument("--index", required=True, type=int, metavar="I", help="row of DATA")
     explain.add_argument(
         "--method",
@@ -35,13 +37,11 @@ def add(commands: Commands) -> None:
 
 def run(chosen: argparse.Namespace) -> int:
     from attribution.explain import explain
-    from precond.datasets import load_dataset
     from precond.device import require_device
-    from precond.formats.load import load
 
     require_device(chosen.device)
-    network = load(chosen.model)
-    dataset = load_dataset(chosen.inputs, divide=chosen.divide)
+    network = read_model(chosen)
+    dataset = read_data(chosen, network)
     found = explain(
         network,
         dataset.inputs,

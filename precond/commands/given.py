@@ -1,20 +1,50 @@
-"""What several commands are given: a model, and data that fits it."""
+"""What several commands are given: a model, with what its file leaves open, and data."""
 
 from __future__ import annotations
 
 import argparse
 from typing import TYPE_CHECKING
 
+from precond.commands.arguments import sizes
 from precond.errors import DataError
+from precond.formats.stated import Activation
 
 if TYPE_CHECKING:
     from precond.datasets import Dataset
     from precond.network.graph import Network
 
 
+def add_model(command: argparse.ArgumentParser) -> None:
+    """MODEL, and the options for what its file does not say."""
+    command.add_argument("model", metavar="MODEL", help=".onnx, .nnet, or .pt/.pth")
+    add_unsaid(command)
+
+
+def add_unsaid(command: argparse.ArgumentParser) -> None:
+    """--input-shape and --activation: what a model file may leave open."""
+    command.add_argument(
+        "--input-shape",
+        type=sizes,
+        metavar="N,N,…",
+        help="sizes of one input, without the batch axis, where the file leaves them open",
+    )
+    command.add_argument(
+        "--activation",
+        choices=[item.value for item in Activation],
+        help="what stands between the linear layers of a state dict, which does not say it",
+    )
+
+
+def read_model(chosen: argparse.Namespace) -> Network:
+    """The network of MODEL; what the user stated about it is in its ``origin``."""
+    from precond.formats.load import load
+
+    return load(chosen.model, chosen.input_shape, activation=chosen.activation)
+
+
 def add_given(command: argparse.ArgumentParser, labels: str) -> None:
     """MODEL, --inputs, --labels, --divide and --device; ``labels`` says what they are for."""
-    command.add_argument("model", metavar="MODEL", help=".onnx, .nnet, or .pt/.pth")
+    add_model(command)
     command.add_argument(
         "--inputs",
         required=True,
@@ -25,18 +55,52 @@ def add_given(command: argparse.ArgumentParser, labels: str) -> None:
     command.add_argument(
         "--divide", type=float, default=1.0, help="divide a file's values by this (255 for bytes)"
     )
+    add_columns(command)
     command.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+
+
+def add_columns(command: argparse.ArgumentParser) -> None:
+    """--label-column, --drop and --classes: what the columns of a CSV mean."""
+    command.add_argument("--label-column", metavar="NAME", help="the column of a CSV with labels")
+    command.add_argument(
+        "--drop",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="NAME",
+        help="columns of a CSV that are no inputs",
+    )
+    command.add_argument(
+        "--classes",
+        type=lambda text: tuple(name.strip() for name in text.split(",")),
+        default=(),
+        metavar="NAME,NAME,…",
+        help="names of the classes, in the order of the network's outputs",
+    )
+
+
+def read_data(chosen: argparse.Namespace, network: Network, labels: str | None = None) -> Dataset:
+    """The data of --inputs, with ``labels`` of another file if there is one."""
+    from precond.columns import Columns
+    from precond.datasets import load_dataset
+
+    columns = Columns(chosen.label_column, tuple(chosen.drop), chosen.classes)
+    if columns.classes and len(columns.classes) != max(network.output_size, 2):
+        raise DataError(
+            "--classes",
+            expected=f"a name for each of {network.output_size} outputs",
+            got=", ".join(columns.classes),
+        )
+    return load_dataset(chosen.inputs, labels, divide=chosen.divide, columns=columns)
 
 
 def read_given(chosen: argparse.Namespace) -> tuple[Network, Dataset]:
     """The network and the data, checked to fit each other."""
-    from precond.datasets import load_dataset
     from precond.device import require_device
-    from precond.formats.load import load
 
     require_device(chosen.device)
-    network = load(chosen.model)
-    dataset = load_dataset(chosen.inputs, chosen.labels, divide=chosen.divide)
+    network = read_model(chosen)
+    dataset = read_data(chosen, network, chosen.labels)
     width = dataset.inputs.reshape(len(dataset), -1).shape[1]
     if width != network.input_size:
         raise DataError(

@@ -5,17 +5,17 @@ from __future__ import annotations
 import argparse
 
 from precond.commands.arguments import Commands
+from precond.commands.given import add_model, read_model
 
 
 def add(commands: Commands) -> None:
     info = commands.add_parser("info", help="layers, neurons, shapes and hash of a network")
-    info.add_argument("model", metavar="MODEL")
+    add_model(info)
     info.set_defaults(run=run)
 
 
 def run(chosen: argparse.Namespace) -> int:
-    from precond.formats.load import load
     from precond.summary import describe
 
-    print(describe(load(chosen.model)))
+    print(describe(read_model(chosen)))
     return 0

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from precond.commands.arguments import Commands, output_folder
+from precond.commands.given import add_columns, add_model, read_data, read_model
 
 if TYPE_CHECKING:
     import numpy as np
@@ -22,12 +23,13 @@ def add(commands: Commands) -> None:
         "monitor", help="check every prediction against the rules: in pattern, correct or wrong"
     )
     monitor.add_argument("file", type=Path, metavar="PRECONDITIONS.json")
-    monitor.add_argument("model", metavar="MODEL")
+    add_model(monitor)
     monitor.add_argument("--inputs", required=True, metavar="DATA")
     monitor.add_argument("--labels", metavar="Y", help="a file with one whole number per input")
     monitor.add_argument(
         "--divide", type=float, default=1.0, help="divide a file's values by this (255 for bytes)"
     )
+    add_columns(monitor)
     monitor.add_argument(
         "--rows",
         choices=("all", "held-out"),
@@ -56,18 +58,17 @@ def run(chosen: argparse.Namespace) -> int:
     from precond.datasets import load_dataset, split
     from precond.device import require_device
     from precond.errors import QueryError
-    from precond.formats.load import load
     from precond.network.evaluate import check_inputs
     from precond.store import read_preconditions
 
     require_device(chosen.device)
-    network = load(chosen.model)
+    network = read_model(chosen)
     stored = read_preconditions(chosen.file)
     if not stored.preconditions:
         raise QueryError(f"rules {chosen.file}", expected="one or more", got="an empty rule set")
     stored.claim(stored.preconditions[0], network)  # the hash is this network's
     monitor = Monitor(network, stored.preconditions, stored.domain).to(chosen.device)
-    dataset = load_dataset(chosen.inputs, chosen.labels, divide=chosen.divide)
+    dataset = read_data(chosen, network, chosen.labels)
     rows = np.arange(len(dataset))
     if chosen.rows == "held-out":
         rows = split(dataset, 0.2, 0)[1]
@@ -89,7 +90,7 @@ def run(chosen: argparse.Namespace) -> int:
         write_rows(out / "monitor.csv", monitor, watched, rows.tolist(), labels)
         content = {
             "preconditions": str(chosen.file),
-            "model": str(chosen.model),
+            "model": network.origin,
             "summary": summary.to_json(),
             "outside": None if apart is None else apart.to_json(),
         }

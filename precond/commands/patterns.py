@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ from precond.commands.arguments import (
     share,
 )
 from precond.commands.given import add_given, read_given
+from precond.commands.places import add_places, pool_of
 
 if TYPE_CHECKING:
     from precond.goals import Goal
@@ -53,9 +55,6 @@ def add(commands: Commands) -> None:
         "--enough", type=share, default=0.9, help="training recall at which no other cut is tried"
     )
     patterns.add_argument(
-        "--workers", type=count, default=1, metavar="N", help="worker processes (default: 1)"
-    )
-    patterns.add_argument(
         "--shifts",
         action=argparse.BooleanOptionalAction,
         default=True,
@@ -63,7 +62,14 @@ def add(commands: Commands) -> None:
         "literals are weighed, never for recall (default: on)",
     )
     patterns.add_argument("--out", type=Path, metavar="DIR", help="write a page and tables there")
+    patterns.add_argument(
+        "--ledger",
+        type=Path,
+        metavar="FILE",
+        help="keep verdicts there, and take them from it (default: ledger.sqlite in --out)",
+    )
     patterns.add_argument("--seed", type=seed, default=0)
+    add_places(patterns)
     patterns.add_argument("--verbose", action="store_true", help="say every round on stderr")
     patterns.set_defaults(run=run)
 
@@ -79,6 +85,7 @@ def run(chosen: argparse.Namespace) -> int:
     from precond.network.graph import INPUT
     from precond.progress import progress
     from precond.proof.certificates.folder import keep
+    from precond.proof.ledger import Ledger
     from precond.report.pages import write_files
     from precond.report.whole_space import table_text, whole_space_files
     from precond.store import write_preconditions
@@ -94,6 +101,8 @@ def run(chosen: argparse.Namespace) -> int:
         held_out,
         dataset.image_shape,
         dataset.natural,
+        dataset.classes,
+        dataset.features,
     )
     flat = np.asarray(dataset.inputs).reshape(len(dataset), -1)
     text = chosen.domain or ("unit" if tuple(dataset.natural) == (0.0, 1.0) else "data")
@@ -117,7 +126,13 @@ def run(chosen: argparse.Namespace) -> int:
         seed=chosen.seed,
         picture=dataset.image_shape if chosen.shifts else None,
     )
-    with progress() as bars:
+    file = chosen.ledger or (None if out is None else out / "ledger.sqlite")
+    here = None if chosen.scheduler is not None else out
+    certificates = None if here is None else here / "certificates"
+    with ExitStack() as stack:
+        ledger = None if file is None else stack.enter_context(Ledger(file))
+        pool = stack.enter_context(pool_of(chosen, ledger))
+        bars = stack.enter_context(progress())
         found = run_whole_space(
             network,
             data,
@@ -127,15 +142,16 @@ def run(chosen: argparse.Namespace) -> int:
             cuts=cuts,
             search=search,
             budget=chosen.budget,
-            workers=chosen.workers,
+            pool=pool,
+            certificates=certificates,
             enough=chosen.enough,
             progress=bars,
             note=_say if chosen.verbose else None,
         )
-    print(table_text(found, Path(chosen.model).name))
+    print(table_text(found, Path(network.origin).name))
     if out is not None:
-        write_preconditions(found.analysis(Path(chosen.model)), out / "preconditions.json")
-        write_files(out, whole_space_files(found, chosen.model))
+        write_preconditions(found.analysis(Path(network.origin)), out / "preconditions.json")
+        write_files(out, whole_space_files(found, network.origin))
         print(f"report         {out / 'report.html'}")
         print(f"preconditions  {out / 'preconditions.json'}")
         if found.certified:
@@ -143,7 +159,12 @@ def run(chosen: argparse.Namespace) -> int:
             for claim, certificate in found.certified:
                 keep(folder, claim, certificate)
             print(f"certificates   {folder} ({len(found.certified)}, for 'precond check')")
-    return EXIT_INTERRUPTED if found.interrupted else 0
+    if not found.interrupted:
+        return 0
+    kept = "" if file is None else f"; what was proved is in {file}"
+    again = "" if file is None else ". Run the same command again to go on"
+    print(f"precond: stopped early{kept}{again}", file=sys.stderr)
+    return EXIT_INTERRUPTED
 
 
 def _only(goal: Goal, labels: list[int], outputs: int) -> Goal:

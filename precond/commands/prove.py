@@ -10,13 +10,14 @@ from pathlib import Path
 
 from precond.commands.arguments import Commands, output_folder, seconds
 from precond.commands.exact import add_exact
+from precond.commands.given import add_model, read_model
 from precond.commands.places import add_places, pool_of
 from precond.device import require_device
 
 
 def add(commands: Commands) -> None:
     again = commands.add_parser("prove", help="prove the claims of preconditions.json again")
-    again.add_argument("model", metavar="MODEL")
+    add_model(again)
     again.add_argument("file", type=Path, metavar="PRECONDITIONS.json")
     again.add_argument("--only", metavar="ID", action="append", help="this entry (may be repeated)")
     again.add_argument("--budget", type=seconds, default=60.0, help="seconds for each claim")
@@ -31,7 +32,6 @@ def add(commands: Commands) -> None:
 
 def run(chosen: argparse.Namespace) -> int:
     from precond.errors import QueryError
-    from precond.formats.load import load
     from precond.progress import progress
     from precond.proof.certificates.folder import keep
     from precond.proof.ledger import Ledger
@@ -46,7 +46,7 @@ def run(chosen: argparse.Namespace) -> int:
     if folder is not None:
         output_folder(folder, "--certificate")
     exact = chosen.exact or folder is not None
-    network = load(chosen.model)
+    network = read_model(chosen)
     stored = read_preconditions(chosen.file)
     wanted = set(chosen.only or ())
     missing = wanted - {entry.id for entry in stored.preconditions}

@@ -99,7 +99,7 @@ def run(chosen: argparse.Namespace) -> int:
     print("\n".join(counts_text(found)))
     print(f"time           {found.seconds:.1f} s of {chosen.budget:g} s")
     if out is not None:
-        given = Given(Path(chosen.model).name, dataset.name, dataset.image_shape, dataset.natural)
+        given = Given(Path(network.origin).name, dataset.name, dataset.image_shape, dataset.natural)
         write_files(out, robustness_files(given, dataset.inputs, labels, found))
         print(f"report         {out / 'index.html'}")
     return 0
@@ -124,7 +124,7 @@ def _properties(chosen: argparse.Namespace, network: Network, dataset: Dataset) 
         )
     if chosen.out is not None:
         out = output_folder(chosen.out)
-        given = Given(Path(chosen.model).name, dataset.name, dataset.image_shape, dataset.natural)
+        given = Given(Path(network.origin).name, dataset.name, dataset.image_shape, dataset.natural)
         write_files(out, properties_files(given, str(domain), answers))
         print(f"report  {out / 'index.html'}")
     return 0

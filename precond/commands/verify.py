@@ -9,6 +9,7 @@ from pathlib import Path
 
 from precond.commands.arguments import Commands, output_folder, seconds, seed
 from precond.commands.exact import add_exact
+from precond.commands.given import add_unsaid
 from precond.errors import PrecondError
 
 
@@ -35,6 +36,7 @@ def add(commands: Commands) -> None:
         "--as-real", action="store_true", help="read floating-point types as real numbers"
     )
     add_exact(verify)
+    add_unsaid(verify)
     verify.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     verify.add_argument("--seed", type=seed, default=0)
     verify.set_defaults(run=run)
@@ -66,6 +68,8 @@ def run(chosen: argparse.Namespace) -> int:
         "seed": chosen.seed,
         "as_real": chosen.as_real,
         "exact": chosen.exact or chosen.certificate is not None,
+        "input_shape": chosen.input_shape,
+        "activation": chosen.activation,
         "certificates": None if chosen.certificate is None else str(chosen.certificate),
     }
     limit = math.inf if chosen.timeout is None else chosen.timeout

@@ -5,6 +5,9 @@ A tensor of a model file usually has a leading batch axis; a layer's value here 
 written in the file can be read as they stand there (``Value.full``), with the batch counted
 as one input.  When the file fixes the batch at 1, an operator may do anything with that
 axis; when the batch is open, an operator that mixes it is refused.
+
+A tensor with no axis (but perhaps the batch) has the shape () as a ``Value``, so that the
+file's axes are counted as they stand; its node holds one number, (1,).
 """
 
 from __future__ import annotations
@@ -20,6 +23,7 @@ import numpy as np
 from precond.errors import ModelError
 from precond.network.graph import INPUT, Network
 from precond.network.layers import (
+    ALONE,
     Add,
     Affine,
     Array,
@@ -103,7 +107,7 @@ class Builder:
                     got="NaN or infinity",
                     fix="Train or export the model again",
                 )
-        shape = layer.output_shape([value.shape for value in inputs])
+        shape = layer.output_shape([value.shape or ALONE for value in inputs])
         if any(size < 1 for size in shape):
             raise ModelError(
                 f"the {KIND[type(layer)]} layer", expected="at least one value", got=str(shape)
@@ -112,6 +116,8 @@ class Builder:
         name = f"%{len(self._nodes)}"
         self._nodes.append(Node(name, layer, tuple(value.name for value in inputs)))
         self._labels[name] = printable(self.label)
+        if not inputs[0].shape and shape == ALONE:
+            shape = ()
         return Value(name, shape, inputs[0].batched)
 
     def rearrange(
@@ -137,7 +143,7 @@ class Builder:
         if unmoved and shape == value.shape:
             return dataclasses.replace(value, batched=batched)
         layer = Reshape(shape) if unmoved else Select(flat, shape, fill)
-        return dataclasses.replace(self.emit(layer, [value]), batched=batched)
+        return dataclasses.replace(self.emit(layer, [value]), shape=shape, batched=batched)
 
     def unbatch(self, value: Value) -> Value:
         """The same numbers with the batch axis as an ordinary axis of size 1."""
@@ -149,8 +155,6 @@ class Builder:
             raise ModelError(
                 self.origin, expected="at least one layer", got="an output that is the input"
             )
-        if not output.shape:
-            output = self.rearrange(output, output.index.reshape(1, 1)[0], keeps_batch=False)
         nodes = _up_to(self._nodes, output.name)
         live = {INPUT, *(node.name for node in nodes)}
         raw = Network(

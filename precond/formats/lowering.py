@@ -22,7 +22,6 @@ from precond.network.layers import (
     Array,
     Concat,
     IntArray,
-    ReLU,
     Scale,
     Select,
     Shape,
@@ -70,10 +69,11 @@ def transpose(b: Builder, value: Value, order: Sequence[int]) -> Value:
 
 
 def squeeze(b: Builder, value: Value, axes: Sequence[int] | None) -> Value:
-    """Without the given axes of size 1 (None: all of them but the batch)."""
+    """Without the given axes of size 1 (None: all of them but an open batch)."""
     full = value.full
     if axes is None:
-        drop = {i for i, n in enumerate(full) if n == 1 and not (i == 0 and value.batched)}
+        keep = value.batched and b.open_batch
+        drop = {i for i, n in enumerate(full) if n == 1 and not (i == 0 and keep)}
     else:
         drop = {axis_of(value, axis) for axis in axes}
     if any(full[axis] != 1 for axis in drop):
@@ -252,7 +252,8 @@ def reduce(
     offset = 1 if value.batched else 0
     count = math.prod(value.full[place] for place in places)
     inner = tuple(place - offset for place in places)
-    return b.emit(Sum(inner, keepdims, 1.0 / count if mean else 1.0), [value])
+    total = b.emit(Sum(inner, keepdims, 1.0 / count if mean else 1.0), [value])
+    return total if keepdims or len(inner) < len(value.shape) else replace(total, shape=())
 
 
 def concat(b: Builder, operands: Sequence[Operand], axis: int) -> Value:
@@ -272,28 +273,8 @@ def constant(b: Builder, like: Value, array: np.ndarray) -> Value:
     if batched:
         values = values[0]
     zeros = b.emit(Select(np.full(values.size, -1), values.shape), [like])
-    return b.emit(Scale(np.ones(()), values), [replace(zeros, batched=batched)])
-
-
-def clip(b: Builder, value: Value, low: float | None, high: float | None) -> Value:
-    """``min(max(x, 0), c)`` as ``c − relu(c − relu(x))``; ``low`` must be 0."""
-    infinite = 3.4e38
-    low = None if low is None or low <= -infinite else low
-    high = None if high is None or high >= infinite else high
-    if low is None and high is None:
-        return value
-    if low != 0.0 or (high is not None and high <= 0.0):
-        raise ModelError(
-            "clip",
-            expected="a minimum of 0 (ReLU, ReLU6)",
-            got=f"minimum {low}, maximum {high}",
-            fix="Write the clip with ReLUs",
-        )
-    value = b.emit(ReLU(), [value])
-    if high is None:
-        return value
-    above = b.emit(ReLU(), [scale(b, value, -1.0, high)])
-    return scale(b, above, -1.0, high)
+    zeros = replace(zeros, shape=values.shape, batched=batched)
+    return b.emit(Scale(np.ones(()), values), [zeros])
 
 
 def softmax(b: Builder, value: Value, axes: Sequence[int], name: str) -> Value:

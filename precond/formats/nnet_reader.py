@@ -83,7 +83,7 @@ def _whole(values: Array, path: Path, what: str) -> list[int]:
 def _rows(path: Path) -> Iterator[tuple[int, Array]]:
     """Lines of numbers, with their line numbers."""
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
     except UnicodeDecodeError as error:
         raise ModelError(f"{path}", expected="a text file", got="other bytes") from error
     for number, line in enumerate(lines, start=1):

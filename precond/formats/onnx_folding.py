@@ -16,6 +16,7 @@ from onnx import helper, numpy_helper
 from precond.errors import ModelError, UnsupportedOperator
 from precond.formats.builder import LARGEST
 from precond.formats.lowering import Operand
+from precond.formats.onnx_schema import check_attributes, schema_of
 
 # What exporters leave to be folded: arithmetic, shapes, indexing, reductions.
 FOLDED = frozenset(
@@ -32,6 +33,11 @@ FOLDED = frozenset(
         *("Transpose", "Trilu", "Unsqueeze", "Where", "Xor"),
     )
 )
+OLDEST = 7
+FIRST = {"Softmax": 13}
+"""Versions before these had a meaning that the reference implementation lacks."""
+SAME_SINCE = {"DequantizeLinear": 19, "GreaterOrEqual": 16, "LessOrEqual": 16}
+"""Earlier versions mean the same on what they accept, but ONNX cannot compute them."""
 SMALL = 1024  # values of a constant that may decide a shape
 
 
@@ -42,15 +48,13 @@ class Folder:
         self.opset = opset
         self._left = 4 * LARGEST
 
-    def fold(
-        self, node: onnx.NodeProto, operands: Sequence[Operand | None], where: str
-    ) -> list[np.ndarray]:
-        """Outputs of a node, in the file's number types; ``where`` names it in messages."""
+    def fold(self, node: onnx.NodeProto, operands: Sequence[Operand | None]) -> list[np.ndarray]:
+        """Outputs of a node, in the file's number types."""
         from onnx.reference import ReferenceEvaluator
 
         if node.op_type not in FOLDED:
             raise UnsupportedOperator(
-                where,
+                "constants",
                 expected="a deterministic operator of arithmetic, shapes or indexing",
                 got=node.op_type,
             )
@@ -63,16 +67,45 @@ class Folder:
         plain.CopyFrom(node)
         plain.domain = ""
         self._check(plain, feeds)
+        graph = helper.make_graph(
+            [plain],
+            "constants",
+            [helper.make_value_info(name, onnx.TypeProto()) for name in feeds],
+            [helper.make_value_info(name, onnx.TypeProto()) for name in node.output if name],
+        )
         with np.errstate(all="ignore"):
-            results = ReferenceEvaluator(plain, opsets={"": self.opset}).run(None, feeds)
+            # A node alone would be computed by the rules of the newest opset.
+            results = ReferenceEvaluator(graph, opsets={"": self._opset(node.op_type)}).run(
+                None, feeds
+            )
         found = [np.asarray(result) for result in results]
         self._left -= sum(array.size for array in found)
         return found
 
+    def _opset(self, name: str) -> int:
+        """By the rules of which opset an operator is computed."""
+        return max(self.opset, SAME_SINCE.get(name, 0))
+
+    def _schema(self, name: str) -> onnx.defs.OpSchema:
+        """The operator's version at this opset; only versions of opset 7 and later are known."""
+        schema = schema_of(name, self.opset)
+        oldest = FIRST.get(name, 0)
+        if self.opset < OLDEST:
+            oldest = max(oldest, schema_of(name, OLDEST).since_version)
+        if schema.since_version < oldest:
+            raise UnsupportedOperator(
+                f"{name} of opset {self.opset}",
+                expected=f"version {oldest} or later of the operator",
+                got=f"version {schema.since_version}",
+                fix="Export the model at opset 13 or later",
+            )
+        return schema
+
     def _check(self, node: onnx.NodeProto, feeds: dict[str, np.ndarray]) -> None:
         """ModelError where the node makes too much, or nobody can say how much."""
         try:
-            schema = onnx.defs.get_schema(node.op_type, self.opset, "")
+            check_attributes(node, self._schema(node.op_type), self.opset)
+            schema = schema_of(node.op_type, self._opset(node.op_type))
             types = {
                 name: helper.make_tensor_type_proto(
                     helper.np_dtype_to_tensor_dtype(array.dtype), array.shape
@@ -85,7 +118,11 @@ class Folder:
                 if array.size <= SMALL
             }
             found = onnx.shape_inference.infer_node_outputs(
-                schema, node, types, small, opset_imports=[helper.make_opsetid("", self.opset)]
+                schema,
+                node,
+                types,
+                small,
+                opset_imports=[helper.make_opsetid("", self._opset(node.op_type))],
             )
         except (
             onnx.defs.SchemaError,

@@ -16,30 +16,42 @@ from precond.formats import lowering, lowering_images
 from precond.formats.builder import Value
 from precond.formats.lowering import Operand
 from precond.formats.onnx_call import Call
-from precond.network.layers import LeakyReLU, Pads, Pair, ReLU
+from precond.formats.onnx_pieces import FLOATS, PIECES
+from precond.formats.onnx_resize import RESIZING, planar
+from precond.network.layers import Pads, Pair, ReLU
 
 Outputs = Sequence[Operand]
 
 
 def gemm(call: Call) -> Outputs:
     b = call.builder
-    sides = []
-    for position, flag in enumerate(("transA", "transB")):
-        side = call.operand(position)
-        if call.integer(flag, 0):
-            side = lowering.transpose(b, side, (1, 0)) if isinstance(side, Value) else side.T
-        sides.append(side)
+    sides = [_matrix(call, 0, "transA"), _matrix(call, 1, "transB")]
     alpha, beta = call.number("alpha", 1.0), call.number("beta", 1.0)
+    added = call.optional(2)
+    if isinstance(sides[0], np.ndarray) and isinstance(sides[1], np.ndarray):
+        sides[0] = lowering.constant(b, call.value(2), sides[0])  # only C depends on the input
     scaled = [_times(side, alpha) if isinstance(side, np.ndarray) else side for side in sides]
     result = lowering.matmul(b, *scaled)
-    added = call.optional(2)
     if added is None:
         return [result]
     if isinstance(added, Value) and beta != 1.0:
         added = lowering.scale(b, added, beta, 0.0)
     elif isinstance(added, np.ndarray):
         added = _times(added, beta)
-    return [lowering.add(b, result, added)]
+    total = lowering.add(b, result, added)
+    if total.full != result.full:
+        raise ModelError("Gemm: C", expected=f"a shape within {result.full}", got=str(total.full))
+    return [total]
+
+
+def _matrix(call: Call, position: int, flag: str) -> Operand:
+    side = call.operand(position)
+    rank = len(side.full) if isinstance(side, Value) else side.ndim
+    if rank != 2:
+        raise ModelError(f"Gemm: input {position}", expected="a matrix", got=f"{rank} axes")
+    if not call.integer(flag, 0):
+        return side
+    return lowering.transpose(call.builder, side, (1, 0)) if isinstance(side, Value) else side.T
 
 
 def matmul(call: Call) -> Outputs:
@@ -68,29 +80,6 @@ def negate(call: Call) -> Outputs:
 
 def relu(call: Call) -> Outputs:
     return [call.builder.emit(ReLU(), [call.value()])]
-
-
-def leaky_relu(call: Call) -> Outputs:
-    slope = call.number("alpha", float(np.float32(0.01)))
-    return [call.builder.emit(LeakyReLU(slope), [call.value()])]
-
-
-def parametric_relu(call: Call) -> Outputs:
-    slopes = np.unique(call.required(1))
-    if slopes.size != 1:
-        raise ModelError("PRelu", expected="one slope for all", got=f"{slopes.size} slopes")
-    return [call.builder.emit(LeakyReLU(float(slopes[0])), [call.value()])]
-
-
-def clip(call: Call) -> Outputs:
-    bounds: list[float | None] = []
-    for position, name in ((1, "min"), (2, "max")):
-        given = call.constant(position)
-        if given is not None:
-            bounds.append(float(np.ravel(given)[0]))
-        else:
-            bounds.append(call.number(name, 0.0) if name in call.attributes else None)
-    return [lowering.clip(call.builder, call.value(), *bounds)]
 
 
 def conv(call: Call) -> Outputs:
@@ -144,6 +133,10 @@ def global_average_pool(call: Call) -> Outputs:
 def batch_normalization(call: Call) -> Outputs:
     if call.integer("training_mode", 0):
         raise ModelError("batch normalisation", expected="inference", got="training_mode = 1")
+    if call.outputs > 1:
+        raise ModelError("batch normalisation", expected="inference", got="statistics as outputs")
+    if not call.integer("spatial", 1):
+        raise ModelError("batch normalisation", expected="spatial = 1", got="spatial = 0")
     parameters = [call.required(position) for position in (1, 2, 3, 4)]
     gain, bias, mean, variance = parameters
     epsilon = call.number("epsilon", float(np.float32(1e-5)))
@@ -206,6 +199,10 @@ def split(call: Call) -> Outputs:
     if sizes is None:
         size = value.full[lowering.axis_of(value, axis)]
         each = -(-size // call.outputs)
+        if call.opset < 18 and size % call.outputs:
+            raise ModelError("Split", expected="equal parts", got=f"{size} by {call.outputs}")
+        if call.opset >= 18 and call.integer("num_outputs", 0) != call.outputs:
+            raise ModelError("Split: num_outputs", expected=str(call.outputs), got="another number")
         sizes = [min(each, size - i * each) for i in range(call.outputs)]
     return lowering.split(call.builder, value, axis, sizes)
 
@@ -248,9 +245,8 @@ def dropout(call: Call) -> Outputs:
 
 
 def cast(call: Call) -> Outputs:
-    floats = (TensorProto.FLOAT, TensorProto.DOUBLE, TensorProto.FLOAT16, TensorProto.BFLOAT16)
     target = call.integer("to", 0)
-    if target not in floats:
+    if target not in FLOATS:
         raise ModelError(
             "Cast", expected="a floating-point type", got=TensorProto.DataType.Name(target)
         )
@@ -299,6 +295,8 @@ def _window(call: Call, value: Value, kernel: Pair) -> tuple[Pair, Pads, Pair]:
     stride = lowering_images.pair(call.integers("strides") or [1, 1], "strides")
     dilation = lowering_images.pair(call.integers("dilations") or [1, 1], "dilations")
     auto = call.text("auto_pad", "NOTSET")
+    if auto != "NOTSET" and any(call.integers("pads") or []):
+        raise ModelError("pads", expected="none beside auto_pad", got=auto)
     if auto in ("SAME_UPPER", "SAME_LOWER"):
         return (
             stride,
@@ -320,27 +318,26 @@ def _times(array: np.ndarray, factor: float) -> np.ndarray:
 
 
 OPERATORS: dict[str, Callable[[Call], Outputs]] = {
+    **PIECES,
+    **RESIZING,
     "Add": add,
-    "AveragePool": average_pool,
+    "AveragePool": planar(average_pool),
     "BatchNormalization": batch_normalization,
     "Cast": cast,
-    "Clip": clip,
     "Concat": concat,
-    "Conv": conv,
+    "Conv": planar(conv),
     "Div": divide,
     "Dropout": dropout,
     "Flatten": flatten,
     "Gather": gather,
     "Gemm": gemm,
-    "GlobalAveragePool": global_average_pool,
+    "GlobalAveragePool": planar(global_average_pool),
     "Identity": identity,
-    "LeakyRelu": leaky_relu,
     "LogSoftmax": log_softmax,
     "MatMul": matmul,
-    "MaxPool": max_pool,
+    "MaxPool": planar(max_pool),
     "Mul": multiply,
     "Neg": negate,
-    "PRelu": parametric_relu,
     "Pad": pad,
     "ReduceMean": reduce_mean,
     "ReduceSum": reduce_sum,

@@ -12,17 +12,18 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import numpy as np
 import onnx
-from google.protobuf.message import DecodeError
-from onnx import external_data_helper, numpy_helper
 
-from precond.errors import ModelError, UnsupportedOperator
+from precond.errors import ModelError
 from precond.formats.builder import Builder, Value
 from precond.formats.lowering import Operand
 from precond.formats.onnx_call import Call
+from precond.formats.onnx_file import BROKEN, array_of, one_line, parse
 from precond.formats.onnx_folding import Folder
+from precond.formats.onnx_graph import ordered
 from precond.formats.onnx_operators import OPERATORS
+from precond.formats.onnx_schema import DOMAINS, check_node, opset_of
+from precond.formats.refusals import refused
 from precond.network.graph import INPUT, Network
 from precond.network.layers import Shape
 
@@ -33,18 +34,7 @@ FLOATS = (
     onnx.TensorProto.BFLOAT16,
 )
 PASSED_THROUGH = ("Identity", "Dropout", "Cast")
-_BROKEN = (
-    ValueError,
-    TypeError,
-    KeyError,
-    IndexError,
-    AttributeError,
-    AssertionError,
-    NotImplementedError,
-    ArithmeticError,
-    RuntimeError,
-    MemoryError,
-)
+SHAPE_FIX = "Give the sizes: --input-shape 1,28,28 (in Python input_shape=(1, 28, 28))"
 
 
 def read_onnx(path: Path, input_shape: Sequence[int] | None = None) -> Network:
@@ -55,39 +45,44 @@ def read_onnx(path: Path, input_shape: Sequence[int] | None = None) -> Network:
     operator that has no exact meaning as layers.
     """
     try:
-        return _read(_parse(path), path, input_shape)
-    except (onnx.checker.ValidationError, *_BROKEN) as error:
-        raise ModelError(f"{path}", expected="an ONNX model", got=_line(error)) from error
+        return _read(parse(path), path, input_shape)
+    except (onnx.checker.ValidationError, *BROKEN) as error:
+        raise ModelError(f"{path}", expected="an ONNX model", got=one_line(error)) from error
 
 
 def _read(model: onnx.ModelProto, path: Path, input_shape: Sequence[int] | None) -> Network:
     graph = model.graph
-    constants: dict[str, Operand | None] = {
-        tensor.name: _array(tensor, path) for tensor in graph.initializer
-    }
-    name, shape, batched, open_batch = _input(graph, path, constants, input_shape)
+    opset = opset_of(model, str(path))
     output = _single([item.name for item in graph.output], path, "output")
+    weights = {tensor.name: tensor for tensor in graph.initializer}
+    if len(weights) < len(graph.initializer):
+        raise ModelError(f"{path}: weights", expected="a name for each", got="a name twice")
+    inputs = {item.name: item for item in graph.input if item.name not in weights}
+    nodes = ordered(graph, output, {**weights, **inputs}, str(path))
+    read = {output, *(name for node in nodes for name in node.input)}
+    constants: dict[str, Operand | None] = {
+        name: array_of(tensor, path) for name, tensor in weights.items() if name in read
+    }
+    used = [item for name, item in inputs.items() if name in read] or list(inputs.values())
+    name, shape, batched, open_batch = _input(used, path, input_shape)
     try:
         builder = Builder(str(path), shape, batched, open_batch)
     except ModelError as error:
         raise ModelError(f"{path}: input {name!r}: {error}") from error
     values: dict[str, Operand | None] = {**constants, name: builder.input}
     builder.tensors[name] = INPUT
-    opset = max((item.version for item in model.opset_import if not item.domain), default=1)
     finals = _finals(graph, output)
-    labels = Counter(node.name for node in graph.node)
+    labels = Counter(node.name for node in nodes)
     folder = Folder(opset)
-    for node in graph.node:
+    for node in nodes:
         where = f"{path}: node {node.name or ', '.join(node.output)!s} ({node.op_type})"
         builder.label = node.name if labels[node.name] == 1 else ""
         try:
-            results = _convert(node, builder, values, folder, finals, where)
-        except UnsupportedOperator:
-            raise
+            results = _convert(node, builder, values, folder, finals)
         except ModelError as error:
-            raise ModelError(f"{where}: {error}") from error
-        except _BROKEN as error:
-            raise ModelError(f"{where} is malformed: {_line(error)}") from error
+            raise type(error)(f"{where}: {error}") from error
+        except BROKEN as error:
+            raise ModelError(f"{where} is malformed: {one_line(error)}") from error
         for tensor, result in zip(node.output, results, strict=False):
             values[tensor] = result
             if isinstance(result, Value) and node.op_type not in ("Softmax", "LogSoftmax"):
@@ -108,131 +103,34 @@ def _convert(
     values: Mapping[str, Operand | None],
     folder: Folder,
     finals: set[str],
-    where: str,
 ) -> Sequence[Operand]:
     operands: list[Operand | None] = []
     for name in node.input:
         if name and name not in values:
-            raise ModelError(f"input {name!r}", expected="an earlier tensor", got="none")
+            raise ModelError(f"input {name!r}", expected="a tensor of the file", got="none")
         operands.append(values[name] if name else None)
     attributes = {item.name: onnx.helper.get_attribute_value(item) for item in node.attribute}
-    known = node.domain in ("", "ai.onnx")
+    known = node.domain in DOMAINS
     if known and not any(isinstance(operand, Value) for operand in operands):
-        return folder.fold(node, operands, where)
+        return folder.fold(node, operands)
     if not known or node.op_type not in OPERATORS:
-        raise UnsupportedOperator(
-            where,
-            expected=f"one of {', '.join(OPERATORS)}",
-            got=node.op_type if known else f"{node.domain}::{node.op_type}",
-            fix="Other operators may only read constants",
+        raise refused(
+            node.op_type if known else f"{node.domain}::{node.op_type}",
+            ", ".join(sorted(OPERATORS)),
+            "Other operators may only read constants",
         )
-    _check_arity(node, folder.opset)
+    check_node(node, folder.opset)
     last = node.output[0] in finals
     call = Call(builder, folder.opset, operands, attributes, len(node.output), last)
     return OPERATORS[node.op_type](call)
 
 
-def _check_arity(node: onnx.NodeProto, opset: int) -> None:
-    try:
-        schema = onnx.defs.get_schema(node.op_type, opset, "")
-    except onnx.defs.SchemaError as error:
-        raise ModelError(
-            node.op_type, expected=f"an operator of opset {opset}", got="none"
-        ) from error
-    for kind, count, least, most in (
-        ("inputs", len(node.input), schema.min_input, schema.max_input),
-        ("outputs", len(node.output), schema.min_output, schema.max_output),
-    ):
-        if not least <= count <= most:
-            raise ModelError(kind, expected=f"{least} to {most}", got=str(count))
-
-
-def _parse(path: Path) -> onnx.ModelProto:
-    try:
-        model = onnx.load(str(path), load_external_data=False)
-    except DecodeError as error:
-        raise ModelError(
-            f"{path}", expected="an ONNX model", got="a broken or truncated file"
-        ) from error
-    if not model.graph.node:
-        raise ModelError(f"{path}", expected="an ONNX model", got="a file without any node")
-    tensors = [*model.graph.initializer]
-    tensors += [
-        item.t for node in model.graph.node for item in node.attribute if item.HasField("t")
-    ]
-    for tensor in tensors:
-        if external_data_helper.uses_external_data(tensor):
-            _load_external(tensor, path)
-    if model.graph.sparse_initializer:
-        raise ModelError(f"{path}", expected="dense weights", got="sparse initialisers")
-    if model.functions:
-        from onnx.inliner import inline_local_functions
-
-        model = inline_local_functions(model)
-    return model
-
-
-def _load_external(tensor: onnx.TensorProto, path: Path) -> None:
-    """Reads a tensor's bytes from a file that must lie in the model's folder."""
-    folder = path.resolve().parent
-    info = {item.key: item.value for item in tensor.external_data}
-    location = info.get("location", "")
-    try:
-        target = (folder / location).resolve()
-    except (ValueError, OSError) as error:
-        raise ModelError(
-            f"{path}: weights {tensor.name!r}: location", expected="a file name", got=_line(error)
-        ) from error
-    if not location or Path(location).is_absolute() or not target.is_relative_to(folder):
-        raise ModelError(
-            f"{path}: weights {tensor.name!r}",
-            expected="external data inside the model's folder",
-            got=location or "no location",
-        )
-    if not target.is_file():
-        raise ModelError(
-            f"{path}: weights {tensor.name!r}",
-            expected=f"the data file {location} next to the model",
-            got="no such file",
-        )
-    try:
-        offset = int(info.get("offset", 0))
-        room = target.stat().st_size - offset
-        length = int(info.get("length", room))
-        if offset < 0 or not 0 <= length <= room:
-            raise ModelError(
-                f"{path}: weights {tensor.name!r}",
-                expected=f"{length} bytes at {offset} of {location}",
-                got=f"{max(room, 0)} bytes",
-            )
-        with target.open("rb") as stream:
-            stream.seek(offset)
-            tensor.raw_data = stream.read(length)
-    except (ValueError, OSError) as error:
-        raise ModelError(f"{path}: weights {tensor.name!r}: {_line(error)}") from error
-    tensor.data_location = onnx.TensorProto.DEFAULT
-    del tensor.external_data[:]
-
-
-def _array(tensor: onnx.TensorProto, path: Path) -> np.ndarray:
-    try:
-        return np.asarray(numpy_helper.to_array(tensor))
-    except _BROKEN as error:
-        raise ModelError(
-            f"{path}: weights {tensor.name!r}",
-            expected=f"{list(tensor.dims)} values",
-            got=f"broken data ({_line(error)})",
-        ) from error
-
-
 def _input(
-    graph: onnx.GraphProto,
+    inputs: Sequence[onnx.ValueInfoProto],
     path: Path,
-    constants: Mapping[str, Operand | None],
     input_shape: Sequence[int] | None,
 ) -> tuple[str, Shape, bool, bool]:
     """Name of the one input, its shape without a batch axis, batched, batch left open."""
-    inputs = [item for item in graph.input if item.name not in constants]
     name = _single([item.name for item in inputs], path, "input")
     kind = inputs[0].type.tensor_type
     if kind.elem_type not in FLOATS:
@@ -247,7 +145,7 @@ def _input(
     given = None if input_shape is None else tuple(int(size) for size in input_shape)
     if dims is None:
         if given is None:
-            raise ModelError(f"{path}: input {name!r} has no shape", fix="Give input_shape")
+            raise ModelError(f"{path}: input {name!r} has no shape", fix=SHAPE_FIX)
         return name, given, True, True
     shown = str(["?" if d is None else d for d in dims])
     if given is not None:
@@ -272,7 +170,7 @@ def _input(
             f"{path}: input {name!r}",
             expected="fixed sizes after the batch axis",
             got=shown,
-            fix="Give input_shape",
+            fix=SHAPE_FIX,
         )
     return name, shape, batched, batched and dims[0] is None
 
@@ -300,8 +198,3 @@ def _finals(graph: onnx.GraphProto, output: str) -> set[str]:
         finals.add(name)
     reads = Counter(source for node in graph.node for source in node.input)
     return {tensor for tensor in finals if reads[tensor] <= 1}
-
-
-def _line(error: BaseException) -> str:
-    text = str(error).strip() or type(error).__name__
-    return text.splitlines()[0][:200]

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -203,6 +204,11 @@ class _Writer:
 
     def _sum(self, name: str, source: str, layer: Sum, shape: Shape) -> None:
         axes = [axis + 1 for axis in layer.axes]
+        if len(axes) == len(shape) and not layer.keepdims:  # one number: its axis stays
+            self._sum(self._part(name, "all"), source, replace(layer, keepdims=True), shape)
+            target = self._integers(name, "shape", (0, 1))
+            self._node("Reshape", [self._part(name, "all"), target], name)
+            return
         keep = int(layer.keepdims)
         count = math.prod(shape[axis] for axis in layer.axes)
         if layer.scale == 1.0 / count and count > 1:

@@ -42,6 +42,8 @@ class Arguments:
     def as_operand(self, found: object, name: str) -> Operand:
         if isinstance(found, Value):
             return found
+        if isinstance(found, np.ndarray):
+            return found
         if isinstance(found, torch.Tensor):
             return found.detach().cpu().to(torch.float64).numpy()
         if isinstance(found, int | float):

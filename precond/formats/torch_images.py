@@ -10,11 +10,10 @@ from precond.errors import ModelError
 from precond.formats import lowering_images
 from precond.formats.builder import Value
 from precond.formats.torch_arguments import Arguments, Result
+from precond.formats.torch_resize import conv_transpose, planar
 
 
 def conv2d(a: Arguments) -> Result:
-    if a.get("transposed", False):
-        raise ModelError("convolution", expected="a plain one", got="a transposed one")
     value = lowering_images.image(a.builder, a.value("input"))
     weight = a.constant("weight")
     stride, dilation = a.pair("stride"), a.pair("dilation")
@@ -36,6 +35,10 @@ def conv2d(a: Arguments) -> Result:
         dilation,
         a.integer("groups", 1),
     )
+
+
+def convolution(a: Arguments) -> Result:
+    return conv_transpose(a) if a.get("transposed", False) else conv2d(a)
 
 
 def max_pool2d(a: Arguments) -> Result:
@@ -116,13 +119,17 @@ def batch_norm_outputs(a: Arguments) -> Result:
 
 
 IMAGES: dict[str, Callable[[Arguments], Result]] = {
+    "adaptive_avg_pool1d": planar(adaptive_avg_pool2d),
     "_adaptive_avg_pool2d": adaptive_avg_pool2d,
     "_native_batch_norm_legit_no_training": batch_norm_outputs,
     "adaptive_avg_pool2d": adaptive_avg_pool2d,
     "avg_pool2d": avg_pool2d,
     "batch_norm": batch_norm,
+    "avg_pool1d": planar(avg_pool2d),
+    "conv1d": planar(conv2d),
     "conv2d": conv2d,
-    "convolution": conv2d,
+    "convolution": planar(convolution),
+    "max_pool1d": planar(max_pool2d),
     "max_pool2d": max_pool2d,
     "max_pool2d_with_indices": max_pool2d_with_indices,
 }

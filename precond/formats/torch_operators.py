@@ -14,10 +14,13 @@ from precond.errors import ModelError
 from precond.formats import lowering
 from precond.formats.builder import Value
 from precond.formats.lowering import Operand
+from precond.formats.lowering_einsum import einsum
 from precond.formats.torch_arguments import Arguments, Result
 from precond.formats.torch_images import IMAGES
+from precond.formats.torch_pieces import PIECES
+from precond.formats.torch_resize import RESIZING
 from precond.formats.torch_shapes import SHAPES
-from precond.network.layers import LeakyReLU, ReLU
+from precond.network.layers import ReLU
 
 
 def linear(a: Arguments) -> Result:
@@ -42,6 +45,12 @@ def addmm(a: Arguments) -> Result:
 def mm(a: Arguments) -> Result:
     right = "mat2" if "mat2" in a.named else "other"
     return lowering.matmul(a.builder, a.operand("self"), a.operand(right))
+
+
+def sums_of_products(a: Arguments) -> Result:
+    tensors = a.get("tensors")
+    assert isinstance(tensors, list)
+    return einsum(a.builder, str(a.get("equation")), [a.as_operand(t, "tensors") for t in tensors])
 
 
 def add(a: Arguments) -> Result:
@@ -72,24 +81,6 @@ def neg(a: Arguments) -> Result:
 
 def relu(a: Arguments) -> Result:
     return a.builder.emit(ReLU(), [a.value()])
-
-
-def leaky_relu(a: Arguments) -> Result:
-    return a.builder.emit(LeakyReLU(a.number("negative_slope", 0.01)), [a.value()])
-
-
-def hardtanh(a: Arguments) -> Result:
-    low, high = a.number("min_val", -1.0), a.number("max_val", 1.0)
-    return lowering.clip(a.builder, a.value(), low, high)
-
-
-def relu6(a: Arguments) -> Result:
-    return lowering.clip(a.builder, a.value(), 0.0, 6.0)
-
-
-def clamp(a: Arguments) -> Result:
-    low, high = (None if a.get(name) is None else a.number(name, 0.0) for name in ("min", "max"))
-    return lowering.clip(a.builder, a.value(), low, high)
 
 
 def mean(a: Arguments) -> Result:
@@ -155,6 +146,8 @@ def _reduce(a: Arguments, mean: bool) -> Value:
 
 OPERATORS: dict[str, Callable[[Arguments], Result]] = {
     **IMAGES,
+    **PIECES,
+    **RESIZING,
     **SHAPES,
     "_log_softmax": log_softmax,
     "_softmax": softmax,
@@ -162,15 +155,13 @@ OPERATORS: dict[str, Callable[[Arguments], Result]] = {
     "add": add,
     "addmm": addmm,
     "alias": unchanged,
-    "clamp": clamp,
+    "einsum": sums_of_products,
     "clone": unchanged,
     "contiguous": unchanged,
     "detach": unchanged,
     "div": div,
     "dropout": dropout,
     "feature_dropout": dropout,
-    "hardtanh": hardtanh,
-    "leaky_relu": leaky_relu,
     "linear": linear,
     "log_softmax": log_softmax,
     "matmul": mm,
@@ -179,7 +170,6 @@ OPERATORS: dict[str, Callable[[Arguments], Result]] = {
     "mul": mul,
     "neg": neg,
     "relu": relu,
-    "relu6": relu6,
     "rsub": rsub,
     "softmax": softmax,
     "sub": sub,

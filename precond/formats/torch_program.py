@@ -60,7 +60,8 @@ class Program:
 COMPUTING = (
     *("conv2d", "convolution", "linear", "addmm", "mm", "matmul", "batch_norm", "avg_pool2d"),
     *("max_pool2d", "add", "sub", "rsub", "mul", "div", "neg", "sum", "mean", "cat", "relu"),
-    *("relu6", "leaky_relu", "hardtanh", "clamp"),
+    *("relu6", "leaky_relu", "hardtanh", "clamp", "conv1d", "conv_transpose1d"),
+    *("conv_transpose2d", "prelu", "abs", "maximum", "minimum", "hardsigmoid", "einsum"),
 )
 VIEWS = (
     *("view", "reshape", "flatten", "permute", "transpose", "t", "squeeze", "unsqueeze"),

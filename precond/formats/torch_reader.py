@@ -3,8 +3,8 @@
 A module is exported on a zero input in evaluation mode; the graph of aten operators is then
 read one by one (``torch_operators.py``).  Files: an archive of ``torch.export.save``, or a
 state dict of a plain multilayer perceptron (``Sequential`` of ``Linear`` with one
-parameterless module, taken to be ReLU, between any two).  Nothing is ever unpickled beyond
-what ``torch.load(weights_only=True)`` allows.
+parameterless module between any two), whose activation its user states.  Nothing is ever
+unpickled beyond what ``torch.load(weights_only=True)`` allows.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ import torch
 
 from precond.errors import ModelError, UnsupportedOperator
 from precond.formats.builder import Builder, Value
+from precond.formats.refusals import refused
+from precond.formats.stated import Activation, stated_origin, superfluous
 from precond.formats.torch_archive import MODEL, check_entries, read_archive
 from precond.formats.torch_arguments import Arguments
 from precond.formats.torch_operators import OPERATORS, SIZES
@@ -30,11 +32,19 @@ from precond.network.graph import INPUT, Network
 from precond.network.layers import Affine, ReLU, Shape
 
 ADVICE = "Save torch.export.save(torch.export.export(module.eval(), (x,)), path), or export to ONNX"
+ADVICE_OPERATOR = "Write it with operators that are known"
 OTHER_ARCHIVES = {
     "serialized_exported_program.json": "an exported program of torch before 2.8",
     "constants.pkl": "a TorchScript archive",
 }
-FOLDED = frozenset({*OPERATORS, "sqrt", "rsqrt", "reciprocal", "pow", "exp", "full", "zeros"})
+FOLDED = frozenset(
+    (
+        *OPERATORS,
+        *("sqrt", "rsqrt", "reciprocal", "pow", "exp", "full", "zeros", "ones", "arange"),
+        *("gt", "ge", "lt", "le", "eq", "ne", "logical_and", "logical_or", "logical_not"),
+        *("bitwise_and", "bitwise_or", "bitwise_not", "scalar_tensor", "lift_fresh_copy"),
+    )
+)
 _BROKEN = (
     ValueError,
     TypeError,
@@ -71,10 +81,17 @@ def read_module(
     return _convert(program_of(_export(source, tuple(input_shape)), origin), input_shape)
 
 
-def read_torch(path: Path, input_shape: Sequence[int] | None = None) -> Network:
-    """The network in an exported program or a state dict of a plain perceptron."""
+def read_torch(
+    path: Path, input_shape: Sequence[int] | None = None, activation: Activation | None = None
+) -> Network:
+    """The network in an exported program or a state dict of a plain perceptron.
+
+    A state dict needs ``activation``, an exported program must not have it.
+    """
     names = _entries(path)
     if any(name.endswith(MODEL) for name in names):
+        if activation is not None:
+            raise superfluous(str(path))
         return _convert(read_archive(path), input_shape)
     for name in names:
         kind = OTHER_ARCHIVES.get(name.rpartition("/")[2])
@@ -100,7 +117,7 @@ def read_torch(path: Path, input_shape: Sequence[int] | None = None) -> Network:
             got="a broken or truncated file",
             fix=ADVICE,
         ) from error
-    return _perceptron(state, path, input_shape)
+    return _perceptron(state, path, input_shape, activation)
 
 
 def _entries(path: Path) -> list[str]:
@@ -156,10 +173,8 @@ def _convert(program: Program, input_shape: Sequence[int] | None) -> Network:
         where = f"{program.origin}: node {', '.join(call.outputs)} ({call.operator})"
         try:
             result = _result(call, builder, values, program)
-        except UnsupportedOperator:
-            raise
         except ModelError as error:
-            raise ModelError(f"{where}: {error}") from error
+            raise type(error)(f"{where}: {error}") from error
         except _BROKEN as error:
             reason = (str(error).strip() or type(error).__name__).splitlines()[0]
             raise ModelError(f"{where} is malformed: {reason}") from error
@@ -197,12 +212,12 @@ def _result(call: Call, builder: Builder, values: Mapping[str, object], program:
         packet = getattr(torch.ops.aten, name)
         with torch.no_grad():
             return packet(**named)
-    if name not in OPERATORS:
+    if not _computed(items):
         raise UnsupportedOperator(
-            f"{program.origin}: node {', '.join(call.outputs)}",
-            expected=f"one of {', '.join(OPERATORS)}",
-            got=call.operator,
+            "constants", expected="arithmetic, comparisons or shapes", got=call.operator
         )
+    if name not in OPERATORS:
+        raise refused(call.operator, ", ".join(sorted(OPERATORS)), ADVICE_OPERATOR)
     single = program.dtype == torch.float32
     last = call.outputs[0] == program.output
     return OPERATORS[name](Arguments(builder, named, single, last))
@@ -251,14 +266,28 @@ def _input(program: Program, input_shape: Sequence[int] | None) -> tuple[Shape, 
     return given, batched
 
 
-def _perceptron(state: object, path: Path, input_shape: Sequence[int] | None) -> Network:
-    """Linear layers named by index in a Sequential, one ReLU between any two."""
+def _perceptron(
+    state: object,
+    path: Path,
+    input_shape: Sequence[int] | None,
+    activation: Activation | None,
+) -> Network:
+    """Linear layers named by index in a Sequential, the stated activation between any two."""
     layers = _linear_layers(state, path)
+    if activation is None:
+        raise ModelError(
+            f"{path}: a state dict does not name its activations",
+            expected="them as stated by you",
+            got="weights alone",
+            fix="If one ReLU stands between any two linear layers and nothing follows the last, "
+            "say --activation relu (in Python activation='relu'); if not: "
+            f"{ADVICE}",
+        )
     steps = np.diff([index for index, _, _ in layers])
     if layers[0][0] > 1 or (steps != 2).any():
         raise ModelError(
             f"{path}: positions {[index for index, _, _ in layers]} of the linear layers",
-            expected="Linear and ReLU in turn (0, 2, 4, …)",
+            expected=f"Linear and {activation} in turn (0, 2, 4, …)",
             got="modules between them that a state dict does not name",
             fix=ADVICE,
         )
@@ -266,7 +295,8 @@ def _perceptron(state: object, path: Path, input_shape: Sequence[int] | None) ->
     shape = (width,) if input_shape is None else tuple(input_shape)
     if int(np.prod(shape)) != width:
         raise ModelError(f"{path}: input_shape", expected=f"{width} values", got=str(shape))
-    builder = Builder(str(path), shape, batched=True, open_batch=True)
+    origin = stated_origin(str(path), activation)
+    builder = Builder(origin, shape, batched=True, open_batch=True)
     value = builder.rearrange(builder.input, builder.input.index.reshape(1, -1))
     for position, (index, weight, bias) in enumerate(layers):
         try:

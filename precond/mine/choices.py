@@ -14,6 +14,7 @@ from precond.mine.pool import Flags
 from precond.mine.violators import Literals, Violators
 from precond.proof.claim import Claim
 from precond.proof.deadline import Deadline
+from precond.proof.ledger import Ledger
 from precond.proof.prove import prove
 from precond.proof.reduce import reduced
 from precond.proof.stages import whole_stages
@@ -32,18 +33,31 @@ def patience(took: float, most: float) -> float:
     return min(most, max(LONGER * took, LEAST))
 
 
+def allowance(left: float) -> float:
+    """The seconds of a proof by the ``left`` ones: a tenth at least, and in whole tenths, so
+    that a second run asks for no more than a ledger's UNKNOWN had."""
+    return max(1, round(10 * left)) / 10
+
+
 class Choices:
     """Of one class: ``on`` (N, T), the decisions of its inputs; ``inputs`` (N, n).
 
-    ``points`` (k, n): violations met; ``proofs`` asked for so far.
+    ``points`` (k, n): violations met; ``proofs`` asked for so far, those that ``ledger`` knew
+    too.
     """
 
     def __init__(
-        self, tail: Tail, property: Property, signatures: Signatures, device: str = "cpu"
+        self,
+        tail: Tail,
+        property: Property,
+        signatures: Signatures,
+        device: str = "cpu",
+        ledger: Ledger | None = None,
     ) -> None:
         self.tail = tail
         self.property = property
         self.device = device
+        self.ledger = ledger
         parts = [signatures.decisions(layer) for layer in tail.layers]
         self.on: Flags = np.concatenate(parts, axis=1)
         self.inputs: Array = signatures.values(tail.cut)
@@ -77,7 +91,8 @@ class Choices:
         self.proofs += 1
         verdict = prove(
             small.claim,
-            budget=max(0.1, deadline.left),
+            budget=allowance(deadline.left),
+            ledger=self.ledger,
             stages=whole_stages(self.device),
             device=self.device,
         )

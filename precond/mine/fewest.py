@@ -15,11 +15,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from precond.mine.choices import allowance
 from precond.mine.pool import Flags, LiteralPool, affordable
 from precond.mine.shrink import STEPS, shrink
 from precond.proof.bounds.batch import pattern_bounds
 from precond.proof.claim import Claim
 from precond.proof.deadline import Deadline
+from precond.proof.ledger import Ledger
 from precond.proof.prove import prove
 from precond.proof.reduce import reduced
 from precond.proof.stages import search_stages
@@ -98,6 +100,7 @@ def spare(
     known: Verdict | None = None,
     each: float = 2.0,
     device: str = "cpu",
+    ledger: Ledger | None = None,
 ) -> tuple[Flags, Verdict] | None:
     """``chosen`` (C,) without what its proof can do without, and the proof: first by bounds
     (``shrink``), then in groups by ``prove``, each within ``each`` seconds; literals of ``last``
@@ -110,8 +113,8 @@ def spare(
             return Verdict(Status.VACUOUS)
         asked = reduced(made).claim
         stages = search_stages(asked.problem, device)
-        budget = max(0.1, min(each, deadline.left))
-        return prove(asked, budget=budget, stages=stages, device=device)
+        budget = allowance(min(each, deadline.left))
+        return prove(asked, budget=budget, ledger=ledger, stages=stages, device=device)
 
     smaller = shrink(chosen, claim, deadline, device=device)
     same = bool((smaller == chosen).all())

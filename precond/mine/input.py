@@ -21,6 +21,7 @@ from enum import Enum
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from precond.arguments import numbers, require_kind
 from precond.errors import QueryError
 from precond.mine.core import CoreSearch, Order, scores
 from precond.mine.few_inputs import few_inputs, relax
@@ -93,7 +94,10 @@ def input_precondition(
 
     ``budget``: seconds in all; ``each``: seconds for one proof.
     """
-    x = np.asarray(point, dtype=np.float64).reshape(1, -1)
+    require_kind("network", network, Network, "load(model) gives one")
+    require_kind("property", property, Property, "Property.argmax(0, 10)")
+    require_kind("domain", domain, Box, "Box(lower, upper) makes one")
+    x = numbers("point", point).reshape(1, -1)
     if x.shape[1] != domain.size or not np.isfinite(x).all() or not domain.contains(x)[0]:
         raise QueryError(
             "input precondition",

@@ -23,6 +23,7 @@ from precond.mine.descent import Descent
 from precond.mine.grow import Growth
 from precond.mine.pool import Flags
 from precond.proof.deadline import Deadline
+from precond.proof.ledger import Ledger
 from precond.proof.tail import Tail
 from precond.proof.verdict import Status, Verdict
 from precond.property import Property
@@ -63,11 +64,12 @@ def ladder(
     device: str = "cpu",
     note: Callable[[str], None],
     own: int | None = None,
+    ledger: Ledger | None = None,
 ) -> list[Rung]:
     """At most ``patterns`` patterns that imply ``property`` over the tail's box, each adding
     ``least`` inputs or more of the class's, the first ``own`` of ``signatures`` (default: all);
     the others only count where literals are weighed.  ``each``: seconds for one proof."""
-    choices = Choices(tail, property, signatures, device)
+    choices = Choices(tail, property, signatures, device, ledger)
     found: list[Rung] = []
     left = np.ones(len(signatures), dtype=np.bool_)
     real = np.arange(len(signatures)) < (len(signatures) if own is None else own)

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from precond.arguments import require_kind
 from precond.errors import DataError, QueryError
 from precond.mine.labels import NO_LABEL, check_labels
 from precond.mine.literals import Features, LiteralTable
@@ -25,6 +26,8 @@ from precond.mine.probes import Probes
 from precond.mine.rules import Bar, Candidate, cover, merge, refine
 from precond.mine.support import wilson
 from precond.mine.trees import grow, paths
+from precond.proof.bounds.region import FOREVER
+from precond.proof.deadline import Deadline
 from precond.region.pattern import DecisionPattern
 from precond.region.signature import Signatures
 
@@ -62,6 +65,7 @@ def layer_preconditions(
     probes: Probes | None = None,
     trees: int = TREES,
     seed: int = 0,
+    deadline: Deadline = FOREVER,
 ) -> tuple[LayerRule, ...]:
     """Rules that imply a label, learned layer by layer, largest support first.
 
@@ -70,11 +74,13 @@ def layer_preconditions(
     recorded ones unless given.  ``values`` allows value thresholds (pre-activations must
     have been recorded).  ``classes``: the labels to find rules for, all unless given.
     ``probes`` are further inputs that rules must not fail on.  The same seed gives the same
-    rules.  Layers that ``constant_layers`` names are passed over.
+    rules, unless ``deadline`` ends the search between two trees or two rules; what was found by
+    then is returned.  Layers that ``constant_layers`` names are passed over.
 
     Errors: DataError for labels that do not fit, a class without inputs, a single label,
     or decisions that are constant in every layer; QueryError for limits out of range.
     """
+    require_kind("signatures", signatures, Signatures, "record(network, inputs) gives them")
     _check_limits(minimum_precision, minimum_support, trees)
     every = check_labels(labels, len(signatures))
     names = tuple(signatures.layers if layers is None else layers)
@@ -110,9 +116,9 @@ def layer_preconditions(
         features = (Features.quantiles if values else Features.decisions)(signatures, layer)
         bar = _bar(features, signatures, every, minimum_precision, minimum_support, probes)
         stream = np.random.default_rng([seed, number])
-        candidates = _candidates(bar, signatures, every, probes, trees, stream)
+        candidates = _candidates(bar, signatures, every, probes, trees, stream, deadline)
         kept = [c for c in candidates if c.label in wanted]
-        rules = merge(cover(refine(kept, bar), bar.table), bar.table)
+        rules = merge(cover(refine(kept, bar, deadline), bar.table), bar.table)
         found.extend(_rule(features, rule) for rule in rules)
     return tuple(
         sorted(found, key=lambda r: (-r.support, r.label, names.index(r.layer), str(r.pattern)))
@@ -173,6 +179,7 @@ def _candidates(
     probes: Probes | None,
     trees: int,
     stream: np.random.Generator,
+    deadline: Deadline,
 ) -> list[Candidate]:
     """Accepted paths of all trees; each tree is grown on its own sample of inputs."""
     features = bar.table.features
@@ -185,6 +192,8 @@ def _candidates(
     found: list[Candidate] = []
     codes, own = None, None
     for number in range(trees):
+        if deadline.passed:
+            break
         if codes is None or own is None or share < 1:
             rows = [_sample(len(part), share, stream) for _, part in sources]
             parts = [features.codes(s, r) for (s, _), r in zip(sources, rows, strict=True)]

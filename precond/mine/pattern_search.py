@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from precond.mine.choices import allowance
 from precond.mine.fewest import spare
 from precond.mine.pool import Depths, Flags, LiteralPool, cheapest_cover
 from precond.network.evaluate import outputs, values_at
@@ -23,6 +24,7 @@ from precond.proof.bounds.batch import pattern_bounds
 from precond.proof.bounds.problem import layer_bounds, region_of
 from precond.proof.claim import Claim
 from precond.proof.deadline import Deadline
+from precond.proof.ledger import Ledger
 from precond.proof.linear.programs import relaxation_bounds
 from precond.proof.prove import prove
 from precond.proof.reduce import reduced
@@ -92,12 +94,14 @@ class PatternSearch:
         search: Search,
         deadline: Deadline,
         note: Callable[[str], None] | None,
+        ledger: Ledger | None = None,
     ) -> None:
         self.tail = tail
         self.property = property
         self.search = search
         self.deadline = deadline
         self.note = note or (lambda text: None)
+        self.ledger = ledger
         self.pool = LiteralPool.of(signatures, tail.layers, search.worst)
         values = signatures.values(tail.cut)
         self.points = values if tail.cut == INPUT else np.maximum(values, 0.0)
@@ -195,11 +199,12 @@ class PatternSearch:
         if len(fresh):
             return self._remember(small.restore(fresh)), None
         self.proofs += 1
-        budget = min(self.search.each, max(self.deadline.left, 0.1))
+        budget = allowance(min(self.search.each, self.deadline.left))
         verdict = prove(
             claim,
             budget=budget,
             points=inside,
+            ledger=self.ledger,
             stages=search_stages(claim.problem, self.search.device),
             device=self.search.device,
         )
@@ -291,6 +296,7 @@ class PatternSearch:
             known=verdict,
             each=self.search.each,
             device=self.search.device,
+            ledger=self.ledger,
         )
         return (chosen, verdict) if less is None else less
 

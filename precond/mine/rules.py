@@ -18,6 +18,8 @@ import numpy as np
 
 from precond.mine.labels import NO_LABEL
 from precond.mine.literals import Bounds, LiteralTable, Words
+from precond.proof.bounds.region import FOREVER
+from precond.proof.deadline import Deadline
 
 
 def reaches(hits: Any, total: Any, precision: float) -> Any:
@@ -97,13 +99,17 @@ def _without_each(table: LiteralTable, literals: list[int]) -> Words:
     return result
 
 
-def refine(candidates: Sequence[Candidate], bar: Bar) -> list[Candidate]:
+def refine(
+    candidates: Sequence[Candidate], bar: Bar, deadline: Deadline = FOREVER
+) -> list[Candidate]:
     """Shortened rules: largest candidates first, leaving out those whose inputs of the label
-    are covered by then."""
+    are covered by then; until ``deadline``."""
     table = bar.table
     covered = np.zeros_like(table.valid)
     found: dict[tuple[int, frozenset[int]], Candidate] = {}
     for candidate in sorted(set(candidates), key=lambda c: (-c.hits, c.label, sorted(c.literals))):
+        if deadline.passed:
+            break
         group = table.group(candidate.label)
         if not (table.matches(sorted(candidate.literals), group) & ~covered[group]).any():
             continue

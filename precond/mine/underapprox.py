@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 from scipy.optimize import linprog
 
+from precond.arguments import numbers, require_kind
 from precond.errors import QueryError
 from precond.network.graph import Network
 from precond.network.operators import operators
@@ -40,7 +41,12 @@ def underapproximation_box(
     ``rounds``: linear programs after the first, for the logarithms.  QueryError if the
     pattern is not closed or ``point`` is not in the region.
     """
-    x = np.asarray(point, dtype=np.float64).reshape(-1)
+    require_kind("network", network, Network, "load(model) gives one")
+    require_kind("pattern", pattern, DecisionPattern)
+    require_kind("domain", domain, Box, "Box(lower, upper) makes one")
+    x = numbers("point", point).reshape(-1)
+    if x.size != domain.size:
+        raise QueryError("point", expected=f"{domain.size} values", got=str(x.size))
     region = polytope(network, pattern)
     if not bool(domain.contains(x[None])[0]) or not bool(region.contains(x[None], 1e-9)[0]):
         raise QueryError(

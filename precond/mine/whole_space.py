@@ -27,6 +27,7 @@ from precond.mine.pattern_search import Found, PatternSearch, Search
 from precond.mine.shifts import alike
 from precond.network.graph import INPUT
 from precond.proof.deadline import Deadline
+from precond.proof.ledger import Ledger
 from precond.proof.tail import Tail
 from precond.property import Property
 from precond.region.signature import Signatures, joined
@@ -44,15 +45,17 @@ def whole_space_patterns(
     search: Search = DEFAULT,
     deadline: Deadline,
     note: Callable[[str], None] | None = None,
+    ledger: Ledger | None = None,
 ) -> list[Found]:
     """Patterns, widest first, that imply ``property`` over the tail's box.
 
     ``signatures``: of the class's inputs, with pre-activations of the cut layer (the inputs
     themselves for a cut at ``INPUT``).  Each
-    further pattern is sought for the inputs that no earlier one holds for.
+    further pattern is sought for the inputs that no earlier one holds for.  What ``ledger``
+    knows is not proved again: the same search goes on where an earlier one was killed.
     """
     if tail.cut == INPUT:
-        return _by_ladder(tail, property, signatures, search, deadline, note)
+        return _by_ladder(tail, property, signatures, search, deadline, note, ledger)
     found: list[Found] = []
     left = np.arange(len(signatures))
     witnesses = np.zeros((0, tail.rest.input_size))
@@ -60,7 +63,7 @@ def whole_space_patterns(
         if len(left) < search.least or deadline.passed:
             break
         run = PatternSearch(
-            tail, property, signatures.rows(left), witnesses, search, deadline, note
+            tail, property, signatures.rows(left), witnesses, search, deadline, note, ledger
         )
         result = run.run()
         witnesses = run.witnesses
@@ -79,6 +82,7 @@ def _by_ladder(
     search: Search,
     deadline: Deadline,
     note: Callable[[str], None] | None,
+    ledger: Ledger | None,
 ) -> list[Found]:
     """The whole network at once: proofs are dear, so few are asked (``ladder``)."""
     own = len(signatures)
@@ -95,6 +99,7 @@ def _by_ladder(
         deadline=deadline,
         device=search.device,
         note=note or (lambda text: None),
+        ledger=ledger,
     )
     return [
         Found(

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
+from precond.arguments import numbers, require_kind
 from precond.errors import DataError
 from precond.network.graph import INPUT, Network
 from precond.network.layers import LeakyReLU, MaxPool2d, ReLU
@@ -78,7 +79,11 @@ def _max_pool(value: Tensor, windows: Tensor, ops: Operators, name: str) -> Tens
 
 def check_inputs(network: Network, inputs: NDArray[np.floating]) -> NDArray[np.floating]:
     """``inputs`` as (N, *input shape), or an error that says what does not fit."""
-    array = np.asarray(inputs)
+    require_kind("network", network, Network, "load(model, input_shape) gives one")
+    try:
+        array = np.asarray(inputs)
+    except ValueError:
+        array = numbers("inputs", inputs)
     if array.dtype.kind not in "fiub":
         raise DataError("inputs", expected="numbers", got=str(array.dtype))
     if array.ndim < 2 or int(np.prod(array.shape[1:])) != network.input_size:
@@ -112,8 +117,14 @@ def iterate(
         part = torch.as_tensor(np.require(array[rows], requirements=["C", "W"]), device=device).to(
             dtype
         )
-        if not bool(torch.isfinite(part).all()):
-            raise DataError("inputs", expected="finite numbers", got="NaN or infinity")
+        finite = torch.isfinite(part).flatten(1)
+        if not bool(finite.all()):
+            row, column = divmod(int(finite.reshape(-1).to(torch.uint8).argmin()), finite.shape[1])
+            raise DataError(
+                f"inputs, row {start + row}, column {column} (counted from 0)",
+                expected="finite numbers",
+                got=f"{float(part.flatten(1)[row, column])} in {str(dtype).removeprefix('torch.')}",
+            )
         with torch.no_grad():
             yield rows, forward(ops, {INPUT: part}, wanted)
 

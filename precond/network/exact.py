@@ -114,12 +114,10 @@ def _apply(network: Network, name: str, sources: list[Dyadic]) -> Dyadic:
             flat = np.append(x.at(exponent).reshape(-1), fill.at(exponent))
             return Dyadic(flat[layer.index].reshape(shape), exponent)
         case Sum():
-            total = x.numbers.sum(axis=layer.axes, keepdims=layer.keepdims)
+            total = _objects(np.ravel(x.numbers.sum(axis=layer.axes)).tolist())
             scale = Dyadic.of(np.full(1, layer.scale))
-            return Dyadic(
-                (np.asarray(total, dtype=object) * scale.numbers[0]).reshape(shape),
-                x.exponent + scale.exponent,
-            )
+            scaled = (total * scale.numbers[0]).reshape(shape)
+            return Dyadic(scaled, x.exponent + scale.exponent)
         case Add():
             result = sources[0].times(Dyadic.of(np.full(1, layer.coefficients[0])))
             for value, coefficient in zip(sources[1:], layer.coefficients[1:], strict=True):

@@ -11,8 +11,9 @@ from functools import cached_property
 
 import numpy as np
 
+from precond.arguments import items, require_kind, whole
 from precond.errors import ModelError
-from precond.network.layers import AFFINE_KINDS, LeakyReLU, Node, ReLU, Shape
+from precond.network.layers import AFFINE_KINDS, Add, Concat, LeakyReLU, Node, ReLU, Shape
 from precond.printable import printable
 
 INPUT = "input"
@@ -36,15 +37,26 @@ class Network:
     tensor_names: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if not self.nodes:
+        nodes = items(f"nodes of {self.origin}", self.nodes, "Node")
+        if not nodes:
             raise ModelError(f"network {self.origin} has no layers")
-        if not self.input_shape or math.prod(self.input_shape) < 1:
+        sizes = items(f"input shape of {self.origin}", self.input_shape, "sizes")
+        if not sizes or any(whole("size", size) < 1 for size in sizes):
             raise ModelError(
                 f"network {self.origin}",
                 expected="an input of at least one value",
                 got=str(self.input_shape),
             )
-        for node in self.nodes:
+        for node in nodes:
+            require_kind(f"node of {self.origin}", node, Node, "Node(name, layer, inputs)")
+            items(f"inputs of node {node.name}", node.inputs, "names of earlier nodes")
+            many = isinstance(node.layer, Add | Concat)
+            if len(node.inputs) < 1 or (len(node.inputs) > 1 and not many):
+                raise ModelError(
+                    f"node {node.name} of {self.origin}",
+                    expected="one input or more" if many else "one input",
+                    got=str(len(node.inputs)),
+                )
             for item in dataclasses.fields(node.layer):
                 value = getattr(node.layer, item.name)
                 if not np.isfinite(np.asarray(value, dtype=np.float64)).all():
@@ -74,6 +86,12 @@ class Network:
                 shapes[node.name] = node.layer.output_shape([shapes[s] for s in node.inputs])
             except ModelError as error:
                 raise ModelError(f"node {node.name} of {self.origin}: {error}") from error
+            if math.prod(shapes[node.name]) < 1:
+                raise ModelError(
+                    f"node {node.name} of {self.origin}",
+                    expected="a layer of at least one value",
+                    got=str(shapes[node.name]),
+                )
         return shapes
 
     @cached_property

@@ -5,7 +5,7 @@ Everything a reader meets is lowered to these eleven kinds.  All but ``ReLU``,
 layers (apply, transpose) and three for the rest.  Weights are float64 arrays that
 hold the file's float32 (or float64) values exactly.
 
-Shapes never include the batch dimension.
+Shapes never include the batch dimension, and have at least one axis: a number alone is (1,).
 """
 
 from __future__ import annotations
@@ -17,7 +17,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from precond.arguments import number, numbers
 from precond.errors import ModelError
+from precond.network.windows import Windows
 
 Array = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -26,10 +28,19 @@ Pair = tuple[int, int]
 Pads = tuple[int, int, int, int]  # top, left, bottom, right
 
 
+ALONE: Shape = (1,)  # of a value that is one number
+
+
 def _frozen(values: object) -> NDArray[np.float64]:
-    array = np.array(values, dtype=np.float64)
+    array = numbers("numbers of a layer", values)
     array.setflags(write=False)
     return array
+
+
+def _positive(layer: str, sizes: Sequence[int]) -> None:
+    """ModelError unless every size, step and count is 1 or more."""
+    if any(size < 1 for size in sizes):
+        raise ModelError(layer, expected="sizes, steps and groups of 1 or more", got=str(sizes))
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,6 +53,9 @@ class Affine:
     def __post_init__(self) -> None:
         object.__setattr__(self, "weight", _frozen(self.weight))
         object.__setattr__(self, "bias", _frozen(self.bias))
+        if self.weight.ndim != 2 or self.bias.shape != self.weight.shape[:1]:
+            got = f"{self.weight.shape} and {self.bias.shape}"
+            raise ModelError("affine layer", expected="weight (m, n) and bias (m,)", got=got)
 
     def output_shape(self, shapes: Sequence[Shape]) -> Shape:
         (shape,) = shapes
@@ -66,16 +80,22 @@ class Conv2d:
     def __post_init__(self) -> None:
         object.__setattr__(self, "weight", _frozen(self.weight))
         object.__setattr__(self, "bias", _frozen(self.bias))
+        if self.weight.ndim != 4 or self.bias.shape != self.weight.shape[:1]:
+            got = f"{self.weight.shape} and {self.bias.shape}"
+            expected = "weight (out, in/groups, height, width) and bias (out,)"
+            raise ModelError("conv layer", expected=expected, got=got)
+        _positive("conv layer", (*self.stride, *self.dilation, self.groups))
+        if len(self.weight) % self.groups:
+            got = f"{len(self.weight)} outputs in {self.groups} groups"
+            raise ModelError("conv layer", expected="groups of one size", got=got)
 
     def output_shape(self, shapes: Sequence[Shape]) -> Shape:
         (shape,) = shapes
         channels = self.weight.shape[1] * self.groups
         if len(shape) != 3 or shape[0] != channels:
             raise ModelError("conv layer", expected=f"({channels}, H, W)", got=str(shape))
-        height, width = _window_output(
-            shape[1:], self.weight.shape[2:], self.stride, self.padding, self.dilation, False
-        )
-        return (self.weight.shape[0], height, width)
+        places = Windows(self.weight.shape[2:], self.stride, self.padding, self.dilation)
+        return (self.weight.shape[0], *places.counts(shape[1:]))
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,6 +130,9 @@ class Reshape:
 
     shape: Shape
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "shape", tuple(self.shape) or ALONE)
+
     def output_shape(self, shapes: Sequence[Shape]) -> Shape:
         (shape,) = shapes
         if math.prod(shape) != math.prod(self.shape):
@@ -132,6 +155,7 @@ class Select:
         index = np.array(self.index, dtype=np.int64).reshape(-1)
         index.setflags(write=False)
         object.__setattr__(self, "index", index)
+        object.__setattr__(self, "shape", tuple(self.shape) or ALONE)
 
     def output_shape(self, shapes: Sequence[Shape]) -> Shape:
         (shape,) = shapes
@@ -149,7 +173,10 @@ class Select:
 
 @dataclass(frozen=True, eq=False)
 class Sum:
-    """``y = scale · Σ x`` over ``axes``; the mean is a sum with its scale."""
+    """``y = scale · Σ x`` over ``axes``; the mean is a sum with its scale.
+
+    Over all axes it is one number, (1,), unless ``keepdims`` keeps them all.
+    """
 
     axes: tuple[int, ...]
     keepdims: bool
@@ -163,7 +190,7 @@ class Sum:
             )
         if self.keepdims:
             return tuple(1 if i in self.axes else n for i, n in enumerate(shape))
-        return tuple(n for i, n in enumerate(shape) if i not in self.axes)
+        return tuple(n for i, n in enumerate(shape) if i not in self.axes) or ALONE
 
 
 @dataclass(frozen=True, eq=False)
@@ -211,7 +238,7 @@ class LeakyReLU:
     slope: float = 0.01
 
     def __post_init__(self) -> None:
-        if not 0.0 <= self.slope <= 1.0:
+        if not 0.0 <= number("slope of a leaky ReLU", self.slope) <= 1.0:
             raise ModelError("leaky ReLU", expected="a slope in [0, 1]", got=str(self.slope))
 
     def output_shape(self, shapes: Sequence[Shape]) -> Shape:
@@ -229,37 +256,25 @@ class MaxPool2d:
     dilation: Pair = (1, 1)
     ceil_mode: bool = False
 
+    def __post_init__(self) -> None:
+        _positive("max-pool", (*self.kernel, *self.stride, *self.dilation))
+
     def output_shape(self, shapes: Sequence[Shape]) -> Shape:
         (shape,) = shapes
         if len(shape) != 3:
             raise ModelError("max-pool", expected="(C, H, W)", got=str(shape))
-        height, width = _window_output(
-            shape[1:], self.kernel, self.stride, self.padding, self.dilation, self.ceil_mode
-        )
-        return (shape[0], height, width)
+        places = self._windows
+        places.require_values(shape[1:])
+        return (shape[0], *places.counts(shape[1:]))
+
+    @property
+    def _windows(self) -> Windows:
+        return Windows(self.kernel, self.stride, self.padding, self.dilation, self.ceil_mode)
 
     def windows(self, shape: Shape) -> IntArray:
         """Flat input indices (outputs, kh·kw) of every window; −1 where it lies in padding."""
         channels, height, width = shape
-        _, out_h, out_w = self.output_shape([shape])
-        rows = (
-            np.arange(out_h)[:, None] * self.stride[0]
-            - self.padding[0]
-            + np.arange(self.kernel[0])[None, :] * self.dilation[0]
-        )
-        cols = (
-            np.arange(out_w)[:, None] * self.stride[1]
-            - self.padding[1]
-            + np.arange(self.kernel[1])[None, :] * self.dilation[1]
-        )
-        inside = ((rows >= 0) & (rows < height))[:, None, :, None] & ((cols >= 0) & (cols < width))[
-            None, :, None, :
-        ]
-        plane = rows[:, None, :, None] * width + cols[None, :, None, :]
-        plane = np.where(inside, plane, -1).reshape(out_h * out_w, -1)
-        offsets = (np.arange(channels) * height * width)[:, None, None]
-        every = np.where(plane[None] >= 0, plane[None] + offsets, -1)
-        return every.reshape(channels * out_h * out_w, -1).astype(np.int64)
+        return self._windows.indices((channels, height, width))
 
 
 AFFINE_KINDS = (Affine, Conv2d, Scale, Reshape, Select, Sum, Add, Concat)
@@ -275,29 +290,3 @@ class Node:
     name: str
     layer: Layer
     inputs: tuple[str, ...] = field(default=())
-
-
-def _window_output(
-    size: Sequence[int],
-    kernel: Sequence[int],
-    stride: Pair,
-    padding: Pads,
-    dilation: Pair,
-    ceil_mode: bool,
-) -> Pair:
-    result = []
-    for axis in (0, 1):
-        padded = size[axis] + padding[axis] + padding[axis + 2]
-        room = padded - dilation[axis] * (kernel[axis] - 1) - 1
-        if room < 0:
-            raise ModelError(
-                "window larger than its input",
-                expected=f"at most {padded}",
-                got=f"{dilation[axis] * (kernel[axis] - 1) + 1}",
-            )
-        count = (-(-room // stride[axis]) if ceil_mode else room // stride[axis]) + 1
-        # A window that would start in the trailing padding is dropped (torch and ONNX agree).
-        if ceil_mode and (count - 1) * stride[axis] >= size[axis] + padding[axis]:
-            count -= 1
-        result.append(count)
-    return (result[0], result[1])

@@ -218,7 +218,8 @@ class Summed(AffineOperator):
         self.kept = tuple(1 if i in layer.axes else n for i, n in enumerate(self.inputs[0]))
 
     def apply(self, values: Sequence[Tensor], bias: bool = True) -> Tensor:
-        return values[0].sum(self.axes, keepdim=self.layer.keepdims) * self.layer.scale
+        total = values[0].sum(self.axes) * self.layer.scale
+        return total.reshape(total.shape[0], *self.output)
 
     def transpose(self, form: Tensor) -> list[Tensor]:
         shaped = form.reshape(form.shape[0], *self.kept) * self.layer.scale

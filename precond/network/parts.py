@@ -11,11 +11,18 @@ from dataclasses import replace
 
 from precond.errors import QueryError
 from precond.network.graph import INPUT, Network
+from precond.network.layers import Node, Reshape
 
 
 def head(network: Network, name: str) -> Network:
-    """The network that ends at node ``name``; its output is that node's value."""
+    """The network that ends at node ``name``; its output is that node's value.
+
+    Up to ``INPUT`` it is one layer that changes nothing.
+    """
     network.require(name)
+    if name == INPUT:
+        same = Node("same", Reshape(network.input_shape), (INPUT,))
+        return Network((same,), network.input_shape, f"{network.origin} up to {name}")
     wanted = network.ancestors[name] | {name}
     nodes = tuple(node for node in network.nodes if node.name in wanted)
     return Network(nodes, network.input_shape, f"{network.origin} up to {name}")

@@ -16,13 +16,15 @@ from numpy.typing import ArrayLike, NDArray
 
 from precond.network.evaluate import outputs
 from precond.proof.attack import attack
+from precond.proof.bounds.magnitudes import beyond_floats
 from precond.proof.bounds.problem import layer_bounds, region_of
 from precond.proof.claim import Claim, Conjunct, Problem
 from precond.proof.deadline import Deadline
 from precond.proof.engines.attack import AttackEngine
 from precond.proof.engines.base import Answer, Engine, Outcome, plain_sums
-from precond.proof.engines.highs import is_satisfiable
+from precond.proof.engines.highs import Satisfiability, is_satisfiable
 from precond.proof.engines.marabou import well_scaled
+from precond.proof.engines.z3 import Z3Engine
 from precond.proof.race import Racer, runner_of
 from precond.proof.replay import in_region, replay
 from precond.proof.stages import Stage, known_bounds
@@ -30,6 +32,8 @@ from precond.proof.standing import Standing
 from precond.proof.verdict import Attempt, Status, Verdict
 
 Array = NDArray[np.float64]
+TIE = 2.0**-40  # of the outputs' size: what float64 may have rounded away
+REPLAYS = 16  # of ties, at most
 
 
 class Run:
@@ -52,11 +56,13 @@ class Run:
         self.device = device
         self.seed = seed
         self.problem = problem
+        self.beyond = beyond_floats(problem)  # then only engines that need no float64 answer
         self.standing = Standing(problem)
         self.attempts: list[Attempt] = []
         self.near: list[Array] = []  # candidates that did not replay: good places to attack from
         self.racer: Racer | None = None  # beside the stages that race
         self.last = ""
+        self.replays = REPLAYS
         self.inside: Array | None = None  # a point of the region
         if not claim.problem.intervals and claim.halfspaces is None:
             self.inside = (claim.box.lower + claim.box.upper) / 2
@@ -66,12 +72,16 @@ class Run:
             self.points = given[in_region(self.problem, given)]
 
     def run(self) -> Verdict:
+        with np.errstate(over="ignore", invalid="ignore"):  # such numbers do not pass the gate
+            return self._answer()
+
+    def _answer(self) -> Verdict:
         if self.claim.pattern.is_contradictory:
             self.standing.close_empty()
             return self._verdict(
                 Status.VACUOUS, "literals", reason="two literals exclude each other"
             )
-        found = self._data() or self._refine() or self._engines()
+        found = self._data() or (None if self.beyond else self._refine()) or self._engines()
         if found is not None:
             return found
         if self.standing.open:
@@ -145,7 +155,8 @@ class Run:
         pending = self.standing.pending(engine.name)
         refusal = engine.unsupported(self.problem.only(pending))
         if refusal is not None:
-            self.standing.reasons.append(f"{engine.name}: {refusal}")
+            known = refusal == self.beyond
+            self.standing.reasons.append(refusal if known else f"{engine.name}: {refusal}")
             return None
         begun = time.monotonic()
         deadline = self.deadline if self.racer is None else self.racer.others
@@ -193,6 +204,8 @@ class Run:
             self.standing.close_empty()
             return self._verdict(Status.VACUOUS, "bounds", reason=reason)
         self.problem = replace(self.problem, bounds=layer_bounds(refined), points=self.points[:256])
+        if self.standing.close_constant("layer bounds"):
+            self.last = "layer bounds"
         return None
 
     def _refute(self, point: Array, engine: str) -> Verdict | None:
@@ -204,10 +217,12 @@ class Run:
         box = self.claim.box
         candidates = np.clip([point + t * (toward - point) for t in drawn_in], box.lower, box.upper)
         # Float64 filters what is worth an exact replay.
-        worth = in_region(self.problem, candidates)
-        if self.inside is not None:
+        worth = np.ones(len(candidates), dtype=np.bool_)
+        if not self.beyond:
+            worth = in_region(self.problem, candidates)
+        if self.inside is not None and not self.beyond:
             y = outputs(self.claim.network, candidates)
-            worth &= ~self.claim.property.holds(y, candidates)
+            worth &= ~self.claim.property.holds(y, candidates) | self._ties(y, candidates)
         for x in candidates[worth]:
             result = replay(self.claim, x)
             if result.counts:
@@ -224,6 +239,15 @@ class Run:
                 self.inside = x
         return None
 
+    def _ties(self, y: Array, x: Array) -> NDArray[np.bool_]:
+        """Which candidates, the first at most, only exact arithmetic can tell from violations."""
+        tie = np.zeros(len(y), dtype=np.bool_)
+        if self.replays:
+            limit = TIE * np.abs(y).max(initial=1.0)
+            tie[0] = self.claim.property.margin(y[:1], x[:1])[0] <= limit
+            self.replays -= int(tie[0])
+        return tie
+
     def _proved(self) -> Verdict:
         """Every conjunct is closed: proved, unless the region is empty or trust is short."""
         grace = Deadline(self.deadline.at + 1.0)
@@ -231,7 +255,7 @@ class Run:
             self.inside = self._some_point(grace)
         notes = []
         if self.inside is None:
-            found = is_satisfiable(self.problem, known_bounds(self.problem), grace.earlier(2.0))
+            found = self._satisfiable(grace.earlier(2.0))
             if found.empty and found.rigorous:
                 reason = "no input of the box satisfies the pattern"
                 return self._verdict(Status.VACUOUS, "highs", reason=reason)
@@ -253,6 +277,17 @@ class Run:
         return self._verdict(
             Status.PROVED, self.last, confirmed=not self.standing.soft, reason=", ".join(notes)
         )
+
+    def _satisfiable(self, deadline: Deadline) -> Satisfiability:
+        """Whether the region has a point, by a linear program, or by z3 where floats end."""
+        if not self.beyond:
+            return is_satisfiable(self.problem, known_bounds(self.problem), deadline)
+        engine, asked = Z3Engine(), self.problem.only(((),))
+        if engine.unsupported(asked) is not None:
+            return Satisfiability(None)
+        (answer,) = engine.solve(asked, deadline)
+        empty = answer.outcome is Outcome.INFEASIBLE
+        return Satisfiability(empty or None, rigorous=empty, point=answer.witness)
 
     def _some_point(self, deadline: Deadline) -> Array | None:
         """A point of the region, by gradient."""

@@ -15,6 +15,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from precond.arguments import numbers, require_kind
 from precond.errors import QueryError
 from precond.network.graph import Network
 from precond.property import Inequality, Property
@@ -33,8 +34,8 @@ class HalfSpaces:
     bound: Array
 
     def __post_init__(self) -> None:
-        matrix = np.array(self.matrix, dtype=np.float64)
-        bound = np.array(self.bound, dtype=np.float64).reshape(-1)
+        matrix = numbers("matrix of half-spaces", self.matrix)
+        bound = numbers("bound of half-spaces", self.bound).reshape(-1)
         if matrix.ndim != 2 or matrix.shape[0] != bound.size:
             raise QueryError(
                 "half-spaces",
@@ -59,6 +60,12 @@ class Claim:
     halfspaces: HalfSpaces | None = None
 
     def __post_init__(self) -> None:
+        require_kind("network of a claim", self.network, Network, "load(model) gives one")
+        require_kind("box of a claim", self.box, Box, "Box(lower, upper) makes one")
+        require_kind("pattern of a claim", self.pattern, DecisionPattern, "None: DecisionPattern()")
+        require_kind("property of a claim", self.property, Property, "Property.argmax(0, 10)")
+        if self.halfspaces is not None:
+            require_kind("half-spaces of a claim", self.halfspaces, HalfSpaces)
         if self.box.size != self.network.input_size:
             raise QueryError(
                 f"box for {self.network.origin}",

@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
+from precond.arguments import path_of
 from precond.errors import OutputError
 from precond.proof.ledger_schema import digest, prepare
 from precond.proof.verdict import Status, Verdict
@@ -43,7 +44,7 @@ class Ledger:
     """An open ledger file; a context manager.  ``writable=False``: to look at only."""
 
     def __init__(self, path: Path | str, *, writable: bool = True) -> None:
-        self.path = Path(path)
+        self.path = path_of("ledger", path)
         self._db: sqlite3.Connection | None = None
         try:
             if writable:

@@ -7,13 +7,19 @@ certificate in ``certificates``.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 
+import numpy as np
 from numpy.typing import ArrayLike
 
+from precond.arguments import items, number, numbers, require_kind
+from precond.device import require_device
+from precond.errors import QueryError
 from precond.proof.attempt import Run
+from precond.proof.bounds.magnitudes import beyond_floats
 from precond.proof.certificates.certify import exact_verdict
 from precond.proof.claim import Claim
 from precond.proof.contraction import contracted
@@ -37,6 +43,8 @@ __all__ = ["REVISION", "Stage", "default_stages", "prove", "quick_stages"]
 REVISION = 2  # of what a verdict rests on: raised when an engine was found to be wrong
 PROOF = 0.6  # share of the budget for the proof itself where it must be exact
 CONTRACTION = 0.1  # of the budget, for the box around a closed pattern
+TAIL = 0.2  # of the budget, for the bounds that a tail starts from
+LEAST = 0.1  # seconds that a run has, whatever was spent before
 PROVED = (Status.PROVED, Status.VACUOUS)
 AGAIN = "again, with a trace"
 
@@ -66,15 +74,20 @@ def prove(
     what it knows only REFUTED serves, if its witness replays, and UNKNOWN where exactness was
     asked for.
     """
+    points = _checked(claim, budget, points, stages, ledger)
+    require_device(device)
     names = "all" if stages is None else ",".join(stage.engine.name for stage in stages)
     if ledger is not None:
         known = recalled(claim, ledger, budget, names, keep_trace=keep_trace, exact=exact)
         if known is not None:
             return known
 
+    deadline = Deadline.after(budget)
+    beyond = beyond_floats(claim.problem) is not None
+
     def run(seconds: float, which: Sequence[Stage] | None, traced: bool) -> Verdict:
         asked = claim
-        if which is None and not traced:
+        if which is None and not traced and not beyond:
             asked = contracted(claim, Deadline.after(CONTRACTION * seconds))
         problem = replace(asked.problem, keep_trace=traced)
         chosen = default_stages(problem, device, seed) if which is None else which
@@ -83,14 +96,15 @@ def prove(
         return Run(asked, problem, seconds, points, chosen, device, seed).run()
 
     if not exact:
-        tail = None if keep_trace or stages is not None else tail_claim(claim)
+        whole = keep_trace or stages is not None or beyond
+        tail = None if whole else tail_claim(claim, deadline.earlier(TAIL * budget))
+        left = budget if whole else max(deadline.left, min(LEAST, budget))
         verdict = (
-            run(budget, stages, keep_trace)
+            run(left, stages, keep_trace)
             if tail is None
-            else _through_tail(*tail, budget, device, seed, run)
+            else _through_tail(*tail, left, device, seed, run)
         )
     else:
-        deadline = Deadline.after(budget)
         found = run(PROOF * budget, stages, True)
         tellers = line_stages(Line.PROPAGATION, device)
         again = partial(run, which=tellers, traced=True)
@@ -99,6 +113,31 @@ def prove(
         standing = ledger.remember(*_place(claim, names, exact), verdict, budget)
         return verdict if keep_trace or exact else standing
     return verdict
+
+
+def _checked(
+    claim: Claim,
+    budget: float,
+    points: ArrayLike | None,
+    stages: Sequence[Stage] | None,
+    ledger: Ledger | None,
+) -> ArrayLike | None:
+    """``points`` as rows of numbers; an error for arguments of another kind."""
+    require_kind("claim", claim, Claim, "prove(Claim(network, box, DecisionPattern(), property))")
+    if math.isnan(number("budget", budget)):
+        raise QueryError("budget", expected="seconds", got="NaN")
+    for stage in items("stages", () if stages is None else stages, "Stage"):
+        require_kind("stages", stage, Stage, "default_stages(claim.problem) gives those there are")
+    if ledger is not None:
+        require_kind("ledger", ledger, Ledger, "Open one with Ledger(path)")
+    if points is None:
+        return None
+    given, size = numbers("points", points), claim.box.size
+    if given.size % size or (given.ndim > 1 and given.size != len(given) * size):
+        raise QueryError("points", expected=f"rows of {size} values", got=f"shape {given.shape}")
+    if not np.isfinite(given).all():
+        raise QueryError("points", expected="finite numbers", got="NaN or infinity")
+    return given.reshape(-1, size)
 
 
 def _through_tail(
@@ -118,7 +157,7 @@ def _through_tail(
         return replace(first, attempts=(said, *first.attempts))
     outcome = "no proof (a counterexample of a tail is none of the network)"
     said = Attempt(name, first.seconds, outcome)
-    verdict = whole(max(budget - first.seconds, 0.1), None, False)
+    verdict = whole(max(budget - first.seconds, LEAST), None, False)
     spent = verdict.seconds + first.seconds
     return replace(verdict, seconds=spent, attempts=(said, *verdict.attempts))
 

@@ -16,7 +16,10 @@ from numpy.typing import NDArray
 from precond.network.graph import Network
 from precond.network.layers import Affine, ReLU
 from precond.proof.bounds.problem import layer_bounds, region_of
+from precond.proof.bounds.region import FOREVER
 from precond.proof.claim import Claim, HalfSpaces
+from precond.proof.deadline import Deadline
+from precond.proof.gate import is_off
 from precond.region.box import Box
 from precond.region.pattern import DecisionPattern
 
@@ -43,10 +46,11 @@ class Reduced:
         return full
 
 
-def reduced(claim: Claim) -> Reduced:
+def reduced(claim: Claim, deadline: Deadline = FOREVER) -> Reduced:
     """The claim without inputs and neurons that are 0 all over its region.
 
-    Where the network is no chain of affine layers and ReLUs, the claim itself.
+    Where the network is no chain of affine layers and ReLUs, the claim itself.  Layer bounds
+    are refined until ``deadline``.
     """
     every = np.arange(claim.box.size)
     same = Reduced(claim, claim, every)
@@ -62,7 +66,7 @@ def reduced(claim: Claim) -> Reduced:
     inputs = any(i.inputs for clause in claim.property.clauses for i in clause)
     if not chain or not plain or inputs or len(network.nodes) % 2 == 0:
         return same
-    refined = region_of(claim.problem)
+    refined = region_of(claim.problem, deadline=deadline)
     if bool(refined.empty[0]):
         return same
     bounds = layer_bounds(refined)
@@ -85,7 +89,7 @@ def reduced(claim: Claim) -> Reduced:
         phases = pattern.phases(relu.name, width)
         high = bounds[relu.name][1]
         first = affine is network.nodes[0]
-        gone = (high <= 0) & (first | (phases == 0))  # a later literal stays, with its neuron
+        gone = is_off(high) & (first | (phases == 0))  # a later literal stays, with its neuron
         if first:
             for index in np.flatnonzero(phases != 0):
                 sign = -float(phases[index])  # on: −z ≤ 0, off: z ≤ 0

@@ -66,8 +66,17 @@ def replay(claim: Claim, point: ArrayLike) -> Replay:
         any(_holds(inequality, y, exact_x) for inequality in clause)
         for clause in claim.property.clauses
     )
-    y32 = values_at(network, x[None], network.output, dtype=torch.float32)
-    return Replay(True, violates, not bool(claim.property.holds(y32, x[None])[0]))
+    return Replay(True, violates, _in_float32(claim, x))
+
+
+def _in_float32(claim: Claim, x: Array) -> bool:
+    """Whether float32 evaluation shows the violation; nothing is shown beyond its range."""
+    with np.errstate(over="ignore"):
+        if not np.isfinite(x.astype(np.float32)).all():
+            return False
+    network = claim.network
+    y = values_at(network, x[None], network.output, dtype=torch.float32)
+    return bool(np.isfinite(y).all()) and not bool(claim.property.holds(y, x[None])[0])
 
 
 def in_region(problem: Problem, points: ArrayLike) -> NDArray[np.bool_]:

@@ -6,6 +6,7 @@ import numpy as np
 
 from precond.proof.claim import Conjunct, Problem
 from precond.proof.engines.base import Answer, Outcome
+from precond.proof.gate import excludes
 from precond.proof.trace import Leaf, Trace
 
 
@@ -38,6 +39,9 @@ class Standing:
         engine named one and this one's rounding is not covered."""
         if conjunct not in self.open and conjunct not in self.soft:
             return False
+        if answer.bound is not None and not _says_something(answer):
+            self.reasons.append(f"{engine}: a proof whose bound is {answer.bound}, so none")
+            return False
         if not answer.rigorous and conjunct in self._claimed:
             self.reasons.append(f"{self._claimed[conjunct]} and {engine} disagree")
             return False
@@ -52,6 +56,15 @@ class Standing:
         if answer.trace is not None:
             self._traces[conjunct] = answer.trace
         return True
+
+    def close_constant(self, engine: str) -> bool:
+        """Close what needs a false inequality between numbers alone; whether there was any."""
+        found = [c for c in self.open if any(i.is_false for i in c)]
+        for conjunct in found:
+            first = [i.is_false for i in conjunct].index(True)
+            leaf = Leaf(weights=np.eye(len(conjunct))[first])
+            self.close(conjunct, engine, Answer(Outcome.INFEASIBLE, True, trace=leaf))
+        return bool(found)
 
     def close_empty(self) -> None:
         """Layer bounds alone close every conjunct."""
@@ -104,3 +117,12 @@ class Standing:
     def traces(self) -> dict[int, Trace]:
         """By index of the conjunct, for those that are closed."""
         return {k: self._traces[c] for k, c in enumerate(self.conjuncts) if c in self._traces}
+
+
+def _says_something(answer: Answer) -> bool:
+    """Whether the bound of an answer "no solution" is a number that allows it: positive (0 in
+    a strict conjunct) with a rigorous one, finite with a solver's word."""
+    assert answer.bound is not None
+    if answer.rigorous:
+        return bool(excludes(answer.bound, True))
+    return bool(np.isfinite(answer.bound))

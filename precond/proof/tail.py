@@ -15,7 +15,7 @@ The cut may be the input itself: then nothing is forgotten and a witness is a re
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 import numpy as np
@@ -25,19 +25,25 @@ from precond.network.graph import INPUT, Network
 from precond.network.layers import LeakyReLU
 from precond.network.parts import cuts, tail
 from precond.proof.bounds.problem import layer_bounds, region_of
+from precond.proof.bounds.region import FOREVER
 from precond.proof.claim import Claim, Problem
+from precond.proof.deadline import Deadline
 from precond.region.box import Box
 from precond.region.pattern import DecisionPattern
+
+Reach = tuple[np.ndarray, np.ndarray] | None
 
 
 @dataclass(frozen=True, eq=False)
 class Tail:
     """The part of ``network`` after decision layer ``cut`` (all of it after ``INPUT``), over
-    inputs in ``box``."""
+    inputs in ``box``.  Bounds of the cut layer are refined until ``deadline``; later they are
+    wider, and hold all the same."""
 
     network: Network
     box: Box
     cut: str
+    deadline: Deadline = field(default=FOREVER, compare=False)
 
     def __post_init__(self) -> None:
         possible = (INPUT, *tail_cuts(self.network))
@@ -67,7 +73,7 @@ class Tail:
         names = self.network.decision_layers
         upto = pattern.only(names[: names.index(self.cut) + 1])
         earlier = pattern.only(names[: names.index(self.cut)])
-        known = _reach(self.network, self.box, earlier, self.cut)
+        known = _reach(self.network, self.box, earlier, self.cut, self.deadline)
         if known is None:
             return None
         low, high = known
@@ -118,12 +124,29 @@ def _rest(network: Network, cut: str) -> Network:
 
 
 @lru_cache(maxsize=64)
+def _kept(network: Network, box: Box, pattern: DecisionPattern, cut: str) -> list[Reach]:
+    """Where bounds that were refined to the end are kept."""
+    return []
+
+
 def _reach(
-    network: Network, box: Box, pattern: DecisionPattern, cut: str
-) -> tuple[np.ndarray, np.ndarray] | None:
-    """Rigorous bounds of the cut layer's pre-activations."""
+    network: Network, box: Box, pattern: DecisionPattern, cut: str, deadline: Deadline
+) -> Reach:
+    """Rigorous bounds of the cut layer's pre-activations; None if it has no values."""
+    kept = _kept(network, box, pattern, cut)
+    if kept:
+        return kept[0]
+    found = _bounds(network, box, pattern, cut, deadline)
+    if not deadline.passed:
+        kept.append(found)
+    return found
+
+
+def _bounds(
+    network: Network, box: Box, pattern: DecisionPattern, cut: str, deadline: Deadline
+) -> Reach:
     problem = Problem(network, box, pattern.intervals(network), ())
-    refined = region_of(problem)
+    refined = region_of(problem, deadline=deadline)
     if bool(refined.empty[0]):
         return None
     return layer_bounds(refined)[cut]

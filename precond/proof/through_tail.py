@@ -7,7 +7,9 @@ tail says is no answer, and the claim is then asked of the whole network.
 
 from __future__ import annotations
 
+from precond.proof.bounds.region import FOREVER
 from precond.proof.claim import Claim
+from precond.proof.deadline import Deadline
 from precond.proof.reduce import reduced
 from precond.proof.tail import Tail, tail_cuts
 
@@ -15,7 +17,7 @@ FIXED = 0.8  # share of a layer's neurons the pattern must have off
 SHARE = 0.7  # of the budget that the tail may take
 
 
-def tail_claim(claim: Claim) -> tuple[str, Claim] | None:
+def tail_claim(claim: Claim, deadline: Deadline = FOREVER) -> tuple[str, Claim] | None:
     """The first layer that ``claim``'s pattern turns off nearly whole, and what is left to show
     after it; None where there is no such layer, or the claim speaks of inputs too, or no value
     of the layer has the pattern."""
@@ -28,6 +30,6 @@ def tail_claim(claim: Claim) -> tuple[str, Claim] | None:
         off = sum(layer == cut for layer, _ in pattern.off)
         if off < FIXED * claim.network.width(cut):
             continue
-        asked = Tail(claim.network, claim.box, cut).claim(claim)
-        return None if asked is None else (cut, reduced(asked).claim)
+        asked = Tail(claim.network, claim.box, cut, deadline).claim(claim)
+        return None if asked is None else (cut, reduced(asked, deadline).claim)
     return None

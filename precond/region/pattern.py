@@ -11,6 +11,7 @@ Source: Gopinath, Converse, Pasareanu, Taly 2019, section 2 (≺-closed patterns
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -19,7 +20,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from precond.errors import QueryError
+from precond.arguments import described, whole
+from precond.errors import ArgumentError, QueryError
 from precond.network.graph import Network
 from precond.network.layers import LeakyReLU, MaxPool2d, ReLU
 from precond.printable import printable
@@ -45,18 +47,29 @@ class DecisionPattern:
     below: frozenset[Threshold] = field(default=frozenset())
 
     def __post_init__(self) -> None:
-        for name in ("on", "off"):
-            pairs = frozenset((layer, int(i)) for layer, i in getattr(self, name))
-            object.__setattr__(self, name, pairs)
-        for name in ("above", "below"):
-            triples = frozenset((layer, int(i), float(t)) for layer, i, t in getattr(self, name))
-            object.__setattr__(self, name, triples)
+        try:
+            for name in ("on", "off"):
+                pairs = frozenset((layer, operator.index(i)) for layer, i in getattr(self, name))
+                object.__setattr__(self, name, pairs)
+            for name in ("above", "below"):
+                given = getattr(self, name)
+                triples = frozenset((layer, operator.index(i), float(t)) for layer, i, t in given)
+                object.__setattr__(self, name, triples)
+        except (TypeError, ValueError) as error:
+            words = "(layer, index)" if name in ("on", "off") else "(layer, index, value)"
+            raise ArgumentError(
+                f"literals {name} of a pattern",
+                expected=f"a set of {words}",
+                got=described(getattr(self, name)) + f": {error}",
+            ) from error
 
     @classmethod
     def of_row(
         cls, signatures: Signatures, row: int, layers: Iterable[str] | None = None
     ) -> DecisionPattern:
         """The full signature of one recorded input over ``layers`` (default: all recorded)."""
+        if not 0 <= whole("row", row) < len(signatures):
+            raise QueryError("row", expected=f"0 to {len(signatures) - 1}", got=str(row))
         on: list[Neuron] = []
         off: list[Neuron] = []
         for layer in signatures.layers if layers is None else layers:

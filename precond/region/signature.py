@@ -18,6 +18,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from precond.arguments import items, path_of
+from precond.device import require_device
 from precond.errors import DataError
 from precond.network.evaluate import check_inputs, iterate
 from precond.network.graph import Network
@@ -174,7 +176,8 @@ def record_blocks(
     batch: int | None = None,
 ) -> Signatures:
     """As ``record``, of ``count`` inputs that come in blocks (k, …), one after another."""
-    chosen = tuple(network.decision_layers if layers is None else layers)
+    require_device(device)
+    chosen = items("layers", network.decision_layers if layers is None else layers, "names")
     sources = {layer: network.pre_activation(layer) for layer in chosen}
     widths = {layer: network.width(layer) for layer in chosen}
     if store is not None:
@@ -212,9 +215,11 @@ def record_blocks(
     return Signatures(chosen, widths, bits, results, z)
 
 
-def open_signatures(folder: Path, network: Network | None = None) -> Signatures:
+def open_signatures(folder: Path | str, network: Network | None = None) -> Signatures:
     """What ``record`` wrote to a folder, memory-mapped; DataError where it is not whole, or
     not of ``network``."""
+
+    folder = path_of("folder", folder)
 
     def wrong(got: str, expected: str = "a folder that a recording was written to") -> DataError:
         return DataError(f"signatures {folder}", expected=expected, got=got, fix="Record again")

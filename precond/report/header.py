@@ -77,6 +77,7 @@ def run_facts(analysis: Analysis) -> tuple[tuple[str, str], ...]:
         ]
         facts.append(("Accuracy", f"{percent(shares[0])} train, {percent(shares[1])} held out"))
     facts += [
+        *((what.capitalize(), names) for what, names in data.legend()),
         ("Domain", _domain(analysis)),
         ("Property", analysis.property),
         (

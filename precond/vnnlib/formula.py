@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from fractions import Fraction
+from functools import lru_cache
 from itertools import pairwise, product
 from typing import NoReturn
 
@@ -82,18 +83,14 @@ class Linear:
     terms: Mapping[Variable, Fraction]
     constant: Fraction
 
-    def plus(self, other: Linear, factor: Fraction) -> Linear:
-        """This + factor · other."""
+    def minus(self, other: Linear) -> Linear:
         terms = dict(self.terms)
         for variable, value in other.terms.items():
-            terms[variable] = terms.get(variable, Fraction(0)) + factor * value
-        return Linear(terms, self.constant + factor * other.constant)
+            terms[variable] = terms[variable] - value if variable in terms else -value
+        return Linear(terms, self.constant - other.constant)
 
     def times(self, factor: Fraction) -> Linear:
         return Linear({v: factor * c for v, c in self.terms.items()}, factor * self.constant)
-
-
-ZERO = Linear({}, Fraction(0))
 
 
 @dataclass(frozen=True)
@@ -136,21 +133,30 @@ def number(text: str, place: Place) -> Fraction | None:
         place.error("number", expected=f"at most {LARGEST} digits", got=text[:40])
     if denominator is not None and int(denominator) == 0:
         place.error("number", expected="a denominator that is not zero", got=text)
+    return _value(text)
+
+
+@lru_cache(maxsize=1 << 12)
+def _value(text: str) -> Fraction:
+    """Of a literal that was found well formed; files name the same few numbers often."""
     top, _, bottom = text.partition("/")
-    return Fraction(top) / Fraction(bottom or 1)
+    return Fraction(top) / Fraction(bottom) if bottom else Fraction(top)
 
 
 def sum_of(parts: Sequence[Linear]) -> Linear:
-    total = ZERO
+    terms: dict[Variable, Fraction] = {}
+    constant = Fraction(0)
     for part in parts:
-        total = total.plus(part, Fraction(1))
-    return total
+        constant += part.constant
+        for variable, value in part.terms.items():
+            terms[variable] = terms[variable] + value if variable in terms else value
+    return Linear(terms, constant)
 
 
 def difference(parts: Sequence[Linear]) -> Linear:
     """``a`` negated when alone, else ``a − b − c …``."""
     first, rest = parts[0], parts[1:]
-    return first.plus(sum_of(rest), Fraction(-1)) if rest else first.times(Fraction(-1))
+    return first.minus(sum_of(rest)) if rest else first.times(Fraction(-1))
 
 
 def product_of(parts: Sequence[Linear], place: Place, text: str) -> Linear:
@@ -180,8 +186,8 @@ def comparison(operator: str, sides: Sequence[Linear], line: int) -> Formula:
 
 
 def _atom(small: Linear, large: Linear, strict: bool, line: int) -> Atom:
-    gap = small.plus(large, Fraction(-1))
-    return Atom(tuple((v, c) for v, c in gap.terms.items() if c), gap.constant, strict, line)
+    gap = small.minus(large)
+    return Atom(tuple([(v, c) for v, c in gap.terms.items() if c]), gap.constant, strict, line)
 
 
 def holds(formula: Formula, value: Callable[[Variable], Fraction]) -> bool:

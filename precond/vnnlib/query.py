@@ -24,6 +24,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from precond.arguments import path_of
 from precond.errors import QueryError
 from precond.network.evaluate import values_at
 from precond.network.exact import exact_values
@@ -178,7 +179,7 @@ def read_vnnlib(
     QueryError, with line and token, on text that is not VNN-LIB or does not fit the network;
     UnsupportedQuery on what it can state but is not decided here.
     """
-    return parse_vnnlib(_text(Path(path)), networks, source=str(path), cap=cap)
+    return parse_vnnlib(_text(path_of("query", path)), networks, source=str(path), cap=cap)
 
 
 def parse_vnnlib(
@@ -238,7 +239,7 @@ def _text(path: Path) -> str:
             data = file.read(LARGEST + 1)
         if len(data) > LARGEST:
             raise QueryError(f"query {path}", expected=f"at most {LARGEST} bytes", got="more")
-        return data.decode()
+        return data.decode("utf-8-sig")  # a byte-order mark says nothing
     except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
         raise QueryError(
             f"query {path}", expected="a readable text file", got=str(error)

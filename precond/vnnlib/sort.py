@@ -89,11 +89,11 @@ def sort(atoms: Iterable[Atom], network: Network) -> Parts:
 def _bounded(atom: Atom, network: Network, parts: Parts) -> bool:
     """Enter a bound of one input or one pre-activation; False if it is neither."""
     ((node, index), factor), *_ = atom.terms
+    if node == network.output and node != INPUT:
+        return False
     value, is_upper, strict = -atom.constant / factor, factor > 0, atom.strict
     if node == INPUT:
         cell = (INPUT, index)
-    elif node == network.output:
-        return False
     else:
         readers = [name for name in network.decision_layers if network.pre_activation(name) == node]
         if readers:

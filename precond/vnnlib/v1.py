@@ -14,6 +14,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
+from typing import NamedTuple
 
 from precond.errors import QueryError
 from precond.network.graph import INPUT, Network
@@ -26,7 +27,6 @@ from precond.vnnlib.formula import (
     Linear,
     Or,
     Place,
-    Variable,
     comparison,
     difference,
     number,
@@ -35,6 +35,8 @@ from precond.vnnlib.formula import (
 )
 
 _TOKEN = re.compile(r"[()]|[^\s()]+")
+_QUOTED = re.compile(r""";[^\r\n]*|"(?:[^"]|"")*"|\|[^|]*\||["|]""")
+_LINE_END = re.compile(r"\r\n|\r|\n")
 _NAME = re.compile(r"([XY])_(\d{1,9})")
 _SKIPPED = frozenset(
     ("vnnlib-version", "set-logic", "set-info", "set-option", "check-sat", "get-model", "exit")
@@ -43,16 +45,14 @@ _COMPARISONS = frozenset(("<=", ">=", "<", ">", "="))
 _ARITHMETIC = frozenset("+-*/")
 
 
-@dataclass(frozen=True)
-class Word:
+class Word(NamedTuple):
     """One token."""
 
     text: str
     line: int
 
 
-@dataclass(frozen=True)
-class Group:
+class Group(NamedTuple):
     """``( … )``; ``line`` is that of its opening parenthesis."""
 
     items: list[Word | Group]
@@ -80,12 +80,33 @@ def parse(
     return And(tuple(reader.assertions)), tuple(reader.declared)
 
 
+def _unquoted(text: str, source: str) -> str:
+    """The text without comments, and a plain word for every ``"string"`` and ``|symbol|``, so
+    that what stands in them is no syntax; every line keeps its number."""
+
+    def word(found: re.Match[str]) -> str:
+        quoted = found[0]
+        if quoted[0] == ";":
+            return ""
+        if len(quoted) == 1:
+            line = 1 + len(_LINE_END.findall(text, 0, found.start()))
+            Place(source, line).error(
+                "a string or symbol is never closed", expected=quoted, got="the end of the file"
+            )
+        if quoted[0] == "|" and _TOKEN.fullmatch(quoted) and ";" not in quoted:
+            return quoted[1:-1]  # the same symbol as without bars
+        return " string " + "\n" * len(_LINE_END.findall(quoted))
+
+    return _QUOTED.sub(word, text)
+
+
 def _groups(text: str, source: str) -> list[Group]:
     """The top-level groups of the text."""
     top: list[Group] = []
     stack: list[Group] = []
-    for line, content in enumerate(text.splitlines(), start=1):
-        for token in _TOKEN.findall(content.partition(";")[0]):
+    for line, content in enumerate(_LINE_END.split(_unquoted(text, source)), start=1):
+        words: dict[str, Word] = {}  # one for all places of a token in a line, which may be long
+        for token in _TOKEN.findall(content):
             if token == "(":
                 if len(stack) == DEEPEST:
                     Place(source, line).error(
@@ -99,7 +120,10 @@ def _groups(text: str, source: str) -> list[Group]:
                     Place(source, line).error("parentheses", expected="'('", got="')'")
                 stack.pop()
             elif stack:
-                stack[-1].items.append(Word(token, line))
+                word = words.get(token)
+                if word is None:
+                    word = words[token] = Word(token, line)
+                stack[-1].items.append(word)
             else:
                 Place(source, line).error("command", expected="'('", got=repr(token[:40]))
     if stack:
@@ -117,7 +141,7 @@ class _Reader:
     network: Network
     name: str
     declared: list[Declaration] = field(default_factory=list)
-    variables: dict[str, Variable] = field(default_factory=dict)
+    variables: dict[str, Linear] = field(default_factory=dict)
     assertions: list[Formula] = field(default_factory=list)
 
     def place(self, item: Word | Group) -> Place:
@@ -164,7 +188,7 @@ class _Reader:
                 expected=f"one of the network's {self.network.width(node)} {kind.value}s",
                 got=f"index {index}",
             )
-        self.variables[words[0]] = (node, index)
+        self.variables[words[0]] = Linear({(node, index): Fraction(1)}, Fraction(0))
         self.declared.append(Declaration(words[0], "real", (), kind, self.name, node, index))
 
     def check_declared(self) -> None:
@@ -206,7 +230,7 @@ class _Reader:
         if isinstance(item, Word):
             variable = self.variables.get(item.text)
             if variable is not None:
-                return Linear({variable: Fraction(1)}, Fraction(0))
+                return variable
             value = number(item.text, self.place(item))
             if value is None:
                 self.place(item).error(

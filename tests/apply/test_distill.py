@@ -319,6 +319,7 @@ def test_saved_and_loaded(tmp_path: Path) -> None:
         load_fast_path(tmp_path / "bad.pt", network)
 
 
+@pytest.mark.slow
 def test_distill_keeps_the_loss_and_the_table_says_so() -> None:
     network = halves()
     fit, validation = (sample_of(network, *pictures(400, seed)) for seed in (3, 4))
@@ -400,7 +401,7 @@ DOMAIN = Box.uniform(1, -2.0, 2.0)
 
 def proved_entry(pattern: DecisionPattern, label: int, box: Box | None = None) -> Precondition:
     claim = Claim(SIGN, box or DOMAIN, pattern, Property.argmax(label, 2))
-    verdict = prove(claim, budget=10.0)
+    verdict = prove(claim, budget=600.0)
     return Precondition(
         f"layer-{label}",
         Kind.LAYER,
@@ -516,7 +517,7 @@ def digits_rule() -> tuple[Network, Precondition]:
     claim = Claim(
         network, box, DecisionPattern.of_row(seen, 0), Property.argmax(int(seen.predicted[0]), 10)
     )
-    verdict = prove(claim, budget=10.0)
+    verdict = prove(claim, budget=600.0)
     assert verdict.status is Status.PROVED
     return network, Precondition(
         "input-0-1",

@@ -56,7 +56,7 @@ STEP = Network(
 
 def test_balls_of_a_step_are_certified_up_to_the_border_and_attacked_beyond() -> None:
     inputs = np.array([[0.5], [0.125], [0.875]])  # 1/4, 1/8 and 5/8 away from the border
-    found = robustness(STEP, inputs, [0.5, 0.0625, 0.1875], budget=20.0)
+    found = robustness(STEP, inputs, [0.5, 0.0625, 0.1875], budget=600.0)
     assert found.radii == (0.0625, 0.1875, 0.5) and found.classes.tolist() == [0, 1, 0]
     words = [[ball.outcome for ball in line] for line in found.balls]
     ok, no = Outcome.CERTIFIED, Outcome.ATTACKED
@@ -69,12 +69,12 @@ def test_balls_of_a_step_are_certified_up_to_the_border_and_attacked_beyond() ->
 def test_wrong_inputs_are_counted_apart_and_balls_are_cut_to_the_natural_range() -> None:
     labels = np.array([1, 1])
     found = robustness(
-        STEP, np.array([[0.5], [0.125]]), [0.2], labels=labels, natural=(0.0, 0.25), budget=20.0
+        STEP, np.array([[0.5], [0.125]]), [0.2], labels=labels, natural=(0.0, 0.25), budget=600.0
     )
     # Row 0 is a 0; row 1's ball would reach 0.325, but values above 0.5 (row 0's) are cut there
     # and those above 0.25 are not: the range is widened to hold the inputs themselves.
     assert [ball.outcome for ball in found.balls[0]] == [Outcome.WRONG, Outcome.ATTACKED]
-    alone = robustness(STEP, np.array([[0.125]]), [0.2], natural=(0.0, 0.125), budget=20.0)
+    alone = robustness(STEP, np.array([[0.125]]), [0.2], natural=(0.0, 0.125), budget=600.0)
     assert alone.balls[0][0].outcome is Outcome.CERTIFIED
 
 
@@ -87,7 +87,7 @@ def grid(centre: np.ndarray, radius: float, steps: int = 41) -> np.ndarray:
 def plane() -> tuple[Network, np.ndarray, Robustness]:
     network = network_of((2, 12, 8, 3), 4)
     inputs = np.random.default_rng(1).uniform(-1, 1, (25, 2))
-    return network, inputs, robustness(network, inputs, [0.05, 0.2, 0.5], budget=60.0)
+    return network, inputs, robustness(network, inputs, [0.05, 0.2, 0.5], budget=600.0)
 
 
 def test_answers_agree_with_a_grid_over_every_ball(
@@ -163,7 +163,7 @@ def test_monotonicity_known_by_hand(
     network: Network, property: Monotone, box: tuple[float, float], status: Status
 ) -> None:
     region = Box.uniform(1, *box)
-    verdict = prove_monotone(network, property, region, budget=5.0)
+    verdict = prove_monotone(network, property, region, budget=600.0)
     assert verdict.status is status
     if status is Status.REFUTED:
         assert verdict.witness is not None
@@ -176,7 +176,7 @@ def test_monotonicity_known_by_hand(
 
 def test_a_max_pool_rises_with_each_of_its_inputs() -> None:
     for i in range(4):
-        verdict = prove_monotone(POOLED, Monotone(i), Box.uniform(4, 0.0, 1.0), budget=5.0)
+        verdict = prove_monotone(POOLED, Monotone(i), Box.uniform(4, 0.0, 1.0), budget=600.0)
         assert verdict.status is Status.PROVED and verdict.bound == 0.0
 
 
@@ -184,7 +184,7 @@ def test_a_max_pool_rises_with_each_of_its_inputs() -> None:
 def test_monotonicity_agrees_with_differences_on_a_grid(seed: int) -> None:
     network = network_of((2, 6, 5, 1), seed)
     box = Box.uniform(2, -0.5, 0.5)
-    verdict = prove_monotone(network, Monotone(0), box, budget=5.0)
+    verdict = prove_monotone(network, Monotone(0), box, budget=600.0)
     points = grid(np.zeros(2), 0.5, 61).reshape(61, 61, 2)  # the first axis varies along columns
     y = outputs(network, points.reshape(-1, 2)).reshape(61, 61)
     falls = bool((np.diff(y, axis=1) < -1e-12).any())
@@ -208,7 +208,7 @@ def test_command_counts_and_writes_every_ball(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     arguments = ["robustness", DIGITS, "--inputs", "digits", "--radius", "0.01", "0.2", "--most"]
-    assert main([*arguments, "40", "--budget", "5", "--out", str(tmp_path)]) == 0
+    assert main([*arguments, "40", "--budget", "600", "--out", str(tmp_path)]) == 0
     said = capsys.readouterr().out
     with (tmp_path / "robustness.csv").open(newline="", encoding="utf-8") as stream:
         lines = list(csv.DictReader(stream))
@@ -230,7 +230,7 @@ def test_command_answers_properties_of_the_outputs(
     write_onnx(ABSOLUTE, model)
     np.save(data, np.array([[-1.0], [2.0]], np.float32))
     arguments = ["robustness", str(model), "--inputs", str(data), "--range", "0:0:2"]
-    arguments += ["--range", "0:0:1.5", "--monotone", "0:up", "--budget", "20"]
+    arguments += ["--range", "0:0:1.5", "--monotone", "0:up", "--budget", "600"]
     out = tmp_path / "out"
     assert main([*arguments, "--out", str(out)]) == 0
     lines = capsys.readouterr().out.splitlines()

@@ -148,6 +148,7 @@ def midpoint(network: Network, x, start, target: int, steps: int = 30_000) -> np
     return total * (x - start)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("build", NETWORKS)
 def test_equals_a_30000_step_midpoint_rule(build) -> None:
     network = build()

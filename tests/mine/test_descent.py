@@ -27,21 +27,21 @@ def descent(label: int, middle: int = 0) -> Descent:
 @pytest.mark.parametrize("label", range(2))
 def test_a_chain_gets_stricter_and_its_last_is_closed_by_the_relaxation(label: int) -> None:
     run = descent(label)
-    chain = run.chain(Deadline.after(60))
+    chain = run.chain(Deadline.after(600))
     assert chain and (chain[0] | ~run.base).all()
     for wide, strict in pairwise(chain):
         assert (strict | ~wide).all() and strict.sum() > wide.sum()
     assert all(run.inside(kept)[run.middle] for kept in chain)
     claim = run.choices.claim(chain[-1], run.phases)
     assert claim is not None
-    assert prove(claim, budget=20.0, stages=quick_stages()).status is Status.PROVED
+    assert prove(claim, budget=600.0, stages=quick_stages()).status is Status.PROVED
 
 
 @pytest.mark.parametrize("label", range(2))
 def test_what_it_remembers_violates_and_is_excluded(label: int) -> None:
     run = descent(label)
-    run.hunt(Deadline.after(30))
-    chain = run.chain(Deadline.after(60))
+    run.hunt(Deadline.after(600))
+    chain = run.chain(Deadline.after(600))
     found = run.choices
     y = outputs(found.tail.network, found.points) if len(found.points) else np.zeros((0, 3))
     assert not found.property.holds(y).any()
@@ -54,7 +54,7 @@ def test_what_it_remembers_violates_and_is_excluded(label: int) -> None:
 def test_a_violation_met_in_a_proof_is_taken_up() -> None:
     run = descent(0)
     nothing = np.zeros_like(run.base)
-    verdict = run.choices.prove(nothing, run.phases, Deadline.after(20))
+    verdict = run.choices.prove(nothing, run.phases, Deadline.after(600))
     assert verdict is not None and verdict.status is Status.REFUTED
     assert len(run.choices.points) == 1 and not len(run.violators.points)
     run.learn()
@@ -66,19 +66,19 @@ def test_a_violation_met_in_a_proof_is_taken_up() -> None:
 
 def test_widening_takes_in_more_and_stays_closed() -> None:
     run = descent(0)
-    strict = run.chain(Deadline.after(60))[-1]
+    strict = run.chain(Deadline.after(600))[-1]
     every = np.ones_like(strict)
-    wide = run.widen(every, Deadline.after(60))
+    wide = run.widen(every, Deadline.after(600))
     assert run.inside(wide).sum() > run.inside(every).sum()
     claim = run.choices.claim(wide, run.phases)
     assert claim is not None
-    assert prove(claim, budget=20.0, stages=quick_stages()).status is Status.PROVED
+    assert prove(claim, budget=600.0, stages=quick_stages()).status is Status.PROVED
 
 
 def test_around_an_input_whose_signature_is_refuted_there_is_nothing() -> None:
     wrong = choices(0, goal=1)
     run = Descent(wrong, 0, np.ones(len(wrong.on), dtype=np.bool_))
-    assert run.chain(Deadline.after(60)) == []
+    assert run.chain(Deadline.after(600)) == []
 
 
 def test_no_time_is_no_chain() -> None:

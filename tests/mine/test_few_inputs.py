@@ -6,6 +6,7 @@ import itertools
 
 import numpy as np
 import pytest
+from clocks import slow_but
 from known import ABSOLUTE, BUMP, affine, at_least, box, phases
 from test_core import CENTRE, FOUR, STEPS, random_network
 
@@ -134,7 +135,7 @@ def test_a_network_that_cannot_be_cut_is_relaxed_the_other_way() -> None:
     assert found.pattern == phases([0]) and found.verdict.is_proved
 
 
-@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize("seed", slow_but((0, 2, 3), range(10)))
 def test_random_networks_against_a_grid(seed: int) -> None:
     """The pattern is proved, no point of a grid with it violates, every literal at the stopping
     layer has a violator that replays or does not prove without, and one layer less fails."""
@@ -157,7 +158,7 @@ def test_random_networks_against_a_grid(seed: int) -> None:
         return
     earlier = claim.pattern.only(layers[: layers.index(found.layer)])
     fewer = Claim(network, domain, earlier, prop)
-    assert prove(fewer, budget=1.0, stages=stages).status is not Status.PROVED
+    assert prove(fewer, budget=600.0, stages=stages).status is not Status.PROVED
     at_layer = found.pattern.only([found.layer])
     for neuron in at_layer.on | at_layer.off:
         one = DecisionPattern(frozenset({neuron}), frozenset({neuron}))
@@ -165,7 +166,7 @@ def test_random_networks_against_a_grid(seed: int) -> None:
         if neuron in found.witnesses:
             assert replay(weaker, found.witnesses[neuron]).counts
         else:
-            assert prove(weaker, budget=1.0, stages=stages).status is not Status.PROVED
+            assert prove(weaker, budget=600.0, stages=stages).status is not Status.PROVED
 
 
 def test_many_inputs_go_the_other_way() -> None:

@@ -24,16 +24,16 @@ def test_it_takes_in_more_than_one_signature_and_stays_true(label: int) -> None:
     found = choices(label)
     run = Descent(found, 0, np.ones(len(found.on), dtype=np.bool_))
     every = np.ones_like(run.base)
-    verdict = found.prove(every, run.phases, Deadline.after(20))
+    verdict = found.prove(every, run.phases, Deadline.after(600))
     assert verdict is not None and verdict.is_proved
-    growth = Growth(found, run, each=5.0, deadline=Deadline.after(60.0), share=0.5)
+    growth = Growth(found, run, each=60.0, deadline=Deadline.after(600.0), share=0.5)
     kept, wider = growth.run(every, verdict)
     assert wider.status is Status.PROVED
     assert kept.sum() < len(every)
     assert run.inside(kept).sum() > max(1, run.inside(every).sum())
     tail, goal = found.tail, found.property
     claim = Claim(tail.network, tail.box, found.pattern(kept, run.phases), goal)
-    assert prove(claim, budget=20.0).status is Status.PROVED
+    assert prove(claim, budget=600.0).status is Status.PROVED
     x = tail.box.sample(50_000, np.random.default_rng(0))
     x = x[in_region(claim.problem, x)]
     assert len(x) and goal.holds(outputs(tail.network, x)).all()
@@ -43,9 +43,9 @@ def test_without_time_it_stays_as_it_was() -> None:
     found = choices(0)
     run = Descent(found, 0, np.ones(len(found.on), dtype=np.bool_))
     every = np.ones_like(run.base)
-    verdict = found.prove(every, run.phases, Deadline.after(20))
+    verdict = found.prove(every, run.phases, Deadline.after(600))
     assert verdict is not None
-    growth = Growth(found, run, each=5.0, deadline=Deadline.after(0.0), share=0.5)
+    growth = Growth(found, run, each=60.0, deadline=Deadline.after(0.0), share=0.5)
     kept, same = growth.run(every, verdict)
     assert np.array_equal(kept, every) and same is verdict
 
@@ -59,7 +59,7 @@ def test_no_choice_is_asked_twice_nor_against_a_known_violation(
     found = choices(label)
     run = Descent(found, 0, np.ones(len(found.on), dtype=np.bool_))
     every = np.ones_like(run.base)
-    verdict = found.prove(every, run.phases, Deadline.after(20))
+    verdict = found.prove(every, run.phases, Deadline.after(600))
     assert verdict is not None and verdict.is_proved
     asked: list[bytes] = []
     prove_one = found.prove
@@ -71,8 +71,8 @@ def test_no_choice_is_asked_twice_nor_against_a_known_violation(
         return prove_one(kept, phases, deadline)
 
     monkeypatch.setattr(found, "prove", spy)
-    run.hunt(Deadline.after(20))
-    Growth(found, run, each=5.0, deadline=Deadline.after(60.0), share=0.5).run(every, verdict)
+    run.hunt(Deadline.after(600))
+    Growth(found, run, each=60.0, deadline=Deadline.after(600.0), share=0.5).run(every, verdict)
     assert asked and len(run.violators.points)
     assert len(set(asked)) == len(asked)
 
@@ -91,11 +91,11 @@ def test_what_proves_nothing_and_teaches_nothing_ends_it(
         asked.append(kept.tobytes())
         return Verdict(status, "by hand")
 
-    proved = found.prove(every, run.phases, Deadline.after(20))
+    proved = found.prove(every, run.phases, Deadline.after(600))
     assert proved is not None and proved.is_proved
     monkeypatch.setattr(found, "prove", nothing)
     monkeypatch.setattr(Growth, "_bounds", lambda self, tried: -np.ones(len(tried)))
-    kept, verdict = Growth(found, run, each=5.0, deadline=Deadline.after(60.0), share=0.5).run(
+    kept, verdict = Growth(found, run, each=60.0, deadline=Deadline.after(600.0), share=0.5).run(
         every, proved
     )
     assert np.array_equal(kept, every) and verdict is proved

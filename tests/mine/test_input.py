@@ -92,7 +92,7 @@ def test_random_networks_proved_and_minimal(seed: int, method: Method) -> None:
     x = domain.sample(1, rng)[0]
     label = int(outputs(network, x[None]).argmax())
     prop = Property.argmax(label, 2)
-    found = input_precondition(network, x, prop, domain, budget=20.0, method=method)
+    found = input_precondition(network, x, prop, domain, budget=600.0, method=method)
     if found.pattern is None:
         signature = DecisionPattern.of_row(record(network, x[None]), 0)
         assert prove(Claim(network, domain, signature, prop)).status is not Status.PROVED
@@ -108,7 +108,7 @@ def test_random_networks_proved_and_minimal(seed: int, method: Method) -> None:
         for literal in found.pattern.only([found.layer]).on | found.pattern.only([found.layer]).off:
             one = DecisionPattern(frozenset({literal}), frozenset({literal}))
             weaker = Claim(network, domain, found.pattern - one, prop)
-            again = prove(weaker, budget=2.0, stages=quick_stages())
+            again = prove(weaker, budget=600.0, stages=quick_stages())
             assert again.status is not Status.PROVED
 
 

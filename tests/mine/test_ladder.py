@@ -26,7 +26,7 @@ def climbed(label: int, goal: int, patterns: int = 4, seconds: float = 15.0) -> 
         own,
         patterns=patterns,
         least=2,
-        each=5.0,
+        each=60.0,
         deadline=Deadline.after(seconds),
         note=lambda text: None,
     )
@@ -45,7 +45,7 @@ def test_its_patterns_are_true_and_hold_for_most_of_the_class(label: int) -> Non
         covered |= rung.inside
         assert rung.verdict.is_proved and rung.proofs >= 1
         claim = Claim(tail.network, tail.box, rung.pattern, goal)
-        assert prove(claim, budget=20.0).status is Status.PROVED
+        assert prove(claim, budget=600.0).status is Status.PROVED
         inside = x[in_region(claim.problem, x)]
         assert goal.holds(outputs(tail.network, inside)).all()
     assert covered.mean() > 0.8

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pytest
 from known import MAXIMUM, at_least, box
 
 from precond.mine.input import input_precondition
@@ -17,9 +18,10 @@ DOMAIN = box((0, 1), (0, 1))
 POSITIVE = at_least(-0.125, 1.0)  # max(x₀, x₁) ≥ −1/8
 
 
+@pytest.mark.slow
 def test_the_same_patterns_and_proofs(tmp_path: Path) -> None:
     points = np.random.default_rng(0).uniform(size=(5, 2))
-    jobs = [RelaxJob(MAXIMUM, point, POSITIVE, DOMAIN, budget=20.0) for point in points]
+    jobs = [RelaxJob(MAXIMUM, point, POSITIVE, DOMAIN, budget=600.0) for point in points]
     alone = [input_precondition(MAXIMUM, point, POSITIVE, DOMAIN) for point in points]
     with Ledger(tmp_path / "l") as ledger:
         with open_pool(2, ledger=ledger) as pool:

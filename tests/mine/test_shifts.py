@@ -60,8 +60,8 @@ def test_they_are_no_inputs_of_the_class() -> None:
         both,
         patterns=4,
         least=2,
-        each=5.0,
-        deadline=Deadline.after(15.0),
+        each=60.0,
+        deadline=Deadline.after(600.0),
         note=lambda text: None,
         own=len(few),
     )

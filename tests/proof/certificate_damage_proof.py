@@ -56,7 +56,7 @@ def small_certificates(rng: np.random.Generator, count: int) -> list[tuple[Claim
     found: list[tuple[Claim, Certificate]] = []
     while len(found) < count:
         claim = small_claim(rng)
-        made = prove(claim, budget=4, exact=True).certificate
+        made = prove(claim, budget=600, exact=True).certificate
         if made is not None and (made.records.nnz or len(made.trees[0].kind) > 1):
             found.append((claim, made))
     return found

@@ -5,7 +5,10 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +25,7 @@ class Told:
     """A job whose result is a word."""
 
     word: str = "fine"
-    budget: float = 20.0
+    budget: float = 600.0
 
     def known(self, ledger: Ledger) -> str | None:
         return None
@@ -89,13 +92,36 @@ class Adds(Told):
 
 @dataclass(frozen=True, eq=False)
 class Names(Told):
-    """The pid of the worker, after a while."""
+    """The pid of the worker, once a file ``until`` (if named) is there; until then a file in
+    ``notes`` that bears the pid says that the worker is at it."""
 
-    seconds: float = 0.0
+    notes: Path = Path()
+    until: Path | None = None
 
     def run(self, ledger: Ledger | None) -> str:
-        time.sleep(self.seconds)
+        if self.until is not None:
+            (self.notes / str(os.getpid())).touch()
+            while not self.until.exists():
+                time.sleep(0.01)
         return str(os.getpid())
+
+
+@contextmanager
+def at_work(notes: Path, jobs: int, victim: int | None = None) -> Iterator[Path]:
+    """A file that is made as soon as ``jobs`` workers wait for it, and ``victim`` was killed."""
+    until = notes / "go"
+
+    def act() -> None:
+        while len(list(notes.iterdir())) < jobs:
+            time.sleep(0.01)
+        if victim is not None:
+            os.kill(victim, signal.SIGKILL)
+        until.touch()
+
+    thread = threading.Thread(target=act, daemon=True)
+    thread.start()
+    yield until
+    thread.join()
 
 
 def content(verdict: Verdict) -> dict[str, Any]:

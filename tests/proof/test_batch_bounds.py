@@ -50,7 +50,7 @@ def test_together_as_one_by_one(seed: int) -> None:
 def test_as_the_engine_bounds_them(seed: int) -> None:
     """Alone and without steps it is the plain backward pass of the bounds engine."""
     for problem in related(seed):
-        answers = BoundsEngine(steps=0).solve(problem, Deadline.after(30))
+        answers = BoundsEngine(steps=0).solve(problem, Deadline.after(600))
         least = min(np.inf if a.bound is None else a.bound for a in answers)
         assert pattern_bounds([problem], steps=0)[0] == pytest.approx(least, rel=1e-9, abs=1e-9)
 

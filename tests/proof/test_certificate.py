@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from certificate_damage import claim_of, damaged
 from certificate_damage_proof import altered, small_certificates, still_follows
+from clocks import HANG
 from small_networks import ABSOLUTE, below, layered, mixed, random_net
 
 from precond.checker import check
@@ -110,7 +111,7 @@ def certificates() -> dict[str, Certificate]:
     made = {}
     for name, claim in CLAIMS.items():
         by_hand = name in ("equality", "badly scaled")  # no trace: what z3 proved has none
-        verdict = PROVED if by_hand else prove(claim, budget=20, keep_trace=True)
+        verdict = PROVED if by_hand else prove(claim, budget=600, keep_trace=True)
         made[name] = certify(claim, verdict, 20)
     return made
 
@@ -169,7 +170,7 @@ def test_false_claims_get_no_certificate() -> None:
 
 def test_exact_verdict_keeps_what_it_certifies() -> None:
     claim = CLAIMS["ball"]
-    verdict = exact_verdict(claim, prove(claim, budget=20, keep_trace=True), 20)
+    verdict = exact_verdict(claim, prove(claim, budget=600, keep_trace=True), 20)
     assert verdict.exact
     assert verdict.confirmed
     assert verdict.status is Status.PROVED
@@ -183,7 +184,7 @@ def test_patterns_of_trained_networks(model: str) -> None:
     x = np.random.default_rng(5).uniform(0.2, 0.8, network.input_size)
     first = DecisionPattern.of_row(record(network, x[None]), 0, network.decision_layers[:1])
     claim = ball(network, x, 0.003, pattern=first)
-    verdict = prove(claim, budget=20, keep_trace=True)
+    verdict = prove(claim, budget=600, keep_trace=True)
     assert verdict.status is Status.PROVED
     made = certify(claim, verdict, 20)
     assert check_fast(made, network).valid
@@ -305,7 +306,7 @@ def test_broken_files_are_one_clear_error(
         else:  # a changed number or name that can be read: never another claim called valid
             if check(made, network).valid:
                 assert claim_of(made.statement, network).key == good, name
-        assert time.monotonic() - begun < 5, name
+        assert time.monotonic() - begun < HANG, name
 
 
 def test_a_statement_names_no_place() -> None:
@@ -325,7 +326,7 @@ def test_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     network = load(MODELS / "digits-mlp.onnx")
     x = np.random.default_rng(5).uniform(0.2, 0.8, network.input_size)
     claim = ball(network, x, 0.003)
-    write_certificate(certify(claim, prove(claim, budget=20, keep_trace=True)), tmp_path / "proof")
+    write_certificate(certify(claim, prove(claim, budget=600, keep_trace=True)), tmp_path / "proof")
     arguments = ["check", str(tmp_path / "proof")]
     for extra in ([], ["--fast"]):
         assert main([*arguments, str(MODELS / "digits-mlp.onnx"), *extra]) == 0

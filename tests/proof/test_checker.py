@@ -279,6 +279,7 @@ def test_what_is_false_is_never_valid(seed: int) -> None:
                 assert check(given, network).valid is holds
 
 
+@pytest.mark.slow
 def test_words_and_long_numbers_agree() -> None:
     """Near the bound that a certificate shows, exact numbers prove a little more, never less."""
     rng = np.random.default_rng(3)

@@ -6,6 +6,7 @@ import time
 
 import numpy as np
 import pytest
+from clocks import HANG
 from known import ANY, BUMP, MAXIMUM, POOLED, SUM_AT_LEAST_3, UNIT, affine, at_least, box
 
 from precond.network.graph import INPUT, Network
@@ -33,25 +34,25 @@ def test_a_needle_is_found_wherever_it_is(place: float) -> None:
         (1,),
     )
     claim = Claim(network, box((-1, 1)), ANY, at_least(-0.5, -1.0))
-    (answer,) = InputSplitEngine(batch=4).solve(claim.problem, Deadline.after(10.0))
+    (answer,) = InputSplitEngine(batch=4).solve(claim.problem, Deadline.after(600.0))
     assert answer.outcome is Outcome.WITNESS and answer.witness is not None
     assert replay(claim, answer.witness).counts
     higher = Claim(network, box((-1, 1)), ANY, at_least(-1.0001, -1.0))
-    (answer,) = InputSplitEngine(batch=4).solve(higher.problem, Deadline.after(10.0))
+    (answer,) = InputSplitEngine(batch=4).solve(higher.problem, Deadline.after(600.0))
     assert answer.outcome is Outcome.INFEASIBLE and answer.rigorous
 
 
 def test_each_conjunct_gets_its_own_answer() -> None:
     """0.2 ≤ max ≤ 1.1 on [0, 1]²: only the lower side fails."""
     claim = Claim(MAXIMUM, box(UNIT, UNIT), ANY, Property.between(0, 0.2, 1.1))
-    below, above = InputSplitEngine().solve(claim.problem, Deadline.after(10.0))
+    below, above = InputSplitEngine().solve(claim.problem, Deadline.after(600.0))
     assert below.outcome is Outcome.WITNESS
     assert above.outcome is Outcome.INFEASIBLE
 
 
 def test_half_spaces_empty_the_boxes_outside() -> None:
     claim = Claim(POOLED, box(*[UNIT] * 4), ANY, at_least(0.25, 1.0), SUM_AT_LEAST_3)
-    (answer,) = InputSplitEngine().solve(claim.problem, Deadline.after(10.0))
+    (answer,) = InputSplitEngine().solve(claim.problem, Deadline.after(600.0))
     assert answer.outcome is Outcome.INFEASIBLE
 
 
@@ -60,7 +61,7 @@ def test_out_of_time_is_undecided() -> None:
     claim = Claim(BUMP, box((-1, 3)), ANY, at_least(0.0, 1.0))
     start = time.monotonic()
     (answer,) = InputSplitEngine().solve(claim.problem, Deadline.after(0.5))
-    assert time.monotonic() - start < 2.0
+    assert time.monotonic() - start < HANG
     assert answer.outcome is Outcome.UNDECIDED and "decided" in answer.note
     (late,) = InputSplitEngine().solve(claim.problem, Deadline.after(0.0))
     assert late.outcome is Outcome.UNDECIDED
@@ -69,10 +70,10 @@ def test_out_of_time_is_undecided() -> None:
 def test_one_point_is_not_split() -> None:
     """A box of one point that a bound cannot decide ends as undecided, not in a loop."""
     claim = Claim(BUMP, box((0.5, 0.5)), ANY, at_least(0.5, 1.0))
-    (answer,) = InputSplitEngine().solve(claim.problem, Deadline.after(5.0))
+    (answer,) = InputSplitEngine().solve(claim.problem, Deadline.after(600.0))
     assert answer.outcome is not Outcome.WITNESS
     (wrong,) = InputSplitEngine().solve(
-        Claim(BUMP, box((0.5, 0.5)), ANY, at_least(0.75, 1.0)).problem, Deadline.after(5.0)
+        Claim(BUMP, box((0.5, 0.5)), ANY, at_least(0.75, 1.0)).problem, Deadline.after(600.0)
     )
     assert wrong.outcome is Outcome.WITNESS
 

@@ -71,9 +71,9 @@ def test_two_open_ledgers_share_a_file(tmp_path: Path) -> None:
 def test_prove_writes_and_reads_it(tmp_path: Path) -> None:
     claim = Claim(ABSOLUTE, box((-2, 2)), ANY, at_least(-2.5, -1.0))
     with Ledger(tmp_path / "l") as ledger:
-        first = prove(claim, budget=5.0, ledger=ledger)
+        first = prove(claim, budget=600.0, ledger=ledger)
         assert first.status is Status.PROVED and len(ledger) == 1
-        again = prove(claim, budget=5.0, ledger=ledger, stages=())
+        again = prove(claim, budget=600.0, ledger=ledger, stages=())
         assert again.to_json() == first.to_json()
 
 

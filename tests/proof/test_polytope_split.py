@@ -106,8 +106,8 @@ def test_exact_arithmetic_agrees(seed: int) -> None:
     engine = PolytopeSplitEngine()
     if engine.unsupported(claim.problem):
         return
-    (answer,) = engine.solve(claim.problem, Deadline.after(20.0))
-    (truth,) = Z3Engine().solve(claim.problem, Deadline.after(20.0))
+    (answer,) = engine.solve(claim.problem, Deadline.after(600.0))
+    (truth,) = Z3Engine().solve(claim.problem, Deadline.after(600.0))
     assert truth.outcome is not Outcome.UNDECIDED
     assert answer.outcome is truth.outcome
     if answer.witness is not None:

@@ -73,7 +73,7 @@ def test_the_region_and_the_outputs_are_the_same(seed: int) -> None:
 def test_the_answer_is_the_same(seed: int) -> None:
     claim = random_claim(seed)
     small = reduced(claim)
-    before, after = prove(claim, budget=20), prove(small.claim, budget=20)
+    before, after = prove(claim, budget=600), prove(small.claim, budget=600)
     assert before.status in SETTLED
     assert before.status is after.status
     if after.witness is not None:
@@ -147,5 +147,5 @@ def test_a_later_literal_stays_though_its_neuron_gives_nothing() -> None:
 @pytest.mark.parametrize("known", KNOWN, ids=lambda k: k.name)
 def test_known_answers_stay(known: Known) -> None:
     """Networks of every kind; those that are no chain are left as they are."""
-    verdict = prove(reduced(known.claim).claim, budget=20)
+    verdict = prove(reduced(known.claim).claim, budget=600)
     assert verdict.status is known.status

@@ -7,6 +7,7 @@ from fractions import Fraction
 from pathlib import Path
 
 import pytest
+from clocks import HANG
 from known import ABSOLUTE, at_least, box, phases
 
 from precond.proof.claim import Claim
@@ -20,7 +21,7 @@ from precond.proof.engines.z3_text import number, term
 SLEEPER = """
 import time
 from precond.proof.solver_process import serve
-serve(lambda: None, lambda query: time.sleep(60))
+serve(lambda: None, lambda query: time.sleep(1000))
 """
 MISSING = """
 from precond.proof.solver_process import serve
@@ -43,8 +44,8 @@ def test_a_solver_that_hangs_is_killed_at_its_limit(
     other_worker(monkeypatch, tmp_path, "sleeper", SLEEPER)
     claim = Claim(ABSOLUTE, box((-1, 1)), phases(), at_least(2.0, 1.0))
     begun = time.monotonic()
-    answers = Z3Engine().solve(claim.problem, Deadline.after(3.0))
-    assert time.monotonic() - begun < 3.0 + 2.0
+    answers = Z3Engine().solve(claim.problem, Deadline.after(1.0))
+    assert time.monotonic() - begun < HANG
     assert all(a.outcome is Outcome.UNDECIDED and "was killed" in a.note for a in answers)
     process = z3_child._mine.process
     assert process is not None and not process.alive
@@ -52,11 +53,11 @@ def test_a_solver_that_hangs_is_killed_at_its_limit(
 
 def test_after_a_kill_the_next_question_has_a_new_process() -> None:
     pytest.importorskip("z3")
-    assert solved(["(> v0 1.0)", "(< v0 1.0)"], 1, Deadline.after(20)) is None
+    assert solved(["(> v0 1.0)", "(< v0 1.0)"], 1, Deadline.after(600)) is None
     first = z3_child._mine.process
     assert first is not None
     first.kill()
-    assert solved(["(= v0 (/ 1.0 3.0))"], 1, Deadline.after(20)) == [Fraction(1, 3)]
+    assert solved(["(= v0 (/ 1.0 3.0))"], 1, Deadline.after(600)) == [Fraction(1, 3)]
     second = z3_child._mine.process
     assert second is not None and second.alive and second is not first
 
@@ -64,7 +65,7 @@ def test_after_a_kill_the_next_question_has_a_new_process() -> None:
 def test_a_missing_library_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     other_worker(monkeypatch, tmp_path, "missing", MISSING)
     with pytest.raises(Undecided, match="no such solver here"):
-        solved(["true"], 0, Deadline.after(20))
+        solved(["true"], 0, Deadline.after(600))
 
 
 def test_no_time_left_is_undecided() -> None:

@@ -103,10 +103,10 @@ def test_past_the_deadline_bounds_stay() -> None:
 def test_the_search_agrees_with_rational_truth(seed: int) -> None:
     pytest.importorskip("z3")
     claim = random_claim(seed)
-    truth = Z3Engine().solve(claim.problem, Deadline.after(30))
+    truth = Z3Engine().solve(claim.problem, Deadline.after(600))
     for finish in (ReluSplitEngine(steps=2, batch=4), LINEAR):
         engine = TightenSplitEngine(finish)
-        answers = engine.solve(claim.problem, Deadline.after(10))
+        answers = engine.solve(claim.problem, Deadline.after(600))
         for found, exact in zip(answers, truth, strict=True):
             assert found.outcome in (exact.outcome, Outcome.UNDECIDED)
             if found.outcome is Outcome.WITNESS:
@@ -125,8 +125,8 @@ def test_it_splits_where_the_relaxation_is_not_enough() -> None:
     largest = float(outputs(network, x)[:, 0].max())
     span = largest - float(outputs(network, x)[:, 0].min())
     claim = Claim(network, box, DecisionPattern(), below(0, largest + 0.02 * span))
-    assert LINEAR.solve(claim.problem, Deadline.after(10))[0].outcome is Outcome.UNDECIDED
-    found = TightenSplitEngine(LINEAR).solve(claim.problem, Deadline.after(60))[0]
+    assert LINEAR.solve(claim.problem, Deadline.after(600))[0].outcome is Outcome.UNDECIDED
+    found = TightenSplitEngine(LINEAR).solve(claim.problem, Deadline.after(600))[0]
     assert found.outcome is Outcome.INFEASIBLE and found.rigorous
 
 

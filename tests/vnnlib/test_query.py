@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import gzip
 import random
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from clocks import calls
 
 from precond.errors import PrecondError, QueryError
 from precond.network.exact import exact_values
@@ -215,6 +217,25 @@ def test_wrong_network() -> None:
     with pytest.raises(QueryError, match=r"expected one, as the query is VNN-LIB 1.0, got f, g"):
         parse_vnnlib(text, {"f": net(), "g": net()})
     assert len(parse_vnnlib(text, {"f": net()}).claims) == 1
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        lambda n: f"(assert (or {'(<= Y_0 0)' * n}))",
+        lambda n: f"(assert (or {''.join(f'(<= (+ Y_0 {k}) Y_1)' for k in range(n))}))",
+        lambda n: f"(assert (or {''.join(f'(and (<= X_0 0.{k}1) (<= Y_0 0))' for k in range(n))}))",
+        lambda n: "".join(f"(assert (<= Y_0 {k}))" for k in range(n)),
+        lambda n: f"(assert (<= (+ {'Y_0 ' * n}) 0))",
+    ],
+    ids=["same", "outputs", "regions", "assertions", "sum"],
+)
+def test_reading_takes_time_in_proportion(body: Callable[[int], str]) -> None:
+    """Counted in calls: twice as many parts are no more than twice the work."""
+    small, large = body(300), body(600)
+    v1(small)  # numbers once read are remembered
+    v1(large)
+    assert calls(lambda: v1(large)) < 2.2 * calls(lambda: v1(small))
 
 
 def test_normal_form_is_capped() -> None:
@@ -594,7 +615,10 @@ def test_mutated_texts_raise_nothing_else(version: int) -> None:
 
 
 @pytest.mark.skipif(not (DATA / "acasxu").is_dir(), reason="needs the shared data")
-@pytest.mark.parametrize(("folder", "inputs", "outputs"), [("acasxu", 5, 5), ("mnistfc", 784, 10)])
+@pytest.mark.parametrize(
+    ("folder", "inputs", "outputs"),
+    [("acasxu", 5, 5), pytest.param("mnistfc", 784, 10, marks=pytest.mark.slow)],
+)
 def test_known_queries(folder: str, inputs: int, outputs: int) -> None:
     weight = np.ones((outputs, inputs))
     network = Network((Node("out", Affine(weight, np.zeros(outputs)), ("input",)),), (inputs,))
@@ -610,3 +634,37 @@ def test_known_queries(folder: str, inputs: int, outputs: int) -> None:
             assert clauses(query) == [[f"- y0 + y{k} > 0" for k in range(1, 5)]]
         else:
             assert clauses(query) == [[f"y0 - y{k} > 0" for k in range(1, 5)]]
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        '(set-info :source "by hand; see (1")',
+        '(set-info :source "a "" quote; and (")',
+        '(set-info :source "two\nlines; (")',
+        "(set-info :source |bars; and (|)",
+        '; a comment with a " and a |',
+        "\ufeff",
+    ],
+)
+def test_what_is_quoted_is_no_syntax(before: str, tmp_path: Path) -> None:
+    body = f"{HEAD}\n{UNIT}\n(assert (<= |Y_0| Y_1))"
+    path = tmp_path / "q.vnnlib"
+    path.write_text(f"{before}\n{body}", encoding="utf-8")
+    assert clauses(read_vnnlib(path, net())) == [["y0 - y1 > 0"]]
+
+
+def test_lines_are_counted_through_a_string() -> None:
+    with pytest.raises(QueryError, match="line 4: command"):
+        parse_vnnlib(f'(set-info :a "1\n2")\r\n{HEAD}\n(frobnicate)', net())
+
+
+@pytest.mark.parametrize("quote", ['"', "|"])
+def test_a_string_that_is_never_closed(quote: str) -> None:
+    with pytest.raises(QueryError, match="line 2: a string or symbol is never closed"):
+        parse_vnnlib(f"{HEAD}\n(set-info :a {quote}b)\n", net())
+
+
+def test_a_comment_goes_to_the_end_of_its_line_alone() -> None:
+    # U+2028 ends no line of SMT-LIB.
+    assert not v1("; \u2028(assert (<= Y_0 0))\n(assert false)").claims

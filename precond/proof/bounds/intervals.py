@@ -15,6 +15,7 @@ from torch import Tensor
 from precond.network.layers import LeakyReLU, MaxPool2d, Node, ReLU
 from precond.network.operators import Operators
 from precond.proof.bounds.rounding import TINY, UNIT, gamma
+from precond.proof.gate import crossed
 
 Interval = tuple[Tensor, Tensor]
 
@@ -65,7 +66,7 @@ def intersect(
     """Bounds cut by a constraint (G or 1, m), and which subdomains that leaves empty, (G,)."""
     low, high = (c.reshape(-1, *shape) for c in constraint)
     lower, upper = torch.maximum(bounds[0], low), torch.minimum(bounds[1], high)
-    empty = (lower > upper).flatten(1).any(1)
+    empty = crossed(lower, upper).flatten(1).any(1)
     return (lower, torch.maximum(lower, upper)), empty
 
 

@@ -12,6 +12,7 @@ from torch import Tensor
 from precond.proof.bounds.backward import Multipliers, Region, lower_bound
 from precond.proof.bounds.multipliers import improve
 from precond.proof.deadline import Deadline
+from precond.proof.gate import excludes
 from precond.proof.trace import Leaf
 
 
@@ -33,7 +34,7 @@ def closing_leaf(
     with torch.no_grad():
         for used in tried:
             value = float(lower_bound(region, output, form, constant, used, inputs).value)
-            if value > 0 or (strict and value == 0):
+            if excludes(value, strict):
                 return _leaf(used)
     # With one row, the multipliers that come back are those of the bound that does.
     initial = tried[-1] if tried else None
@@ -47,7 +48,7 @@ def closing_leaf(
         input_form=inputs,
         initial=initial,
     )
-    return _leaf(used) if float(bound.value) > 0 else None
+    return _leaf(used) if excludes(float(bound.value)) else None
 
 
 def _leaf(multipliers: Multipliers) -> Leaf:

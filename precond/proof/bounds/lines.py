@@ -17,6 +17,7 @@ from torch import Tensor
 
 from precond.network.layers import LeakyReLU, ReLU
 from precond.proof.bounds.rounding import TINY, UNIT
+from precond.proof.gate import is_off, is_on
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,7 +75,7 @@ def activation_lines(layer: ReLU | LeakyReLU, lower: Tensor, upper: Tensor) -> A
     """Lines over pre-activation bounds (G, …)."""
     slope = layer.slope if isinstance(layer, LeakyReLU) else 0.0
     low_bound, high_bound = lower.flatten(1).unsqueeze(1), upper.flatten(1).unsqueeze(1)
-    on, off = low_bound >= 0, high_bound <= 0
+    on, off = is_on(low_bound), is_off(high_bound)
     free = ~(on | off)
     width = torch.where(free, high_bound - low_bound, torch.ones_like(low_bound))
     up = torch.where(free, (high_bound - slope * low_bound) / width, on.to(lower.dtype))
@@ -117,7 +118,7 @@ def pool_lines(windows: Tensor, lower: Tensor, upper: Tensor) -> PoolLines:
     best_low = lows.gather(-1, choice.unsqueeze(-1)).squeeze(-1)
     others = highs.scatter(-1, choice.unsqueeze(-1), -torch.inf).amax(-1)
     best = source.unsqueeze(0).expand(lows.shape).gather(-1, choice.unsqueeze(-1)).squeeze(-1)
-    exact = best_low >= others
+    exact = (best_low >= others) & torch.isfinite(best_low)
     sizes = torch.maximum(lower.abs(), upper.abs()).flatten(1)[:, source]
     size = sizes.masked_fill(~inside, 0.0).amax(-1)
     return PoolLines(

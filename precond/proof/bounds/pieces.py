@@ -8,7 +8,7 @@ little, and nothing is cut merely to find out where the region ends.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -18,6 +18,7 @@ from precond.proof.bounds.backward import lower_bound
 from precond.proof.bounds.polytope import lifted, rounding, shrunk
 from precond.proof.bounds.region import refine
 from precond.proof.bounds.rows import Rows
+from precond.proof.gate import excludes
 
 Bounds = Mapping[str, tuple[Tensor, Tensor]]
 NARROWEST = 1e-9  # of the region's box: a piece that is not cut further
@@ -26,19 +27,20 @@ MOST_WORK = 1 << 22  # numbers in the largest array of a step
 
 @dataclass(frozen=True, eq=False)
 class Pieces:
-    """Parts (G, n) of a box that cover it, a box around what the region leaves of each, and
-    layer bounds that hold there."""
+    """Parts (G, n) of a box that cover it, a box around what the region leaves of each, the
+    ``share`` (G,) of the whole that each is, and layer bounds that hold there."""
 
     lower: Tensor
     upper: Tensor
     inner_lower: Tensor
     inner_upper: Tensor
+    share: Tensor
     known: dict[str, tuple[Tensor, Tensor]]
 
     @classmethod
     def whole(cls, lower: Tensor, upper: Tensor) -> Pieces:
         """Parts of which nothing is known."""
-        return cls(lower, upper, lower, upper, {})
+        return cls(lower, upper, lower, upper, torch.ones_like(lower[:, 0]), {})
 
     def __len__(self) -> int:
         return len(self.lower)
@@ -49,6 +51,7 @@ class Pieces:
             self.upper[which],
             self.inner_lower[which],
             self.inner_upper[which],
+            self.share[which],
             {name: (low[which], high[which]) for name, (low, high) in self.known.items()},
         )
 
@@ -113,6 +116,7 @@ def step(
         pieces.upper[left],
         low,
         high,
+        pieces.share[left],
         {name: (a[left], b[left]) for name, (a, b) in refined.bounds.items()},
     )
     return Stepped(closed, rest, chosen, torch.cat([(low + high) / 2, *corners]))
@@ -130,6 +134,7 @@ def halves(pieces: Pieces, form: Tensor, width: Tensor) -> Pieces | None:
         return None
     middle = (low[first, axis] + high[first, axis]) / 2
     both = pieces.rows(first.repeat(2))
+    both = replace(both, share=both.share / 2)
     for upper in (both.upper, both.inner_upper):
         upper[first, axis] = middle
     for lower in (both.lower, both.inner_lower):
@@ -162,8 +167,7 @@ def batch_for(rows: Rows, halfspaces: int, inputs: int) -> int:
 
 def _decided(value: Tensor, rows: Rows) -> Tensor:
     """Pieces (G,) in which every conjunct is excluded by a row's bound (G, R)."""
-    enough = torch.where(rows.strict, value >= 0, value > 0)
-    return rows.any(enough).all(1)
+    return rows.any(excludes(value, rows.strict)).all(1)
 
 
 def _joined(blocks: Sequence[Pieces]) -> Pieces:
@@ -174,6 +178,7 @@ def _joined(blocks: Sequence[Pieces]) -> Pieces:
         torch.cat([b.upper for b in blocks]),
         torch.cat([b.inner_lower for b in blocks]),
         torch.cat([b.inner_upper for b in blocks]),
+        torch.cat([b.share for b in blocks]),
         {
             name: (
                 torch.cat([b.known[name][0] for b in blocks]),

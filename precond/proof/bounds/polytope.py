@@ -11,6 +11,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from precond.proof.bounds.rounding import TINY
+from precond.proof.gate import crossed
+
+LEAST = 1e-290  # an entry below it draws no side in: what it divides by may have underflowed
 SLACK = 1e-13  # of all terms added: far more than sums of up to a few dozen of them round by
 
 
@@ -23,15 +27,15 @@ def shrunk(
     if not len(limits):
         return lower, upper, empty
     positive, negative = rows.clamp(min=0), rows.clamp(max=0)
-    size = rows.abs().clamp(min=1e-290)
+    size = rows.abs().clamp(min=LEAST)
     for _ in range(sweeps):
         largest = torch.maximum(lower.abs(), upper.abs())
         slack = SLACK * (limits.abs() + largest @ size.T) + 1e-290
         room = limits + slack - lower @ positive.T - upper @ negative.T
-        empty |= (room < 0).any(1)
-        reach = room.clamp(min=0).unsqueeze(-1) / size
-        up = torch.where(rows > 0, reach, torch.inf).amin(1)
-        down = torch.where(rows < 0, reach, torch.inf).amin(1)
+        empty |= crossed(-room, torch.zeros_like(room)).any(1)
+        reach = (room.clamp(min=0).unsqueeze(-1) / size).nan_to_num(nan=torch.inf)
+        up = torch.where(rows > LEAST, reach, torch.inf).amin(1)
+        down = torch.where(rows < -LEAST, reach, torch.inf).amin(1)
         up, down = (step * (1 + SLACK) + SLACK * largest for step in (up, down))
         lower, upper = torch.maximum(lower, upper - down), torch.minimum(upper, lower + up)
         upper = torch.maximum(lower, upper)
@@ -68,7 +72,7 @@ def lifted(
     value = (form.clamp(min=0) * low + form.clamp(max=0) * high).sum(-1) + constant
     mass = (form.abs() * largest).sum(-1) + constant.abs()
     if not len(limits):
-        return value - SLACK * mass, form
+        return value - SLACK * mass - TINY, form
     reach = (largest * rows.abs()).sum(-1) + limits.abs()  # (G, k)
     for _ in range(rounds):
         ahead = form[:, :, None, :]
@@ -88,4 +92,4 @@ def lifted(
         constant = constant - beta * limits[row]
         mass = mass + beta * reach.gather(1, row)
         value = torch.where(better, best, value)
-    return value - SLACK * mass, form
+    return value - SLACK * mass - TINY, form

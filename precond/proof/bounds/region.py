@@ -22,6 +22,7 @@ from precond.proof.bounds.lines import Lines, activation_lines, pool_lines
 from precond.proof.bounds.multipliers import improve
 from precond.proof.bounds.rounding import TINY
 from precond.proof.deadline import Deadline
+from precond.proof.gate import crossed
 
 FOREVER = Deadline(float("inf"))
 CHUNK_BYTES = 256 << 20  # of one layer's linear forms in a pass, on a GPU
@@ -66,7 +67,7 @@ def refine(
     empty = torch.zeros(count, dtype=torch.bool, device=lower.device)
     if half is not None:
         least, loss = over_box(half[0].expand(count, -1, -1), lower, upper)
-        empty |= (least - loss - TINY > half[1]).any(1)
+        empty |= crossed(least - loss - TINY, half[1]).any(1)
     limits = {
         name: (low.reshape(-1, 1, low.shape[-1]), high.reshape(-1, 1, high.shape[-1]))
         for name, (low, high) in constraints.items()
@@ -101,8 +102,7 @@ def refine(
             for cut in cuts:
                 bounds, none = intersect(bounds, cut, shape)
                 empty |= none
-            none = (bounds[0] > bounds[1]).flatten(1).any(1)
-            empty |= none
+            empty |= crossed(*bounds).flatten(1).any(1)
             bounds = (bounds[0], torch.maximum(*bounds))
         values[source] = bounds
         found[node.name] = (bounds[0].flatten(1), bounds[1].flatten(1))

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from precond.network.layers import Affine, Conv2d
+from precond.proof.bounds.magnitudes import beyond_floats
 from precond.proof.certificates.data import Certificate, Invalid, Linear, Literal, Statement
 from precond.proof.certificates.judges import ExactJudge, FastJudge, Judge
 from precond.proof.certificates.maker import Maker, NotCertified
@@ -41,6 +42,11 @@ def certify(claim: Claim, verdict: Verdict, seconds: float = 60.0) -> Certificat
     splits = sum(_splits(trace, FEW) for trace in verdict.traces.values())
     small = weights <= SMALL and splits < FEW
     kinds: tuple[type[Judge], ...] = (FastJudge, ExactJudge) if small else (FastJudge,)
+    beyond = beyond_floats(claim.problem)
+    if beyond is not None:  # machine words are floats
+        if not small:
+            raise NotCertified(beyond)
+        kinds = (ExactJudge,)
     statement = statement_of(claim, verdict.status is Status.VACUOUS)
     reasons = []
     for kind in kinds:

@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
+from precond.arguments import path_of
 from precond.errors import DataError, OutputError
 from precond.proof.certificates.canonical import malformed
 from precond.proof.certificates.data import (
@@ -103,7 +104,7 @@ def write_certificate(certificate: Certificate, path: Path | str) -> int:
 
 def read_certificate(path: Path | str) -> Certificate:
     """The certificate in a file; DataError if it is none, or damaged."""
-    path = Path(path)
+    path = path_of("certificate", path)
     whole = _content(path)
     if not whole.startswith(MAGIC):
         raise _trouble(path, "a file that 'precond certificate 1' begins", "another beginning")

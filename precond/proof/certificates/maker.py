@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from precond.proof.certificates.data import Certificate, Refinements, region
+from precond.proof.certificates.data import Certificate, Linear, Refinements, region
 from precond.proof.certificates.floats import (
     FEW_INPUTS,
     Records,
@@ -66,9 +66,10 @@ class Maker:
 
     def run(self, traces: Mapping[int, Trace]) -> Certificate:
         nothing: Trace = Leaf()
+        unsaid = {c: Leaf(_varying(way)) for c, way in enumerate(self.statement.conjuncts)}
         if self.statement.vacuous:  # any conjunct's splits may show that there is no input
             traces = {0: next(iter(traces.values()), nothing)}
-        given = {c: traces.get(c, nothing) for c in self.rows}
+        given = {c: traces.get(c, unsaid[c]) for c in self.rows}
         closed: dict[int, Trace] = {c: t for c, t in given.items() if isinstance(t, Leaf)}
         split = {c: t for c, t in given.items() if c not in closed}
         together = grow(self.network, self.root(), split) is not None
@@ -283,3 +284,9 @@ class Maker:
         pairs = zip(roots, trees, strict=True)
         made = tuple(tree_of(root, group, self.rows, used) for root, group in pairs)
         return Certificate(self.statement, self.judge.bits, made, records, Refinements(*columns))
+
+
+def _varying(way: tuple[Linear, ...]) -> Array:
+    """Weight 1 for every inequality that is not between numbers alone, or for all."""
+    varies = np.array([bool(i.outputs or i.inputs) for i in way], dtype=np.float64)
+    return varies if varies.any() else np.ones(len(way))

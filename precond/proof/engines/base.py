@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from precond.proof.claim import Conjunct, Problem
 from precond.proof.deadline import Deadline as Deadline
+from precond.proof.gate import excludes
 from precond.proof.trace import Trace
 
 UNKNOWN_MEMORY = 1 << 31
@@ -53,9 +54,7 @@ class Answer:
 
 def decides(bound: float | None, conjunct: Conjunct) -> bool:
     """Whether ``−g ≥ bound`` excludes the conjunct: bound > 0, or ≥ 0 if it is all strict."""
-    if bound is None:
-        return False
-    return bound > 0 or (bound == 0 and all(i.strict for i in conjunct))
+    return bound is not None and bool(excludes(bound, all(i.strict for i in conjunct)))
 
 
 class Engine(Protocol):

@@ -15,10 +15,12 @@ from torch import Tensor
 
 from precond.proof.bounds.backward import Multipliers
 from precond.proof.bounds.leaf import closing_leaf
+from precond.proof.bounds.magnitudes import beyond_floats
 from precond.proof.bounds.multipliers import improve
 from precond.proof.bounds.problem import region_of
 from precond.proof.claim import Problem
 from precond.proof.engines.base import Answer, Deadline, Outcome, plain_sums
+from precond.proof.gate import excludes
 from precond.proof.trace import Leaf
 
 
@@ -31,7 +33,7 @@ class BoundsEngine:
     name: str = "bounds"
 
     def unsupported(self, problem: Problem) -> str | None:
-        return None
+        return beyond_floats(problem)
 
     def solve(self, problem: Problem, deadline: Deadline) -> list[Answer]:
         """One answer per conjunct; INFEASIBLE answers are rigorous."""
@@ -39,11 +41,11 @@ class BoundsEngine:
             return self._solve(problem, deadline)
 
     def _solve(self, problem: Problem, deadline: Deadline) -> list[Answer]:
-        refined = region_of(problem, self.device)
+        refined = region_of(problem, self.device, deadline=deadline)
         if bool(refined.empty[0]):
             note = "no input of the box satisfies the pattern"
             trace = Leaf(empty=True) if problem.keep_trace else None
-            answer = Answer(Outcome.INFEASIBLE, True, np.inf, None, note, trace)
+            answer = Answer(Outcome.INFEASIBLE, True, note=note, trace=trace)
             return [answer] * len(problem.conjuncts)
         device = refined.region.lower.device
         sizes = [len(conjunct) for conjunct in problem.conjuncts]
@@ -65,7 +67,7 @@ class BoundsEngine:
             deadline=deadline,
             input_form=inputs,
         )
-        values = bound.value[0].cpu().numpy()
+        values = bound.value[0].nan_to_num(nan=-torch.inf).cpu().numpy()
         corners = (
             torch.where(bound.form[0] > 0, refined.region.lower[0], refined.region.upper[0])
             .cpu()
@@ -75,12 +77,9 @@ class BoundsEngine:
         start = 0
         for size, conjunct in zip(sizes, problem.conjuncts, strict=True):
             part = values[start : start + size]
-            enough = [
-                v >= 0 if inequality.strict else v > 0
-                for v, inequality in zip(part, conjunct, strict=True)
-            ]
-            best = start + int((np.where(enough, part, -np.inf) if any(enough) else part).argmax())
-            if any(enough):
+            enough = excludes(part, np.array([i.strict for i in conjunct], dtype=np.bool_))
+            best = start + int((np.where(enough, part, -np.inf) if enough.any() else part).argmax())
+            if enough.any():
                 trace = None
                 if problem.keep_trace:
                     trace = closing_leaf(
@@ -95,7 +94,7 @@ class BoundsEngine:
                     )
                 if trace is not None:
                     trace = replace(trace, weights=np.eye(size)[best - start])
-                value = float(part.max())
+                value = float(values[best])
                 answers.append(Answer(Outcome.INFEASIBLE, True, value, trace=trace))
             else:
                 answers.append(

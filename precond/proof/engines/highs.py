@@ -9,8 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import numpy as np
-
 from precond.proof.claim import Conjunct, Problem
 from precond.proof.engines.base import Answer, Deadline, Outcome, decides
 from precond.proof.linear.encode import Bounds, encode, interval_bounds
@@ -50,11 +48,14 @@ class HighsEngine:
         if system.empty is not None:
             layer, index = system.empty
             note = f"no value of {layer}[{index}] is possible in the region"
-            leaf = empty_leaf(problem, system.empty) if problem.keep_trace else None
+            leaf = empty_leaf(problem, system.empty, deadline) if problem.keep_trace else None
             return [
                 Answer(Outcome.INFEASIBLE, True, note=note, trace=without_rows(leaf, conjunct))
                 for conjunct in problem.conjuncts
             ]
+        if not system.is_finite:
+            note = "numbers of the linear program overflow"
+            return [Answer(Outcome.UNDECIDED, note=note) for _ in problem.conjuncts]
         program = Program(system)
         answers = []
         for position, conjunct in enumerate(problem.conjuncts):
@@ -67,9 +68,11 @@ class HighsEngine:
     ) -> Answer:
         system = program.system
         found = program.relax(system.margins(problem, conjunct), deadline, problem)
-        if decides(found.bound, conjunct):
-            bound = None if found.bound == np.inf else found.bound
-            trace = leaf_of(problem, conjunct, found, system) if problem.keep_trace else None
+        if found.shown_empty or decides(found.bound, conjunct):
+            bound = None if found.shown_empty else found.bound
+            trace = None
+            if problem.keep_trace:
+                trace = leaf_of(problem, conjunct, found, system, deadline)
             return Answer(Outcome.INFEASIBLE, True, bound, note="linear relaxation", trace=trace)
         if found.state is State.INFEASIBLE or (found.value or 0.0) > TOLERANCE:
             return Answer(Outcome.INFEASIBLE, False, note="linear relaxation, solver's word")

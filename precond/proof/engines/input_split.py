@@ -20,14 +20,17 @@ from torch import Tensor
 
 from precond.network.operators import Operators, operators
 from precond.proof.bounds.backward import lower_bound
+from precond.proof.bounds.magnitudes import beyond_floats
 from precond.proof.bounds.region import refine
 from precond.proof.bounds.rows import stack_rows
 from precond.proof.claim import Problem
+from precond.proof.coverage import Coverage
 from precond.proof.engines.base import Answer, Deadline, Outcome, free_bytes, plain_sums
 from precond.proof.engines.input_split_ascent import ascend
 from precond.proof.engines.input_split_boxes import Boxes, Waiting
 from precond.proof.engines.input_split_points import Points
 from precond.proof.engines.input_split_record import Record
+from precond.proof.gate import excludes
 
 FEW_INPUTS = 24
 SAMPLES = 1024  # tried as witnesses before the search
@@ -47,7 +50,7 @@ class InputSplitEngine:
         varying = int((problem.box.width > 0).sum())
         if varying > FEW_INPUTS:
             return f"{varying} inputs vary; bisection is for at most {FEW_INPUTS}"
-        return None
+        return beyond_floats(problem)
 
     def solve(self, problem: Problem, deadline: Deadline) -> list[Answer]:
         """One answer per conjunct."""
@@ -80,6 +83,7 @@ class _Search:
         self.rest = 0  # batches that go without improved multipliers
         self.numbered = 1  # boxes so far
         self.stuck: list[Boxes] = []  # cannot be cut further
+        self.coverage = Coverage(self.rows.conjuncts)
         self.waiting = Waiting()
         self.record = None
         if problem.keep_trace:
@@ -129,6 +133,10 @@ class _Search:
                 note = f"{100 * done:.4g} % of the domain decided"
                 bound = least if np.isfinite(least) else None
                 answers.append(Answer(Outcome.UNDECIDED, True, bound, note=note, done=done))
+                continue
+            fault = self.coverage.fault(conjunct)
+            if fault is not None:
+                answers.append(Answer(Outcome.UNDECIDED, note=fault))
                 continue
             trace = None if self.record is None else self.record.tree.trace(conjunct)
             answers.append(Answer(Outcome.INFEASIBLE, True, trace=trace))
@@ -194,10 +202,11 @@ class _Search:
             rows.constant[None],
             input_form=None if rows.inputs is None else rows.inputs[None],
         )
-        enough = torch.where(rows.strict, bound.value >= 0, bound.value > 0)
+        enough = excludes(bound.value, rows.strict)
         if self.record is not None:
             self.record.plain(boxes, refined, bound.value, enough & ~empty)
         open_ = boxes.open & ~empty & ~rows.any(enough)
+        self._close(boxes, open_)
         keep = open_.any(1).nonzero().squeeze(1)
         if not len(keep):
             return
@@ -214,7 +223,7 @@ class _Search:
             open_=boxes.open,
             closed=None if self.record is None else partial(self.record.pairs, boxes),
         )
-        decided = torch.where(rows.all_strict, better.value >= 0, better.value > 0)
+        decided = excludes(better.value, rows.all_strict)
         worst = torch.where(boxes.open, better.value, torch.inf).argmin(1)
         index = torch.arange(len(boxes), device=self.device)
         corner = torch.where(better.form[index, worst] > 0, boxes.lower, boxes.upper)
@@ -229,12 +238,18 @@ class _Search:
             self.rest = 6
         known = torch.maximum(rows.best(bound.value[keep]), better.value)
         boxes = replace(boxes, bound=torch.maximum(boxes.bound, known.nan_to_num(nan=-torch.inf)))
+        self._close(boxes, boxes.open & ~decided)
         boxes, chosen = _still(boxes, boxes.open & ~decided), chosen[left]
         if len(boxes):
             halves, whole = self._halves(boxes, chosen)
             self.waiting.push(halves)
             if len(whole):
                 self.stuck.append(whole)
+
+    def _close(self, boxes: Boxes, open_: Tensor) -> None:
+        """Count the pairs (G, conjuncts) of box and conjunct that are no longer ``open_``."""
+        box, conjunct = (boxes.open & ~open_).nonzero(as_tuple=True)
+        self.coverage.close(conjunct, boxes.share[box])
 
     def _halves(self, boxes: Boxes, form: Tensor) -> tuple[Boxes, Boxes]:
         """Both halves along the input that matters most to ``form`` (G, n); and the boxes that
@@ -254,6 +269,7 @@ class _Search:
         left[index, axis] = middle
         right[index, axis] = middle
         first, self.numbered = self.numbered, self.numbered + 2 * len(boxes)
+        self.coverage.split(boxes.open.nonzero()[:, 1])
         if self.record is not None:
             self.record.cuts(boxes, axis, middle, first)
         twice = boxes.rows(index.repeat(2))

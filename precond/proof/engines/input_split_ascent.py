@@ -21,6 +21,7 @@ from precond.proof.bounds.backward import Multipliers, Region, lower_bound
 from precond.proof.bounds.lines import ActivationLines
 from precond.proof.bounds.rows import Rows
 from precond.proof.deadline import Deadline
+from precond.proof.gate import excludes
 
 Closed = Callable[[Tensor, Tensor, Tensor, Multipliers], None]
 
@@ -81,7 +82,7 @@ def ascend(
                 torch.where(better, value, best.value),
                 torch.where(better.unsqueeze(-1), line, best.form),
             )
-        now = pending & torch.where(rows.all_strict, value >= 0, value > 0)
+        now = pending & excludes(value, rows.all_strict)
         if closed is not None and bool(now.any()):
             box, conjunct = now.nonzero(as_tuple=True)
             closed(box, conjunct, mix.detach()[box, conjunct], choice.taken(box, conjunct))

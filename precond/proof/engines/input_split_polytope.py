@@ -13,9 +13,11 @@ import torch
 from torch import Tensor
 
 from precond.network.operators import operators
+from precond.proof.bounds.magnitudes import beyond_floats
 from precond.proof.bounds.pieces import Pieces, batch_for, halves, pop, step
 from precond.proof.bounds.rows import stack_rows
 from precond.proof.claim import Problem
+from precond.proof.coverage import Coverage
 from precond.proof.engines.base import Answer, Deadline, Outcome, plain_sums
 from precond.proof.engines.input_split import FEW_INPUTS
 from precond.proof.engines.input_split_points import Points
@@ -34,7 +36,7 @@ class PolytopeSplitEngine:
             return f"{varying} inputs vary; bisection is for at most {FEW_INPUTS}"
         if problem.halfspaces is None:
             return "the region has no half-spaces"
-        return None
+        return beyond_floats(problem)
 
     def solve(self, problem: Problem, deadline: Deadline) -> list[Answer]:
         """One answer per conjunct; INFEASIBLE answers are rigorous."""
@@ -58,19 +60,26 @@ class PolytopeSplitEngine:
         width = tensor(problem.box.width)
         blocks = [Pieces.whole(tensor(problem.box.lower)[None], tensor(problem.box.upper)[None])]
         count = batch_for(rows, len(half[1]), problem.box.size)
+        coverage = Coverage(1)  # a piece is closed for all conjuncts together
         note = ""
         while blocks and not points.found and not note:
             if deadline.passed:
                 note = "out of time"
                 break
-            stepped = step(ops, pop(blocks, count), rows, half, constraints)
+            pieces = pop(blocks, count)
+            stepped = step(ops, pieces, rows, half, constraints)
+            done = pieces.share[stepped.closed]
+            coverage.close(torch.zeros_like(done, dtype=torch.int64), done)
             if len(stepped.rest):
                 points.try_all(stepped.points)
                 more = halves(stepped.rest, stepped.form, width)
                 if more is None:
                     note = "a piece is too narrow to be cut"
                 else:
+                    coverage.split(torch.zeros(len(stepped.rest), dtype=torch.int64))
                     blocks.append(more)
+        if not note and not points.found:
+            note = coverage.fault(0) or ""
         return [self._answer(points, conjunct, note) for conjunct in range(rows.conjuncts)]
 
     def _answer(self, points: Points, conjunct: int, note: str) -> Answer:

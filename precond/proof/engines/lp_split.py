@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from precond.proof.bounds.problem import layer_bounds, region_of
 from precond.proof.claim import Problem
+from precond.proof.coverage import Coverage
 from precond.proof.engines.base import Answer, Deadline, Outcome, decides
 from precond.proof.linear.encode import Bounds, encode
 from precond.proof.linear.interior import violation_near
@@ -56,7 +57,7 @@ class LpSplitEngine:
         plain = replace(problem, keep_trace=False)
         limit = deadline.earlier(0.1 * deadline.left)
         refined = region_of(plain, self.device, steps=STEPS, deadline=limit)
-        closed = Answer(Outcome.INFEASIBLE, True, np.inf)
+        closed = Answer(Outcome.INFEASIBLE, True)
         if bool(refined.empty[0]):
             leaf = Leaf(empty=True) if problem.keep_trace else None
             return [replace(closed, trace=leaf)] * len(problem.conjuncts)
@@ -73,7 +74,9 @@ class LpSplitEngine:
                 bounds = better
             system = encode(plain, bounds)
             if system.empty is not None:
-                leaf = empty_leaf(problem, system.empty) if problem.keep_trace else None
+                leaf = None
+                if problem.keep_trace:
+                    leaf = empty_leaf(problem, system.empty, deadline)
                 return [
                     replace(closed, trace=without_rows(leaf, s.conjunct)) if s.waits else s.answer()
                     for s in searches
@@ -111,12 +114,14 @@ class _Search:
         self.witness: Array | None = None
         self.waits = True
         self.trace: Trace | None = None
+        self.fault: str | None = None
 
     def restart(self, program: PhaseProgram) -> None:
         """Begin with the whole of another program's region."""
         self.form = program.system.margins(self.problem, self.conjunct)
         self.tree = Recorder(TRACE_BYTES) if self.problem.keep_trace else None
         self.slack = 0.0 if self.tree is None else SLACK * program.reach(self.form)
+        self.coverage = Coverage(1)
         self.stack = [_Node(0, np.zeros(len(program.neurons), np.int8), 1.0)]
         self.nodes = 1
         self.done, self.least = 0.0, np.inf
@@ -133,6 +138,8 @@ class _Search:
         if not self.waits:
             bound = None if self.least == np.inf else self.least
             return Answer(Outcome.INFEASIBLE, True, bound, note=note, trace=self.trace)
+        if self.fault is not None:
+            return Answer(Outcome.UNDECIDED, note=self.fault)
         if self.stuck:
             note += ", one within the solver's tolerance"
         return Answer(Outcome.UNDECIDED, True, note=note, done=self.done)
@@ -148,6 +155,10 @@ class _Search:
                 break
         if self.stack:
             return
+        self.fault = self.coverage.fault(0)
+        if self.fault is not None:
+            self.stuck = True
+            return
         self.waits = False
         if self.tree is not None:
             self.trace = self.tree.trace(self.key)
@@ -158,7 +169,9 @@ class _Search:
         found = program.largest(self.form, deadline, self.key)
         self.count += 1
         split = _dearest(found, node.choice)
-        if decides(-found.bound - (0.0 if split is None else self.slack), self.conjunct):
+        slack = 0.0 if split is None else self.slack
+        if found.shown_empty or decides(-found.bound - slack, self.conjunct):
+            self.coverage.close(0, node.share)
             self.done += node.share
             self.least = min(self.least, -found.bound)
             if self.tree is not None:
@@ -181,6 +194,7 @@ class _Search:
             child[split] = phase
             self.stack.append(_Node(self.nodes + (phase > 0), child, node.share / 2))
         self.nodes += 2
+        self.coverage.split(0)
         return True
 
 

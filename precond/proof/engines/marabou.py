@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from precond.network.graph import INPUT
+from precond.proof.bounds.magnitudes import beyond_floats
 from precond.proof.child import Died, TimedOut
 from precond.proof.claim import Conjunct, Problem
 from precond.proof.engines.base import Answer, Deadline, Outcome
@@ -52,7 +53,7 @@ class MarabouEngine:
             return f"{INPUT} {narrow[0]} has width {width[narrow[0]]:g}, below {NARROWEST:g}"
         if not (width > 0).any():
             return "the box is a single point"
-        return None
+        return beyond_floats(problem)
 
     def solve(self, problem: Problem, deadline: Deadline) -> list[Answer]:
         reason = self.unsupported(problem)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from precond.network.graph import INPUT
 from precond.proof.claim import Problem
+from precond.proof.gate import crossed
 from precond.proof.linear.blocks import Block, affine_interval
 from precond.region.box import Box
 
@@ -214,7 +215,7 @@ class Builder:
     def require(self, block: Block, mark: bool) -> str | None:
         """Every row of ``block`` is ≥ 0."""
         low, high = affine_interval(block, self.bounds)
-        if (high < 0).any():
+        if crossed(np.zeros_like(high), high).any():
             return "interval arithmetic excludes the conjunct"
         rows, constant = self.rows(block)
         scale = _scale(high - low)

@@ -24,6 +24,7 @@ from precond.network.graph import INPUT
 from precond.network.layers import LeakyReLU, MaxPool2d
 from precond.proof.claim import Conjunct, Problem
 from precond.proof.engines.marabou_build import Builder, Query
+from precond.proof.gate import crossed
 from precond.proof.linear.blocks import (
     Block,
     Sparse,
@@ -56,8 +57,9 @@ def build_query(problem: Problem, conjunct: Conjunct) -> Query | str:
         block = blocks[node.inputs[0]]
         natural = affine_interval(block, build.bounds)
         low, high = cut(natural, problem.intervals.get(node.name))
-        if (low > high).any():
-            return f"no value of {node.name}[{int(np.argmax(low > high))}] is possible"
+        nothing = crossed(low, high)
+        if nothing.any():
+            return f"no value of {node.name}[{int(np.argmax(nothing))}] is possible"
         build.bounds[node.name] = after(network, node.name, low, high)
         if isinstance(node.layer, MaxPool2d):
             before = build.define(block, natural, (low, high), together=True)

@@ -26,14 +26,17 @@ from precond.network.evaluate import forward
 from precond.network.graph import INPUT
 from precond.network.operators import operators
 from precond.proof.bounds.backward import Bound, Multipliers, Region
+from precond.proof.bounds.magnitudes import beyond_floats
 from precond.proof.bounds.multipliers import improve
 from precond.proof.bounds.problem import region_of
 from precond.proof.bounds.region import Refined
 from precond.proof.claim import Problem
+from precond.proof.coverage import Coverage
 from precond.proof.engines.base import Answer, Deadline, Outcome, free_bytes, plain_sums
 from precond.proof.engines.relu_split_blocks import Block, Waiting, twice
 from precond.proof.engines.relu_split_phases import Goals, Phases, both_phases
 from precond.proof.engines.relu_split_record import Record
+from precond.proof.gate import excludes, is_off, is_on
 from precond.proof.trace import Leaf
 
 Decide = Callable[[Problem, Deadline], Answer]
@@ -53,7 +56,7 @@ class ReluSplitEngine:
     name: str = "relu-split"
 
     def unsupported(self, problem: Problem) -> str | None:
-        return None
+        return beyond_floats(problem)
 
     def solve(self, problem: Problem, deadline: Deadline) -> list[Answer]:
         """One answer per conjunct, all searched side by side; a witness ends the search."""
@@ -62,9 +65,7 @@ class ReluSplitEngine:
             refined = region_of(problem, self.device, steps=self.root_steps, deadline=limit)
             if bool(refined.empty[0]):
                 trace = Leaf(empty=True) if problem.keep_trace else None
-                return [Answer(Outcome.INFEASIBLE, True, np.inf, trace=trace)] * len(
-                    problem.conjuncts
-                )
+                return [Answer(Outcome.INFEASIBLE, True, trace=trace)] * len(problem.conjuncts)
             return _Search(self, problem, refined, deadline).run()
 
 
@@ -82,6 +83,7 @@ class _Search:
         self.witness: tuple[int, np.ndarray] | None = None
         self.numbered = len(problem.conjuncts)  # subdomains so far; the first are the roots
         self.visited = 0
+        self.coverage = Coverage(len(problem.conjuncts))
         count = len(problem.conjuncts)
         self.stuck = torch.zeros(count, dtype=torch.int64, device=engine.device)
         self.undone = torch.zeros(count, dtype=torch.float64, device=engine.device)
@@ -122,6 +124,8 @@ class _Search:
                     f"{100 * done:.4g} % of the phases decided"
                 )
                 answers.append(Answer(Outcome.UNDECIDED, True, bound, note=note, done=done))
+            elif (fault := self.coverage.fault(conjunct)) is not None:
+                answers.append(Answer(Outcome.UNDECIDED, note=fault))
             else:
                 trace = None
                 if self.record is not None:
@@ -139,12 +143,14 @@ class _Search:
         # A bound that overflowed to NaN is no bound, and never the best.
         value, row = bound.value.nan_to_num(nan=-torch.inf).max(1)
         strict = goals.strict[conjunct]
-        enough = torch.where(strict, bound.value >= 0, bound.value > 0).any(1)
+        enough = excludes(bound.value, strict).any(1)
         if self.record is not None:
             self.record.empty(block, empty)
             closed = (enough & ~empty).nonzero().squeeze(1)
             self.record.closed(block, region, multipliers, closed)
-        open_ = (~enough & ~empty).nonzero().squeeze(1)
+        done = enough | empty
+        self.coverage.close(conjunct[done], block.share[done])
+        open_ = (~done).nonzero().squeeze(1)
         if not len(open_):
             return
         region, row = region.take(open_), row[open_]
@@ -156,11 +162,14 @@ class _Search:
             self._give_up(kept)
             return
         scores = self.phases.scores(region, kept, row)
-        best = scores.max(1).values
-        for leaf in (best <= 0).nonzero().squeeze(1).tolist():
+        best = scores.amax(1) if scores.shape[1] else scores.new_zeros(len(kept))
+        inside = best > 0  # a score that is no number splits nothing
+        for leaf in (~inside).nonzero().squeeze(1).tolist():
             if self.witness is not None or not self._leaf(kept, leaf):
-                self._give_up(kept.rows(torch.tensor([leaf], device=best.device)))
-        inner = (best > 0).nonzero().squeeze(1)
+                self._give_up(kept.rows(torch.tensor([leaf], device=inside.device)))
+            else:
+                self.coverage.close(kept.conjunct[leaf], kept.share[leaf])
+        inner = inside.nonzero().squeeze(1)
         if len(inner):
             self._split(kept.rows(inner), scores[inner], row[inner])
 
@@ -179,6 +188,7 @@ class _Search:
     def _split(self, block: Block, scores: Tensor, row: Tensor) -> None:
         neuron = self.phases.split(block, scores, row)
         first, self.numbered = self.numbered, self.numbered + 2 * len(block)
+        self.coverage.split(block.conjunct)
         if self.record is not None:
             self.record.splits(block, neuron, first)
         self.waiting.push(
@@ -209,7 +219,7 @@ class _Search:
             free = np.full(width, np.inf)
             old = intervals.get(name, (-free, free))
             # Phases that bounds decide are part of the leaf's closed pattern too.
-            on, off = (part > 0) | (low >= 0), (part < 0) | ((high <= 0) & (low < 0))
+            on, off = (part > 0) | is_on(low), (part < 0) | (is_off(high) & ~is_on(low))
             intervals[name] = (
                 np.asarray(np.where(on, np.maximum(old[0], 0.0), old[0]), dtype=np.float64),
                 np.asarray(np.where(off, np.minimum(old[1], 0.0), old[1]), dtype=np.float64),

@@ -18,6 +18,7 @@ from precond.proof.bounds.backward import Bound, Multipliers, Region, lower_boun
 from precond.proof.bounds.lines import ActivationLines, activation_lines, relaxation_cost
 from precond.proof.claim import Problem
 from precond.proof.engines.relu_split_blocks import Block, twice
+from precond.proof.gate import crossed
 
 CANDIDATES = 3
 NO_MULTIPLIERS = Multipliers()
@@ -99,7 +100,7 @@ class Phases:
                 cut_high = torch.minimum(cut_high, constraints[name][1][:, 0])
             constraints[name] = (cut_low[:, None], cut_high[:, None])
             low, high = torch.maximum(low, cut_low), torch.minimum(high, cut_high)
-            empty |= (low > high).any(1)
+            empty |= crossed(low, high).any(1)
             layer = self.ops.network.node[name].layer
             assert isinstance(layer, ReLU | LeakyReLU)
             lines[name] = activation_lines(layer, low, torch.maximum(low, high))
@@ -149,7 +150,8 @@ class Phases:
                 continue
             cost = relaxation_cost(lines, bound.coefficients[name][index, row])
             parts.append(cost.expand(len(row), -1))
-        return torch.cat(parts, 1)
+        none = torch.zeros(len(row), 0, dtype=torch.float64, device=row.device)
+        return torch.cat([none, *parts], 1)
 
     def split(self, block: Block, scores: Tensor, row: Tensor) -> Tensor:
         """The neuron (G,) whose phases bound best among the dearest few."""

@@ -11,6 +11,7 @@ from torch import Tensor
 from precond.proof.bounds.backward import Multipliers, Region
 from precond.proof.engines.relu_split_blocks import Block, take
 from precond.proof.engines.relu_split_phases import Phases
+from precond.proof.gate import excludes
 from precond.proof.trace import Leaves, Recorder
 
 
@@ -55,7 +56,7 @@ class Record:
         strict = self.phases.goals.strict[chosen.conjunct]
         value = torch.where(strict & (bound.value == 0), 1e-300, bound.value)
         best, row = value.nan_to_num(nan=-torch.inf).max(1)
-        good = (best > 0).nonzero().squeeze(1)
+        good = excludes(best).nonzero().squeeze(1)
         for conjunct in torch.unique(chosen.conjunct[good]).tolist():
             at = good[chosen.conjunct[good] == conjunct]
             self.tree.close(self._leaves(chosen, own, row, at, self.phases.goals.sizes[conjunct]))

@@ -22,6 +22,7 @@ from precond.proof.bounds.lines import ActivationLines, relaxation_cost
 from precond.proof.bounds.problem import layer_bounds, region_of
 from precond.proof.bounds.rows import stack_rows
 from precond.proof.claim import Problem
+from precond.proof.coverage import Coverage
 from precond.proof.engines.base import Answer, Deadline, Engine, Outcome
 from precond.proof.linear.blocks import cut
 from precond.proof.linear.encode import Bounds
@@ -54,7 +55,7 @@ class TightenSplitEngine:
             plain, self.device, steps=STEPS, deadline=deadline.earlier(0.1 * deadline.left)
         )
         if bool(refined.empty[0]):
-            return [Answer(Outcome.INFEASIBLE, True, np.inf)] * len(problem.conjuncts)
+            return [Answer(Outcome.INFEASIBLE, True)] * len(problem.conjuncts)
         plain = replace(plain, bounds=layer_bounds(refined))
         searches = [_Search(self, plain.only((c,))) for c in problem.conjuncts]
         waiting = searches
@@ -75,14 +76,18 @@ class _Search:
         self.nodes = [(problem, 1.0)]
         self.done = 0.0
         self.count = 0
+        self.stuck: list[float] = []  # shares of subdomains that cannot be split
+        self.coverage = Coverage(1)
         self.witness: Array | None = None
 
     def answer(self) -> Answer:
         note = f"{self.count} subdomains tightened"
         if self.witness is not None:
             return Answer(Outcome.WITNESS, witness=self.witness, note=note)
-        if self.done < 1.0:
-            return Answer(Outcome.UNDECIDED, True, note=note, done=self.done)
+        open_ = [*(share for _, share in self.nodes), *self.stuck]
+        fault = self.coverage.fault(0, len(open_), sum(open_))
+        if open_ or fault is not None:
+            return Answer(Outcome.UNDECIDED, True, note=fault or note, done=self.done)
         return Answer(Outcome.INFEASIBLE, True, note=note)
 
     def run(self, deadline: Deadline) -> None:
@@ -107,11 +112,17 @@ class _Search:
                 self._close(share)
                 continue
             self.count += 1
-            self.nodes += [(child, share / 2) for child in self._split(node)]
+            halves = self._split(node)
+            if not halves:
+                self.stuck.append(share)
+                continue
+            self.coverage.split(0)
+            self.nodes += [(child, share / 2) for child in halves]
 
     def _close(self, share: float) -> None:
         self.count += 1
         self.done += share
+        self.coverage.close(0, share)
 
     def _tighten(self, problem: Problem, deadline: Deadline) -> Bounds | None:
         """Bounds after as many rounds as pay; None if the subdomain is excluded."""

@@ -17,6 +17,7 @@ from precond.network.graph import INPUT
 from precond.network.layers import LeakyReLU, MaxPool2d, ReLU
 from precond.network.operators import operators
 from precond.proof.claim import Problem
+from precond.proof.gate import is_off, is_on
 
 Linear = dict[int, Fraction]  # variable → factor; −1 is the constant
 CONSTANT = -1
@@ -97,9 +98,9 @@ class System:
                 self.assertions.append(f"(>= {text} {number(low[index])})")
             if np.isfinite(high[index]):
                 self.assertions.append(f"(<= {text} {number(high[index])})")
-            if max(low[index], least[index]) >= 0:
+            if is_on(low[index]) or is_on(least[index]):
                 result.append(z)
-            elif min(high[index], most[index]) <= 0:
+            elif is_off(high[index]) or is_off(most[index]):
                 result.append({v: slope * f for v, f in z.items()} if slope else {})
             else:
                 new = self._variable()

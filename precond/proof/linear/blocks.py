@@ -82,9 +82,16 @@ def affine_interval(block: Block, values: Mapping[str, tuple[Array, Array]]) -> 
         largest = np.maximum(np.abs(lower), np.abs(upper))
         reach = reach + abs(matrix) @ largest
         error = error + block.rounding * (block.magnitudes[source] @ largest)
+        error = error + underflow(matrix, largest)
         terms += 2 * int(np.diff(matrix.indptr).max(initial=0))
     margin = (error + gamma(terms) * reach) * (1 + 1e-9)
     return low - margin, high + margin
+
+
+def underflow(matrix: Sparse, largest: Array) -> Array:
+    """At least what the products of each row with values up to ``largest`` lose by underflow,
+    (m,); 0 where there are none."""
+    return np.where(abs(matrix) @ (largest > 0).astype(np.float64) > 0, TINY, 0.0)
 
 
 def interval_bounds(problem: Problem) -> dict[str, tuple[Array, Array]]:

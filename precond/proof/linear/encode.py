@@ -27,6 +27,7 @@ from scipy.sparse import coo_array, csr_array, diags_array, vstack
 from precond.network.graph import INPUT, Network
 from precond.network.layers import LeakyReLU, MaxPool2d
 from precond.proof.claim import HalfSpaces, Problem
+from precond.proof.gate import crossed, is_off, is_on
 from precond.proof.linear.blocks import (
     TINY,
     Block,
@@ -36,6 +37,7 @@ from precond.proof.linear.blocks import (
     interval_bounds,
     is_source,
     linear_blocks,
+    underflow,
 )
 from precond.proof.linear.system import Expression, LayerMap, LinearSystem, Pool
 from precond.region.pattern import Neuron
@@ -64,8 +66,9 @@ def encode(problem: Problem, bounds: Bounds) -> LinearSystem:
         natural = build.interval(z)
         literal = problem.intervals.get(node.name)
         low, high = cut(cut(natural, bounds.get(node.name)), literal)
-        if (low > high).any():
-            return build.finish((node.name, int(np.argmax(low > high))))
+        nothing = crossed(low, high)
+        if nothing.any():
+            return build.finish((node.name, int(np.argmax(nothing))))
         if isinstance(node.layer, MaxPool2d):
             windows = node.layer.windows(network.shapes[node.inputs[0]])
             build.pool(node.name, windows, z, (low, high))
@@ -154,6 +157,7 @@ class _Builder:
         high = positive @ self.column_upper + negative @ self.column_lower + z.constant
         terms = 2 * int(np.diff(matrix.indptr).max(initial=0)) + 4
         margin = z.error + gamma(terms) * z.reach(self.largest)
+        margin = margin + underflow(matrix, self.largest[:size])
         return low - margin, high + margin
 
     def rectify(
@@ -168,8 +172,9 @@ class _Builder:
         """Add a ReLU (slope 0) or leaky ReLU layer."""
         low, high = bounds
         width = len(low)
-        free = (low < 0) & (high > 0)
-        factor = np.where(low >= 0, 1.0, slope)  # of the fixed neurons
+        on = is_on(low)
+        free = ~(on | is_off(high))
+        factor = np.where(on, 1.0, slope)  # of the fixed neurons
         column = np.full(width, -1)
         negative = np.full(width, -1)
         row = np.full(width, -1)

@@ -28,10 +28,10 @@ SECONDS = 30.0  # for the ascent, which its steps end long before on most networ
 STEPS = 60
 
 
-def empty_leaf(problem: Problem, where: Neuron) -> Leaf | None:
+def empty_leaf(problem: Problem, where: Neuron, deadline: Deadline) -> Leaf | None:
     """For a region without a possible value of neuron ``where``: its layer bounds show that, or
     a bound of the neuron, which is its literal's multiplier alone; or None."""
-    refined = region_of(problem)
+    refined = region_of(problem, deadline=deadline)
     if bool(refined.empty[0]):
         return Leaf(empty=True)
     layer, index = where
@@ -48,7 +48,7 @@ def empty_leaf(problem: Problem, where: Neuron) -> Leaf | None:
             [start],
             strict=False,
             steps=STEPS,
-            deadline=Deadline.after(SECONDS),
+            deadline=deadline.earlier(SECONDS),
         )
         if leaf is not None:
             return leaf
@@ -61,11 +61,15 @@ def without_rows(leaf: Leaf | None, conjunct: Conjunct) -> Leaf | None:
 
 
 def leaf_of(
-    problem: Problem, conjunct: Conjunct, found: Relaxation, system: LinearSystem
+    problem: Problem,
+    conjunct: Conjunct,
+    found: Relaxation,
+    system: LinearSystem,
+    deadline: Deadline,
 ) -> Leaf | None:
     """The relaxation's proof that ``conjunct`` has no solution, or None if a pass does not
-    repeat it."""
-    refined = region_of(problem)
+    repeat it (in time)."""
+    refined = region_of(problem, deadline=deadline)
     if bool(refined.empty[0]):
         return Leaf(empty=True)
     even = np.full(len(conjunct), 1.0 / max(len(conjunct), 1))
@@ -84,7 +88,7 @@ def leaf_of(
             starts,
             strict=bool(weights.any()) and all(i.strict for i in conjunct),
             steps=STEPS,
-            deadline=Deadline.after(SECONDS),
+            deadline=deadline.earlier(SECONDS),
         )
         if leaf is not None:
             return replace(leaf, weights=weights)

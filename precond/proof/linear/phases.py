@@ -46,6 +46,11 @@ class Maximum:
     duals: Array | None = None
     cost: Array | None = None
 
+    @property
+    def shown_empty(self) -> bool:
+        """Whether multipliers have shown that the region has no point."""
+        return self.state is State.INFEASIBLE and self.bound == -np.inf
+
 
 class PhaseProgram:
     """``neurons``: layer and index of the system's k free neurons, in the order of its layers.

@@ -55,6 +55,11 @@ class Relaxation:
     beta: Mapping[str, tuple[Array, Array]] = field(default_factory=dict)
     alpha: Mapping[str, Array] = field(default_factory=dict)
 
+    @property
+    def shown_empty(self) -> bool:
+        """Whether multipliers have shown that the region has no point."""
+        return self.state is State.INFEASIBLE and self.bound == np.inf
+
 
 @dataclass(frozen=True, eq=False)
 class Integer:

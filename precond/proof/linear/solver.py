@@ -15,8 +15,10 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from precond.errors import MissingDependency
+from precond.proof.bounds.magnitudes import beyond_floats
 from precond.proof.claim import Problem
 from precond.proof.deadline import Deadline
+from precond.proof.gate import excludes
 from precond.proof.linear.blocks import Sparse
 from precond.proof.linear.system import Expression, LinearSystem, safe_upper
 
@@ -37,6 +39,9 @@ def refusal(problem: Problem, free: int | None = None) -> str | None:
     where given), or None."""
     if importlib.util.find_spec("highspy") is None:
         return "the package highspy is not installed"
+    beyond = beyond_floats(problem)
+    if beyond is not None:
+        return beyond
     bounds = (problem.bounds or {}).values()
     if not all(np.isfinite(low).all() and np.isfinite(high).all() for low, high in bounds):
         return "layer bounds overflow"
@@ -83,7 +88,7 @@ def empty_ray(
 def certifies(system: LinearSystem, y: Array) -> bool:
     """Whether y shows 0 < 0 on the region (Farkas), rounding counted."""
     nothing = Expression(csr_array((1, system.matrix.shape[1])), np.zeros(1), np.zeros(1))
-    return safe_upper(system, nothing, np.zeros(1), y) < 0
+    return bool(excludes(-safe_upper(system, nothing, np.zeros(1), y)))
 
 
 def model(matrix: Sparse, rows: tuple[Array, Array], columns: tuple[Array, Array]) -> Any:

@@ -100,6 +100,13 @@ class LinearSystem:
     empty: Neuron | None = None
 
     @property
+    def is_finite(self) -> bool:
+        """Whether no number of it has overflowed: else a solver's word says nothing."""
+        parts = (self.matrix.data, self.row_error, self.column_lower, self.column_upper)
+        expression = (self.output.matrix.data, self.output.constant, self.output.error)
+        return all(bool(np.isfinite(part).all()) for part in (*parts, *expression))
+
+    @property
     def open(self) -> int:
         """Number of free neurons and undecided max-pool windows; 0: the system is exact."""
         return sum(int(m.free.sum()) for m in self.layers.values()) + len(self.pools)

@@ -23,6 +23,7 @@ from scipy.sparse import coo_array, csr_array, vstack
 
 from precond.proof.claim import Conjunct, Problem
 from precond.proof.deadline import Deadline
+from precond.proof.gate import crossed
 from precond.proof.linear.encode import Bounds, encode
 from precond.proof.linear.programs import Program
 from precond.proof.linear.solver import State
@@ -136,7 +137,7 @@ def _layer(
                 high[neuron] = min(high[neuron], value)
             else:
                 low[neuron] = max(low[neuron], -value)
-            if low[neuron] > high[neuron]:  # bounds of a system without a solution
+            if crossed(low[neuron], high[neuron]):  # bounds of a system without a solution
                 return None
     return low, high
 
