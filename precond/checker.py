@@ -25,10 +25,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from precond.network.dyadic import Dyadic, Matrix, exact, larger, zeros
+from precond.network.dyadic import Away, Dyadic, Matrix, exact, larger, zeros
 from precond.network.graph import INPUT, Network
 from precond.network.layers import LeakyReLU, MaxPool2d, Node
-from precond.network.sparse import affine_matrices
+from precond.network.sparse import affine_matrices, deviation_matrices
 from precond.proof.certificates.canonical import misfit
 from precond.proof.certificates.data import Certificate, Invalid, Linear, region
 from precond.proof.certificates.tree import leaves
@@ -70,11 +70,13 @@ def verify(certificate: Certificate, network: Network) -> None:
 class Bounds:
     """Lower bounds (2, m) of every value and its negative; lines: slope below, slope above,
     intercept above, where the slope below may be chosen; of a max-pool: a chosen input of each
-    window, where that is the maximum, the upper bound.  ``empty``: no input is in the region."""
+    window, where that is the maximum, the upper bound.  ``slack``: minus what affine values are
+    off, whose constants no float holds.  ``empty``: no input is in the region."""
 
     bits: int
     values: dict[str, Dyadic] = field(default_factory=dict)
     lines: dict[str, tuple[Any, ...]] = field(default_factory=dict)
+    slack: dict[str, Dyadic] = field(default_factory=dict)
     empty: bool = False
 
     def cut(self, name: str, x: Dyadic) -> Dyadic:
@@ -92,6 +94,7 @@ class Checker:
         self.network, self.given = network, certificate
         self.bits, self.p = SHORT if certificate.bits else LONG
         self.affine: dict[str, tuple[list[Matrix], Dyadic]] = {}
+        self.away: dict[str, Away] = {}  # of layers whose constants are no floats
         self.first: dict[str, int] = {}  # of a layer's neurons, among all
         for node in network.nodes:
             if node.name in network.decision_layers:
@@ -99,6 +102,8 @@ class Checker:
             elif network.is_affine(node.name):
                 matrices, bias = affine_matrices(network, node.name)
                 self.affine[node.name] = [Matrix(m.toarray()) for m in matrices], exact(bias)
+                if (away := deviation_matrices(network, node.name)) is not None:
+                    self.away[node.name] = Away([m.toarray() for m in away[0]], away[1])
         self.half = lru_cache(1)(self.half_spaces)
 
     def half_spaces(self, first: int, last: int) -> tuple[Matrix, Dyadic]:
@@ -159,6 +164,10 @@ class Checker:
                 x = Dyadic(np.stack([bias.n, -bias.n]), bias.e)
                 for name, matrix in zip(node.inputs, matrices, strict=True):
                     x = x + matrix.image(found.values[name])
+                if node.name in self.away:
+                    off = self.away[node.name].least([found.values[s] for s in node.inputs])
+                    found.slack[node.name] = off.short(self.bits)
+                    x = x + found.slack[node.name][None]
                 found.values[node.name] = x.short(self.bits)
                 continue
             (source,) = node.inputs
@@ -244,6 +253,8 @@ class Checker:
                 for name, matrix in zip(node.inputs, matrices, strict=True):
                     push(name, matrix.product(x))
                 total = total + x.dot(bias)
+                if node.name in self.away:
+                    total = total + Dyadic(abs(x.n), x.e).dot(bounds.slack[node.name])
                 continue
             positive, negative = Dyadic(np.maximum(x.n, 0), x.e), Dyadic(np.minimum(x.n, 0), x.e)
             if node.name not in self.first:

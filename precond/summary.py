@@ -70,6 +70,8 @@ def describe(network: Network) -> str:
     ]
     if network.final_activation is not None:
         lines.append(f"last      {network.final_activation}, kept aside (argmax is the same)")
+    if network.roundings:
+        lines.append(f"constants {network.roundings} (counted in every proof)")
     lines.append("")
     lines.append(f"{'layer':<24} {'kind':<12} {'shape':<18} neurons")
     for node in network.nodes:

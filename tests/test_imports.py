@@ -121,6 +121,7 @@ LIBRARIES: dict[str, set[str]] = {
         "precond.formats.onnx_folding",
         "precond.formats.onnx_operators",
         "precond.formats.onnx_pieces",
+        "precond.formats.onnx_arithmetic",
         "precond.formats.onnx_writer",
         "precond.apply.distill_onnx",
         "precond.standard",  # assignments are written as ONNX tensors

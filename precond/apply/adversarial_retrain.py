@@ -187,7 +187,7 @@ def _learnable(network: Network, device: str) -> tuple[Operators, dict[str, tupl
             windows[node.name] = torch.tensor(node.layer.windows(shapes[0]), device=place)
         if isinstance(built, AffineLast | Convolution):
             weights[node.name] = (built.weight.requires_grad_(), built.bias.requires_grad_())
-    return Operators(network, place, torch.float32, affine, {}, windows), weights
+    return Operators(network, place, torch.float32, affine, {}, {}, windows), weights
 
 
 def _with_weights(network: Network, weights: dict[str, tuple[Tensor, Tensor]]) -> Network:
@@ -196,6 +196,6 @@ def _with_weights(network: Network, weights: dict[str, tuple[Tensor, Tensor]]) -
         layer = node.layer
         if isinstance(layer, Affine | Conv2d):
             weight, bias = (p.detach().cpu().numpy().astype(np.float64) for p in weights[node.name])
-            layer = replace(layer, weight=weight, bias=bias)
+            layer = replace(layer, weight=weight, bias=bias, weight_range=None, bias_range=None)
         nodes.append(replace(node, layer=layer))
     return replace(network, nodes=tuple(nodes), origin=f"{network.origin}, retrained")

@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from precond.network.deviation import deviation
 from precond.network.graph import INPUT, Network
 from precond.network.layers import (
     Add,
@@ -38,10 +39,12 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class LinearPart:
-    """An affine layer without its bias, as positive minus negative weights (None: none)."""
+    """An affine layer without its bias, as positive minus negative weights (None: none).
+    ``away``: what true weights that are no floats differ by at most."""
 
     positive: AffineOperator
     negative: AffineOperator | None
+    away: AffineOperator | None = None
 
     def bounds(self, sources: list[Interval]) -> Interval:
         """``P low − N high`` and ``P high − N low``, rounded outwards.
@@ -57,6 +60,10 @@ class LinearPart:
             taken, more, also = _reach(self.negative, others)
             value, size, moving = value - taken, size + more, moving | also
         loss = 2 * gamma(self.positive.terms) * size + TINY
+        if self.away is not None:
+            sizes = [torch.maximum(a.abs(), b.abs()) for a, b in zip(ends, others, strict=True)]
+            off, _, touched = _reach(self.away, sizes)
+            loss, moving = loss + off * (1 + 2 * gamma(self.away.terms)), moving | touched
         return torch.where(moving, value + sign * loss, value)
 
 
@@ -85,8 +92,11 @@ def linear_parts(network: Network, device: str) -> dict[str, LinearPart]:
         if not network.is_affine(node.name):
             continue
         positive, negative = (_one_sign(node.layer, sign) for sign in (1.0, -1.0))
+        away = deviation(node.layer)
         found[node.name] = LinearPart(
-            made(node, positive or node.layer), None if negative is None else made(node, negative)
+            made(node, positive or node.layer),
+            None if negative is None else made(node, negative),
+            None if away is None else made(node, away),
         )
     return found
 
@@ -99,13 +109,14 @@ def _one_sign(layer: Layer, sign: float) -> Layer | None:
 
     match layer:
         case Affine() | Conv2d():
-            return replace(layer, weight=part(layer.weight), bias=np.zeros_like(layer.bias))
+            weight, bias = part(layer.weight), np.zeros_like(layer.bias)
+            return replace(layer, weight=weight, bias=bias, weight_range=None, bias_range=None)
         case Scale():
-            return replace(layer, factor=part(layer.factor), shift=np.zeros_like(layer.shift))
+            return Scale(part(layer.factor), np.zeros_like(layer.shift))
         case Add(coefficients):
             return Add(tuple(max(sign * c, 0.0) for c in coefficients))
         case Sum():
-            return replace(layer, scale=max(sign * layer.scale, 0.0))
+            return replace(layer, scale=max(sign * layer.scale, 0.0), scale_range=None)
         case _:
             return None
 

@@ -19,8 +19,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from precond.errors import ModelError
+from precond.formats.arithmetic import numbers
 from precond.network.graph import INPUT, Network
 from precond.network.layers import (
     ALONE,
@@ -208,9 +210,9 @@ def check_size(shape: Sequence[int]) -> None:
         )
 
 
-def constant_array(values: object) -> Array:
-    """A constant as float64, exactly."""
-    return np.asarray(values, dtype=np.float64)
+def constant_array(values: ArrayLike) -> Array:
+    """A constant as float64, exactly, or as an array of ``Real`` where no float holds it."""
+    return numbers(values)
 
 
 def _up_to(nodes: Sequence[Node], output: str) -> tuple[Node, ...]:

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from precond.errors import ModelError
+from precond.formats import arithmetic
 from precond.formats.builder import Builder, Value, check_size, constant_array
 from precond.network.layers import (
     Add,
@@ -177,6 +178,7 @@ def add(b: Builder, left: Operand, right: Operand, sign: float = 1.0) -> Value:
         left, right = expand(b, left, full), expand(b, right, full)
         return b.emit(Add((1.0, sign)), [left, right])
     if isinstance(left, Value):
+        assert isinstance(right, np.ndarray)
         return scale(b, left, 1.0, sign * constant_array(right))
     assert isinstance(right, Value)
     return scale(b, right, sign, left)
@@ -191,21 +193,19 @@ def multiply(b: Builder, left: Operand, right: Operand) -> Value:
             fix="Only piecewise linear networks can be read",
         )
     if isinstance(left, Value):
+        assert isinstance(right, np.ndarray)
         return scale(b, left, constant_array(right), 0.0)
     assert isinstance(right, Value)
     return scale(b, right, constant_array(left), 0.0)
 
 
 def divide(b: Builder, left: Operand, right: Operand) -> Value:
-    """``left / constant``; the reciprocal is the nearest float64."""
+    """``left / constant``, as a product with the reciprocal, which need be no float."""
     if isinstance(right, Value):
         raise ModelError(
             "division by a computed value", expected="a constant divisor", got="a computed one"
         )
-    divisor = constant_array(right)
-    if (divisor == 0.0).any():
-        raise ModelError("division", expected="a divisor other than 0", got="0")
-    return multiply(b, left, 1.0 / divisor)
+    return multiply(b, left, arithmetic.divide(1.0, right))
 
 
 def linear(b: Builder, value: Value, weight: Array) -> Value:
@@ -252,7 +252,8 @@ def reduce(
     offset = 1 if value.batched else 0
     count = math.prod(value.full[place] for place in places)
     inner = tuple(place - offset for place in places)
-    total = b.emit(Sum(inner, keepdims, 1.0 / count if mean else 1.0), [value])
+    share = arithmetic.divide(1.0, float(count)).item() if mean else 1.0
+    total = b.emit(Sum(inner, keepdims, share), [value])
     return total if keepdims or len(inner) < len(value.shape) else replace(total, shape=())
 
 

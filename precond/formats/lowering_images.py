@@ -14,6 +14,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from precond.errors import ModelError
+from precond.formats import arithmetic
 from precond.formats.builder import Builder, Value, check_size, constant_array
 from precond.formats.lowering import scale
 from precond.network.layers import Array, Conv2d, MaxPool2d, Pads, Pair, Reshape, Sum
@@ -142,18 +143,19 @@ def average_pool(
     ones = np.ones((channels, 1, *kernel))
     summed = conv(b, value, ones, None, stride, (top, left, bottom, right), dilation, channels)
     uniform = bool((total == total[0, 0]).all())
-    return scale(b, summed, 1.0 / (total[0, 0] if uniform else total), 0.0)
+    return scale(b, summed, arithmetic.divide(1.0, total[0, 0] if uniform else total), 0.0)
 
 
 def global_average(b: Builder, value: Value) -> Value:
     value = image(b, value)
-    return b.emit(Sum((1, 2), True, 1.0 / math.prod(value.shape[1:])), [value])
+    share = arithmetic.divide(1.0, float(math.prod(value.shape[1:]))).item()
+    return b.emit(Sum((1, 2), True, share), [value])
 
 
 def batch_norm(
     b: Builder, value: Value, gain: Array, bias: Array, mean: Array, variance: Array, epsilon: float
 ) -> Value:
-    """``(x − mean) / √(variance + ε) · gain + bias`` along axis 1, computed in float64."""
+    """``(x − mean) / √(variance + ε) · gain + bias`` along axis 1."""
     gain, bias, mean, variance = map(constant_array, (gain, bias, mean, variance))
     if len(value.full) < 2 or {a.shape for a in (gain, bias, mean, variance)} != {value.full[1:2]}:
         raise ModelError(
@@ -161,11 +163,13 @@ def batch_norm(
             expected="one parameter per channel of axis 1",
             got=f"{gain.shape} for {value.full}",
         )
-    if not (variance + epsilon > 0.0).all():
+    spread = arithmetic.add(variance, epsilon)
+    if not (spread > 0.0).all():
         raise ModelError("batch normalisation", expected="positive variance", got="0 or less")
-    factor = gain / np.sqrt(variance + epsilon)
+    factor = arithmetic.divide(gain, arithmetic.square_root(spread))
+    shift = arithmetic.subtract(bias, arithmetic.multiply(mean, factor))
     rest = (1,) * (len(value.full) - 2)
-    return scale(b, value, factor.reshape(-1, *rest), (bias - mean * factor).reshape(-1, *rest))
+    return scale(b, value, factor.reshape(-1, *rest), shift.reshape(-1, *rest))
 
 
 def _check_padding(padding: Pads) -> None:

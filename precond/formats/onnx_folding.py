@@ -1,4 +1,5 @@
-"""Nodes of an ONNX graph that read constants only, computed by ONNX's reference implementation.
+"""Nodes of an ONNX graph that read constants only, computed by ONNX's reference implementation,
+but for arithmetic that would round (``onnx_arithmetic``).
 
 The size of what a node makes is inferred, and checked, before it is computed: a few bytes of
 a file can ask for terabytes.
@@ -16,6 +17,7 @@ from onnx import helper, numpy_helper
 from precond.errors import ModelError, UnsupportedOperator
 from precond.formats.builder import LARGEST
 from precond.formats.lowering import Operand
+from precond.formats.onnx_arithmetic import computed, is_real, stand_in
 from precond.formats.onnx_schema import check_attributes, schema_of
 
 # What exporters leave to be folded: arithmetic, shapes, indexing, reductions.
@@ -49,7 +51,8 @@ class Folder:
         self._left = 4 * LARGEST
 
     def fold(self, node: onnx.NodeProto, operands: Sequence[Operand | None]) -> list[np.ndarray]:
-        """Outputs of a node, in the file's number types."""
+        """Outputs of a node, in the file's number types or as ``Real`` numbers where these would
+        round."""
         from onnx.reference import ReferenceEvaluator
 
         if node.op_type not in FOLDED:
@@ -58,14 +61,12 @@ class Folder:
                 expected="a deterministic operator of arithmetic, shapes or indexing",
                 got=node.op_type,
             )
-        feeds = {
-            name: np.asarray(operand)
-            for name, operand in zip(node.input, operands, strict=True)
-            if name
-        }
+        given = [None if o is None else np.asarray(o) for o in operands]
+        shown = [stand_in(o) if is_real(o) else o for o in given]
         plain = onnx.NodeProto()
         plain.CopyFrom(node)
         plain.domain = ""
+        feeds = _named(plain, shown)
         self._check(plain, feeds)
         graph = helper.make_graph(
             [plain],
@@ -73,12 +74,16 @@ class Folder:
             [helper.make_value_info(name, onnx.TypeProto()) for name in feeds],
             [helper.make_value_info(name, onnx.TypeProto()) for name in node.output if name],
         )
-        with np.errstate(all="ignore"):
-            # A node alone would be computed by the rules of the newest opset.
-            results = ReferenceEvaluator(graph, opsets={"": self._opset(node.op_type)}).run(
-                None, feeds
-            )
-        found = [np.asarray(result) for result in results]
+
+        def evaluate(values: Sequence[np.ndarray | None]) -> list[np.ndarray]:
+            with np.errstate(all="ignore"):
+                # A node alone would be computed by the rules of the newest opset.
+                results = ReferenceEvaluator(graph, opsets={"": self._opset(node.op_type)}).run(
+                    None, _named(plain, values)
+                )
+            return [np.asarray(result) for result in results]
+
+        found = computed(plain, given, evaluate, self.opset)
         self._left -= sum(array.size for array in found)
         return found
 
@@ -148,3 +153,9 @@ class Folder:
                     expected=f"at most {min(LARGEST, self._left)} values",
                     got=f"shape {tuple(sizes)}",
                 )
+
+
+def _named(node: onnx.NodeProto, values: Sequence[np.ndarray | None]) -> dict[str, np.ndarray]:
+    """Operands by the names of the node's inputs."""
+    pairs = zip(node.input, values, strict=True)
+    return {name: value for name, value in pairs if name and value is not None}

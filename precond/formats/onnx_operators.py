@@ -12,7 +12,7 @@ import numpy as np
 from onnx import TensorProto
 
 from precond.errors import ModelError
-from precond.formats import lowering, lowering_images
+from precond.formats import arithmetic, lowering, lowering_images
 from precond.formats.builder import Value
 from precond.formats.lowering import Operand
 from precond.formats.onnx_call import Call
@@ -313,8 +313,7 @@ def _window(call: Call, value: Value, kernel: Pair) -> tuple[Pair, Pads, Pair]:
 
 
 def _times(array: np.ndarray, factor: float) -> np.ndarray:
-    result: np.ndarray = array.astype(np.float64) * factor
-    return result
+    return array if factor == 1.0 else arithmetic.multiply(array, factor)
 
 
 OPERATORS: dict[str, Callable[[Call], Outputs]] = {

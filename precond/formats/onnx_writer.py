@@ -2,8 +2,10 @@
 
 The file computes the network's real function exactly as ``layers.py`` states it, with node
 and tensor names taken from the network.  Numbers are float32 when every one of them is a
-float32 already, else float64.  A factor that is the reciprocal of a float32 (a mean, an
-average pool, a division) is written as that division or mean, so that it needs no float64.
+float32 already, else float64.  A factor that stands for the reciprocal of a float (a mean, an
+average pool, a division) is written as that division or mean.  Other constants that no float
+holds (a batch normalisation's roots) are written as the nearest ones: such a file holds
+another network, with a hash of its own.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +22,7 @@ from numpy.typing import ArrayLike
 from onnx import TensorProto, helper, numpy_helper
 
 from precond.errors import ModelError, OutputError
+from precond.network.constants import Range, Real, apply, plain, true
 from precond.network.graph import INPUT, Network
 from precond.network.layers import (
     Add,
@@ -106,8 +110,8 @@ class _Writer:
                     dilations=layer.dilation,
                     group=layer.groups,
                 )
-            case Scale(factor, shift):
-                self._scale(name, inputs[0], factor, shift)
+            case Scale():
+                self._scale(name, inputs[0], node.layer)
             case Reshape(shape):
                 target = self._integers(name, "shape", (0, *shape))
                 self._node("Reshape", [inputs[0], target], name)
@@ -172,12 +176,11 @@ class _Writer:
         if bias.any():
             self._node("Add", [product, self._numbers(name, "bias", bias)], name)
 
-    def _scale(self, name: str, source: str, factor: Array, shift: Array) -> None:
+    def _scale(self, name: str, source: str, layer: Scale) -> None:
+        factor, shift = layer.factor, layer.shift
         product = self._part(name, "product") if shift.any() else name
-        with np.errstate(divide="ignore", over="ignore"):
-            divisor = np.float32(1.0 / factor).astype(np.float64)
-            reciprocal = bool((1.0 / divisor == factor).all())
-        if (factor != factor.astype(np.float32)).any() and reciprocal:
+        divisor = _divisor(layer.factor_range)
+        if divisor is not None:
             self._node("Div", [source, self._numbers(name, "divisor", divisor)], product)
         elif (factor != 1.0).any() or not shift.any():
             self._node("Mul", [source, self._numbers(name, "factor", factor)], product)
@@ -211,7 +214,8 @@ class _Writer:
             return
         keep = int(layer.keepdims)
         count = math.prod(shape[axis] for axis in layer.axes)
-        if layer.scale == 1.0 / count and count > 1:
+        share = true(layer.scale, layer.scale_range).item()
+        if count > 1 and Real.of(share) == Fraction(1, count):
             self._node("ReduceMean", [source], name, axes=axes, keepdims=keep)
             return
         total = name if layer.scale == 1.0 else self._part(name, "sum")
@@ -257,3 +261,11 @@ class _Writer:
         self.result = self._node(
             FINAL[activation], [self.result], f"{self.result}/{activation}", axis=wide[0] + 1
         )
+
+
+def _divisor(known: Range | None) -> Array | None:
+    """The floats that the constants are the reciprocals of, if they are."""
+    if known is None or not known.known or not known.stored.all():
+        return None
+    found = plain(apply(lambda low: Real(1 / low), known.low))
+    return None if found.dtype == np.object_ else found

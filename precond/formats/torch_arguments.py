@@ -40,7 +40,7 @@ class Arguments:
         return self.as_operand(self.get(name), name)
 
     def as_operand(self, found: object, name: str) -> Operand:
-        if isinstance(found, Value):
+        if isinstance(found, Value | np.ndarray):
             return found
         if isinstance(found, np.ndarray):
             return found

@@ -12,6 +12,7 @@ import torch
 
 from precond.errors import ModelError
 from precond.formats import lowering
+from precond.formats.arithmetic import multiply as multiplied
 from precond.formats.builder import Value
 from precond.formats.lowering import Operand
 from precond.formats.lowering_einsum import einsum
@@ -37,8 +38,9 @@ def addmm(a: Arguments) -> Result:
         product = lowering.scale(b, product, alpha, 0.0)
     added = a.operand("self")
     if beta != 1.0:
-        scaled = lowering.scale(b, added, beta, 0.0) if isinstance(added, Value) else added * beta
-        return lowering.add(b, product, scaled)
+        if isinstance(added, Value):
+            return lowering.add(b, product, lowering.scale(b, added, beta, 0.0))
+        return lowering.add(b, product, multiplied(added, beta))
     return lowering.add(b, product, added)
 
 
@@ -133,7 +135,9 @@ def _sum(a: Arguments, left: Operand, right: Operand, sign: float, scaled: int =
         sides = [left, right]
         side = sides[scaled]
         sides[scaled] = (
-            lowering.scale(a.builder, side, alpha, 0.0) if isinstance(side, Value) else side * alpha
+            lowering.scale(a.builder, side, alpha, 0.0)
+            if isinstance(side, Value)
+            else multiplied(side, alpha)
         )
         left, right = sides
     return lowering.add(a.builder, left, right, sign)

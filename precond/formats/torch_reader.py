@@ -26,6 +26,7 @@ from precond.formats.refusals import refused
 from precond.formats.stated import Activation, stated_origin, superfluous
 from precond.formats.torch_archive import MODEL, check_entries, read_archive
 from precond.formats.torch_arguments import Arguments
+from precond.formats.torch_arithmetic import folded
 from precond.formats.torch_operators import OPERATORS, SIZES
 from precond.formats.torch_program import Call, Program, Ref, check_mutation, program_of
 from precond.network.graph import INPUT, Network
@@ -209,9 +210,7 @@ def _result(call: Call, builder: Builder, values: Mapping[str, object], program:
         return SIZES[call.operator](*items)
     name = call.operator.removesuffix("_")
     if not _computed(items) and name in FOLDED:
-        packet = getattr(torch.ops.aten, name)
-        with torch.no_grad():
-            return packet(**named)
+        return folded(name, named, program.dtype)
     if not _computed(items):
         raise UnsupportedOperator(
             "constants", expected="arithmetic, comparisons or shapes", got=call.operator

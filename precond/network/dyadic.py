@@ -6,6 +6,7 @@ Nothing is rounded unless a function says so, and then downwards.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -76,6 +77,22 @@ class Matrix:
         return Dyadic(_array(found), ends.e + self.e)
 
 
+class Away:
+    """What y = M z + b is off at most, where the true M and b differ from their floats by no more
+    than ``matrices``, one for each z, and ``bias``."""
+
+    def __init__(self, matrices: list[NDArray[np.float64]], bias: NDArray[np.float64]) -> None:
+        self._matrices, self._bias = [Matrix(m) for m in matrices], exact(bias)
+
+    def least(self, values: list[Dyadic]) -> Dyadic:
+        """Minus that, (n,), from lower bounds (2, m) of each z and −z."""
+        total = -self._bias
+        for x, matrix in zip(values, self._matrices, strict=True):
+            low = np.minimum(x.n.min(0), 0)  # −|z| is at least this
+            total = total + matrix.image(Dyadic(np.stack([low, low]), x.e))[0]
+        return total
+
+
 def _flint(n: Array) -> Any:
     from flint import fmpz_mat
 
@@ -96,3 +113,25 @@ def larger(x: Dyadic, y: Dyadic, where: Any = True) -> Dyadic:
 def zeros(*shape: int) -> Dyadic:
     """All zero."""
     return Dyadic(np.zeros(shape, dtype=object), 0)
+
+
+def enclosure(
+    function: str, low: Fraction, high: Fraction, bits: int
+) -> tuple[Fraction, Fraction] | None:
+    """Dyadic numbers around a function of Arb, by its name there, over [low, high]; None where it
+    is not finite.  Source: Johansson 2017 (ball arithmetic)."""
+    from flint import arb, ctx, fmpq
+
+    before = ctx.prec
+    try:
+        ctx.prec = bits
+        ends = [arb(fmpq(end.numerator, end.denominator)) for end in (low, high)]
+        found = getattr(ends[0] if low == high else ends[0].union(ends[1]), function)()
+        return (_fraction(found.lower()), _fraction(found.upper())) if found.is_finite() else None
+    finally:
+        ctx.prec = before
+
+
+def _fraction(value: Any) -> Fraction:
+    mantissa, exponent = (int(part) for part in value.man_exp())
+    return Fraction(mantissa) * Fraction(2) ** exponent

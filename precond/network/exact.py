@@ -1,12 +1,17 @@
 """Exact evaluation of a network at one point, in rational arithmetic.
 
 Floats are dyadic, so weights and inputs are integers over a power of two.  A value is kept
-as an array of Python integers with one common exponent (``integer · 2^-exponent``); sums
-and products of such arrays are exact.
+as an array of Python integers with one common exponent and divisor
+(``integer · 2^-exponent / divisor``); sums and products of such arrays are exact.  The divisor
+is 1 but for rational constants that no float holds.
+
+Where a constant is known only to lie in an interval, or the divisors of a layer's constants
+have too long a multiple, a value is a middle and a radius (``enclosed_values``).
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
@@ -15,12 +20,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from precond.errors import ModelError
+from precond.network.constants import apply, true
 from precond.network.graph import INPUT, Network
 from precond.network.layers import (
     Add,
     Affine,
     Concat,
     Conv2d,
+    Layer,
     LeakyReLU,
     MaxPool2d,
     ReLU,
@@ -31,14 +39,16 @@ from precond.network.layers import (
 )
 
 Objects = NDArray[Any]
+LONGEST = 4096  # bits of a common denominator
 
 
 @dataclass(frozen=True, eq=False)
 class Dyadic:
-    """``numbers · 2^-exponent`` with Python integers in an object array."""
+    """``numbers · 2^-exponent / divisor`` with Python integers in an object array."""
 
     numbers: Objects
     exponent: int
+    divisor: int = 1
 
     @classmethod
     def of(cls, values: ArrayLike) -> Dyadic:
@@ -57,29 +67,58 @@ class Dyadic:
         ]
         return cls(_objects(raised).reshape(array.shape), exponent)
 
-    def at(self, exponent: int) -> Objects:
-        """The same numbers over a larger power of two."""
-        return (
-            self.numbers
-            if exponent == self.exponent
-            else self.numbers * (1 << (exponent - self.exponent))
-        )
+    @classmethod
+    def rational(cls, values: Objects) -> Dyadic:
+        """The exact value of fractions, over their common denominator."""
+        divisor = math.lcm(*(value.denominator for value in values.flat))
+        if divisor.bit_length() > LONGEST:
+            raise TooLong
+        whole = [value.numerator * (divisor // value.denominator) for value in values.flat]
+        return cls(_objects(whole).reshape(values.shape), 0, divisor)
+
+    def at(self, exponent: int, divisor: int | None = None) -> Objects:
+        """The same numbers over a larger power of two and a multiple of the divisor."""
+        factor = (1 << (exponent - self.exponent)) * ((divisor or self.divisor) // self.divisor)
+        return self.numbers if factor == 1 else self.numbers * factor
 
     def plus(self, other: Dyadic) -> Dyadic:
-        exponent = max(self.exponent, other.exponent)
-        return Dyadic(self.at(exponent) + other.at(exponent), exponent)
+        (left, right), exponent, divisor = common(self, other)
+        return Dyadic(left + right, exponent, divisor)
+
+    def minus(self, other: Dyadic) -> Dyadic:
+        return self.plus(Dyadic(-other.numbers, other.exponent, other.divisor))
 
     def times(self, other: Dyadic) -> Dyadic:
-        return Dyadic(self.numbers * other.numbers, self.exponent + other.exponent)
+        return self.like(self.numbers * other.numbers, other)
+
+    def like(self, numbers: Objects, other: Dyadic | None = None) -> Dyadic:
+        """Other numbers over the same power and divisor, or over the product with ``other``'s."""
+        if other is None:
+            return Dyadic(numbers, self.exponent, self.divisor)
+        return Dyadic(numbers, self.exponent + other.exponent, self.divisor * other.divisor)
 
     def fractions(self) -> list[Fraction]:
         """Flat values as fractions."""
-        scale = 1 << self.exponent
-        return [Fraction(int(n), scale) for n in self.numbers.reshape(-1)]
+        scale = self.divisor << self.exponent
+        return [Fraction(n) / scale for n in self.numbers.reshape(-1)]
+
+
+def common(*parts: Dyadic) -> tuple[list[Objects], int, int]:
+    """Numbers over one power and divisor, with these."""
+    exponent = max(part.exponent for part in parts)
+    divisor = math.lcm(*(part.divisor for part in parts))
+    return [part.at(exponent, divisor) for part in parts], exponent, divisor
+
+
+class TooLong(Exception):
+    """The denominators of fractions have too long a common multiple."""
 
 
 def exact_values(network: Network, point: ArrayLike) -> dict[str, Dyadic]:
-    """The exact value of every node for one input (n,)."""
+    """The exact value of every node for one input (n,).
+
+    ModelError where a constant is known only to lie in an interval (``enclosed_values``).
+    """
     return dict(_values(network, np.asarray(point, dtype=np.float64).tobytes()))
 
 
@@ -89,57 +128,61 @@ def _values(network: Network, point: bytes) -> dict[str, Dyadic]:
     values = {INPUT: Dyadic.of(flat)}
     for node in network.nodes:
         sources = [values[source] for source in node.inputs]
-        values[node.name] = _apply(network, node.name, sources)
+        values[node.name] = apply_layer(network, node.name, node.layer, sources)
     return values
 
 
-def _apply(network: Network, name: str, sources: list[Dyadic]) -> Dyadic:
-    layer, x = network.node[name].layer, sources[0]
+def apply_layer(network: Network, name: str, layer: Layer, sources: list[Dyadic]) -> Dyadic:
+    """The value of a layer at the place of node ``name``."""
+    x = sources[0]
     shape = network.shapes[name]
     match layer:
         case Affine():
             weight, bias = _numbers(layer)
-            product = Dyadic(x.numbers @ weight.numbers.T, x.exponent + weight.exponent)
-            return product.plus(bias)
+            return x.like(x.numbers @ weight.numbers.T, weight).plus(bias)
         case Conv2d():
             return _convolution(layer, x, shape)
         case Scale():
-            factor = Dyadic.of(np.broadcast_to(layer.factor, shape))
-            return x.times(factor).plus(Dyadic.of(np.broadcast_to(layer.shift, shape)))
+            factor, shift = (
+                _constant(np.broadcast_to(true(value, known), shape))
+                for value, known in (
+                    (layer.factor, layer.factor_range),
+                    (layer.shift, layer.shift_range),
+                )
+            )
+            return x.times(factor).plus(shift)
         case Reshape():
-            return Dyadic(x.numbers.reshape(shape), x.exponent)
+            return x.like(x.numbers.reshape(shape))
         case Select():
             fill = Dyadic.of(np.full(1, layer.fill))
-            exponent = max(x.exponent, fill.exponent)
-            flat = np.append(x.at(exponent).reshape(-1), fill.at(exponent))
-            return Dyadic(flat[layer.index].reshape(shape), exponent)
+            (numbers, last), exponent, divisor = common(x, fill)
+            flat = np.append(numbers.reshape(-1), last)
+            return Dyadic(flat[layer.index].reshape(shape), exponent, divisor)
         case Sum():
             total = _objects(np.ravel(x.numbers.sum(axis=layer.axes)).tolist())
-            scale = Dyadic.of(np.full(1, layer.scale))
-            scaled = (total * scale.numbers[0]).reshape(shape)
-            return Dyadic(scaled, x.exponent + scale.exponent)
+            scale = _constant(true(layer.scale, layer.scale_range).reshape(1))
+            return x.like((total * scale.numbers[0]).reshape(shape), scale)
         case Add():
             result = sources[0].times(Dyadic.of(np.full(1, layer.coefficients[0])))
             for value, coefficient in zip(sources[1:], layer.coefficients[1:], strict=True):
                 result = result.plus(value.times(Dyadic.of(np.full(1, coefficient))))
             return result
         case Concat():
-            exponent = max(source.exponent for source in sources)
-            parts = [source.at(exponent) for source in sources]
-            return Dyadic(np.concatenate(parts, axis=layer.axis), exponent)
+            parts, exponent, divisor = common(*sources)
+            return Dyadic(np.concatenate(parts, axis=layer.axis), exponent, divisor)
         case ReLU():
-            return Dyadic(np.where(x.numbers > 0, x.numbers, 0), x.exponent)
+            return x.like(np.where(x.numbers > 0, x.numbers, 0))
         case LeakyReLU():
             slope = Dyadic.of(np.full(1, layer.slope))
             scaled = x.numbers * slope.numbers[0]
             kept = x.numbers * (1 << slope.exponent)
-            return Dyadic(np.where(x.numbers > 0, kept, scaled), x.exponent + slope.exponent)
+            return x.like(np.where(x.numbers > 0, kept, scaled), slope)
         case MaxPool2d():
             (source,) = network.node[name].inputs
             windows = layer.windows(network.shapes[source])
             flat = x.numbers.reshape(-1)
             largest = [max(flat[w] for w in window if w >= 0) for window in windows]
-            return Dyadic(_objects(largest).reshape(shape), x.exponent)
+            return x.like(_objects(largest).reshape(shape))
 
 
 def _objects(numbers: list[int]) -> Objects:
@@ -151,7 +194,23 @@ def _objects(numbers: list[int]) -> Objects:
 @lru_cache(maxsize=64)
 def _numbers(layer: Affine | Conv2d) -> tuple[Dyadic, Dyadic]:
     """Weight and bias, converted once per layer."""
-    return Dyadic.of(layer.weight), Dyadic.of(layer.bias)
+    return (
+        _constant(true(layer.weight, layer.weight_range)),
+        _constant(true(layer.bias, layer.bias_range)),
+    )
+
+
+def _constant(values: NDArray[Any]) -> Dyadic:
+    """Floats or known rationals; ModelError for others."""
+    if values.dtype != np.object_:
+        return Dyadic.of(values)
+    if not all(value.known for value in values.flat):
+        raise ModelError(
+            "exact evaluation",
+            expected="constants that are rational",
+            got="one between two numbers, such as a root",
+        )
+    return Dyadic.rational(apply(lambda value: value.low, values))
 
 
 def _convolution(layer: Conv2d, x: Dyadic, shape: tuple[int, ...]) -> Dyadic:
@@ -163,12 +222,12 @@ def _convolution(layer: Conv2d, x: Dyadic, shape: tuple[int, ...]) -> Dyadic:
         [x.numbers.reshape(x.numbers.shape[0], -1), np.zeros((x.numbers.shape[0], 1), object)], 1
     )
     weight, bias = _numbers(layer)
-    kernel, bias = weight.numbers.reshape(out, -1), Dyadic(bias.numbers[:, None], bias.exponent)
+    kernel, bias = weight.numbers.reshape(out, -1), bias.like(bias.numbers[:, None])
     per_out = out // layer.groups
     rows = []
     for group in range(layer.groups):
         channels = padded[group * per_group : (group + 1) * per_group]
         columns = channels[:, windows].transpose(0, 2, 1).reshape(-1, len(windows))
         rows.append(kernel[group * per_out : (group + 1) * per_out] @ columns)
-    product = Dyadic(np.concatenate(rows), x.exponent + weight.exponent)
-    return Dyadic(product.plus(bias).numbers.reshape(shape), max(product.exponent, bias.exponent))
+    found = x.like(np.concatenate(rows), weight).plus(bias)
+    return found.like(found.numbers.reshape(shape))

@@ -13,6 +13,8 @@ import numpy as np
 
 from precond.arguments import items, require_kind, whole
 from precond.errors import ModelError
+from precond.network.constants import Range
+from precond.network.deviation import constants, ranges
 from precond.network.layers import AFFINE_KINDS, Add, Concat, LeakyReLU, Node, ReLU, Shape
 from precond.printable import printable
 
@@ -59,6 +61,8 @@ class Network:
                 )
             for item in dataclasses.fields(node.layer):
                 value = getattr(node.layer, item.name)
+                if value is None or isinstance(value, Range):
+                    continue
                 if not np.isfinite(np.asarray(value, dtype=np.float64)).all():
                     raise ModelError(
                         f"layer {node.name} of {self.origin}: {item.name}",
@@ -172,7 +176,8 @@ class Network:
 
     @cached_property
     def hash(self) -> str:
-        """SHA-256 (hex) of the content: layers, numbers, names and wiring."""
+        """SHA-256 (hex) of the content: layers, numbers, what they stand for where no float
+        holds that, names and wiring."""
         digest = hashlib.sha256()
 
         def add(value: object) -> None:
@@ -189,9 +194,37 @@ class Network:
             add(node.inputs)
             add(type(node.layer).__name__)
             for item in dataclasses.fields(node.layer):
+                value = getattr(node.layer, item.name)
+                if value is None:  # the floats are the constants
+                    continue
                 add(item.name)
-                add(getattr(node.layer, item.name))
+                if isinstance(value, Range):
+                    add([str(x) for x in (*value.low.flat, *value.high.flat)])
+                else:
+                    add(value)
         return digest.hexdigest()
+
+    @cached_property
+    def inexact(self) -> tuple[str, ...]:
+        """Nodes with a constant that the layer's floats only approximate."""
+        return tuple(node.name for node in self.nodes if ranges(node.layer))
+
+    @property
+    def rational(self) -> bool:
+        """Whether every constant is one known rational."""
+        nodes = (self.node[name] for name in self.inexact)
+        return all(known.known for node in nodes for known in ranges(node.layer).values())
+
+    @property
+    def roundings(self) -> str:
+        """How many constants the layers' floats only approximate, and how well; empty if none."""
+        if not self.inexact:
+            return ""
+        known = [r for name in self.inexact for r in ranges(self.node[name].layer).values()]
+        every = sum(constants(node.layer) for node in self.nodes)
+        off = sum(r.rounded for r in known)
+        most = max(float(r.radius.max(initial=0.0)) for r in known)
+        return f"{off} of {every} are not floats; the nearest are off by at most {most:.1e}"
 
     def is_affine(self, name: str) -> bool:
         return isinstance(self.node[name].layer, AFFINE_KINDS)

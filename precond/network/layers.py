@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from precond.arguments import number, numbers
 from precond.errors import ModelError
+from precond.network.constants import Range, are_reals, settled
 from precond.network.windows import Windows
 
 Array = NDArray[np.float64]
@@ -31,10 +32,15 @@ Pads = tuple[int, int, int, int]  # top, left, bottom, right
 ALONE: Shape = (1,)  # of a value that is one number
 
 
-def _frozen(values: object) -> NDArray[np.float64]:
-    array = numbers("numbers of a layer", values)
-    array.setflags(write=False)
-    return array
+def _settle(layer: object, *names: str) -> None:
+    """Floats and ranges of the constants ``names``."""
+    for name in names:
+        value, known = getattr(layer, name), getattr(layer, f"{name}_range")
+        if not are_reals(value):
+            value = numbers("numbers of a layer", value)
+        stored, known = settled(value, known)
+        object.__setattr__(layer, name, stored)
+        object.__setattr__(layer, f"{name}_range", known)
 
 
 def _positive(layer: str, sizes: Sequence[int]) -> None:
@@ -49,10 +55,11 @@ class Affine:
 
     weight: Array
     bias: Array
+    weight_range: Range | None = None
+    bias_range: Range | None = None
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "weight", _frozen(self.weight))
-        object.__setattr__(self, "bias", _frozen(self.bias))
+        _settle(self, "weight", "bias")
         if self.weight.ndim != 2 or self.bias.shape != self.weight.shape[:1]:
             got = f"{self.weight.shape} and {self.bias.shape}"
             raise ModelError("affine layer", expected="weight (m, n) and bias (m,)", got=got)
@@ -76,10 +83,11 @@ class Conv2d:
     padding: Pads = (0, 0, 0, 0)
     dilation: Pair = (1, 1)
     groups: int = 1
+    weight_range: Range | None = None
+    bias_range: Range | None = None
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "weight", _frozen(self.weight))
-        object.__setattr__(self, "bias", _frozen(self.bias))
+        _settle(self, "weight", "bias")
         if self.weight.ndim != 4 or self.bias.shape != self.weight.shape[:1]:
             got = f"{self.weight.shape} and {self.bias.shape}"
             expected = "weight (out, in/groups, height, width) and bias (out,)"
@@ -104,10 +112,11 @@ class Scale:
 
     factor: Array
     shift: Array
+    factor_range: Range | None = None
+    shift_range: Range | None = None
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "factor", _frozen(self.factor))
-        object.__setattr__(self, "shift", _frozen(self.shift))
+        _settle(self, "factor", "shift")
 
     def output_shape(self, shapes: Sequence[Shape]) -> Shape:
         (shape,) = shapes
@@ -181,6 +190,11 @@ class Sum:
     axes: tuple[int, ...]
     keepdims: bool
     scale: float = 1.0
+    scale_range: Range | None = None
+
+    def __post_init__(self) -> None:
+        _settle(self, "scale")
+        object.__setattr__(self, "scale", float(self.scale))
 
     def output_shape(self, shapes: Sequence[Shape]) -> Shape:
         (shape,) = shapes

@@ -3,7 +3,8 @@
 Each affine operator is the map ``y = L(x₁, …) + b``; ``apply`` evaluates it,
 ``transpose`` carries a linear form on its output back to its inputs
 (``a·y = Σ Lᵀ(a)_i · x_i + a·b``), and ``absolute`` is the same operator with |L| and |b|,
-for error bounds and interval arithmetic.  Values have one leading batch dimension.
+for error bounds and interval arithmetic, and ``deviation`` has as L and b bounds of what the
+true ones differ by, where they are no floats.  Values have one leading batch dimension.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from precond.network.deviation import deviation
 from precond.network.graph import Network
 from precond.network.layers import (
     Add,
@@ -316,6 +318,7 @@ class Operators:
     dtype: torch.dtype
     affine: dict[str, AffineOperator]
     absolute: dict[str, AffineOperator]
+    deviation: dict[str, AffineOperator]  # of nodes whose constants no float holds
     windows: dict[str, Tensor]
 
 
@@ -324,16 +327,21 @@ def operators(network: Network, device: str, dtype: torch.dtype) -> Operators:
     """Operators of ``network``, built once per device and number type."""
     place = torch.device(device)
     affine: dict[str, AffineOperator] = {}
+    deviations: dict[str, AffineOperator] = {}
     windows: dict[str, Tensor] = {}
     for node in network.nodes:
         shapes = [network.shapes[source] for source in node.inputs]
         built = affine_operator(node.layer, shapes, network.shapes[node.name], place, dtype)
         if built is not None:
             affine[node.name] = built
+            if (away := deviation(node.layer)) is not None:
+                found = affine_operator(away, shapes, network.shapes[node.name], place, dtype)
+                assert found is not None
+                deviations[node.name] = found
         elif isinstance(node.layer, MaxPool2d):
             windows[node.name] = torch.tensor(node.layer.windows(shapes[0]), device=place)
     absolute = {name: operator.absolute() for name, operator in affine.items()}
-    return Operators(network, place, dtype, affine, absolute, windows)
+    return Operators(network, place, dtype, affine, absolute, deviations, windows)
 
 
 def _pad(value: Tensor, padding: Pads, fill: float) -> Tensor:

@@ -11,7 +11,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from precond.network.exact import Dyadic, _apply
+from precond.network.exact import Dyadic, apply_layer
 from precond.network.graph import INPUT, Network
 
 
@@ -25,10 +25,7 @@ def rational_values(
     needed = set(wanted).union(*(network.ancestors[name] for name in wanted))
     for node in network.nodes:
         if node.name in needed:
-            values[node.name] = _apply(
-                network, node.name, [values[source] for source in node.inputs]
+            values[node.name] = apply_layer(
+                network, node.name, node.layer, [values[source] for source in node.inputs]
             )
-    return {
-        name: [Fraction(n) / (1 << values[name].exponent) for n in values[name].numbers.reshape(-1)]
-        for name in wanted
-    }
+    return {name: values[name].fractions() for name in wanted}

@@ -2,7 +2,8 @@
 
 Only steps without any rounding are taken: no-op layers go, a bias that was added after a
 product without one joins it, moves of elements merge.  Batch normalisation and means are
-never folded into weights, since the products would round.  Node names stand for values: a
+never folded into weights, since the products would round; constants that no float holds move
+with their ranges.  Node names stand for values: a
 rewritten node keeps the name of the value it still computes, ``tensor_names`` loses the
 values that are gone.
 """
@@ -15,6 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
+from precond.network.constants import true
 from precond.network.graph import INPUT, Network
 from precond.network.layers import (
     Add,
@@ -103,7 +105,8 @@ def merge_bias(network: Network) -> Network:
             continue
         product = chain[-1]
         assert isinstance(node.layer, Scale)
-        layer = _with_constant(product.layer, node.layer.shift, network.shapes, product, node)
+        shift = true(node.layer.shift, node.layer.shift_range)
+        layer = _with_constant(product.layer, shift, network.shapes, product, node)
         if layer is None:
             continue
         new.update({part.name: None for part in chain})
@@ -123,7 +126,11 @@ def merge_bias(network: Network) -> Network:
 
 
 def _adds_only(node: Node) -> bool:
-    return isinstance(node.layer, Scale) and bool((node.layer.factor == 1.0).all())
+    match node.layer:
+        case Scale(factor, _, None):
+            return bool((factor == 1.0).all())
+        case _:
+            return False
 
 
 def _product_before(network: Network, node: Node) -> list[Node]:
@@ -135,10 +142,11 @@ def _product_before(network: Network, node: Node) -> list[Node]:
     while name != INPUT and len(chain) < 2:
         chain.append(network.node[name])
         match chain[-1].layer:
-            case Affine(_, constant) | Scale(_, constant):
-                return [] if constant.any() or _adds_only(chain[-1]) else chain
-            case Conv2d() as layer:
-                return [] if layer.bias.any() else chain
+            case Scale() as layer:
+                some = layer.shift.any() or layer.shift_range is not None
+                return [] if some or _adds_only(chain[-1]) else chain
+            case Affine() | Conv2d() as layer:
+                return [] if layer.bias.any() or layer.bias_range is not None else chain
             case Reshape():
                 name = chain[-1].inputs[0]
             case _:
@@ -151,10 +159,10 @@ def _with_constant(
 ) -> Layer | None:
     """The product with ``shift`` as its constant, None where features share no one bias."""
     if isinstance(layer, Scale) and product.name == node.inputs[0]:
-        return Scale(layer.factor, shift)
+        return Scale(true(layer.factor, layer.factor_range), shift)
     spread = np.broadcast_to(shift, shapes[node.name]).reshape(shapes[product.name])
     if isinstance(layer, Scale):
-        return Scale(layer.factor, spread)
+        return Scale(true(layer.factor, layer.factor_range), spread)
     assert isinstance(layer, Affine | Conv2d)
     bias = _common_bias(layer, spread)
     return None if bias is None else dataclasses.replace(layer, bias=bias)
@@ -162,7 +170,7 @@ def _with_constant(
 
 def _is_identity(node: Node, shape: Shape) -> bool:
     match node.layer:
-        case Scale(factor, shift):
+        case Scale(factor, shift, None, None):
             return bool((factor == 1.0).all() and (shift == 0.0).all())
         case Reshape(target):
             return target == shape

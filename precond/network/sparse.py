@@ -1,22 +1,28 @@
 """Affine layers as sparse matrices: ``y = Σ_i M_i x_i + b`` over flat values.
 
-The entries are the layer's own floats, so the matrices are the layer, not an approximation.
+The entries are the layer's own floats, so the matrices are the layer, not an approximation; what
+its true constants differ from these by is bounded by matrices of their own.
 """
 
 from __future__ import annotations
 
 import math
+from fractions import Fraction
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import coo_array
 
+from precond.network.constants import Range, apply
+from precond.network.deviation import deviation, with_constants
 from precond.network.graph import Network
 from precond.network.layers import (
     Add,
     Affine,
     Concat,
     Conv2d,
+    Layer,
     MaxPool2d,
     Reshape,
     Scale,
@@ -26,13 +32,44 @@ from precond.network.layers import (
 
 Array = NDArray[np.float64]
 Index = NDArray[np.int64]
+Objects = NDArray[Any]
 
 
-def affine_matrices(network: Network, name: str) -> tuple[list[coo_array], Array]:
+def deviation_matrices(network: Network, name: str) -> tuple[list[coo_array], Array] | None:
+    """Matrices and bias like ``affine_matrices``, of what the true entries differ by at most from
+    those; None where they do not."""
+    away = deviation(network.node[name].layer)
+    return None if away is None else affine_matrices(network, name, away)
+
+
+def rational_matrix(network: Network, name: str) -> tuple[Objects, Objects]:
+    """The matrix (outputs, all inputs) and bias (outputs,) of an affine node whose constants are
+    rational, as fractions."""
+    layer = network.node[name].layer
+    values: dict[str, Objects] = {}
+
+    def numbered(part: str, stored: Array, known: Range | None) -> Array:
+        """Each constant's place, from 1, in place of it."""
+        flat = stored if known is None else known.low
+        values[part] = apply(Fraction, [0, *np.asarray(flat, dtype=np.object_).reshape(-1)])
+        return np.arange(1.0, stored.size + 1).reshape(stored.shape)
+
+    matrices, places = affine_matrices(network, name, with_constants(layer, numbered))
+    columns = np.concatenate([m.toarray() for m in matrices], 1).astype(np.int64)
+    weights, bias = (values[next(part for part in parts if part in values)] for parts in _PARTS)
+    return weights[columns], bias[places.astype(np.int64)]
+
+
+_PARTS = (("weight", "factor", "scale"), ("bias", "shift", "scale"))  # a sum has no bias
+
+
+def affine_matrices(
+    network: Network, name: str, layer: Layer | None = None
+) -> tuple[list[coo_array], Array]:
     """One matrix (outputs, inputs) for each value that affine node ``name`` reads, and the
-    bias (outputs,)."""
+    bias (outputs,).  ``layer``: another of the same shapes in its place."""
     node = network.node[name]
-    layer = node.layer
+    layer = layer or node.layer
     shapes = [network.shapes[source] for source in node.inputs]
     sizes = [math.prod(shape) for shape in shapes]
     shape = network.shapes[name]

@@ -49,8 +49,8 @@ class Reduced:
 def reduced(claim: Claim, deadline: Deadline = FOREVER) -> Reduced:
     """The claim without inputs and neurons that are 0 all over its region.
 
-    Where the network is no chain of affine layers and ReLUs, the claim itself.  Layer bounds
-    are refined until ``deadline``.
+    Where the network is no chain of affine layers and ReLUs, or a constant is no float, the
+    claim itself.  Layer bounds are refined until ``deadline``.
     """
     every = np.arange(claim.box.size)
     same = Reduced(claim, claim, every)
@@ -64,7 +64,7 @@ def reduced(claim: Claim, deadline: Deadline = FOREVER) -> Reduced:
     plain = not (pattern.above or pattern.below or pattern.on & pattern.off)
     plain &= claim.halfspaces is None
     inputs = any(i.inputs for clause in claim.property.clauses for i in clause)
-    if not chain or not plain or inputs or len(network.nodes) % 2 == 0:
+    if network.inexact or not chain or not plain or inputs or len(network.nodes) % 2 == 0:
         return same
     refined = region_of(claim.problem, deadline=deadline)
     if bool(refined.empty[0]):

@@ -1,7 +1,9 @@
 """Replay of a witness: nothing is refuted that does not hold up here.
 
 A point counts when rational arithmetic on the network as given says it lies in the box,
-satisfies the pattern's closure and the input constraints, and violates the property.
+satisfies the pattern's closure and the input constraints, and violates the property.  Where a
+constant of the network is known only to lie in an interval, all of it must hold for every
+value there.
 Whether ordinary float32 evaluation shows the violation too is reported beside it.
 """
 
@@ -14,8 +16,8 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
+from precond.network.enclosed import enclosed_values
 from precond.network.evaluate import iterate, values_at
-from precond.network.exact import exact_values
 from precond.network.graph import Network
 from precond.proof.claim import Claim, Problem
 from precond.property import Inequality
@@ -52,18 +54,18 @@ def replay(claim: Claim, point: ArrayLike) -> Replay:
             )
             if total > Fraction(float(bound)):
                 return Replay(False, False, False)
-    values = exact_values(network, x)
+    values = enclosed_values(network, x)
     for layer, (low, high) in problem.intervals.items():
-        z = values[network.pre_activation(layer)].fractions()
+        z = values[network.pre_activation(layer)].ends()
         for index in np.flatnonzero(np.isfinite(low)):
-            if z[index] < Fraction(float(low[index])):
+            if z[index][0] < Fraction(float(low[index])):
                 return Replay(False, False, False)
         for index in np.flatnonzero(np.isfinite(high)):
-            if z[index] > Fraction(float(high[index])):
+            if z[index][1] > Fraction(float(high[index])):
                 return Replay(False, False, False)
-    y = values[network.output].fractions()
+    y = values[network.output].ends()
     violates = not all(
-        any(_holds(inequality, y, exact_x) for inequality in clause)
+        any(_may_hold(inequality, y, exact_x) for inequality in clause)
         for clause in claim.property.clauses
     )
     return Replay(True, violates, _in_float32(claim, x))
@@ -97,8 +99,11 @@ def in_region(problem: Problem, points: ArrayLike) -> NDArray[np.bool_]:
     return inside
 
 
-def _holds(inequality: Inequality, outputs: list[Fraction], inputs: list[Fraction]) -> bool:
-    total = sum((Fraction(v) * outputs[i] for i, v in inequality.outputs), Fraction(0))
+def _may_hold(
+    inequality: Inequality, outputs: list[tuple[Fraction, Fraction]], inputs: list[Fraction]
+) -> bool:
+    """Whether it holds of some outputs between these ends."""
+    total = sum((Fraction(v) * outputs[i][v > 0] for i, v in inequality.outputs), Fraction(0))
     total += sum((Fraction(v) * inputs[i] for i, v in inequality.inputs), Fraction(0))
     bound = Fraction(inequality.bound)
     return total > bound if inequality.strict else total >= bound

@@ -108,6 +108,12 @@ class Atom:
             total += factor * value(variable)
         return total < 0 if self.strict else total <= 0
 
+    def surely_holds(self, ends: Callable[[Variable], tuple[Fraction, Fraction]]) -> bool:
+        total = self.constant
+        for variable, factor in self.terms:
+            total += factor * ends(variable)[factor > 0]
+        return total < 0 if self.strict else total <= 0
+
 
 @dataclass(frozen=True)
 class And:
@@ -199,6 +205,17 @@ def holds(formula: Formula, value: Callable[[Variable], Fraction]) -> bool:
             return all(holds(part, value) for part in parts)
         case Or(parts):
             return any(holds(part, value) for part in parts)
+
+
+def surely_holds(formula: Formula, ends: Callable[[Variable], tuple[Fraction, Fraction]]) -> bool:
+    """Whether the formula holds of all values between the ends given, by bounds of each atom."""
+    match formula:
+        case Atom():
+            return formula.surely_holds(ends)
+        case And(parts):
+            return all(surely_holds(part, ends) for part in parts)
+        case Or(parts):
+            return any(surely_holds(part, ends) for part in parts)
 
 
 def conjunctions(formula: Formula, cap: int, source: str) -> tuple[Conjunction, list[Conjunction]]:

@@ -26,8 +26,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from precond.arguments import path_of
 from precond.errors import QueryError
+from precond.network.enclosed import enclosed_values
 from precond.network.evaluate import values_at
-from precond.network.exact import exact_values
 from precond.network.graph import INPUT, Network
 from precond.proof.claim import Claim
 from precond.vnnlib import v1, v2
@@ -41,6 +41,7 @@ from precond.vnnlib.formula import (
     Variable,
     conjunctions,
     holds,
+    surely_holds,
 )
 from precond.vnnlib.networks import exposing
 from precond.vnnlib.regions import Builder, Region
@@ -105,20 +106,22 @@ class Query:
         x = np.asarray(point, dtype=np.float64).reshape(-1)
         if x.size != self.network.input_size or not np.isfinite(x).all():
             return False
-        every = exact_values(self.network, x)
+        every = enclosed_values(self.network, x)
         nodes = {declared.node for declared in self.declarations}
-        values = {name: every[name].fractions() for name in nodes}
+        values = {name: every[name].ends() for name in nodes}
 
         decimals: dict[Variable, Fraction] = {}
 
-        def value(variable: Variable) -> Fraction:
-            return decimals.get(variable, values[variable[0]][variable[1]])
+        def value(variable: Variable) -> tuple[Fraction, Fraction]:
+            if variable in decimals:
+                return decimals[variable], decimals[variable]
+            return values[variable[0]][variable[1]]
 
-        if holds(self.formula, value):
+        if surely_holds(self.formula, value):
             return True
         for region in self.regions:
             decimals = self._unreachable(region, x)
-            if decimals and holds(self.formula, value):
+            if decimals and surely_holds(self.formula, value):
                 return True
         return False
 

@@ -15,6 +15,9 @@ by γ times the sum of |coefficient| × (largest value), accumulated along the w
 subtracted, so the bound holds for the real-valued network.  γ says nothing of products that
 underflow; those lose at most TINY each in a coefficient, so ``TINY × Σ (largest value)``.
 
+Where a layer's floats are not its constants, its true value is what they give plus an error
+e_k, |e_k| ≤ ``slack_k``; a form that meets it loses at most ``Σ |form_k| slack_k``.
+
 Source: Zhang et al. 2018 (CROWN); Xu et al. 2021 (α); Wang et al. 2021 (β).
 """
 
@@ -54,7 +57,8 @@ class Region:
     layer: (G or 1, 1, m) low and high, ±inf where free; ``sizes`` per affine node
     (G or 1, *shape), ``|L| max|source| + |b|``: what their rounding scales with; ``floors``
     per affine node (G or 1, 1): what underflow of its products costs; ``half``: the input
-    constraints, M (k, n) and b (k,).
+    constraints, M (k, n) and b (k,); ``slacks`` per node (G or 1, 1, m): how far its values may
+    be from what its floats give of what it reads.
     """
 
     ops: Operators
@@ -65,6 +69,7 @@ class Region:
     sizes: Mapping[str, Tensor]
     floors: Mapping[str, Tensor]
     half: tuple[Tensor, Tensor] | None = None
+    slacks: Mapping[str, Tensor] = field(default_factory=dict)
 
     def take(self, rows: Tensor | slice) -> Region:
         """The subdomains ``rows`` (a subdomain may be repeated)."""
@@ -81,6 +86,7 @@ class Region:
             {name: pick(size) for name, size in self.sizes.items()},
             {name: pick(floor) for name, floor in self.floors.items()},
             self.half,
+            {name: pick(slack) for name, slack in self.slacks.items()},
         )
 
 
@@ -148,6 +154,9 @@ def lower_bound(
             continue
         current = forms.pop(node.name)
         shape = network.shapes[node.name]
+        if node.name in region.slacks:
+            slack = region.slacks[node.name].transpose(1, 2)
+            error = error + torch.matmul(current.abs(), slack).squeeze(-1)
         if node.name in ops.affine:
             operator = ops.affine[node.name]
             flat = current.reshape(count * rows, *shape)

@@ -2,7 +2,8 @@
 
 Every value gets ``[lower, upper]`` (G, *shape) that contains the real network's value for
 every input of the subdomain, rounding included: an affine layer maps centre c and radius r
-to ``L c + b`` and ``|L| r + γ (|L|(|c| + r) + |b|)``.
+to ``L c + b`` and ``|L| r + γ (|L|(|c| + r) + |b|)``, and where the true constants lie up to
+ΔL and Δb beside the layer's floats, ``ΔL (|c| + r) + Δb`` is added.
 """
 
 from __future__ import annotations
@@ -33,8 +34,20 @@ def affine_interval(ops: Operators, name: str, sources: Sequence[Interval]) -> I
     centre = operator.apply(centres)
     spread = absolute.apply(radii, bias=False)
     error = gamma(operator.terms) * (absolute.apply(sizes) + spread)
-    radius = (spread + 2 * error) * (1 + 8 * UNIT) + TINY
+    spread = spread + 2 * error
+    if (more := constants_slack(ops, name, sizes)) is not None:
+        spread = spread + more
+    radius = spread * (1 + 8 * UNIT) + TINY
     return centre - radius, centre + radius
+
+
+def constants_slack(ops: Operators, name: str, sizes: Sequence[Tensor]) -> Tensor | None:
+    """How far the true value of an affine node may be from what its floats give of sources no
+    larger than ``sizes``; None where the floats are the constants."""
+    away = ops.deviation.get(name)
+    if away is None:
+        return None
+    return away.apply(sizes) * (1 + 2 * gamma(away.terms)) + TINY
 
 
 def node_interval(ops: Operators, node: Node, sources: Sequence[Interval]) -> Interval:

@@ -17,7 +17,7 @@ from precond.network.graph import INPUT
 from precond.network.layers import LeakyReLU, MaxPool2d, ReLU
 from precond.network.operators import Operators
 from precond.proof.bounds.backward import Region, lower_bound, over_box
-from precond.proof.bounds.intervals import Interval, intersect, node_interval
+from precond.proof.bounds.intervals import Interval, constants_slack, intersect, node_interval
 from precond.proof.bounds.lines import Lines, activation_lines, pool_lines
 from precond.proof.bounds.multipliers import improve
 from precond.proof.bounds.rounding import TINY
@@ -63,6 +63,7 @@ def refine(
     hard claims worth it.
     """
     network = ops.network
+    slacks: dict[str, Tensor] = {}
     count = lower.shape[0]
     empty = torch.zeros(count, dtype=torch.bool, device=lower.device)
     if half is not None:
@@ -84,6 +85,9 @@ def refine(
         if node.name in ops.affine:
             reach = [torch.maximum(low.abs(), high.abs()) for low, high in sources]
             sizes[node.name] = ops.absolute[node.name].apply(reach)
+            if (more := constants_slack(ops, node.name, reach)) is not None:
+                sizes[node.name] = sizes[node.name] + more
+                slacks[node.name] = more.flatten(1).unsqueeze(1)
             sums = [value.flatten(1).sum(1, keepdim=True) for value in reach]
             floors[node.name] = TINY * torch.stack(sums).sum(0)
             values[node.name] = node_interval(ops, node, sources)
@@ -96,7 +100,17 @@ def refine(
             bounds, none = intersect(bounds, cut, shape)
             empty |= none
         if backward and _depends_on_activation(ops, source):
-            region = Region(ops, lower, upper, dict(lines), limits, dict(sizes), dict(floors), half)
+            region = Region(
+                ops,
+                lower,
+                upper,
+                dict(lines),
+                limits,
+                dict(sizes),
+                dict(floors),
+                half,
+                dict(slacks),
+            )
             signs = not isinstance(node.layer, MaxPool2d)
             bounds = _tighten(region, source, bounds, signs, steps, deadline)
             for cut in cuts:
@@ -111,7 +125,7 @@ def refine(
         else:
             lines[node.name] = pool_lines(ops.windows[node.name], *bounds)
         values[node.name] = node_interval(ops, node, [bounds])
-    region = Region(ops, lower, upper, lines, limits, sizes, floors, half)
+    region = Region(ops, lower, upper, lines, limits, sizes, floors, half, slacks)
     return Refined(region, found, empty)
 
 

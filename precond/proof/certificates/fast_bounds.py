@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_array
 
 from precond.network.graph import INPUT, Network
-from precond.network.layers import LeakyReLU, MaxPool2d, Reshape
-from precond.network.sparse import affine_matrices
+from precond.network.layers import LeakyReLU, MaxPool2d, Node, Reshape
+from precond.network.sparse import affine_matrices, deviation_matrices
 from precond.proof.certificates.data import Certificate
 from precond.proof.certificates.words import (
     WORD,
@@ -46,16 +46,21 @@ class Cells:
     Lines of an activation: slopes below and above, (G, m) in units of 2^-p, intercept above,
     and where any slope in [s, 1] may lie below.  Of a max-pool: the input of each window that
     lies below it, where it is the maximum itself, and the largest value.
+
+    ``slack``, (G, m) of affine nodes whose floats are not their constants: minus the most that
+    their values are off.
     """
 
     values: dict[str, Fixed]
     empty: NDArray[np.bool_]
     lines: dict[str, tuple[Any, ...]] = field(default_factory=dict)
+    slack: dict[str, Fixed] = field(default_factory=dict)
 
     def rows(self, which: Array) -> Cells:
         values = {name: x[:, which] for name, x in self.values.items()}
         lines = {name: tuple(x[which] for x in parts) for name, parts in self.lines.items()}
-        return Cells(values, self.empty[which], lines)
+        slack = {name: x[which] for name, x in self.slack.items()}
+        return Cells(values, self.empty[which], lines, slack)
 
     def mass(self, name: str) -> Fixed:
         """A lower bound of Σ value⁻, (G, 1): what a unit less in every coefficient may add."""
@@ -72,6 +77,7 @@ class FastBounds:
         self.p = 48 - self.bits  # digits of slopes after the point
         self.one = 2.0**self.p
         self.affine: dict[str, tuple[list[Matrix | None], Fixed]] = {}
+        self.away: dict[str, tuple[list[Matrix], Fixed]] = {}
         self.offset: dict[str, int] = {}
         for node in network.nodes:
             if network.is_affine(node.name):
@@ -79,6 +85,9 @@ class FastBounds:
                 same = isinstance(node.layer, Reshape)
                 built = [None if same else Matrix(m, self.bits) for m in matrices]
                 self.affine[node.name] = built, read(np.stack([bias, -bias])[:, None], WORD)
+                if (away := deviation_matrices(network, node.name)) is not None:
+                    coarse = [Matrix(raised(m), self.bits) for m in away[0]]
+                    self.away[node.name] = coarse, read(-away[1][None], WORD)
             elif node.name in network.decision_layers:
                 self.offset[node.name] = sum(network.width(k) for k in self.offset)
         self.rows = len(certificate.statement.bound)
@@ -109,6 +118,9 @@ class FastBounds:
                 for name, matrix in zip(node.inputs, matrices, strict=True):
                     x = cells.values[name]
                     total = x if matrix is None else add(total, matrix.image(x))
+                if node.name in self.away:
+                    off = cells.slack[node.name] = self.slack(cells, node)
+                    total = add(total, Fixed(off.n[None], off.e))
                 cells.values[node.name] = short(total, self.bits)
                 continue
             x = cells.values[source]
@@ -130,6 +142,15 @@ class FastBounds:
             build = self.pool if isinstance(node.layer, MaxPool2d) else self.activation
             cells.lines[node.name], cells.values[node.name] = build(node.name, cells.values[source])
         return cells
+
+    def slack(self, cells: Cells, node: Node) -> Fixed:
+        """Minus the most that a node's value is off, for its floats are not its constants."""
+        matrices, total = self.away[node.name]
+        for name, matrix in zip(node.inputs, matrices, strict=True):
+            x = cells.values[name]  # of z and −z, so |z| is at most the larger of −x
+            largest = np.minimum(np.minimum(x.n[0], x.n[1]), 0)
+            total = add(total, matrix.image(Fixed(np.stack([largest, largest]), x.e))[0])
+        return short(total, self.bits)
 
     @staticmethod
     def clash(n: Array) -> NDArray[np.bool_]:
@@ -251,6 +272,9 @@ class FastBounds:
                 for name, matrix in zip(node.inputs, matrices, strict=True):
                     push(name, x) if matrix is None else push(name, matrix.product(x), matrix.ERROR)
                 total = add(total, least(x, bias))
+                if node.name in self.away:
+                    off = cells.slack[node.name]
+                    total = add(total, dot(Fixed(np.abs(x.n), x.e), off[:, None]))
                 continue
             positive, negative = np.maximum(x.n, 0), np.minimum(x.n, 0)
             if isinstance(node.layer, MaxPool2d):
@@ -286,6 +310,14 @@ class FastBounds:
             x, ends = pop(INPUT), cells.values[INPUT]
             total = add(total, least(x, ends))
         return total
+
+
+def raised(values: coo_array) -> coo_array:
+    """Numbers ≥ 0 raised to a few bits of the largest, so that they are short."""
+    unit = 2.0 ** (np.frexp(values.data.max(initial=0.0))[1] - 10)
+    if not values.data.any() or unit == 0.0:
+        return values
+    return coo_array((np.ceil(values.data / unit) * unit, values.coords), shape=values.shape)
 
 
 def least(x: Fixed, ends: Fixed) -> Fixed:

@@ -26,6 +26,7 @@ from precond.proof.solver_process import Process
 Array = NDArray[np.float64]
 WORKER = "precond.proof.engines.marabou_worker"
 NARROWEST = 1e-5
+EASE = 1e-6  # of a threshold, where constants are no floats
 MAX_NEURONS = 4096
 
 
@@ -66,7 +67,7 @@ class MarabouEngine:
         return answers
 
     def _one(self, problem: Problem, conjunct: Conjunct, deadline: Deadline) -> Answer:
-        query = build_query(problem, conjunct)
+        query = build_query(problem, eased(conjunct) if problem.network.inexact else conjunct)
         if isinstance(query, str):
             return Answer(Outcome.INFEASIBLE, note=query)
         if deadline.passed:
@@ -114,6 +115,14 @@ class MarabouEngine:
         if self.process is not None:
             self.process.kill()
             self.process = None
+
+
+def eased(conjunct: Conjunct) -> Conjunct:
+    """The conjunct with room for what floats tell badly: a network whose constants are no floats
+    is another one here, so "no solution" of a tie would say nothing of the true one."""
+    return tuple(
+        replace(i, bound=i.bound - EASE * (1 + abs(i.bound)), strict=False) for i in conjunct
+    )
 
 
 def well_scaled(problem: Problem) -> bool:

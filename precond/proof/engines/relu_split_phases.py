@@ -114,6 +114,7 @@ class Phases:
                 self.root.sizes,
                 self.root.floors,
                 self.root.half,
+                self.root.slacks,
             ),
             empty,
         )

@@ -32,6 +32,8 @@ class Z3Engine:
         if importlib.util.find_spec("z3") is None:
             return "the package z3-solver is not installed"
         network = problem.network
+        if not network.rational:
+            return "a constant of the network is no known rational"
         count = sum(
             network.width(n.name) * sum(network.width(s) for s in n.inputs)
             for n in network.nodes

@@ -1,8 +1,8 @@
 """A claim's region as SMT-LIB text, in rational arithmetic.
 
-Every number of the claim is a float, so a fraction; each affine layer's matrix is read off
-its operator, whose entries are single weights.  Fixed neurons (by the pattern or by rigorous
-bounds) are substituted, free ones become a variable with two cases.
+Every number of the claim is a float, so a fraction, or a rational constant of the network; each
+affine layer's matrix is read off its operator, whose entries are single weights.  Fixed neurons
+(by the pattern or by rigorous bounds) are substituted, free ones become a variable with two cases.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import torch
 from precond.network.graph import INPUT
 from precond.network.layers import LeakyReLU, MaxPool2d, ReLU
 from precond.network.operators import operators
+from precond.network.sparse import rational_matrix
 from precond.proof.claim import Problem
 from precond.proof.gate import is_off, is_on
 
@@ -82,7 +83,7 @@ class System:
             result = []
             for row, constant in zip(matrix, bias, strict=True):
                 total = linear_sum(joined, row)
-                total[CONSTANT] = total.get(CONSTANT, Fraction(0)) + Fraction(float(constant))
+                total[CONSTANT] = total.get(CONSTANT, Fraction(0)) + Fraction(constant)
                 result.append(total)
             self.values[name] = result
 
@@ -123,6 +124,8 @@ class System:
 
 def _matrix(problem: Problem, name: str) -> tuple[np.ndarray, np.ndarray]:
     """An affine node's matrix (m, all inputs) and bias (m,); every entry is exact."""
+    if name in problem.network.inexact:
+        return rational_matrix(problem.network, name)
     operator = operators(problem.network, "cpu", torch.float64).affine[name]
     size = problem.network.width(name)
     identity = torch.eye(size, dtype=torch.float64).reshape(size, *operator.output)
@@ -134,7 +137,7 @@ def _matrix(problem: Problem, name: str) -> tuple[np.ndarray, np.ndarray]:
 def linear_sum(values: list[Linear], row: np.ndarray) -> Linear:
     total: Linear = {}
     for index in np.flatnonzero(row):
-        add(total, values[index], Fraction(float(row[index])))
+        add(total, values[index], Fraction(row[index]))
     return total
 
 

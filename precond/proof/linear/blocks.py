@@ -19,14 +19,16 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array, eye_array, vstack
 from torch import Tensor
 
+from precond.network.deviation import ranges, with_constants
 from precond.network.graph import INPUT, Network
 from precond.network.layers import Add, Concat, LeakyReLU, MaxPool2d, Reshape, Select
-from precond.network.operators import AffineOperator, operators
+from precond.network.operators import AffineOperator, Operators, affine_operator, operators
 from precond.proof.claim import Problem
 
 Array = NDArray[np.float64]
 Sparse: TypeAlias = "csr_array[np.float64, tuple[int, int]]"
 CHUNK_VALUES = 4 << 20  # numbers in one chunk of identity rows, roughly
+AWAY = 2.0**-50  # more than a constant and the nearest float differ by, in relation to it
 TINY = 1e-300  # more than a sum of products loses by underflow, which γ does not cover
 
 
@@ -41,7 +43,7 @@ class Block:
 
     The true coefficients differ by at most ``rounding · magnitudes`` (and the true constant
     by ``rounding · constant_magnitude``); ``rounding`` is 0 where at most one layer with
-    weights lies between, so that nothing was multiplied or added.
+    weights lies between, so that nothing was multiplied or added, and its constants are floats.
     """
 
     matrices: Mapping[str, Sparse]
@@ -149,12 +151,36 @@ def _block(network: Network, name: str) -> Block:
     if exact:
         magnitudes = {source: abs(matrix) for source, matrix in matrices.items()}
         return Block(matrices, constant, magnitudes, np.abs(constant), 0.0)
-    magnitudes, magnitude = _rows(network, name, passed, ops.absolute)
+    magnitudes, magnitude = _rows(network, name, passed, _sizes(ops, passed))
     if _may_underflow(network, passed):
         magnitude = np.full_like(magnitude, np.inf)  # says nothing, rather than too much
     # The magnitudes are rounded too, hence twice the terms.
     terms = 2 * sum(ops.affine[node].terms + 2 for node in passed)
-    return Block(matrices, constant, magnitudes, magnitude, gamma(terms))
+    off = sum(node in ops.deviation for node in passed) * AWAY
+    return Block(matrices, constant, magnitudes, magnitude, gamma(terms) + off * (1 + 1e-9))
+
+
+def _sizes(ops: Operators, passed: list[str]) -> dict[str, AffineOperator]:
+    """|L| of every node; where the true L lies up to ΔL beside it, |L| + ΔL / AWAY.
+
+    With A for that, ΔL ≤ AWAY · A and |L| ≤ A, so a product of k such layers differs from that
+    of their floats by at most ((1 + AWAY)^k − 1) Π A.
+    """
+    network, found = ops.network, {name: ops.absolute[name] for name in passed}
+    for name in passed:
+        if name not in ops.deviation:
+            continue
+        layer = with_constants(
+            network.node[name].layer,
+            lambda _, stored, known: (
+                np.abs(stored) + (0.0 if known is None else known.radius / AWAY)
+            ),
+        )
+        shapes = [network.shapes[source] for source in network.node[name].inputs]
+        built = affine_operator(layer, shapes, network.shapes[name], ops.device, ops.dtype)
+        assert built is not None
+        found[name] = built
+    return found
 
 
 def _between(network: Network, name: str) -> list[str]:
@@ -211,7 +237,7 @@ def _is_exact(network: Network, name: str, passed: list[str]) -> bool:
             case Select() if _moves(layer):
                 pass
             case _:
-                weighted += 1
+                weighted += 1 if not ranges(layer) else 2
         for source in network.node[node].inputs:
             if source in reached:
                 return False
