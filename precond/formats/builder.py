@@ -21,6 +21,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from precond.errors import ModelError
+from precond.network.activation import OutputActivation
 from precond.network.graph import INPUT, Network
 from precond.network.layers import (
     ALONE,
@@ -89,7 +90,7 @@ class Builder:
         self.origin = origin
         self.open_batch = open_batch
         self.label = ""
-        self.final_activation: str | None = None
+        self.output_activation = OutputActivation.NONE
         self.tensors: dict[str, str] = {}
         check_size(input_shape)
         self.input = Value(INPUT, input_shape, batched)
@@ -161,7 +162,7 @@ class Builder:
             nodes,
             self.input.shape,
             self.origin,
-            self.final_activation,
+            self.output_activation,
             {tensor: name for tensor, name in self.tensors.items() if name in live},
         )
         network = simplify(raw)
