@@ -212,7 +212,7 @@ def candidates(
     if score is not None:
         surety = score(y[rows])
     else:
-        scores = network.classes.scores(y[rows])
-        others = np.delete(scores, label, axis=1)
-        surety = scores[:, label] - others.max(axis=1, initial=-np.inf)
+        each = network.classes.scores(y[rows])
+        others = np.delete(each, label, axis=1)
+        surety = each[:, label] - others.max(axis=1, initial=-np.inf)
     return np.asarray(rows[np.argsort(-surety, kind="stable")], dtype=np.int64)
