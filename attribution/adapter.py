@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from precond.errors import ModelError, QueryError
+from precond.network.activation import OutputActivation
 from precond.network.graph import INPUT, Network
 from precond.network.layers import (
     Affine,
@@ -97,7 +98,8 @@ class _Affine(nn.Module):
 
 
 class NetworkModule(nn.Module):
-    """A ``Network`` as a module; ``forward`` takes (B, *input shape), returns (B, K)."""
+    """A ``Network`` as a module; ``forward`` takes (B, *input shape), returns its outputs (B, K),
+    after its last activation."""
 
     def __init__(self, network: Network, dtype: torch.dtype, device: torch.device) -> None:
         super().__init__()
@@ -135,7 +137,32 @@ class NetworkModule(nn.Module):
         for node in self.network.nodes:
             module = self.get_submodule(self.keys[node.name])
             known[node.name] = module(*(known[source] for source in node.inputs))
-        return known[self.network.output].flatten(1)
+        logits = known[self.network.output].flatten(1)
+        match self.network.output_activation:
+            case OutputActivation.SOFTMAX:
+                return logits.softmax(1)
+            case OutputActivation.LOG_SOFTMAX:
+                return logits.log_softmax(1)
+            case OutputActivation.SIGMOID:
+                return logits.sigmoid()
+        return logits
+
+
+def logits_note(model: nn.Module | Network) -> tuple[str, ...]:
+    """A note on what is explained, where it is a model's logits and not its outputs."""
+    network = model.network if isinstance(model, NetworkModule) else model
+    if not isinstance(network, Network) or network.logits_of is OutputActivation.NONE:
+        return ()
+    return (f"of the {network.output_words}",)
+
+
+def logits_model(model: nn.Module | Network, shape: tuple[int, ...]) -> Network:
+    """The logits of a model: of a network, or of a module read as one (inputs of ``shape``)."""
+    if isinstance(model, Network):
+        return model.logits
+    from precond.formats.load import load
+
+    return load(model, shape).logits
 
 
 def network_module(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +29,8 @@ from attribution.visualise import (
     table_html,
 )
 from precond.errors import OutputError, QueryError
+from precond.network.activation import OutputActivation
+from precond.network.classes import Classes
 from precond.network.evaluate import check_inputs
 from precond.network.graph import Network
 
@@ -46,20 +48,38 @@ class Explained:
     lines: tuple[str, ...]
 
 
-def parse_quantity(text: str | None, predicted: int) -> Quantity:
-    """``class:K`` or ``compare:A,B``; None: the predicted class."""
+def parse_quantity(text: str | None, predicted: int, classes: Classes) -> Quantity:
+    """``class:K`` or ``compare:A,B``; None: the predicted class, or the one output there is."""
     if text is None:
-        return class_score(predicted)
+        return _one_output(True) if classes.binary else class_score(predicted)
     kind, _, rest = text.partition(":")
     try:
         numbers = [int(part) for part in rest.split(",")]
     except ValueError:
         numbers = []
+    if classes.binary and (kind, numbers) in (("class", [0]), ("compare", [0, 1])):
+        return _one_output(False)
+    if classes.binary and (kind, numbers) in (("class", [1]), ("compare", [1, 0])):
+        return _one_output(True)
     if kind == "class" and len(numbers) == 1:
         return class_score(numbers[0])
     if kind == "compare" and len(numbers) == 2:
         return comparative(*numbers)
     raise QueryError("--quantity", expected="class:K or compare:A,B", got=text)
+
+
+def _one_output(rising: bool) -> Quantity:
+    """y0, which speaks for class 1, or −y0, which speaks for class 0."""
+    plain = class_score(0)
+    if rising:
+        return replace(plain, name="y0 (for class 1)")
+    assert plain.weights is not None
+    weights = plain.weights
+    return Quantity(
+        "−y0 (for class 0)",
+        lambda output, rows: -plain.score(output, rows),
+        weights=lambda count, rows: -weights(count, rows),
+    )
 
 
 def explain(
@@ -81,7 +101,8 @@ def explain(
 
     ``method`` integrated-gradients attributes the input, or, with ``layer``, shows that
     layer's most influential units on the line from ``baseline``; influence does so at the
-    input itself.  ``exact`` follows every linear piece.
+    input itself.  ``exact`` follows every linear piece, of a network without last activation (or
+    of its ``logits``).
     """
     path = Path(out)
     if path.suffix not in SUFFIXES:
@@ -93,7 +114,9 @@ def explain(
     row = check_inputs(network, inputs[index : index + 1]).astype(np.float64)
     cut = Slice(network, layer)
     scores = outputs(Slice(network), row)[0]
-    chosen = parse_quantity(quantity, int(scores.argmax()))
+    predicted = int(network.classes.predicted(outputs(Slice(network.logits), row))[0])
+    chosen = parse_quantity(quantity, predicted, network.classes)
+    by_points = Rule.SECANT if network.output_activation is OutputActivation.NONE else Rule.GAUSS
     if method == "influence":
         if exact:
             raise QueryError(
@@ -101,14 +124,14 @@ def explain(
             )
         found = influence(cut, chosen, Point(), row, device=device)
     elif layer is None:
-        rule = Rule.EXACT if exact else Rule.SECANT
+        rule = Rule.EXACT if exact else by_points
         found = integrated_gradients(
             network, row, baseline, chosen, method=rule, steps="auto", device=device
         )
     else:
-        path_rule = LinearPath(baseline, rule=Rule.EXACT if exact else Rule.SECANT)
+        path_rule = LinearPath(baseline, rule=Rule.EXACT if exact else by_points)
         found = influence(cut, chosen, path_rule, row, device=device)
-    lines = _lines(found, scores, chosen)
+    lines = _lines(found, scores, chosen, predicted)
     if path.suffix == ".npz":
         found.save(path)
         return Explained(found, path, lines)
@@ -153,9 +176,11 @@ def _image(network: Network) -> tuple[int, ...] | None:
     return shape if len(shape) == 3 and shape[0] in (1, 3) else None
 
 
-def _lines(found: Attribution, scores: NDArray[np.float64], chosen: Quantity) -> tuple[str, ...]:
+def _lines(
+    found: Attribution, scores: NDArray[np.float64], chosen: Quantity, predicted: int
+) -> tuple[str, ...]:
     lines = [
-        f"{found.method}: {chosen.name} (predicted class {scores.argmax()}, "
+        f"{found.method}: {chosen.name} (predicted class {predicted}, "
         f"score {scores.max():.4g}); {found.rule}"
     ]
     if found.completeness is not None and found.change is not None:

@@ -23,6 +23,7 @@ from attribution.memory import fast_layout, tally
 from attribution.quantities import Quantity
 from attribution.slices import Run, Site, flat_output, run
 from precond.errors import QueryError
+from precond.network.activation import OutputActivation
 
 Reduce = Callable[[Tensor], Tensor]
 """What is kept of one quantity's gradients (rows, points, *shape)."""
@@ -147,7 +148,8 @@ class Kernel:
             return None
         node = model.network.node.get(model.network.output)
         layer = None if node is None else model.get_submodule(model.keys[node.name])
-        if node is None or not isinstance(layer, nn.Linear):
+        ends = model.network.output_activation is OutputActivation.NONE
+        if node is None or not isinstance(layer, nn.Linear) or not ends:
             return None
         behind = any(s.layer == node.name and not s.pre for s in (*self.given, *self.leaves))
         if behind or len(model.network.shapes[node.inputs[0]]) != 1:

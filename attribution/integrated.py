@@ -13,14 +13,21 @@ instead of once per step.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from attribution.adapter import as_module, place_of, type_of, undisturbed
+from attribution.adapter import (
+    as_module,
+    logits_model,
+    logits_note,
+    place_of,
+    type_of,
+    undisturbed,
+)
 from attribution.affine import first_affine
 from attribution.attribution import Array, Attribution
 from attribution.distributions import Baseline
@@ -54,6 +61,7 @@ def integrated_gradients(
     chunk: int | None = None,
     factor: bool = True,
     dtype: torch.dtype | None = None,
+    outputs: Literal["model", "logits"] = "model",
 ) -> Attribution:
     """Integrated gradients of every input row, (rows, *shape); (Q, rows, *shape) for a list.
 
@@ -67,9 +75,13 @@ def integrated_gradients(
     bytes of one chunk; ``chunk`` sets its rows instead (1 also serves a module whose forward
     fixes a batch of one).  ``factor=False`` keeps the first
     layer in every step.  ``dtype`` applies to networks (modules compute in their own type).
+    ``outputs="logits"`` explains what a last softmax, log-softmax or sigmoid reads instead of
+    what it makes; the exact and secant rules can explain nothing else of such a model.
     """
     rule = Rule.named(method)
     cut = model if isinstance(model, Slice) else Slice(model)
+    if outputs == "logits":
+        cut = of_logits(cut, inputs)
     if rule in NETWORK_RULES:
         from attribution.network_path import Follow, network_integrated_gradients
 
@@ -114,8 +126,20 @@ def integrated_gradients(
         several,
         error if several else error[0],
         integral.change if several else integral.change[0],
-        integral.notes,
+        (*integral.notes, *logits_note(cut.model)),
     )
+
+
+def of_logits(cut: Slice, inputs: Any) -> Slice:
+    """The same cut of the model's logits."""
+    if cut.sites and not isinstance(cut.model, Network):
+        raise QueryError(
+            f"logits of a module cut at {cut}",
+            expected="a network",
+            got=type(cut.model).__name__,
+            fix="Cut Slice(load(model, input_shape).logits, layer), with precond.formats.load",
+        )
+    return replace(cut, model=logits_model(cut.model, tuple(np.shape(inputs))[1:]))
 
 
 def predicted(model: nn.Module, inputs: Inputs) -> Quantity:

@@ -18,7 +18,7 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
-from attribution.adapter import check_device, network_module, place_of, type_of
+from attribution.adapter import check_device, logits_note, network_module, place_of, type_of
 from attribution.attribution import AFFINE_NOTE, Array, Attribution
 from attribution.distributions import Baseline, LinearPath, baseline_like
 from attribution.inputs import Inputs
@@ -29,6 +29,7 @@ from attribution.rules import Rule, check_steps
 from attribution.secant import run_secants
 from attribution.slices import Slice
 from precond.errors import DataError, QueryError
+from precond.network.activation import OutputActivation
 from precond.network.graph import INPUT, Network
 
 CPU_BYTES = 48 << 20
@@ -95,7 +96,7 @@ def network_integrated_gradients(
         several,
         error if several else error[0],
         found.change if several else found.change[0],
-        found.notes,
+        (*found.notes, *solved.told),
     )
 
 
@@ -149,7 +150,7 @@ def network_influence(
         f"LinearPath, {found.rule}",
         found.evaluated,
         several,
-        notes=() if bends else (AFFINE_NOTE,),
+        notes=(*(() if bends else (AFFINE_NOTE,)), *solved.told),
     )
 
 
@@ -214,6 +215,11 @@ class _Problem:
         start = baseline_like(baseline, {INPUT: end}, slice(None), len(end))[INPUT]
         return cls(network, start, end, memory)
 
+    @property
+    def told(self) -> tuple[str, ...]:
+        """A note on what the outputs are, where they are not the model's own."""
+        return logits_note(self.network)
+
     def output(self, quantity: Quantity) -> str:
         """The node whose values the quantity reads."""
         if quantity.site is None:
@@ -223,6 +229,15 @@ class _Problem:
 
     def means(self, quantities: tuple[Quantity, ...], target: str, follow: Follow) -> _Means:
         """Mean gradients of every quantity with respect to node ``target``."""
+        last = self.network.output_activation
+        if last is not OutputActivation.NONE and any(q.site is None for q in quantities):
+            raise QueryError(
+                f"{follow.rule.value} integrated gradients of a model that ends in {last.value}",
+                expected="piecewise-linear outputs, as its logits are",
+                got=f"outputs of the {last.value}",
+                fix="Give outputs='logits' (--outputs logits) to explain the logits, or explain "
+                "the outputs by a quadrature rule (method='gauss')",
+            )
         found = [self._mean(quantity, target, follow) for quantity in quantities]
         return _Means(
             np.stack([one.mean for one in found]),

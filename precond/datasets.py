@@ -219,14 +219,18 @@ def _labels(values: NDArray[Any], rows: int, name: str) -> NDArray[np.int64]:
             got=f"an array of shape {values.shape}",
         )
     flat = values.reshape(rows)
+    if np.isin(flat, (-1, 1)).all():
+        flat = np.asarray(flat > 0, dtype=np.int64)  # two classes, as −1 and 1
     with np.errstate(invalid="ignore"):
         bad = ~((flat >= 0) & (flat == np.floor(flat)) & (flat < 2**31))
     if bad.any():
         row = int(np.argmax(bad))
         raise DataError(
             f"labels of {name}, row {row} (counted from 0)",
-            expected="a whole number, 0 or more",
+            expected="a whole number, 0 or more (or all of −1 and 1)",
             got=str(flat[row]),
+            fix="Numbers to be fitted are no classes: leave --labels away, and state ranges with "
+            "'robustness --range' or a .vnnlib file",
         )
     return flat.astype(np.int64)
 

@@ -44,17 +44,10 @@ class Goal:
 
 def class_goal(network: Network, signatures: Signatures, only: int | None = None) -> Goal:
     """Rules that imply the predicted class (``only``: of one class)."""
-    if network.output_size < 2:
-        raise DataError(
-            "--property predicted",
-            expected="a network with two outputs or more",
-            got=str(network.output_size),
-            fix="Give a .vnnlib file that states a property of the output",
-        )
     labels = labels_of(LabelKind.PREDICTED, signatures)
-    classes = range(network.output_size) if only is None else [only]
+    classes = range(network.classes.count) if only is None else [only]
     targets = tuple(
-        Target(k, str(k), Property.argmax(k, network.output_size))
+        Target(k, str(k), Property.of_class(k, network))
         for k in classes
         if only is not None or (labels == k).any()
     )

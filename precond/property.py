@@ -22,6 +22,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from precond.arguments import described, items, number, require_kind, whole
 from precond.errors import ArgumentError, QueryError
+from precond.network.activation import OutputActivation
+from precond.network.graph import Network
 from precond.printable import printable
 
 Terms = tuple[tuple[int, float], ...]
@@ -148,6 +150,26 @@ class Property:
         )
 
     @classmethod
+    def of_class(cls, label: int, network: Network) -> Property:
+        """``network`` says the class ``label``, strictly: the largest of several outputs, or the
+        side of the threshold that its one logit is on."""
+        classes = network.classes
+        if classes.binary and network.output_activation is not OutputActivation.NONE:
+            raise QueryError(
+                f"a class of {network.origin}",
+                expected="its logit, which the threshold is one of",
+                got=f"one output of a last {network.output_activation.value}",
+                fix="Give network.logits, which says the same classes",
+            )
+        if not classes.binary:
+            return cls.argmax(label, classes.outputs)
+        if label not in (0, 1):
+            raise QueryError("label", expected="a class in 0..1", got=str(label))
+        if label:
+            return cls(((Inequality(((0, 1.0),), classes.high, strict=True),),), "class = 1")
+        return cls(((Inequality(((0, -1.0),), -classes.low, strict=True),),), "class = 0")
+
+    @classmethod
     def argmin(cls, label: int, outputs: int) -> Property:
         """Output ``label`` is smaller than every other (strictly)."""
         _check_label(label, outputs)
@@ -270,12 +292,15 @@ class Property:
                 "property", expected='{"name", "all_of": [{"any_of": […]}]}', got=repr(error)
             ) from error
 
-    def __str__(self) -> str:
-        if self.name:
-            return self.name
+    @property
+    def clauses_text(self) -> str:
+        """The clauses in words, whatever the name."""
         return " ∧ ".join(
             str(c[0]) if len(c) == 1 else f"({' ∨ '.join(map(str, c))})" for c in self.clauses
         )
+
+    def __str__(self) -> str:
+        return self.name or self.clauses_text
 
 
 def _term(value: float, name: str) -> str:
@@ -292,4 +317,9 @@ def _check_label(label: int, outputs: int) -> None:
     if not 0 <= whole("label", label) < whole("outputs", outputs):
         raise QueryError("label", expected=f"an output in 0..{outputs - 1}", got=str(label))
     if outputs < 2:
-        raise QueryError("label", expected="a network with two outputs or more", got=str(outputs))
+        raise QueryError(
+            "label",
+            expected="a network with two outputs or more",
+            got=str(outputs),
+            fix="Property.of_class(label, network) takes one output as two classes",
+        )

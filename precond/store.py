@@ -34,7 +34,10 @@ class Stored:
     preconditions: tuple[Precondition, ...]
 
     def claim(self, entry: Precondition, network: Network) -> Claim | None:
-        """The claim of an entry on ``network``; None where it makes none (no property)."""
+        """The claim of an entry on ``network``, or on its logits where the file is about these;
+        None where it makes none (no property)."""
+        if network.logits.hash == self.network_hash:
+            network = network.logits
         if network.hash != self.network_hash:
             raise QueryError(
                 f"preconditions for {self.network_path}",
@@ -64,6 +67,7 @@ def to_json(analysis: Analysis) -> dict[str, Any]:
             "hash": network.hash,
             "inputs": network.input_size,
             "outputs": network.output_size,
+            **({"outputs_are": network.output_words} if network.output_words else {}),
         },
         "domain": {
             "kind": domain.kind.value,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from precond.analysis import Analysis
+from precond.network.activation import OutputActivation
 from precond.network.graph import Network
 from precond.printable import printable
 from precond.proof.precondition import Kind
@@ -68,10 +69,14 @@ def describe(network: Network) -> str:
         f"outputs   {network.output_size}",
         f"neurons   {network.neurons} in {len(network.decision_layers)} decision layers",
     ]
-    if network.final_activation is not None:
-        lines.append(f"last      {network.final_activation}, kept aside (argmax is the same)")
     if network.roundings:
         lines.append(f"constants {network.roundings} (counted in every proof)")
+    if network.output_words:
+        lines.append(f"last      {network.output_words}")
+    if network.classes.binary:
+        behind = network.output_activation is not OutputActivation.NONE
+        words = network.classes.words("the logit" if behind else "y0")
+        lines.append(f"classes   where they are asked for, 2: {words}")
     lines.append("")
     lines.append(f"{'layer':<24} {'kind':<12} {'shape':<18} neurons")
     for node in network.nodes:

@@ -66,6 +66,7 @@ class Request:
     device: str = "cpu"
     seed: int = 0
     as_real: bool = False
+    outputs: str = "file"
     exact: bool = False
     certificates: Path | None = None
     input_shape: tuple[int, ...] | None = None
@@ -94,6 +95,8 @@ def read(request: Request) -> Query:
         name: load(path, request.input_shape, activation=request.activation)
         for name, path in paths.items()
     }
+    if request.outputs == "logits":
+        networks = {name: network.logits for name, network in networks.items()}
     query = read_vnnlib(request.query, networks.get("", networks))
     only = query.declarations[0].network
     types = {

@@ -218,7 +218,7 @@ def forced_literals(
     depth = np.stack([_depth(values[layer][:, i], on) for layer, i, on in literals], axis=1)
     excluded = depth > 0
     alone = excluded & (excluded.sum(1) == 1)[:, None]
-    said = outputs(rest, witnesses).argmax(1)
+    said = rest.classes.predicted(outputs(rest, witnesses))
     seen = _directions(np.maximum(signatures.values(tail.cut), 0.0))
     toward = _directions(witnesses)
     result = []

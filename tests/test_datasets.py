@@ -229,12 +229,19 @@ def test_given_labels_replace_own(tmp_path: Path) -> None:
     assert found.labels.tolist() == [1, 2, 3]
 
 
+def test_labels_of_two_classes_may_be_signs(tmp_path: Path) -> None:
+    np.save(tmp_path / "x.npy", TABLE)
+    np.save(tmp_path / "l.npy", np.array([-1, 1, -1]))
+    found = load_dataset(str(tmp_path / "x.npy"), str(tmp_path / "l.npy")).labels
+    assert found is not None and found.tolist() == [0, 1, 0]
+
+
 @pytest.mark.parametrize(
     ("labels", "message"),
     [
         ([0, 1], r"expected one for each of 3 rows, got an array of shape \(2,\)"),
         ([[0, 1, 2]], r"got an array of shape \(1, 3\)"),
-        ([0, 1.5, 2], r"row 1 .*expected a whole number, 0 or more, got 1\.5"),
+        ([0, 1.5, 2], r"row 1 .*expected a whole number, 0 or more.*got 1\.5.*no classes"),
         ([0, 1, np.nan], r"row 2 .*got nan"),
         ([0, 1, np.inf], r"row 2 .*got inf"),
         ([-1, 1, 2], r"row 0 .*got -1"),

@@ -119,9 +119,9 @@ def adversarial(
     ``inputs`` (N, …), ``labels`` (N,), ``train`` row numbers.  A third of the ``budget``
     (seconds) goes to the rules.  DataError where no training input is predicted right.
     """
-    started = time.monotonic()
+    started, network = time.monotonic(), network.logits
     flat = np.asarray(check_inputs(network, inputs)).reshape(len(inputs), -1)
-    predicted = outputs(network, flat[train], device=device).argmax(axis=1)
+    predicted = network.classes.predicted(outputs(network, flat[train], device=device))
     right = train[predicted == labels[train]]
     if not len(right):
         raise DataError(
@@ -189,7 +189,7 @@ def _rule_witnesses(
             continue
         asked += 1
         verdict = prove(
-            Claim(network, box, rule.pattern, Property.argmax(rule.label, network.output_size)),
+            Claim(network, box, rule.pattern, Property.of_class(rule.label, network)),
             budget=min(each, deadline.left),
             points=np.asarray(flat[inside[:64]], dtype=np.float64),
             ledger=ledger,
@@ -221,7 +221,7 @@ def _kept(
     values = exact.astype(np.float64)
     classes = np.array([w.target.label for w in witnesses], dtype=np.int64)
     surely, in_float32 = violates(network, values, classes, device=device)
-    said = outputs(network, values, device=device).argmax(axis=1)
+    said = network.classes.predicted(outputs(network, values, device=device))
     good = surely & in_float32 & _patterns_hold(network, values, witnesses, device)
     gaps = values - near
     few = fewest_changes(network, near, classes, natural, device=device).astype(np.float32)

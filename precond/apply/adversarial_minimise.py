@@ -57,7 +57,7 @@ def minimise(
     layers = sorted({layer for t in targets if t.pattern for layer in t.pattern.layers})
 
     def still(points: Array) -> NDArray[np.bool_]:
-        y = outputs(network, points, device=device)
+        y = network.classes.scores(outputs(network, points, device=device))
         own = y[np.arange(len(y)), classes]
         rival = np.where(np.arange(y.shape[1]) == classes[:, None], -np.inf, y).max(axis=1)
         result = np.asarray(rival - own > MARGIN * (y.max(axis=1) - y.min(axis=1)))

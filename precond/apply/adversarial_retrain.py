@@ -106,11 +106,12 @@ def retrain(
         def share(x: NDArray[np.floating], y: Rows) -> float:
             if not len(x):
                 return float("nan")
-            return float((outputs(one, x, device=device).argmax(axis=1) == y).mean())
+            said = one.classes.predicted(outputs(one, x, device=device))
+            return float((said == y).mean())
 
         points = np.asarray(inputs[attacked], dtype=np.float64)
         truth = labels[attacked]
-        right = outputs(one, points, device=device).argmax(axis=1) == truth
+        right = one.classes.predicted(outputs(one, points, device=device)) == truth
         low = np.maximum(points - radius, np.minimum(natural[0], points))
         high = np.minimum(points + radius, np.maximum(natural[1], points))
         found = batch_attack(
@@ -162,7 +163,8 @@ def _trained(
             part = shuffled[start : start + BATCH]
             optimizer.zero_grad()
             values = forward(ops, {INPUT: x[part].to(ops.device)}, [network.output])
-            loss = F.cross_entropy(values[network.output].flatten(1), y[part].to(ops.device))
+            scores = network.classes.scores(values[network.output].flatten(1))
+            loss = F.cross_entropy(scores, y[part].to(ops.device))
             torch.autograd.backward(loss)
             optimizer.step()
         done()

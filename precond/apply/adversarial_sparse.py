@@ -84,7 +84,7 @@ def _gain(ops: Operators, x: Tensor, own: Tensor) -> Tensor:
     """By how much a rival is ahead of the own class, less the margin asked for, (M,)."""
     network = ops.network
     y = forward(ops, {INPUT: x.reshape(-1, *network.input_shape)}, [network.output])
-    scores = y[network.output].flatten(1)
+    scores = network.classes.scores(y[network.output].flatten(1))
     rival = scores.scatter(1, own, -torch.inf).amax(1)
     spread = (scores.amax(1) - scores.amin(1)).detach()
     return rival - scores.gather(1, own)[:, 0] - MARGIN * spread

@@ -110,14 +110,14 @@ def debug(
     ledger: Ledger | None = None,
     step: Callable[[], None] = lambda: None,
 ) -> Debugged:
-    """Examine every input (N, …) whose largest output is not its label (N,).
+    """Examine every input (N, …) whose class is not its label (N,).
 
     ``train`` and ``held_out`` are row numbers; rules are mined on ``train``.  ``signatures``: a
     recording of all inputs, where there is one already.  ``step`` is called after each wrong
     input.  Without wrong inputs nothing is mined: ``wrong`` is empty.  DataError where labels
     are missing or do not fit, or the network has no decision layer.
     """
-    settings = settings or DebugSettings()
+    network, settings = network.logits, settings or DebugSettings()
     started = time.monotonic()
     flat = np.asarray(check_inputs(network, inputs)).reshape(len(inputs), -1)
     true = check_classes(labels, len(flat), network)
@@ -159,10 +159,6 @@ def debug(
 
 def check_classes(labels: NDArray[np.integer] | None, count: int, network: Network) -> Rows:
     """``labels`` as (count,) classes of ``network``, or a DataError that says what is wrong."""
-    if network.output_size < 2:
-        raise DataError(
-            f"network {network.origin}", expected="two classes or more", got="one output"
-        )
     if labels is None:
         raise DataError(
             "labels",
@@ -175,12 +171,12 @@ def check_classes(labels: NDArray[np.integer] | None, count: int, network: Netwo
         raise DataError(
             "labels", expected=f"{count} whole numbers", got=f"{array.dtype} {array.shape}"
         )
-    bad = (array < 0) | (array >= network.output_size)
+    bad = (array < 0) | (array >= network.classes.count)
     if bad.any():
         row = int(np.argmax(bad))
         raise DataError(
             f"label of row {row} (counted from 0)",
-            expected=f"a class in 0..{network.output_size - 1}, the network's outputs",
+            expected=f"a class in 0..{network.classes.count - 1}, which the network tells apart",
             got=str(array[row]),
             fix="Give the labels of this network's classes",
         )
@@ -227,6 +223,7 @@ def _findings(
 ) -> tuple[Finding, ...]:
     network, flat, signatures = book.network, book.inputs, book.signatures
     predicted = signatures.predicted
+    scores = network.classes.scores(np.asarray(signatures.outputs[rows]))
     gradients = comparative_gradients(
         network, flat[rows], predicted[rows], labels[rows], settings.natural[0], settings.device
     )
@@ -248,7 +245,7 @@ def _findings(
                 signatures,
                 row,
                 np.asarray(flat[row], dtype=np.float64),
-                Property.argmax(said, network.output_size),
+                Property.of_class(said, network),
                 settings.radius,
                 within,
                 budget=deadline.left / (len(rows) - position),
@@ -262,7 +259,7 @@ def _findings(
                 row,
                 label,
                 said,
-                signatures.outputs[row],
+                scores[position],
                 tuple(np.flatnonzero(satisfied[position]).tolist()),
                 ways[0] if ways else None,
                 next((way for way in ways if way.changes_answer), None),

@@ -62,13 +62,13 @@ def causes(book: RuleBook, wrong: Rows, labels: Rows) -> tuple[Cause, ...]:
     """
     predicted = book.signatures.predicted
     satisfied = book.satisfied(wrong) & (book.labels[None] == predicted[wrong][:, None])
-    pairs = labels[wrong] * book.network.output_size + predicted[wrong]
+    pairs = labels[wrong] * book.network.classes.count + predicted[wrong]
     sizes = {int(p): int((pairs == p).sum()) for p in np.unique(pairs)}
     left = np.ones(len(wrong), dtype=np.bool_)
     found: list[Cause] = []
 
     def add(pair: int, rule: int | None, inside: NDArray[np.bool_]) -> None:
-        label, said = divmod(pair, book.network.output_size)
+        label, said = divmod(pair, book.network.classes.count)
         right = 0
         if rule is not None:
             train = book.train[book.holds(rule)[book.train]]

@@ -99,8 +99,8 @@ class RuleBook:
     @cached_property
     def strengths(self) -> Array:
         """Strength of every row for every class, (N, K); 0 for a class without rules."""
-        total = np.zeros((len(self.signatures), self.network.output_size))
-        whole = np.zeros(self.network.output_size)
+        total = np.zeros((len(self.signatures), self.network.classes.count))
+        whole = np.zeros(self.network.classes.count)
         for number, rule in enumerate(self.rules):
             total[self.holds(number), rule.label] += rule.support
             whole[rule.label] += rule.support
@@ -163,4 +163,4 @@ class RuleBook:
             # What lies beside the layer (a skip connection) still reads the input.
             every = x.expand(len(flips), *x.shape[1:])
             y = forward(ops, {INPUT: every, layer: changed}, [network.output])[network.output]
-        return [int(k) for k in y.flatten(1).argmax(1)]
+        return [int(k) for k in network.classes.predicted(y.flatten(1).numpy())]

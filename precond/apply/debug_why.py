@@ -18,6 +18,7 @@ from attribution.profiles import Distance, class_profiles, deviations, influence
 from attribution.quantities import comparative
 from attribution.slices import Slice
 from precond.network.graph import Network
+from precond.network.parts import of_scores
 
 Array = NDArray[np.float64]
 Rows = NDArray[np.int64]
@@ -48,9 +49,9 @@ def comparative_gradients(
     baseline: float,
     device: str = "cpu",
 ) -> Array:
-    """Integrated gradients of y_predicted − y_true for every row, (N, n)."""
+    """Integrated gradients of y_predicted − y_true for every row, (N, n); of one logit z, of ±z."""
     found = integrated_gradients(
-        network,
+        of_scores(network),
         np.asarray(inputs, dtype=np.float64).reshape(-1, *network.input_shape),
         baseline,
         comparative(predicted, true),
@@ -85,7 +86,7 @@ def profiles(
     layer = profile_layer(network)
     if len(right) > MOST:
         right = np.sort(np.random.default_rng(seed).choice(right, MOST, replace=False))
-    cut = Slice(network, layer)
+    cut = Slice(of_scores(network), layer)
     rows = np.concatenate([right, wrong])
     shaped = np.asarray(inputs[rows], dtype=np.float64).reshape(-1, *network.input_shape)
     found = influences(cut, shaped)

@@ -27,6 +27,7 @@ from precond.apply.decompose_answer import Decomposition, Half, Step
 from precond.apply.decompose_bounds import HeadBounds, TailBounds
 from precond.apply.decompose_lemmas import Lemma, Lemmas, implied, literals
 from precond.apply.decompose_search import Cover, Search
+from precond.carried import require_kept
 from precond.errors import QueryError
 from precond.network.evaluate import outputs
 from precond.network.graph import Network
@@ -87,6 +88,7 @@ def decompose(
 
 def check_claim(claim: Claim) -> None:
     """QueryError unless the claim is a box and a property of outputs alone."""
+    require_kept(claim.network, claim.property)
     if len(claim.pattern) or claim.halfspaces is not None:
         raise QueryError(
             f"decomposition of a claim about {claim.network.origin}",

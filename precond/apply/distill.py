@@ -62,18 +62,12 @@ def sample_of(
 ) -> Sample:
     """Inputs with the network's float32 scores; without ``labels`` its own classes are taken
     for right."""
-    if network.output_size < 2:
-        raise DataError(
-            f"network {network.origin}",
-            expected="two outputs or more, one for each class",
-            got=str(network.output_size),
-        )
     array = check_inputs(network, inputs)
     x = torch.as_tensor(np.ascontiguousarray(array, dtype=np.float32))
     whole = Stage(network, INPUT, [network.output])
     with torch.inference_mode():
-        scores = torch.cat([whole(part)[0].flatten(1) for part in _parts(x)])
-    scores = scores.clone()  # an ordinary tensor again, for training
+        logits = torch.cat([whole(part)[0].flatten(1) for part in _parts(x)])
+    scores = network.classes.scores(logits).clone()  # an ordinary tensor again, for training
     given = scores.argmax(1)
     if labels is not None:
         given = torch.as_tensor(check_classes(labels, len(array), network))

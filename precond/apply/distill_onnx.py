@@ -27,6 +27,7 @@ from precond.apply.packed import PackedRules
 from precond.apply.stages import required
 from precond.errors import OutputError, QueryError
 from precond.formats.onnx_writer import IR_VERSION, OPSET, onnx_model
+from precond.network.activation import OutputActivation
 from precond.network.graph import INPUT, Network
 from precond.network.layers import Affine, Conv2d, Node
 
@@ -64,12 +65,13 @@ def part(network: Network, given: str, wanted: str) -> Network:
         for n in network.nodes
         if n.name in needed
     )
-    last = network.final_activation if wanted == network.output else None
+    none = OutputActivation.NONE
+    last = network.output_activation if wanted == network.output else none
     return replace(
         network,
         nodes=nodes,
         input_shape=network.shapes[given],
-        final_activation=last,
+        output_activation=last,
         tensor_names={},
     )
 

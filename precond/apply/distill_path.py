@@ -125,8 +125,8 @@ class FastPath(nn.Module):
             if sure.item():
                 return label, number
             number += 1
-        (scores,) = self._rest(value)
-        return scores.flatten(1).argmax(1), number
+        (logits,) = self._rest(value)
+        return self.network.classes.scores(logits.flatten(1)).argmax(1), number
 
     def _many(self, value: Tensor, holding: Tensor | None) -> tuple[Tensor, Tensor]:
         count = len(value)
@@ -152,8 +152,8 @@ class FastPath(nn.Module):
                 return labels, exits
             value = value[on]
             holding = None if holding is None else holding[on]
-        (scores,) = self._rest(value)
-        last = scores.flatten(1).argmax(1)
+        (logits,) = self._rest(value)
+        last = self.network.classes.scores(logits.flatten(1)).argmax(1)
         if rows is None:
             return last, exits
         labels[rows] = last
@@ -192,7 +192,7 @@ def save_fast_path(path: FastPath, file: Path) -> None:
     exits = [exit for exit in path.exits if isinstance(exit, VoteExit)]
     content = {
         "format": FORMAT,
-        "network": path.network.hash,
+        "network": path.network.logits.hash,
         "exits": [
             {
                 "layer": exit.reading.layer,
@@ -229,6 +229,7 @@ def load_fast_path(file: Path, network: Network, proved: ProvedRules | None = No
             got=f"format {form}",
             fix="Make it again with 'precond distill'",
         )
+    network = network.logits
     if made_for != network.hash:
         raise QueryError(
             f"fast path {file}",

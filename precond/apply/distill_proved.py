@@ -61,10 +61,10 @@ class ProvedRules:
 def _unusable(network: Network, entry: Precondition) -> str | None:
     if entry.verdict.status is not Status.PROVED:
         return f"{entry.verdict.status.value}, not proved"
-    classes = network.output_size
+    classes = network.classes.count
     if not (entry.label.isdecimal() and int(entry.label) < classes) or entry.property is None:
         return "not about a class"
-    if set(entry.property.clauses) != set(Property.argmax(int(entry.label), classes).clauses):
+    if set(entry.property.clauses) != set(Property.of_class(int(entry.label), network).clauses):
         return "a property other than that the class wins"
     entry.pattern.check(network)
     if not len(entry.pattern):

@@ -34,7 +34,7 @@ class LinearExit(nn.Module):
         self.probe = Probe(network, reading) if thin else None
         self.cut = reading.cut(network) if thin else _after(network, reading.layer)
         width = len(reading.neurons(network)) if thin else network.width(self.cut)
-        self.linear = nn.Linear(width, network.output_size)
+        self.linear = nn.Linear(width, network.classes.count)
         self.register_buffer("threshold", torch.tensor(math.inf))
 
     def scores(self, value: Tensor) -> Tensor:
@@ -99,7 +99,7 @@ class SmallNetwork(nn.Module):
     def __init__(self, network: Network) -> None:
         super().__init__()
         self.shape = network.input_shape
-        classes = network.output_size
+        classes = network.classes.count
         self.body: nn.Sequential
         if len(self.shape) == 3 and min(self.shape[1:]) >= 8:
             channels, height, width = self.shape

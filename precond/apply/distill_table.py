@@ -103,12 +103,12 @@ class Plain(nn.Module):
 
     def __init__(self, network: Network) -> None:
         super().__init__()
-        self.shape = network.input_shape
+        self.shape, self.classes = network.input_shape, network.classes
         self.stage = Stage(network, INPUT, [network.output])
 
     def forward(self, inputs: Tensor) -> Tensor:
-        (scores,) = self.stage(inputs.reshape(len(inputs), *self.shape))
-        return cast(Tensor, scores.flatten(1).argmax(1))
+        (logits,) = self.stage(inputs.reshape(len(inputs), *self.shape))
+        return self.classes.scores(cast(Tensor, logits.flatten(1))).argmax(1)
 
 
 def trade_off(

@@ -168,7 +168,7 @@ class VoteExit(nn.Module):
         self.reading, self.cut = reading, reading.cut(network)
         self.name = f"votes at {reading}"
         self.probe = Probe(network, reading)
-        self.vote = Vote(levels.numel(), rules, network.output_size)
+        self.vote = Vote(levels.numel(), rules, network.classes.count)
         self.register_buffer("levels", levels.to(torch.float32))
         self.register_buffer("threshold", torch.tensor(math.inf))
 
@@ -206,7 +206,7 @@ class Training:
 
 @dataclass(frozen=True, eq=False)
 class Sample:
-    """Inputs (N, *input shape) float32, labels (N,), the network's scores (N, C)."""
+    """Inputs (N, *input shape) float32, labels (N,), the network's score of each class (N, C)."""
 
     inputs: Tensor
     labels: Tensor

@@ -114,8 +114,8 @@ class Monitor(nn.Module):
         order = {layer: k for k, layer in enumerate(network.decision_layers)}
         names = {e.pattern.layers: max(order[n] for n in e.pattern.layers) for e in usable}
         self.groups = tuple(sorted(names, key=lambda g: (names[g], len(g), g)))
-        targets = [target(entry.label, network.output_size) for entry in usable]
-        votes = torch.zeros(len(self.groups), len(usable), network.output_size + 2)
+        targets = [target(entry.label, network.classes.count) for entry in usable]
+        votes = torch.zeros(len(self.groups), len(usable), network.classes.count + 2)
         for r, (entry, label) in enumerate(zip(usable, targets, strict=True)):
             votes[self.groups.index(entry.pattern.layers), r, label] = max(1, entry.support.train)
         proved = [entry.verdict.status is Status.PROVED for entry in usable]
@@ -135,11 +135,12 @@ class Monitor(nn.Module):
             shaped = inputs.reshape(len(inputs), *self.network.input_shape)
             *found, outputs = self.stage(shaped.to(self.dtype))
             bits = self.rules.bits(dict(zip(self.rules.layers, found, strict=True)))
-            return self.judge(bits, outputs.flatten(1), shaped.flatten(1))
+            scores = self.network.classes.scores(outputs.flatten(1))
+            return self.judge(bits, scores, shaped.flatten(1))
 
     def judge(self, bits: Tensor, outputs: Tensor, inputs: Tensor) -> Watched:
-        """From decisions (N, C), outputs (N, K) and inputs (N, n); ``forward`` without the
-        network."""
+        """From decisions (N, C), one score a class (N, K) and inputs (N, n); ``forward`` without
+        the network."""
         predicted = outputs.argmax(1)
         literal = self.rules.holds(bits)
         holds = literal & self._in_boxes(literal, inputs)

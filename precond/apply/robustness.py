@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from precond.apply.robustness_batch import batch_attack, margin_bounds, violates
 from precond.arguments import numbers, require_kind
-from precond.errors import DataError, QueryError
+from precond.errors import QueryError
 from precond.network.evaluate import check_inputs, outputs
 from precond.network.graph import Network
 from precond.proof.claim import Claim
@@ -105,19 +105,14 @@ def robustness(
 ) -> Robustness:
     """Answer every ball around ``inputs`` (N, …), or around some ``rows`` of them.
 
-    ``labels`` (N,): inputs predicted otherwise are WRONG; without them every input keeps its
-    predicted class.  Balls are cut to ``natural``.  ``budget``: seconds in all; ``each``: for
-    one ball in the complete prover.  ``done`` is told of balls as they are settled.
+    The class is read from the logits.  ``labels`` (N,): inputs predicted otherwise are WRONG;
+    without them every input keeps its predicted class.  Balls are cut to ``natural``.
+    ``budget``: seconds in all; ``each``: for one ball in the complete prover.  ``done`` is told
+    of balls as they are settled.
     """
     require_kind("network", network, Network, "load(model) gives one")
     radii = numbers("radii", radii).reshape(-1).tolist()
-    if network.output_size < 2:
-        raise DataError(
-            f"network {network.origin}",
-            expected="two classes or more",
-            got="one output",
-            fix="For one output state --range or --monotone",
-        )
+    network = network.logits
     sizes = tuple(sorted(set(float(r) for r in radii)))
     if not sizes or not all(0 < r < float("inf") for r in sizes):
         raise QueryError("radius", expected="one or more numbers above 0", got=str(list(radii)))
@@ -128,7 +123,7 @@ def robustness(
     if natural is not None:
         low = np.minimum(natural[0], points.min(axis=0, initial=np.inf))
         within = Box(low, np.maximum(natural[1], points.max(axis=0, initial=-np.inf)))
-    classes = outputs(network, points, device=device).argmax(axis=1).astype(np.int64)
+    classes = network.classes.predicted(outputs(network, points, device=device))
     right = np.ones(len(points), dtype=np.bool_)
     if labels is not None:
         right = classes == labels[chosen]
@@ -260,7 +255,7 @@ class _Run:
             if table[k][i].outcome is not Outcome.UNKNOWN:
                 continue  # settled by another radius meanwhile
             lower, upper = self.corners(np.array([i]), sizes[k])
-            target = Property.argmax(int(self.classes[i]), self.network.output_size)
+            target = Property.of_class(int(self.classes[i]), self.network)
             claim = Claim(self.network, Box(lower[0], upper[0]), DecisionPattern(), target)
             verdict = prove(
                 claim,

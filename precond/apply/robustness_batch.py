@@ -1,7 +1,8 @@
 """Many balls at once: rigorous bounds, a gradient attack, and replay, batched over inputs.
 
-For input x predicted as t the property over its ball is y_t − y_j > 0 for every j ≠ t; its
-*margin* is the smallest of these differences.
+For input x predicted as t the property over its ball is y_t − y_j > 0 for every j ≠ t (for one
+logit, that it is on its side of the threshold); its *margin* is the smallest of these
+differences.
 """
 
 from __future__ import annotations
@@ -63,8 +64,7 @@ def _margins(
     ops: Operators, lower: Tensor, upper: Tensor, classes: Rows, steps: int, deadline: Deadline
 ) -> Array:
     network = ops.network
-    form = rivals_form(classes, network.output_size).to(ops.device)
-    constant = form.new_zeros(1, form.shape[1])
+    form, constant = (part.to(ops.device) for part in rivals(network, classes))
     with torch.no_grad():
         refined = refine(ops, lower, upper, {}, deadline=deadline)
         if not steps:
@@ -77,11 +77,11 @@ def _margins(
     return np.asarray(values.min(dim=1).values.cpu().numpy())
 
 
-def rivals_form(classes: Rows, count: int) -> Tensor:
-    """Rows e_t − e_j for every j ≠ t, (N, count − 1, count)."""
-    every = np.eye(count)
-    forms = [every[t] - np.delete(every, t, axis=0) for t in classes.tolist()]
-    return torch.tensor(np.stack(forms))
+def rivals(network: Network, classes: Rows) -> tuple[Tensor, Tensor]:
+    """The margins of ``classes`` (N,) over each rival: forms (N, R, K) and constants (N, R)."""
+    each = [network.classes.margins(t) for t in range(network.classes.count)]
+    forms, constants = (torch.tensor(np.stack([pair[k] for pair in each])) for k in (0, 1))
+    return forms[classes], constants[classes]
 
 
 def batch_attack(
@@ -134,7 +134,7 @@ def _attack(
     for step in range(ATTACK_STEPS + 1):
         x = x.detach().requires_grad_(True)
         y = forward(ops, {INPUT: x.reshape(-1, *network.input_shape)}, [network.output])
-        scores = y[network.output].flatten(1)
+        scores = network.classes.scores(y[network.output].flatten(1))
         others = scores.scatter(1, own, -torch.inf).amax(1)
         margin = scores.gather(1, own)[:, 0] - others
         for position in (margin < 0).nonzero()[:, 0].tolist():
@@ -158,23 +158,25 @@ def violates(
     *Surely*: rigorous bounds over the single point show a rival output above the class's, so it
     holds for the real-valued network.
     """
-    count = network.output_size
-    y = outputs(network, points, device=device)
-    rival = np.where(np.arange(count) == classes[:, None], -np.inf, y).argmax(axis=1)
+    scores = network.classes.scores(outputs(network, points, device=device))
+    own = np.arange(scores.shape[1]) == classes[:, None]
+    rival = np.where(own, -np.inf, scores).argmax(axis=1)
+    place = rival - (rival > classes)  # among the rivals of the class
+    forms, constants = rivals(network, classes)
     ops = operators(network, device, torch.float64)
     surely = np.zeros(len(points), dtype=np.bool_)
     size = chunk(network, 1)
     for start in range(0, len(points), size):
         rows = slice(start, start + size)
-        every = np.eye(count)
-        form = tensor((every[rival[rows]] - every[classes[rows]])[:, None, :], ops)
+        chosen = np.arange(len(points))[rows], place[rows]
+        form, constant = (-part[chosen][:, None].to(ops.device) for part in (forms, constants))
         at = tensor(points[rows], ops)
         with torch.no_grad():
             refined = refine(ops, at, at, {}, backward=False)
-            bound = lower_bound(refined.region, network.output, form, form.new_zeros(1, 1))
+            bound = lower_bound(refined.region, network.output, form, constant)
         surely[rows] = excludes(bound.value[:, 0]).cpu().numpy()
     small = outputs(network, points, device=device, dtype=torch.float32)
-    return surely, np.asarray(small.argmax(axis=1) != classes)
+    return surely, np.asarray(network.classes.predicted(small) != classes)
 
 
 def chunk(network: Network, factor: int) -> int:

@@ -23,7 +23,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from precond.apply.robustness_slopes import least_derivative, linear_parts
+from precond.carried import changed
 from precond.errors import QueryError
+from precond.network.activation import OutputActivation
 from precond.network.evaluate import outputs
 from precond.network.graph import INPUT, Network
 from precond.network.layers import Add, Node, Reshape, Select
@@ -86,6 +88,8 @@ def monotone_claim(network: Network, property: Monotone, box: Box) -> Claim:
         raise QueryError(
             "monotone output", expected=f"0 to {network.output_size - 1}", got=str(property.output)
         )
+    if network.output_activation not in (OutputActivation.NONE, OutputActivation.SIGMOID):
+        raise changed(str(property), network)  # a sigmoid rises, output by output, as its logit
     if box.size != network.input_size:
         raise QueryError("box", expected=f"{network.input_size} inputs", got=str(box.size))
     copies = two_copies(network, property.input)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from precond.commands.arguments import Commands, count, output_folder, seconds, seed
 from precond.commands.given import add_given, read_given
+from precond.commands.outputs import model_name
 
 
 def add(commands: Commands) -> None:
@@ -65,7 +66,7 @@ def run(chosen: argparse.Namespace) -> int:
         book = RuleBook(network, (), flat, signatures, train)
         settings = DebugSettings(seed=chosen.seed, device=chosen.device)
         book, _ = mined(book, settings)
-        for label in range(network.output_size):
+        for label in range(network.classes.count):
             rules += [rule for rule in book.rules if rule.label == label][: chosen.rules]
     out = output_folder(chosen.out)
     with Ledger(out / "ledger.sqlite") as ledger, progress() as bars:
@@ -118,9 +119,9 @@ def run(chosen: argparse.Namespace) -> int:
             ("after", retrained.after),
         ):
             print(f"{name:<14} {accuracies(one)}")
-        write_onnx(retrained.network, out / "retrained.onnx")
+        write_onnx(retrained.network.whole, out / "retrained.onnx")
         print(f"network        {out / 'retrained.onnx'}")
-    given = Given(Path(network.origin).name, dataset.name, dataset.image_shape, dataset.natural)
+    given = Given(model_name(network), dataset.name, dataset.image_shape, dataset.natural)
     write_files(out, adversarial_files(given, flat, chosen.radius, found, retrained))
     print(f"report         {out / 'index.html'}")
     print(f"examples       {out / 'adversarial.npz'}")

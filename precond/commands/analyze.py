@@ -16,6 +16,7 @@ from precond.commands.arguments import (
     share,
 )
 from precond.commands.given import add_columns, add_model, read_data, read_model
+from precond.commands.outputs import add_outputs, add_threshold, classifier, with_outputs
 from precond.commands.places import add_places, pool_of
 from precond.device import require_device
 
@@ -78,6 +79,8 @@ def add(commands: Commands) -> None:
         "|pre-activation|, or by index",
     )
     analyze.add_argument("--seed", type=seed, default=0)
+    add_outputs(analyze)
+    add_threshold(analyze)
     add_places(analyze)
     analyze.set_defaults(run=run)
 
@@ -99,6 +102,11 @@ def run(chosen: argparse.Namespace) -> int:
 
     require_device(chosen.device)
     network = read_model(chosen)
+    by_file = chosen.property.endswith((".vnnlib", ".vnnlib.gz"))
+    if not by_file:
+        network = classifier(network, chosen.threshold)
+    elif chosen.outputs == "logits":
+        network = network.logits
     dataset = read_data(chosen, network, chosen.labels)
     for layer in chosen.layer or ():
         network.require_decisions(layer)
@@ -124,10 +132,10 @@ def run(chosen: argparse.Namespace) -> int:
         )
     if dataset.labels is not None and chosen.property == "predicted":
         most = int(dataset.labels.max())
-        if most >= network.output_size:
+        if most >= network.classes.count:
             raise DataError(
                 f"labels of {dataset.name}",
-                expected=f"classes 0..{network.output_size - 1}, the network's outputs",
+                expected=f"classes 0..{network.classes.count - 1}, which the network tells apart",
                 got=str(most),
                 fix="Give the labels of this network's classes",
             )
@@ -143,6 +151,10 @@ def run(chosen: argparse.Namespace) -> int:
         device=chosen.device,
         seed=chosen.seed,
     )
+    query = None
+    if by_file:
+        query = read_vnnlib(chosen.property, network)
+        network = with_outputs(network, "logits")  # which the query's claims are about
     signatures = record_all(network, data, options)
     goal: Goal
     if chosen.property == "predicted":
@@ -151,8 +163,7 @@ def run(chosen: argparse.Namespace) -> int:
         goal = correctness_goal(signatures, dataset.labels)
     elif chosen.property.startswith("label:"):
         goal = class_goal(network, signatures, _label(chosen.property))
-    elif chosen.property.endswith((".vnnlib", ".vnnlib.gz")):
-        query = read_vnnlib(chosen.property, network)
+    elif query is not None:
         goal = property_goal(chosen.property, query, signatures, flat)
     else:
         raise DataError(

@@ -50,7 +50,9 @@ def run(chosen: argparse.Namespace) -> int:
     certificate = read_certificate(chosen.certificate)
     for line in certificate.statement.lines() if chosen.statement else _first(certificate):
         print(line)
-    network = read_model(chosen)
+    network = read_model(chosen).logits
+    if network.output_words:
+        print(f"of that model: y are the {network.output_words}")
     result = (check_fast if chosen.fast else check)(certificate, network)
     if not result.decided:
         raise QueryError(

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from precond.commands.arguments import Commands, count, output_folder, seed, share
 from precond.commands.given import add_given, read_given
+from precond.commands.outputs import model_name
 
 
 def add(commands: Commands) -> None:
@@ -66,7 +67,7 @@ def run(chosen: argparse.Namespace) -> int:
         )
     found = cluster(book, labels, held_out, seed=chosen.seed)
     out = output_folder(chosen.out)
-    given = Given(Path(network.origin).name, dataset.name, dataset.image_shape, dataset.natural)
+    given = Given(model_name(network), dataset.name, dataset.image_shape, dataset.natural)
     write_files(out, cluster_files(given, found, (*notes, *said)))
     inside = len(flat) - len(found.rest)
     print(f"rules          {len(book.rules)}")

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from precond.commands.arguments import Commands, count, output_folder, seconds, seed, share
 from precond.commands.given import add_given, read_given
+from precond.commands.outputs import model_name
 
 
 def add(commands: Commands) -> None:
@@ -86,7 +87,7 @@ def run(chosen: argparse.Namespace) -> int:
             ledger=ledger,
             step=bars.step,
         )
-    given = Given(Path(network.origin).name, dataset.name, dataset.image_shape, dataset.natural)
+    given = Given(model_name(network), dataset.name, dataset.image_shape, dataset.natural)
     write_files(out, debug_files(given, found))
     late = int(sum(row in set(held_out.tolist()) for row in found.wrong.tolist()))
     print(f"wrong          {len(found.wrong)} of {len(dataset)} inputs, {late} of them held out")

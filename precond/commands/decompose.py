@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from precond.commands.arguments import Commands, output_folder, seconds, seed
 from precond.commands.given import add_model, read_model
+from precond.commands.outputs import add_outputs, with_outputs
 from precond.errors import DataError, OutputError, QueryError
 from precond.whole_files import write_whole
 
@@ -53,6 +54,7 @@ def add(commands: Commands) -> None:
         action="store_true",
         help="then prove both halves again by other engines, and try 100,000 random inputs",
     )
+    add_outputs(parts)
     parts.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parts.add_argument("--seed", type=seed, default=0)
     parts.set_defaults(run=run)
@@ -73,9 +75,12 @@ def run(chosen: argparse.Namespace) -> int:
 
     require_device(chosen.device)
     network = read_model(chosen)
+    if chosen.outputs == "logits":
+        network = network.logits
     if chosen.layer is not None:
         check_layer(network, chosen.layer)
     queries = [read_vnnlib(path, network) for path in chosen.queries]
+    network = with_outputs(network, "logits")  # which the queries' claims are about
     for path, query in zip(chosen.queries, queries, strict=True):
         try:
             check_query(query)

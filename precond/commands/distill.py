@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from precond.commands.arguments import Commands, count, output_folder, seed
 from precond.commands.given import add_columns, add_model, read_data, read_model
+from precond.commands.outputs import add_threshold, classifier
 
 if TYPE_CHECKING:
     from precond.apply.distill import Distilled
@@ -68,6 +69,7 @@ def add(commands: Commands) -> None:
         "--no-compile", action="store_true", help="do not measure torch.compile'd models"
     )
     distill.add_argument("--seed", type=seed, default=0)
+    add_threshold(distill)
     distill.add_argument("--out", required=True, type=Path, metavar="DIR")
     distill.set_defaults(run=run)
 
@@ -93,7 +95,7 @@ def run(chosen: argparse.Namespace) -> int:
             got="no --rules",
             fix="Give --rules DIR/preconditions.json, written by 'precond analyze'",
         )
-    network = read_model(chosen)
+    network = classifier(read_model(chosen), chosen.threshold)
     readings = [Reading.parse(text) for text in chosen.layer or ()]
     for reading in readings:
         network.require_decisions(reading.layer)

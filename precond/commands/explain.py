@@ -7,6 +7,7 @@ from pathlib import Path
 
 from precond.commands.arguments import Commands
 from precond.commands.given import add_columns, add_model, read_data, read_model
+from precond.commands.outputs import add_outputs, add_threshold, with_outputs
 
 
 def add(commands: Commands) -> None:
@@ -28,6 +29,8 @@ def add(commands: Commands) -> None:
         "--quantity", metavar="Q", help="class:K or compare:A,B (default: the predicted class)"
     )
     explain.add_argument("--exact", action="store_true", help="follow every linear piece")
+    add_outputs(explain)
+    add_threshold(explain)
     explain.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     explain.add_argument(
         "--out", required=True, type=Path, metavar="FILE", help=".png, .html or .npz"
@@ -37,10 +40,13 @@ def add(commands: Commands) -> None:
 
 def run(chosen: argparse.Namespace) -> int:
     from attribution.explain import explain
+    from precond.carried import with_threshold
     from precond.device import require_device
 
     require_device(chosen.device)
-    network = read_model(chosen)
+    network = with_outputs(read_model(chosen), chosen.outputs)
+    if chosen.threshold is not None:
+        network = with_threshold(network, chosen.threshold)
     dataset = read_data(chosen, network)
     found = explain(
         network,

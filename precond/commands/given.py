@@ -6,6 +6,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 from precond.commands.arguments import sizes
+from precond.commands.outputs import add_threshold, classifier
 from precond.errors import DataError
 from precond.formats.stated import Activation
 
@@ -57,6 +58,7 @@ def add_given(command: argparse.ArgumentParser, labels: str) -> None:
     )
     add_columns(command)
     command.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    add_threshold(command)
 
 
 def add_columns(command: argparse.ArgumentParser) -> None:
@@ -95,7 +97,13 @@ def read_data(chosen: argparse.Namespace, network: Network, labels: str | None =
 
 
 def read_given(chosen: argparse.Namespace) -> tuple[Network, Dataset]:
-    """The network and the data, checked to fit each other."""
+    """The network, read as a classifier, and the data, checked to fit each other."""
+    network, dataset = read_both(chosen)
+    return classifier(network, chosen.threshold), dataset
+
+
+def read_both(chosen: argparse.Namespace) -> tuple[Network, Dataset]:
+    """The network as the file gives it, and the data, checked to fit each other."""
     from precond.device import require_device
 
     require_device(chosen.device)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from precond.commands.arguments import Commands, output_folder
 from precond.commands.given import add_columns, add_model, read_data, read_model
+from precond.commands.outputs import add_threshold, classifier
 
 if TYPE_CHECKING:
     import numpy as np
@@ -39,6 +40,7 @@ def add(commands: Commands) -> None:
     monitor.add_argument(
         "--outside", metavar="DATA", help="inputs from elsewhere, which should be out of pattern"
     )
+    add_threshold(monitor)
     monitor.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     monitor.add_argument(
         "--out",
@@ -62,8 +64,8 @@ def run(chosen: argparse.Namespace) -> int:
     from precond.store import read_preconditions
 
     require_device(chosen.device)
-    network = read_model(chosen)
     stored = read_preconditions(chosen.file)
+    network = classifier(read_model(chosen), chosen.threshold)
     if not stored.preconditions:
         raise QueryError(f"rules {chosen.file}", expected="one or more", got="an empty rule set")
     stored.claim(stored.preconditions[0], network)  # the hash is this network's
@@ -74,7 +76,7 @@ def run(chosen: argparse.Namespace) -> int:
         rows = split(dataset, 0.2, 0)[1]
     inputs = check_inputs(network, dataset.inputs)[rows]
     labels = None
-    if dataset.labels is not None and network.output_size > 1:
+    if dataset.labels is not None:
         labels = check_classes(dataset.labels, len(dataset), network)[rows]
     other = None
     if chosen.outside is not None:

@@ -18,6 +18,7 @@ from precond.commands.arguments import (
     share,
 )
 from precond.commands.given import add_given, read_given
+from precond.commands.outputs import model_name
 from precond.commands.places import add_places, pool_of
 
 if TYPE_CHECKING:
@@ -117,7 +118,7 @@ def run(chosen: argparse.Namespace) -> int:
     signatures = record_values(network, data, cuts, chosen.device)
     goal = class_goal(network, signatures)
     if chosen.label:
-        goal = _only(goal, chosen.label, network.output_size)
+        goal = _only(goal, chosen.label, network.classes.count)
     search = Search(
         worst=chosen.worst,
         each=chosen.each,
@@ -148,9 +149,9 @@ def run(chosen: argparse.Namespace) -> int:
             progress=bars,
             note=_say if chosen.verbose else None,
         )
-    print(table_text(found, Path(network.origin).name))
+    print(table_text(found, model_name(network)))
     if out is not None:
-        write_preconditions(found.analysis(Path(network.origin)), out / "preconditions.json")
+        write_preconditions(found.analysis(Path(network.whole.origin)), out / "preconditions.json")
         write_files(out, whole_space_files(found, network.origin))
         print(f"report         {out / 'report.html'}")
         print(f"preconditions  {out / 'preconditions.json'}")
@@ -167,7 +168,7 @@ def run(chosen: argparse.Namespace) -> int:
     return EXIT_INTERRUPTED
 
 
-def _only(goal: Goal, labels: list[int], outputs: int) -> Goal:
+def _only(goal: Goal, labels: list[int], classes: int) -> Goal:
     """``goal`` with the targets of these labels."""
     from dataclasses import replace
 
@@ -178,7 +179,7 @@ def _only(goal: Goal, labels: list[int], outputs: int) -> Goal:
         if label not in known:
             raise DataError(
                 f"--label {label}",
-                expected=f"a class in 0..{outputs - 1} that some input is predicted as",
+                expected=f"a class in 0..{classes - 1} that some input is predicted as",
                 got=str(label),
             )
     return replace(goal, targets=tuple(known[label] for label in dict.fromkeys(labels)))

@@ -11,6 +11,7 @@ from pathlib import Path
 from precond.commands.arguments import Commands, output_folder, seconds
 from precond.commands.exact import add_exact
 from precond.commands.given import add_model, read_model
+from precond.commands.outputs import with_outputs
 from precond.commands.places import add_places, pool_of
 from precond.device import require_device
 
@@ -46,8 +47,8 @@ def run(chosen: argparse.Namespace) -> int:
     if folder is not None:
         output_folder(folder, "--certificate")
     exact = chosen.exact or folder is not None
-    network = read_model(chosen)
     stored = read_preconditions(chosen.file)
+    network = with_outputs(read_model(chosen), "logits")  # which all stored claims are about
     wanted = set(chosen.only or ())
     missing = wanted - {entry.id for entry in stored.preconditions}
     if missing:

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from precond.commands.arguments import Commands, count, output_folder, seconds, seed
-from precond.commands.given import add_given, read_given
+from precond.commands.given import add_given, read_both
+from precond.commands.outputs import add_outputs, classifier, model_name, with_outputs
 from precond.errors import QueryError
 
 if TYPE_CHECKING:
@@ -50,15 +51,17 @@ def add(commands: Commands) -> None:
     robust.add_argument(
         "--domain", default="data", metavar="D", help="data (default), unit, or LO:HI"
     )
+    add_outputs(robust)
     robust.add_argument("--out", type=Path, metavar="DIR", help="write a page and a CSV there")
     robust.add_argument("--seed", type=seed, default=0)
     robust.set_defaults(run=run)
 
 
 def run(chosen: argparse.Namespace) -> int:
-    network, dataset = read_given(chosen)
+    network, dataset = read_both(chosen)
     if chosen.range or chosen.monotone:
-        return _properties(chosen, network, dataset)
+        return _properties(chosen, with_outputs(network, chosen.outputs), dataset)
+    network = classifier(network, chosen.threshold)
     import numpy as np
 
     from precond.apply.debug import check_classes
@@ -99,7 +102,7 @@ def run(chosen: argparse.Namespace) -> int:
     print("\n".join(counts_text(found)))
     print(f"time           {found.seconds:.1f} s of {chosen.budget:g} s")
     if out is not None:
-        given = Given(Path(network.origin).name, dataset.name, dataset.image_shape, dataset.natural)
+        given = Given(model_name(network), dataset.name, dataset.image_shape, dataset.natural)
         write_files(out, robustness_files(given, dataset.inputs, labels, found))
         print(f"report         {out / 'index.html'}")
     return 0
@@ -124,7 +127,7 @@ def _properties(chosen: argparse.Namespace, network: Network, dataset: Dataset) 
         )
     if chosen.out is not None:
         out = output_folder(chosen.out)
-        given = Given(Path(network.origin).name, dataset.name, dataset.image_shape, dataset.natural)
+        given = Given(model_name(network), dataset.name, dataset.image_shape, dataset.natural)
         write_files(out, properties_files(given, str(domain), answers))
         print(f"report  {out / 'index.html'}")
     return 0
@@ -148,15 +151,16 @@ def _answers(chosen: argparse.Namespace, network: Network, box: Box) -> list[Pro
     ]
     for one in monotone:
         monotone_claim(network, one, box)  # an index that does not fit is said before any work
+    of = "" if network.whole is network else ", y: logits"
     share = chosen.budget / (len(claims) + len(monotone))
     answers = []
     for claim in claims:
         verdict = prove(claim, budget=share, device=chosen.device, seed=chosen.seed)
         shown = ""
         if verdict.witness is not None:
-            y = outputs(network, verdict.witness[None])[0]
+            y = network.output_activation.of(outputs(network, verdict.witness[None]))[0]
             shown = f"x = {_values(verdict.witness)} gives y = {_values(y)}"
-        answers.append(PropertyAnswer(str(claim.property), verdict, shown))
+        answers.append(PropertyAnswer(f"{claim.property}{of}", verdict, shown))
     for one in monotone:
         verdict = prove_monotone(network, one, box, budget=share, device=chosen.device)
         shown = ""
@@ -164,12 +168,13 @@ def _answers(chosen: argparse.Namespace, network: Network, box: Box) -> list[Pro
             first, step = verdict.witness[:-1], verdict.witness[-1]
             second = first.copy()
             second[one.input] += step
-            y = outputs(network, np.stack([first, second]))[:, one.output]
+            both = network.output_activation.of(outputs(network, np.stack([first, second])))
+            y = both[:, one.output]
             shown = (
                 f"at x = {_values(first)}, raising x{one.input} by {step:.4g} takes "
                 f"y{one.output} from {y[0]:.6g} to {y[1]:.6g}"
             )
-        answers.append(PropertyAnswer(str(one), verdict, shown))
+        answers.append(PropertyAnswer(f"{one}{of}", verdict, shown))
     return answers
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from precond.commands.arguments import Commands, output_folder, seconds, seed
 from precond.commands.exact import add_exact
 from precond.commands.given import add_unsaid
+from precond.commands.outputs import add_outputs
 from precond.errors import PrecondError
 
 
@@ -35,6 +36,7 @@ def add(commands: Commands) -> None:
     verify.add_argument(
         "--as-real", action="store_true", help="read floating-point types as real numbers"
     )
+    add_outputs(verify)
     add_exact(verify)
     add_unsaid(verify)
     verify.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
@@ -67,6 +69,7 @@ def run(chosen: argparse.Namespace) -> int:
         "device": chosen.device,
         "seed": chosen.seed,
         "as_real": chosen.as_real,
+        "outputs": chosen.outputs,
         "exact": chosen.exact or chosen.certificate is not None,
         "input_shape": chosen.input_shape,
         "activation": chosen.activation,

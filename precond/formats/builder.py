@@ -23,6 +23,7 @@ from numpy.typing import ArrayLike
 
 from precond.errors import ModelError
 from precond.formats.arithmetic import numbers
+from precond.network.activation import OutputActivation
 from precond.network.graph import INPUT, Network
 from precond.network.layers import (
     ALONE,
@@ -91,7 +92,7 @@ class Builder:
         self.origin = origin
         self.open_batch = open_batch
         self.label = ""
-        self.final_activation: str | None = None
+        self.output_activation = OutputActivation.NONE
         self.tensors: dict[str, str] = {}
         check_size(input_shape)
         self.input = Value(INPUT, input_shape, batched)
@@ -163,7 +164,7 @@ class Builder:
             nodes,
             self.input.shape,
             self.origin,
-            self.final_activation,
+            self.output_activation,
             {tensor: name for tensor, name in self.tensors.items() if name in live},
         )
         network = simplify(raw)

@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike
 from precond.errors import ModelError
 from precond.formats import arithmetic
 from precond.formats.builder import Builder, Value, check_size, constant_array
+from precond.network.activation import OutputActivation
 from precond.network.layers import (
     Add,
     Affine,
@@ -278,13 +279,43 @@ def constant(b: Builder, like: Value, array: np.ndarray) -> Value:
     return b.emit(Scale(np.ones(()), values), [zeros])
 
 
-def softmax(b: Builder, value: Value, axes: Sequence[int], name: str) -> Value:
-    """Keeps a last softmax aside, if it runs over all outputs."""
+def softmax(
+    b: Builder, value: Value, axes: Sequence[int], activation: OutputActivation, last: bool
+) -> Value:
+    """Keeps a last (log-)softmax as the network's last activation, if it runs over all outputs."""
+    _require_last(activation, last)
     places = {axis_of(value, axis) for axis in axes}
-    if math.prod(value.full[place] for place in places) != math.prod(value.full):
-        raise ModelError(name, expected="one over all outputs", got=f"axes {sorted(places)}")
-    b.final_activation = name
+    size = math.prod(value.full)
+    if math.prod(value.full[place] for place in places) != size:
+        raise ModelError(
+            activation.value, expected="one over all outputs", got=f"axes {sorted(places)}"
+        )
+    if size < 2:
+        raise ModelError(
+            activation.value,
+            expected="two outputs or more",
+            got="one output, which it turns into a constant",
+            fix="End a network of one output in Sigmoid, or leave its logit as it is",
+        )
+    b.output_activation = activation
     return value
+
+
+def sigmoid(b: Builder, value: Value, last: bool) -> Value:
+    """Keeps a last sigmoid as the network's last activation."""
+    _require_last(OutputActivation.SIGMOID, last)
+    b.output_activation = OutputActivation.SIGMOID
+    return value
+
+
+def _require_last(activation: OutputActivation, last: bool) -> None:
+    if not last:
+        raise ModelError(
+            activation.value,
+            expected="it as the last operator",
+            got="operators after it, or a second output",
+            fix="Train with ReLU inside; attribution takes any torch module as it is",
+        )
 
 
 def _swapped(b: Builder, value: Value) -> Value:

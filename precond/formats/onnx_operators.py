@@ -18,6 +18,7 @@ from precond.formats.lowering import Operand
 from precond.formats.onnx_call import Call
 from precond.formats.onnx_pieces import FLOATS, PIECES
 from precond.formats.onnx_resize import RESIZING, planar
+from precond.network.activation import OutputActivation
 from precond.network.layers import Pads, Pair, ReLU
 
 Outputs = Sequence[Operand]
@@ -261,22 +262,24 @@ def shape(call: Call) -> Outputs:
 
 
 def softmax(call: Call) -> Outputs:
-    return [_softmax(call, "softmax")]
+    return [_softmax(call, OutputActivation.SOFTMAX)]
 
 
 def log_softmax(call: Call) -> Outputs:
-    return [_softmax(call, "log_softmax")]
+    return [_softmax(call, OutputActivation.LOG_SOFTMAX)]
 
 
-def _softmax(call: Call, name: str) -> Value:
+def sigmoid(call: Call) -> Outputs:
+    return [lowering.sigmoid(call.builder, call.value(), call.last)]
+
+
+def _softmax(call: Call, activation: OutputActivation) -> Value:
     value = call.value()
-    if not call.last:
-        raise ModelError(name, expected="it as the last node", got="nodes after it")
     rank = len(value.full)
     axis = call.integer("axis", -1 if call.opset >= 13 else 1)
     start = lowering.axis_of(value, axis)
     axes = [start] if call.opset >= 13 else range(start, rank)
-    return lowering.softmax(call.builder, value, list(axes), name)
+    return lowering.softmax(call.builder, value, list(axes), activation, call.last)
 
 
 def _reduce(call: Call, mean: bool) -> Outputs:
@@ -343,6 +346,7 @@ OPERATORS: dict[str, Callable[[Call], Outputs]] = {
     "Relu": relu,
     "Reshape": reshape,
     "Shape": shape,
+    "Sigmoid": sigmoid,
     "Slice": slice_,
     "Softmax": softmax,
     "Split": split,

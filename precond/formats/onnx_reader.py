@@ -24,6 +24,7 @@ from precond.formats.onnx_graph import ordered
 from precond.formats.onnx_operators import OPERATORS
 from precond.formats.onnx_schema import DOMAINS, check_node, opset_of
 from precond.formats.refusals import refused
+from precond.network.activation import OutputActivation
 from precond.network.graph import INPUT, Network
 from precond.network.layers import Shape
 
@@ -33,7 +34,7 @@ FLOATS = (
     onnx.TensorProto.FLOAT16,
     onnx.TensorProto.BFLOAT16,
 )
-PASSED_THROUGH = ("Identity", "Dropout", "Cast")
+PASSED_THROUGH = ("Identity", "Dropout", "Cast", "Reshape", "Flatten", "Squeeze", "Unsqueeze")
 SHAPE_FIX = "Give the sizes: --input-shape 1,28,28 (in Python input_shape=(1, 28, 28))"
 
 
@@ -85,7 +86,8 @@ def _read(model: onnx.ModelProto, path: Path, input_shape: Sequence[int] | None)
             raise ModelError(f"{where} is malformed: {one_line(error)}") from error
         for tensor, result in zip(node.output, results, strict=False):
             values[tensor] = result
-            if isinstance(result, Value) and node.op_type not in ("Softmax", "LogSoftmax"):
+            activated = builder.output_activation is not OutputActivation.NONE and tensor in finals
+            if isinstance(result, Value) and not activated:
                 builder.tensors[tensor] = result.name
     found = values.get(output)
     if not isinstance(found, Value):

@@ -63,6 +63,7 @@ VERSIONS: dict[str, tuple[int, ...]] = {
     "Shrink": (9,),
     "Size": (1, 13, 19, 21, 23, 24, 25),
     "Slice": (1, 10, 11, 13),
+    "Sigmoid": (6, 13),
     "Softmax": (1, 11, 13),
     "SpaceToDepth": (1, 13),
     "Split": (2, 11, 13, 18),

@@ -22,6 +22,7 @@ from numpy.typing import ArrayLike
 from onnx import TensorProto, helper, numpy_helper
 
 from precond.errors import ModelError, OutputError
+from precond.network.activation import OutputActivation
 from precond.network.constants import Range, Real, apply, plain, true
 from precond.network.graph import INPUT, Network
 from precond.network.layers import (
@@ -43,7 +44,11 @@ from precond.network.layers import (
 
 OPSET = 13
 IR_VERSION = 8
-FINAL = {"softmax": "Softmax", "log_softmax": "LogSoftmax"}
+FINAL = {
+    OutputActivation.SOFTMAX: "Softmax",
+    OutputActivation.LOG_SOFTMAX: "LogSoftmax",
+    OutputActivation.SIGMOID: "Sigmoid",
+}
 
 
 def write_onnx(network: Network, path: str | Path) -> None:
@@ -89,8 +94,8 @@ class _Writer:
         self.result = network.output
         for node in network.nodes:
             self._write(node, [network.shapes[source] for source in node.inputs])
-        if network.final_activation is not None:
-            self._final(network.final_activation)
+        if network.output_activation is not OutputActivation.NONE:
+            self._final(network.output_activation)
 
     def _write(self, node: Node, shapes: Sequence[Shape]) -> None:
         name, inputs = node.name, node.inputs
@@ -249,18 +254,20 @@ class _Writer:
         else:
             self._node("PRelu", [source, self._numbers(name, "slope", slope)], name)
 
-    def _final(self, activation: str) -> None:
+    def _final(self, activation: OutputActivation) -> None:
         shape = self.network.shapes[self.network.output]
+        result = self._part(self.result, activation.value)
+        if activation is OutputActivation.SIGMOID:
+            self.result = self._node("Sigmoid", [self.result], result)
+            return
         wide = [axis for axis, size in enumerate(shape) if size > 1] or [0]
-        if activation not in FINAL or len(wide) > 1:
+        if len(wide) > 1:
             raise ModelError(
-                f"final activation {activation} of shape {shape}",
-                expected=f"{' or '.join(FINAL)} over one axis",
-                got=activation,
+                f"last {activation.value} of shape {shape}",
+                expected="one over one axis",
+                got=f"{len(wide)} axes",
             )
-        self.result = self._node(
-            FINAL[activation], [self.result], f"{self.result}/{activation}", axis=wide[0] + 1
-        )
+        self.result = self._node(FINAL[activation], [self.result], result, axis=wide[0] + 1)
 
 
 def _divisor(known: Range | None) -> Array | None:

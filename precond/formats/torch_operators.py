@@ -21,6 +21,7 @@ from precond.formats.torch_images import IMAGES
 from precond.formats.torch_pieces import PIECES
 from precond.formats.torch_resize import RESIZING
 from precond.formats.torch_shapes import SHAPES
+from precond.network.activation import OutputActivation
 from precond.network.layers import ReLU
 
 
@@ -116,17 +117,19 @@ def to_float(a: Arguments) -> Result:
 
 
 def softmax(a: Arguments) -> Result:
-    return _softmax(a, "softmax")
+    return _softmax(a, OutputActivation.SOFTMAX)
 
 
 def log_softmax(a: Arguments) -> Result:
-    return _softmax(a, "log_softmax")
+    return _softmax(a, OutputActivation.LOG_SOFTMAX)
 
 
-def _softmax(a: Arguments, name: str) -> Value:
-    if not a.last:
-        raise ModelError(name, expected="it as the last operator", got="operators after it")
-    return lowering.softmax(a.builder, a.value(), a.integers("dim"), name)
+def sigmoid(a: Arguments) -> Result:
+    return lowering.sigmoid(a.builder, a.value(), a.last)
+
+
+def _softmax(a: Arguments, activation: OutputActivation) -> Value:
+    return lowering.softmax(a.builder, a.value(), a.integers("dim"), activation, a.last)
 
 
 def _sum(a: Arguments, left: Operand, right: Operand, sign: float, scaled: int = 1) -> Value:
@@ -175,6 +178,7 @@ OPERATORS: dict[str, Callable[[Arguments], Result]] = {
     "neg": neg,
     "relu": relu,
     "rsub": rsub,
+    "sigmoid": sigmoid,
     "softmax": softmax,
     "sub": sub,
     "sum": sum_,

@@ -16,6 +16,13 @@ from torch.export.graph_signature import InputKind, OutputKind
 
 from precond.errors import ModelError
 
+PASSED_THROUGH = frozenset(
+    (
+        *("alias", "clone", "contiguous", "detach", "dropout", "flatten", "reshape", "squeeze"),
+        *("to", "_to_copy", "unsqueeze", "view", "_unsafe_view"),
+    )
+)
+
 
 @dataclass(frozen=True)
 class Ref:
@@ -55,6 +62,19 @@ class Program:
                 wanted.update(refs(call.arguments.values()))
                 kept.append(call)
         return tuple(reversed(kept))
+
+    def finals(self) -> frozenset[str]:
+        """Values that only calls which change no number stand between and the output."""
+        calls = self.needed()
+        makers = {name: call for call in calls for name in call.outputs}
+        reads = Counter(name for call in calls for name in refs(call.arguments.values()))
+        found = [self.output]
+        while (made := makers.get(found[-1])) and made.operator in PASSED_THROUGH:
+            source = next(iter(made.arguments.values()))
+            if not isinstance(source, Ref) or reads[source.name] > 1:
+                break
+            found.append(source.name)
+        return frozenset(found)
 
 
 COMPUTING = (

@@ -29,6 +29,7 @@ from precond.formats.torch_arguments import Arguments
 from precond.formats.torch_arithmetic import folded
 from precond.formats.torch_operators import OPERATORS, SIZES
 from precond.formats.torch_program import Call, Program, Ref, check_mutation, program_of
+from precond.network.activation import OutputActivation
 from precond.network.graph import INPUT, Network
 from precond.network.layers import Affine, ReLU, Shape
 
@@ -170,10 +171,11 @@ def _convert(program: Program, input_shape: Sequence[int] | None) -> Network:
     builder.tensors[program.input] = INPUT
     values: dict[str, object] = {**program.constants, program.input: builder.input}
     calls = program.needed()
+    finals = program.finals()
     for call in calls:
         where = f"{program.origin}: node {', '.join(call.outputs)} ({call.operator})"
         try:
-            result = _result(call, builder, values, program)
+            result = _result(call, builder, values, program, call.outputs[0] in finals)
         except ModelError as error:
             raise type(error)(f"{where}: {error}") from error
         except _BROKEN as error:
@@ -182,7 +184,8 @@ def _convert(program: Program, input_shape: Sequence[int] | None) -> Network:
         many = result if isinstance(result, list | tuple) and len(call.outputs) > 1 else [result]
         for name, value in zip(call.outputs, many, strict=False):
             values[name] = value
-            if isinstance(value, Value) and "softmax" not in call.operator:
+            activated = builder.output_activation is not OutputActivation.NONE and name in finals
+            if isinstance(value, Value) and not activated:
                 builder.tensors[name] = value.name
     output = values.get(program.output)
     if not isinstance(output, Value):
@@ -194,7 +197,9 @@ def _convert(program: Program, input_shape: Sequence[int] | None) -> Network:
     return builder.finish(output)
 
 
-def _result(call: Call, builder: Builder, values: Mapping[str, object], program: Program) -> object:
+def _result(
+    call: Call, builder: Builder, values: Mapping[str, object], program: Program, last: bool
+) -> object:
     named: dict[str, Any] = {
         name: _known(argument, values) for name, argument in call.arguments.items()
     }
@@ -218,7 +223,6 @@ def _result(call: Call, builder: Builder, values: Mapping[str, object], program:
     if name not in OPERATORS:
         raise refused(call.operator, ", ".join(sorted(OPERATORS)), ADVICE_OPERATOR)
     single = program.dtype == torch.float32
-    last = call.outputs[0] == program.output
     return OPERATORS[name](Arguments(builder, named, single, last))
 
 

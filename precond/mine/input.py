@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from precond.arguments import numbers, require_kind
+from precond.carried import require_kept
 from precond.errors import QueryError
 from precond.mine.core import CoreSearch, Order, scores
 from precond.mine.few_inputs import few_inputs, relax
@@ -104,6 +105,7 @@ def input_precondition(
             expected=f"an input of {domain.size} finite values inside the domain",
             got="one outside it" if x.shape[1] == domain.size else f"{x.shape[1]} values",
         )
+    require_kept(network, property)
     full = DecisionPattern.of_row(record(network, x), 0, network.decision_layers)
     claim = Claim(network, domain, full, property)
     literals = Literals.of(network, full)
@@ -203,13 +205,14 @@ def candidates(
     given), the surest first: largest margin over the next output, or ``score`` (N, K) → (N,).
     """
     y = outputs(network, inputs)
-    chosen = y.argmax(1) == label
+    chosen = network.classes.predicted(y) == label
     if labels is not None:
         chosen &= labels == label
     rows = np.flatnonzero(chosen)
     if score is not None:
         surety = score(y[rows])
     else:
-        others = np.delete(y[rows], label, axis=1)
-        surety = y[rows, label] - others.max(axis=1, initial=-np.inf)
+        each = network.classes.scores(y[rows])
+        others = np.delete(each, label, axis=1)
+        surety = each[:, label] - others.max(axis=1, initial=-np.inf)
     return np.asarray(rows[np.argsort(-surety, kind="stable")], dtype=np.int64)

@@ -6,6 +6,8 @@ violate it.  Moved pictures of the same answer say which literals those are.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -40,4 +42,4 @@ def alike(
     found = record(network, moved.reshape(-1, *network.input_shape), signatures.layers)
     holds = property.holds(found.outputs, moved)
     kept = found.rows(holds)
-    return Signatures(kept.layers, kept.widths, kept.bits, kept.outputs, {INPUT: moved[holds]})
+    return replace(kept, pre_activations={INPUT: moved[holds]})

@@ -22,6 +22,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from precond.carried import require_kept
 from precond.mine.ladder import ladder
 from precond.mine.pattern_search import Found, PatternSearch, Search
 from precond.mine.shifts import alike
@@ -54,6 +55,7 @@ def whole_space_patterns(
     further pattern is sought for the inputs that no earlier one holds for.  What ``ledger``
     knows is not proved again: the same search goes on where an earlier one was killed.
     """
+    require_kept(tail.rest, property)
     if tail.cut == INPUT:
         return _by_ladder(tail, property, signatures, search, deadline, note, ledger)
     found: list[Found] = []

@@ -13,6 +13,8 @@ import numpy as np
 
 from precond.arguments import items, require_kind, whole
 from precond.errors import ModelError
+from precond.network.activation import OutputActivation
+from precond.network.classes import Classes
 from precond.network.constants import Range
 from precond.network.deviation import constants, ranges
 from precond.network.layers import AFFINE_KINDS, Add, Concat, LeakyReLU, Node, ReLU, Shape
@@ -25,18 +27,21 @@ INPUT = "input"
 class Network:
     """Nodes in topological order, from the value named ``input`` to the last node's value.
 
-    ``input_shape`` has no batch dimension.  ``final_activation`` names a monotone last
-    operator (softmax) that was kept aside: outputs are what it would read, so argmax is
-    the same.  ``origin`` says where the network came from (a path, or a module's class);
-    it takes no part in ``hash``.  ``tensor_names`` maps names used in the model file to
-    node names, so that queries written against the file can be read.
+    ``input_shape`` has no batch dimension.  The last node's values are the logits; the outputs
+    are ``output_activation`` of them.  ``logits_of`` is set in the view ``logits`` alone: the
+    activation that the file has and that the view stops before.  ``threshold``: what one logit
+    is compared with to tell two classes, between two floats (see ``Classes``); like ``origin``
+    (a path, or a module's class) it takes no part in ``hash``.  ``tensor_names`` maps names
+    used in the model file to node names, so that queries written against the file can be read.
     """
 
     nodes: tuple[Node, ...]
     input_shape: Shape
     origin: str = "memory"
-    final_activation: str | None = None
+    output_activation: OutputActivation = OutputActivation.NONE
     tensor_names: Mapping[str, str] = field(default_factory=dict)
+    logits_of: OutputActivation = OutputActivation.NONE
+    threshold: tuple[float, float] = (0.0, 0.0)
 
     def __post_init__(self) -> None:
         nodes = items(f"nodes of {self.origin}", self.nodes, "Node")
@@ -116,6 +121,48 @@ class Network:
     def output_size(self) -> int:
         return math.prod(self.shapes[self.output])
 
+    @property
+    def classes(self) -> Classes:
+        """How its logits are read as a class."""
+        return Classes(self.output_size, *self.threshold)
+
+    @cached_property
+    def logits(self) -> Network:
+        """The same network without its last activation; itself where there is none.
+
+        Its hash is its own: what is proved of the logits is not proved of the outputs, nor of
+        a file that ends there.
+        """
+        if self.output_activation is OutputActivation.NONE:
+            return self
+        return dataclasses.replace(
+            self,
+            origin=self.origin + _before(self.output_activation),
+            output_activation=OutputActivation.NONE,
+            logits_of=self.output_activation,
+        )
+
+    @property
+    def whole(self) -> Network:
+        """The network that this is the ``logits`` of; itself where it is a whole one."""
+        if self.logits_of is OutputActivation.NONE:
+            return self
+        return dataclasses.replace(
+            self,
+            origin=self.origin.removesuffix(_before(self.logits_of)),
+            output_activation=self.logits_of,
+            logits_of=OutputActivation.NONE,
+        )
+
+    @property
+    def output_words(self) -> str:
+        """What its outputs are, where that needs saying; else empty."""
+        if self.logits_of is not OutputActivation.NONE:
+            return f"logits, before the last {self.logits_of.value}"
+        if self.output_activation is not OutputActivation.NONE:
+            return f"after a last {self.output_activation.value}"
+        return ""
+
     def width(self, name: str) -> int:
         """Number of values of a node (or of ``input``)."""
         self.require(name)
@@ -177,7 +224,7 @@ class Network:
     @cached_property
     def hash(self) -> str:
         """SHA-256 (hex) of the content: layers, numbers, what they stand for where no float
-        holds that, names and wiring."""
+        holds that, names, wiring, last activation."""
         digest = hashlib.sha256()
 
         def add(value: object) -> None:
@@ -202,6 +249,11 @@ class Network:
                     add([str(x) for x in (*value.low.flat, *value.high.flat)])
                 else:
                     add(value)
+        for name in ("output_activation", "logits_of"):
+            activation: OutputActivation = getattr(self, name)
+            if activation is not OutputActivation.NONE:
+                add(name)
+                add(activation.value)
         return digest.hexdigest()
 
     @cached_property
@@ -234,3 +286,8 @@ class Network:
             f"Network({printable(self.origin)}, {self.input_shape} → {self.output_size}, "
             f"{len(self.decision_layers)} decision layers, {self.neurons} neurons)"
         )
+
+
+def _before(activation: OutputActivation) -> str:
+    """What the view of logits adds to its network's origin."""
+    return f", logits before the last {activation.value}"

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
+
 from precond.errors import QueryError
 from precond.network.graph import INPUT, Network
-from precond.network.layers import Node, Reshape
+from precond.network.layers import Affine, Node, Reshape
 
 
 def head(network: Network, name: str) -> Network:
@@ -57,6 +59,22 @@ def tail(network: Network, name: str) -> Network:
         replace(node, inputs=tuple(INPUT if s == name else s for s in node.inputs))
         for node in network.nodes[position + 1 :]
     )
-    return Network(
-        nodes, network.shapes[name], f"{network.origin} after {name}", network.final_activation
+    return replace(
+        network,
+        nodes=nodes,
+        input_shape=network.shapes[name],
+        origin=f"{network.origin} after {name}",
+        tensor_names={},
     )
+
+
+def of_scores(network: Network) -> Network:
+    """The network with one score a class as its outputs, which ``Classes.scores`` makes of its
+    logits; itself where each class has its logit."""
+    if not network.classes.binary:
+        return network.logits
+    half = 0.5 * network.threshold[0]
+    layer = Affine(np.array([[-0.5], [0.5]]), np.array([half, -half]))
+    flat = Node("one logit", Reshape((1,)), (network.output,))
+    both = Node("scores of both classes", layer, (flat.name,))
+    return replace(network.logits, nodes=(*network.nodes, flat, both), tensor_names={})

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from precond.arguments import numbers, require_kind
+from precond.carried import require_kept
 from precond.errors import QueryError
 from precond.network.graph import Network
 from precond.property import Inequality, Property
@@ -83,7 +84,9 @@ class Claim:
 
     @cached_property
     def problem(self) -> Problem:
-        """The same claim as engines see it."""
+        """The same claim as engines see it; they read logits, so QueryError for a property that
+        the network's last activation changes."""
+        require_kept(self.network, self.property)
         return Problem(
             self.network,
             self.box,

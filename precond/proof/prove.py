@@ -18,6 +18,8 @@ from numpy.typing import ArrayLike
 from precond.arguments import items, number, numbers, require_kind
 from precond.device import require_device
 from precond.errors import QueryError
+from precond.network.activation import OutputActivation
+from precond.proof.activated import through_logits
 from precond.proof.attempt import Run
 from precond.proof.bounds.magnitudes import beyond_floats
 from precond.proof.certificates.certify import exact_verdict
@@ -63,6 +65,9 @@ def prove(
 ) -> Verdict:
     """Answer ``claim`` within ``budget`` seconds.
 
+    A claim about outputs behind a last activation is answered through the logits, QueryError
+    where it cannot be; a certificate then is one of ``claim.network.logits``.
+
     ``points`` (N, n): inputs to try first, as witnesses and as evidence that the region is
     not empty.  With a ``ledger`` an earlier verdict is returned, and a new one is written
     before it is returned.  ``keep_trace``: the verdict says how each conjunct was closed
@@ -76,6 +81,19 @@ def prove(
     """
     points = _checked(claim, budget, points, stages, ledger)
     require_device(device)
+    if claim.network.output_activation is not OutputActivation.NONE:
+        again = partial(
+            prove,
+            budget=budget,
+            points=points,
+            ledger=ledger,
+            stages=stages,
+            device=device,
+            seed=seed,
+            keep_trace=keep_trace,
+            exact=exact,
+        )
+        return through_logits(claim, again)
     names = "all" if stages is None else ",".join(stage.engine.name for stage in stages)
     if ledger is not None:
         known = recalled(claim, ledger, budget, names, keep_trace=keep_trace, exact=exact)
@@ -107,8 +125,8 @@ def prove(
     else:
         found = run(PROOF * budget, stages, True)
         tellers = line_stages(Line.PROPAGATION, device)
-        again = partial(run, which=tellers, traced=True)
-        verdict = _certified(claim, found, deadline, again)
+        repeat = partial(run, which=tellers, traced=True)
+        verdict = _certified(claim, found, deadline, repeat)
     if ledger is not None:
         standing = ledger.remember(*_place(claim, names, exact), verdict, budget)
         return verdict if keep_trace or exact else standing

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from precond.arguments import items, path_of
 from precond.device import require_device
 from precond.errors import DataError
+from precond.network.classes import Classes
 from precond.network.evaluate import check_inputs, iterate
 from precond.network.graph import Network
 
@@ -34,8 +35,9 @@ FORMAT = 1
 class Signatures:
     """On/off bits of chosen layers for a data set, plus the outputs.
 
-    ``bits[layer]`` (N, ⌈width/8⌉) packed, ``widths[layer]`` neurons, ``outputs`` (N, K)
-    float64.  ``pre_activations[layer]`` (N, width) float64 only where they were asked for.
+    ``bits[layer]`` (N, ⌈width/8⌉) packed, ``widths[layer]`` neurons, ``outputs`` (N, K) the
+    logits in float64, read as ``classes`` (None: K classes, or two of one logit).
+    ``pre_activations[layer]`` (N, width) float64 only where they were asked for.
     """
 
     layers: tuple[str, ...]
@@ -43,17 +45,19 @@ class Signatures:
     bits: Mapping[str, Bits]
     outputs: NDArray[np.float64]
     pre_activations: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
+    classes: Classes | None = None
 
     def __len__(self) -> int:
         return int(self.outputs.shape[0])
 
     @cached_property
     def predicted(self) -> NDArray[np.int64]:
-        """Index of the largest output, (N,)."""
+        """The network's class, (N,)."""
+        classes = self.classes or Classes(self.outputs.shape[1])
         found = np.empty(len(self), dtype=np.int64)
         for start in range(0, len(self), CHUNK):
             part = slice(start, start + CHUNK)
-            found[part] = self.outputs[part].argmax(axis=1)
+            found[part] = classes.predicted(self.outputs[part])
         found.setflags(write=False)
         return found
 
@@ -114,6 +118,7 @@ class Signatures:
             {layer: bits[which] for layer, bits in self.bits.items()},
             self.outputs[which],
             {layer: z[which] for layer, z in self.pre_activations.items()},
+            self.classes,
         )
 
 
@@ -129,6 +134,7 @@ def joined(first: Signatures, second: Signatures) -> Signatures:
             layer: np.concatenate([first.pre_activations[layer], second.pre_activations[layer]])
             for layer in known
         },
+        first.classes,
     )
 
 
@@ -212,7 +218,7 @@ def record_blocks(
         done += len(block)
     if store is not None:
         _describe(store, network, chosen, widths, count, values)
-    return Signatures(chosen, widths, bits, results, z)
+    return Signatures(chosen, widths, bits, results, z, network.classes)
 
 
 def open_signatures(folder: Path | str, network: Network | None = None) -> Signatures:
@@ -261,6 +267,7 @@ def open_signatures(folder: Path | str, network: Network | None = None) -> Signa
             n: mapped(f"values-{k}", np.float64, widths[n])
             for k, n in enumerate(layers if with_values else ())
         },
+        None if network is None else network.classes,
     )
 
 

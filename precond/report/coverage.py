@@ -93,8 +93,9 @@ def members(analysis: Analysis, label: str, preconditions: Sequence[Precondition
     for item in preconditions:
         if item.property is not None:
             return item.property.holds(outputs, held_out_rows(analysis))
-    if label.isdecimal() and outputs.shape[1] > int(label):
-        return np.asarray(outputs.argmax(axis=1) == int(label))
+    classes = analysis.network.classes
+    if label.isdecimal() and classes.count > int(label):
+        return np.asarray(classes.predicted(outputs) == int(label))
     return np.ones(len(held_out), dtype=np.bool_)
 
 

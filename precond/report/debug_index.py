@@ -212,7 +212,8 @@ def _cells(
     debugged: Debugged, row: int, finding: Finding | None, cause: int | None
 ) -> tuple[str, ...]:
     label, said = int(debugged.labels[row]), int(debugged.predicted[row])
-    y = debugged.book.signatures.outputs[row]
+    outputs = debugged.book.signatures.outputs[row]
+    y = debugged.book.network.classes.scores(outputs[None])[0]
     cells = [
         "held out" if row in debugged.held_out else "training",
         str(label),

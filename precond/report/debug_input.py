@@ -123,7 +123,7 @@ def input_page(
             (
                 "Margin",
                 f"{finding.outputs[finding.predicted] - finding.outputs[finding.label]:.4g} "
-                "(predicted minus labelled class's output)",
+                f"({_gap(debugged, finding)}: predicted minus labelled class's output)",
             ),
             ("Rules", f"{len(finding.rules)} of class {finding.predicted} hold"),
             ("Flips", flips_short(finding)),
@@ -235,6 +235,10 @@ def _boxes(given: Given, finding: Finding) -> tuple[Gallery, ...]:
     return (Gallery("Box around it: every picture between is predicted alike", remark, thumbs),)
 
 
+def _gap(debugged: Debugged, finding: Finding) -> str:
+    return debugged.book.network.classes.gap(finding.predicted, finding.label)
+
+
 def _flip_table(way: Counterfactual | None) -> Table | None:
     if way is None or not way.flips:
         return None
@@ -258,7 +262,7 @@ def _gradients(given: Given, debugged: Debugged, finding: Finding) -> tuple[Gall
     return (
         Gallery(
             f"Why {finding.predicted} rather than {finding.label}",
-            f"integrated gradients of y{finding.predicted} − y{finding.label}",
+            f"integrated gradients of {_gap(debugged, finding)}",
             (
                 Thumb(own, "input", "the input"),
                 Thumb(
@@ -288,5 +292,5 @@ def _tables(debugged: Debugged, finding: Finding) -> tuple[Table, ...]:
         for i in order
     )
     head = ("input", "value", f"for {finding.predicted}", "box from", "box to")
-    remark = f"integrated gradients of y{finding.predicted} − y{finding.label}, largest first"
+    remark = f"integrated gradients of {_gap(debugged, finding)}, largest first"
     return (Table("Inputs that decide", remark, head, rows),)

@@ -57,10 +57,17 @@ class Table:
     rows: tuple[tuple[str, ...], ...]
 
 
+def says_classes(analysis: Analysis) -> bool:
+    """Whether the network's outputs are read as classes: several are, and one where labels, or
+    the question of the run, say so."""
+    by_class = analysis.property == "predicted" or analysis.property.startswith("label:")
+    return not analysis.network.classes.binary or by_class or analysis.data.labels is not None
+
+
 def misclassified(analysis: Analysis, rows: Rows) -> Rows:
-    """Those of ``rows`` whose largest output is not their label, held-out ones first."""
+    """Those of ``rows`` whose class is not their label, held-out ones first."""
     data = analysis.data
-    if data.labels is None or analysis.network.output_size < 2:
+    if data.labels is None:
         return rows[:0]
     wrong = rows[analysis.signatures.predicted[rows] != data.labels[rows]]
     held_out = np.isin(wrong, data.held_out)
@@ -72,7 +79,7 @@ def labels_of(analysis: Analysis, row: int) -> str:
     words = []
     if analysis.data.labels is not None:
         words.append(f"true {int(analysis.data.labels[row])}")
-    if analysis.network.output_size > 1:
+    if says_classes(analysis):
         words.append(f"predicted {int(analysis.signatures.predicted[row])}")
     return f" ({', '.join(words)})" if words else ""
 
@@ -113,8 +120,8 @@ def galleries(
     witness = item.verdict.witness
     if witness is not None:
         caption, title = "witness", "the witness"
-        if at_witness is not None and len(at_witness) > 1:
-            said = int(at_witness.argmax())
+        if at_witness is not None and says_classes(analysis):
+            said = int(analysis.network.classes.predicted(at_witness[None])[0])
             caption, title = f"witness → {said}", f"the witness, predicted {said}"
         thumbs = (picture(witness, caption, title),)
         if item.source is not None:
@@ -149,7 +156,7 @@ def _of(rows: Rows) -> str:
 
 def _short(analysis: Analysis, row: int) -> str:
     """``3 → 8`` where the label is 3 and the prediction 8; one number where they agree."""
-    if analysis.network.output_size < 2:
+    if not says_classes(analysis):
         return f"#{row}"
     predicted = int(analysis.signatures.predicted[row])
     if analysis.data.labels is None or int(analysis.data.labels[row]) == predicted:

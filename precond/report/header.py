@@ -9,6 +9,7 @@ from precond.proof.precondition import Kind
 from precond.proof.verdict import Status
 from precond.report.cards import needs_no_neuron, seconds
 from precond.report.charts import percent
+from precond.report.evidence import says_classes
 
 PLURALS = {
     Kind.LAYER: "layer rules",
@@ -56,6 +57,7 @@ def run_facts(analysis: Analysis) -> tuple[tuple[str, str], ...]:
     """Name and value of what was given: model, data, domain, property, time."""
     network, data = analysis.network, analysis.data
     widths = " – ".join(str(network.width(name)) for name in network.decision_layers[:12])
+    binary = network.classes.binary and says_classes(analysis)
     more = " …" if len(network.decision_layers) > 12 else ""
     facts = [
         ("Model", str(analysis.model)),
@@ -64,13 +66,15 @@ def run_facts(analysis: Analysis) -> tuple[tuple[str, str], ...]:
             f"{network.input_size} inputs, {len(network.decision_layers)} decision layers "
             f"({widths}{more}), {network.neurons} neurons, {network.output_size} outputs",
         ),
+        *((("Outputs", network.output_words),) if network.output_words else ()),
+        *((("Classes", network.classes.words()),) if binary else ()),
         ("Content hash", network.hash[:12]),
         (
             "Data",
             f"{data.name}: {len(data.train)} inputs to learn from, {len(data.held_out)} held out",
         ),
     ]
-    if data.labels is not None and network.output_size > 1:
+    if data.labels is not None:
         right = analysis.signatures.predicted == data.labels
         shares = [
             float(right[rows].mean()) if len(rows) else None for rows in (data.train, data.held_out)

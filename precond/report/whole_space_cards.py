@@ -190,8 +190,7 @@ def _interval(pair: tuple[float, float] | None) -> str:
 def _labels(run: WholeSpace, row: int) -> str:
     """`` (true 3, predicted 8)`` as far as it is known."""
     words = [] if run.data.labels is None else [f"true {int(run.data.labels[row])}"]
-    if run.network.output_size > 1:
-        words.append(f"predicted {int(run.signatures.predicted[row])}")
+    words.append(f"predicted {int(run.signatures.predicted[row])}")
     return f" ({', '.join(words)})" if words else ""
 
 

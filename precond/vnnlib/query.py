@@ -26,14 +26,13 @@ from numpy.typing import ArrayLike, NDArray
 
 from precond.arguments import path_of
 from precond.errors import QueryError
+from precond.network.activation import OutputActivation
 from precond.network.enclosed import enclosed_values
 from precond.network.evaluate import values_at
 from precond.network.graph import INPUT, Network
 from precond.proof.claim import Claim
 from precond.vnnlib import v1, v2
 from precond.vnnlib.formula import (
-    Atom,
-    Conjunction,
     Declaration,
     Formula,
     Kind,
@@ -43,6 +42,7 @@ from precond.vnnlib.formula import (
     holds,
     surely_holds,
 )
+from precond.vnnlib.logits import formula_on_logits
 from precond.vnnlib.networks import exposing
 from precond.vnnlib.regions import Builder, Region
 from precond.vnnlib.rounding import into
@@ -66,8 +66,10 @@ class Query:
 
     ``claims[k]`` is about the exact box ``regions[k]``.  ``unsat``: all claims are proved
     (there may be none: every region was empty); ``sat``: some input is admitted.
-    ``network`` is the claims' network: the one given, or one made of several or with
-    hidden values among its outputs.  ``formula`` holds of the violations.
+    ``network`` is the claims' network: the logits of the one given, or one made of several or
+    with hidden values among its outputs.  ``formula`` holds of the violations, of which it may
+    leave out some within 1e-50 of a logit that no rational is; claims leave out none.
+    ``activation`` turns the logits into the file's outputs.
     """
 
     claims: tuple[Claim, ...]
@@ -77,6 +79,7 @@ class Query:
     network: Network
     version: str
     notes: tuple[str, ...] = ()
+    activation: OutputActivation = OutputActivation.NONE
 
     def accepts(
         self,
@@ -84,7 +87,7 @@ class Query:
         outputs: Sequence[float | Fraction],
         hidden: Mapping[str, Sequence[float | Fraction]] | None = None,
     ) -> bool:
-        """Whether the file's assertions hold, in exact arithmetic, of flat inputs and outputs
+        """Whether the file's assertions hold, in exact arithmetic, of flat inputs and logits
         (and of hidden nodes' values by node name)."""
         output = next(d.node for d in self.declarations if d.kind is Kind.OUTPUT)
         known = {INPUT: inputs, output: outputs, **(hidden or {})}
@@ -162,9 +165,8 @@ class Query:
         for declared in self.declarations:
             if declared.node not in found:
                 values = values_at(self.network, x, declared.node)[0]
-                if declared.kind is Kind.OUTPUT and self.network.final_activation is not None:
-                    values = np.exp(values - values.max())
-                    values /= values.sum()
+                if declared.kind is Kind.OUTPUT:
+                    values = self.activation.of(values[None])[0]
                 found[declared.node] = values
             part = found[declared.node][declared.offset : declared.offset + declared.size]
             result[declared.name] = part.reshape(declared.shape).astype(
@@ -204,8 +206,10 @@ def parse_vnnlib(
         raise UnsupportedQuery(
             f"{source}: VNN-LIB version", expected="1.0 or 2.0", got=f"{major}.{minor}"
         )
+    activation = network.output_activation
+    surely, formula = formula_on_logits(formula, network, source)
+    network = network.logits
     common, alternatives = conjunctions(formula, cap, source)
-    _check_final_activation(network, (common, *alternatives), source)
     names = hidden_nodes((atom for atoms in (common, *alternatives) for atom in atoms), network)
     exposed, offsets = exposing(network, names) if names else (network, {})
 
@@ -222,16 +226,19 @@ def parse_vnnlib(
     builder = Builder(network, exposed, output_index, inputs.__getitem__, source, cap)
     claims, regions, empty = builder.build(common, alternatives)
     notes = [f"{empty} empty input regions were dropped"] if empty else []
+    if network.output_words:
+        notes.append(f"claims are about the {network.output_words}")
     if names:
         notes.append(f"hidden values among the outputs: {', '.join(names)}")
     return Query(
         tuple(claims),
         tuple(regions),
-        formula,
+        surely,
         declarations,
         exposed,
         f"{major}.{minor}",
         tuple(notes),
+        activation,
     )
 
 
@@ -270,28 +277,3 @@ def _element(declared: Declaration, flat: int) -> str:
         return declared.name
     indices = np.unravel_index(flat, declared.shape)
     return f"{declared.name}[{','.join(str(int(i)) for i in indices)}]"
-
-
-def _check_final_activation(network: Network, every: Sequence[Conjunction], source: str) -> None:
-    """Outputs before a softmax are compared with each other as after it; nothing else is kept."""
-    if network.final_activation is None:
-        return
-
-    def is_kept(atom: Atom) -> bool:
-        factors = [c for (node, _), c in atom.terms if node == network.output]
-        if not factors:
-            return True
-        pair = len(atom.terms) == 2 and len(factors) == 2
-        return pair and sum(factors) == 0 and atom.constant == 0
-
-    wide = [n for n in network.shapes[network.output] if n != 1]
-    if (
-        network.final_activation.lower() != "softmax"
-        or len(wide) > 1
-        or not all(is_kept(atom) for atoms in every for atom in atoms)
-    ):
-        raise UnsupportedQuery(
-            f"{source} for {network.origin}, which ends in {network.final_activation}",
-            expected="comparisons of two outputs of one softmax",
-            got="another use of its outputs",
-        )

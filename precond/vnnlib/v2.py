@@ -18,7 +18,9 @@ from typing import Any
 
 import numpy as np
 
+from precond.carried import REMEDY
 from precond.errors import MissingDependency, QueryError
+from precond.network.activation import OutputActivation
 from precond.network.graph import INPUT, Network
 from precond.vnnlib.formula import (
     DEEPEST,
@@ -64,11 +66,12 @@ def parse(
     query = _parsed(text, source)
     models = _models(query, source, networks)
     for name, model in models.items():
-        if len(models) > 1 and model.final_activation is not None:
+        if len(models) > 1 and model.output_activation is not OutputActivation.NONE:
             raise UnsupportedQuery(
                 f"{source}: network {name} among several",
-                expected="outputs that are not a softmax's",
-                got=model.final_activation,
+                expected="one without a last activation",
+                got=f"one that ends in {model.output_activation.value}",
+                fix=REMEDY,
             )
     network, parts = side_by_side(models)
     reader = _Reader(source, network)

@@ -490,8 +490,12 @@ def test_data_of_another_width() -> None:
     _, path, _, _ = made()
     with pytest.raises(DataError, match="expected rows of 64 values"):
         path(torch.zeros(2, 63))
-    with pytest.raises(DataError, match="expected two outputs or more"):
-        sample_of(ABSOLUTE, np.zeros((2, 1)), None)
+
+
+def test_one_logit_gives_a_score_for_each_of_two_classes() -> None:
+    sample = sample_of(ABSOLUTE, np.array([[-3.0], [0.0]]), None)
+    assert sample.scores.tolist() == [[-1.5, 1.5], [0.0, 0.0]]  # of the logits 3 and 0
+    assert sample.predicted.tolist() == [1, 0]
 
 
 def preconditions(folder: Path, network_hash: str, entries: list[Precondition]) -> Path:

@@ -210,7 +210,11 @@ def test_one_class_for_all_rows_or_the_same_for_each(layer, pre) -> None:
         (lambda m, x: influence(Slice(m, "fc", call=5), 0, Point(), x), QueryError, "fewer calls"),
         (lambda m, x: influence(Slice(m), 7, Point(), x), QueryError, "expected 0 to 2"),
         (lambda m, x: influence(Slice(m), [], Point(), x), QueryError, "at least one"),
-        (lambda m, x: influence(Slice(m), 0, Point()), DataError, "inputs: expected a tensor or array"),
+        (
+            lambda m, x: influence(Slice(m), 0, Point()),
+            DataError,
+            "expected a tensor or array",
+        ),
         (lambda m, x: influence(Slice(m), lambda y: y, Point(), x), QueryError, "one number"),
         (
             lambda m, x: influence(Slice(m, "act"), unit("fc", 0), Point(), x),

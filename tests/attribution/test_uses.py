@@ -324,7 +324,7 @@ def test_the_command_writes_what_it_says(tmp_path, options, suffix) -> None:
 def test_the_command_says_what_is_wrong(tmp_path) -> None:
     network, x = pixel_reader(), np.zeros((3, 16))
     with pytest.raises(QueryError, match="class:K or compare"):
-        parse_quantity("most", 0)
+        parse_quantity("most", 0, network.classes)
     with pytest.raises(QueryError, match="0 to 2"):
         explain(network, x, 3, tmp_path / "a.png")
     with pytest.raises(OutputError, match="png"):

@@ -19,6 +19,7 @@ from precond.formats.load import load
 from precond.formats.onnx_operators import OPERATORS as READ
 from precond.formats.onnx_schema import VERSIONS
 from precond.formats.onnx_writer import onnx_model, write_onnx
+from precond.network.activation import OutputActivation
 from precond.network.evaluate import outputs
 from precond.network.graph import Network
 from precond.network.layers import (
@@ -555,7 +556,7 @@ def residual() -> Graph:
 def test_residual_network_keeps_softmax_aside(tmp_path: Path) -> None:
     graph = residual()
     network = load(graph.save(tmp_path))
-    assert network.final_activation == "softmax"
+    assert network.output_activation is OutputActivation.SOFTMAX
     assert network.decision_layers == ("relu1", "relu2")
     assert network.tensor_names["x"] == "input"
     assert network.tensor_names["r2"] == "relu2"
@@ -570,7 +571,8 @@ def test_residual_network_keeps_softmax_aside(tmp_path: Path) -> None:
     write_onnx(network, tmp_path / "again.onnx")
     again = load(tmp_path / "again.onnx")
     write_onnx(again, tmp_path / "once more.onnx")
-    assert again.final_activation == "softmax" and network.inexact and not again.inexact
+    assert again.output_activation is OutputActivation.SOFTMAX
+    assert network.inexact and not again.inexact
     assert again.hash == load(tmp_path / "once more.onnx").hash != network.hash
     assert [node.name for node in again.nodes] == [node.name for node in network.nodes]
 
@@ -630,7 +632,8 @@ def test_final_softmax_of_old_opset_and_log_softmax(tmp_path: Path) -> None:
         ("LogSoftmax", ["r"], ["s"], {}),
         ("Identity", ["s"], ["y"], {}),
     ]
-    assert load(Graph(shape, nodes, opset=11).save(tmp_path)).final_activation == "log_softmax"
+    found = load(Graph(shape, nodes, opset=11).save(tmp_path))
+    assert found.output_activation is OutputActivation.LOG_SOFTMAX
 
 
 def test_double_model(tmp_path: Path) -> None:
@@ -746,8 +749,29 @@ REFUSED: dict[str, tuple[Graph, str]] = {
     "batch reshape": (one("Reshape", ("N", 6), [integers(-1, 3)]), "mixes the batch axis"),
     "softmax inside": (
         Graph(("N", 3), [("Softmax", ["x"], ["s"], {}), ("Relu", ["s"], ["y"], {})]),
-        "last node",
+        "last operator.*Train with ReLU",
     ),
+    "sigmoid inside": (
+        Graph(("N", 3), [("Sigmoid", ["x"], ["s"], {}), ("Relu", ["s"], ["y"], {})]),
+        "last operator.*Train with ReLU",
+    ),
+    "softmax of a softmax": (
+        Graph(("N", 3), [("Softmax", ["x"], ["s"], {}), ("Softmax", ["s"], ["y"], {})]),
+        "last operator",
+    ),
+    "softmax then log": (
+        Graph(("N", 3), [("Softmax", ["x"], ["s"], {}), ("Log", ["s"], ["y"], {})]),
+        "last operator",
+    ),
+    "sigmoid then scale": (
+        Graph(
+            ("N", 3),
+            [("Sigmoid", ["x"], ["s"], {}), ("Mul", ["s", "c"], ["y"], {})],
+            {"c": numbers(3)},
+        ),
+        "last operator",
+    ),
+    "softmax of one output": (one("Softmax", ("N", 1)), "two outputs or more.*Sigmoid"),
     "softmax over part": (one("Softmax", ("N", 2, 3), axis=1), "over all outputs"),
     "conv 3-D": (one("Conv", ("N", 2, 4, 4, 4), [numbers(3, 2, 3, 3, 3)]), "two-dimensional"),
     "open image": (one("Relu", ("N", 1, "H", "W")), "fixed sizes.*input_shape"),
@@ -794,7 +818,7 @@ def test_refused(name: str, tmp_path: Path) -> None:
 
 def test_unsupported_operator_is_its_own_error(tmp_path: Path) -> None:
     with pytest.raises(UnsupportedOperator, match="node y"):
-        load(one("Sigmoid", ("N", 3)).save(tmp_path))
+        load(one("Tanh", ("N", 3)).save(tmp_path))
 
 
 @pytest.mark.parametrize("mode", ["half_pixel", "asymmetric", "align_corners"])
@@ -984,3 +1008,25 @@ def test_external_data_only_from_the_models_folder(tmp_path: Path) -> None:
     path.write_bytes(moved.SerializeToString())
     with pytest.raises(ModelError, match="inside the model's folder"):
         load(path)
+
+
+@pytest.mark.parametrize("after", ["Identity", "Reshape", "Flatten", "Squeeze"])
+def test_a_last_sigmoid_is_the_networks_last_activation(after: str, tmp_path: Path) -> None:
+    """Through operators that change no number, too; and it is written back."""
+    nodes: list[tuple[str, list[str], list[str], dict[str, object]]] = [
+        ("Relu", ["x"], ["r"], {}),
+        ("Sigmoid", ["r"], ["s"], {}),
+    ]
+    constants = {"shape": integers(1, 3), "axes": integers(0)}
+    more = {"Reshape": ["shape"], "Squeeze": ["axes"]}.get(after, [])
+    nodes.append((after, ["s", *more], ["y"], {}))
+    path = Graph((1, 3), nodes, constants).save(tmp_path)
+    network = load(path)
+    assert network.output_activation is OutputActivation.SIGMOID
+    x = np.array([[-1.0, 0.0, 2.0]], np.float32)
+    y = network.output_activation.of(outputs(network, x))
+    np.testing.assert_allclose(y.ravel(), runtime(path, (1, 3), x).ravel(), atol=1e-6)
+    write_onnx(network, tmp_path / "again.onnx")
+    again = load(tmp_path / "again.onnx")
+    assert (again.output_activation, again.output_size) == (network.output_activation, 3)
+    assert len({network.hash, network.logits.hash}) == 2

@@ -19,6 +19,7 @@ from precond.errors import ModelError, UnsupportedOperator
 from precond.formats.load import load
 from precond.formats.onnx_writer import write_onnx
 from precond.formats.stated import Activation
+from precond.network.activation import OutputActivation
 from precond.network.evaluate import outputs
 from precond.network.graph import Network
 from precond.network.layers import Affine, LeakyReLU
@@ -272,7 +273,7 @@ def test_archive_with_inplace_operators(tmp_path: Path) -> None:
 def test_softmax_is_kept_aside() -> None:
     module = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 2), nn.LogSoftmax(1))
     network = load(module, (3,))
-    assert network.final_activation == "log_softmax"
+    assert network.output_activation is OutputActivation.LOG_SOFTMAX
     assert_like_torch(network, module[:3], (3,))
 
 

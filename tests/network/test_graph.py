@@ -40,7 +40,7 @@ def test_hash_is_the_content() -> None:
     """Same content, same hash, wherever it came from; any number, name or wire changes it."""
     first = ABSOLUTE.nodes[0]
     assert isinstance(first.layer, Affine)
-    again = Network(tuple(replace(n) for n in ABSOLUTE.nodes), (1,), "elsewhere", "softmax")
+    again = Network(tuple(replace(n) for n in ABSOLUTE.nodes), (1,), "elsewhere")
     assert again.hash == ABSOLUTE.hash
 
     def changed(node: Node) -> str:

@@ -14,6 +14,7 @@ import pytest
 from clocks import calls
 
 from precond.errors import PrecondError, QueryError
+from precond.network.activation import OutputActivation
 from precond.network.exact import exact_values
 from precond.network.graph import Network
 from precond.network.layers import Affine, Node, ReLU
@@ -256,15 +257,48 @@ def test_files(tmp_path: Path) -> None:
         read_vnnlib(tmp_path / "bad.vnnlib", net())
 
 
-def test_a_softmax_kept_aside_leaves_only_comparisons() -> None:
-    network = net(final_activation="softmax")
+def test_a_last_softmax_of_two_outputs_keeps_comparisons_and_thresholds() -> None:
+    network = net(output_activation=OutputActivation.SOFTMAX)
     text = f"{HEAD}{UNIT}"
     query = parse_vnnlib(f"{text}(assert (<= Y_0 Y_1))", network)
+    assert query.network is network.logits
+    assert "claims are about the logits, before the last softmax" in query.notes
     values = query.assignment([0.0, 0.0])  # logits 3 and 7
     assert values["Y_1"] == pytest.approx(1 / (1 + np.exp(-4.0)))
-    for body in ("(assert (<= Y_0 0.5))", "(assert (<= Y_0 (* 2 Y_1)))", "(assert (<= Y_0 X_0))"):
-        with pytest.raises(UnsupportedQuery, match=r"comparisons of two outputs of one softmax"):
+    # y1 >= 0.75 is z1 - z0 >= log 3, no rational: wider in the claim, narrower in accepts.
+    query = parse_vnnlib(f"{text}(assert (>= Y_1 0.75))", network)
+    ((inequality,),) = query.claims[0].property.clauses
+    assert inequality.outputs in (((0, 1.0), (1, -1.0)),)
+    assert -np.nextafter(np.log(3), 2) <= inequality.bound <= -np.nextafter(np.log(3), 0)
+    assert query.accepts([0, 0], [0, Fraction("1.0986122886681097")])
+    assert not query.accepts([0, 0], [0, Fraction("1.0986122886681096")])
+    half = parse_vnnlib(f"{text}(assert (>= Y_1 0.5))", network)
+    assert half.accepts([0, 0], [3, 3])
+    assert not half.claims[0].property.holds([[3.0, 3.0]])[0]
+    assert parse_vnnlib(f"{text}(assert (>= Y_1 1))", network).claims == ()
+    for body in ("(assert (<= Y_0 X_0))", "(assert (<= (+ Y_0 X_0) Y_1))"):
+        with pytest.raises(UnsupportedQuery, match=r"ends in softmax.*--outputs logits"):
             parse_vnnlib(f"{text}{body}", network)
+        parse_vnnlib(f"{text}{body}", network.logits)
+
+
+@pytest.mark.parametrize(
+    ("body", "kept"),
+    [
+        ("(assert (<= (- Y_0 Y_1) 3))", True),  # a difference of logits, whatever the bound
+        ("(assert (<= (- Y_0 Y_1) X_0))", True),
+        ("(assert (<= Y_0 -0.5))", True),  # logit exp -0.5 of two outputs
+        ("(assert (<= (+ Y_0 Y_1) -3))", False),
+        ("(assert (<= (- Y_0 (* 2 Y_1)) 0))", False),
+    ],
+)
+def test_a_last_log_softmax_keeps_differences(body: str, kept: bool) -> None:
+    network = net(output_activation=OutputActivation.LOG_SOFTMAX)
+    if kept:
+        assert parse_vnnlib(f"{HEAD}{UNIT}{body}", network).claims
+        return
+    with pytest.raises(UnsupportedQuery, match=r"ends in log_softmax"):
+        parse_vnnlib(f"{HEAD}{UNIT}{body}", network)
 
 
 # ---------------------------------------------------------------- rounding

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from precond.network.activation import OutputActivation
 from precond.network.graph import Network
 from precond.proof.certificates.data import FRAME, SPLIT, Certificate, Linear, Statement, Tree
 from precond.proof.certificates.tree import misshapen
@@ -142,6 +143,9 @@ def _refinements(c: Certificate) -> Iterator[str]:
 
 def _misfit(c: Certificate, network: Network) -> Iterator[str]:
     s, neurons = c.statement, network.neurons
+    if network.output_activation is not OutputActivation.NONE:
+        name = network.output_activation.value
+        yield f"its outputs y are not said to be the logits before the last {name}"
     if s.network != network.hash:
         yield "the certificate is about another network"
     if s.lower.size != network.input_size:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from precond.carried import require_kept
 from precond.network.layers import Affine, Conv2d
 from precond.proof.bounds.magnitudes import beyond_floats
 from precond.proof.certificates.data import Certificate, Invalid, Linear, Literal, Statement
@@ -36,6 +37,8 @@ def certify(claim: Claim, verdict: Verdict, seconds: float = 60.0) -> Certificat
     if verdict.status not in (Status.PROVED, Status.VACUOUS):
         raise NotCertified(f"a verdict of {verdict.status.value} is nothing to certify")
     deadline = Deadline.after(seconds)
+    require_kept(claim.network, claim.property)
+    claim = replace(claim, network=claim.network.logits)
     network = claim.network
     layers = [node.layer for node in network.nodes]
     weights = sum(layer.weight.size for layer in layers if isinstance(layer, Affine | Conv2d))
@@ -112,7 +115,7 @@ def statement_of(claim: Claim, vacuous: bool = False) -> Statement:
         for clause in claim.property.clauses
     )
     return Statement(
-        claim.network.hash,
+        claim.network.logits.hash,
         Path(claim.network.origin).name,
         claim.box.lower,
         claim.box.upper,

@@ -1,0 +1,65 @@
+"""Atoms about the outputs of a network with a last activation, as atoms about its logits.
+
+What cannot be carried over exactly (``precond.carried``) is refused.  A threshold whose logit is
+no rational becomes one on each side of it: a formula that surely holds only of violations, to
+judge witnesses by, and one that holds of all of them, to prove that there are none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from fractions import Fraction
+
+from precond.carried import REMEDY, carried
+from precond.network.activation import OutputActivation
+from precond.network.graph import Network
+from precond.vnnlib.formula import And, Atom, Formula, Or, UnsupportedQuery
+
+
+def formula_on_logits(formula: Formula, network: Network, source: str) -> tuple[Formula, Formula]:
+    """(holds only of violations, holds of all violations), both of ``network.logits``."""
+    if network.output_activation is OutputActivation.NONE:
+        return formula, formula
+    surely, maybe = (
+        _mapped(formula, lambda atom, k=k: _atoms(atom, network, source)[k])  # type: ignore[misc]
+        for k in (0, 1)
+    )
+    return surely, maybe
+
+
+def _mapped(formula: Formula, change: Callable[[Atom], Atom]) -> Formula:
+    match formula:
+        case Atom():
+            return change(formula)
+        case And(parts):
+            return And(tuple(_mapped(part, change) for part in parts))
+        case Or(parts):
+            return Or(tuple(_mapped(part, change) for part in parts))
+
+
+def _atoms(atom: Atom, network: Network, source: str) -> tuple[Atom, Atom]:
+    """The atom on logits, a little narrower and a little wider where its number is rounded."""
+    output, activation = network.output, network.output_activation
+    terms = {index: -c for (node, index), c in atom.terms if node == output}
+    rest = tuple(term for term in atom.terms if term[0][0] != output)
+    if not terms:
+        return atom, atom
+    log = activation is OutputActivation.LOG_SOFTMAX
+    if rest and log and sum(terms.values()) == 0:
+        return atom, atom
+    found = None if rest else carried(terms, atom.constant, activation, network.output_size)
+    if found is None:
+        raise UnsupportedQuery(
+            f"{source}, line {atom.line}: {network.origin} ends in {activation.value}",
+            expected="comparisons of two of its outputs, or what else carries over to logits",
+            got="another use of its outputs",
+            fix=REMEDY,
+        )
+    if isinstance(found, bool):
+        always = Atom((), Fraction(-1 if found else 1), False, atom.line)
+        return always, always
+    over = tuple(((output, index), -c) for index, c in found.terms.items())
+    return (
+        Atom(over, found.high, atom.strict, atom.line),
+        Atom(over, found.low, atom.strict, atom.line),
+    )
