@@ -114,7 +114,7 @@ def read_certificate(path: Path | str) -> Certificate:
         raise _trouble(path, "content of the SHA-256 it states", "another: it is damaged")
     try:
         return _parsed(whole, begin)
-    except (KeyError, TypeError, ValueError, OverflowError, RecursionError, zlib.error) as error:
+    except (LookupError, TypeError, ValueError, OverflowError, RecursionError, zlib.error) as error:
         raise _trouble(path, "the form of docs/certificates.md", str(error)) from error
 
 
@@ -189,7 +189,7 @@ def _listed(given: Any, trees: int) -> Listed:
     for part, own in (*parts, *PARTS):
         form |= {f"{part}.{name}": described for name, described in own.items()}
     entries = [_list(entry) for entry in _list(given)]
-    _require([entry[0] for entry in entries] == list(form), "the names of arrays")
+    _require([name for name, _, _ in entries] == list(form), "the names of arrays")
     found = []
     for (name, kind, shape), (kinds, axes) in zip(entries, form.values(), strict=True):
         _require(kind in kinds and len(_list(shape)) == axes, f"the type or shape of {name}")
