@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from precond.mine.layer import layer_preconditions as layer_preconditions
     from precond.mine.underapprox import underapproximation_box as underapproximation_box
     from precond.network.graph import Network as Network
+    from precond.proof.arithmetic import Arithmetic as Arithmetic
     from precond.proof.claim import Claim as Claim
     from precond.proof.precondition import Precondition as Precondition
     from precond.proof.prove import prove as prove
@@ -34,6 +35,7 @@ _HOME = {
     "underapproximation_box": "precond.mine.underapprox",
     "Network": "precond.network.graph",
     "load": "precond.formats.load",
+    "Arithmetic": "precond.proof.arithmetic",
     "Claim": "precond.proof.claim",
     "Precondition": "precond.proof.precondition",
     "prove": "precond.proof.prove",

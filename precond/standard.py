@@ -12,9 +12,11 @@ as an ONNX ``TensorProto`` to ``DIR/<variable>.pb``.  ``supports CAPABILITY`` pr
 be decided.  Errors go to stderr.  Everything here returns text or raises; printing, exit
 codes and proofs are the command line's.
 
-Proofs here are about real arithmetic.  The standard asks a solver that is not sound for a
-query's element types to refuse it unless the query says ``real`` throughout; so ``real`` is
-the one element type reported, and ``require_consent`` refuses the others.
+The standard asks a solver that is not sound for a query's element types to refuse it.  Sound
+answers are given for ``real`` throughout, and for one of ``float32`` and ``float64`` throughout:
+then ``unsat`` holds for the program that runs, in any order of sums (``proof.arithmetic``), and
+``sat`` has an input of that type whose run shows it.  Other types are refused
+(``vnnlib.floats``), unless the user agrees to read them as real numbers.
 
 Source: https://github.com/VNNLIB/VNNLIB-Standard, document/chapters/verifier_interface.tex.
 """
@@ -32,7 +34,7 @@ from numpy.typing import NDArray
 
 from precond.errors import ModelError, OutputError, QueryError
 from precond.proof.verdict import Status
-from precond.vnnlib.formula import Declaration, Kind, UnsupportedQuery
+from precond.vnnlib.formula import Declaration, Kind
 
 NAME = "precond"
 Values = Mapping[str, NDArray[np.floating]]
@@ -86,7 +88,7 @@ class Reader:
 
 
 _FIXED: dict[Capability, tuple[str, ...]] = {
-    Capability.ONNX_ELEMENT_TYPES: ("real",),
+    Capability.ONNX_ELEMENT_TYPES: ("real", "float64", "float32"),
     Capability.VNNLIB_VERSIONS: ("1.0", "2.0"),
     Capability.HIDDEN_NODE_THEORIES: ("NH", "H"),
     Capability.MULTIPLE_INPUT_OUTPUT_THEORIES: ("SIO",),
@@ -190,18 +192,6 @@ def parse_networks(pairs: Sequence[str]) -> dict[str, Path]:
             raise QueryError("--network", expected="each name once", got=f"{name} twice")
         found[name] = Path(path)
     return found
-
-
-def require_consent(declarations: Sequence[Declaration], *, as_real: bool = False) -> None:
-    """Refuse floating-point queries, unless the user agreed to read them as real ones."""
-    types = sorted({d.element_type for d in declarations} - {"real"})
-    if types and not as_real:
-        raise UnsupportedQuery(
-            "element type",
-            expected="real throughout, as proofs here are about real arithmetic",
-            got=", ".join(types),
-            fix="Declare variables as real, or pass --as-real",
-        )
 
 
 def model_element_types(path: str | Path) -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -2,6 +2,8 @@
 
 The query is ``sat`` when one claim is refuted by an input that the query admits, ``unsat``
 when every claim is proved (or its region is empty), rigorously or by two engines that agree.
+A query about floats is about the program that runs: ``unsat`` needs a proof that covers every
+run (``Verdict.holds_in``), ``sat`` an input whose reference run shows it (``vnnlib.runs``).
 What rests on one float solver alone, or on a point that the file's decimals exclude, is
 ``unknown``, with the reason in the notes.
 
@@ -26,6 +28,7 @@ from precond.device import require_device
 from precond.errors import QueryError
 from precond.formats.load import load
 from precond.formats.stated import Activation, stated_origin
+from precond.proof.arithmetic import Arithmetic
 from precond.proof.certificates.folder import keep
 from precond.proof.deadline import Deadline
 from precond.proof.prove import prove
@@ -39,12 +42,12 @@ from precond.standard import (
     check_element_types,
     model_element_types,
     parse_networks,
-    require_consent,
     result_of,
     serialise_assignment,
     supports,
 )
 from precond.vnnlib.query import Query, read_vnnlib
+from precond.vnnlib.runs import run_witness
 
 OPSETS = (7, 24)  # of ONNX, as ``network/onnx_operators.py`` reads them
 FIRST_SHARE = 60.0  # seconds for a claim in the first round, where there is no limit
@@ -97,7 +100,7 @@ def read(request: Request) -> Query:
     }
     if request.outputs == "logits":
         networks = {name: network.logits for name, network in networks.items()}
-    query = read_vnnlib(request.query, networks.get("", networks))
+    query = read_vnnlib(request.query, networks.get("", networks), floats=not request.as_real)
     only = query.declarations[0].network
     types = {
         name or only: model_element_types(path)
@@ -105,7 +108,6 @@ def read(request: Request) -> Query:
         if path.suffix.lower() == ".onnx"
     }
     check_element_types(query.declarations, types)
-    require_consent(query.declarations, as_real=request.as_real)
     return query
 
 
@@ -212,6 +214,7 @@ class _Search:
             device=self.device,
             seed=self.seed + attempt,
             exact=self.exact,
+            execution=self.query.execution,
         )
         self.verdicts[k], self.given[k] = verdict, share
         self.status[k] = verdict.status
@@ -228,6 +231,11 @@ class _Search:
             self._distrust(k, f"the proof is not counted: {verdict.reason}")
         elif verdict.status is Status.UNKNOWN:
             self.notes[k] = verdict.reason
+        elif self.query.execution not in verdict.holds_in:
+            self._distrust(k, verdict.reason)
+        if self.status[k] is Status.UNKNOWN and self.query.execution is not Arithmetic.REAL:
+            near = [] if verdict.witness is None else [verdict.witness]
+            return run_witness(self.query, k, near, self.seed + attempt)
         return None
 
     def _further_inside(self, k: int, share: float, attempt: int) -> NDArray[np.float64] | None:

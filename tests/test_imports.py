@@ -47,6 +47,8 @@ LEVELS: dict[str, tuple[float, str]] = {
     "precond.proof.tail": (3.7, "tail"),
     "precond.proof.reduce": (3.7, "reduce"),
     "precond.proof.contraction": (3.7, "contraction"),
+    "precond.proof.execution": (3.9, "execution"),
+    "precond.proof.exact_run": (3.6, "exact run"),
     "precond.proof.through_tail": (3.8, "through tail"),
     "precond.proof.engines": (4, "engines"),
     "precond.proof.stages": (4.2, "stages"),

@@ -20,13 +20,12 @@ from precond.standard import (
     format_assignment,
     model_element_types,
     parse_networks,
-    require_consent,
     result_of,
     serialise_assignment,
     supports,
     version,
 )
-from precond.vnnlib.formula import Declaration, Kind, UnsupportedQuery
+from precond.vnnlib.formula import Declaration, Kind
 
 # The example of section 5.3.1, as far as one network goes.
 DECLARED = (
@@ -120,7 +119,7 @@ def test_capabilities() -> None:
     assert len(answers) == 11
     assert answers["--onnx-opset-versions"] == ["8", "20"]
     assert answers["--onnx-operators"] == ["Conv", "Gemm", "Relu"]
-    assert answers["--onnx-element-types"] == ["real"]
+    assert answers["--onnx-element-types"] == ["real", "float64", "float32"]
     assert answers["--vnnlib-versions"] == ["1.0", "2.0"]
     assert answers["--serialise-assignments"] == ["true"]
     words = {
@@ -158,13 +157,6 @@ def test_network_options() -> None:
     ):
         with pytest.raises(QueryError, match=match):
             parse_networks(pairs)
-
-
-def test_floating_point_queries_need_consent() -> None:
-    with pytest.raises(UnsupportedQuery, match=r"got float32\. Declare variables as real"):
-        require_consent(DECLARED)
-    require_consent(DECLARED, as_real=True)
-    require_consent(DECLARED[2:])
 
 
 def test_element_types_of_models(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from precond.cli import main
 from precond.errors import ModelError, QueryError
 from precond.formats.onnx_writer import write_onnx
 from precond.network.graph import INPUT, Network
-from precond.network.layers import Affine, Node, ReLU
+from precond.network.layers import Affine, Node, ReLU, Scale
 from precond.proof.deadline import Deadline
 from precond.proof.verdict import Status, Verdict
 from precond.standard import Result
@@ -85,16 +85,85 @@ def test_version_two_by_name_and_without(ask: Callable[..., str], models: Path) 
     assert lines[:2] == ["sat", "X real [1]"]
 
 
-def test_floating_point_queries_need_consent(ask: Callable[..., str]) -> None:
+def test_short_floats_need_consent_to_be_read_as_real(ask: Callable[..., str]) -> None:
+    half = HEAD_2.format(kind="float16") + "(assert (>= Y[0] 0.7))"
+    with pytest.raises(UnsupportedQuery, match=r"float64, float32.*got float16.*--as-real"):
+        ask(half)
     text = HEAD_2.format(kind="float32") + "(assert (>= Y[0] 0.7))"
-    with pytest.raises(UnsupportedQuery, match=r"real throughout.*got float32.*--as-real"):
-        ask(text)
     lines = ask(text, as_real=True).splitlines()
     assert lines[:2] == ["sat", "X float32 [1]"]
     x = np.float32(lines[2])
     assert float(x) == pytest.approx(float(lines[2]), abs=1e-7) and abs(x) >= 0.7
     with pytest.raises(QueryError, match="expected float32 as in the model"):
         ask(text.replace("float32", "float64"), as_real=True)
+
+
+FLOAT_2 = """(vnnlib-version <2.0>)
+(declare-network f (declare-input X float32 [1]) (declare-output Y float32 [1]))
+(assert (and (>= X[0] {low}) (<= X[0] {high})))
+(assert {goal})
+"""
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "goal", "answer"),
+    [
+        ("-1.0", "1.0", "(<= Y[0] -0.1)", "unsat"),
+        ("-1.0", "1.0", "(>= Y[0] 1.01)", "unsat"),
+        ("-1.0", "1.0", "(>= Y[0] 0.7)", "sat"),
+        ("1.0", "1.0", "(>= Y[0] 1.0)", "sat"),  # ties, where nothing is rounded
+        ("1.0", "1.0", "(> Y[0] 1.0)", "unsat"),
+        ("-3.0", "-3.0", "(!= Y[0] 3.0)", "unsat"),
+        ("0.1", "0.1", "(== Y[0] 0.1)", "sat"),  # 0.1 is the nearest float32 on both sides
+    ],
+)
+def test_queries_about_runs(
+    ask: Callable[..., str], low: str, high: str, goal: str, answer: str
+) -> None:
+    """y = |x| = relu(x) + relu(−x) in float32; a witness and its output are float32 numbers."""
+    lines = ask(FLOAT_2.format(low=low, high=high, goal=goal)).splitlines()
+    assert lines[0] == answer
+    if answer == "sat":
+        x, y = np.float32(lines[2]), np.float32(lines[4])
+        assert np.float32(low) <= x <= np.float32(high) and abs(x) == y
+
+
+def test_backdoor_in_float32_is_sat_and_unsat_in_real(
+    ask: Callable[..., str], tmp_path: Path
+) -> None:
+    """(x + 2^25) − 2^25 is x for real numbers and a multiple of 4 in float32."""
+    large = np.array(2.0**25)
+    nodes = (
+        Node("up", Scale(np.array(1.0), large), (INPUT,)),
+        Node("down", Scale(np.array(1.0), -large), ("up",)),
+    )
+    file = tmp_path / "backdoor.onnx"
+    write_onnx(Network(nodes, (1,)), file)
+    text = FLOAT_2.format(low="1.0", high="1.5", goal="(<= Y[0] 0.5)")
+    lines = ask(text, networks=(str(file),)).splitlines()
+    assert lines[0] == "sat" and 1 <= float(lines[2]) <= 1.5 and float(lines[4]) == 0
+    assert ask(text, networks=(str(file),), as_real=True) == "unsat\n"
+
+
+def test_order_of_sums_is_no_unsat(ask: Callable[..., str], tmp_path: Path) -> None:
+    """2^25 x − 2^25 x + x: what is left of the last x depends on the order of the sum."""
+    weight = np.array([[2.0**25, 1.0, -(2.0**25)]])
+    nodes = (
+        Node("three", Affine(np.ones((3, 1)), np.zeros(3)), (INPUT,)),
+        Node("sum", Affine(weight, np.zeros(1)), ("three",)),
+    )
+    file = tmp_path / "order.onnx"
+    write_onnx(Network(nodes, (1,)), file)
+    text = FLOAT_2.format(low="1.0", high="1.5", goal="(<= Y[0] 0.5)")
+    assert ask(text, networks=(str(file),)).split()[0] in ("sat", "unknown")
+    assert ask(text, networks=(str(file),), as_real=True) == "unsat\n"
+
+
+def test_sums_in_a_query_about_runs_are_refused(ask: Callable[..., str]) -> None:
+    text = FLOAT_2.format(low="0.0", high="1.0", goal="(<= (+ Y[0] X[0]) 0.5)")
+    with pytest.raises(UnsupportedQuery, match=r"arithmetic of floats.*--as-real.*got a sum"):
+        ask(text)
+    assert ask(text, as_real=True).startswith("sat")
 
 
 def test_any_region_may_hold_the_counterexample(ask: Callable[..., str]) -> None:

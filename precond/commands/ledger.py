@@ -42,6 +42,7 @@ def run(chosen: argparse.Namespace) -> int:
 
 def _list(chosen: argparse.Namespace) -> int:
     from precond.printable import printable
+    from precond.proof.arithmetic import Arithmetic, words
     from precond.proof.ledger import Ledger
 
     counts: Counter[str] = Counter()
@@ -54,11 +55,13 @@ def _list(chosen: argparse.Namespace) -> int:
             counts[verdict.status.value] += 1
             when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(entry.written))
             grounds = "exact" if verdict.exact else "" if verdict.confirmed else "unconfirmed"
+            runs = ", ".join(words(verdict.holds_in - {Arithmetic.REAL}))
             key = printable(entry.key)
             claim = (*key.split(":"), key)[1]  # "revision:claim", or another name
             print(
                 f"{when}  {claim[:16]:<16}  {verdict.status.value:<9} {grounds:<11} "
-                f"{verdict.engine:<18} {verdict.seconds:8.3f} s of {entry.budget:g}".rstrip()
+                f"{verdict.engine:<18} {verdict.seconds:8.3f} s of {entry.budget:g}"
+                + (f"  also in {runs}" if runs else "")
             )
     print(", ".join(f"{counts[name]} {name}" for name in STATUSES if counts[name]) or "no verdicts")
     if damaged:

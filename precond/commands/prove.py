@@ -25,6 +25,13 @@ def add(commands: Commands) -> None:
     again.add_argument(
         "--ledger", type=Path, metavar="FILE", help="keep verdicts here; known ones are not redone"
     )
+    again.add_argument(
+        "--execution",
+        choices=("real", "float64", "float32"),
+        default="real",
+        help="look for proofs that also hold for the network run in these floats, "
+        "in any order of sums",
+    )
     add_exact(again)
     add_places(again)
     again.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
@@ -34,6 +41,7 @@ def add(commands: Commands) -> None:
 def run(chosen: argparse.Namespace) -> int:
     from precond.errors import QueryError
     from precond.progress import progress
+    from precond.proof.arithmetic import Arithmetic, words
     from precond.proof.certificates.folder import keep
     from precond.proof.ledger import Ledger
     from precond.proof.pool import ProofJob
@@ -47,6 +55,7 @@ def run(chosen: argparse.Namespace) -> int:
     if folder is not None:
         output_folder(folder, "--certificate")
     exact = chosen.exact or folder is not None
+    execution = Arithmetic(chosen.execution)
     stored = read_preconditions(chosen.file)
     network = with_outputs(read_model(chosen), "logits")  # which all stored claims are about
     wanted = set(chosen.only or ())
@@ -89,6 +98,9 @@ def run(chosen: argparse.Namespace) -> int:
                 f"{now.seconds:8.3f} s   file: {entry.verdict.status.value} {mark}".rstrip(),
                 flush=True,
             )
+            if execution is not Arithmetic.REAL and now.holds_in:
+                why = "" if execution in now.holds_in else f" ({now.reason})"
+                print(f"  holds in {', '.join(words(now.holds_in))}{why}", flush=True)
             if path is not None:
                 print(f"  certificate {path}", flush=True)
             elif exact and now.status is Status.UNKNOWN:
@@ -103,7 +115,10 @@ def run(chosen: argparse.Namespace) -> int:
         bars.stage("claims", len(asked))
         claims = [claim for _, claim in asked]
         kind: Callable[..., ProofJob] = partial(ExactJob, folder=folder) if exact else ProofJob
-        jobs = (kind(claim, chosen.budget, device=chosen.device) for claim in claims)
+        jobs = (
+            kind(claim, chosen.budget, device=chosen.device, execution=execution)
+            for claim in claims
+        )
         verdicts = pool.map(jobs, show)
     if not asked:
         print("no entry of the file makes a claim that could be proved")

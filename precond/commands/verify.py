@@ -34,7 +34,10 @@ def add(commands: Commands) -> None:
         help="write a counterexample as one ONNX tensor per variable, instead of printing it",
     )
     verify.add_argument(
-        "--as-real", action="store_true", help="read floating-point types as real numbers"
+        "--as-real",
+        action="store_true",
+        help="read floating-point types as real numbers (default: a query about floats is about "
+        "the program that runs)",
     )
     add_outputs(verify)
     add_exact(verify)

@@ -93,6 +93,7 @@ class Builder:
         self.open_batch = open_batch
         self.label = ""
         self.output_activation = OutputActivation.NONE
+        self.other_arithmetic: list[str] = []  # as in ``Network``
         self.tensors: dict[str, str] = {}
         check_size(input_shape)
         self.input = Value(INPUT, input_shape, batched)
@@ -166,6 +167,7 @@ class Builder:
             self.origin,
             self.output_activation,
             {tensor: name for tensor, name in self.tensors.items() if name in live},
+            other_arithmetic=tuple(dict.fromkeys(self.other_arithmetic)),
         )
         network = simplify(raw)
         return rename(network, self._names(network))

@@ -166,6 +166,7 @@ def batch_norm(
     spread = arithmetic.add(variance, epsilon)
     if not (spread > 0.0).all():
         raise ModelError("batch normalisation", expected="positive variance", got="0 or less")
+    b.other_arithmetic.append("a batch normalisation")
     factor = arithmetic.divide(gain, arithmetic.square_root(spread))
     shift = arithmetic.subtract(bias, arithmetic.multiply(mean, factor))
     rest = (1,) * (len(value.full) - 2)

@@ -103,6 +103,7 @@ def nearest(b: Builder, value: Value, axis: int, resized: Axis, rounding: str) -
 
 def interpolated(b: Builder, value: Value, axis: int, resized: Axis) -> Value:
     """One axis by linear interpolation; beyond the ends the last old point counts."""
+    b.other_arithmetic.append("a linear resize")
     last_old = Fraction(resized.before - 1)
     points = [min(max(resized.point(i), Fraction(0)), last_old) for i in range(resized.after)]
     common = math.lcm(*(point.denominator for point in points))

@@ -40,6 +40,17 @@ FIRST = {"Softmax": 13}
 """Versions before these had a meaning that the reference implementation lacks."""
 SAME_SINCE = {"DequantizeLinear": 19, "GreaterOrEqual": 16, "LessOrEqual": 16}
 """Earlier versions mean the same on what they accept, but ONNX cannot compute them."""
+# What makes no number that was not there: of these a run in floats has the constants read here.
+SAME_EVERYWHERE = frozenset(
+    (
+        *("Abs", "And", "ArgMax", "ArgMin", "Ceil", "Clip", "Concat", "Constant"),
+        *("ConstantOfShape", "Dropout", "Equal", "Expand", "EyeLike", "Flatten", "Floor", "Gather"),
+        *("GatherElements", "GatherND", "Greater", "GreaterOrEqual", "Identity", "Less"),
+        *("LessOrEqual", "Max", "Min", "Neg", "Not", "OneHot", "Or", "Pad", "ReduceMax"),
+        *("ReduceMin", "Relu", "Reshape", "Round", "Shape", "Sign", "Size", "Slice", "Split"),
+        *("Squeeze", "Tile", "Transpose", "Trilu", "Unsqueeze", "Where", "Xor"),
+    )
+)
 SMALL = 1024  # values of a constant that may decide a shape
 
 

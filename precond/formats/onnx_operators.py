@@ -28,6 +28,8 @@ def gemm(call: Call) -> Outputs:
     b = call.builder
     sides = [_matrix(call, 0, "transA"), _matrix(call, 1, "transB")]
     alpha, beta = call.number("alpha", 1.0), call.number("beta", 1.0)
+    if abs(alpha) != 1.0 or abs(beta) != 1.0:
+        b.other_arithmetic.append("a Gemm with alpha or beta")
     added = call.optional(2)
     if isinstance(sides[0], np.ndarray) and isinstance(sides[1], np.ndarray):
         sides[0] = lowering.constant(b, call.value(2), sides[0])  # only C depends on the input
@@ -251,6 +253,8 @@ def cast(call: Call) -> Outputs:
         raise ModelError(
             "Cast", expected="a floating-point type", got=TensorProto.DataType.Name(target)
         )
+    if target != TensorProto.FLOAT:
+        call.builder.other_arithmetic.append("a Cast to another number type")
     return [call.value()]
 
 

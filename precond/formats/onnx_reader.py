@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
 import onnx
 
 from precond.errors import ModelError
@@ -19,7 +20,7 @@ from precond.formats.builder import Builder, Value
 from precond.formats.lowering import Operand
 from precond.formats.onnx_call import Call
 from precond.formats.onnx_file import BROKEN, array_of, one_line, parse
-from precond.formats.onnx_folding import Folder
+from precond.formats.onnx_folding import SAME_EVERYWHERE, Folder
 from precond.formats.onnx_graph import ordered
 from precond.formats.onnx_operators import OPERATORS
 from precond.formats.onnx_schema import DOMAINS, check_node, opset_of
@@ -70,6 +71,7 @@ def _read(model: onnx.ModelProto, path: Path, input_shape: Sequence[int] | None)
         builder = Builder(str(path), shape, batched, open_batch)
     except ModelError as error:
         raise ModelError(f"{path}: input {name!r}: {error}") from error
+    builder.other_arithmetic += _number_types(graph, name)
     values: dict[str, Operand | None] = {**constants, name: builder.input}
     builder.tensors[name] = INPUT
     finals = _finals(graph, output)
@@ -114,6 +116,9 @@ def _convert(
     attributes = {item.name: onnx.helper.get_attribute_value(item) for item in node.attribute}
     known = node.domain in DOMAINS
     if known and not any(isinstance(operand, Value) for operand in operands):
+        whole = all(np.asarray(operand).dtype.kind in "biu" for operand in operands)
+        if node.op_type not in SAME_EVERYWHERE and not whole:
+            builder.other_arithmetic.append(f"a constant made by {node.op_type}")
         return folder.fold(node, operands)
     if not known or node.op_type not in OPERATORS:
         raise refused(
@@ -175,6 +180,15 @@ def _input(
             fix=SHAPE_FIX,
         )
     return name, shape, batched, batched and dims[0] is None
+
+
+def _number_types(graph: onnx.GraphProto, name: str) -> list[str]:
+    """What makes the file's own run one of several number types, or of a short one."""
+    (kind,) = (item.type.tensor_type.elem_type for item in graph.input if item.name == name)
+    if kind in (onnx.TensorProto.FLOAT16, onnx.TensorProto.BFLOAT16):
+        return [f"inputs of type {onnx.TensorProto.DataType.Name(kind)}"]
+    casts = any(node.op_type == "Cast" for node in graph.node)
+    return ["a Cast from another number type"] if casts and kind != onnx.TensorProto.FLOAT else []
 
 
 def _single(names: Sequence[str], path: Path, role: str) -> str:

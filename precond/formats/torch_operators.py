@@ -39,6 +39,7 @@ def addmm(a: Arguments) -> Result:
         product = lowering.scale(b, product, alpha, 0.0)
     added = a.operand("self")
     if beta != 1.0:
+        b.other_arithmetic.append("an addmm with beta")
         if isinstance(added, Value):
             return lowering.add(b, product, lowering.scale(b, added, beta, 0.0))
         return lowering.add(b, product, multiplied(added, beta))
@@ -113,6 +114,8 @@ def to_float(a: Arguments) -> Result:
     dtype = a.get("dtype")
     if isinstance(dtype, torch.dtype) and not dtype.is_floating_point:
         raise ModelError("conversion", expected="a floating-point type", got=str(dtype))
+    if isinstance(dtype, torch.dtype):
+        a.builder.other_arithmetic.append("a conversion to a number type")
     return a.value()
 
 
@@ -135,6 +138,7 @@ def _softmax(a: Arguments, activation: OutputActivation) -> Value:
 def _sum(a: Arguments, left: Operand, right: Operand, sign: float, scaled: int = 1) -> Value:
     alpha = a.number("alpha", 1.0)
     if alpha != 1.0:
+        a.builder.other_arithmetic.append("a sum with alpha")
         sides = [left, right]
         side = sides[scaled]
         sides[scaled] = (

@@ -33,6 +33,8 @@ class Network:
     is compared with to tell two classes, between two floats (see ``Classes``); like ``origin``
     (a path, or a module's class) it takes no part in ``hash``.  ``tensor_names`` maps names
     used in the model file to node names, so that queries written against the file can be read.
+    ``other_arithmetic`` names operators of the model whose floating-point run is not that of the
+    layers here (their real values are the same): nothing is said about its runs in floats.
     """
 
     nodes: tuple[Node, ...]
@@ -42,6 +44,7 @@ class Network:
     tensor_names: Mapping[str, str] = field(default_factory=dict)
     logits_of: OutputActivation = OutputActivation.NONE
     threshold: tuple[float, float] = (0.0, 0.0)
+    other_arithmetic: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         nodes = items(f"nodes of {self.origin}", self.nodes, "Node")

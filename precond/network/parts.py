@@ -27,7 +27,12 @@ def head(network: Network, name: str) -> Network:
         return Network((same,), network.input_shape, f"{network.origin} up to {name}")
     wanted = network.ancestors[name] | {name}
     nodes = tuple(node for node in network.nodes if node.name in wanted)
-    return Network(nodes, network.input_shape, f"{network.origin} up to {name}")
+    return Network(
+        nodes,
+        network.input_shape,
+        f"{network.origin} up to {name}",
+        other_arithmetic=network.other_arithmetic,
+    )
 
 
 def cuts(network: Network) -> tuple[str, ...]:

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from precond.network.evaluate import outputs
+from precond.proof.arithmetic import Arithmetic
 from precond.proof.attack import attack
 from precond.proof.bounds.magnitudes import beyond_floats
 from precond.proof.bounds.problem import layer_bounds, region_of
@@ -179,7 +180,9 @@ class Run:
         counts = [f"{sum(a.outcome is o for a in answers)} {o.value}" for o in Outcome]
         self.attempts.append(Attempt(engine.name, seconds, ", ".join(counts)))
         for conjunct, answer in zip(pending, answers, strict=True):
-            if answer.outcome is Outcome.INFEASIBLE:
+            # A solver's word is about real numbers, even where its system is not.
+            real = self.problem.execution is Arithmetic.REAL
+            if answer.outcome is Outcome.INFEASIBLE and (real or answer.rigorous):
                 if self.standing.close(conjunct, engine.name, answer):
                     self.last = engine.name
                 continue
@@ -319,4 +322,5 @@ class Run:
             tuple(self.attempts),
             standing.done if unknown else None,
             standing.traces if self.problem.keep_trace else {},
+            holds_in=self.problem.execution.covers,
         )

@@ -19,6 +19,7 @@ from precond.arguments import numbers, require_kind
 from precond.carried import require_kept
 from precond.errors import QueryError
 from precond.network.graph import Network
+from precond.proof.arithmetic import Arithmetic
 from precond.property import Inequality, Property
 from precond.region.box import Box
 from precond.region.pattern import DecisionPattern
@@ -108,6 +109,8 @@ class Claim:
         if self.halfspaces is not None:
             digest.update(self.halfspaces.matrix.tobytes())
             digest.update(self.halfspaces.bound.tobytes())
+        if self.network.other_arithmetic:  # what is said of runs in floats differs
+            digest.update(repr(self.network.other_arithmetic).encode())
         return digest.hexdigest()
 
 
@@ -122,7 +125,9 @@ class Problem:
     reads, (m,) each, where an earlier engine has found them.  ``points`` (k, n): inputs known
     to lie in the region.  ``starts`` (k, n): inputs of the box worth starting a search from,
     such as corners where an engine's bound was lowest.  ``keep_trace``: engines that can say
-    how they closed a conjunct do (``Answer.trace``).
+    how they closed a conjunct do (``Answer.trace``).  ``execution``: the arithmetic that runs the
+    network; layer bounds, literals and conjuncts are then about the values it computes, and
+    INFEASIBLE must hold for them.
     """
 
     network: Network
@@ -134,6 +139,7 @@ class Problem:
     points: Array | None = None
     starts: Array | None = None
     keep_trace: bool = False
+    execution: Arithmetic = Arithmetic.REAL
 
     @property
     def free(self) -> int:

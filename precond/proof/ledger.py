@@ -105,7 +105,16 @@ class Ledger:
                 ).fetchone()
                 old = None if found is None else _entry(found)
                 if old is not None and self._stands(old, verdict, budget):
-                    return old.verdict
+                    if verdict.holds_in <= old.verdict.holds_in:
+                        return old.verdict
+                    # Two proofs: what one of them shows of runs in floats joins the other.
+                    verdict, budget = old.verdict.joined(verdict), old.budget
+                    text = json.dumps(verdict.to_json())
+                    row = (key, text, budget, now, digest(key, text, budget, now))
+                elif old is not None and old.verdict.holds_in - verdict.holds_in:
+                    verdict = verdict.joined(old.verdict)
+                    text = json.dumps(verdict.to_json())
+                    row = (key, text, budget, now, digest(key, text, budget, now))
                 database.execute("INSERT OR REPLACE INTO verdicts VALUES (?, ?, ?, ?, ?)", row)
                 database.execute("COMMIT")
             finally:

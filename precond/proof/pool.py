@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from precond.errors import QueryError
+from precond.proof.arithmetic import Arithmetic
 from precond.proof.claim import Claim
 from precond.proof.ledger import Ledger
 from precond.proof.prove import prove, recalled
@@ -81,7 +82,7 @@ class Pool(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class ProofJob:
-    """``prove(claim)``.  ``points`` (k, n): inputs to try first."""
+    """``prove(claim)``.  ``points`` (k, n): inputs to try first; ``execution``: as in ``prove``."""
 
     exact: ClassVar[bool] = False
 
@@ -90,9 +91,10 @@ class ProofJob:
     points: NDArray[np.floating] | None = None
     device: str = "cpu"
     seed: int = 0
+    execution: Arithmetic = Arithmetic.REAL
 
     def known(self, ledger: Ledger) -> Verdict | None:
-        return recalled(self.claim, ledger, self.budget, exact=self.exact)
+        return recalled(self.claim, ledger, self.budget, exact=self.exact, execution=self.execution)
 
     def run(self, ledger: Ledger | None) -> Verdict:
         return prove(
@@ -103,6 +105,7 @@ class ProofJob:
             device=self.device,
             seed=self.seed,
             exact=self.exact,
+            execution=self.execution,
         )
 
     def failed(self, reason: str) -> Verdict:

@@ -20,12 +20,14 @@ from precond.device import require_device
 from precond.errors import QueryError
 from precond.network.activation import OutputActivation
 from precond.proof.activated import through_logits
+from precond.proof.arithmetic import Arithmetic
 from precond.proof.attempt import Run
 from precond.proof.bounds.magnitudes import beyond_floats
 from precond.proof.certificates.certify import exact_verdict
 from precond.proof.claim import Claim
 from precond.proof.contraction import contracted
 from precond.proof.deadline import Deadline
+from precond.proof.execution import executed
 from precond.proof.ledger import Ledger
 from precond.proof.replay import replay
 from precond.proof.stages import (
@@ -62,6 +64,7 @@ def prove(
     seed: int = 0,
     keep_trace: bool = False,
     exact: bool = False,
+    execution: Arithmetic = Arithmetic.REAL,
 ) -> Verdict:
     """Answer ``claim`` within ``budget`` seconds.
 
@@ -78,8 +81,14 @@ def prove(
     (``Verdict.certificate``), else UNKNOWN with the reason.  A ledger has no certificates: of
     what it knows only REFUTED serves, if its witness replays, and UNKNOWN where exactness was
     asked for.
+
+    ``execution``: look first for a proof that also covers runs of the network in these floats,
+    on inputs of theirs that lie in the box; where there is none, the claim is proved of real
+    numbers, and the reason says why.  ``Verdict.holds_in`` says what was shown.  REFUTED is
+    about real numbers whatever is asked for.  A certificate is too.
     """
     points = _checked(claim, budget, points, stages, ledger)
+    require_kind("execution", execution, Arithmetic, "Arithmetic.FLOAT32, for example")
     require_device(device)
     if claim.network.output_activation is not OutputActivation.NONE:
         again = partial(
@@ -96,7 +105,15 @@ def prove(
         return through_logits(claim, again)
     names = "all" if stages is None else ",".join(stage.engine.name for stage in stages)
     if ledger is not None:
-        known = recalled(claim, ledger, budget, names, keep_trace=keep_trace, exact=exact)
+        known = recalled(
+            claim,
+            ledger,
+            budget,
+            names,
+            keep_trace=keep_trace,
+            exact=exact,
+            execution=execution,
+        )
         if known is not None:
             return known
 
@@ -113,22 +130,33 @@ def prove(
             chosen = (polytope_stage(device), *chosen)
         return Run(asked, problem, seconds, points, chosen, device, seed).run()
 
-    if not exact:
-        whole = keep_trace or stages is not None or beyond
-        tail = None if whole else tail_claim(claim, deadline.earlier(TAIL * budget))
-        left = budget if whole else max(deadline.left, min(LEAST, budget))
-        verdict = (
-            run(left, stages, keep_trace)
-            if tail is None
-            else _through_tail(*tail, left, device, seed, run)
-        )
-    else:
-        found = run(PROOF * budget, stages, True)
+    def of_reals(deadline: Deadline) -> Verdict:
+        seconds = deadline.left
+        if not exact:
+            whole = keep_trace or stages is not None or beyond
+            tail = None if whole else tail_claim(claim, deadline.earlier(TAIL * seconds))
+            left = seconds if whole else max(deadline.left, min(LEAST, seconds))
+            if tail is None:
+                return run(left, stages, keep_trace)
+            return _through_tail(*tail, left, device, seed, run)
+        found = run(PROOF * seconds, stages, True)
         tellers = line_stages(Line.PROPAGATION, device)
-        repeat = partial(run, which=tellers, traced=True)
-        verdict = _certified(claim, found, deadline, repeat)
+        again = partial(run, which=tellers, traced=True)
+        return _certified(claim, found, deadline, again)
+
+    def of_runs(seconds: float) -> Verdict:
+        problem = replace(claim.problem, execution=execution)
+        chosen = default_stages(problem, device, seed) if stages is None else stages
+        return Run(claim, problem, seconds, points, chosen, device, seed).run()
+
+    if execution is Arithmetic.REAL:
+        verdict = of_reals(deadline)
+    else:
+        both = exact or keep_trace  # which a proof about runs does not give
+        verdict = executed(claim, execution, deadline, of_runs, of_reals, both=both)
     if ledger is not None:
-        standing = ledger.remember(*_place(claim, names, exact), verdict, budget)
+        place = _place(claim, names, exact, execution)
+        standing = ledger.remember(*place, verdict, budget)
         return verdict if keep_trace or exact else standing
     return verdict
 
@@ -188,23 +216,27 @@ def recalled(
     *,
     keep_trace: bool = False,
     exact: bool = False,
+    execution: Arithmetic = Arithmetic.REAL,
 ) -> Verdict | None:
     """What ``prove`` with these arguments takes from ``ledger``; ``names``: of its engines."""
 
     def serves(known: Verdict) -> bool:
         """Whether a verdict without traces and certificate is all that was asked for."""
+        if known.status in PROVED and execution not in known.holds_in:
+            return False
         if exact and known.status is Status.REFUTED:
             return known.witness is not None and replay(claim, known.witness).counts
         if exact:
             return known.status is Status.UNKNOWN
         return not keep_trace or known.status is Status.REFUTED
 
-    return ledger.recall(*_place(claim, names, exact), budget, serves)
+    return ledger.recall(*_place(claim, names, exact, execution), budget, serves)
 
 
-def _place(claim: Claim, names: str, exact: bool) -> tuple[str, str]:
+def _place(claim: Claim, names: str, exact: bool, execution: Arithmetic) -> tuple[str, str]:
     """Key and engines by which a ledger knows the claim."""
-    return f"{REVISION}:{claim.key}", f"exact:{names}" if exact else names
+    how = "" if execution is Arithmetic.REAL else f"{execution.value}:"
+    return f"{REVISION}:{claim.key}", f"{how}exact:{names}" if exact else f"{how}{names}"
 
 
 def _certified(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Any
 
@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from precond.printable import printable
+from precond.proof.arithmetic import Arithmetic, words
 from precond.proof.certificates.data import Certificate
 from precond.proof.trace import Trace
 
@@ -52,7 +53,9 @@ class Verdict:
     best search has decided: of the volume where it cuts the box, Σ 2^−depth where it splits
     phases.  ``traces``: per index of ``claim.problem.conjuncts`` how it was closed, where that
     was asked for and is known.  ``certificate``: of a proof that is ``exact``, a checked one.
-    The last two are kept in memory only.
+    The last two are kept in memory only.  ``holds_in``: of PROVED and VACUOUS, the arithmetics
+    in which the network may run for it to hold; real numbers are always among them, floats where
+    that was asked for and shown (``arithmetic`` says of which runs).
     """
 
     status: Status
@@ -67,10 +70,21 @@ class Verdict:
     done: float | None = None
     traces: Mapping[int, Trace] = field(default_factory=dict)
     certificate: Certificate | None = None
+    holds_in: frozenset[Arithmetic] = frozenset()
+
+    def __post_init__(self) -> None:
+        shown = self.holds_in | {Arithmetic.REAL}
+        if self.status not in (Status.PROVED, Status.VACUOUS):
+            shown = frozenset()
+        object.__setattr__(self, "holds_in", shown)
 
     @property
     def is_proved(self) -> bool:
         return self.status is Status.PROVED
+
+    def joined(self, other: Verdict) -> Verdict:
+        """This proof, with what another of the same claim shows of runs in floats."""
+        return replace(self, holds_in=self.holds_in | other.holds_in)
 
     def to_json(self) -> dict[str, Any]:
         """Plain values for ``preconditions.json`` and the ledger."""
@@ -85,6 +99,7 @@ class Verdict:
             "reason": self.reason,
             "attempts": [[a.engine, round(a.seconds, 6), a.outcome] for a in self.attempts],
             "done": self.done,
+            "holds_in": list(words(self.holds_in)),
         }
 
     @classmethod
@@ -104,4 +119,5 @@ class Verdict:
                 for e, s, o in data.get("attempts", ())
             ),
             None if data.get("done") is None else float(data["done"]),
+            holds_in=frozenset(Arithmetic(word) for word in data.get("holds_in", ())),
         )

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from precond.analysis import Analysis, DomainKind
 from precond.network.evaluate import outputs
+from precond.proof.arithmetic import Arithmetic, words
 from precond.proof.precondition import Kind, Precondition
 from precond.proof.verdict import Status, Verdict
 from precond.report.coverage import Match, holding
@@ -145,6 +146,8 @@ def _facts(
         facts.append((name, seconds(verdict.seconds)))
     if verdict.status in (Status.PROVED, Status.REFUTED, Status.VACUOUS):
         facts.append(("Confirmed", _confirmed(verdict)))
+    if verdict.holds_in - {Arithmetic.REAL}:
+        facts.append(("Holds in", f"{', '.join(words(verdict.holds_in))} (any order of sums)"))
     if verdict.bound is not None:
         name = "Proved margin" if verdict.is_proved else "Margin, at least"
         facts.append((name, f"{verdict.bound:.6g}"))

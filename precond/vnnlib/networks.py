@@ -61,7 +61,8 @@ def side_by_side(networks: Mapping[str, Network]) -> tuple[Network, tuple[Part, 
         end += network.output_size
     nodes.append(Node("side by side", Concat(0), tuple(ends)))
     origin = " and ".join(network.origin for network in networks.values())
-    return Network(tuple(nodes), (total,), origin), tuple(parts)
+    others = tuple(o for network in networks.values() for o in network.other_arithmetic)
+    return Network(tuple(nodes), (total,), origin, other_arithmetic=others), tuple(parts)
 
 
 def exposing(network: Network, names: Sequence[str]) -> tuple[Network, dict[str, int]]:

@@ -30,8 +30,10 @@ from precond.network.activation import OutputActivation
 from precond.network.enclosed import enclosed_values
 from precond.network.evaluate import values_at
 from precond.network.graph import INPUT, Network
+from precond.proof.arithmetic import Arithmetic
 from precond.proof.claim import Claim
 from precond.vnnlib import v1, v2
+from precond.vnnlib.floats import arithmetic_of, readings, run_values
 from precond.vnnlib.formula import (
     Declaration,
     Formula,
@@ -70,6 +72,7 @@ class Query:
     with hidden values among its outputs.  ``formula`` holds of the violations, of which it may
     leave out some within 1e-50 of a logit that no rational is; claims leave out none.
     ``activation`` turns the logits into the file's outputs.
+    ``execution``: what the query is about; runs in floats only where that was asked for (``floats``).
     """
 
     claims: tuple[Claim, ...]
@@ -80,6 +83,7 @@ class Query:
     version: str
     notes: tuple[str, ...] = ()
     activation: OutputActivation = OutputActivation.NONE
+    execution: Arithmetic = Arithmetic.REAL
 
     def accepts(
         self,
@@ -101,7 +105,8 @@ class Query:
         return holds(self.formula, value)
 
     def admits(self, point: ArrayLike) -> bool:
-        """Whether input ``point`` (n,) is a counterexample of the real-valued network, exactly.
+        """Whether input ``point`` (n,) is a counterexample of the real-valued network, exactly;
+        in a query about runs in floats, of its reference run, whose values are judged exactly.
 
         An input whose bounds leave no number of its element type (``X_0 = 0.1``) stands for the
         decimal where ``point`` has the nearest one; the network is evaluated at the latter.
@@ -109,9 +114,13 @@ class Query:
         x = np.asarray(point, dtype=np.float64).reshape(-1)
         if x.size != self.network.input_size or not np.isfinite(x).all():
             return False
+        if self.execution is not Arithmetic.REAL:
+            run = run_values(self.network, self._nodes, x, self.execution)
+            return run is not None and holds(
+                self.formula, lambda place: Fraction(float(run[place[0]][place[1]]))
+            )
         every = enclosed_values(self.network, x)
-        nodes = {declared.node for declared in self.declarations}
-        values = {name: every[name].ends() for name in nodes}
+        values = {name: every[name].ends() for name in self._nodes}
 
         decimals: dict[Variable, Fraction] = {}
 
@@ -127,6 +136,11 @@ class Query:
             if decimals and surely_holds(self.formula, value):
                 return True
         return False
+
+    @property
+    def _nodes(self) -> set[str]:
+        """Whose values the declared variables stand for."""
+        return {declared.node for declared in self.declarations}
 
     def _unreachable(self, region: Region, x: NDArray[np.float64]) -> dict[Variable, Fraction]:
         """Inputs with no number of their type between their bounds, where x has the nearest."""
@@ -158,9 +172,12 @@ class Query:
 
     def assignment(self, point: ArrayLike) -> dict[str, NDArray[np.floating]]:
         """Values of every declared variable at ``point`` (n,), in declaration order, in their
-        declared shapes and element types (``real`` is float64)."""
+        declared shapes and element types (``real`` is float64); of the reference run, where the
+        query is about one."""
         x = np.asarray(point, dtype=np.float64).reshape(1, -1)
         found = {INPUT: x[0]}
+        if self.execution is not Arithmetic.REAL:
+            found = run_values(self.network, self._nodes, x[0], self.execution) or found
         result = {}
         for declared in self.declarations:
             if declared.node not in found:
@@ -176,15 +193,21 @@ class Query:
 
 
 def read_vnnlib(
-    path: str | Path, networks: Mapping[str, Network] | Network, *, cap: int = CAP
+    path: str | Path,
+    networks: Mapping[str, Network] | Network,
+    *,
+    cap: int = CAP,
+    floats: bool = False,
 ) -> Query:
     """The query in a ``.vnnlib`` (or ``.vnnlib.gz``) file about a network, or about networks
-    by the names the file declares.
+    by the names the file declares.  ``floats``: element types are meant, so that a query that
+    declares float32 is about runs in float32; else all numbers are read as real ones.
 
     QueryError, with line and token, on text that is not VNN-LIB or does not fit the network;
     UnsupportedQuery on what it can state but is not decided here.
     """
-    return parse_vnnlib(_text(path_of("query", path)), networks, source=str(path), cap=cap)
+    text = _text(path_of("query", path))
+    return parse_vnnlib(text, networks, source=str(path), cap=cap, floats=floats)
 
 
 def parse_vnnlib(
@@ -193,6 +216,7 @@ def parse_vnnlib(
     *,
     source: str = "query",
     cap: int = CAP,
+    floats: bool = False,
 ) -> Query:
     """As ``read_vnnlib``, from text; ``source`` names it in messages."""
     match = _VERSION.match(text)
@@ -207,7 +231,17 @@ def parse_vnnlib(
             f"{source}: VNN-LIB version", expected="1.0 or 2.0", got=f"{major}.{minor}"
         )
     activation = network.output_activation
+    execution = arithmetic_of(declarations) if floats else Arithmetic.REAL
     surely, formula = formula_on_logits(formula, network, source)
+    if execution is not Arithmetic.REAL:
+        if activation is not OutputActivation.NONE:
+            raise UnsupportedQuery(
+                f"{source}: runs in {execution.value}",
+                expected="a network whose last layer is its output",
+                got=f"one that ends in {activation.value}",
+                fix="Pass --as-real",
+            )
+        formula, surely = readings(formula, execution, source)
     network = network.logits
     common, alternatives = conjunctions(formula, cap, source)
     names = hidden_nodes((atom for atoms in (common, *alternatives) for atom in atoms), network)
@@ -239,6 +273,7 @@ def parse_vnnlib(
         f"{major}.{minor}",
         tuple(notes),
         activation,
+        execution,
     )
 
 

@@ -15,8 +15,8 @@ by γ times the sum of |coefficient| × (largest value), accumulated along the w
 subtracted, so the bound holds for the real-valued network.  γ says nothing of products that
 underflow; those lose at most TINY each in a coefficient, so ``TINY × Σ (largest value)``.
 
-Where a layer's floats are not its constants, its true value is what they give plus an error
-e_k, |e_k| ≤ ``slack_k``; a form that meets it loses at most ``Σ |form_k| slack_k``.
+Where a layer's floats are not its constants, or a run in floats rounds, a value is what they
+give plus an error of at most ``slack``; a form that meets it loses at most ``Σ |form| slack``.
 
 Source: Zhang et al. 2018 (CROWN); Xu et al. 2021 (α); Wang et al. 2021 (β).
 """

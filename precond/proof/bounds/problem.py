@@ -9,7 +9,9 @@ import torch
 from torch import Tensor
 
 from precond.network.operators import operators
+from precond.proof.arithmetic import Arithmetic
 from precond.proof.bounds.region import FOREVER, Refined, refine
+from precond.proof.bounds.rounding import TINY
 from precond.proof.claim import Problem
 from precond.proof.deadline import Deadline
 
@@ -46,7 +48,44 @@ def region_of(
             backward=problem.bounds is None or steps > 0,
             steps=steps,
             deadline=deadline,
+            execution=problem.execution,
         )
+
+
+def block_slacks(problem: Problem) -> dict[str, np.ndarray]:
+    """How far computed values may be from the affine map of the last nonlinear values (and the
+    input) as computed, (m,): of what each nonlinear node reads, of the output, and of leaky
+    ReLUs from their own map; empty where the problem is about real values."""
+    if problem.execution is Arithmetic.REAL:
+        return {}
+    network = problem.network
+    region = region_of(problem).region
+    found: dict[str, Tensor] = {}
+    own: dict[str, Tensor] = {}
+    with torch.no_grad():
+        for node in network.nodes:
+            shape = (1, *network.shapes[node.name])
+            slack = region.slacks.get(node.name)
+            here = torch.zeros(shape, dtype=torch.float64) if slack is None else slack.cpu()
+            own[node.name] = here.reshape(shape)
+            if node.name not in region.ops.affine:
+                found[node.name] = torch.zeros_like(own[node.name])
+                continue
+            before = [
+                found.get(source, torch.zeros((1, *network.shapes[source]), dtype=torch.float64))
+                for source in node.inputs
+            ]
+            moved = region.ops.absolute[node.name].apply(before, bias=False)
+            found[node.name] = (moved + own[node.name]) * (1 + 1e-9) + TINY * bool(moved.any())
+    wanted = {
+        network.output,
+        *(n.inputs[0] for n in network.nodes if n.name not in region.ops.affine),
+    }
+    return {
+        name: (found if name in region.ops.affine else own)[name].flatten().numpy()
+        for name in (*wanted, *network.decision_layers)
+        if name in found
+    }
 
 
 def layer_bounds(refined: Refined) -> dict[str, tuple[np.ndarray, np.ndarray]]:

@@ -16,11 +16,13 @@ from torch import Tensor
 from precond.network.graph import INPUT
 from precond.network.layers import LeakyReLU, MaxPool2d, ReLU
 from precond.network.operators import Operators
+from precond.proof.arithmetic import Arithmetic
 from precond.proof.bounds.backward import Region, lower_bound, over_box
+from precond.proof.bounds.execution import leaky_slack, roundings
 from precond.proof.bounds.intervals import Interval, constants_slack, intersect, node_interval
 from precond.proof.bounds.lines import Lines, activation_lines, pool_lines
 from precond.proof.bounds.multipliers import improve
-from precond.proof.bounds.rounding import TINY
+from precond.proof.bounds.rounding import TINY, UNIT
 from precond.proof.deadline import Deadline
 from precond.proof.gate import crossed
 
@@ -53,6 +55,7 @@ def refine(
     backward: bool = True,
     steps: int = 0,
     deadline: Deadline = FOREVER,
+    execution: Arithmetic = Arithmetic.REAL,
 ) -> Refined:
     """Bounds over ``[lower, upper]`` (G, n) cut by ``constraints`` (per decision layer
     (G or 1, m) low and high).
@@ -60,9 +63,12 @@ def refine(
     ``known``: bounds that hold already (a parent's), per nonlinear node (G or 1, m).
     ``backward=False`` stops at intervals.  ``steps`` > 0 optimises the multipliers of every
     layer bound (slopes, and β of the pattern's literals), until ``deadline``: dear, and for
-    hard claims worth it.
+    hard claims worth it.  ``execution``: bounds and ``constraints`` are about the values that
+    a run in this arithmetic computes, with every order of sums.
     """
     network = ops.network
+    runs = execution is not Arithmetic.REAL
+    rounded = roundings(network, str(ops.device), execution) if runs else {}
     slacks: dict[str, Tensor] = {}
     count = lower.shape[0]
     empty = torch.zeros(count, dtype=torch.bool, device=lower.device)
@@ -91,6 +97,12 @@ def refine(
             sums = [value.flatten(1).sum(1, keepdim=True) for value in reach]
             floors[node.name] = TINY * torch.stack(sums).sum(0)
             values[node.name] = node_interval(ops, node, sources)
+            if node.name in rounded:
+                slack = rounded[node.name].slack(sizes[node.name], reach)
+                values[node.name] = _widened(values[node.name], slack)
+                sizes[node.name] = sizes[node.name] + slack
+                flat = slack.flatten(1).unsqueeze(1)
+                slacks[node.name] = slacks[node.name] + flat if node.name in slacks else flat
             continue
         (source,) = node.inputs
         shape = network.shapes[source]
@@ -125,8 +137,17 @@ def refine(
         else:
             lines[node.name] = pool_lines(ops.windows[node.name], *bounds)
         values[node.name] = node_interval(ops, node, [bounds])
+        if runs and isinstance(node.layer, LeakyReLU):
+            slack = leaky_slack(node.layer, bounds[0], execution)
+            values[node.name] = _widened(values[node.name], slack)
+            slacks[node.name] = slack.flatten(1).unsqueeze(1)
     region = Region(ops, lower, upper, lines, limits, sizes, floors, half, slacks)
     return Refined(region, found, empty)
+
+
+def _widened(bounds: Interval, slack: Tensor) -> Interval:
+    more = slack * (1 + 4 * UNIT) + 4 * UNIT * torch.maximum(bounds[0].abs(), bounds[1].abs())
+    return bounds[0] - more, bounds[1] + more
 
 
 def _depends_on_activation(ops: Operators, name: str) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from precond.proof.arithmetic import Arithmetic
 from precond.proof.claim import Conjunct, Problem
 from precond.proof.engines.base import Answer, Deadline, Outcome, decides
 from precond.proof.linear.encode import Bounds, encode, interval_bounds
@@ -83,7 +84,8 @@ class HighsEngine:
             for x in (inner, found.x):
                 if x is not None and satisfies(problem, conjunct, x):
                     return Answer(Outcome.WITNESS, bound=found.bound, witness=x)
-        if 0 < system.open <= self.milp_neurons and not deadline.passed:
+        real = problem.execution is Arithmetic.REAL  # of which alone MILP says something
+        if real and 0 < system.open <= self.milp_neurons and not deadline.passed:
             return self._integer(problem, program, conjunct, deadline, found.bound)
         note = f"{system.open} free neurons" if system.open else "within the solver's tolerance"
         return Answer(Outcome.UNDECIDED, bound=found.bound, witness=found.x, note=note)

@@ -19,8 +19,10 @@ import torch
 from torch import Tensor
 
 from precond.network.operators import Operators, operators
+from precond.proof.arithmetic import Arithmetic
 from precond.proof.bounds.backward import lower_bound
 from precond.proof.bounds.magnitudes import beyond_floats
+from precond.proof.bounds.point_runs import EVERY, NOTE, exceeds_margin
 from precond.proof.bounds.region import refine
 from precond.proof.bounds.rows import stack_rows
 from precond.proof.claim import Problem
@@ -85,6 +87,8 @@ class _Search:
         self.stuck: list[Boxes] = []  # cannot be cut further
         self.coverage = Coverage(self.rows.conjuncts)
         self.waiting = Waiting()
+        self.steps_done = 0
+        self.hopeless = False
         self.record = None
         if problem.keep_trace:
             self.record = Record(self.rows, TRACE_SHARE * free_bytes(device))
@@ -105,7 +109,7 @@ class _Search:
             {},
         )
         self.waiting.push(self._first(root))
-        while self.waiting and not self.deadline.passed:
+        while self.waiting and not self.deadline.passed and not self._hopeless():
             boxes = self.waiting.pop(self.batch)
             found = torch.tensor(
                 [c in self.points.found for c in range(conjuncts)], device=self.device
@@ -114,6 +118,16 @@ class _Search:
             if len(boxes):
                 self._step(boxes)
         return self._answers()
+
+    def _hopeless(self) -> bool:
+        """Whether a run's roundings exceed the margin in the middle of a box that waits."""
+        self.steps_done += 1
+        if self.problem.execution is not Arithmetic.REAL and not self.steps_done % EVERY:
+            boxes = self.waiting.blocks[-1]
+            worst = boxes.bound.amin(1).topk(min(4, len(boxes)), largest=False).indices
+            centres = ((boxes.lower + boxes.upper) / 2)[worst].cpu().numpy()
+            self.hopeless = exceeds_margin(self.problem, centres, self.device)
+        return self.hopeless
 
     def _answers(self) -> list[Answer]:
         left = [*self.waiting.blocks, *self.stuck]
@@ -131,6 +145,7 @@ class _Search:
                 )
                 done = min(1.0, max(0.0, 1.0 - undone))
                 note = f"{100 * done:.4g} % of the domain decided"
+                note = f"{note}, {NOTE}" if self.hopeless else note
                 bound = least if np.isfinite(least) else None
                 answers.append(Answer(Outcome.UNDECIDED, True, bound, note=note, done=done))
                 continue
@@ -160,6 +175,7 @@ class _Search:
             half=self.half,
             known=known,
             backward=False,
+            execution=self.problem.execution,
         )
         if bool(refined.empty[0]):
             return root
@@ -192,7 +208,13 @@ class _Search:
         """Bound a batch of boxes, and put the halves of those that stay open to the others."""
         rows = self.rows
         refined = refine(
-            self.ops, boxes.lower, boxes.upper, self.constraints, half=self.half, known=boxes.known
+            self.ops,
+            boxes.lower,
+            boxes.upper,
+            self.constraints,
+            half=self.half,
+            known=boxes.known,
+            execution=self.problem.execution,
         )
         empty = refined.empty[:, None]
         bound = lower_bound(

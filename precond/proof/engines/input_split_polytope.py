@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from precond.network.operators import operators
+from precond.proof.arithmetic import Arithmetic
 from precond.proof.bounds.magnitudes import beyond_floats
 from precond.proof.bounds.pieces import Pieces, batch_for, halves, pop, step
 from precond.proof.bounds.rows import stack_rows
@@ -31,6 +32,8 @@ class PolytopeSplitEngine:
     name: str = "polytope-split"
 
     def unsupported(self, problem: Problem) -> str | None:
+        if problem.execution is not Arithmetic.REAL:
+            return "it reasons about real numbers"
         varying = int((problem.box.width > 0).sum())
         if varying > FEW_INPUTS:
             return f"{varying} inputs vary; bisection is for at most {FEW_INPUTS}"

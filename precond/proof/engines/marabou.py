@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from precond.network.graph import INPUT
+from precond.proof.arithmetic import Arithmetic
 from precond.proof.bounds.magnitudes import beyond_floats
 from precond.proof.child import Died, TimedOut
 from precond.proof.claim import Conjunct, Problem
@@ -42,6 +43,8 @@ class MarabouEngine:
         return "marabou"
 
     def unsupported(self, problem: Problem) -> str | None:
+        if problem.execution is not Arithmetic.REAL:
+            return "it reasons about real numbers"
         if importlib.util.find_spec("maraboupy") is None:
             return "the package maraboupy is not installed"
         network = problem.network

@@ -25,9 +25,11 @@ from torch import Tensor
 from precond.network.evaluate import forward
 from precond.network.graph import INPUT
 from precond.network.operators import operators
+from precond.proof.arithmetic import Arithmetic
 from precond.proof.bounds.backward import Bound, Multipliers, Region
 from precond.proof.bounds.magnitudes import beyond_floats
 from precond.proof.bounds.multipliers import improve
+from precond.proof.bounds.point_runs import EVERY, NOTE, exceeds_margin
 from precond.proof.bounds.problem import region_of
 from precond.proof.bounds.region import Refined
 from precond.proof.claim import Problem
@@ -84,6 +86,8 @@ class _Search:
         self.numbered = len(problem.conjuncts)  # subdomains so far; the first are the roots
         self.visited = 0
         self.coverage = Coverage(len(problem.conjuncts))
+        self.steps_done = 0
+        self.hopeless = False
         count = len(problem.conjuncts)
         self.stuck = torch.zeros(count, dtype=torch.int64, device=engine.device)
         self.undone = torch.zeros(count, dtype=torch.float64, device=engine.device)
@@ -99,6 +103,8 @@ class _Search:
         share = torch.ones(len(index), dtype=torch.float64, device=device)
         self.waiting.push(Block(index, phases, index, share, -torch.inf * share, None))
         while self.waiting and not self.deadline.passed and self.witness is None:
+            if self.hopeless:
+                break
             self._step(self.waiting.pop(self.engine.batch))
         for _, block in self.waiting.blocks:
             self._give_up(block)
@@ -123,6 +129,7 @@ class _Search:
                     f"{self.visited} subdomains bounded, {left} open, "
                     f"{100 * done:.4g} % of the phases decided"
                 )
+                note = f"{note}, {NOTE}" if self.hopeless else note
                 answers.append(Answer(Outcome.UNDECIDED, True, bound, note=note, done=done))
             elif (fault := self.coverage.fault(conjunct)) is not None:
                 answers.append(Answer(Outcome.UNDECIDED, note=fault))
@@ -157,7 +164,12 @@ class _Search:
         form = bound.form[open_, row]
         block = replace(block, bound=torch.maximum(block.bound, value), start=multipliers)
         kept = block.rows(open_)
-        self._try(torch.where(form > 0, region.lower, region.upper), kept.conjunct)
+        corners = torch.where(form > 0, region.lower, region.upper)
+        self._try(corners, kept.conjunct)
+        self.steps_done += 1
+        if self.problem.execution is not Arithmetic.REAL and not self.steps_done % EVERY:
+            points = corners[:4].cpu().numpy()
+            self.hopeless = exceeds_margin(self.problem, points, self.engine.device)
         if self.witness is not None:
             self._give_up(kept)
             return

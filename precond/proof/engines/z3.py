@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from precond.network.graph import INPUT
+from precond.proof.arithmetic import Arithmetic
 from precond.proof.claim import Conjunct, Problem
 from precond.proof.engines.base import Answer, Deadline, Outcome
 from precond.proof.engines.z3_child import Undecided, solved
@@ -29,6 +30,8 @@ class Z3Engine:
     name: str = "z3"
 
     def unsupported(self, problem: Problem) -> str | None:
+        if problem.execution is not Arithmetic.REAL:
+            return "it reasons about real numbers"
         if importlib.util.find_spec("z3") is None:
             return "the package z3-solver is not installed"
         network = problem.network

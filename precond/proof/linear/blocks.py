@@ -9,7 +9,7 @@ kind is covered by its ``transpose``.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TypeAlias
 
@@ -23,6 +23,8 @@ from precond.network.deviation import ranges, with_constants
 from precond.network.graph import INPUT, Network
 from precond.network.layers import Add, Concat, LeakyReLU, MaxPool2d, Reshape, Select
 from precond.network.operators import AffineOperator, Operators, affine_operator, operators
+from precond.proof.arithmetic import Arithmetic
+from precond.proof.bounds.problem import layer_bounds, region_of
 from precond.proof.claim import Problem
 
 Array = NDArray[np.float64]
@@ -103,6 +105,8 @@ def interval_bounds(problem: Problem) -> dict[str, tuple[Array, Array]]:
     The pattern's intervals are intersected layer by layer; lower > upper somewhere means
     that no input of the box has the pattern.
     """
+    if problem.execution is not Arithmetic.REAL:
+        return layer_bounds(region_of(replace(problem, bounds={})))
     network = problem.network
     blocks = linear_blocks(network)
     values = {INPUT: (problem.box.lower, problem.box.upper)}

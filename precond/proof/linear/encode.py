@@ -12,13 +12,15 @@ With z the pre-activation and [l, u] its bounds in the region:
 - pattern literals: bounds of the columns, or rows where z is no column;  half-spaces: rows.
 
 The numbers of the system define it exactly.  ``error`` says how far the true network may
-be from a row or an expression, γ-bounds on every product that was rounded
+be from a row or an expression, γ-bounds on every product that was rounded, and what a run in floats
+adds (``Problem.execution``)
 (γ_n = n·2⁻⁵³ / (1 − n·2⁻⁵³)), so that a bound of the system can be made one of the network.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,11 +28,12 @@ from scipy.sparse import coo_array, csr_array, diags_array, vstack
 
 from precond.network.graph import INPUT, Network
 from precond.network.layers import LeakyReLU, MaxPool2d
+from precond.proof.arithmetic import Arithmetic
+from precond.proof.bounds.problem import block_slacks
 from precond.proof.claim import HalfSpaces, Problem
 from precond.proof.gate import crossed, is_off, is_on
 from precond.proof.linear.blocks import (
     TINY,
-    Block,
     Sparse,
     cut,
     gamma,
@@ -57,12 +60,11 @@ def encode(problem: Problem, bounds: Bounds) -> LinearSystem:
     the columns' own bounds give.
     """
     network = problem.network
-    blocks = linear_blocks(network)
-    build = _Builder(network, problem)
+    build = _Builder(network, problem, block_slacks(replace(problem, bounds=bounds)))
     for node in network.nodes:
         if not is_source(network, node.name):
             continue
-        z = build.compose(blocks[node.inputs[0]])
+        z = build.compose(node.inputs[0])
         natural = build.interval(z)
         literal = problem.intervals.get(node.name)
         low, high = cut(cut(natural, bounds.get(node.name)), literal)
@@ -83,9 +85,12 @@ def encode(problem: Problem, bounds: Bounds) -> LinearSystem:
 class _Builder:
     """Columns and rows as they are added, and an expression for every source value."""
 
-    def __init__(self, network: Network, problem: Problem) -> None:
+    def __init__(self, network: Network, problem: Problem, slacks: Mapping[str, Array]) -> None:
         sources = [n for n in network.nodes if is_source(network, n.name)]
         self.network = network
+        self.blocks = linear_blocks(network)
+        self.runs = problem.execution is not Arithmetic.REAL
+        self.slacks = slacks
         self.inputs = problem.box.size
         self.capacity = self.inputs + 2 * sum(network.width(n.name) for n in sources)
         self.column_lower = problem.box.lower
@@ -122,8 +127,10 @@ class _Builder:
         self.count += matrix.shape[0]
         return np.arange(self.count - matrix.shape[0], self.count)
 
-    def compose(self, block: Block) -> Expression:
-        """A block's values over the columns, with the rounding of the products."""
+    def compose(self, name: str) -> Expression:
+        """The values of a node that a nonlinear one reads (or the output) over the columns, with
+        the rounding of the products, and of the network's own run in floats."""
+        block = self.blocks[name]
         matrix: Sparse | None = None
         constant = block.constant.copy()
         error = block.rounding * block.constant_magnitude
@@ -146,6 +153,8 @@ class _Builder:
             matrix = csr_array((len(constant), self.capacity))
         if not simple:
             error = error + gamma(terms) * reach + TINY * (1 + self.largest.sum())
+        if name in self.slacks:
+            error = error + self.slacks[name]
         return Expression(matrix, constant, error * (1 + 1e-9))
 
     def interval(self, z: Expression) -> tuple[Array, Array]:
@@ -179,7 +188,8 @@ class _Builder:
         negative = np.full(width, -1)
         row = np.full(width, -1)
         triangle = np.full(width, -1)
-        explicit = bool(free.any()) or len(self.column_lower) > self.inputs
+        # Values of a run in floats are columns: substituted, their errors would pile up.
+        explicit = self.runs or bool(free.any()) or len(self.column_lower) > self.inputs
         kept = np.flatnonzero(~free & (factor > 0)) if explicit else np.empty(0, dtype=np.int64)
         if literal is not None:
             wanted = (natural[0] < literal[0]) | (natural[1] > literal[1])
@@ -216,7 +226,8 @@ class _Builder:
             matrix = matrix + self._entries(
                 opened, negative[opened], np.full(len(opened), -slope), width
             )
-        self.values[name] = Expression(csr_array(matrix), np.zeros(width), np.zeros(width), simple)
+        error = self.slacks.get(name, np.zeros(width))
+        self.values[name] = Expression(csr_array(matrix), np.zeros(width), error, simple)
         self.layers[name] = LayerMap(low, high, row, column, negative, triangle)
 
     def _triangles(self, positive: Index, negative: Index, high: Array, depth: Array) -> Index:
@@ -300,7 +311,7 @@ class _Builder:
         size = len(self.column_lower)
         output = Expression(csr_array((0, size)), np.zeros(0), np.zeros(0))
         if empty is None:
-            found = self.compose(linear_blocks(self.network)[self.network.output])
+            found = self.compose(self.network.output)
             output = Expression(csr_array(found.matrix[:, :size]), found.constant, found.error)
         matrix = csr_array((0, self.capacity))
         lower = upper = error = np.zeros(0)
