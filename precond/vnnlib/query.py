@@ -72,7 +72,7 @@ class Query:
     with hidden values among its outputs.  ``formula`` holds of the violations, of which it may
     leave out some within 1e-50 of a logit that no rational is; claims leave out none.
     ``activation`` turns the logits into the file's outputs.
-    ``execution``: what the query is about; runs in floats only where that was asked for (``floats``).
+    ``execution``: what the query is about; runs in floats only where ``floats`` asked for them.
     """
 
     claims: tuple[Claim, ...]

@@ -14,6 +14,7 @@ from small_networks import ABSOLUTE, layered, mixed, random_net
 from precond.errors import ArgumentError
 from precond.formats import lowering, lowering_images
 from precond.formats.builder import Builder
+from precond.network.activation import OutputActivation
 from precond.network.graph import INPUT, Network
 from precond.network.layers import Affine, LeakyReLU, Node, ReLU, Scale, Sum
 from precond.network.operators import operators
@@ -43,6 +44,7 @@ from precond.region.signature import record
 
 FLOAT32, FLOAT64, REAL = Arithmetic.FLOAT32, Arithmetic.FLOAT64, Arithmetic.REAL
 FREE = DecisionPattern()
+SOFTMAX = OutputActivation.SOFTMAX
 FOREVER = Deadline(float("inf"))
 
 
@@ -396,6 +398,15 @@ def test_ledger_serves_only_what_was_shown(tmp_path: Path) -> None:
         for execution in Arithmetic:
             assert prove(asked, ledger=ledger, execution=execution).holds_in == FLOAT32.covers
         assert len(ledger) == 1
+
+
+def test_a_last_activation_is_not_counted() -> None:
+    """What is carried over to logits is shown of real numbers; the logits' view says so too."""
+    network = replace(layered(([[1.0], [-1.0]], [0.0, 0.0])), output_activation=SOFTMAX)
+    for asked in (network, network.logits):
+        first = Claim(asked, Box.uniform(1, 1.0, 2.0), FREE, Property.argmax(0, 2))
+        verdict = prove(first, budget=5.0, execution=FLOAT32)
+        assert verdict.is_proved and verdict.holds_in == {REAL}
 
 
 def test_sides_of_both_signs_of_zero() -> None:
