@@ -13,8 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from attribution.adapter import NetworkModule
 from attribution.inputs import Inputs
+from attribution.model import NetworkModule
 from attribution.slices import Site, run
 
 _PRODUCTS = {"Mul", "Mm", "Bmm", "Addmm", "Baddbmm", "Div", "Mv"}

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from attribution.inputs import count_rows, require_finite
 from attribution.rules import Rule, check_steps, nodes
-from precond.arguments import number, whole
+from precond.basics.arguments import number, whole
 from precond.errors import DataError, QueryError
 
 Parts = dict[str, Tensor]

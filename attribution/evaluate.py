@@ -10,8 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from attribution.adapter import as_module, place_of, type_of, undisturbed
 from attribution.inputs import Inputs, array_rows, count_rows, require_finite
+from attribution.model import as_module, place_of, type_of, undisturbed
 from attribution.slices import Slice, flat_output, run
 from precond.errors import DataError, QueryError
 

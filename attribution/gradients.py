@@ -15,11 +15,11 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
-from attribution.adapter import NetworkModule
 from attribution.affine import is_affine
 from attribution.distributions import Parts
 from attribution.inputs import Inputs
 from attribution.memory import fast_layout, tally
+from attribution.model import NetworkModule
 from attribution.quantities import Quantity
 from attribution.slices import Run, Site, flat_output, run
 from precond.errors import QueryError

@@ -20,9 +20,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from attribution.adapter import NetworkModule, as_module
 from attribution.inputs import Inputs
-from precond.arguments import items
+from attribution.model import NetworkModule, as_module
+from precond.basics.arguments import items
 from precond.errors import DataError, ModelError, QueryError
 from precond.network.graph import INPUT, Network
 

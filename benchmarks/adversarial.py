@@ -22,11 +22,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from precond.apply.adversarial import adversarial
-from precond.apply.adversarial_retrain import retrain
-from precond.apply.debug import DebugSettings, mined
-from precond.apply.debug_rules import RuleBook
-from precond.datasets import load_dataset, split
+from precond.apply.adversarial_examples.retrain import retrain
+from precond.apply.adversarial_examples.search import adversarial
+from precond.apply.debugging.findings import DebugSettings, mined
+from precond.apply.debugging.rule_book import RuleBook
+from precond.data.datasets import load_dataset, split
 from precond.formats.load import load
 from precond.region.signature import record
 

@@ -43,15 +43,15 @@ import numpy as np
 import torch
 from torch import nn
 
-from attribution.adapter import network_module
 from attribution.distributions import Empirical
-from attribution.experts import compare_experts
-from attribution.influence import influence
-from attribution.integrated import integrated_gradients
 from attribution.memory import fast_layout
+from attribution.methods.influence import influence
+from attribution.methods.integrated import integrated_gradients
+from attribution.model import network_module
 from attribution.quantities import class_score
 from attribution.slices import Slice
-from precond.datasets import Dataset, load_dataset, split
+from attribution.uses.experts import compare_experts
+from precond.data.datasets import Dataset, load_dataset, split
 from precond.formats.load import load
 from precond.network.graph import INPUT, Network
 from precond.network.layers import Add, Affine, Conv2d, MaxPool2d, Node, ReLU, Reshape

@@ -31,9 +31,9 @@ from precond.proof.bounds.problem import layer_bounds, region_of
 from precond.proof.bounds.region import refine
 from precond.proof.claim import Claim
 from precond.proof.engines.base import Deadline, Engine
-from precond.proof.engines.input_split import InputSplitEngine
+from precond.proof.engines.input_split.search import InputSplitEngine
 from precond.proof.engines.lp_split import LpSplitEngine
-from precond.proof.engines.relu_split import ReluSplitEngine
+from precond.proof.engines.relu_split.search import ReluSplitEngine
 from precond.proof.engines.tighten_split import TightenSplitEngine
 from precond.property import Inequality, Property
 from precond.region.box import Box

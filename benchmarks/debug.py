@@ -32,8 +32,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from precond.apply.debug import DebugSettings, debug
-from precond.datasets import Dataset, load_dataset, split
+from precond.apply.debugging.findings import DebugSettings, debug
+from precond.data.datasets import Dataset, load_dataset, split
 from precond.formats.load import load
 from precond.network.graph import Network
 

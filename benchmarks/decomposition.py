@@ -26,14 +26,14 @@ from typing import Any
 
 import numpy as np
 
-from precond.apply.decompose import decompose
-from precond.apply.decompose_answer import Decomposition
-from precond.apply.decompose_check import replayed, second_proofs
-from precond.apply.decompose_lemmas import Lemmas
-from precond.apply.decompose_query import first_layer
+from precond.apply.decomposition.answer import Decomposition
+from precond.apply.decomposition.check import replayed, second_proofs
+from precond.apply.decomposition.halves import decompose
+from precond.apply.decomposition.lemmas import Lemmas
+from precond.apply.decomposition.query import first_layer
 from precond.formats.load import load
 from precond.proof.claim import Claim
-from precond.proof.prove import prove
+from precond.proof.prover.prove import prove
 from precond.proof.verdict import Status
 from precond.region.box import Box
 from precond.vnnlib.query import Query, read_vnnlib

@@ -23,13 +23,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from precond.apply.distill import augmented, distill, sample_of
-from precond.apply.distill_path import save_fast_path
-from precond.apply.distill_table import Table, trade_off
-from precond.apply.distill_votes import Reading, Training, moved
-from precond.datasets import Dataset, load_dataset, split
+from precond.apply.distillation.learn import augmented, distill, sample_of
+from precond.apply.distillation.path import save_fast_path
+from precond.apply.distillation.table import Table, trade_off
+from precond.apply.distillation.votes import Reading, Training, moved
+from precond.data.datasets import Dataset, load_dataset, split
 from precond.formats.load import load
-from precond.formats.onnx_writer import write_onnx
+from precond.formats.onnx.writer import write_onnx
 from precond.network.graph import INPUT, Network
 from precond.network.layers import Affine, Conv2d, Layer, MaxPool2d, Node, ReLU, Reshape
 

@@ -40,18 +40,18 @@ from precond.formats.load import load  # noqa: E402
 from precond.network.graph import Network  # noqa: E402
 from precond.network.layers import Affine, Node  # noqa: E402
 from precond.proof.arithmetic import Arithmetic  # noqa: E402
-from precond.proof.attempt import Run  # noqa: E402
 from precond.proof.claim import Claim  # noqa: E402
 from precond.proof.deadline import Deadline  # noqa: E402
 from precond.proof.engines.base import Engine  # noqa: E402
 from precond.proof.engines.bounds import BoundsEngine  # noqa: E402
 from precond.proof.engines.highs import HighsEngine  # noqa: E402
-from precond.proof.engines.input_split import InputSplitEngine  # noqa: E402
+from precond.proof.engines.input_split.search import InputSplitEngine  # noqa: E402
 from precond.proof.engines.lp_split import LpSplitEngine  # noqa: E402
-from precond.proof.engines.relu_split import ReluSplitEngine  # noqa: E402
+from precond.proof.engines.relu_split.search import ReluSplitEngine  # noqa: E402
 from precond.proof.engines.tighten_split import TightenSplitEngine  # noqa: E402
-from precond.proof.prove import prove  # noqa: E402
-from precond.proof.stages import Stage, default_stages, known_bounds  # noqa: E402
+from precond.proof.prover.plans import Stage, default_stages, known_bounds  # noqa: E402
+from precond.proof.prover.prove import prove  # noqa: E402
+from precond.proof.prover.run import Run  # noqa: E402
 from precond.proof.verdict import Status, Verdict  # noqa: E402
 from precond.property import Inequality, Property  # noqa: E402
 from precond.region.box import Box  # noqa: E402

@@ -106,9 +106,9 @@ def in_child(how: str, reader: str, seconds: float, folder: Path) -> dict[str, A
 
 def reader_of(name: str) -> Callable[[Path], object]:
     """Reads a file of the kind."""
-    from precond.datasets import load_dataset
+    from precond.data.datasets import load_dataset
     from precond.formats.load import load
-    from precond.store import read_preconditions
+    from precond.study.store import read_preconditions
     from precond.vnnlib.query import read_vnnlib
 
     if name in ("onnx", "nnet"):
@@ -306,7 +306,7 @@ def onnx_strategy() -> Any:
     from broken_files import onnx_bytes
     from hypothesis import strategies as st
 
-    from precond.formats.onnx_operators import OPERATORS
+    from precond.formats.onnx.operators import OPERATORS
 
     names = [*sorted(OPERATORS), "Constant", "Shape", "Range", "Expand", "Tile", "ConstantOfShape"]
     tensors = ["x", "a", "b", "k", "h0", "h1", ""]

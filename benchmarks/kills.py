@@ -31,9 +31,9 @@ import numpy as np
 from mixed_claims import mixed_claims
 
 from precond.proof.claim import Claim
-from precond.proof.ledger import Ledger
-from precond.proof.pool import open_pool, prove_all
+from precond.proof.ledger.ledger import Ledger
 from precond.proof.verdict import Verdict
+from precond.workers.pool import open_pool, prove_all
 
 BUDGET = 30.0
 
@@ -161,7 +161,7 @@ def orphans() -> int:
                 words = (entry / "cmdline").read_bytes().split(b"\0")
             except OSError:
                 continue
-            if b"precond.proof.pool_worker" in words and os.getpid() != int(entry.name):
+            if b"precond.workers.worker" in words and os.getpid() != int(entry.name):
                 parent = int(words[-2]) if words[-2].isdigit() else 0
                 found += parent in _forked and not Path(f"/proc/{parent}").exists()
         if not found:

@@ -20,9 +20,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from precond.datasets import load_dataset
+from precond.data.datasets import load_dataset
 from precond.errors import MissingDependency
-from precond.mine.layer import layer_preconditions
+from precond.mine.layer_rules.learn import layer_preconditions
 from precond.mine.support import voted
 from precond.network.graph import Network
 from precond.network.layers import Affine, Node, ReLU

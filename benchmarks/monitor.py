@@ -21,11 +21,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from precond.apply.monitor import Monitor
+from precond.apply.monitoring.watch import Monitor
 from precond.apply.packed import CHUNK
-from precond.datasets import load_dataset, split
+from precond.data.datasets import load_dataset, split
 from precond.formats.load import load
-from precond.mine.layer import layer_preconditions
+from precond.mine.layer_rules.learn import layer_preconditions
 from precond.network.graph import Network
 from precond.proof.precondition import Kind, Precondition, Support
 from precond.proof.verdict import Status, Verdict

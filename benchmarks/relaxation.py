@@ -29,10 +29,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from precond.datasets import load_dataset
+from precond.data.datasets import load_dataset
 from precond.formats.load import load
-from precond.mine.input import InputPrecondition, Method, Order, input_precondition
-from precond.mine.regions import region_share
+from precond.mine.boxes.region_size import region_share
+from precond.mine.input_preconditions.relax import (
+    InputPrecondition,
+    Method,
+    Order,
+    input_precondition,
+)
 from precond.network.evaluate import outputs
 from precond.network.graph import Network
 from precond.proof.claim import Claim, Problem
@@ -40,10 +45,10 @@ from precond.proof.deadline import Deadline
 from precond.proof.engines.base import Answer, Outcome
 from precond.proof.engines.bounds import BoundsEngine
 from precond.proof.engines.highs import HighsEngine
-from precond.proof.engines.input_split import InputSplitEngine
-from precond.proof.engines.marabou import MarabouEngine
-from precond.proof.engines.relu_split import ReluSplitEngine
-from precond.proof.stages import Stage, known_bounds, search_stages
+from precond.proof.engines.input_split.search import InputSplitEngine
+from precond.proof.engines.marabou.engine import MarabouEngine
+from precond.proof.engines.relu_split.search import ReluSplitEngine
+from precond.proof.prover.plans import Stage, known_bounds, search_stages
 from precond.property import Property
 from precond.region.box import Box
 from precond.region.pattern import DecisionPattern

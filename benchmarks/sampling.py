@@ -16,14 +16,14 @@ from pathlib import Path
 
 import numpy as np
 
-from precond.datasets import load_dataset
+from precond.data.datasets import load_dataset
 from precond.formats.load import load
 from precond.network.evaluate import outputs
 from precond.proof.replay import in_region
 from precond.proof.verdict import Status
 from precond.region.polytope import polytope
 from precond.region.sampling import hit_and_run
-from precond.store import read_preconditions
+from precond.study.store import read_preconditions
 
 
 def main() -> int:

@@ -180,7 +180,7 @@ def torch_float32() -> Any:
 
 
 def mining(folder: Path) -> str:
-    from precond.mine.layer import layer_preconditions
+    from precond.mine.layer_rules.learn import layer_preconditions
     from precond.region.signature import open_signatures
 
     signatures = open_signatures(folder)

@@ -49,13 +49,13 @@ from precond.proof.deadline import Deadline
 from precond.proof.engines.base import Engine, Outcome
 from precond.proof.engines.bounds import BoundsEngine
 from precond.proof.engines.highs import HighsEngine
-from precond.proof.engines.input_split import InputSplitEngine
+from precond.proof.engines.input_split.search import InputSplitEngine
 from precond.proof.engines.lp_split import LpSplitEngine
-from precond.proof.engines.marabou import MarabouEngine
-from precond.proof.engines.relu_split import ReluSplitEngine
+from precond.proof.engines.marabou.engine import MarabouEngine
+from precond.proof.engines.relu_split.search import ReluSplitEngine
 from precond.proof.engines.tighten_split import TightenSplitEngine
-from precond.proof.engines.z3 import Z3Engine
-from precond.proof.prove import prove
+from precond.proof.engines.z3.engine import Z3Engine
+from precond.proof.prover.prove import prove
 from precond.proof.replay import replay
 from precond.proof.verdict import Status, Verdict
 from precond.property import Inequality, Property

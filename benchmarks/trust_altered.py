@@ -22,8 +22,8 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "proof"))
 
 from certificate_damage_proof import altered, small_certificates, still_follows
 
-from precond.checker import check
-from precond.proof.certificates.fast import check_fast
+from precond.checker.exact import check
+from precond.checker.fast import check_fast
 
 CERTIFICATES = 40
 

@@ -31,17 +31,17 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "proof"))
 
 from certificate_damage import claim_of, damaged
 
-from precond.checker import check
-from precond.datasets import load_dataset, split
+from precond.checker.exact import check
+from precond.checker.fast import check_fast
+from precond.checker.files import read_certificate, write_certificate
+from precond.data.datasets import load_dataset, split
 from precond.formats.load import load
 from precond.network.evaluate import outputs
 from precond.network.graph import Network
 from precond.proof.certificates.certify import certify
-from precond.proof.certificates.fast import check_fast
-from precond.proof.certificates.files import read_certificate, write_certificate
 from precond.proof.certificates.maker import NotCertified
 from precond.proof.claim import Claim
-from precond.proof.prove import prove
+from precond.proof.prover.prove import prove
 from precond.proof.verdict import Status
 from precond.property import Inequality, Property
 from precond.region.box import Box

@@ -42,12 +42,12 @@ from certificate_files import changed, same
 from certificate_forged import bombs, frauds, loads
 from small_networks import layered
 
-from precond.checker import CheckResult, check
+from precond.checker.certificate import Certificate
+from precond.checker.exact import CheckResult, check
+from precond.checker.fast import check_fast
+from precond.checker.files import read_certificate, write_certificate
 from precond.errors import DataError
 from precond.network.graph import Network
-from precond.proof.certificates.data import Certificate
-from precond.proof.certificates.fast import check_fast
-from precond.proof.certificates.files import read_certificate, write_certificate
 
 Checker = Callable[[Certificate, Network], CheckResult]
 SECONDS, TIMES, BESIDES = 2.0, 10, 1 << 21

@@ -35,17 +35,18 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from soundness import SCALES, Case, Truth, random_case
 
-from precond.checker import check
+from precond.checker.exact import check
 from precond.proof.bounds import backward, intervals, lines, region
 from precond.proof.claim import Claim
 from precond.proof.deadline import Deadline
-from precond.proof.engines import marabou, marabou_build
 from precond.proof.engines.base import Answer, Engine, Outcome
 from precond.proof.engines.bounds import BoundsEngine
-from precond.proof.engines.input_split import InputSplitEngine
-from precond.proof.engines.marabou import MarabouEngine
-from precond.proof.engines.relu_split import ReluSplitEngine
-from precond.proof.prove import prove
+from precond.proof.engines.input_split.search import InputSplitEngine
+from precond.proof.engines.marabou import build as marabou_build
+from precond.proof.engines.marabou import engine as marabou
+from precond.proof.engines.marabou.engine import MarabouEngine
+from precond.proof.engines.relu_split.search import ReluSplitEngine
+from precond.proof.prover.prove import prove
 from precond.proof.verdict import Status
 
 BUDGET, EACH = 4.0, 0.5  # seconds for prove, and for each of the others

@@ -193,7 +193,7 @@ def patterns(chosen: argparse.Namespace, report: dict[str, Any]) -> None:
 
     from precond.formats.load import load
     from precond.proof.claim import Claim
-    from precond.proof.prove import prove
+    from precond.proof.prover.prove import prove
     from precond.region.pattern import DecisionPattern
     from precond.region.signature import record
     from precond.vnnlib.query import read_vnnlib

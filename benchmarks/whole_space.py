@@ -19,28 +19,28 @@ from typing import Any
 
 import numpy as np
 
-from precond.analysis import Data, Domain
 from precond.apply.pattern_attack import attack_pattern
-from precond.datasets import load_dataset, split
+from precond.data.datasets import load_dataset, split
 from precond.formats.load import load
-from precond.goals import class_goal
 from precond.mine.support import wilson
-from precond.mine.whole_space import Search
+from precond.mine.whole_space.search import Search
 from precond.proof.certificates.folder import keep
 from precond.proof.claim import Claim
-from precond.proof.confirm import second_of
 from precond.proof.deadline import Deadline
-from precond.proof.pool import open_pool
-from precond.proof.prove import prove
+from precond.proof.prover.confirm import second_of
+from precond.proof.prover.prove import prove
 from precond.property import Property
 from precond.region.box import Box
 from precond.region.pattern import DecisionPattern
 from precond.region.signature import record
 from precond.report.pages import write_files
-from precond.report.whole_space import table_text, whole_space_files
-from precond.store import write_preconditions
-from precond.whole_space import WholeSpace, recall_by_literals, recall_by_time
-from precond.whole_space_run import default_cuts, record_values, run_whole_space
+from precond.report.whole_space.page import table_text, whole_space_files
+from precond.study.analysis import Data, Domain
+from precond.study.goals import class_goal
+from precond.study.store import write_preconditions
+from precond.study.whole_space.result import WholeSpace, recall_by_literals, recall_by_time
+from precond.study.whole_space.run import default_cuts, record_values, run_whole_space
+from precond.workers.pool import open_pool
 
 ROOT = Path(__file__).parents[1]
 SHARED = ROOT.parent / "shared" / "data" / "mnistfc"

@@ -24,7 +24,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from precond.datasets import load_dataset, split
+from precond.data.datasets import load_dataset, split
 from precond.formats.load import load
 from precond.mine.violators import Literals, Violators, hunt
 from precond.network.evaluate import forward

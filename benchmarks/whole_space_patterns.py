@@ -21,16 +21,16 @@ import numpy as np
 from whole_space import NETWORKS
 
 from precond.apply.pattern_attack import attack_pattern
-from precond.datasets import load_dataset, split
+from precond.data.datasets import load_dataset, split
 from precond.formats.load import load
-from precond.mine.fewest import fewest
+from precond.mine.whole_space.shorten import fewest
 from precond.proof.claim import Claim
 from precond.proof.deadline import Deadline
 from precond.proof.precondition import Precondition
-from precond.proof.tail import Tail
+from precond.proof.restate.tail import Tail
 from precond.region.box import Box
 from precond.region.signature import record
-from precond.store import read_preconditions
+from precond.study.store import read_preconditions
 
 
 def main() -> None:

@@ -36,9 +36,9 @@ import torch
 import workers  # the jobs under the name that workers know them by
 from mixed_claims import mixed_claims
 
-from precond.proof.ledger import Ledger
-from precond.proof.pool import Job, Pool, ProofJob, open_pool, prove_all
+from precond.proof.ledger.ledger import Ledger
 from precond.proof.verdict import Status, Verdict
+from precond.workers.pool import Job, Pool, ProofJob, open_pool, prove_all
 
 
 @dataclass(frozen=True, eq=False)

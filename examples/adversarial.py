@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 
 from precond import load
-from precond.apply.adversarial import adversarial
-from precond.apply.adversarial_retrain import Retraining, retrain
-from precond.datasets import load_dataset, split
+from precond.apply.adversarial_examples.retrain import Retraining, retrain
+from precond.apply.adversarial_examples.search import adversarial
+from precond.data.datasets import load_dataset, split
 
 network = load(Path(__file__).parents[1] / "models" / "digits-mlp.onnx")
 data = load_dataset("digits")

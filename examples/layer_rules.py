@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from precond import layer_preconditions, load, record
-from precond.datasets import load_dataset, split
+from precond.data.datasets import load_dataset, split
 from precond.mine.support import measure
 
 network = load(Path(__file__).parents[1] / "models" / "digits-mlp.onnx")

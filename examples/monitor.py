@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from precond import Box, layer_preconditions, load, record
-from precond.apply.monitor import Monitor
-from precond.apply.monitor_summary import summarise
-from precond.datasets import load_dataset, split
+from precond.apply.monitoring.summary import summarise
+from precond.apply.monitoring.watch import Monitor
+from precond.data.datasets import load_dataset, split
 from precond.proof.precondition import Kind, Precondition, Support
 from precond.proof.verdict import Status, Verdict
 

@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 
 from precond import Box, Network, load
-from precond.apply.robustness import Outcome, robustness
-from precond.apply.robustness_monotone import Monotone, prove_monotone
-from precond.datasets import load_dataset, split
+from precond.apply.certification.certify import Outcome, robustness
+from precond.apply.certification.monotone import Monotone, prove_monotone
+from precond.data.datasets import load_dataset, split
 from precond.network.layers import Affine, Node, ReLU
 
 network = load(Path(__file__).parents[1] / "models" / "digits-mlp.onnx")

@@ -29,7 +29,7 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from precond.datasets import Dataset, load_dataset, split
+from precond.data.datasets import Dataset, load_dataset, split
 
 FOLDER = Path(__file__).parent
 HELD_OUT, SPLIT_SEED = 0.2, 0

@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from precond.errors import PrecondError as PrecondError
     from precond.formats.load import load as load
-    from precond.mine.input import input_precondition as input_precondition
-    from precond.mine.layer import layer_preconditions as layer_preconditions
-    from precond.mine.underapprox import underapproximation_box as underapproximation_box
+    from precond.mine.boxes.largest_box import underapproximation_box as underapproximation_box
+    from precond.mine.input_preconditions.relax import input_precondition as input_precondition
+    from precond.mine.layer_rules.learn import layer_preconditions as layer_preconditions
     from precond.network.graph import Network as Network
     from precond.proof.arithmetic import Arithmetic as Arithmetic
     from precond.proof.claim import Claim as Claim
     from precond.proof.precondition import Precondition as Precondition
-    from precond.proof.prove import prove as prove
+    from precond.proof.prover.prove import prove as prove
     from precond.proof.verdict import Status as Status
     from precond.proof.verdict import Verdict as Verdict
     from precond.property import Property as Property
@@ -30,15 +30,15 @@ if TYPE_CHECKING:
 
 _HOME = {
     "PrecondError": "precond.errors",
-    "input_precondition": "precond.mine.input",
-    "layer_preconditions": "precond.mine.layer",
-    "underapproximation_box": "precond.mine.underapprox",
+    "input_precondition": "precond.mine.input_preconditions.relax",
+    "layer_preconditions": "precond.mine.layer_rules.learn",
+    "underapproximation_box": "precond.mine.boxes.largest_box",
     "Network": "precond.network.graph",
     "load": "precond.formats.load",
     "Arithmetic": "precond.proof.arithmetic",
     "Claim": "precond.proof.claim",
     "Precondition": "precond.proof.precondition",
-    "prove": "precond.proof.prove",
+    "prove": "precond.proof.prover.prove",
     "Status": "precond.proof.verdict",
     "Verdict": "precond.proof.verdict",
     "Property": "precond.property",

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from precond.arguments import described, items, number, require_kind, whole
+from precond.basics.arguments import described, items, number, require_kind, whole
 from precond.errors import ArgumentError, QueryError
 from precond.network.activation import OutputActivation
 from precond.network.graph import Network

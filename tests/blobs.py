@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from precond.analysis import Data
 from precond.network.graph import INPUT, Network
 from precond.network.layers import Affine, Node, ReLU
+from precond.study.analysis import Data
 
 
 def chain(weights: list[tuple[NDArray[np.float64], NDArray[np.float64]]]) -> Network:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from precond.analysis import Domain, DomainKind
 from precond.errors import QueryError
+from precond.study.analysis import Domain, DomainKind
 
 INPUTS = np.array([[0.0, 0.5], [0.25, 1.0]])
 NATURAL = (0.0, 1.0)

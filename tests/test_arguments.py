@@ -11,19 +11,19 @@ from torch import nn
 
 import precond
 from attribution.distributions import Gaussian
-from attribution.influence import influence
-from attribution.integrated import integrated_gradients
+from attribution.methods.influence import influence
+from attribution.methods.integrated import integrated_gradients
 from attribution.slices import Slice
-from precond.apply.robustness import robustness
-from precond.datasets import load_dataset, split
+from precond.apply.certification.certify import robustness
+from precond.data.datasets import load_dataset, split
+from precond.data.shards import open_shards
 from precond.errors import ArgumentError, PrecondError
 from precond.network.graph import INPUT
 from precond.network.layers import Affine, Conv2d, LeakyReLU, MaxPool2d, Node, ReLU, Select
 from precond.proof.claim import HalfSpaces
-from precond.proof.ledger import Ledger
+from precond.proof.ledger.ledger import Ledger
 from precond.property import Inequality
 from precond.region.signature import open_signatures
-from precond.shards import open_shards
 from precond.vnnlib.query import read_vnnlib
 
 door: Any = precond  # arguments here are of kinds that a type checker would refuse

@@ -11,12 +11,12 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from precond.carried import carried, keeps, on_logits, require_kept
 from precond.errors import QueryError
+from precond.logit_property import carried, keeps, on_logits, require_kept
 from precond.network.activation import OutputActivation
 from precond.network.graph import Network
 from precond.network.layers import Affine, Node
-from precond.proof.activated import activated
+from precond.proof.restate.logits import activated
 from precond.property import Inequality, Property
 
 NONE, SIGMOID = OutputActivation.NONE, OutputActivation.SIGMOID

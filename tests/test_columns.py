@@ -10,8 +10,8 @@ import torch
 from torch import nn
 
 from precond.cli import main
-from precond.columns import Columns
-from precond.datasets import load_dataset
+from precond.data.columns import Columns
+from precond.data.datasets import load_dataset
 from precond.errors import DataError
 
 TABLE = "id,width,kind,height\nr1,1.5,dog,2\nr2,-1,cat,0.5\nr3,0,dog,7\n"

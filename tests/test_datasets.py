@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from precond import datafiles
-from precond.datasets import FASHION_FOLDER, FASHION_VARIABLE, Dataset, load_dataset, split
+from precond.data import files as datafiles
+from precond.data.datasets import FASHION_FOLDER, FASHION_VARIABLE, Dataset, load_dataset, split
 from precond.errors import DataError, MissingDependency, PrecondError
 
 TABLE = np.array([[0.0, 0.5], [1.0, 0.25], [0.125, 0.75]], dtype=np.float32)

@@ -34,12 +34,12 @@ from clocks import HANG
 from known import at_least, box, phases
 
 from precond.cli import main
-from precond.datasets import load_dataset
+from precond.data.datasets import load_dataset
 from precond.errors import PrecondError
 from precond.formats.load import load
 from precond.proof.claim import Claim
-from precond.proof.prove import prove
-from precond.store import read_preconditions
+from precond.proof.prover.prove import prove
+from precond.study.store import read_preconditions
 from precond.vnnlib.query import read_vnnlib
 
 CALLS = 4_000_000  # of functions of Python, for one file
@@ -191,9 +191,9 @@ def test_data(tmp_path: Path) -> None:
 
 def test_certificates(tmp_path: Path) -> None:
     """Read and checked: refused, invalid, or still a proof of what they state."""
-    from precond.checker import check
+    from precond.checker.exact import check
+    from precond.checker.files import read_certificate, write_certificate
     from precond.proof.certificates.certify import certify
-    from precond.proof.certificates.files import read_certificate, write_certificate
 
     claim = Claim(PLAIN, box((0.5, 1), (-1, 1)), phases([0]), at_least(-0.5, 1.0, 1.0))
     certificate = certify(claim, prove(claim, keep_trace=True))

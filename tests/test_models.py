@@ -18,7 +18,7 @@ import pytest
 import torch
 from onnx import numpy_helper
 
-from precond.datasets import Dataset, load_dataset, split
+from precond.data.datasets import Dataset, load_dataset, split
 
 FOLDER = Path(__file__).parents[1] / "models"
 

@@ -14,12 +14,12 @@ from blobs import trained
 
 from precond.cli import main
 from precond.formats.load import load
-from precond.formats.onnx_writer import write_onnx
+from precond.formats.onnx.writer import write_onnx
 from precond.network.evaluate import outputs
 from precond.proof.replay import in_region
 from precond.proof.verdict import Status
-from precond.report.whole_space_charts import share_chart
-from precond.store import read_preconditions
+from precond.report.whole_space.charts import share_chart
+from precond.study.store import read_preconditions
 
 QUICK = ["--domain", "unit", "--worst", "0.5", "--budget", "600", "--each", "20", "--cut", "relu1"]
 

@@ -14,15 +14,15 @@ import pytest
 from blobs import trained
 
 from precond.cli import main
-from precond.formats.onnx_writer import write_onnx
-from precond.proof.ledger import SETTLED, Ledger
+from precond.formats.onnx.writer import write_onnx
+from precond.proof.ledger.ledger import SETTLED, Ledger
 from precond.proof.verdict import Verdict
 
 # Kills its process right after verdict number sys.argv[1] is in the ledger.
 KILLED = """
 import os, signal, sys
 from precond.cli import main
-from precond.proof.ledger import Ledger
+from precond.proof.ledger.ledger import Ledger
 put, written = Ledger.put, []
 def counted(self, *arguments):
     standing = put(self, *arguments)
@@ -106,7 +106,7 @@ def test_a_finished_run_asks_nothing_again(
     def never(*arguments: object, **options: object) -> None:
         raise AssertionError("asked again")
 
-    monkeypatch.setattr("precond.proof.prove.Run", never)
+    monkeypatch.setattr("precond.proof.prover.prove.Run", never)
     assert main(arguments) == 0
     assert patterns(tmp_path) == first
 

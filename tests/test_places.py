@@ -13,8 +13,8 @@ from broken_files import PLAIN, preconditions_text
 from precond.cli import main
 from precond.commands.places import size
 from precond.formats.load import load
-from precond.formats.onnx_writer import write_onnx
-from precond.proof.ledger import Ledger
+from precond.formats.onnx.writer import write_onnx
+from precond.proof.ledger.ledger import Ledger
 
 
 def files(folder: Path) -> list[str]:

@@ -85,7 +85,7 @@ def test_arguments_come_back_on_one_line(capsys: pytest.CaptureFixture[str]) -> 
 
 
 def test_ledger_rows(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    from precond.proof.ledger import Ledger
+    from precond.proof.ledger.ledger import Ledger
     from precond.proof.verdict import Status, Verdict
 
     with Ledger(tmp_path / "l.sqlite") as ledger:

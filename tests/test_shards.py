@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from known import affine
 
-from precond.datasets import load_dataset
+from precond.data.datasets import load_dataset
+from precond.data.shards import open_shards
 from precond.errors import DataError
 from precond.network.graph import INPUT, Network
 from precond.network.layers import Node, ReLU
 from precond.region.signature import open_signatures, record, record_blocks
-from precond.shards import open_shards
 
 STREAM = np.random.default_rng(0)
 ROWS = STREAM.normal(size=(1000, 6)).astype(np.float32)

@@ -11,7 +11,8 @@ import pytest
 from precond.errors import ModelError, OutputError, QueryError
 from precond.network.graph import INPUT
 from precond.proof.verdict import Status
-from precond.standard import (
+from precond.vnnlib.formula import Declaration, Kind
+from precond.vnnlib.standard import (
     Capability,
     Reader,
     Result,
@@ -25,7 +26,6 @@ from precond.standard import (
     supports,
     version,
 )
-from precond.vnnlib.formula import Declaration, Kind
 
 # The example of section 5.3.1, as far as one network goes.
 DECLARED = (

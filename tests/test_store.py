@@ -11,17 +11,17 @@ import numpy as np
 import pytest
 from known import ABSOLUTE, LEAKY, at_least, phases
 
-from precond.analysis import Analysis, Data, Domain, DomainKind
 from precond.errors import OutputError, QueryError
 from precond.proof.claim import Claim
 from precond.proof.precondition import Kind, Precondition, Support
-from precond.proof.prove import prove
+from precond.proof.prover.prove import prove
 from precond.proof.verdict import Attempt, Status, Verdict
 from precond.property import Property
 from precond.region.box import Box
 from precond.region.pattern import DecisionPattern
 from precond.region.signature import record
-from precond.store import read_preconditions, to_json, write_preconditions
+from precond.study.analysis import Analysis, Data, Domain, DomainKind
+from precond.study.store import read_preconditions, to_json, write_preconditions
 
 X = np.linspace(-1, 1, 21)[:, None]
 

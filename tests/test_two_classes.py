@@ -15,16 +15,16 @@ import torch
 from sklearn.datasets import load_breast_cancer
 from torch import nn
 
-from attribution.integrated import integrated_gradients
+from attribution.methods.integrated import integrated_gradients
 from precond.cli import main
 from precond.formats.load import load
-from precond.formats.onnx_writer import write_onnx
+from precond.formats.onnx.writer import write_onnx
 from precond.network.activation import OutputActivation
 from precond.network.evaluate import outputs
 from precond.network.graph import Network
 from precond.network.layers import Affine, Node, ReLU
 from precond.proof.deadline import Deadline
-from precond.verify import Request, reply
+from precond.vnnlib.decide import Request, reply
 from precond.vnnlib.formula import UnsupportedQuery
 
 FORMS = ("logit", "sigmoid", "softmax")

@@ -17,18 +17,19 @@ from clocks import HANG
 from known import ABSOLUTE, MAXIMUM
 from onnx import numpy_helper
 
-from precond import verify, verify_process
 from precond.cli import main
 from precond.errors import ModelError, QueryError
-from precond.formats.onnx_writer import write_onnx
+from precond.formats.onnx.writer import write_onnx
 from precond.network.graph import INPUT, Network
 from precond.network.layers import Affine, Node, ReLU, Scale
 from precond.proof.deadline import Deadline
 from precond.proof.verdict import Status, Verdict
-from precond.standard import Result
-from precond.verify import Request, capability, read, reply, solve
+from precond.vnnlib import decide as verify
+from precond.vnnlib import process as verify_process
+from precond.vnnlib.decide import Request, capability, read, reply, solve
 from precond.vnnlib.formula import UnsupportedQuery
 from precond.vnnlib.query import parse_vnnlib
+from precond.vnnlib.standard import Result
 
 ACASXU = Path(__file__).parents[1].parent / "shared" / "data" / "acasxu"
 DECLARED = "(declare-const X_0 Real)\n(declare-const Y_0 Real)\n"

@@ -16,9 +16,9 @@ from precond.formats.load import load
 from precond.network.graph import INPUT, Network
 from precond.network.layers import Affine, Node, ReLU
 from precond.proof.claim import Claim
-from precond.proof.engines.z3 import Z3Engine
-from precond.proof.prove import prove
-from precond.proof.stages import Stage
+from precond.proof.engines.z3.engine import Z3Engine
+from precond.proof.prover.plans import Stage
+from precond.proof.prover.prove import prove
 from precond.property import Property
 from precond.region.box import Box
 from precond.region.pattern import DecisionPattern

@@ -3,11 +3,11 @@
 ``run(instance, cap)`` loads the model and the property, then times the solving alone:
 starting processes and reading files is excluded for all.
 
-* ``precond``: ``precond.verify.solve`` in this process.
+* ``precond``: ``precond.vnnlib.decide.solve`` in this process.
 * ``vibecheck``: vibecheck-nn in a process of its own (``vibecheck_driver.py``), with its own
   choice of threads unless one is given.
 * ``marabou``: maraboupy with its default options, in a process of its own, one query per
-  conjunct in the encoding of ``precond.proof.engines.marabou_query`` (its own ONNX parser
+  conjunct in the encoding of ``precond.proof.engines.marabou.query`` (its own ONNX parser
   reads ``Sub`` wrongly).  Witnesses are not replayed: its word is taken.
 """
 
@@ -28,16 +28,16 @@ from peers.instances import Instance
 from precond.formats.load import load
 from precond.network.graph import INPUT, Network
 from precond.network.layers import Affine, Node, ReLU
-from precond.proof.child import Died, TimedOut
 from precond.proof.claim import Claim
 from precond.proof.deadline import Deadline
-from precond.proof.engines.marabou import WORKER
-from precond.proof.engines.marabou_query import build_query
-from precond.proof.solver_process import Process
+from precond.proof.engines.marabou.engine import WORKER
+from precond.proof.engines.marabou.query import build_query
+from precond.proof.processes.child import Died, TimedOut
+from precond.proof.processes.solver import Process
 from precond.property import Inequality, Property
 from precond.region.box import Box
 from precond.region.pattern import DecisionPattern
-from precond.verify import solve
+from precond.vnnlib.decide import solve
 from precond.vnnlib.query import Query, read_vnnlib
 
 DRIVER = Path(__file__).with_name("vibecheck_driver.py")

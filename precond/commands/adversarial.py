@@ -40,15 +40,15 @@ def add(commands: Commands) -> None:
 def run(chosen: argparse.Namespace) -> int:
     import numpy as np
 
-    from precond.apply.adversarial import adversarial
-    from precond.apply.adversarial_retrain import Retraining, retrain
-    from precond.apply.debug import DebugSettings, check_classes, mined
-    from precond.apply.debug_rules import RuleBook
-    from precond.datasets import split
+    from precond.apply.adversarial_examples.retrain import Retraining, retrain
+    from precond.apply.adversarial_examples.search import adversarial
+    from precond.apply.debugging.findings import DebugSettings, check_classes, mined
+    from precond.apply.debugging.rule_book import RuleBook
+    from precond.basics.progress import progress
+    from precond.data.datasets import split
     from precond.errors import QueryError
-    from precond.formats.onnx_writer import write_onnx
-    from precond.progress import progress
-    from precond.proof.ledger import Ledger
+    from precond.formats.onnx.writer import write_onnx
+    from precond.proof.ledger.ledger import Ledger
     from precond.region.signature import record
     from precond.report.adversarial import accuracies, adversarial_files
     from precond.report.evidence import Given

@@ -18,7 +18,7 @@ from precond.commands.arguments import (
 from precond.commands.given import add_columns, add_model, read_data, read_model
 from precond.commands.outputs import add_outputs, add_threshold, classifier, with_outputs
 from precond.commands.places import add_places, pool_of
-from precond.device import require_device
+from precond.network.device import require_device
 
 
 def add(commands: Commands) -> None:
@@ -86,18 +86,18 @@ def add(commands: Commands) -> None:
 
 
 def run(chosen: argparse.Namespace) -> int:
-    from precond.analysis import Data, Domain
-    from precond.datasets import split
+    from precond.basics.progress import progress
+    from precond.data.datasets import split
     from precond.errors import DataError
-    from precond.goals import Goal, class_goal, correctness_goal, property_goal
-    from precond.mine.input import Order
-    from precond.options import Options
-    from precond.pipeline import analyze, record_all
-    from precond.progress import progress
-    from precond.proof.ledger import Ledger
-    from precond.report.html import write_report
-    from precond.store import write_preconditions
-    from precond.summary import summary
+    from precond.mine.input_preconditions.relax import Order
+    from precond.proof.ledger.ledger import Ledger
+    from precond.report.analysis.write import write_report
+    from precond.study.analysis import Data, Domain
+    from precond.study.goals import Goal, class_goal, correctness_goal, property_goal
+    from precond.study.options import Options
+    from precond.study.pipeline import analyze, record_all
+    from precond.study.store import write_preconditions
+    from precond.study.summary import summary
     from precond.vnnlib.query import read_vnnlib
 
     require_device(chosen.device)

@@ -13,7 +13,7 @@ from precond.commands.arguments import Commands
 from precond.commands.given import add_model, read_model
 
 if TYPE_CHECKING:
-    from precond.proof.certificates.data import Certificate
+    from precond.checker.certificate import Certificate
 
 EXIT_INVALID = 1
 SHOWN, WIDTH = 40, 160  # lines of a statement, and characters of one, without --statement
@@ -41,11 +41,11 @@ def add(commands: Commands) -> None:
 def run(chosen: argparse.Namespace) -> int:
     # Products are small: threads would cost more than they bring.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    from precond.checker import check
+    from precond.checker.exact import check
+    from precond.checker.fast import check_fast
+    from precond.checker.files import read_certificate
     from precond.errors import QueryError
     from precond.printable import printable
-    from precond.proof.certificates.fast import check_fast
-    from precond.proof.certificates.files import read_certificate
 
     certificate = read_certificate(chosen.certificate)
     for line in certificate.statement.lines() if chosen.statement else _first(certificate):

@@ -28,10 +28,10 @@ def add(commands: Commands) -> None:
 
 
 def run(chosen: argparse.Namespace) -> int:
-    from precond.apply.cluster import cluster
-    from precond.apply.debug import DebugSettings, check_classes, mined
-    from precond.apply.debug_rules import RuleBook
-    from precond.datasets import split
+    from precond.apply.clustering.medoids import cluster
+    from precond.apply.debugging.findings import DebugSettings, check_classes, mined
+    from precond.apply.debugging.rule_book import RuleBook
+    from precond.data.datasets import split
     from precond.errors import DataError
     from precond.region.signature import record
     from precond.report.cluster import cluster_files

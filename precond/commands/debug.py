@@ -43,12 +43,12 @@ def add(commands: Commands) -> None:
 
 
 def run(chosen: argparse.Namespace) -> int:
-    from precond.apply.debug import DebugSettings, check_classes, debug
-    from precond.datasets import split
-    from precond.progress import progress
-    from precond.proof.ledger import Ledger
+    from precond.apply.debugging.findings import DebugSettings, check_classes, debug
+    from precond.basics.progress import progress
+    from precond.data.datasets import split
+    from precond.proof.ledger.ledger import Ledger
     from precond.region.signature import record
-    from precond.report.debug_index import cause_title, debug_files
+    from precond.report.debug.index import cause_title, debug_files
     from precond.report.evidence import Given
     from precond.report.pages import write_files
 

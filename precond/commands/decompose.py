@@ -7,15 +7,15 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from precond.basics.whole_files import write_whole
 from precond.commands.arguments import Commands, output_folder, seconds, seed
 from precond.commands.given import add_model, read_model
 from precond.commands.outputs import add_outputs, with_outputs
 from precond.errors import DataError, OutputError, QueryError
-from precond.whole_files import write_whole
 
 if TYPE_CHECKING:
-    from precond.apply.decompose_answer import Decomposition
-    from precond.apply.decompose_query import Answer
+    from precond.apply.decomposition.answer import Decomposition
+    from precond.apply.decomposition.query import Answer
 
 
 def add(commands: Commands) -> None:
@@ -61,16 +61,16 @@ def add(commands: Commands) -> None:
 
 
 def run(chosen: argparse.Namespace) -> int:
-    from precond.apply.decompose import check_layer
-    from precond.apply.decompose_lemmas import Lemmas
-    from precond.apply.decompose_query import (
+    from precond.apply.decomposition.halves import check_layer
+    from precond.apply.decomposition.lemmas import Lemmas
+    from precond.apply.decomposition.query import (
         check_query,
         decompose_query,
         proposed_boxes,
         to_json,
     )
-    from precond.device import require_device
-    from precond.proof.ledger import Ledger
+    from precond.network.device import require_device
+    from precond.proof.ledger.ledger import Ledger
     from precond.vnnlib.query import read_vnnlib
 
     require_device(chosen.device)
@@ -170,7 +170,7 @@ def _show(name: str, answer: Answer) -> None:
 
 
 def _check(part: Decomposition, chosen: argparse.Namespace) -> dict[str, Any]:
-    from precond.apply.decompose_check import replayed, second_proofs
+    from precond.apply.decomposition.check import replayed, second_proofs
 
     points = replayed(part, seed=chosen.seed + 1)
     print(

@@ -14,9 +14,9 @@ from precond.commands.given import add_columns, add_model, read_data, read_model
 from precond.commands.outputs import add_threshold, classifier
 
 if TYPE_CHECKING:
-    from precond.apply.distill import Distilled
-    from precond.apply.distill_proved import ProvedRules
-    from precond.apply.distill_table import Table
+    from precond.apply.distillation.learn import Distilled
+    from precond.apply.distillation.proved_rules import ProvedRules
+    from precond.apply.distillation.table import Table
     from precond.network.graph import Network
 
 
@@ -77,11 +77,11 @@ def add(commands: Commands) -> None:
 def run(chosen: argparse.Namespace) -> int:
     import numpy as np
 
-    from precond.apply import distill_votes as votes
-    from precond.apply.distill import augmented, distill, prove_only, sample_of
-    from precond.apply.distill_table import trade_off
-    from precond.apply.distill_votes import Reading
-    from precond.datasets import split
+    from precond.apply.distillation import votes
+    from precond.apply.distillation.learn import augmented, distill, prove_only, sample_of
+    from precond.apply.distillation.table import trade_off
+    from precond.apply.distillation.votes import Reading
+    from precond.data.datasets import split
     from precond.errors import QueryError
 
     if not 0 <= chosen.max_loss < 100:
@@ -176,9 +176,9 @@ def _folder(path: Path) -> Iterator[Path]:
 
 
 def _proved_rules(file: Path, network: Network) -> ProvedRules:
-    from precond.apply.distill_proved import ProvedRules
+    from precond.apply.distillation.proved_rules import ProvedRules
     from precond.errors import QueryError
-    from precond.store import read_preconditions
+    from precond.study.store import read_preconditions
 
     stored = read_preconditions(file)
     if not stored.preconditions:
@@ -243,8 +243,8 @@ def write(
     import os
     import tempfile
 
-    from precond.apply.distill_onnx import write_stages
-    from precond.apply.distill_path import save_fast_path
+    from precond.apply.distillation.path import save_fast_path
+    from precond.apply.distillation.write_onnx import write_stages
 
     with tempfile.TemporaryDirectory(dir=folder, prefix=".distill-") as temporary:
         place = Path(temporary)

@@ -39,9 +39,9 @@ def add(commands: Commands) -> None:
 
 
 def run(chosen: argparse.Namespace) -> int:
-    from attribution.explain import explain
-    from precond.carried import with_threshold
-    from precond.device import require_device
+    from attribution.show.explain import explain
+    from precond.logit_property import with_threshold
+    from precond.network.device import require_device
 
     require_device(chosen.device)
     network = with_outputs(read_model(chosen), chosen.outputs)

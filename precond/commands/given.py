@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 from precond.commands.arguments import sizes
 from precond.commands.outputs import add_threshold, classifier
 from precond.errors import DataError
-from precond.formats.stated import Activation
+from precond.formats.lowering.stated import Activation
 
 if TYPE_CHECKING:
-    from precond.datasets import Dataset
+    from precond.data.datasets import Dataset
     from precond.network.graph import Network
 
 
@@ -83,8 +83,8 @@ def add_columns(command: argparse.ArgumentParser) -> None:
 
 def read_data(chosen: argparse.Namespace, network: Network, labels: str | None = None) -> Dataset:
     """The data of --inputs, with ``labels`` of another file if there is one."""
-    from precond.columns import Columns
-    from precond.datasets import load_dataset
+    from precond.data.columns import Columns
+    from precond.data.datasets import load_dataset
 
     columns = Columns(chosen.label_column, tuple(chosen.drop), chosen.classes)
     if columns.classes and len(columns.classes) != max(network.output_size, 2):
@@ -104,7 +104,7 @@ def read_given(chosen: argparse.Namespace) -> tuple[Network, Dataset]:
 
 def read_both(chosen: argparse.Namespace) -> tuple[Network, Dataset]:
     """The network as the file gives it, and the data, checked to fit each other."""
-    from precond.device import require_device
+    from precond.network.device import require_device
 
     require_device(chosen.device)
     network = read_model(chosen)

@@ -43,7 +43,7 @@ def run(chosen: argparse.Namespace) -> int:
 def _list(chosen: argparse.Namespace) -> int:
     from precond.printable import printable
     from precond.proof.arithmetic import Arithmetic, words
-    from precond.proof.ledger import Ledger
+    from precond.proof.ledger.ledger import Ledger
 
     counts: Counter[str] = Counter()
     damaged: list[str] = []
@@ -74,8 +74,8 @@ def _list(chosen: argparse.Namespace) -> int:
 
 
 def _export(chosen: argparse.Namespace) -> int:
-    from precond.proof.ledger import Ledger
-    from precond.whole_files import write_whole
+    from precond.basics.whole_files import write_whole
+    from precond.proof.ledger.ledger import Ledger
 
     with Ledger(chosen.file, writable=False) as ledger:
         lines = (
@@ -100,7 +100,7 @@ def _export(chosen: argparse.Namespace) -> int:
 
 def _prune(chosen: argparse.Namespace) -> int:
     from precond.errors import QueryError
-    from precond.proof.ledger import Entry, Ledger
+    from precond.proof.ledger.ledger import Entry, Ledger
 
     if chosen.status is None and chosen.older is None and not chosen.damaged:
         raise QueryError(

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from precond.apply.monitor import Monitor, Watched
-    from precond.apply.monitor_summary import Separation, Summary
+    from precond.apply.monitoring.summary import Separation, Summary
+    from precond.apply.monitoring.watch import Monitor, Watched
 
 
 def add(commands: Commands) -> None:
@@ -54,14 +54,14 @@ def add(commands: Commands) -> None:
 def run(chosen: argparse.Namespace) -> int:
     import numpy as np
 
-    from precond.apply.debug import check_classes
-    from precond.apply.monitor import Monitor
-    from precond.apply.monitor_summary import separate, summarise
-    from precond.datasets import load_dataset, split
-    from precond.device import require_device
+    from precond.apply.debugging.findings import check_classes
+    from precond.apply.monitoring.summary import separate, summarise
+    from precond.apply.monitoring.watch import Monitor
+    from precond.data.datasets import load_dataset, split
     from precond.errors import QueryError
+    from precond.network.device import require_device
     from precond.network.evaluate import check_inputs
-    from precond.store import read_preconditions
+    from precond.study.store import read_preconditions
 
     require_device(chosen.device)
     stored = read_preconditions(chosen.file)
@@ -156,7 +156,7 @@ def write_rows(
     """One line an input: what was predicted, what the rules say, which rules hold."""
     import csv
 
-    from precond.apply.monitor import NO_VOTE, Opinion
+    from precond.apply.monitoring.watch import NO_VOTE, Opinion
     from precond.errors import OutputError
 
     names = [entry.id for entry in monitor.entries]

@@ -42,7 +42,7 @@ def with_outputs(network: Network, outputs: str) -> Network:
 
 def classifier(network: Network, threshold: float | None) -> Network:
     """The logits of the network, read as classes; a line says how, where that needs saying."""
-    from precond.carried import with_threshold
+    from precond.logit_property import with_threshold
 
     chosen = (network if threshold is None else with_threshold(network, threshold)).logits
     words = [f"y: {chosen.output_words}"] if chosen.output_words else []

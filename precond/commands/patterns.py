@@ -22,7 +22,7 @@ from precond.commands.outputs import model_name
 from precond.commands.places import add_places, pool_of
 
 if TYPE_CHECKING:
-    from precond.goals import Goal
+    from precond.study.goals import Goal
 
 
 def add(commands: Commands) -> None:
@@ -78,19 +78,19 @@ def add(commands: Commands) -> None:
 def run(chosen: argparse.Namespace) -> int:
     import numpy as np
 
-    from precond.analysis import Data, Domain
-    from precond.datasets import split
+    from precond.basics.progress import progress
+    from precond.data.datasets import split
     from precond.errors import QueryError
-    from precond.goals import class_goal
-    from precond.mine.whole_space import Search
+    from precond.mine.whole_space.search import Search
     from precond.network.graph import INPUT
-    from precond.progress import progress
     from precond.proof.certificates.folder import keep
-    from precond.proof.ledger import Ledger
+    from precond.proof.ledger.ledger import Ledger
     from precond.report.pages import write_files
-    from precond.report.whole_space import table_text, whole_space_files
-    from precond.store import write_preconditions
-    from precond.whole_space_run import default_cuts, record_values, run_whole_space
+    from precond.report.whole_space.page import table_text, whole_space_files
+    from precond.study.analysis import Data, Domain
+    from precond.study.goals import class_goal
+    from precond.study.store import write_preconditions
+    from precond.study.whole_space.run import default_cuts, record_values, run_whole_space
 
     network, dataset = read_given(chosen)
     train, held_out = split(dataset)

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 from precond.commands.arguments import count
 
 if TYPE_CHECKING:
-    from precond.proof.ledger import Ledger
-    from precond.proof.pool import Pool
+    from precond.proof.ledger.ledger import Ledger
+    from precond.workers.pool import Pool
 
 UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
 
@@ -42,7 +42,7 @@ def size(text: str) -> int:
 @contextmanager
 def pool_of(chosen: argparse.Namespace, ledger: Ledger | None = None) -> Iterator[Pool]:
     """The pool that the options ask for."""
-    from precond.proof.pool import open_pool
+    from precond.workers.pool import open_pool
 
     with open_pool(
         chosen.workers, scheduler=chosen.scheduler, memory=chosen.memory, ledger=ledger

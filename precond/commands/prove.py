@@ -13,7 +13,7 @@ from precond.commands.exact import add_exact
 from precond.commands.given import add_model, read_model
 from precond.commands.outputs import with_outputs
 from precond.commands.places import add_places, pool_of
-from precond.device import require_device
+from precond.network.device import require_device
 
 
 def add(commands: Commands) -> None:
@@ -39,16 +39,16 @@ def add(commands: Commands) -> None:
 
 
 def run(chosen: argparse.Namespace) -> int:
+    from precond.basics.progress import progress
     from precond.errors import QueryError
-    from precond.progress import progress
     from precond.proof.arithmetic import Arithmetic, words
     from precond.proof.certificates.folder import keep
-    from precond.proof.ledger import Ledger
-    from precond.proof.pool import ProofJob
-    from precond.proof.pool_exact import ExactJob
+    from precond.proof.ledger.ledger import Ledger
     from precond.proof.precondition import Precondition
     from precond.proof.verdict import Status, Verdict
-    from precond.store import read_preconditions
+    from precond.study.store import read_preconditions
+    from precond.workers.exact import ExactJob
+    from precond.workers.pool import ProofJob
 
     require_device(chosen.device)
     folder = chosen.certificate

@@ -13,7 +13,7 @@ from precond.commands.outputs import add_outputs, classifier, model_name, with_o
 from precond.errors import QueryError
 
 if TYPE_CHECKING:
-    from precond.datasets import Dataset
+    from precond.data.datasets import Dataset
     from precond.network.graph import Network
     from precond.region.box import Box
     from precond.report.robustness import PropertyAnswer
@@ -64,11 +64,11 @@ def run(chosen: argparse.Namespace) -> int:
     network = classifier(network, chosen.threshold)
     import numpy as np
 
-    from precond.apply.debug import check_classes
-    from precond.apply.robustness import robustness
-    from precond.datasets import split
-    from precond.progress import progress
-    from precond.proof.ledger import Ledger
+    from precond.apply.certification.certify import robustness
+    from precond.apply.debugging.findings import check_classes
+    from precond.basics.progress import progress
+    from precond.data.datasets import split
+    from precond.proof.ledger.ledger import Ledger
     from precond.report.evidence import Given
     from precond.report.pages import write_files
     from precond.report.robustness import counts_text, robustness_files
@@ -109,10 +109,10 @@ def run(chosen: argparse.Namespace) -> int:
 
 
 def _properties(chosen: argparse.Namespace, network: Network, dataset: Dataset) -> int:
-    from precond.analysis import Domain, DomainKind
     from precond.report.evidence import Given
     from precond.report.pages import write_files
     from precond.report.robustness import properties_files
+    from precond.study.analysis import Domain, DomainKind
 
     domain = Domain.parse(chosen.domain, dataset.inputs, dataset.natural)
     if domain.kind is DomainKind.BALL:
@@ -136,10 +136,10 @@ def _properties(chosen: argparse.Namespace, network: Network, dataset: Dataset) 
 def _answers(chosen: argparse.Namespace, network: Network, box: Box) -> list[PropertyAnswer]:
     import numpy as np
 
-    from precond.apply.robustness_monotone import Monotone, monotone_claim, prove_monotone
+    from precond.apply.certification.monotone import Monotone, monotone_claim, prove_monotone
     from precond.network.evaluate import outputs
     from precond.proof.claim import Claim
-    from precond.proof.prove import prove
+    from precond.proof.prover.prove import prove
     from precond.property import Property
     from precond.region.pattern import DecisionPattern
     from precond.report.robustness import PropertyAnswer

@@ -58,7 +58,7 @@ def add(commands: Commands) -> None:
 
 
 def run(chosen: argparse.Namespace) -> int:
-    from precond.verify_process import ask
+    from precond.vnnlib.process import ask
 
     folder = chosen.serialise_assignments
     if folder is not None:
@@ -90,7 +90,7 @@ def run(chosen: argparse.Namespace) -> int:
 
 
 def supports(chosen: argparse.Namespace) -> int:
-    from precond.verify import capability
+    from precond.vnnlib.decide import capability
 
     sys.stdout.write(capability(chosen.capability))
     return 0

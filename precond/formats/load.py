@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from precond.arguments import items, whole
+from precond.basics.arguments import items, whole
 from precond.errors import ModelError
-from precond.formats.stated import Activation, superfluous
+from precond.formats.lowering.stated import Activation, superfluous
 from precond.network.graph import Network
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def load(
     if not isinstance(source, str | Path):
         if stated is not None:
             raise superfluous(type(source).__name__)
-        from precond.formats.torch_reader import read_module
+        from precond.formats.torch.reader import read_module
 
         return read_module(source, input_shape)
     path = Path(source)
@@ -62,7 +62,7 @@ def load(
         )
     try:
         if path.suffix.lower() in STATE_SUFFIXES:
-            from precond.formats.torch_reader import read_torch
+            from precond.formats.torch.reader import read_torch
 
             return read_torch(path, input_shape, stated)
         if stated is not None:
@@ -75,10 +75,10 @@ def load(
 def _reader(path: Path) -> Callable[[Path, Sequence[int] | None], Network]:
     match path.suffix.lower():
         case ".onnx":
-            from precond.formats.onnx_reader import read_onnx
+            from precond.formats.onnx.reader import read_onnx
 
             return read_onnx
         case _:
-            from precond.formats.nnet_reader import read_nnet
+            from precond.formats.nnet import read_nnet
 
             return read_nnet

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from precond.arguments import numbers, require_kind
+from precond.basics.arguments import numbers, require_kind
 from precond.errors import DataError
 from precond.network.graph import INPUT, Network
 from precond.network.layers import LeakyReLU, MaxPool2d, ReLU

@@ -11,7 +11,7 @@ from functools import cached_property
 
 import numpy as np
 
-from precond.arguments import items, require_kind, whole
+from precond.basics.arguments import items, require_kind, whole
 from precond.errors import ModelError
 from precond.network.activation import OutputActivation
 from precond.network.classes import Classes

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from precond.arguments import number, numbers
+from precond.basics.arguments import number, numbers
 from precond.errors import ModelError
 from precond.network.constants import Range, are_reals, settled
 from precond.network.windows import Windows

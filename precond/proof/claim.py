@@ -15,9 +15,9 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from precond.arguments import numbers, require_kind
-from precond.carried import require_kept
+from precond.basics.arguments import numbers, require_kind
 from precond.errors import QueryError
+from precond.logit_property import require_kept
 from precond.network.graph import Network
 from precond.proof.arithmetic import Arithmetic
 from precond.property import Inequality, Property

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from precond.checker.certificate import Certificate
 from precond.printable import printable
 from precond.proof.arithmetic import Arithmetic, words
-from precond.proof.certificates.data import Certificate
 from precond.proof.trace import Trace
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from precond.arguments import number, numbers, require_kind, whole
+from precond.basics.arguments import number, numbers, require_kind, whole
 from precond.errors import QueryError
 
 Array = NDArray[np.float64]

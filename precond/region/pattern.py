@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from precond.arguments import described, whole
+from precond.basics.arguments import described, whole
 from precond.errors import ArgumentError, QueryError
 from precond.network.graph import Network
 from precond.network.layers import LeakyReLU, MaxPool2d, ReLU

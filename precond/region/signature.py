@@ -18,10 +18,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from precond.arguments import items, path_of
-from precond.device import require_device
+from precond.basics.arguments import items, path_of
 from precond.errors import DataError
 from precond.network.classes import Classes
+from precond.network.device import require_device
 from precond.network.evaluate import check_inputs, iterate
 from precond.network.graph import Network
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from precond.apply.adversarial import Adversarial, Example
-from precond.apply.adversarial_retrain import Accuracy, Retrained
+from precond.apply.adversarial_examples.retrain import Accuracy, Retrained
+from precond.apply.adversarial_examples.search import Adversarial, Example
 from precond.report.charts import percent
 from precond.report.evidence import Given, Table, Thumb
 from precond.report.header import Figure

@@ -9,7 +9,6 @@ import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
 
-from precond.analysis import Analysis, DomainKind
 from precond.network.evaluate import outputs
 from precond.proof.arithmetic import Arithmetic, words
 from precond.proof.precondition import Kind, Precondition
@@ -24,6 +23,7 @@ from precond.report.evidence import (
     labels_of,
     misclassified,
 )
+from precond.study.analysis import Analysis, DomainKind
 
 OUTPUTS = 10
 

@@ -9,8 +9,8 @@ from math import ceil
 
 from markupsafe import Markup
 
-from precond.analysis import CurvePoint
 from precond.report.drawing import shorten
+from precond.study.analysis import CurvePoint
 
 BARS = 40  # classes drawn; the table lists all
 

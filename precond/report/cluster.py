@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from precond.apply.cluster import Cluster, Clustering
+from precond.apply.clustering.medoids import Cluster, Clustering
 from precond.report.charts import percent
 from precond.report.evidence import Given, Thumb
 from precond.report.header import Figure

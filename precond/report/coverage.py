@@ -14,7 +14,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from precond.analysis import Analysis, DomainKind
 from precond.errors import DataError
 from precond.proof.precondition import Kind, Precondition
 from precond.proof.verdict import Status
@@ -22,6 +21,7 @@ from precond.region.box import Box
 from precond.region.pattern import DecisionPattern
 from precond.region.signature import Signatures
 from precond.report.charts import ClassCoverage, Series
+from precond.study.analysis import Analysis, DomainKind
 
 Mask = NDArray[np.bool_]
 PREDICTED, MISCLASSIFIED = "predicted", "misclassified"  # names of goals, as a run gives them

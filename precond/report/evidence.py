@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from precond.analysis import Analysis
 from precond.proof.precondition import Precondition
 from precond.report.pictures import row_picture
+from precond.study.analysis import Analysis
 
 THUMBS = 12
 FEATURES = 40

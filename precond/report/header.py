@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from precond.analysis import Analysis, DomainKind
 from precond.proof.precondition import Kind
 from precond.proof.verdict import Status
 from precond.report.cards import needs_no_neuron, seconds
 from precond.report.charts import percent
 from precond.report.evidence import says_classes
+from precond.study.analysis import Analysis, DomainKind
 
 PLURALS = {
     Kind.LAYER: "layer rules",

@@ -9,7 +9,7 @@ import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
 
-from precond.apply.robustness import Ball, Outcome, Robustness
+from precond.apply.certification.certify import Ball, Outcome, Robustness
 from precond.proof.verdict import Status, Verdict
 from precond.report.charts import percent
 from precond.report.evidence import Gallery, Given, Table, Thumb

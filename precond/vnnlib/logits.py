@@ -1,6 +1,6 @@
 """Atoms about the outputs of a network with a last activation, as atoms about its logits.
 
-What cannot be carried over exactly (``precond.carried``) is refused.  A threshold whose logit is
+What cannot be carried over exactly (``logit_property``) is refused.  A threshold whose logit is
 no rational becomes one on each side of it: a formula that surely holds only of violations, to
 judge witnesses by, and one that holds of all of them, to prove that there are none.
 """
@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from fractions import Fraction
 
-from precond.carried import REMEDY, carried
+from precond.logit_property import REMEDY, carried
 from precond.network.activation import OutputActivation
 from precond.network.graph import Network
 from precond.vnnlib.formula import And, Atom, Formula, Or, UnsupportedQuery

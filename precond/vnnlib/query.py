@@ -24,7 +24,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from precond.arguments import path_of
+from precond.basics.arguments import path_of
 from precond.errors import QueryError
 from precond.network.activation import OutputActivation
 from precond.network.enclosed import enclosed_values

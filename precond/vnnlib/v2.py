@@ -18,8 +18,8 @@ from typing import Any
 
 import numpy as np
 
-from precond.carried import REMEDY
 from precond.errors import MissingDependency, QueryError
+from precond.logit_property import REMEDY
 from precond.network.activation import OutputActivation
 from precond.network.graph import INPUT, Network
 from precond.vnnlib.formula import (

@@ -19,13 +19,13 @@ from precond import (
     load,
     record,
 )
-from precond.apply.adversarial import Adversarial, adversarial
-from precond.apply.adversarial_minimise import Target, minimise
-from precond.apply.adversarial_retrain import Retraining, retrain
-from precond.apply.adversarial_sparse import fewest_changes
+from precond.apply.adversarial_examples.minimise import Target, minimise
+from precond.apply.adversarial_examples.retrain import Retraining, retrain
+from precond.apply.adversarial_examples.search import Adversarial, adversarial
+from precond.apply.adversarial_examples.sparse import fewest_changes
 from precond.cli import main
-from precond.datasets import load_dataset, split
-from precond.mine.layer import LayerRule
+from precond.data.datasets import load_dataset, split
+from precond.mine.layer_rules.learn import LayerRule
 from precond.network.evaluate import outputs
 from precond.network.layers import Affine, Node, ReLU
 from precond.proof.replay import replay

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from precond import DecisionPattern, Network, record
-from precond.apply.cluster import cluster, medoid_of
-from precond.apply.debug_rules import RuleBook
+from precond.apply.clustering.medoids import cluster, medoid_of
+from precond.apply.debugging.rule_book import RuleBook
 from precond.cli import main
-from precond.mine.layer import LayerRule
+from precond.mine.layer_rules.learn import LayerRule
 from precond.network.layers import Affine, Node, ReLU
 
 DIGITS = str(Path(__file__).parents[2] / "models" / "digits-mlp.onnx")

@@ -10,19 +10,24 @@ import numpy as np
 import pytest
 
 from precond import Box, DecisionPattern, Network, Property, load, record
-from precond.apply.debug import Debugged, DebugSettings, debug
-from precond.apply.debug_causes import causes, suspects
-from precond.apply.debug_own import NOT_TRIED, OwnPrecondition, Unproved, own_precondition
-from precond.apply.debug_rules import RuleBook
-from precond.apply.debug_why import comparative_gradients
+from precond.apply.debugging.causes import causes, suspects
+from precond.apply.debugging.findings import Debugged, DebugSettings, debug
+from precond.apply.debugging.own_precondition import (
+    NOT_TRIED,
+    OwnPrecondition,
+    Unproved,
+    own_precondition,
+)
+from precond.apply.debugging.profiles import comparative_gradients
+from precond.apply.debugging.rule_book import RuleBook
 from precond.cli import main
-from precond.datasets import load_dataset, split
+from precond.data.datasets import load_dataset, split
 from precond.errors import DataError
-from precond.mine.layer import LayerRule
+from precond.mine.layer_rules.learn import LayerRule
 from precond.network.evaluate import outputs
 from precond.network.layers import Affine, Node, ReLU
-from precond.report.debug_index import debug_files
-from precond.report.debug_words import unproved_words
+from precond.report.debug.index import debug_files
+from precond.report.debug.words import unproved_words
 from precond.report.evidence import Given
 
 DIGITS = Path(__file__).parents[2] / "models" / "digits-mlp.onnx"

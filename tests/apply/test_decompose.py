@@ -16,23 +16,23 @@ import pytest
 from clocks import ticking
 from known import affine, at_least
 
-import precond.apply.decompose as module
-from precond.apply.decompose import decompose
-from precond.apply.decompose_answer import Decomposition
-from precond.apply.decompose_bounds import HeadBounds, TailBounds
-from precond.apply.decompose_check import replayed, second_proofs
-from precond.apply.decompose_lemmas import Lemma, Lemmas, implied, literals
-from precond.apply.decompose_query import check_query, decompose_query, first_layer
+import precond.apply.decomposition.halves as module
+from precond.apply.decomposition.answer import Decomposition
+from precond.apply.decomposition.bounds import HeadBounds, TailBounds
+from precond.apply.decomposition.check import replayed, second_proofs
+from precond.apply.decomposition.halves import decompose
+from precond.apply.decomposition.lemmas import Lemma, Lemmas, implied, literals
+from precond.apply.decomposition.query import check_query, decompose_query, first_layer
 from precond.cli import main
 from precond.errors import QueryError
 from precond.formats.load import load
-from precond.formats.onnx_writer import write_onnx
+from precond.formats.onnx.writer import write_onnx
 from precond.network.evaluate import outputs, values_at
 from precond.network.graph import Network
 from precond.network.layers import Add, Node, ReLU
 from precond.network.parts import head, tail
 from precond.proof.claim import Claim
-from precond.proof.prove import prove
+from precond.proof.prover.prove import prove
 from precond.proof.verdict import Status, Verdict
 from precond.region.box import Box
 from precond.region.pattern import DecisionPattern
@@ -345,14 +345,14 @@ def test_the_first_layer_that_answers_is_taken(monkeypatch: pytest.MonkeyPatch) 
             return replace(found, status=Status.UNKNOWN, left=0.5)
         return found
 
-    monkeypatch.setattr("precond.apply.decompose_query.decompose", watched)
+    monkeypatch.setattr("precond.apply.decomposition.query.decompose", watched)
     answer = decompose_query(x, budget=100.0, direct=True)
     assert tried == [(second, 1.0), (first, 1.0), (second, 3.0), (first, 3.0)]
     assert (answer.layer, answer.status) == (first, Status.PROVED)
     assert answer.layer_seconds > 0 and answer.parts[0].direct is not None
     tried.clear()
     monkeypatch.setattr(
-        "precond.apply.decompose_query.decompose",
+        "precond.apply.decomposition.query.decompose",
         lambda *given, **more: replace(
             watched(*given, **more), status=Status.UNKNOWN, left=0.25 if given[1] == first else 0.5
         ),

@@ -13,19 +13,26 @@ import pytest
 import torch
 from known import ABSOLUTE, phases
 
-from precond.apply.distill import (
+from precond.apply.distillation.learn import (
     augmented,
     automatic_readings,
     distill,
     prove_only,
     sample_of,
 )
-from precond.apply.distill_onnx import write_stages
-from precond.apply.distill_path import FastPath, checkpoints, load_fast_path, save_fast_path
-from precond.apply.distill_proved import ProvedRules
-from precond.apply.distill_table import Plain, Row, Table, trade_off
-from precond.apply.distill_thresholds import NEVER, Answers, choose
-from precond.apply.distill_votes import Probe, Reading, Training, VoteExit, learned_exit, quantiles
+from precond.apply.distillation.path import FastPath, checkpoints, load_fast_path, save_fast_path
+from precond.apply.distillation.proved_rules import ProvedRules
+from precond.apply.distillation.table import Plain, Row, Table, trade_off
+from precond.apply.distillation.thresholds import NEVER, Answers, choose
+from precond.apply.distillation.votes import (
+    Probe,
+    Reading,
+    Training,
+    VoteExit,
+    learned_exit,
+    quantiles,
+)
+from precond.apply.distillation.write_onnx import write_stages
 from precond.apply.stages import Stage, is_cut
 from precond.cli import main
 from precond.errors import DataError, QueryError
@@ -48,7 +55,7 @@ from precond.network.layers import (
 )
 from precond.proof.claim import Claim
 from precond.proof.precondition import Kind, Precondition, Support
-from precond.proof.prove import prove
+from precond.proof.prover.prove import prove
 from precond.proof.verdict import Status, Verdict
 from precond.property import Property
 from precond.region.box import Box
@@ -512,7 +519,7 @@ def preconditions(folder: Path, network_hash: str, entries: list[Precondition]) 
 
 def digits_rule() -> tuple[Network, Precondition]:
     """A closed pattern of one digit, proved over a small ball around it."""
-    from precond.datasets import load_dataset
+    from precond.data.datasets import load_dataset
 
     network = load(MODEL)
     x = load_dataset("digits").inputs[:1]
@@ -538,7 +545,7 @@ def digits_rule() -> tuple[Network, Precondition]:
 def test_the_command_with_proved_rules(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("precond.apply.distill_votes.ROWS", 5_000)  # of the rivals' training
+    monkeypatch.setattr("precond.apply.distillation.votes.ROWS", 5_000)  # of the rivals' training
     network, rule = digits_rule()
     file = preconditions(tmp_path, network.hash, [rule])
     out = tmp_path / "out"
@@ -573,7 +580,7 @@ def test_the_command_refuses_a_loss_that_cannot_be_met(
     def wrong(self: VoteExit, value: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         return torch.full((len(value),), -1), torch.ones(len(value))
 
-    monkeypatch.setattr("precond.apply.distill_votes.ROWS", 5_000)
+    monkeypatch.setattr("precond.apply.distillation.votes.ROWS", 5_000)
     monkeypatch.setattr(VoteExit, "judge", wrong)
     deep = tmp_path / "deep" / "out"
     command = ["distill", str(MODEL), "--inputs", "digits", "--max-loss", "0.5"]

@@ -11,8 +11,8 @@ import pytest
 import torch
 from known import ABSOLUTE, at_least, box, phases
 
-from precond.apply.monitor import NO_VOTE, Monitor, Opinion
-from precond.apply.monitor_summary import area, separate, summarise
+from precond.apply.monitoring.summary import area, separate, summarise
+from precond.apply.monitoring.watch import NO_VOTE, Monitor, Opinion
 from precond.apply.packed import FEW, PackedRules, pack, unpack
 from precond.cli import main
 from precond.errors import DataError, QueryError
@@ -257,7 +257,7 @@ def written(folder: Path, network_hash: str, patterns: list[DecisionPattern]) ->
 
 
 def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    from precond.datasets import load_dataset, split
+    from precond.data.datasets import load_dataset, split
     from precond.formats.load import load
 
     network = load(MODEL)

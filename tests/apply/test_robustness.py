@@ -12,12 +12,17 @@ import pytest
 from known import ABSOLUTE, BUMP, LEAKY, POOLED
 
 from precond import Box, Network, Status
-from precond.apply.robustness import Outcome, Robustness, robustness
-from precond.apply.robustness_batch import margin_bounds, violates
-from precond.apply.robustness_monotone import Monotone, monotone_claim, prove_monotone, two_copies
+from precond.apply.certification.batch import margin_bounds, violates
+from precond.apply.certification.certify import Outcome, Robustness, robustness
+from precond.apply.certification.monotone import (
+    Monotone,
+    monotone_claim,
+    prove_monotone,
+    two_copies,
+)
 from precond.cli import main
 from precond.errors import QueryError
-from precond.formats.onnx_writer import write_onnx
+from precond.formats.onnx.writer import write_onnx
 from precond.network.evaluate import outputs
 from precond.network.layers import Affine, Node, ReLU
 from precond.proof.deadline import Deadline

@@ -15,8 +15,8 @@ from attribution.distributions import (
     LinearPath,
     Point,
 )
-from attribution.influence import influence
-from attribution.integrated import integrated_gradients
+from attribution.methods.influence import influence
+from attribution.methods.integrated import integrated_gradients
 from attribution.quantities import class_score, comparative, margin, max_class, unit
 from attribution.slices import Slice
 

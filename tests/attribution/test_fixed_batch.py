@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from attribution.distributions import LinearPath
-from attribution.influence import influence
-from attribution.integrated import integrated_gradients
+from attribution.methods.influence import influence
+from attribution.methods.integrated import integrated_gradients
 from attribution.slices import Slice
 from precond.errors import DataError, ModelError
 

@@ -10,14 +10,14 @@ import torch
 from sklearn.datasets import load_digits
 from torch import nn
 
-from attribution.adapter import network_module
-from attribution.backward import Backward
 from attribution.distributions import LinearPath
-from attribution.influence import influence
-from attribution.integrated import integrated_gradients
-from attribution.plan import plan
+from attribution.lines.backward import Backward
+from attribution.lines.plan import plan
+from attribution.lines.segments import Breakpoints
+from attribution.methods.influence import influence
+from attribution.methods.integrated import integrated_gradients
+from attribution.model import network_module
 from attribution.quantities import class_score, comparative, margin, max_class, unit
-from attribution.segments import Breakpoints
 from attribution.slices import Slice
 from precond.errors import QueryError
 from precond.formats.load import load
@@ -330,7 +330,7 @@ def test_a_row_of_weights_is_called_so() -> None:
 
 
 def test_a_torch_module_goes_through_the_loader() -> None:
-    pytest.importorskip("precond.formats.torch_reader")
+    pytest.importorskip("precond.formats.torch.reader")
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 3))
     x = torch.randn(5, 4)

@@ -10,14 +10,14 @@ import pytest
 import torch
 from torch import nn
 
-from attribution import bugs
 from attribution.distributions import ClassConditional, Custom, Empirical, Gaussian, LinearPath
-from attribution.experts import Ranking, class_expert
-from attribution.influence import influence
-from attribution.integrated import integrated_gradients
-from attribution.profiles import influences
-from attribution.removal import class_removal, instance_removal
+from attribution.methods.influence import influence
+from attribution.methods.integrated import integrated_gradients
 from attribution.slices import Slice
+from attribution.uses import bugs
+from attribution.uses.experts import Ranking, class_expert
+from attribution.uses.profiles import influences
+from attribution.uses.removal import class_removal, instance_removal
 from precond.errors import DataError
 
 torch.manual_seed(0)

@@ -9,11 +9,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from attribution.adapter import network_module
 from attribution.attribution import Attribution
 from attribution.distributions import ClassConditional, Empirical, LinearPath, Point
-from attribution.influence import influence
-from attribution.integrated import integrated_gradients
+from attribution.methods.influence import influence
+from attribution.methods.integrated import integrated_gradients
+from attribution.model import network_module
 from attribution.quantities import class_score, unit
 from attribution.slices import Slice
 from precond.errors import DataError, ModelError, OutputError, QueryError

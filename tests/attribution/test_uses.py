@@ -9,28 +9,12 @@ import torch
 from PIL import Image
 from torch import nn
 
-from attribution import bugs
 from attribution.evaluate import outputs, outputs_from, values_at
-from attribution.experts import Ranking, class_expert, compare_experts, keep_extremes
-from attribution.explain import explain, parse_quantity
-from attribution.integrated import integrated_gradients
-from attribution.interpret import explain_input, support, unit_meaning, why_rather_than
-from attribution.profiles import (
-    Distance,
-    Influences,
-    Profiles,
-    auroc,
-    class_profiles,
-    deviations,
-    error_detection,
-    influences,
-    profile_grid,
-    softmax_doubt,
-)
+from attribution.methods.integrated import integrated_gradients
 from attribution.quantities import class_score
-from attribution.removal import class_removal, instance_removal
-from attribution.slices import Slice
-from attribution.visualise import (
+from attribution.show.explain import explain, parse_quantity
+from attribution.show.interpret import explain_input, support, unit_meaning, why_rather_than
+from attribution.show.visualise import (
     Clip,
     Panel,
     compared,
@@ -43,6 +27,22 @@ from attribution.visualise import (
     table_html,
     tokens_html,
 )
+from attribution.slices import Slice
+from attribution.uses import bugs
+from attribution.uses.experts import Ranking, class_expert, compare_experts, keep_extremes
+from attribution.uses.profiles import (
+    Distance,
+    Influences,
+    Profiles,
+    auroc,
+    class_profiles,
+    deviations,
+    error_detection,
+    influences,
+    profile_grid,
+    softmax_doubt,
+)
+from attribution.uses.removal import class_removal, instance_removal
 from precond.errors import DataError, OutputError, QueryError
 from precond.network.graph import INPUT, Network
 from precond.network.layers import Affine, Conv2d, Node, ReLU, Reshape
@@ -371,7 +371,7 @@ def test_values_at_a_slice() -> None:
 )
 def test_methods_of_captum(name) -> None:
     pytest.importorskip("captum")
-    from attribution.peers import Method, captum_attribution
+    from attribution.methods.peers import Method, captum_attribution
 
     torch.manual_seed(0)
     model = nn.Sequential(nn.Conv2d(1, 2, 3, padding=1), nn.ReLU(), nn.Flatten(), nn.Linear(32, 3))

@@ -15,9 +15,9 @@ from mpmath import mp, mpf
 from onnx import TensorProto, helper, numpy_helper
 
 from precond.errors import ModelError
-from precond.formats import arithmetic
 from precond.formats.load import load
-from precond.formats.onnx_writer import write_onnx
+from precond.formats.lowering import arithmetic
+from precond.formats.onnx.writer import write_onnx
 from precond.network.constants import Range, Real, reals
 from precond.network.deviation import ranges
 from precond.network.graph import Network

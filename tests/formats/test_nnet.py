@@ -10,7 +10,7 @@ import pytest
 
 from precond.errors import ModelError
 from precond.formats.load import load
-from precond.formats.onnx_writer import write_onnx
+from precond.formats.onnx.writer import write_onnx
 from precond.network.evaluate import outputs
 from precond.network.layers import ReLU
 

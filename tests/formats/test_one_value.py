@@ -15,7 +15,7 @@ from torch import nn
 
 from precond.errors import ModelError
 from precond.formats.load import load
-from precond.formats.onnx_writer import write_onnx
+from precond.formats.onnx.writer import write_onnx
 from precond.network.evaluate import outputs
 from precond.network.exact import exact_values
 from precond.network.graph import INPUT, Network

@@ -16,9 +16,9 @@ from onnx import TensorProto, helper, numpy_helper
 
 from precond.errors import ModelError, OutputError, UnsupportedOperator
 from precond.formats.load import load
-from precond.formats.onnx_operators import OPERATORS as READ
-from precond.formats.onnx_schema import VERSIONS
-from precond.formats.onnx_writer import onnx_model, write_onnx
+from precond.formats.onnx.operators import OPERATORS as READ
+from precond.formats.onnx.schema import VERSIONS
+from precond.formats.onnx.writer import onnx_model, write_onnx
 from precond.network.activation import OutputActivation
 from precond.network.evaluate import outputs
 from precond.network.graph import Network

@@ -17,7 +17,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from precond.errors import ModelError
 from precond.formats.load import load
-from precond.formats.onnx_folding import FOLDED
+from precond.formats.onnx.folding import FOLDED
 from precond.network.evaluate import outputs
 
 NEWEST = 23  # of ONNX Runtime's stable operators

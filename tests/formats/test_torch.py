@@ -17,18 +17,18 @@ from torch.nn import functional as F
 
 from precond.errors import ModelError, UnsupportedOperator
 from precond.formats.load import load
-from precond.formats.onnx_writer import write_onnx
-from precond.formats.stated import Activation
+from precond.formats.lowering.stated import Activation
+from precond.formats.onnx.writer import write_onnx
 from precond.network.activation import OutputActivation
 from precond.network.evaluate import outputs
 from precond.network.graph import Network
 from precond.network.layers import Affine, LeakyReLU
 from precond.proof.claim import Claim
-from precond.proof.prove import prove
+from precond.proof.prover.prove import prove
 from precond.property import Inequality, Property
 from precond.region.box import Box
 from precond.region.pattern import DecisionPattern
-from precond.summary import describe
+from precond.study.summary import describe
 
 SAMPLES = 1000
 

@@ -7,9 +7,9 @@ from dataclasses import replace
 import numpy as np
 from blobs import trained
 
-from precond.mine.choices import Choices
+from precond.mine.whole_space.choices import Choices
 from precond.network.graph import INPUT
-from precond.proof.tail import Tail
+from precond.proof.restate.tail import Tail
 from precond.property import Property
 from precond.region.box import Box
 from precond.region.signature import Signatures, record

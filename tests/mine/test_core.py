@@ -10,17 +10,17 @@ import pytest
 from clocks import slow_but
 from known import UNIT, affine, at_least, box, phases
 
-from precond.mine.core import Order, multipliers
-from precond.mine.input import Method, input_precondition
+from precond.mine.input_preconditions.core_guided import Order, multipliers
+from precond.mine.input_preconditions.relax import Method, input_precondition
 from precond.mine.violators import Literals, Violators, hunt
 from precond.network.evaluate import outputs
 from precond.network.graph import INPUT, Network
 from precond.network.layers import Node, ReLU
 from precond.proof.claim import Claim
 from precond.proof.deadline import Deadline
-from precond.proof.prove import prove
+from precond.proof.prover.plans import search_stages
+from precond.proof.prover.prove import prove
 from precond.proof.replay import replay
-from precond.proof.stages import search_stages
 from precond.proof.trace import InputSplit, Leaf
 from precond.proof.verdict import Status
 from precond.property import Property
@@ -46,7 +46,7 @@ CENTRE = np.full(4, 0.1)  # all off
 @pytest.fixture(autouse=True)
 def as_if_inputs_were_many(monkeypatch: pytest.MonkeyPatch) -> None:
     """Few inputs are relaxed another way (``few_inputs``)."""
-    monkeypatch.setattr("precond.mine.input.few_inputs", lambda question: False)
+    monkeypatch.setattr("precond.mine.input_preconditions.relax.few_inputs", lambda question: False)
 
 
 def pool() -> Violators:

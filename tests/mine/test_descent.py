@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from class_choices import choices
 
-from precond.mine.descent import Descent
+from precond.mine.whole_space.by_relaxation import Descent
 from precond.network.evaluate import outputs
 from precond.proof.claim import Claim
 from precond.proof.deadline import Deadline
-from precond.proof.prove import prove
-from precond.proof.stages import quick_stages
+from precond.proof.prover.plans import quick_stages
+from precond.proof.prover.prove import prove
 from precond.proof.verdict import Status
 
 pytest.importorskip("highspy")

@@ -10,19 +10,19 @@ from clocks import slow_but
 from known import ABSOLUTE, BUMP, affine, at_least, box, phases
 from test_core import CENTRE, FOUR, STEPS, random_network
 
-from precond.mine.bisection import Bisection
-from precond.mine.few_inputs import MOST_INPUTS
-from precond.mine.input import Order, input_precondition
-from precond.mine.section import Section
+from precond.mine.input_preconditions.bisection import Bisection
+from precond.mine.input_preconditions.few_inputs import MOST_INPUTS
+from precond.mine.input_preconditions.relax import Order, input_precondition
+from precond.mine.input_preconditions.section import Section
 from precond.mine.violators import Literals
 from precond.network.evaluate import outputs, values_at
 from precond.network.graph import INPUT, Network
 from precond.network.layers import Add, Node, ReLU
 from precond.proof.claim import Claim
 from precond.proof.deadline import Deadline
-from precond.proof.prove import prove
+from precond.proof.prover.plans import search_stages
+from precond.proof.prover.prove import prove
 from precond.proof.replay import replay
-from precond.proof.stages import search_stages
 from precond.proof.verdict import Status
 from precond.property import Property
 from precond.region.box import Box

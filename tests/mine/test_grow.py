@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 from class_choices import choices
 
-from precond.mine.descent import Descent
-from precond.mine.grow import MISSES, Growth, _beyond
-from precond.mine.pool import Flags
+from precond.mine.whole_space.by_relaxation import Descent
+from precond.mine.whole_space.candidates import Flags
+from precond.mine.whole_space.widen import MISSES, Growth, _beyond
 from precond.network.evaluate import outputs
 from precond.proof.claim import Claim
 from precond.proof.deadline import Deadline
-from precond.proof.prove import prove
+from precond.proof.prover.prove import prove
 from precond.proof.replay import in_region
 from precond.proof.verdict import Status, Verdict
 

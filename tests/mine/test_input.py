@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 from known import ABSOLUTE, BUMP, UNIT, XOR, affine, at_least, box
 
-from precond.mine.input import Method, Order, candidates, input_precondition
+from precond.mine.input_preconditions.relax import Method, Order, candidates, input_precondition
 from precond.network.evaluate import outputs
 from precond.network.graph import INPUT, Network
 from precond.network.layers import Node, ReLU
 from precond.proof.claim import Claim
-from precond.proof.ledger import Ledger
-from precond.proof.prove import default_stages, prove, quick_stages
+from precond.proof.ledger.ledger import Ledger
+from precond.proof.prover.prove import default_stages, prove, quick_stages
 from precond.proof.verdict import Status
 from precond.property import Property
 from precond.region.box import Box

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from class_choices import tail_and_class
 
-from precond.mine.ladder import ladder
+from precond.mine.whole_space.by_proof import ladder
 from precond.network.evaluate import outputs
 from precond.proof.claim import Claim
 from precond.proof.deadline import Deadline
-from precond.proof.prove import prove
+from precond.proof.prover.prove import prove
 from precond.proof.replay import in_region
 from precond.proof.verdict import Status
 from precond.property import Property

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 from clocks import slow_but
 
-from precond.datasets import load_dataset, split
+from precond.data.datasets import load_dataset, split
 from precond.errors import DataError, QueryError
 from precond.mine.labels import NO_LABEL, LabelKind, labels_of
-from precond.mine.layer import LayerRule, constant_layers, layer_preconditions
-from precond.mine.literals import Features, LiteralTable
-from precond.mine.probes import Probes, mixed_inputs
-from precond.mine.rules import Bar, Candidate, cover, merge, refine, shorten
+from precond.mine.layer_rules.learn import LayerRule, constant_layers, layer_preconditions
+from precond.mine.layer_rules.literals import Features, LiteralTable
+from precond.mine.layer_rules.probes import Probes, mixed_inputs
+from precond.mine.layer_rules.shortlist import Bar, Candidate, cover, merge, refine, shorten
 from precond.mine.support import curve, measure, voted, wilson
 from precond.network.graph import Network
 from precond.network.layers import Affine, Node, ReLU
@@ -199,7 +199,7 @@ def test_same_seed_same_rules() -> None:
 
 
 def test_sampled_trees_still_judge_on_all_inputs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("precond.mine.layer.TREE_ROWS", 150)
+    monkeypatch.setattr("precond.mine.layer_rules.learn.TREE_ROWS", 150)
     data, labels = noisy(6)
     rules = layer_preconditions(data, labels, minimum_precision=0.9)
     assert rules

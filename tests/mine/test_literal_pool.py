@@ -8,7 +8,7 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from precond.mine.pool import LiteralPool, cheapest_cover
+from precond.mine.whole_space.candidates import LiteralPool, cheapest_cover
 from precond.region.pattern import DecisionPattern
 from precond.region.signature import Signatures
 

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from known import MAXIMUM, at_least, box
 
-from precond.mine.input import input_precondition
-from precond.mine.relax_job import RelaxJob
-from precond.proof.ledger import Ledger
-from precond.proof.pool import open_pool
+from precond.mine.input_preconditions.job import RelaxJob
+from precond.mine.input_preconditions.relax import input_precondition
+from precond.proof.ledger.ledger import Ledger
 from precond.proof.verdict import Status
+from precond.workers.pool import open_pool
 
 DOMAIN = box((0, 1), (0, 1))
 POSITIVE = at_least(-0.125, 1.0)  # max(x₀, x₁) ≥ −1/8

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from class_choices import tail_and_class
 
-from precond.mine.ladder import ladder
-from precond.mine.shifts import alike, shifted
+from precond.mine.whole_space.by_proof import ladder
+from precond.mine.whole_space.shifted_pictures import alike, shifted
 from precond.network.evaluate import outputs
 from precond.network.graph import INPUT
 from precond.proof.deadline import Deadline

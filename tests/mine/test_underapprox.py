@@ -7,14 +7,14 @@ import pytest
 from known import ABSOLUTE, MAXIMUM, UNIT, XOR, affine, box, phases
 
 from precond.errors import QueryError
-from precond.mine.regions import (
+from precond.mine.boxes.largest_box import implies_pattern, underapproximation_box
+from precond.mine.boxes.region_size import (
     bounding_box,
     region_share,
     relative_volume,
     union_of_boxes,
     union_share,
 )
-from precond.mine.underapprox import implies_pattern, underapproximation_box
 from precond.network.exact import exact_values
 from precond.network.graph import INPUT, Network
 from precond.network.layers import Affine, Node, ReLU

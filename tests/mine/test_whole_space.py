@@ -9,35 +9,35 @@ import pytest
 from blobs import chain, trained
 from clocks import HANG, slow_but
 
-from precond.analysis import Data, Domain
 from precond.apply.pattern_attack import attack_pattern
 from precond.errors import QueryError
-from precond.goals import class_goal
-from precond.mine.fewest import fewest
-from precond.mine.pool import LiteralPool, affordable
-from precond.mine.whole_space import Search
+from precond.mine.whole_space.candidates import LiteralPool, affordable
+from precond.mine.whole_space.search import Search
+from precond.mine.whole_space.shorten import fewest
 from precond.network.evaluate import outputs
 from precond.network.graph import INPUT, Network
 from precond.proof.claim import Claim
-from precond.proof.confirm import confirm, lines_to_ask, second_of, second_proof
 from precond.proof.deadline import Deadline
 from precond.proof.engines.bounds import BoundsEngine
-from precond.proof.engines.relu_split import ReluSplitEngine
+from precond.proof.engines.relu_split.search import ReluSplitEngine
 from precond.proof.engines.tighten_split import TightenSplitEngine
-from precond.proof.engines.z3 import Z3Engine
-from precond.proof.pool import open_pool
+from precond.proof.engines.z3.engine import Z3Engine
 from precond.proof.precondition import Kind
-from precond.proof.prove import prove
+from precond.proof.prover.confirm import confirm, lines_to_ask, second_of, second_proof
+from precond.proof.prover.plans import Line, Stage
+from precond.proof.prover.prove import prove
 from precond.proof.replay import in_region
-from precond.proof.stages import Line, Stage
-from precond.proof.tail import Tail
+from precond.proof.restate.tail import Tail
 from precond.proof.verdict import Attempt, Status, Verdict
 from precond.property import Property
 from precond.region.box import Box
 from precond.region.pattern import DecisionPattern
 from precond.region.signature import record
-from precond.whole_space import WholeSpace, recall_by_literals, recall_by_time
-from precond.whole_space_run import default_cuts, record_values, run_whole_space
+from precond.study.analysis import Data, Domain
+from precond.study.goals import class_goal
+from precond.study.whole_space.result import WholeSpace, recall_by_literals, recall_by_time
+from precond.study.whole_space.run import default_cuts, record_values, run_whole_space
+from precond.workers.pool import open_pool
 
 QUICK = Search(worst=0.5, rounds=30, each=20.0, patterns=2)
 CASES = [
@@ -341,9 +341,9 @@ def test_an_engine_that_hands_on_to_the_first_is_no_second(monkeypatch: pytest.M
 
     phases = ReluSplitEngine()
     every = (Stage(phases), Stage(TightenSplitEngine(phases)), Stage(BoundsEngine()))
-    monkeypatch.setattr("precond.proof.confirm.prove", spy)
-    monkeypatch.setattr("precond.proof.confirm.default_stages", lambda *a: every)
-    monkeypatch.setattr("precond.proof.confirm.line_stages", lambda *a: ())
+    monkeypatch.setattr("precond.proof.prover.confirm.prove", spy)
+    monkeypatch.setattr("precond.proof.prover.confirm.default_stages", lambda *a: every)
+    monkeypatch.setattr("precond.proof.prover.confirm.line_stages", lambda *a: ())
     for first in ("relu-split", "tighten-split"):
         asked.clear()
         second_proof(claim, proved(first), budget=600.0)

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from precond.carried import logit, with_threshold
 from precond.errors import QueryError
+from precond.logit_property import logit, with_threshold
 from precond.network.activation import OutputActivation
 from precond.network.classes import Classes
 from precond.network.evaluate import outputs

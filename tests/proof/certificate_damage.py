@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
+from precond.checker.certificate import SPLIT, Certificate, Linear, Statement, Tree
 from precond.network.evaluate import outputs
 from precond.network.graph import Network
-from precond.proof.certificates.data import SPLIT, Certificate, Linear, Statement, Tree
 from precond.proof.claim import Claim, HalfSpaces
 from precond.proof.replay import replay
 from precond.property import Inequality, Property

@@ -16,11 +16,11 @@ from certificate_oracle import Chain
 from scipy.sparse import csr_array
 from small_networks import layered
 
+from precond.checker.certificate import FRAME, SPLIT, Certificate
 from precond.network.evaluate import outputs
 from precond.network.graph import Network
-from precond.proof.certificates.data import FRAME, SPLIT, Certificate
 from precond.proof.claim import Claim
-from precond.proof.prove import prove
+from precond.proof.prover.prove import prove
 from precond.property import Inequality, Property
 from precond.region.box import Box
 from precond.region.pattern import DecisionPattern

@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from precond.proof.certificates.data import Certificate
-from precond.proof.certificates.files import MAGIC
+from precond.checker.certificate import Certificate
+from precond.checker.files import MAGIC
 
 Header = dict[str, Any]
 Arrays = dict[str, NDArray[Any]]

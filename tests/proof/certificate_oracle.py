@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import cast
 
+from precond.checker.certificate import FRAME, SPLIT, Certificate, Linear, Tree
 from precond.network.graph import Network
 from precond.network.layers import Affine, LeakyReLU, ReLU
-from precond.proof.certificates.data import FRAME, SPLIT, Certificate, Linear, Tree
 
 Ends = dict[int, tuple[Fraction | None, Fraction | None]]  # of coordinates
 Layer = list[tuple[Fraction, Fraction]]  # bounds of a layer's neurons

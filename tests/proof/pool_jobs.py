@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from precond.proof.ledger import Ledger
+from precond.proof.ledger.ledger import Ledger
 from precond.proof.verdict import Verdict
 
 

@@ -9,21 +9,21 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from precond.apply.decompose import decompose
-from precond.apply.robustness import Outcome, robustness
-from precond.carried import with_threshold
-from precond.checker import check
+from precond.apply.certification.certify import Outcome, robustness
+from precond.apply.decomposition.halves import decompose
+from precond.checker.exact import check
+from precond.checker.fast import check_fast
 from precond.errors import QueryError
-from precond.mine.input import input_precondition
+from precond.logit_property import with_threshold
+from precond.mine.input_preconditions.relax import input_precondition
 from precond.network.activation import OutputActivation
 from precond.network.constants import Range
 from precond.network.evaluate import outputs
 from precond.network.graph import Network
 from precond.network.layers import Affine, Node, ReLU, Scale
-from precond.proof.activated import violates
-from precond.proof.certificates.fast import check_fast
 from precond.proof.claim import Claim
-from precond.proof.prove import prove
+from precond.proof.prover.prove import prove
+from precond.proof.restate.logits import violates
 from precond.proof.verdict import Status
 from precond.property import Inequality, Property
 from precond.region.box import Box

@@ -10,14 +10,14 @@ import pytest
 from looks import Looks
 from small_networks import below, random_net
 
-from precond.apply.robustness_batch import margin_bounds
+from precond.apply.certification.batch import margin_bounds
 from precond.proof.bounds import region
 from precond.proof.claim import Claim
 from precond.proof.engines.base import Outcome
 from precond.proof.engines.bounds import BoundsEngine
 from precond.proof.engines.highs import HighsEngine
 from precond.proof.linear import leaf
-from precond.proof.stages import known_bounds
+from precond.proof.prover.plans import known_bounds
 from precond.region.box import Box
 from precond.region.pattern import DecisionPattern
 

@@ -17,19 +17,19 @@ from certificate_damage_proof import altered, small_certificates, still_follows
 from clocks import HANG
 from small_networks import ABSOLUTE, below, layered, mixed, random_net
 
-from precond.checker import check
+from precond.checker.certificate import SPLIT, Certificate
+from precond.checker.exact import check
+from precond.checker.fast import check_fast
+from precond.checker.files import MAGIC, read_certificate, write_certificate
 from precond.cli import main
 from precond.errors import DataError
 from precond.formats.load import load
 from precond.network.evaluate import outputs
 from precond.network.graph import Network
 from precond.proof.certificates.certify import certify, exact_verdict, statement_of
-from precond.proof.certificates.data import SPLIT, Certificate
-from precond.proof.certificates.fast import check_fast
-from precond.proof.certificates.files import MAGIC, read_certificate, write_certificate
 from precond.proof.certificates.maker import NotCertified
 from precond.proof.claim import Claim, HalfSpaces
-from precond.proof.prove import prove
+from precond.proof.prover.prove import prove
 from precond.proof.trace import InputSplit, Leaf, PhaseSplit
 from precond.proof.verdict import Status, Verdict
 from precond.property import Inequality, Property

@@ -16,18 +16,18 @@ from certificate_forged import AT_LEAST, AT_MOST, bombs, comb, forged, frauds
 from scipy.sparse import csr_array
 from small_networks import IDENTITY, layered
 
-from precond.checker import check
+from precond.checker.certificate import SPLIT, Certificate, Linear, Literal, Statement, Tree
+from precond.checker.exact import check
+from precond.checker.fast import check_fast
+from precond.checker.files import read_certificate, write_certificate
 from precond.cli import main
 from precond.errors import DataError, OutputError
-from precond.formats.onnx_writer import write_onnx
+from precond.formats.onnx.writer import write_onnx
 from precond.network.graph import Network
-from precond.proof.certificates.data import SPLIT, Certificate, Linear, Literal, Statement, Tree
-from precond.proof.certificates.fast import check_fast
-from precond.proof.certificates.files import read_certificate, write_certificate
 from precond.proof.certificates.folder import kept, place
 from precond.proof.claim import Claim
-from precond.proof.ledger import Ledger
-from precond.proof.prove import prove
+from precond.proof.ledger.ledger import Ledger
+from precond.proof.prover.prove import prove
 from precond.proof.verdict import Status, Verdict
 from precond.property import Inequality, Property
 from precond.region.box import Box

@@ -18,23 +18,23 @@ import pytest
 from inexact import made
 from onnx import TensorProto, helper, numpy_helper
 
-from precond.checker import check
+from precond.checker.exact import check
+from precond.checker.fast import check_fast
+from precond.checker.fast_bounds import FastBounds
 from precond.formats.load import load
 from precond.network.deviation import ranges, with_constants
 from precond.network.enclosed import enclosed_values
 from precond.network.graph import Network
-from precond.proof.certificates.fast import check_fast
-from precond.proof.certificates.fast_bounds import FastBounds
 from precond.proof.claim import Claim
 from precond.proof.engines.base import Engine
 from precond.proof.engines.bounds import BoundsEngine
 from precond.proof.engines.highs import HighsEngine
-from precond.proof.engines.input_split import InputSplitEngine
+from precond.proof.engines.input_split.search import InputSplitEngine
 from precond.proof.engines.lp_split import LpSplitEngine
-from precond.proof.engines.relu_split import ReluSplitEngine
-from precond.proof.engines.z3 import Z3Engine
-from precond.proof.prove import prove
-from precond.proof.stages import Stage
+from precond.proof.engines.relu_split.search import ReluSplitEngine
+from precond.proof.engines.z3.engine import Z3Engine
+from precond.proof.prover.plans import Stage
+from precond.proof.prover.prove import prove
 from precond.proof.verdict import Status, Verdict
 from precond.property import Inequality, Property
 from precond.region.box import Box
@@ -244,9 +244,9 @@ def test_bounds_of_checkers_hold_for_the_true_constants(tmp_path: Path) -> None:
     more than a millionth of it."""
     from scipy.sparse import csr_array
 
-    from precond.checker import Checker
+    from precond.checker.certificate import Certificate, region
+    from precond.checker.exact import Checker
     from precond.proof.certificates.certify import statement_of
-    from precond.proof.certificates.data import Certificate, region
 
     for seed in range(12):
         asked = tie(seed, tmp_path)

@@ -11,8 +11,8 @@ from known import ABSOLUTE, ANY, MAXIMUM, affine, at_least, box, phases
 from precond.network.graph import INPUT, Network
 from precond.network.layers import Node, ReLU
 from precond.proof.claim import Claim, HalfSpaces
-from precond.proof.contraction import contracted, implied
 from precond.proof.deadline import Deadline
+from precond.proof.restate.closed_pattern import contracted, implied
 from precond.region.box import Box
 from precond.region.pattern import DecisionPattern
 from precond.region.signature import record

@@ -12,24 +12,24 @@ import pytest
 from known import ABSOLUTE, ANY, KNOWN, MAXIMUM, Known, at_least, box
 from small_networks import layered
 
-from precond.checker import check
+from precond.checker.exact import check
+from precond.checker.files import read_certificate
 from precond.cli import main
 from precond.errors import OutputError
 from precond.formats.load import load
-from precond.formats.onnx_writer import write_onnx
+from precond.formats.onnx.writer import write_onnx
 from precond.proof.certificates.certify import certify, statement_of
-from precond.proof.certificates.files import read_certificate
 from precond.proof.certificates.folder import keep, kept, place
 from precond.proof.claim import Claim, Problem
 from precond.proof.deadline import Deadline
 from precond.proof.engines.base import Answer, Outcome
-from precond.proof.engines.marabou import MarabouEngine
-from precond.proof.ledger import Ledger
-from precond.proof.pool import open_pool
-from precond.proof.pool_exact import ExactJob
+from precond.proof.engines.marabou.engine import MarabouEngine
+from precond.proof.ledger.ledger import Ledger
 from precond.proof.precondition import Kind, Precondition, Support
-from precond.proof.prove import Stage, prove
+from precond.proof.prover.prove import Stage, prove
 from precond.proof.verdict import Status, Verdict
+from precond.workers.exact import ExactJob
+from precond.workers.pool import open_pool
 
 TRUE = Claim(ABSOLUTE, box((-2, 2)), ANY, at_least(-2.5, -1.0))  # |x| ≤ 2.5
 FALSE = Claim(ABSOLUTE, box((-2, 2)), ANY, at_least(-1.0, -1.0))  # |x| ≤ 1

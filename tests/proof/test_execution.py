@@ -12,14 +12,14 @@ from float_runs import Runner, inside
 from small_networks import ABSOLUTE, layered, mixed, random_net
 
 from precond.errors import ArgumentError
-from precond.formats import lowering, lowering_images
-from precond.formats.builder import Builder
+from precond.formats.lowering import basic as lowering
+from precond.formats.lowering import images as lowering_images
+from precond.formats.lowering.builder import Builder
 from precond.network.activation import OutputActivation
 from precond.network.graph import INPUT, Network
 from precond.network.layers import Affine, LeakyReLU, Node, ReLU, Scale, Sum
 from precond.network.operators import operators
 from precond.proof.arithmetic import Arithmetic
-from precond.proof.attempt import Run
 from precond.proof.bounds.problem import region_of
 from precond.proof.bounds.region import refine
 from precond.proof.claim import Claim, HalfSpaces, Problem
@@ -27,15 +27,16 @@ from precond.proof.deadline import Deadline
 from precond.proof.engines.base import Engine
 from precond.proof.engines.bounds import BoundsEngine
 from precond.proof.engines.highs import HighsEngine
-from precond.proof.engines.input_split import InputSplitEngine
+from precond.proof.engines.input_split.search import InputSplitEngine
 from precond.proof.engines.lp_split import LpSplitEngine
-from precond.proof.engines.relu_split import ReluSplitEngine
+from precond.proof.engines.relu_split.search import ReluSplitEngine
 from precond.proof.engines.tighten_split import TightenSplitEngine
-from precond.proof.exact_run import runs_exactly
-from precond.proof.execution import refusal
-from precond.proof.ledger import Ledger
-from precond.proof.prove import prove
-from precond.proof.stages import Stage, default_stages, known_bounds
+from precond.proof.ledger.ledger import Ledger
+from precond.proof.prover.plans import Stage, default_stages, known_bounds
+from precond.proof.prover.prove import prove
+from precond.proof.prover.run import Run
+from precond.proof.restate.exact_run import runs_exactly
+from precond.proof.restate.runs import refusal
 from precond.proof.verdict import Status, Verdict
 from precond.property import Inequality, Property
 from precond.region.box import Box

@@ -16,10 +16,10 @@ from precond.proof.claim import Claim
 from precond.proof.engines.base import Engine, Outcome
 from precond.proof.engines.bounds import BoundsEngine
 from precond.proof.engines.highs import HighsEngine
-from precond.proof.engines.input_split import InputSplitEngine
+from precond.proof.engines.input_split.search import InputSplitEngine
 from precond.proof.engines.lp_split import LpSplitEngine
-from precond.proof.engines.relu_split import ReluSplitEngine
-from precond.proof.prove import prove, quick_stages
+from precond.proof.engines.relu_split.search import ReluSplitEngine
+from precond.proof.prover.prove import prove, quick_stages
 from precond.proof.replay import replay
 from precond.proof.verdict import Status
 

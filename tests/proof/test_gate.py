@@ -19,19 +19,19 @@ from precond.proof.bounds.magnitudes import beyond_floats
 from precond.proof.bounds.polytope import shrunk
 from precond.proof.claim import Claim
 from precond.proof.coverage import Coverage
-from precond.proof.engines import relu_split
 from precond.proof.engines.base import Answer, Deadline, Engine, Outcome, decides
 from precond.proof.engines.bounds import BoundsEngine
 from precond.proof.engines.highs import HighsEngine
-from precond.proof.engines.input_split import InputSplitEngine
+from precond.proof.engines.input_split.search import InputSplitEngine
 from precond.proof.engines.lp_split import LpSplitEngine
-from precond.proof.engines.relu_split import ReluSplitEngine
-from precond.proof.engines.relu_split_blocks import Block
+from precond.proof.engines.relu_split import search as relu_split
+from precond.proof.engines.relu_split.blocks import Block
+from precond.proof.engines.relu_split.search import ReluSplitEngine
 from precond.proof.engines.tighten_split import TightenSplitEngine
 from precond.proof.gate import crossed, excludes, is_off, is_on
 from precond.proof.linear.blocks import interval_bounds
-from precond.proof.prove import prove
-from precond.proof.standing import Standing
+from precond.proof.prover.conjuncts import Standing
+from precond.proof.prover.prove import prove
 from precond.proof.verdict import Status
 from precond.property import Inequality, Property
 from precond.region.box import Box

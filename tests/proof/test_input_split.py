@@ -14,7 +14,7 @@ from precond.network.layers import Node, ReLU
 from precond.proof.claim import Claim
 from precond.proof.deadline import Deadline
 from precond.proof.engines.base import Outcome
-from precond.proof.engines.input_split import FEW_INPUTS, InputSplitEngine
+from precond.proof.engines.input_split.search import FEW_INPUTS, InputSplitEngine
 from precond.proof.replay import replay
 from precond.property import Property
 

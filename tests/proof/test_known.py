@@ -10,11 +10,11 @@ from precond.proof.engines.attack import AttackEngine
 from precond.proof.engines.base import Engine, Outcome
 from precond.proof.engines.bounds import BoundsEngine
 from precond.proof.engines.highs import HighsEngine
-from precond.proof.engines.input_split import InputSplitEngine
-from precond.proof.engines.marabou import MarabouEngine
-from precond.proof.engines.relu_split import ReluSplitEngine
-from precond.proof.engines.z3 import Z3Engine
-from precond.proof.prove import prove
+from precond.proof.engines.input_split.search import InputSplitEngine
+from precond.proof.engines.marabou.engine import MarabouEngine
+from precond.proof.engines.relu_split.search import ReluSplitEngine
+from precond.proof.engines.z3.engine import Z3Engine
+from precond.proof.prover.prove import prove
 from precond.proof.replay import replay
 from precond.proof.verdict import Status
 

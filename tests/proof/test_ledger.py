@@ -16,10 +16,10 @@ from known import ABSOLUTE, ANY, at_least, box, phases
 
 from precond.cli import main
 from precond.errors import OutputError
-from precond.proof import ledger_schema
 from precond.proof.claim import Claim, HalfSpaces
-from precond.proof.ledger import Ledger
-from precond.proof.prove import prove
+from precond.proof.ledger import schema as ledger_schema
+from precond.proof.ledger.ledger import Ledger
+from precond.proof.prover.prove import prove
 from precond.proof.verdict import Attempt, Status, Verdict
 from precond.property import Inequality, Property
 from precond.region.pattern import DecisionPattern
@@ -309,7 +309,7 @@ def test_a_file_system_that_is_full(tmp_path: Path) -> None:
     """The same with the limit in the system: no file may grow past 128 KiB."""
     code = (
         "import resource, signal, sys; import numpy as np\n"
-        "from precond.proof.ledger import Ledger; from precond.errors import OutputError\n"
+        "from precond.proof.ledger.ledger import Ledger; from precond.errors import OutputError\n"
         "from precond.proof.verdict import Status, Verdict\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (131072, 131072))\n"
@@ -336,7 +336,7 @@ def test_a_file_that_may_only_be_read(tmp_path: Path) -> None:
     path = tmp_path / "l"
     given = filled(path, 4)
     code = (
-        "import sys; from precond.proof.ledger import Ledger\n"
+        "import sys; from precond.proof.ledger.ledger import Ledger\n"
         "from precond.errors import OutputError\n"
         "import os, precond.proof.verdict, sqlite3, json\n"
         "os.geteuid() == 0 and os.setuid(65534)\n"
@@ -366,7 +366,7 @@ def test_a_file_that_may_only_be_read(tmp_path: Path) -> None:
 
 WRITER = """
 import sys
-from precond.proof.ledger import Ledger
+from precond.proof.ledger.ledger import Ledger
 from precond.proof.verdict import Status, Verdict
 path, own, count = sys.argv[1], sys.argv[2], int(sys.argv[3])
 with Ledger(path) as ledger:

@@ -10,7 +10,7 @@ from clocks import slow_but
 from small_networks import below, random_net
 from test_searches import random_claim
 
-from precond.checker import check
+from precond.checker.exact import check
 from precond.network.evaluate import outputs, values_at
 from precond.proof.certificates.certify import certify
 from precond.proof.claim import Claim
@@ -18,13 +18,13 @@ from precond.proof.deadline import Deadline
 from precond.proof.engines.base import Outcome
 from precond.proof.engines.highs import HighsEngine
 from precond.proof.engines.lp_split import LpSplitEngine
-from precond.proof.engines.z3 import Z3Engine
+from precond.proof.engines.z3.engine import Z3Engine
 from precond.proof.linear.encode import encode, interval_bounds
 from precond.proof.linear.phases import PhaseProgram
 from precond.proof.linear.solver import State
-from precond.proof.prove import prove
+from precond.proof.prover.plans import Stage
+from precond.proof.prover.prove import prove
 from precond.proof.replay import in_region, replay
-from precond.proof.stages import Stage
 from precond.proof.trace import Leaf, PhaseSplit, Trace
 from precond.proof.verdict import Status
 from precond.property import Inequality

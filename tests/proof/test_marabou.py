@@ -16,11 +16,11 @@ from small_networks import ABSOLUTE, IDENTITY, below, layered, mixed, random_net
 from precond.network.evaluate import outputs
 from precond.network.graph import INPUT, Network
 from precond.network.layers import Affine, LeakyReLU, MaxPool2d, Node, ReLU
-from precond.proof.child import Child
 from precond.proof.claim import Claim, HalfSpaces
 from precond.proof.engines.base import Deadline, Outcome
-from precond.proof.engines.marabou import MarabouEngine, well_scaled
-from precond.proof.engines.marabou_query import Query, build_query
+from precond.proof.engines.marabou.engine import MarabouEngine, well_scaled
+from precond.proof.engines.marabou.query import Query, build_query
+from precond.proof.processes.child import Child
 from precond.proof.replay import replay
 from precond.property import Inequality, Property
 from precond.region.box import Box

@@ -13,12 +13,12 @@ from test_contraction import random_network
 from precond.network.evaluate import outputs
 from precond.proof.bounds.polytope import lifted, shrunk
 from precond.proof.claim import Claim, HalfSpaces
-from precond.proof.contraction import contracted
 from precond.proof.deadline import Deadline
 from precond.proof.engines.base import Outcome
-from precond.proof.engines.input_split_polytope import PolytopeSplitEngine
-from precond.proof.engines.z3 import Z3Engine
+from precond.proof.engines.input_split.polytope import PolytopeSplitEngine
+from precond.proof.engines.z3.engine import Z3Engine
 from precond.proof.replay import replay
+from precond.proof.restate.closed_pattern import contracted
 from precond.property import Property
 from precond.region.box import Box
 from precond.region.pattern import DecisionPattern

@@ -19,13 +19,13 @@ from small_networks import layered
 
 from precond.errors import OutputError, PrecondError, QueryError
 from precond.proof.claim import Claim
-from precond.proof.ledger import Ledger
-from precond.proof.pool import GRACE, InProcess, Job, ProofJob, open_pool, prove_all
-from precond.proof.pool_child import Child
-from precond.proof.pool_local import LocalPool
-from precond.proof.pool_wire import Receiver, Sender
-from precond.proof.prove import prove
+from precond.proof.ledger.ledger import Ledger
+from precond.proof.prover.prove import prove
 from precond.proof.verdict import Status, Verdict
+from precond.workers.child import Child
+from precond.workers.local import LocalPool
+from precond.workers.pool import GRACE, InProcess, Job, ProofJob, open_pool, prove_all
+from precond.workers.wire import Receiver, Sender
 
 ROOT = Path(__file__).parents[2]
 CLAIMS = [known.claim for known in KNOWN if known.status is not Status.UNKNOWN][:8]
@@ -221,7 +221,7 @@ def test_a_failure_is_unknown_with_its_reason_and_not_in_the_ledger(tmp_path: Pa
 
 
 def test_workers_that_cannot_start(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("precond.proof.pool_child.WORKER", "precond.no_such_module")
+    monkeypatch.setattr("precond.workers.child.WORKER", "precond.no_such_module")
     with (
         closing(LocalPool(2, None, None)) as broken,
         pytest.raises(PrecondError, match=r"expected one that starts.*no_such_module"),

@@ -17,10 +17,10 @@ from known import KNOWN
 from pool_jobs import Adds, Dies, Hangs, Names, Raises, Told, at_work, content
 
 from precond.errors import PrecondError
-from precond.proof.ledger import Ledger
-from precond.proof.pool import InProcess, ProofJob, open_pool, prove_all
-from precond.proof.pool_dask import DaskPool
+from precond.proof.ledger.ledger import Ledger
 from precond.proof.verdict import Status, Verdict
+from precond.workers.dask import DaskPool
+from precond.workers.pool import InProcess, ProofJob, open_pool, prove_all
 
 pytestmark = pytest.mark.slow
 distributed = pytest.importorskip("distributed")
@@ -142,7 +142,7 @@ def test_a_worker_of_the_cluster_that_is_killed(pool: DaskPool, tmp_path: Path) 
 
 
 def test_a_scheduler_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("precond.proof.pool_dask.CONNECT", 0.5)
+    monkeypatch.setattr("precond.workers.dask.CONNECT", 0.5)
     with (
         pytest.raises(PrecondError, match=r"scheduler tcp:.*:9: expected a Dask"),
         open_pool(scheduler="tcp://127.0.0.1:9"),

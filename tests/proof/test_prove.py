@@ -20,9 +20,9 @@ from precond.proof.claim import Claim, Problem
 from precond.proof.deadline import Deadline
 from precond.proof.engines.base import Answer, Engine, Outcome, plain_sums
 from precond.proof.engines.bounds import BoundsEngine
-from precond.proof.engines.input_split import InputSplitEngine
-from precond.proof.engines.relu_split import ReluSplitEngine
-from precond.proof.prove import Stage, default_stages, prove, quick_stages
+from precond.proof.engines.input_split.search import InputSplitEngine
+from precond.proof.engines.relu_split.search import ReluSplitEngine
+from precond.proof.prover.prove import Stage, default_stages, prove, quick_stages
 from precond.proof.replay import replay
 from precond.proof.verdict import Status, Verdict
 from precond.property import Property
@@ -268,7 +268,7 @@ def test_no_fast_convolution_where_rounding_is_counted(
         seen.append(torch.backends.cudnn.enabled)
         raise InterruptedError
 
-    for name in ("bounds.region_of", "relu_split.region_of", "input_split.operators"):
+    for name in ("bounds.region_of", "relu_split.search.region_of", "input_split.search.operators"):
         monkeypatch.setattr(f"precond.proof.engines.{name}", stop)
     assert torch.backends.cudnn.enabled
     with pytest.raises(InterruptedError):

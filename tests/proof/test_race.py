@@ -11,12 +11,12 @@ import pytest
 from clocks import HANG
 from known import ABSOLUTE, ANY, at_least, box
 
-from precond.proof import race
 from precond.proof.claim import Claim, Problem
 from precond.proof.deadline import Deadline
 from precond.proof.engines.base import Answer, Outcome, Stoppable
-from precond.proof.engines.marabou import MarabouEngine
-from precond.proof.prove import Stage, default_stages, prove
+from precond.proof.engines.marabou.engine import MarabouEngine
+from precond.proof.prover import racer as race
+from precond.proof.prover.prove import Stage, default_stages, prove
 from precond.proof.verdict import Status
 
 TRUE = Claim(ABSOLUTE, box((-2, 2)), ANY, at_least(-2.5, -1.0))

@@ -13,9 +13,9 @@ from precond.network.evaluate import outputs
 from precond.network.graph import INPUT, Network
 from precond.network.layers import Affine, Node, ReLU
 from precond.proof.claim import Claim
-from precond.proof.prove import prove
-from precond.proof.reduce import reduced
+from precond.proof.prover.prove import prove
 from precond.proof.replay import in_region
+from precond.proof.restate.fixed_neurons import reduced
 from precond.proof.verdict import Status
 from precond.property import Property
 from precond.region.box import Box

@@ -16,7 +16,7 @@ from precond.network.evaluate import values_at
 from precond.network.graph import Network
 from precond.network.layers import Affine
 from precond.network.rational import rational_values
-from precond.proof.logic import (
+from precond.proof.prover.rule_logic import (
     Rule,
     Truth,
     complete,
@@ -217,5 +217,5 @@ def test_against_the_oracle(seed: int) -> None:
 
 @pytest.mark.parametrize("seed", range(4))
 def test_without_sampling(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("precond.proof.logic._sampled", lambda *_: None)
+    monkeypatch.setattr("precond.proof.prover.rule_logic._sampled", lambda *_: None)
     test_against_the_oracle(seed + 100)

@@ -15,10 +15,10 @@ from precond.network.operators import operators
 from precond.proof.bounds import region
 from precond.proof.claim import Claim
 from precond.proof.engines.base import Deadline, Outcome
-from precond.proof.engines.input_split import InputSplitEngine
-from precond.proof.engines.relu_split import ReluSplitEngine
-from precond.proof.engines.z3 import Z3Engine
-from precond.proof.prove import prove, quick_stages
+from precond.proof.engines.input_split.search import InputSplitEngine
+from precond.proof.engines.relu_split.search import ReluSplitEngine
+from precond.proof.engines.z3.engine import Z3Engine
+from precond.proof.prover.prove import prove, quick_stages
 from precond.proof.replay import replay
 from precond.proof.verdict import Status
 from precond.property import Property

@@ -12,19 +12,19 @@ from known import ABSOLUTE, at_least, box, phases
 
 from precond.proof.claim import Claim
 from precond.proof.deadline import Deadline
-from precond.proof.engines import z3_child
 from precond.proof.engines.base import Outcome
-from precond.proof.engines.z3 import Z3Engine
-from precond.proof.engines.z3_child import Undecided, solved
-from precond.proof.engines.z3_text import number, term
+from precond.proof.engines.z3 import child as z3_child
+from precond.proof.engines.z3.child import Undecided, solved
+from precond.proof.engines.z3.engine import Z3Engine
+from precond.proof.engines.z3.text import number, term
 
 SLEEPER = """
 import time
-from precond.proof.solver_process import serve
+from precond.proof.processes.solver import serve
 serve(lambda: None, lambda query: time.sleep(1000))
 """
 MISSING = """
-from precond.proof.solver_process import serve
+from precond.proof.processes.solver import serve
 def library():
     raise ImportError("no such solver here")
 serve(library, lambda query: query)

@@ -11,9 +11,9 @@ from test_reduce import random_claim
 from precond.errors import QueryError
 from precond.network.evaluate import values_at
 from precond.proof.claim import Claim, HalfSpaces
-from precond.proof.prove import prove
+from precond.proof.prover.prove import prove
 from precond.proof.replay import in_region
-from precond.proof.tail import Tail, tail_cuts
+from precond.proof.restate.tail import Tail, tail_cuts
 from precond.proof.verdict import Status
 
 

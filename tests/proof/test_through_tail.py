@@ -8,8 +8,8 @@ from known import at_least, box
 from precond.network.graph import INPUT, Network, Node
 from precond.network.layers import Affine, ReLU
 from precond.proof.claim import Claim
-from precond.proof.prove import prove
-from precond.proof.through_tail import tail_claim
+from precond.proof.prover.prove import prove
+from precond.proof.restate.through_tail import tail_claim
 from precond.proof.verdict import Status
 from precond.region.pattern import DecisionPattern
 

@@ -15,9 +15,9 @@ from precond.proof.claim import Claim, Problem
 from precond.proof.deadline import Deadline
 from precond.proof.engines.base import Outcome
 from precond.proof.engines.highs import HighsEngine
-from precond.proof.engines.relu_split import ReluSplitEngine
+from precond.proof.engines.relu_split.search import ReluSplitEngine
 from precond.proof.engines.tighten_split import TightenSplitEngine
-from precond.proof.engines.z3 import Z3Engine
+from precond.proof.engines.z3.engine import Z3Engine
 from precond.proof.linear.encode import interval_bounds
 from precond.proof.linear.tighten import tightened
 from precond.proof.replay import replay

@@ -26,9 +26,9 @@ from precond.proof.deadline import Deadline
 from precond.proof.engines.base import Outcome
 from precond.proof.engines.bounds import BoundsEngine
 from precond.proof.engines.highs import HighsEngine
-from precond.proof.engines.input_split import InputSplitEngine
-from precond.proof.engines.relu_split import ReluSplitEngine
-from precond.proof.prove import Stage, prove
+from precond.proof.engines.input_split.search import InputSplitEngine
+from precond.proof.engines.relu_split.search import ReluSplitEngine
+from precond.proof.prover.prove import Stage, prove
 from precond.proof.trace import InputSplit, Leaf, Leaves, PhaseSplit, Recorder, Trace
 from precond.proof.verdict import Status
 from precond.property import Property

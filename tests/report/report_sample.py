@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.datasets import load_digits
 
-from precond.analysis import Analysis, CurvePoint, Data, Domain, DomainKind
 from precond.network.graph import Network
 from precond.network.layers import Affine, Node, ReLU
 from precond.proof.precondition import Kind, Precondition, Support
@@ -17,6 +16,7 @@ from precond.property import Property
 from precond.region.box import Box
 from precond.region.pattern import DecisionPattern
 from precond.region.signature import Signatures, record
+from precond.study.analysis import Analysis, CurvePoint, Data, Domain, DomainKind
 
 
 def digits_network(inputs: NDArray[np.float64], labels: NDArray[np.int64]) -> Network:

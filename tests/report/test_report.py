@@ -18,7 +18,6 @@ from clocks import slow_but
 from PIL import Image
 from report_sample import digits_analysis
 
-from precond.analysis import Analysis, CurvePoint, Domain, DomainKind
 from precond.errors import DataError, OutputError
 from precond.network.graph import Network
 from precond.network.layers import Affine, Node, ReLU
@@ -27,13 +26,14 @@ from precond.proof.verdict import Status, Verdict
 from precond.region.box import Box
 from precond.region.pattern import DecisionPattern
 from precond.region.signature import record
+from precond.report.analysis.view import chosen_for_drawing, make_page
+from precond.report.analysis.write import render, write_report
 from precond.report.charts import Series, curve_chart, percent
 from precond.report.coverage import class_coverage, match_held_out, rules_overall
 from precond.report.drawing import draw_pattern, literal_lines
-from precond.report.html import render, write_report
 from precond.report.pictures import CELL, OFF, ON, phase_picture, row_picture
-from precond.report.view import chosen_for_drawing, make_page
-from precond.store import to_json
+from precond.study.analysis import Analysis, CurvePoint, Domain, DomainKind
+from precond.study.store import to_json
 
 HOSTILE = "</script><script>alert(1)</script><img src=x onerror='a()'>\"&"
 VOID = {"meta", "img", "input", "link", "br", "hr"}

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import numpy as np
 
-from precond.carried import require_kept
+from precond.checker.certificate import Certificate, Invalid, Linear, Literal, Statement
+from precond.logit_property import require_kept
 from precond.network.layers import Affine, Conv2d
 from precond.proof.bounds.magnitudes import beyond_floats
-from precond.proof.certificates.data import Certificate, Invalid, Linear, Literal, Statement
 from precond.proof.certificates.judges import ExactJudge, FastJudge, Judge
 from precond.proof.certificates.maker import Maker, NotCertified
 from precond.proof.claim import Claim

@@ -10,12 +10,12 @@ import os
 import time
 from pathlib import Path
 
-from precond.checker import check
+from precond.checker.certificate import Certificate
+from precond.checker.exact import check
+from precond.checker.fast import check_fast
+from precond.checker.files import read_certificate, write_certificate
 from precond.errors import DataError, OutputError
 from precond.proof.certificates.certify import statement_of
-from precond.proof.certificates.data import Certificate
-from precond.proof.certificates.fast import check_fast
-from precond.proof.certificates.files import read_certificate, write_certificate
 from precond.proof.claim import Claim
 from precond.proof.verdict import Status, Verdict
 

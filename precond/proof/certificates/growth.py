@@ -9,8 +9,8 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from precond.checker.certificate import FRAME, SPLIT, Tree
 from precond.network.graph import Network
-from precond.proof.certificates.data import FRAME, SPLIT, Tree
 from precond.proof.trace import InputSplit, Leaf, PhaseSplit, Trace
 
 Array = NDArray[np.float64]

@@ -8,11 +8,11 @@ from typing import ClassVar, Protocol
 import numpy as np
 from scipy.sparse import csr_array
 
-from precond.checker import Checker, CheckResult, check
+from precond.checker.certificate import Certificate, Statement, Tree
+from precond.checker.exact import Checker, CheckResult, check
+from precond.checker.fast import check_fast, closes, failures
+from precond.checker.fast_bounds import CHUNK, FastBounds
 from precond.network.graph import Network
-from precond.proof.certificates.data import Certificate, Statement, Tree
-from precond.proof.certificates.fast import check_fast, closes, failures
-from precond.proof.certificates.fast_bounds import CHUNK, FastBounds
 from precond.proof.certificates.growth import Branch, Failing, weights_of
 
 Open = dict[int, dict[int, dict[int, float]]]  # by tree, leaf and conjunct: the bound

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from precond.proof.certificates.data import Certificate, Linear, Refinements, region
+from precond.checker.certificate import Certificate, Linear, Refinements, region
 from precond.proof.certificates.floats import (
     FEW_INPUTS,
     Records,

@@ -1,0 +1,1 @@
+"""What influence is good for: experts, profiles, removal curves, bugs."""

@@ -1,0 +1,1 @@
+"""Adversarial examples: found, made small, and used for retraining."""

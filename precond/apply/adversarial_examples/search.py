@@ -1,0 +1,281 @@
+"""Adversarial examples from refuted claims: found, minimised, replayed, deduplicated.
+
+Two kinds of claims are put to the provers and their witnesses kept: *balls* (every input within a
+radius of a training input has its class) and *rules* (every input of the natural range with a
+layer rule's pattern has the rule's class).  A witness far from any real input says little, so
+each is minimised towards a real one (``adversarial_minimise``) and measured from there.  What
+counts must be predicted as another class surely (rigorous bounds at that point) and in float32,
+at values that float32 holds.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from precond.apply.adversarial_examples.minimise import Target, minimise
+from precond.apply.adversarial_examples.sparse import fewest_changes
+from precond.apply.certification.batch import violates
+from precond.apply.certification.certify import Outcome, robustness
+from precond.errors import DataError
+from precond.mine.layer_rules.learn import LayerRule
+from precond.network.evaluate import check_inputs, outputs
+from precond.network.graph import Network
+from precond.proof.claim import Claim
+from precond.proof.deadline import Deadline
+from precond.proof.ledger.ledger import Ledger
+from precond.proof.prover.prove import prove
+from precond.proof.verdict import Status
+from precond.property import Property
+from precond.region.box import Box
+from precond.region.pattern import DecisionPattern
+from precond.region.signature import record
+
+Array = NDArray[np.float64]
+Rows = NDArray[np.int64]
+CHANGED = 1e-6  # a value that moved less is not counted as changed
+SAME = 0.25  # two examples of one input nearer than this share of their size are one
+
+
+@dataclass(frozen=True, eq=False)
+class Example:
+    """One adversarial example.
+
+    ``input`` (n,) float32 is given class ``predicted`` though ``anchor``, the real training
+    input it was minimised to, is rightly given ``label``.  ``claim`` names the refuted claim;
+    ``linf``, ``l2``, ``changed`` measure its distance from the anchor; ``found`` (n,) is the
+    witness before minimising, ``found_linf`` its distance.  ``fewest`` (n,) changes as few values
+    of the anchor as was found, ``fewest_changed`` of them, anywhere in the natural range (None
+    and 0 where 40 were not enough).
+    """
+
+    input: NDArray[np.float32]
+    anchor: int
+    label: int
+    predicted: int
+    claim: str
+    linf: float
+    l2: float
+    changed: int
+    found: Array
+    found_linf: float
+    fewest: NDArray[np.float32] | None
+    fewest_changed: int
+
+
+@dataclass(frozen=True, eq=False)
+class Adversarial:
+    """Distinct ``examples``, nearest to their anchors first.  ``refuted``: witnesses there were;
+    ``lost``: those that no longer counted in float32 values; ``alike``: duplicates dropped;
+    ``asked``: claims put to the provers."""
+
+    examples: tuple[Example, ...]
+    asked: int
+    refuted: int
+    lost: int
+    alike: int
+    seconds: float
+
+    def inputs(self) -> NDArray[np.float32]:
+        """(M, n)."""
+        return np.stack([e.input for e in self.examples])
+
+    def labels(self) -> Rows:
+        """The right classes (M,)."""
+        return np.array([e.label for e in self.examples], dtype=np.int64)
+
+
+@dataclass(frozen=True, eq=False)
+class _Witness:
+    claim: str
+    point: Array
+    target: Target
+
+
+def adversarial(
+    network: Network,
+    inputs: NDArray[np.floating],
+    labels: Rows,
+    train: Rows,
+    *,
+    radius: float = 0.1,
+    natural: tuple[float, float] = (0.0, 1.0),
+    rules: Sequence[LayerRule] = (),
+    most: int = 1000,
+    budget: float = 120.0,
+    each: float = 2.0,
+    ledger: Ledger | None = None,
+    device: str = "cpu",
+    seed: int = 0,
+    done: Callable[[int], None] = lambda _: None,
+) -> Adversarial:
+    """Examples from balls of ``radius`` around up to ``most`` training inputs that are predicted
+    right (drawn with ``seed``), and from the ``rules``' claims.
+
+    ``inputs`` (N, …), ``labels`` (N,), ``train`` row numbers.  A third of the ``budget``
+    (seconds) goes to the rules.  DataError where no training input is predicted right.
+    """
+    started, network = time.monotonic(), network.logits
+    flat = np.asarray(check_inputs(network, inputs)).reshape(len(inputs), -1)
+    predicted = network.classes.predicted(outputs(network, flat[train], device=device))
+    right = train[predicted == labels[train]]
+    if not len(right):
+        raise DataError(
+            "training inputs", expected="one that is predicted right, or more", got="none"
+        )
+    chosen = right
+    if len(right) > most:
+        chosen = np.sort(np.random.default_rng(seed).choice(right, most, replace=False))
+    asked, witnesses = _rule_witnesses(
+        network, flat, labels, right, natural, rules, budget / 3, each, ledger, device, done
+    )
+    left = budget - (time.monotonic() - started)
+    found = robustness(
+        network,
+        flat,
+        [radius],
+        rows=chosen,
+        natural=natural,
+        budget=max(left, 1.0),
+        each=each,
+        ledger=ledger,
+        device=device,
+        seed=seed,
+        done=done,
+    )
+    for row, ball in zip(chosen.tolist(), found.balls[0], strict=True):
+        if ball.outcome is Outcome.ATTACKED and ball.witness is not None:
+            target = Target(row, int(labels[row]), None)
+            witnesses.append(_Witness(f"ball of {radius:g} around {row}", ball.witness, target))
+    examples, lost, alike = _kept(network, flat, witnesses, natural, device)
+    return Adversarial(
+        examples,
+        len(chosen) + asked,
+        len(witnesses),
+        lost,
+        alike,
+        time.monotonic() - started,
+    )
+
+
+def _rule_witnesses(
+    network: Network,
+    flat: NDArray[np.floating],
+    labels: Rows,
+    right: Rows,
+    natural: tuple[float, float],
+    rules: Sequence[LayerRule],
+    budget: float,
+    each: float,
+    ledger: Ledger | None,
+    device: str,
+    done: Callable[[int], None],
+) -> tuple[int, list[_Witness]]:
+    """How many claims were put, and the witnesses, each with the nearest right training input
+    that has the rule."""
+    deadline = Deadline.after(budget)
+    box = Box.uniform(network.input_size, *natural)
+    signatures = record(network, flat[right], sorted({r.layer for r in rules}), device=device)
+    found, asked = [], 0
+    for number, rule in enumerate(rules):
+        done(1)
+        inside = right[rule.pattern.holds(signatures)]
+        own = inside[labels[inside] == rule.label]
+        if deadline.passed or not len(own):
+            continue
+        asked += 1
+        verdict = prove(
+            Claim(network, box, rule.pattern, Property.of_class(rule.label, network)),
+            budget=min(each, deadline.left),
+            points=np.asarray(flat[inside[:64]], dtype=np.float64),
+            ledger=ledger,
+            device=device,
+        )
+        if verdict.status is not Status.REFUTED or verdict.witness is None:
+            continue
+        gap = np.linalg.norm(flat[own] - verdict.witness, axis=1)
+        target = Target(int(own[gap.argmin()]), rule.label, rule.pattern)
+        found.append(_Witness(f"rule {number + 1} of class {rule.label}", verdict.witness, target))
+    return asked, found
+
+
+def _kept(
+    network: Network,
+    flat: NDArray[np.floating],
+    witnesses: Sequence[_Witness],
+    natural: tuple[float, float],
+    device: str,
+) -> tuple[tuple[Example, ...], int, int]:
+    """(distinct examples, lost, alike)."""
+    if not witnesses:
+        return (), 0, 0
+    anchors = np.array([w.target.anchor for w in witnesses], dtype=np.int64)
+    near = np.asarray(flat[anchors], dtype=np.float64)
+    points = np.stack([w.point for w in witnesses])
+    small = minimise(network, points, near, [w.target for w in witnesses], device=device)
+    exact = small.astype(np.float32)
+    values = exact.astype(np.float64)
+    classes = np.array([w.target.label for w in witnesses], dtype=np.int64)
+    surely, in_float32 = violates(network, values, classes, device=device)
+    said = network.classes.predicted(outputs(network, values, device=device))
+    good = surely & in_float32 & _patterns_hold(network, values, witnesses, device)
+    gaps = values - near
+    few = fewest_changes(network, near, classes, natural, device=device).astype(np.float32)
+    solved: NDArray[np.bool_] = np.asarray(np.isfinite(few).all(axis=1))
+    solved[solved] = np.logical_and(
+        *violates(network, few[solved].astype(np.float64), classes[solved], device=device)
+    )
+    counts = (np.abs(few - near) > CHANGED).sum(axis=1)
+    examples = [
+        Example(
+            exact[k],
+            int(anchors[k]),
+            int(classes[k]),
+            int(said[k]),
+            witness.claim,
+            float(np.abs(gaps[k]).max()),
+            float(np.linalg.norm(gaps[k])),
+            int((np.abs(gaps[k]) > CHANGED).sum()),
+            witness.point,
+            float(np.abs(witness.point - near[k]).max()),
+            few[k] if solved[k] else None,
+            int(counts[k]) if solved[k] else 0,
+        )
+        for k, witness in enumerate(witnesses)
+        if good[k]
+    ]
+    distinct = _distinct(examples)
+    return (
+        tuple(sorted(distinct, key=lambda e: (e.linf, e.anchor))),
+        len(witnesses) - len(examples),
+        len(examples) - len(distinct),
+    )
+
+
+def _patterns_hold(
+    network: Network, points: Array, witnesses: Sequence[_Witness], device: str
+) -> NDArray[np.bool_]:
+    result = np.ones(len(points), dtype=np.bool_)
+    with_pattern = [k for k, w in enumerate(witnesses) if w.target.pattern is not None]
+    if with_pattern:
+        seen = record(network, points[with_pattern], device=device)
+        for place, k in enumerate(with_pattern):
+            pattern = witnesses[k].target.pattern or DecisionPattern()
+            result[k] = bool(pattern.holds(seen.rows(np.array([place])))[0])
+    return result
+
+
+def _distinct(examples: Sequence[Example]) -> list[Example]:
+    """Without examples of one anchor that lie close together (the first stays)."""
+    kept: dict[int, list[Example]] = {}
+    for example in examples:
+        others = kept.setdefault(example.anchor, [])
+        if not any(
+            np.linalg.norm(example.input - o.input) <= SAME * max(example.l2, o.l2) for o in others
+        ):
+            others.append(example)
+    return [example for others in kept.values() for example in others]

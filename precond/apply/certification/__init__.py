@@ -1,0 +1,1 @@
+"""Certified radii, ranges of outputs and monotone outputs."""

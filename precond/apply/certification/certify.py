@@ -1,0 +1,282 @@
+"""Robustness of single inputs: is the whole L∞ ball around x given the class of x?
+
+For every radius each input is *certified* (proved for the real-valued network), *attacked* (a
+witness in the ball is given another class, surely and in float32), *unknown*, or *wrong* (its
+own class is not its label, so there is nothing to certify).  Cheap and batched first: linear
+bounds and a gradient attack over many balls at once, optimised bounds for what is left; then the
+complete prover, one ball at a time, the nearest to proved first.
+
+Certified at one radius is certified at every smaller one, attacked at every larger one.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from precond.apply.certification.batch import batch_attack, margin_bounds, violates
+from precond.basics.arguments import numbers, require_kind
+from precond.errors import QueryError
+from precond.network.evaluate import check_inputs, outputs
+from precond.network.graph import Network
+from precond.proof.claim import Claim
+from precond.proof.deadline import Deadline
+from precond.proof.gate import excludes
+from precond.proof.ledger.ledger import Ledger
+from precond.proof.prover.prove import prove
+from precond.proof.verdict import Status
+from precond.property import Property
+from precond.region.box import Box
+from precond.region.pattern import DecisionPattern
+
+Array = NDArray[np.float64]
+Rows = NDArray[np.int64]
+OPTIMISE = 20  # steps of slope optimisation for balls that plain bounds leave open
+
+
+class Outcome(Enum):
+    """What is known of one ball; the value is the word used in files and reports."""
+
+    CERTIFIED = "certified"
+    ATTACKED = "attacked"
+    UNKNOWN = "unknown"
+    WRONG = "wrong"
+
+
+@dataclass(frozen=True, eq=False)
+class Ball:
+    """The answer for one input at one radius.
+
+    ``engine`` gave it; ``confirmed`` False marks answers that rest on one float solver;
+    ``margin``: the best proved lower bound of the class's margin, where known;
+    ``witness`` (n,) where attacked.
+    """
+
+    outcome: Outcome
+    engine: str = ""
+    confirmed: bool = True
+    margin: float | None = None
+    witness: Array | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Robustness:
+    """``balls[k][i]`` answers input ``rows[i]`` at ``radii[k]`` (ascending)."""
+
+    rows: Rows
+    classes: Rows
+    radii: tuple[float, ...]
+    balls: tuple[tuple[Ball, ...], ...]
+    seconds: float
+
+    def count(self, k: int, outcome: Outcome) -> int:
+        """How many inputs have ``outcome`` at the k-th radius."""
+        return sum(ball.outcome is outcome for ball in self.balls[k])
+
+    def engines(self, k: int) -> Counter[str]:
+        """How many balls of the k-th radius each engine certified."""
+        return Counter(b.engine for b in self.balls[k] if b.outcome is Outcome.CERTIFIED)
+
+    def unconfirmed(self, k: int) -> int:
+        """Certified balls of the k-th radius that rest on one float solver."""
+        return sum(b.outcome is Outcome.CERTIFIED and not b.confirmed for b in self.balls[k])
+
+
+def robustness(
+    network: Network,
+    inputs: NDArray[np.floating],
+    radii: Sequence[float],
+    *,
+    labels: Rows | None = None,
+    rows: Rows | None = None,
+    natural: tuple[float, float] | None = None,
+    budget: float = 120.0,
+    each: float = 5.0,
+    ledger: Ledger | None = None,
+    device: str = "cpu",
+    seed: int = 0,
+    done: Callable[[int], None] = lambda _: None,
+) -> Robustness:
+    """Answer every ball around ``inputs`` (N, …), or around some ``rows`` of them.
+
+    The class is read from the logits.  ``labels`` (N,): inputs predicted otherwise are WRONG;
+    without them every input keeps its predicted class.  Balls are cut to ``natural``.
+    ``budget``: seconds in all; ``each``: for one ball in the complete prover.  ``done`` is told
+    of balls as they are settled.
+    """
+    require_kind("network", network, Network, "load(model) gives one")
+    radii = numbers("radii", radii).reshape(-1).tolist()
+    network = network.logits
+    sizes = tuple(sorted(set(float(r) for r in radii)))
+    if not sizes or not all(0 < r < float("inf") for r in sizes):
+        raise QueryError("radius", expected="one or more numbers above 0", got=str(list(radii)))
+    flat = np.asarray(check_inputs(network, inputs)).reshape(len(inputs), -1)
+    chosen = np.arange(len(flat)) if rows is None else np.asarray(rows, dtype=np.int64)
+    points = np.asarray(flat[chosen], dtype=np.float64)
+    within = None
+    if natural is not None:
+        low = np.minimum(natural[0], points.min(axis=0, initial=np.inf))
+        within = Box(low, np.maximum(natural[1], points.max(axis=0, initial=-np.inf)))
+    classes = network.classes.predicted(outputs(network, points, device=device))
+    right = np.ones(len(points), dtype=np.bool_)
+    if labels is not None:
+        right = classes == labels[chosen]
+    run = _Run(network, points, classes, within, Deadline.after(budget), each, ledger, device, seed)
+    started = time.monotonic()
+    wrong = Ball(Outcome.WRONG)
+    open_ball = Ball(Outcome.UNKNOWN)
+    table = [[open_ball if r else wrong for r in right.tolist()] for _ in sizes]
+    run.cheap(sizes, table, done)
+    run.complete(sizes, table, done)
+    balls = tuple(tuple(line) for line in table)
+    return Robustness(chosen, classes, sizes, balls, time.monotonic() - started)
+
+
+class _Run:
+    def __init__(
+        self,
+        network: Network,
+        points: Array,
+        classes: Rows,
+        within: Box | None,
+        deadline: Deadline,
+        each: float,
+        ledger: Ledger | None,
+        device: str,
+        seed: int,
+    ) -> None:
+        self.network = network
+        self.points = points
+        self.classes = classes
+        self.within = within
+        self.deadline = deadline
+        self.each = each
+        self.ledger = ledger
+        self.device = device
+        self.seed = seed
+
+    def corners(self, which: Rows, radius: float) -> tuple[Array, Array]:
+        lower, upper = self.points[which] - radius, self.points[which] + radius
+        if self.within is not None:
+            lower = np.maximum(lower, self.within.lower)
+            upper = np.minimum(upper, self.within.upper)
+        return lower, upper
+
+    def settle(
+        self, table: list[list[Ball]], k: int, i: int, ball: Ball, done: Callable[[int], None]
+    ) -> None:
+        """Enter an answer, at the radii it answers too."""
+        others = range(k + 1) if ball.outcome is Outcome.CERTIFIED else range(k, len(table))
+        for other in others:
+            if table[other][i].outcome is Outcome.UNKNOWN:
+                table[other][i] = ball
+                done(1)
+
+    def cheap(
+        self, sizes: Sequence[float], table: list[list[Ball]], done: Callable[[int], None]
+    ) -> None:
+        """Bounds, attack and optimised bounds over all balls of a radius at once, smallest radius
+        first."""
+        for k, radius in enumerate(sizes):
+            self.bound(k, radius, table, 0, done)
+            self.attack(k, radius, table, done)
+            self.bound(k, radius, table, OPTIMISE, done)
+
+    def attack(
+        self, k: int, radius: float, table: list[list[Ball]], done: Callable[[int], None]
+    ) -> None:
+        which = _open(table[k])
+        lower, upper = self.corners(which, radius)
+        found = batch_attack(
+            self.network,
+            self.points[which],
+            lower,
+            upper,
+            self.classes[which],
+            deadline=self.deadline.earlier(0.5 * self.deadline.left),
+            seed=self.seed,
+            device=self.device,
+        )
+        if not found:
+            return
+        places = np.array(sorted(found), dtype=np.int64)
+        witnesses = np.stack([found[p] for p in places.tolist()])
+        own = self.classes[which[places]]
+        surely, small = violates(self.network, witnesses, own, device=self.device)
+        for place, witness, good in zip(
+            places.tolist(), witnesses, (surely & small).tolist(), strict=True
+        ):
+            if good:
+                ball = Ball(Outcome.ATTACKED, "attack", witness=witness)
+                self.settle(table, k, int(which[place]), ball, done)
+
+    def bound(
+        self,
+        k: int,
+        radius: float,
+        table: list[list[Ball]],
+        steps: int,
+        done: Callable[[int], None],
+    ) -> None:
+        which = _open(table[k])
+        lower, upper = self.corners(which, radius)
+        bounds = margin_bounds(
+            self.network,
+            lower,
+            upper,
+            self.classes[which],
+            steps=steps,
+            deadline=self.deadline,
+            device=self.device,
+        )
+        engine = "bounds-optimised" if steps else "bounds"
+        for i, bound in zip(which.tolist(), bounds.tolist(), strict=True):
+            if excludes(bound):
+                ball = Ball(Outcome.CERTIFIED, engine, margin=bound)
+                self.settle(table, k, i, ball, done)
+            elif np.isfinite(bound):
+                table[k][i] = Ball(Outcome.UNKNOWN, engine, margin=bound)
+
+    def complete(
+        self, sizes: Sequence[float], table: list[list[Ball]], done: Callable[[int], None]
+    ) -> None:
+        """The prover on what is left, balls whose bound is nearest to proved first."""
+        waiting = [(k, i) for k in range(len(sizes)) for i in _open(table[k]).tolist()]
+        waiting.sort(key=lambda ki: -_margin(table[ki[0]][ki[1]]))
+        for k, i in waiting:
+            if self.deadline.passed:
+                return
+            if table[k][i].outcome is not Outcome.UNKNOWN:
+                continue  # settled by another radius meanwhile
+            lower, upper = self.corners(np.array([i]), sizes[k])
+            target = Property.of_class(int(self.classes[i]), self.network)
+            claim = Claim(self.network, Box(lower[0], upper[0]), DecisionPattern(), target)
+            verdict = prove(
+                claim,
+                budget=min(self.each, self.deadline.left),
+                ledger=self.ledger,
+                device=self.device,
+                seed=self.seed,
+            )
+            if verdict.status is Status.PROVED:
+                ball = Ball(
+                    Outcome.CERTIFIED, verdict.engine, verdict.confirmed, margin=verdict.bound
+                )
+                self.settle(table, k, i, ball, done)
+            elif verdict.status is Status.REFUTED and verdict.confirmed:
+                ball = Ball(Outcome.ATTACKED, verdict.engine, witness=verdict.witness)
+                self.settle(table, k, i, ball, done)
+
+
+def _open(line: Sequence[Ball]) -> Rows:
+    return np.array([i for i, b in enumerate(line) if b.outcome is Outcome.UNKNOWN], dtype=np.int64)
+
+
+def _margin(ball: Ball) -> float:
+    return -np.inf if ball.margin is None else ball.margin

@@ -1,0 +1,1 @@
+"""Inputs grouped by the rules they share."""

@@ -1,0 +1,1 @@
+"""Why inputs are misclassified, and which causes explain most errors."""

@@ -1,0 +1,283 @@
+"""Debugging wrong predictions: what each rests on, what causes they share, which labels to doubt.
+
+For every wrong input: the layer rules of the predicted class that it satisfies, its own
+precondition (``debug_own``), the fewest neuron flips to a rule of its true class
+(``debug_rules``), attributions beside the usual ones (``debug_why``).  Over all of them: causes
+and suspected labels (``debug_causes``).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from precond.apply.debugging.causes import Cause, Suspect, causes, suspects
+from precond.apply.debugging.own_precondition import (
+    NOT_TRIED,
+    OwnPrecondition,
+    Unproved,
+    own_precondition,
+)
+from precond.apply.debugging.profiles import Profile, comparative_gradients, profiles
+from precond.apply.debugging.rule_book import Counterfactual, RuleBook
+from precond.errors import DataError
+from precond.mine.layer_rules.learn import constant_layers, layer_preconditions
+from precond.mine.layer_rules.probes import Probes, mixed_inputs
+from precond.network.evaluate import check_inputs
+from precond.network.graph import Network
+from precond.proof.deadline import Deadline
+from precond.proof.ledger.ledger import Ledger
+from precond.property import Property
+from precond.region.box import Box
+from precond.region.signature import Signatures, record
+
+Array = NDArray[np.float64]
+Rows = NDArray[np.int64]
+WIDEST = 2048  # neurons of a layer that rules are mined at
+PROBES = 8000
+SMALL = 512  # neurons up to which more trees are affordable
+
+
+@dataclass(frozen=True)
+class DebugSettings:
+    """``budget``: seconds for the inputs' own preconditions in all, ``each`` for one proof.
+    ``radius``: of the ball around a wrong input that is tried first.  ``findings``: wrong inputs
+    examined one by one.  ``natural``: range of one input value."""
+
+    budget: float = 120.0
+    each: float = 2.0
+    radius: float = 0.1
+    minimum_precision: float = 1.0
+    minimum_support: int = 10
+    findings: int = 500
+    natural: tuple[float, float] = (0.0, 1.0)
+    device: str = "cpu"
+    seed: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class Finding:
+    """One wrong input.
+
+    ``rules``: numbers in the book of the predicted class's rules it satisfies, best-supported
+    first.  ``nearest``: the fewest flips to a rule of its true class; ``switching``: the fewest
+    that change the network's answer to it (None where there is none).  ``own``: its precondition,
+    or why it has none.  ``gradients`` (n,):
+    for the predicted class rather than the true one.
+    """
+
+    row: int
+    label: int
+    predicted: int
+    outputs: Array
+    rules: tuple[int, ...]
+    nearest: Counterfactual | None
+    switching: Counterfactual | None
+    own: OwnPrecondition | Unproved
+    gradients: Array
+    profile: Profile | None
+
+
+@dataclass(frozen=True, eq=False)
+class Debugged:
+    """All that was found; ``wrong`` are row numbers, held-out ones first, and ``findings`` the
+    first of them."""
+
+    book: RuleBook
+    labels: Rows
+    held_out: Rows
+    wrong: Rows
+    findings: tuple[Finding, ...]
+    causes: tuple[Cause, ...]
+    suspects: tuple[Suspect, ...]
+    settings: DebugSettings
+    seconds: float
+    notes: tuple[str, ...] = ()
+
+    @property
+    def predicted(self) -> Rows:
+        return self.book.signatures.predicted
+
+
+def debug(
+    network: Network,
+    inputs: NDArray[np.floating],
+    labels: Rows | None,
+    train: Rows,
+    held_out: Rows,
+    settings: DebugSettings | None = None,
+    *,
+    signatures: Signatures | None = None,
+    ledger: Ledger | None = None,
+    step: Callable[[], None] = lambda: None,
+) -> Debugged:
+    """Examine every input (N, …) whose class is not its label (N,).
+
+    ``train`` and ``held_out`` are row numbers; rules are mined on ``train``.  ``signatures``: a
+    recording of all inputs, where there is one already.  ``step`` is called after each wrong
+    input.  Without wrong inputs nothing is mined: ``wrong`` is empty.  DataError where labels
+    are missing or do not fit, or the network has no decision layer.
+    """
+    network, settings = network.logits, settings or DebugSettings()
+    started = time.monotonic()
+    flat = np.asarray(check_inputs(network, inputs)).reshape(len(inputs), -1)
+    true = check_classes(labels, len(flat), network)
+    if not network.decision_layers:
+        raise DataError(f"network {network.origin}", expected="a ReLU layer or more", got="none")
+    if signatures is None:
+        signatures = record(network, flat, device=settings.device)
+    late = np.isin(np.arange(len(flat)), held_out)
+    order = np.concatenate([np.flatnonzero(late), np.flatnonzero(~late)])
+    wrong = order[signatures.predicted[order] != true[order]]
+    book = RuleBook(network, (), flat, signatures, train)
+    if not len(wrong):
+        return Debugged(
+            book, true, held_out, wrong, (), (), (), settings, time.monotonic() - started
+        )
+    notes: list[str] = []
+    book, said = mined(book, settings)
+    notes += said
+    examined = wrong[: settings.findings]
+    if len(examined) < len(wrong):
+        notes.append(
+            f"{len(wrong)} inputs are predicted wrong; the first {len(examined)}, held-out ones "
+            "before training ones, were examined one by one"
+        )
+    findings = _findings(book, true, examined, settings, ledger, step, notes)
+    return Debugged(
+        book,
+        true,
+        held_out,
+        wrong,
+        findings,
+        causes(book, wrong, true),
+        suspects(book, wrong, true),
+        settings,
+        time.monotonic() - started,
+        tuple(notes),
+    )
+
+
+def check_classes(labels: NDArray[np.integer] | None, count: int, network: Network) -> Rows:
+    """``labels`` as (count,) classes of ``network``, or a DataError that says what is wrong."""
+    if labels is None:
+        raise DataError(
+            "labels",
+            expected="the true class of every input",
+            got="none",
+            fix="Give them with --labels, or choose data that has labels",
+        )
+    array = np.asarray(labels)
+    if array.shape != (count,) or array.dtype.kind not in "iu":
+        raise DataError(
+            "labels", expected=f"{count} whole numbers", got=f"{array.dtype} {array.shape}"
+        )
+    bad = (array < 0) | (array >= network.classes.count)
+    if bad.any():
+        row = int(np.argmax(bad))
+        raise DataError(
+            f"label of row {row} (counted from 0)",
+            expected=f"a class in 0..{network.classes.count - 1}, which the network tells apart",
+            got=str(array[row]),
+            fix="Give the labels of this network's classes",
+        )
+    return array.astype(np.int64)
+
+
+def mined(book: RuleBook, settings: DebugSettings) -> tuple[RuleBook, list[str]]:
+    """The book with rules that imply the predicted class, and notes on what was left out."""
+    network, train, signatures = book.network, book.train, book.signatures
+    notes: list[str] = []
+    seen = signatures.rows(train)
+    layers = [n for n in signatures.layers if network.width(n) <= WIDEST]
+    skipped = [n for n in signatures.layers if n not in layers]
+    if skipped:
+        notes.append(f"layers wider than {WIDEST} neurons were not mined: {', '.join(skipped)}")
+    layers = [n for n in layers if n not in constant_layers(seen, layers)]
+    if not layers or len(np.unique(seen.predicted)) < 2:
+        notes.append("no rules: the training inputs show one class, or no neuron that changes")
+        return book, notes
+    points = mixed_inputs(book.inputs[train], PROBES, settings.seed)
+    probes = record(network, points, layers, device=settings.device)
+    rules = layer_preconditions(
+        seen,
+        seen.predicted,
+        layers,
+        minimum_precision=settings.minimum_precision,
+        minimum_support=settings.minimum_support,
+        probes=Probes(probes, probes.predicted),
+        trees=40 if sum(network.width(n) for n in layers) <= SMALL else 12,
+        seed=settings.seed,
+        deadline=Deadline.after(settings.budget),
+    )
+    return RuleBook(network, rules, book.inputs, signatures, train), notes
+
+
+def _findings(
+    book: RuleBook,
+    labels: Rows,
+    rows: Rows,
+    settings: DebugSettings,
+    ledger: Ledger | None,
+    step: Callable[[], None],
+    notes: list[str],
+) -> tuple[Finding, ...]:
+    network, flat, signatures = book.network, book.inputs, book.signatures
+    predicted = signatures.predicted
+    scores = network.classes.scores(np.asarray(signatures.outputs[rows]))
+    gradients = comparative_gradients(
+        network, flat[rows], predicted[rows], labels[rows], settings.natural[0], settings.device
+    )
+    right = book.train[predicted[book.train] == labels[book.train]]
+    usual = profiles(network, flat, labels, right, rows, seed=settings.seed)
+    satisfied = book.satisfied(rows) & (book.labels[None] == predicted[rows][:, None])
+    low, high = settings.natural
+    within = Box(np.minimum(low, flat.min(axis=0)), np.maximum(high, flat.max(axis=0)))
+    deadline = Deadline.after(settings.budget)
+    found, late = [], 0
+    for position, row in enumerate(rows.tolist()):
+        said, label = int(predicted[row]), int(labels[row])
+        own: OwnPrecondition | Unproved = NOT_TRIED
+        if deadline.passed:
+            late += 1
+        else:
+            own = own_precondition(
+                network,
+                signatures,
+                row,
+                np.asarray(flat[row], dtype=np.float64),
+                Property.of_class(said, network),
+                settings.radius,
+                within,
+                budget=deadline.left / (len(rows) - position),
+                each=settings.each,
+                ledger=ledger,
+                device=settings.device,
+            )
+        ways = book.counterfactuals(row, label)
+        found.append(
+            Finding(
+                row,
+                label,
+                said,
+                scores[position],
+                tuple(np.flatnonzero(satisfied[position]).tolist()),
+                ways[0] if ways else None,
+                next((way for way in ways if way.changes_answer), None),
+                own,
+                gradients[position],
+                usual[position],
+            )
+        )
+        step()
+    without = sum(isinstance(one.own, Unproved) for one in found)
+    if without:
+        notes.append(
+            f"{without} of {len(found)} inputs examined have no precondition of their own; their "
+            f"pages say why; {late} were not tried, as the {settings.budget:g} s for it were over"
+        )
+    return tuple(found)

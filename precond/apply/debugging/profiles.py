@@ -1,0 +1,117 @@
+"""Why a wrong input was predicted as it was: attributions beside those of right inputs.
+
+Comparative integrated gradients say which inputs speak for the predicted class *rather than*
+the true one (positive: for the predicted one).  The influence profile sets the influences of
+one hidden layer's units on the predicted class beside what is usual for that class and for
+the true class; how far the input departs from the usual is a rank distance.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from attribution.methods.integrated import integrated_gradients
+from attribution.quantities import comparative
+from attribution.slices import Slice
+from attribution.uses.profiles import Distance, class_profiles, deviations, influences
+from precond.network.graph import Network
+from precond.network.parts import of_scores
+
+Array = NDArray[np.float64]
+Rows = NDArray[np.int64]
+STEPS = 64
+MOST = 5000  # right inputs that profiles are built on
+
+
+@dataclass(frozen=True, eq=False)
+class Profile:
+    """Influences (units,) of ``layer``'s units on the predicted class: of the ``input``, and the
+    mean over right inputs of the ``predicted`` and of the ``true`` class (None where no input
+    of that class was predicted right).  ``further_than``: the share of the predicted class's
+    right inputs that depart less from its profile than this input does.
+    """
+
+    layer: str
+    input: Array
+    predicted: Array
+    true: Array | None
+    further_than: float
+
+
+def comparative_gradients(
+    network: Network,
+    inputs: NDArray[np.floating],
+    predicted: Rows,
+    true: Rows,
+    baseline: float,
+    device: str = "cpu",
+) -> Array:
+    """Integrated gradients of y_predicted − y_true for every row, (N, n); of one logit z, of ±z."""
+    found = integrated_gradients(
+        of_scores(network),
+        np.asarray(inputs, dtype=np.float64).reshape(-1, *network.input_shape),
+        baseline,
+        comparative(predicted, true),
+        steps=STEPS,
+        device=device,
+    )
+    return np.asarray(found.values.reshape(len(inputs), -1))
+
+
+def profile_layer(network: Network) -> str:
+    """The last decision layer that another one follows; the only one where there is no other.
+
+    After the last one the network is affine: its units' influence is the same for all inputs.
+    """
+    layers = network.decision_layers
+    return layers[-2] if len(layers) > 1 else layers[-1]
+
+
+def profiles(
+    network: Network,
+    inputs: NDArray[np.floating],
+    labels: Rows,
+    right: Rows,
+    wrong: Rows,
+    *,
+    seed: int = 0,
+) -> list[Profile | None]:
+    """One profile for each row of ``wrong``; None where its predicted class has no right input.
+
+    ``right``: rows predicted as they are labelled, of which at most ``MOST`` are used.
+    """
+    layer = profile_layer(network)
+    if len(right) > MOST:
+        right = np.sort(np.random.default_rng(seed).choice(right, MOST, replace=False))
+    cut = Slice(of_scores(network), layer)
+    rows = np.concatenate([right, wrong])
+    shaped = np.asarray(inputs[rows], dtype=np.float64).reshape(-1, *network.input_shape)
+    found = influences(cut, shaped)
+    usual = class_profiles(cut, found, labels[rows])
+    known = np.asarray(~np.isnan(usual.means).any(axis=1))
+    useful = known[found.predicted]
+    far = np.full(len(rows), np.nan)
+    kept = np.flatnonzero(useful)
+    if len(kept):
+        part = type(found)(found.values[kept], found.outputs[kept])
+        far[kept] = deviations(usual, part, Distance.RANK)
+    ordinary, result = far[: len(right)], list[Profile | None]()
+    for position, row in enumerate(wrong.tolist(), start=len(right)):
+        said, label = int(found.predicted[position]), int(labels[row])
+        if not known[said]:
+            result.append(None)
+            continue
+        same = ordinary[found.predicted[: len(right)] == said]
+        result.append(
+            Profile(
+                layer,
+                found.values[position],
+                usual.means[said],
+                usual.means[label] if known[label] else None,
+                float((same < far[position]).mean()),
+            )
+        )
+    return result

@@ -1,0 +1,1 @@
+"""A proof in two halves that meet at a layer."""

@@ -1,0 +1,1 @@
+"""A fast path that answers early where rules are sure."""

@@ -1,0 +1,253 @@
+"""The trade-off table: accuracy, coverage and latency of a fast path beside its rivals.
+
+Latency is wall-clock time per call; processor time, which other programs stretch less, is given
+beside it.  The methods take turns, round after round, so that a busy machine is busy for all of
+them, and the median round counts.  A round is the mean over inputs from all over the test
+inputs, since an early answer costs less than a late one.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, cast
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from precond.apply.distillation.learn import Distilled
+from precond.apply.distillation.path import FastPath
+from precond.apply.distillation.proved_rules import Checkpoint
+from precond.apply.distillation.rivals import linear_path, small_network
+from precond.apply.distillation.votes import Reading, Sample, Training, VoteExit
+from precond.apply.stages import Stage
+from precond.network.graph import INPUT, Network
+
+BATCHES = (1, 256)
+ROUNDS = {1: 7, 256: 9}
+INPUTS = {1: 400, 256: 1024}  # spread evenly over the test inputs
+Run = Callable[[Tensor], Tensor]
+Times = tuple[float | None, ...]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One method on the test inputs: ``coverage`` (share answered early), ``accuracy`` and
+    ``loss`` (points below the plain network), ``changed`` (answers other than the plain
+    network's); milliseconds for each batch size, None where not measured, on a CPU (``cpu``:
+    on the wall, ``processor``: of all threads) and a GPU."""
+
+    method: str
+    coverage: float | None
+    accuracy: float
+    loss: float
+    changed: int
+    cpu: Times
+    processor: Times
+    gpu: Times
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows, the batch sizes of their latencies, how many test inputs, and remarks."""
+
+    rows: tuple[Row, ...]
+    batches: tuple[int, ...]
+    inputs: int
+    threads: int
+    notes: tuple[str, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    def lines(self) -> list[str]:
+        """A Markdown table."""
+        head = ["method", "coverage", "accuracy", "loss, points", "answers changed"]
+        head += [f"CPU ms, batch {b}" for b in self.batches]
+        head += [f"processor ms, batch {b}" for b in self.batches]
+        head += [f"GPU ms, batch {b}" for b in self.batches]
+        lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+        for row in self.rows:
+            cells = [
+                row.method,
+                "–" if row.coverage is None else f"{100 * row.coverage:.1f} %",
+                f"{100 * row.accuracy:.2f} %",
+                f"{row.loss:+.2f}",
+                f"{row.changed}",
+                *(_milliseconds(value) for value in (*row.cpu, *row.processor, *row.gpu)),
+            ]
+            lines.append("| " + " | ".join(cells) + " |")
+        return lines
+
+    def row(self, method: str) -> Row:
+        return next(row for row in self.rows if row.method == method)
+
+    def slower(self) -> tuple[int, ...]:
+        """The batch sizes at which the fast path takes longer than the plain network."""
+        pairs = zip(self.row("plain network").cpu, self.row("fast path").cpu, strict=True)
+        return tuple(
+            size
+            for size, (plain, fast) in zip(self.batches, pairs, strict=True)
+            if plain is not None and fast is not None and fast > plain
+        )
+
+
+def _milliseconds(value: float | None) -> str:
+    return "not measured" if value is None else f"{value:.3f}" if value < 10 else f"{value:.1f}"
+
+
+class Plain(nn.Module):
+    """The whole network, inputs to classes."""
+
+    def __init__(self, network: Network) -> None:
+        super().__init__()
+        self.shape, self.classes = network.input_shape, network.classes
+        self.stage = Stage(network, INPUT, [network.output])
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        (logits,) = self.stage(inputs.reshape(len(inputs), *self.shape))
+        return self.classes.scores(cast(Tensor, logits.flatten(1))).argmax(1)
+
+
+def trade_off(
+    network: Network,
+    distilled: Distilled,
+    fit: Sample,
+    validation: Sample,
+    test: Sample,
+    *,
+    max_loss: float,
+    training: Training,
+    compile: bool = True,
+) -> Table:
+    """Measure the fast path, the plain network and the rivals on ``test``.
+
+    Leaves the fast path running eagerly.  ``compile`` also measures ``torch.compile``; where
+    the machine has no compiler, a note says so.
+    """
+    path = distilled.path
+    first = path.exits[0]
+    place = first.reading if isinstance(first, VoteExit) else Reading(_layer(first))
+    rivals = [
+        linear_path(
+            network, place, fit, validation, thin=thin, max_loss=max_loss, training=training
+        )
+        for thin in ([False, True] if place.step > 1 else [False])
+    ]
+    plain, small = Plain(network), small_network(network, fit, training)
+    methods: dict[str, nn.Module] = {"plain network": plain, "fast path": path}
+    methods |= {cast(str, rival.exits[0].name): rival for rival in rivals}
+    methods[small.name] = small
+    notes = []
+    given = {name: _answers(run, test.inputs) for name, run in methods.items()}
+    runs: dict[str, Run] = {name: run for name, run in methods.items()}
+    if compile:
+        quick = FastPath(network, cast(Any, list(path.exits)), distilled.proved)
+        trouble = _compiled(plain, quick, test.inputs, runs)
+        if trouble is None:
+            for name in ("plain network", "fast path"):
+                given[f"{name}, compiled"] = given[name]
+        else:
+            notes.append(f"torch.compile not measured: {trouble}")
+    cpu, processor = _latencies(runs, test.inputs)
+    gpu: dict[str, Times] = {}
+    if torch.cuda.is_available():
+        for run in methods.values():
+            run.to("cuda")
+        gpu, _ = _latencies(dict(methods), test.inputs.to("cuda"))
+        for run in methods.values():
+            run.to("cpu")
+    else:
+        notes.append("GPU not measured: this machine has none")
+    own, _ = given["plain network"]
+    truth = test.labels
+    base = float((own == truth).double().mean())
+    rows = []
+    for name, (labels, coverage) in given.items():
+        accuracy = float((labels == truth).double().mean())
+        rows.append(
+            Row(
+                name,
+                coverage,
+                accuracy,
+                100 * (base - accuracy),
+                int((labels != own).sum()),
+                cpu[name],
+                processor[name],
+                gpu.get(name, (None,) * len(BATCHES)),
+            )
+        )
+    order = ["plain network", "plain network, compiled", "fast path", "fast path, compiled"]
+    rows.sort(key=lambda row: order.index(row.method) if row.method in order else len(order))
+    return Table(tuple(rows), BATCHES, len(test), torch.get_num_threads(), tuple(notes))
+
+
+def _layer(exit: nn.Module) -> str:
+    assert isinstance(exit, Checkpoint)
+    return exit.layer
+
+
+def _answers(run: nn.Module, inputs: Tensor) -> tuple[Tensor, float | None]:
+    """Labels of all inputs and, of a fast path, the share answered early."""
+    if isinstance(run, FastPath):
+        found = run.predict(inputs.numpy(), batch=256)
+        early = float((found.exits < len(run.exits)).mean())
+        return torch.as_tensor(found.labels), early
+    with torch.inference_mode():
+        return torch.cat([run(part) for part in torch.split(inputs, 256)]), None
+
+
+def _compiled(plain: Plain, path: FastPath, inputs: Tensor, runs: dict[str, Run]) -> str | None:
+    """Add compiled methods to ``runs``; why not, where that fails."""
+    try:
+        whole = cast(Run, torch.compile(plain))
+        path.use(torch.compile)
+        with torch.inference_mode():
+            for size in (1, 256):
+                for part in torch.split(inputs[: 8 * size], size):
+                    whole(part)
+                    path(part)
+    except (RuntimeError, ImportError, OSError) as error:
+        return str(error).strip().splitlines()[0]
+    runs |= {"plain network, compiled": whole, "fast path, compiled": path}
+    return None
+
+
+def _latencies(runs: dict[str, Run], inputs: Tensor) -> tuple[dict[str, Times], dict[str, Times]]:
+    """Milliseconds per call at every batch size: wall-clock, and of the processor."""
+    wall: dict[str, list[float | None]] = {name: [] for name in runs}
+    processor: dict[str, list[float | None]] = {name: [] for name in runs}
+    for size in BATCHES:
+        count = min(INPUTS[size], len(inputs)) // size * size
+        spread = inputs[torch.linspace(0, max(0, len(inputs) - 1), count).long()]
+        parts = list(torch.split(spread, size)) if count else []
+        rounds: dict[str, list[tuple[float, float]]] = {name: [] for name in runs}
+        if parts:
+            with torch.inference_mode():
+                for _ in range(ROUNDS[size]):
+                    for name, run in runs.items():
+                        rounds[name].append(_round(run, parts))
+        for name, times in rounds.items():
+            for place, found in enumerate((wall, processor)):
+                each = [pair[place] for pair in times[1:]]  # the first warms up
+                found[name].append(float(np.median(each)) if each else None)
+    return (
+        {name: tuple(times) for name, times in wall.items()},
+        {name: tuple(times) for name, times in processor.items()},
+    )
+
+
+def _round(run: Run, parts: Sequence[Tensor]) -> tuple[float, float]:
+    """Milliseconds per call, on the wall and of the processor."""
+    cuda = parts[0].is_cuda
+    if cuda:
+        torch.cuda.synchronize()
+    begun, work = time.perf_counter(), time.process_time()
+    for part in parts:
+        run(part)
+    if cuda:
+        torch.cuda.synchronize()
+    each = 1000 / len(parts)
+    return each * (time.perf_counter() - begun), each * (time.process_time() - work)

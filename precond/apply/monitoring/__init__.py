@@ -1,0 +1,1 @@
+"""Which predictions follow a known rule, and which are to be doubted."""

@@ -1,0 +1,289 @@
+"""The checker of certificates, in exact arithmetic: the one file that a proof rests on.
+
+From a certificate it takes a statement, split trees and multipliers, nothing else.  In every
+leaf it derives bounds l ≤ z ≤ u of each layer, then a number v with ``−Σ w_j g_j ≥ v`` for the
+inequalities g_j ≥ 0 of a way to fail, w ≥ 0; v > 0 (v ≥ 0 if a strict one has weight) leaves no
+failure there.  Both are linear forms carried backwards: through affine layers as they are; at
+an activation a positive coefficient takes a line below it, a negative one a line above;
+``β (z − l) ≥ 0`` and ``β (u − z) ≥ 0``, β ≥ 0, are subtracted, with l and u as cut by a pattern
+or a split.  At the input box a form has its minimum at a corner.
+
+Numbers are integers times a power of two, as floats are; sums and products are exact.  Rounded,
+to the weaker side, are bounds; slopes of upper lines, whose intercepts then follow exactly; and,
+for certificates made in short numbers, forms.  Bounds of z bound z and −z below, (2, m).
+
+Source: Zhang et al. 2018 (lines); Wang et al. 2021 (β); Neumaier, Shcherbina 2004 (safe bounds).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from precond.checker.canonical import misfit
+from precond.checker.certificate import Certificate, Invalid, Linear, region
+from precond.checker.tree import leaves
+from precond.network.dyadic import Away, Dyadic, Matrix, exact, larger, zeros
+from precond.network.graph import INPUT, Network
+from precond.network.layers import LeakyReLU, MaxPool2d, Node
+from precond.network.sparse import affine_matrices, deviation_matrices
+
+Array = NDArray[Any]
+LONG, SHORT = (256, 64), (58, 30)  # bits of bounds and coefficients, of slopes after the point
+
+
+@dataclass(frozen=True)
+class CheckResult:
+    """``where``: what fails first, empty if nothing does.  ``decided``: False where numbers of a
+    limited length could not tell."""
+
+    valid: bool
+    where: str = ""
+    decided: bool = True
+
+
+def check(certificate: Certificate, network: Network) -> CheckResult:
+    """Whether ``certificate`` proves its statement of ``network``."""
+    try:
+        verify(certificate, network)
+        for failure in Checker(network, certificate).failures():
+            return CheckResult(False, failure)
+    except Invalid as error:
+        return CheckResult(False, str(error))
+    return CheckResult(True)
+
+
+def verify(certificate: Certificate, network: Network) -> None:
+    """Invalid unless it has the one form of a certificate about ``network``: every way to fail is
+    closed by a tree that covers the region, every multiplier has the right sign, nothing is
+    named twice."""
+    if problem := misfit(certificate, network):
+        raise Invalid(problem)
+
+
+@dataclass(eq=False)
+class Bounds:
+    """Lower bounds (2, m) of every value and its negative; lines: slope below, slope above,
+    intercept above, where the slope below may be chosen; of a max-pool: a chosen input of each
+    window, where that is the maximum, the upper bound.  ``slack``: minus what affine values are
+    off, whose constants no float holds.  ``empty``: no input is in the region."""
+
+    bits: int
+    values: dict[str, Dyadic] = field(default_factory=dict)
+    lines: dict[str, tuple[Any, ...]] = field(default_factory=dict)
+    slack: dict[str, Dyadic] = field(default_factory=dict)
+    empty: bool = False
+
+    def cut(self, name: str, x: Dyadic) -> Dyadic:
+        """Enter a value's bounds; where they clash the region is empty."""
+        self.empty |= bool((x.n[0] + x.n[1] > 0).any())
+        ends = np.stack([x.n[0], np.minimum(x.n[1], -x.n[0])])
+        self.values[name] = Dyadic(ends, x.e).short(self.bits)
+        return self.values[name]
+
+
+class Checker:
+    """A network and a certificate about it, in integers."""
+
+    def __init__(self, network: Network, certificate: Certificate) -> None:
+        self.network, self.given = network, certificate
+        self.bits, self.p = SHORT if certificate.bits else LONG
+        self.affine: dict[str, tuple[list[Matrix], Dyadic]] = {}
+        self.away: dict[str, Away] = {}  # of layers whose constants are no floats
+        self.first: dict[str, int] = {}  # of a layer's neurons, among all
+        for node in network.nodes:
+            if node.name in network.decision_layers:
+                self.first[node.name] = sum(network.width(k) for k in self.first)
+            elif network.is_affine(node.name):
+                matrices, bias = affine_matrices(network, node.name)
+                self.affine[node.name] = [Matrix(m.toarray()) for m in matrices], exact(bias)
+                if (away := deviation_matrices(network, node.name)) is not None:
+                    self.away[node.name] = Away([m.toarray() for m in away[0]], away[1])
+        self.half = lru_cache(1)(self.half_spaces)
+
+    def half_spaces(self, first: int, last: int) -> tuple[Matrix, Dyadic]:
+        """Rows of the statement's ``matrix x − bound ≤ 0``."""
+        s = self.given.statement
+        return Matrix(s.matrix[first:last]), exact(-s.bound[first:last])
+
+    def failures(self) -> Iterator[str]:
+        """Every bound that is no contradiction."""
+        ways = self.given.statement.conjuncts
+        for t, tree in enumerate(self.given.trees):
+            frames = {-1: Bounds(self.bits)}
+            for k, state, frame, around in leaves(tree, region(self.given.statement, self.network)):
+                if frame not in frames:
+                    refine = self.given.refinements.of(t, frame)
+                    frames = {-1: frames[-1], frame: self.derive(around, refine=refine)}
+                known = frames[frame] if frame >= 0 else None
+                bounds = known if known and state is around else self.derive(state, known)
+                weights = tree.weights[k].tolist()
+                for c, record in zip(tree.conjuncts, tree.record[k].tolist(), strict=True):
+                    mix, weights = weights[: len(ways[c])], weights[len(ways[c]) :]
+                    empty = bounds.empty or frames[frame].empty
+                    if not (empty or self.contradicts(bounds, ways[c], mix, record)):
+                        yield f"tree {t}, leaf {k}: way to fail {c} is not contradicted"
+
+    def contradicts(
+        self, bounds: Bounds, parts: tuple[Linear, ...], weights: list[float], record: int
+    ) -> bool:
+        """Whether ``Σ w_j (bound_j − outputs_j · y − inputs_j · x)`` cannot be ≤ 0 (< 0)."""
+        output, total = self.network.output, zeros(1)
+        forms = {name: zeros(1, self.network.width(name)) for name in (output, INPUT)}
+        for w, part in zip(weights, parts, strict=True):
+            weight = exact(np.array([[w]]))
+            total = total + weight.dot(exact(np.array([part.bound])))
+            for name, terms in ((output, part.outputs), (INPUT, part.inputs)):
+                row = np.zeros((forms[name].n.shape[1], 1))
+                for k, v in terms:  # none is named twice
+                    row[k] = -v
+                forms[name] = forms[name] + weight.dot(exact(row))[None]
+        found = (total + self.bound(bounds, forms, [record])).n[0]
+        strict = any(w > 0 and i.strict for w, i in zip(weights, parts, strict=True))
+        return bool(found > 0 or (found == 0 and strict))
+
+    def derive(
+        self, state: Array, known: Bounds | None = None, refine: dict[int, int] | None = None
+    ) -> Bounds:
+        """Bounds in the region ``state`` (2, coordinates): by intervals, within ``known``, and,
+        given the records of single neurons' bounds (``refine``), by backward passes."""
+        size, found = self.network.input_size, Bounds(self.bits)
+        ends = found.cut(INPUT, exact(state[:, :size]))
+        for part in self.given.statement.parts():
+            matrix, bias = self.half(*part)
+            excess = matrix.image(ends)[0] + bias
+            found.empty |= bool((excess.n > 0).any())  # a half-space out of reach
+        for node in self.network.nodes:
+            if node.name in self.affine:
+                matrices, bias = self.affine[node.name]
+                x = Dyadic(np.stack([bias.n, -bias.n]), bias.e)
+                for name, matrix in zip(node.inputs, matrices, strict=True):
+                    x = x + matrix.image(found.values[name])
+                if node.name in self.away:
+                    off = self.away[node.name].least([found.values[s] for s in node.inputs])
+                    found.slack[node.name] = off.short(self.bits)
+                    x = x + found.slack[node.name][None]
+                found.values[node.name] = x.short(self.bits)
+                continue
+            (source,) = node.inputs
+            x, first = found.values[source], self.first.get(node.name)
+            if known is not None:
+                x = larger(x, known.values[source])
+            if first is not None:
+                cut = state[:, size + first : size + first + x.n.shape[1]]
+                x = larger(x, exact(np.where(np.isfinite(cut), cut, 0.0)), np.isfinite(cut))
+            if refine is not None and found.lines:
+                x = self.tighten(found, node, x, refine)
+            x = found.cut(source, x)
+            build = self.activation if first is not None else self.pool
+            found.lines[node.name], found.values[node.name] = build(node.name, x)
+        return found
+
+    def tighten(self, found: Bounds, node: Node, x: Dyadic, refine: dict[int, int]) -> Dyadic:
+        """Bounds by backward passes of entries whose sign is open (all of a max-pool's)."""
+        first = self.first.get(node.name)
+        open_ = np.asarray((x.n < 0).all(0) if first is not None else x.n.sum(0) < 0)
+        index = np.flatnonzero(open_)
+        side, both = np.repeat([0, 1], len(index)), np.tile(index, 2)
+        form, spread = zeros(len(both), len(open_)), zeros(*x.n.shape)
+        form.n[np.arange(len(both)), both] = 1 - 2 * side
+        record = [-1] * len(both)
+        if first is not None:
+            record = [refine.get(key, -1) for key in (2 * (both + first) + side).tolist()]
+        level = self.bound(found, {node.inputs[0]: form}, record)
+        spread.n[side, both] = level.n
+        return larger(x, Dyadic(spread.n, level.e), open_)
+
+    def slopes(self, name: str) -> tuple[int, int]:
+        """The negative side's slope in units of 2^-p, rounded down and up."""
+        layer = self.network.node[name].layer
+        slope = exact(np.array([layer.slope if isinstance(layer, LeakyReLU) else 0.0]))
+        return int(slope.to(-self.p)[0]), -int((-slope).to(-self.p)[0])
+
+    def activation(self, name: str, x: Dyadic) -> tuple[tuple[Any, ...], Dyadic]:
+        one, (flat, steep) = 1 << self.p, self.slopes(name)
+        lo, hi = x.n[0], -x.n[1]
+        free = (lo < 0) & (hi > 0)
+        below = np.array([steep, one], dtype=object)[((lo >= 0) | free & (hi > -lo)).astype(int)]
+        above = np.where(free, (hi * one - lo * steep) // np.where(free, hi - lo, 1), below)
+        ends = [np.maximum(z, 0) * one + np.minimum(z, 0) * flat for z in (lo, hi)]
+        gap = np.maximum(np.maximum(ends[0] - above * lo, ends[1] - above * hi), 0)
+        least = np.maximum(lo, 0) * one + np.minimum(lo, 0) * steep
+        value = Dyadic(np.stack([least, -ends[1]]), x.e - self.p).short(self.bits)
+        return (below, above, Dyadic(gap, x.e - self.p), free), value
+
+    def pool(self, name: str, x: Dyadic) -> tuple[tuple[Any, ...], Dyadic]:
+        node = self.network.node[name]
+        assert isinstance(node.layer, MaxPool2d)
+        windows = node.layer.windows(self.network.shapes[node.inputs[0]])
+        each, ends, outside = np.arange(len(windows)), (x.n[0], -x.n[1]), [int(x.n[0].min()) - 1]
+        lo, hi = (np.where(windows >= 0, np.append(k, outside)[windows], outside) for k in ends)
+        best = lo.argmax(-1)
+        value = np.stack([lo.max(-1), -hi.max(-1)])
+        hi[each, best] = outside[0]
+        lines = windows[each, best], value[0] >= hi.max(-1), Dyadic(-value[1], x.e)
+        return lines, Dyadic(value, x.e)
+
+    def bound(self, bounds: Bounds, forms: dict[str, Dyadic], records: list[int]) -> Dyadic:
+        """Lower bounds (R,) of ``Σ form · value`` over values with forms (R, m), with one record
+        of multipliers for each row."""
+        width, total, chosen = self.network.neurons, zeros(len(records)), np.array(records) >= 0
+        given = self.given.records[np.array(records)[chosen]]
+        dense = np.zeros((len(records), 3 * width))
+        dense[chosen] = given[:, : 3 * width].toarray()
+
+        def push(name: str, x: Dyadic) -> None:
+            forms[name] = forms[name] + x if name in forms else x
+
+        for node in reversed(self.network.nodes):
+            if node.name not in forms:
+                continue
+            x, source = forms.pop(node.name), node.inputs[0]
+            if self.given.bits:  # rounded down; what is left out times a value's low end
+                kept, low = x.short(self.bits), bounds.values[node.name][0]
+                rest = Dyadic(x.n - kept.to(x.e), x.e)
+                x, total = kept, total + rest.dot(Dyadic(np.minimum(low.n, 0), low.e))
+            if node.name in self.affine:
+                matrices, bias = self.affine[node.name]
+                for name, matrix in zip(node.inputs, matrices, strict=True):
+                    push(name, matrix.product(x))
+                total = total + x.dot(bias)
+                if node.name in self.away:
+                    total = total + Dyadic(abs(x.n), x.e).dot(bounds.slack[node.name])
+                continue
+            positive, negative = Dyadic(np.maximum(x.n, 0), x.e), Dyadic(np.minimum(x.n, 0), x.e)
+            if node.name not in self.first:
+                best, largest, top = bounds.lines[node.name]
+                through = positive.n + np.where(largest, negative.n, 0)
+                y = zeros(len(records), self.network.width(source))
+                np.add.at(y.n, (np.arange(len(records))[:, None], best), through)
+                push(source, Dyadic(y.n, x.e))
+                total = total + Dyadic(x.n - through, x.e).dot(top)
+                continue
+            below, above, intercept, free = bounds.lines[node.name]
+            place = self.first[node.name] + np.arange(x.n.shape[1])
+            if chosen.any():
+                slope, steep = exact(dense[:, place]).to(-self.p), self.slopes(node.name)[1]
+                slope = np.clip(slope, steep, 1 << self.p)
+                below = np.where(chosen[:, None] & free, slope, below)
+            push(source, Dyadic(positive.n * below + negative.n * above, x.e - self.p))
+            total = total + negative.dot(intercept)
+            for side, sign in ((0, -1), (1, 1)) if chosen.any() else ():
+                beta = exact(dense[:, place + (1 + side) * width])
+                push(source, Dyadic(sign * beta.n, beta.e))
+                total = total + beta.dot(bounds.values[source][side])
+        for first, last in self.given.statement.parts():
+            half = np.zeros((len(records), last - first))
+            half[chosen] = given[:, 3 * width + first : 3 * width + last].toarray()
+            if half.any():
+                (matrix, bias), used = self.half(first, last), exact(half)
+                push(INPUT, matrix.product(used))
+                total = total + used.dot(bias)
+        x, ends = forms.pop(INPUT, zeros(1, 1)), bounds.values[INPUT]
+        total = total + Dyadic(np.maximum(x.n, 0), x.e).dot(ends[0])
+        return total + Dyadic(np.maximum(-x.n, 0), x.e).dot(ends[1])

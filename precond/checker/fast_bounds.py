@@ -1,0 +1,328 @@
+"""Bounds of layers and of linear forms in machine words, for many regions at once.
+
+The same bounds by the same rules as ``exact``, and as rigorous: numbers are integers
+(``words``), and one that gets longer than ``bits`` is rounded to the weaker side.
+
+Bounds of z are kept as lower bounds of z and −z, (2, G, m) for G regions: every rounding is then
+downwards, and an error of k units in a form's coefficients costs at most k Σ min(l, 0).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import coo_array
+
+from precond.checker.certificate import Certificate
+from precond.checker.words import (
+    WORD,
+    Array,
+    Fixed,
+    Matrix,
+    add,
+    at,
+    dot,
+    exponent,
+    read,
+    require,
+    shift,
+    short,
+)
+from precond.network.graph import INPUT, Network
+from precond.network.layers import LeakyReLU, MaxPool2d, Node, Reshape
+from precond.network.sparse import affine_matrices, deviation_matrices
+
+CHUNK = 1 << 17  # numbers in a batch of forms
+
+
+@dataclass(eq=False)
+class Cells:
+    """G regions: lower bounds (2, G, m) of every value and its negative, lines of nonlinear nodes.
+
+    Lines of an activation: slopes below and above, (G, m) in units of 2^-p, intercept above,
+    and where any slope in [s, 1] may lie below.  Of a max-pool: the input of each window that
+    lies below it, where it is the maximum itself, and the largest value.
+
+    ``slack``, (G, m) of affine nodes whose floats are not their constants: minus the most that
+    their values are off.
+    """
+
+    values: dict[str, Fixed]
+    empty: NDArray[np.bool_]
+    lines: dict[str, tuple[Any, ...]] = field(default_factory=dict)
+    slack: dict[str, Fixed] = field(default_factory=dict)
+
+    def rows(self, which: Array) -> Cells:
+        values = {name: x[:, which] for name, x in self.values.items()}
+        lines = {name: tuple(x[which] for x in parts) for name, parts in self.lines.items()}
+        slack = {name: x[which] for name, x in self.slack.items()}
+        return Cells(values, self.empty[which], lines, slack)
+
+    def mass(self, name: str) -> Fixed:
+        """A lower bound of Σ value⁻, (G, 1): what a unit less in every coefficient may add."""
+        x = self.values[name]
+        return Fixed(np.minimum(x.n[0], 0).sum(-1, keepdims=True), x.e)
+
+
+class FastBounds:
+    """A network and a certificate about it, as integers."""
+
+    def __init__(self, network: Network, certificate: Certificate) -> None:
+        self.network, self.given, self.bits = network, certificate, certificate.bits
+        require(8 <= self.bits <= 30)
+        self.p = 48 - self.bits  # digits of slopes after the point
+        self.one = 2.0**self.p
+        self.affine: dict[str, tuple[list[Matrix | None], Fixed]] = {}
+        self.away: dict[str, tuple[list[Matrix], Fixed]] = {}
+        self.offset: dict[str, int] = {}
+        for node in network.nodes:
+            if network.is_affine(node.name):
+                matrices, bias = affine_matrices(network, node.name)
+                same = isinstance(node.layer, Reshape)
+                built = [None if same else Matrix(m, self.bits) for m in matrices]
+                self.affine[node.name] = built, read(np.stack([bias, -bias])[:, None], WORD)
+                if (away := deviation_matrices(network, node.name)) is not None:
+                    coarse = [Matrix(raised(m), self.bits) for m in away[0]]
+                    self.away[node.name] = coarse, read(-away[1][None], WORD)
+            elif node.name in network.decision_layers:
+                self.offset[node.name] = sum(network.width(k) for k in self.offset)
+        self.rows = len(certificate.statement.bound)
+        self.half = lru_cache(1)(self.half_spaces)
+
+    def half_spaces(self, first: int, last: int) -> tuple[Matrix, Fixed]:
+        """Rows of the statement's ``matrix x − bound ≤ 0``."""
+        s = self.given.statement
+        bias = read(-s.bound[None, None, first:last], WORD)
+        return Matrix(coo_array(s.matrix[first:last]), self.bits), bias
+
+    def derive(
+        self, state: Array, known: Cells | None = None, refine: list[dict[int, int]] | None = None
+    ) -> Cells:
+        """Bounds in regions ``state`` (2, G, coordinates): by intervals, within ``known``, and,
+        given the records of single neurons' bounds (``refine``), by backward passes."""
+        size = self.network.input_size
+        cells = Cells({INPUT: read(state[..., :size], self.bits)}, np.zeros(0, np.bool_))
+        cells.empty = self.clash(cells.values[INPUT].n)
+        for part in self.given.statement.parts():  # no x of the box satisfies some row
+            half, bias = self.half(*part)
+            excess = add(half.image(cells.values[INPUT])[0], bias[0])
+            cells.empty |= np.asarray((excess.n > 0).any(-1), dtype=np.bool_)
+        for node in self.network.nodes:
+            source = node.inputs[0]
+            if node.name in self.affine:
+                matrices, total = self.affine[node.name]
+                for name, matrix in zip(node.inputs, matrices, strict=True):
+                    x = cells.values[name]
+                    total = x if matrix is None else add(total, matrix.image(x))
+                if node.name in self.away:
+                    off = cells.slack[node.name] = self.slack(cells, node)
+                    total = add(total, Fixed(off.n[None], off.e))
+                cells.values[node.name] = short(total, self.bits)
+                continue
+            x = cells.values[source]
+            e = x.e - 10
+            n = shift(x.n, 10).copy()
+            if known is not None:
+                n = np.maximum(n, at(known.values[source], e))
+            if node.name in self.offset:
+                first = size + self.offset[node.name]
+                cut = state[..., first : first + n.shape[-1]]
+                given = np.isfinite(cut)
+                level = at(read(np.where(given, cut, 0.0), WORD), e)
+                n = np.where(given, np.maximum(n, level), n)
+            if refine is not None and cells.lines:
+                self.tighten(cells, node.name, source, n, e, refine)
+            cells.empty |= self.clash(n)
+            n[1] = np.minimum(n[1], -n[0])
+            cells.values[source] = short(Fixed(n, e), self.bits)
+            build = self.pool if isinstance(node.layer, MaxPool2d) else self.activation
+            cells.lines[node.name], cells.values[node.name] = build(node.name, cells.values[source])
+        return cells
+
+    def slack(self, cells: Cells, node: Node) -> Fixed:
+        """Minus the most that a node's value is off, for its floats are not its constants."""
+        matrices, total = self.away[node.name]
+        for name, matrix in zip(node.inputs, matrices, strict=True):
+            x = cells.values[name]  # of z and −z, so |z| is at most the larger of −x
+            largest = np.minimum(np.minimum(x.n[0], x.n[1]), 0)
+            total = add(total, matrix.image(Fixed(np.stack([largest, largest]), x.e))[0])
+        return short(total, self.bits)
+
+    @staticmethod
+    def clash(n: Array) -> NDArray[np.bool_]:
+        """Where a lower bound exceeds the upper one, (G,)."""
+        return np.asarray((n[0] + n[1] > 0).any(-1), dtype=np.bool_)
+
+    def slopes(self, name: str) -> tuple[Any, Any]:
+        """The negative side's slope in units of 2^-p, rounded down and up."""
+        layer = self.network.node[name].layer
+        slope = layer.slope if isinstance(layer, LeakyReLU) else 0.0
+        down, up = (at(read(np.array([s]), WORD), -self.p)[0] for s in (slope, -slope))
+        return down, -up
+
+    def activation(self, name: str, x: Fixed) -> tuple[tuple[Any, ...], Fixed]:
+        one, (flat, steep) = self.one, self.slopes(name)
+        lo, hi = x.n[0], -x.n[1]
+        free = (lo < 0) & (hi > 0)
+        kinds = np.array([steep, one], dtype=lo.dtype)
+        below = kinds[((lo >= 0) | free & (hi > -lo)).astype(int)]
+        above = np.where(free, (hi * one - lo * steep) // np.where(free, hi - lo, 1), below)
+        ends = [np.maximum(z, 0) * one + np.minimum(z, 0) * flat for z in (lo, hi)]
+        gap = np.maximum(np.maximum(ends[0] - above * lo, ends[1] - above * hi), 0)
+        intercept = -short(Fixed(-gap, x.e - self.p), self.bits)
+        low = np.maximum(lo, 0) * one + np.minimum(lo, 0) * steep
+        value = short(Fixed(np.stack([low, -ends[1]]), x.e - self.p), self.bits)
+        return (below, above, intercept, free), value
+
+    def pool(self, name: str, x: Fixed) -> tuple[tuple[Any, ...], Fixed]:
+        node = self.network.node[name]
+        assert isinstance(node.layer, MaxPool2d)
+        windows = node.layer.windows(self.network.shapes[node.inputs[0]])
+        inside, source = windows >= 0, np.maximum(windows, 0)
+        lo = np.where(inside, x.n[0][:, source], x.n[0].min() - 1)
+        hi = np.where(inside, -x.n[1][:, source], x.n[0].min() - 1)
+        best = lo.argmax(-1)[..., None]
+        low, high = lo.max(-1), hi.max(-1)
+        np.put_along_axis(hi, best, x.n[0].min() - 1, -1)
+        index = np.take_along_axis(np.broadcast_to(source, lo.shape), best, -1)[..., 0]
+        lines = index, low >= hi.max(-1), Fixed(high, x.e)
+        return lines, Fixed(np.stack([low, -high]), x.e)
+
+    def tighten(
+        self, cells: Cells, name: str, source: str, n: Array, e: int, refine: list[dict[int, int]]
+    ) -> None:
+        """Raise bounds n · 2^e of ``source``, which ``name`` reads, where the sign is open (all
+        of a max-pool's) by backward passes."""
+        offset = self.offset.get(name)
+        open_ = (n[0] < 0) & (n[1] < 0) if offset is not None else n[0] + n[1] < 0
+        counts, width = open_.sum(1), n.shape[-1]
+        size = width + self.rows  # of a form and its record
+        order = np.argsort(-counts, kind="stable")
+        while len(order) and counts[order[0]]:
+            many = int(counts[order[0]])
+            cut = max(1, CHUNK // (2 * many * size))
+            rows, order = order[:cut], order[cut:]
+            part = cells.rows(rows)
+            every = np.argsort(~open_[rows], axis=1, kind="stable")[:, :many]
+            blocks = -(-len(rows) * many * size // (2 * CHUNK))
+            for index in np.array_split(every, min(blocks, many), axis=1):
+                both = np.concatenate([index, index], 1)
+                side = np.repeat([0, 1], index.shape[1])
+                form = np.zeros((*both.shape, width))
+                np.put_along_axis(form, both[..., None], (1 - 2 * side)[:, None], -1)
+                record = np.full(both.shape, -1)
+                for g in [g for g, row in enumerate(rows) if refine[row] and offset is not None]:
+                    keys = (2 * (both[g] + (offset or 0)) + side).tolist()
+                    record[g] = [refine[rows[g]].get(key, -1) for key in keys]
+                found = at(self.bound(part, {source: Fixed(form, 0)}, record), e)
+                places = side, rows[:, None], both
+                # Others in the block stay as they are: a bound must not depend on its company.
+                n[places] = np.where(open_[places[1:]], np.maximum(n[places], found), n[places])
+
+    def bound(
+        self, cells: Cells, forms: dict[str, Fixed], record: Array, constant: Fixed | None = None
+    ) -> Fixed:
+        """Lower bounds (G, R) of ``Σ form · value + constant`` over values with forms (G, R, m),
+        with the multipliers of records (G, R)."""
+        width = self.network.neurons
+        total = constant or Fixed(np.zeros(record.shape), 0)
+        dense: Any = None
+        chosen = None
+        if (record >= 0).any():
+            dense = self.given.records[np.maximum(record, 0).reshape(-1)].toarray()
+            dense = dense.astype(np.float64).reshape(*record.shape, -1) * (record >= 0)[..., None]
+            chosen = (record >= 0)[..., None]
+
+        def lose(name: str, units: int, e: int) -> None:
+            nonlocal total
+            mass = cells.mass(name)
+            total = add(total, Fixed(units * mass.n, e + mass.e))
+
+        def push(name: str, x: Fixed, units: int = 0) -> None:
+            if name in forms:
+                exact = exponent(1 << 20, forms[name], x)
+                x = add(forms[name], x)
+                units += 2 * (x.e > exact)
+            forms[name] = x
+            if units:
+                lose(name, units, x.e)
+
+        def pop(name: str) -> Fixed:
+            nonlocal total
+            x, least_value = forms.pop(name), cells.values[name][0]
+            kept = short(x, self.bits)
+            if kept.e > x.e and (least_value.n < 0).any():
+                rest = Fixed(x.n - shift(kept.n, kept.e - x.e), x.e)  # ≥ 0
+                total = add(
+                    total, dot(rest, Fixed(np.minimum(least_value.n, 0), least_value.e)[:, None])
+                )
+            return kept
+
+        for node in reversed(self.network.nodes):
+            if node.name not in forms:
+                continue
+            x = pop(node.name)
+            (source, *_) = node.inputs
+            if node.name in self.affine:
+                matrices, bias = self.affine[node.name]
+                for name, matrix in zip(node.inputs, matrices, strict=True):
+                    push(name, x) if matrix is None else push(name, matrix.product(x), matrix.ERROR)
+                total = add(total, least(x, bias))
+                if node.name in self.away:
+                    off = cells.slack[node.name]
+                    total = add(total, dot(Fixed(np.abs(x.n), x.e), off[:, None]))
+                continue
+            positive, negative = np.maximum(x.n, 0), np.minimum(x.n, 0)
+            if isinstance(node.layer, MaxPool2d):
+                best, exact, top = cells.lines[node.name]
+                through = positive + np.where(exact[:, None], negative, 0)
+                y = np.zeros((*record.shape, self.network.width(source)))
+                g, r = np.ogrid[: len(y), : y.shape[1]]
+                np.add.at(y, (g[..., None], r[..., None], best[:, None]), through)
+                total = add(total, dot(Fixed(x.n - through, x.e), top[:, None]))
+                push(source, Fixed(y, x.e))
+                continue
+            below, above, intercept, free = (part[:, None] for part in cells.lines[node.name])
+            place = self.offset[node.name] + np.arange(x.n.shape[-1])
+            if dense is not None and chosen is not None:
+                slope = at(read(dense[..., place], WORD), -self.p)
+                slope = np.clip(slope, self.slopes(node.name)[1], self.one)
+                below = np.where(chosen & free, slope, below)
+            push(source, Fixed(positive * below + negative * above, x.e - self.p))
+            total = add(total, dot(Fixed(negative, x.e), intercept))
+            if dense is None:
+                continue
+            for side in (0, 1):
+                beta = read(dense[..., place + (1 + side) * width], self.bits)
+                push(source, -beta if side == 0 else beta)
+                total = add(total, dot(beta, cells.values[source][side][:, None]))
+        for first, last in self.given.statement.parts() if (record >= 0).any() else ():
+            multipliers = dense[..., 3 * width + first : 3 * width + last]
+            if multipliers.any():
+                (half, bias), used = self.half(first, last), read(multipliers, self.bits)
+                push(INPUT, half.product(used), half.ERROR)
+                total = add(total, dot(used, bias))
+        if INPUT in forms:
+            x, ends = pop(INPUT), cells.values[INPUT]
+            total = add(total, least(x, ends))
+        return total
+
+
+def raised(values: coo_array) -> coo_array:
+    """Numbers ≥ 0 raised to a few bits of the largest, so that they are short."""
+    unit = 2.0 ** (np.frexp(values.data.max(initial=0.0))[1] - 10)
+    if not values.data.any() or unit == 0.0:
+        return values
+    return coo_array((np.ceil(values.data / unit) * unit, values.coords), shape=values.shape)
+
+
+def least(x: Fixed, ends: Fixed) -> Fixed:
+    """A lower bound of ``x · v`` from those of v and −v, (2, G, m)."""
+    if not (ends.n[0] + ends.n[1]).any():
+        return dot(x, ends[0][:, None])
+    low = dot(Fixed(np.maximum(x.n, 0), x.e), ends[0][:, None])
+    return add(low, dot(Fixed(np.maximum(-x.n, 0), x.e), ends[1][:, None]))

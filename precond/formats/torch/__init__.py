@@ -1,0 +1,1 @@
+"""Programs exported by torch, modules and state dicts, read."""

@@ -1,0 +1,347 @@
+"""torch module, exported program or file → ``Network``.
+
+A module is exported on a zero input in evaluation mode; the graph of aten operators is then
+read one by one (``torch_operators.py``).  Files: an archive of ``torch.export.save``, or a
+state dict of a plain multilayer perceptron (``Sequential`` of ``Linear`` with one
+parameterless module between any two), whose activation its user states.  Nothing is ever
+unpickled beyond what ``torch.load(weights_only=True)`` allows.
+"""
+
+from __future__ import annotations
+
+import pickle
+import re
+import warnings
+import zipfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from precond.errors import ModelError, UnsupportedOperator
+from precond.formats.lowering.builder import Builder, Value
+from precond.formats.lowering.refusals import refused
+from precond.formats.lowering.stated import Activation, stated_origin, superfluous
+from precond.formats.torch.archive import MODEL, check_entries, read_archive
+from precond.formats.torch.arguments import Arguments
+from precond.formats.torch.arithmetic import folded
+from precond.formats.torch.operators import OPERATORS, SIZES
+from precond.formats.torch.program import Call, Program, Ref, check_mutation, program_of
+from precond.network.activation import OutputActivation
+from precond.network.graph import INPUT, Network
+from precond.network.layers import Affine, ReLU, Shape
+
+ADVICE = "Save torch.export.save(torch.export.export(module.eval(), (x,)), path), or export to ONNX"
+ADVICE_OPERATOR = "Write it with operators that are known"
+OTHER_ARCHIVES = {
+    "serialized_exported_program.json": "an exported program of torch before 2.8",
+    "constants.pkl": "a TorchScript archive",
+}
+FOLDED = frozenset(
+    (
+        *OPERATORS,
+        *("sqrt", "rsqrt", "reciprocal", "pow", "exp", "full", "zeros", "ones", "arange"),
+        *("gt", "ge", "lt", "le", "eq", "ne", "logical_and", "logical_or", "logical_not"),
+        *("bitwise_and", "bitwise_or", "bitwise_not", "scalar_tensor", "lift_fresh_copy"),
+    )
+)
+_BROKEN = (
+    ValueError,
+    TypeError,
+    KeyError,
+    IndexError,
+    AttributeError,
+    AssertionError,
+    ArithmeticError,
+    RuntimeError,
+    NotImplementedError,
+)
+
+
+def read_module(
+    source: torch.nn.Module | torch.export.ExportedProgram, input_shape: Sequence[int] | None
+) -> Network:
+    """The network that a module (in evaluation mode) or an exported program computes.
+
+    ``input_shape`` has no batch axis; a module needs it.  The module itself is not changed.
+    """
+    if isinstance(source, torch.export.ExportedProgram):
+        return _convert(program_of(source, "exported program"), input_shape)
+    if not isinstance(source, torch.nn.Module):
+        raise ModelError(
+            "model",
+            expected="a path, a torch module or an exported program",
+            got=type(source).__name__,
+        )
+    origin = type(source).__name__
+    if input_shape is None:
+        raise ModelError(
+            f"module {origin}", expected="input_shape (without the batch axis)", got="none"
+        )
+    return _convert(program_of(_export(source, tuple(input_shape)), origin), input_shape)
+
+
+def read_torch(
+    path: Path, input_shape: Sequence[int] | None = None, activation: Activation | None = None
+) -> Network:
+    """The network in an exported program or a state dict of a plain perceptron.
+
+    A state dict needs ``activation``, an exported program must not have it.
+    """
+    names = _entries(path)
+    if any(name.endswith(MODEL) for name in names):
+        if activation is not None:
+            raise superfluous(str(path))
+        return _convert(read_archive(path), input_shape)
+    for name in names:
+        kind = OTHER_ARCHIVES.get(name.rpartition("/")[2])
+        if kind is not None:
+            raise ModelError(
+                f"{path}", expected="an exported program or a state dict", got=kind, fix=ADVICE
+            )
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about how it was pickled; errors say what is wrong
+            state = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise ModelError(
+            f"{path}",
+            expected="an exported program or a state dict of tensors",
+            got="a pickle of other objects, which could run code, or a broken file",
+            fix=ADVICE,
+        ) from error
+    except (*_BROKEN, EOFError) as error:
+        raise ModelError(
+            f"{path}",
+            expected="an exported program or a state dict",
+            got="a broken or truncated file",
+            fix=ADVICE,
+        ) from error
+    return _perceptron(state, path, input_shape, activation)
+
+
+def _entries(path: Path) -> list[str]:
+    """Names of the files in a zip archive; none if it is no archive."""
+    with path.open("rb") as stream:
+        if stream.read(2) != b"PK":
+            return []
+    try:
+        with zipfile.ZipFile(path) as archive:
+            check_entries(archive, path)
+            return archive.namelist()
+    except (zipfile.BadZipFile, *_BROKEN) as error:
+        raise ModelError(
+            f"{path}", expected="a whole zip archive", got="a broken or truncated one", fix=ADVICE
+        ) from error
+
+
+def _export(module: torch.nn.Module, shape: Shape) -> torch.export.ExportedProgram:
+    """``module`` exported in evaluation mode, with an open batch where it allows one."""
+    first = next(iter(module.parameters()), torch.zeros(()))
+    modes = [(part, part.training) for part in module.modules()]
+    zeros = torch.zeros((2, *shape), dtype=first.dtype, device=first.device)
+    failure: Exception | None = None
+    try:
+        for part, _ in modes:
+            part.training = False
+        for sample, sizes in ((zeros, ({0: torch.export.Dim.DYNAMIC},)), (zeros[:1], None)):
+            try:
+                return torch.export.export(module, (sample,), dynamic_shapes=sizes)
+            except Exception as error:  # export raises whatever the module's own code raises
+                failure = error
+    finally:
+        for part, training in modes:
+            part.training = training
+    reason = (str(failure).strip() or type(failure).__name__).splitlines()[0]
+    raise ModelError(
+        f"module {type(module).__name__}",
+        expected=f"one that torch.export.export accepts on inputs of shape {shape}",
+        got=reason,
+        fix="Check input_shape, or export the module yourself",
+    ) from failure
+
+
+def _convert(program: Program, input_shape: Sequence[int] | None) -> Network:
+    check_mutation(program)
+    shape, batched = _input(program, input_shape)
+    open_batch = batched and program.input_dims[0] is None
+    builder = Builder(program.origin, shape, batched, open_batch)
+    builder.tensors[program.input] = INPUT
+    values: dict[str, object] = {**program.constants, program.input: builder.input}
+    calls = program.needed()
+    finals = program.finals()
+    for call in calls:
+        where = f"{program.origin}: node {', '.join(call.outputs)} ({call.operator})"
+        try:
+            result = _result(call, builder, values, program, call.outputs[0] in finals)
+        except ModelError as error:
+            raise type(error)(f"{where}: {error}") from error
+        except _BROKEN as error:
+            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+            raise ModelError(f"{where} is malformed: {reason}") from error
+        many = result if isinstance(result, list | tuple) and len(call.outputs) > 1 else [result]
+        for name, value in zip(call.outputs, many, strict=False):
+            values[name] = value
+            activated = builder.output_activation is not OutputActivation.NONE and name in finals
+            if isinstance(value, Value) and not activated:
+                builder.tensors[name] = value.name
+    output = values.get(program.output)
+    if not isinstance(output, Value):
+        raise ModelError(
+            f"{program.origin}: output",
+            expected="a tensor computed from the input",
+            got="a constant",
+        )
+    return builder.finish(output)
+
+
+def _result(
+    call: Call, builder: Builder, values: Mapping[str, object], program: Program, last: bool
+) -> object:
+    named: dict[str, Any] = {
+        name: _known(argument, values) for name, argument in call.arguments.items()
+    }
+    items = list(named.values())
+    if call.operator == "python.getitem":
+        parts, position = items
+        return parts[position]
+    if call.operator == "sym_size":
+        value, axis = items
+        sizes = value.full if isinstance(value, Value) else value.shape
+        return int(sizes[axis])
+    if call.operator in SIZES and all(isinstance(item, int) for item in items):
+        return SIZES[call.operator](*items)
+    name = call.operator.removesuffix("_")
+    if not _computed(items) and name in FOLDED:
+        return folded(name, named, program.dtype)
+    if not _computed(items):
+        raise UnsupportedOperator(
+            "constants", expected="arithmetic, comparisons or shapes", got=call.operator
+        )
+    if name not in OPERATORS:
+        raise refused(call.operator, ", ".join(sorted(OPERATORS)), ADVICE_OPERATOR)
+    single = program.dtype == torch.float32
+    return OPERATORS[name](Arguments(builder, named, single, last))
+
+
+def _known(argument: object, values: Mapping[str, object]) -> object:
+    if isinstance(argument, Ref):
+        if argument.name not in values:
+            raise ModelError(f"argument {argument.name}", expected="an earlier value", got="none")
+        return values[argument.name]
+    if isinstance(argument, list):
+        return [_known(item, values) for item in argument]
+    return argument
+
+
+def _computed(items: Sequence[object]) -> bool:
+    return any(
+        isinstance(item, Value) or (isinstance(item, list) and _computed(item)) for item in items
+    )
+
+
+def _input(program: Program, input_shape: Sequence[int] | None) -> tuple[Shape, bool]:
+    """Input shape without the batch axis, and whether the program's input has that axis."""
+    dims = program.input_dims
+    if not program.dtype.is_floating_point:
+        raise ModelError(
+            f"{program.origin}: input", expected="floating-point numbers", got=str(program.dtype)
+        )
+    batched = len(dims) > 1 and dims[0] in (1, None)
+    given = None if input_shape is None else tuple(input_shape)
+    if given is not None and len(given) == len(dims):
+        batched = False
+    inner = dims[1:] if batched else dims
+    if given is None:
+        given = tuple(size for size in inner if size is not None)
+    fits = len(given) == len(inner) and all(
+        size in (None, n) for size, n in zip(inner, given, strict=True)
+    )
+    if not fits or not given:
+        raise ModelError(
+            f"{program.origin}: input_shape",
+            expected=f"one that fits {['?' if size is None else size for size in dims]}",
+            got=str(given),
+            fix="Leave the batch axis out",
+        )
+    return given, batched
+
+
+def _perceptron(
+    state: object,
+    path: Path,
+    input_shape: Sequence[int] | None,
+    activation: Activation | None,
+) -> Network:
+    """Linear layers named by index in a Sequential, the stated activation between any two."""
+    layers = _linear_layers(state, path)
+    if activation is None:
+        raise ModelError(
+            f"{path}: a state dict does not name its activations",
+            expected="them as stated by you",
+            got="weights alone",
+            fix="If one ReLU stands between any two linear layers and nothing follows the last, "
+            "say --activation relu (in Python activation='relu'); if not: "
+            f"{ADVICE}",
+        )
+    steps = np.diff([index for index, _, _ in layers])
+    if layers[0][0] > 1 or (steps != 2).any():
+        raise ModelError(
+            f"{path}: positions {[index for index, _, _ in layers]} of the linear layers",
+            expected=f"Linear and {activation} in turn (0, 2, 4, …)",
+            got="modules between them that a state dict does not name",
+            fix=ADVICE,
+        )
+    width = layers[0][1].shape[1]
+    shape = (width,) if input_shape is None else tuple(input_shape)
+    if int(np.prod(shape)) != width:
+        raise ModelError(f"{path}: input_shape", expected=f"{width} values", got=str(shape))
+    origin = stated_origin(str(path), activation)
+    builder = Builder(origin, shape, batched=True, open_batch=True)
+    value = builder.rearrange(builder.input, builder.input.index.reshape(1, -1))
+    for position, (index, weight, bias) in enumerate(layers):
+        try:
+            value = builder.emit(Affine(weight.numpy(), bias.numpy()), [value])
+        except ModelError as error:
+            raise ModelError(f"{path}: linear layer {index}: {error}") from error
+        if position + 1 < len(layers):
+            value = builder.emit(ReLU(), [value])
+    return builder.finish(value)
+
+
+def _linear_layers(state: object, path: Path) -> list[tuple[int, torch.Tensor, torch.Tensor]]:
+    """(position, weight, bias) of every linear layer, in order, in float64."""
+    found: dict[int, dict[str, torch.Tensor]] = {}
+    prefixes = set()
+    entries = state.items() if isinstance(state, Mapping) else ()
+    for key, tensor in entries:
+        match = re.fullmatch(r"((?:\w+\.)*?)(\d+)\.(weight|bias)", str(key))
+        if match is None or not isinstance(tensor, torch.Tensor):
+            raise _not_plain(path, str(key))
+        if not tensor.is_floating_point() or tensor.numel() > tensor.untyped_storage().nbytes():
+            raise _not_plain(path, f"{key} of type {tensor.dtype}, shape {tuple(tensor.shape)}")
+        prefixes.add(match[1])
+        if tensor.dim() != (2 if match[3] == "weight" else 1):
+            raise _not_plain(path, f"{key} of shape {tuple(tensor.shape)}")
+        found.setdefault(int(match[2]), {})[match[3]] = tensor.detach().to(torch.float64)
+    if not found or len(prefixes) > 1 or any("weight" not in part for part in found.values()):
+        raise _not_plain(path, type(state).__name__ if not found else "several modules")
+    layers = []
+    for index in sorted(found):
+        weight = found[index]["weight"]
+        bias = found[index].get("bias", torch.zeros(len(weight), dtype=torch.float64))
+        if len(bias) != len(weight):
+            raise _not_plain(path, f"{index}.bias of {len(bias)} values")
+        layers.append((index, weight, bias))
+    return layers
+
+
+def _not_plain(path: Path, got: str) -> ModelError:
+    return ModelError(
+        f"{path}",
+        expected="the state dict of one Sequential of Linear and ReLU (0.weight, 0.bias, 2.weight)",
+        got=got,
+        fix=ADVICE,
+    )

@@ -1,0 +1,218 @@
+"""Input preconditions by relaxation.
+
+Take an input X and its full activation signature.  If that pattern implies the property in
+the domain, free whole decision layers from the last one back while it still proves; at the
+layer where that stops, free its neurons as far as it still proves, in a given order.  The
+result is a closed pattern from which no constrained neuron of that layer can be dropped.
+
+``Method`` says how: the textbook asks the prover once for each neuron (``relaxation``), the
+core-guided way about many at a time (``core``; with few inputs ``few_inputs``).  Both end where
+no single drop proves.
+
+Source: Gopinath, Converse, Pasareanu, Taly 2019, algorithm 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from precond.basics.arguments import numbers, require_kind
+from precond.errors import QueryError
+from precond.logit_property import require_kept
+from precond.mine.input_preconditions.core_guided import CoreSearch, Order, scores
+from precond.mine.input_preconditions.few_inputs import few_inputs, relax
+from precond.mine.input_preconditions.questions import Question, one_by_one, stopping_layer
+from precond.mine.violators import Flags, Literals, Violators, hunt
+from precond.network.evaluate import outputs
+from precond.network.graph import Network
+from precond.proof.claim import Claim
+from precond.proof.deadline import Deadline
+from precond.proof.ledger.ledger import Ledger
+from precond.proof.prover.prove import Stage, quick_stages
+from precond.proof.verdict import Verdict
+from precond.property import Property
+from precond.region.box import Box
+from precond.region.pattern import DecisionPattern, Neuron
+from precond.region.signature import record
+
+__all__ = ["InputPrecondition", "Method", "Order", "candidates", "input_precondition"]
+
+Array = NDArray[np.float64]
+
+
+class Method(Enum):
+    """How the literals are dropped."""
+
+    CORE = "core"
+    """Many at a time, guided by counterexamples and by what proofs use."""
+    SINGLE = "single"
+    """One proof for each layer and each neuron."""
+
+
+@dataclass(frozen=True, eq=False)
+class InputPrecondition:
+    """What relaxation made of one input.
+
+    ``pattern`` is None when the full signature did not prove; ``verdict`` is then that
+    claim's.  ``layer``: where whole layers stopped being free ("" if none is constrained).
+    ``proofs``: claims put to the prover, and times that a bisection of its own was begun or
+    opened again; ``batches``: propagations and searches over many patterns at once.
+    ``minimal``: every single drop at ``layer`` was refuted, or failed to prove from a pattern
+    with at least as many literals; False when time ran out before.
+    ``witnesses``: per neuron of ``layer`` an input (n,) without the property that only this
+    literal excludes, where one is known (core-guided); exact arithmetic has confirmed it.
+    """
+
+    pattern: DecisionPattern | None
+    verdict: Verdict
+    layer: str
+    proofs: int
+    minimal: bool
+    batches: int = 0
+    witnesses: Mapping[Neuron, Array] = field(default_factory=dict)
+
+
+def input_precondition(
+    network: Network,
+    point: ArrayLike,
+    property: Property,
+    domain: Box,
+    *,
+    order: Order = Order.INFLUENCE,
+    method: Method = Method.CORE,
+    budget: float = 60.0,
+    each: float = 5.0,
+    stages: Sequence[Stage] | None = None,
+    ledger: Ledger | None = None,
+    device: str = "cpu",
+) -> InputPrecondition:
+    """Relax the signature of ``point`` (n,) while it implies ``property`` in ``domain``.
+
+    ``budget``: seconds in all; ``each``: seconds for one proof.
+    """
+    require_kind("network", network, Network, "load(model) gives one")
+    require_kind("property", property, Property, "Property.argmax(0, 10)")
+    require_kind("domain", domain, Box, "Box(lower, upper) makes one")
+    x = numbers("point", point).reshape(1, -1)
+    if x.shape[1] != domain.size or not np.isfinite(x).all() or not domain.contains(x)[0]:
+        raise QueryError(
+            "input precondition",
+            expected=f"an input of {domain.size} finite values inside the domain",
+            got="one outside it" if x.shape[1] == domain.size else f"{x.shape[1]} values",
+        )
+    require_kept(network, property)
+    full = DecisionPattern.of_row(record(network, x), 0, network.decision_layers)
+    claim = Claim(network, domain, full, property)
+    literals = Literals.of(network, full)
+    question = Question(
+        claim,
+        x[0],
+        literals,
+        Violators(claim, literals, device),
+        Deadline.after(budget),
+        each,
+        stages or quick_stages(device),
+        ledger,
+        device,
+        contract=method is Method.CORE,
+    )
+    return _relaxed(question, order, method)
+
+
+def _relaxed(question: Question, order: Order, method: Method) -> InputPrecondition:
+    literals = question.literals
+    batched = method is Method.CORE
+    if batched and few_inputs(question):
+        found = relax(question, lambda layer: scores(question, layer, order, None))
+        if found is not None:
+            return _result(
+                question, found.kept, found.verdict, found.layer, found.minimal, found.witnesses
+            )
+    if batched:
+        nothing = literals.first(0)
+        if question.bounds([nothing])[0] > 0:
+            verdict = question.ask(nothing)
+            if verdict.is_proved:
+                return _result(question, nothing, verdict, "", True)
+        _first_violators(question)
+    traced = order is Order.MULTIPLIER
+    depth, verdict = stopping_layer(question, batched=batched, traced=traced)
+    if depth < 0:
+        return _result(question, None, verdict, "", False)
+    kept = literals.first(depth)
+    if depth == 0:
+        return _result(question, kept, verdict, "", True)
+    layer = literals.layers[depth - 1]
+    if batched:
+        search = CoreSearch(question, depth, verdict, order)
+        minimal = search.run()
+        return _result(question, search.kept, search.verdict, layer, minimal, search.witnesses)
+    sequence = np.argsort(scores(question, layer, order, verdict), kind="stable")
+    indices = (sequence + literals.part[layer].start).tolist()
+    kept, verdict, minimal = one_by_one(question, kept, verdict, indices)
+    return _result(question, kept, verdict, layer, minimal)
+
+
+def _result(
+    question: Question,
+    kept: Flags | None,
+    verdict: Verdict,
+    layer: str,
+    minimal: bool,
+    witnesses: Mapping[Neuron, Array] | None = None,
+) -> InputPrecondition:
+    pattern = None if kept is None else question.literals.pattern(kept)
+    return InputPrecondition(
+        pattern,
+        verdict,
+        layer,
+        question.proofs,
+        minimal,
+        question.batches,
+        dict(witnesses or {}),
+    )
+
+
+def _first_violators(question: Question) -> None:
+    """Search for violators of every number of first layers at once, from points all over the
+    domain and near X."""
+    literals, domain = question.literals, question.whole.box
+    rng = np.random.default_rng(0)
+    patterns, starts = [], []
+    for depth in range(len(literals.layers)):
+        far = domain.sample(8, rng)
+        starts += [*far, *(question.x + 0.1 * (far[:4] - question.x))]
+        patterns += [literals.first(depth)] * 12
+    question.batches += 1
+    hunt(question.violators, np.array(patterns), np.array(starts), question.x, question.deadline)
+    question.violators.nearer(question.x)
+
+
+def candidates(
+    network: Network,
+    inputs: Array,
+    label: int,
+    *,
+    labels: NDArray[np.int64] | None = None,
+    score: Callable[[Array], Array] | None = None,
+) -> NDArray[np.int64]:
+    """Rows of ``inputs`` (N, …) predicted as ``label`` (and so labelled, where labels are
+    given), the surest first: largest margin over the next output, or ``score`` (N, K) → (N,).
+    """
+    y = outputs(network, inputs)
+    chosen = network.classes.predicted(y) == label
+    if labels is not None:
+        chosen &= labels == label
+    rows = np.flatnonzero(chosen)
+    if score is not None:
+        surety = score(y[rows])
+    else:
+        each = network.classes.scores(y[rows])
+        others = np.delete(each, label, axis=1)
+        surety = each[:, label] - others.max(axis=1, initial=-np.inf)
+    return np.asarray(rows[np.argsort(-surety, kind="stable")], dtype=np.int64)

@@ -1,0 +1,1 @@
+"""Rules over the decisions of one layer that imply a label, learned from data."""

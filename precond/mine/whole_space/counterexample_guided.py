@@ -1,0 +1,321 @@
+"""The search for one pattern of one class: propose, attack, prove, weaken.
+
+The cheapest pattern that excludes every counterexample known is attacked, then proved; on a
+counterexample the choice is made again.  When it proves, literals are dropped: first those
+that shut inputs out, then the rest in groups, as long as it still proves.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from precond.mine.whole_space.candidates import Depths, Flags, LiteralPool, cheapest_cover
+from precond.mine.whole_space.choices import allowance
+from precond.mine.whole_space.shorten import spare
+from precond.network.evaluate import outputs, values_at
+from precond.network.graph import INPUT
+from precond.proof.attack import attack_all
+from precond.proof.bounds.batch import pattern_bounds
+from precond.proof.bounds.problem import layer_bounds, region_of
+from precond.proof.claim import Claim
+from precond.proof.deadline import Deadline
+from precond.proof.ledger.ledger import Ledger
+from precond.proof.linear.programs import relaxation_bounds
+from precond.proof.prover.plans import search_stages
+from precond.proof.prover.prove import prove
+from precond.proof.replay import in_region
+from precond.proof.restate.fixed_neurons import reduced
+from precond.proof.restate.tail import Tail
+from precond.proof.verdict import Status, Verdict
+from precond.property import Property
+from precond.region.pattern import DecisionPattern
+from precond.region.signature import Signatures
+
+Array = NDArray[np.float64]
+KEPT = 30_000  # counterexamples kept for the cover
+CANDIDATES = 40  # literals weighed against each other by their bounds
+
+
+@dataclass(frozen=True)
+class Search:
+    """Settings of the search for one class.
+
+    ``worst``: largest share of the class that one literal may shut out.  ``rounds``: of
+    propose, attack, prove.  ``each``: seconds for one proof.  ``patterns``: at most so many
+    for a class.  ``least``: smallest number of inputs a further pattern must add.  ``picture``:
+    (H, W) or (C, H, W) of an input; pictures moved by one pixel then count too where literals of
+    the whole network are weighed (``shifts``).
+    """
+
+    worst: float = 0.1
+    rounds: int = 300
+    each: float = 3.0
+    patterns: int = 4
+    least: int = 3
+    device: str = "cpu"
+    seed: int = 0
+    picture: tuple[int, ...] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """A pattern with its proof.
+
+    ``verdict`` is that of the whole claim, reached through the tail after ``cut``.
+    ``inside`` (N,): which of the class's inputs satisfy the pattern.  ``rounds`` of the
+    search, ``proofs`` asked and ``seconds`` spent; ``witnesses`` (k, m): counterexamples met,
+    as values of the cut layer.
+    """
+
+    pattern: DecisionPattern
+    verdict: Verdict
+    cut: str
+    inside: Flags
+    rounds: int
+    proofs: int
+    seconds: float
+    witnesses: Array
+
+
+class PatternSearch:
+    """The search for one pattern over the inputs of ``signatures``."""
+
+    def __init__(
+        self,
+        tail: Tail,
+        property: Property,
+        signatures: Signatures,
+        witnesses: Array,
+        search: Search,
+        deadline: Deadline,
+        note: Callable[[str], None] | None,
+        ledger: Ledger | None = None,
+    ) -> None:
+        self.tail = tail
+        self.property = property
+        self.search = search
+        self.deadline = deadline
+        self.note = note or (lambda text: None)
+        self.ledger = ledger
+        self.pool = LiteralPool.of(signatures, tail.layers, search.worst)
+        values = signatures.values(tail.cut)
+        self.points = values if tail.cut == INPUT else np.maximum(values, 0.0)
+        self.witnesses = np.zeros((0, tail.rest.input_size))
+        self.depths = np.zeros((0, len(self.pool)), dtype=np.float32)
+        self.base = self.pool.cost == 0
+        self.proofs = 0
+        self.rounds = 0
+        self.stride = 1
+        self._remember(witnesses)
+
+    def run(self) -> Found | None:
+        """The widest pattern found: first by deep steps, which end soon; then, with the
+        counterexamples met, by the cheapest ones, as long as that may still be wider."""
+        began = time.monotonic()
+        best = self._search(deep=True, least=self.search.least, deadline=self.deadline)
+        if best is None:
+            return None
+        half = Deadline.after(0.5 * self.deadline.left)
+        self.base = self.pool.cost == 0
+        self.stride = 1
+        finer = self._search(deep=False, least=self._inside(best[0]) + 1, deadline=half)
+        chosen, verdict = self._weaken(*(finer or best))
+        if finer is not None and self._inside(chosen) < self._inside(best[0]):
+            chosen, verdict = best
+        self._tell(chosen, "weakened")
+        return Found(
+            self.pool.pattern(chosen),
+            verdict,
+            self.tail.cut,
+            ~self.pool.shut_out(chosen),
+            self.rounds,
+            self.proofs,
+            time.monotonic() - began,
+            self.witnesses,
+        )
+
+    def _inside(self, chosen: Flags) -> int:
+        return int((~self.pool.shut_out(chosen)).sum())
+
+    def _search(
+        self, *, deep: bool, least: int, deadline: Deadline
+    ) -> tuple[Flags, Verdict] | None:
+        """Propose, attack and prove until a choice proves; None once no choice holds for
+        ``least`` inputs, or at the end of time."""
+        chosen = self._cover(deep)
+        for _ in range(self.search.rounds):
+            if chosen is None or deadline.passed or self._inside(chosen) < least:
+                return None
+            self.rounds += 1
+            fresh, verdict = self._challenge(chosen)
+            if verdict is not None and verdict.is_proved:
+                self._tell(chosen, f"proved after {self.rounds} rounds")
+                return chosen, verdict
+            self._tell(chosen, f"round {self.rounds}: {len(fresh)} counterexamples")
+            chosen = self._cover(deep) if len(fresh) else self._stronger(chosen)
+        return None
+
+    def _tell(self, chosen: Flags, text: str) -> None:
+        share = 1 - self.pool.shut_out(chosen).mean() if self.pool.violated.size else 0.0
+        self.note(f"{int(chosen.sum())} literals, {share:.1%} of the class: {text}")
+
+    # -- strengthen --------------------------------------------------------------------
+
+    def _cover(self, deep: bool) -> Flags | None:
+        depths: Depths = self.depths if deep else (self.depths > 0).astype(np.float32)
+        return cheapest_cover(depths, self.pool, self.base)
+
+    def _whole(self, chosen: Flags) -> Claim:
+        return Claim(self.tail.network, self.tail.box, self.pool.pattern(chosen), self.property)
+
+    def _claim(self, chosen: Flags) -> Claim | None:
+        return self.tail.claim(self._whole(chosen))
+
+    def _challenge(self, chosen: Flags) -> tuple[Array, Verdict | None]:
+        """Counterexamples to a pattern, or the prover's verdict."""
+        whole = self._claim(chosen)
+        if whole is None:
+            return self.witnesses[:0], Verdict(Status.VACUOUS)
+        small = reduced(whole)
+        claim = small.claim
+        inside = small.shrink(self.points[~self.pool.shut_out(chosen)])
+        inside = inside[in_region(claim.problem, inside)][:40]
+        near = small.shrink(self.witnesses[-40:])
+        results = attack_all(
+            claim.problem,
+            claim.problem.conjuncts,
+            self.deadline.earlier(2.0),
+            starts=[inside, near],
+            steps=40,
+            enough=6,
+            seed=self.search.seed + self.proofs,
+        )
+        fresh = np.concatenate([*results, self._vertices(claim)])
+        if len(fresh):
+            return self._remember(small.restore(fresh)), None
+        self.proofs += 1
+        budget = allowance(min(self.search.each, self.deadline.left))
+        verdict = prove(
+            claim,
+            budget=budget,
+            points=inside,
+            ledger=self.ledger,
+            stages=search_stages(claim.problem, self.search.device),
+            device=self.search.device,
+        )
+        if verdict.witness is not None:
+            return self._remember(small.restore(verdict.witness[None])), verdict
+        return self.witnesses[:0], verdict
+
+    def _vertices(self, claim: Claim) -> Array:
+        """Counterexamples among the maximisers of the linear relaxation, one for each way the
+        property can fail."""
+        problem = claim.problem
+        relaxed = relaxation_bounds(
+            problem, layer_bounds(region_of(problem)), self.deadline.earlier(self.search.each)
+        )
+        points = np.array([r.x for r in relaxed if r.x is not None]).reshape(-1, claim.box.size)
+        if not len(points):
+            return points
+        points = points[in_region(problem, points)]
+        return points[~claim.property.holds(outputs(claim.network, points))]
+
+    def _remember(self, points: Array) -> Array:
+        """Keep counterexamples that some candidate excludes; returns them."""
+        if not len(points):
+            return points
+        rest = self.tail.rest
+        values = {} if self.tail.cut == INPUT else {self.tail.cut: points}
+        for layer in rest.decision_layers:
+            values[layer] = values_at(rest, points, rest.pre_activation(layer))
+        self.witnesses = np.concatenate([self.witnesses, points])[-KEPT:]
+        self.depths = np.concatenate([self.depths, self.pool.depths(values).astype(np.float32)])[
+            -KEPT:
+        ]
+        return points
+
+    def _stronger(self, chosen: Flags) -> Flags | None:
+        """No counterexample and no proof.  Literals that cost nothing more come first, all of
+        them; then those that raise the bound most for what they cost, ever more at a time."""
+        free = ~(self.pool.violated & ~self.pool.shut_out(chosen)).any(1) & ~chosen
+        if free.any():
+            stronger = chosen | free
+        else:
+            best = self._best_additions(chosen)
+            if best is None:
+                return None
+            stronger = chosen.copy()
+            stronger[best[: self.stride]] = True
+            self.stride *= 2  # what was too much is taken back when it is weakened
+        self.base = stronger
+        return stronger
+
+    def _best_additions(self, chosen: Flags) -> NDArray[np.int64] | None:
+        """Candidates, the largest gain of the bound per input lost first."""
+        loss = (self.pool.violated & ~self.pool.shut_out(chosen)).sum(1) + 0.05
+        order = np.argsort(np.where(chosen, np.inf, loss), kind="stable")
+        order = order[: min(CANDIDATES, int((~chosen).sum()))]
+        claims = [self._claim(chosen)]
+        for index in order:
+            stronger = chosen.copy()
+            stronger[index] = True
+            claims.append(self._claim(stronger))
+        known = [claim.problem for claim in claims if claim is not None]
+        if len(known) < len(claims) or len(known) < 2:
+            return None
+        bounds = pattern_bounds(known, device=self.search.device, deadline=self.deadline)
+        gain = np.maximum(bounds[1:], -1e30) - bounds[0]
+        score = np.maximum(gain, 1e-12) / loss[order]
+        return np.asarray(order[np.argsort(-score, kind="stable")], dtype=np.int64)
+
+    # -- weaken ------------------------------------------------------------------------
+
+    def _weaken(self, chosen: Flags, verdict: Verdict) -> tuple[Flags, Verdict]:
+        """Drop what the proof can do without: literals that shut inputs out one by one, then
+        the others, many at once (``spare``)."""
+        self.base = np.zeros_like(self.base)
+        tried = np.zeros_like(chosen)
+        while not self.deadline.passed:
+            index = self._dearest(chosen & ~tried, chosen)
+            if index is None:
+                break
+            tried[index] = True
+            chosen, verdict, _ = self._drop(chosen, verdict, np.array([index]))
+        limit = Deadline.after(0.5 * self.deadline.left)
+        at_cut = self.pool.at(self.tail.cut)
+        less = spare(
+            chosen,
+            at_cut,
+            self._claim,
+            limit,
+            known=verdict,
+            each=self.search.each,
+            device=self.search.device,
+            ledger=self.ledger,
+        )
+        return (chosen, verdict) if less is None else less
+
+    def _dearest(self, among: Flags, chosen: Flags) -> int | None:
+        """The literal that alone shuts out most inputs, if one does."""
+        counts = self.pool.violated[chosen].sum(0)
+        alone = (self.pool.violated & (counts == 1)).sum(1) * among
+        cost = np.where(among, self.pool.cost, 0) / (1 + len(counts))
+        best = int(np.argmax(alone + cost)) if len(alone) else 0
+        return best if len(alone) and alone[best] + cost[best] > 0 else None
+
+    def _drop(
+        self, chosen: Flags, verdict: Verdict, group: NDArray[np.int64]
+    ) -> tuple[Flags, Verdict, bool]:
+        weaker = chosen.copy()
+        weaker[group] = False
+        if not (self.depths[:, weaker] > 0).any(1).all():
+            return chosen, verdict, False
+        _, answer = self._challenge(weaker)
+        if answer is not None and answer.is_proved:
+            return weaker, answer, True
+        return chosen, verdict, False

@@ -1,0 +1,111 @@
+"""Patterns that imply a property over a whole domain, found from counterexamples and proofs.
+
+For the inputs of one class: propose the cheapest pattern that excludes every counterexample
+known; attack it; prove it; on a counterexample choose again.  A counterexample names the
+literals that would exclude it, and the choice among them is a weighted cover: each point must
+be excluded, at the least loss of inputs (``pool``).  When it proves, literals are dropped
+again: first those that shut inputs out, then the rest in groups, as long as it still proves.
+
+Claims are asked through a tail of the network (``proof.tail``), whose counterexamples are
+values of the cut layer; they may be out of reach of any input, so the pattern found is
+sufficient and perhaps not the weakest.
+
+Source of the idea of patterns as specifications: Geng et al. 2023 (neural activation
+patterns); of counterexample-guided choice: Solar-Lezama 2008; of dropping in groups: Junker
+2004 (QuickXplain).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+
+from precond.logit_property import require_kept
+from precond.mine.whole_space.by_proof import ladder
+from precond.mine.whole_space.counterexample_guided import Found, PatternSearch, Search
+from precond.mine.whole_space.shifted_pictures import alike
+from precond.network.graph import INPUT
+from precond.proof.deadline import Deadline
+from precond.proof.ledger.ledger import Ledger
+from precond.proof.restate.tail import Tail
+from precond.property import Property
+from precond.region.signature import Signatures, joined
+
+DEFAULT = Search()
+
+__all__ = ["Found", "Search", "whole_space_patterns"]
+
+
+def whole_space_patterns(
+    tail: Tail,
+    property: Property,
+    signatures: Signatures,
+    *,
+    search: Search = DEFAULT,
+    deadline: Deadline,
+    note: Callable[[str], None] | None = None,
+    ledger: Ledger | None = None,
+) -> list[Found]:
+    """Patterns, widest first, that imply ``property`` over the tail's box.
+
+    ``signatures``: of the class's inputs, with pre-activations of the cut layer (the inputs
+    themselves for a cut at ``INPUT``).  Each
+    further pattern is sought for the inputs that no earlier one holds for.  What ``ledger``
+    knows is not proved again: the same search goes on where an earlier one was killed.
+    """
+    require_kept(tail.rest, property)
+    if tail.cut == INPUT:
+        return _by_ladder(tail, property, signatures, search, deadline, note, ledger)
+    found: list[Found] = []
+    left = np.arange(len(signatures))
+    witnesses = np.zeros((0, tail.rest.input_size))
+    for _ in range(search.patterns):
+        if len(left) < search.least or deadline.passed:
+            break
+        run = PatternSearch(
+            tail, property, signatures.rows(left), witnesses, search, deadline, note, ledger
+        )
+        result = run.run()
+        witnesses = run.witnesses
+        if result is None or result.inside.sum() < search.least:
+            break
+        everywhere = result.pattern.holds(signatures)
+        found.append(replace(result, inside=everywhere))
+        left = left[~everywhere[left]]
+    return found
+
+
+def _by_ladder(
+    tail: Tail,
+    property: Property,
+    signatures: Signatures,
+    search: Search,
+    deadline: Deadline,
+    note: Callable[[str], None] | None,
+    ledger: Ledger | None,
+) -> list[Found]:
+    """The whole network at once: proofs are dear, so few are asked (``ladder``)."""
+    own = len(signatures)
+    if search.picture is not None:
+        signatures = joined(signatures, alike(tail, property, signatures, search.picture))
+    rungs = ladder(
+        tail,
+        property,
+        signatures,
+        own=own,
+        patterns=search.patterns,
+        least=search.least,
+        each=search.each,
+        deadline=deadline,
+        device=search.device,
+        note=note or (lambda text: None),
+        ledger=ledger,
+    )
+    return [
+        Found(
+            r.pattern, r.verdict, INPUT, r.inside[:own], r.proofs, r.proofs, r.seconds, r.witnesses
+        )
+        for r in rungs
+    ]

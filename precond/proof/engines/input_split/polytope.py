@@ -1,0 +1,93 @@
+"""Bisection inside a polytope: for few inputs and a region whose half-spaces are known.
+
+``contraction`` states a closed pattern's half-spaces; ``bounds.pieces`` makes use of them in
+every step.  Plain bisection (``input_split``) improves slopes instead, which pays where the
+box is the region.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from precond.network.operators import operators
+from precond.proof.arithmetic import Arithmetic
+from precond.proof.bounds.magnitudes import beyond_floats
+from precond.proof.bounds.pieces import Pieces, batch_for, halves, pop, step
+from precond.proof.bounds.rows import stack_rows
+from precond.proof.claim import Problem
+from precond.proof.coverage import Coverage
+from precond.proof.engines.base import Answer, Deadline, Outcome, plain_sums
+from precond.proof.engines.input_split.points import Points
+from precond.proof.engines.input_split.search import FEW_INPUTS
+
+
+@dataclass(frozen=True)
+class PolytopeSplitEngine:
+    """Bisection with boxes shrunk to the region; rigorous.  For regions with half-spaces."""
+
+    device: str = "cpu"
+    name: str = "polytope-split"
+
+    def unsupported(self, problem: Problem) -> str | None:
+        if problem.execution is not Arithmetic.REAL:
+            return "it reasons about real numbers"
+        varying = int((problem.box.width > 0).sum())
+        if varying > FEW_INPUTS:
+            return f"{varying} inputs vary; bisection is for at most {FEW_INPUTS}"
+        if problem.halfspaces is None:
+            return "the region has no half-spaces"
+        return beyond_floats(problem)
+
+    def solve(self, problem: Problem, deadline: Deadline) -> list[Answer]:
+        """One answer per conjunct; INFEASIBLE answers are rigorous."""
+        with torch.no_grad(), plain_sums(self.device):
+            return self._solve(problem, deadline)
+
+    def _solve(self, problem: Problem, deadline: Deadline) -> list[Answer]:
+        ops = operators(problem.network, self.device, torch.float64)
+        rows = stack_rows(problem, self.device)
+
+        def tensor(values: object) -> Tensor:
+            return torch.tensor(values, dtype=torch.float64, device=self.device)
+
+        assert problem.halfspaces is not None
+        half = tensor(problem.halfspaces.matrix), tensor(problem.halfspaces.bound)
+        constraints = {
+            layer: (tensor(low)[None], tensor(high)[None])
+            for layer, (low, high) in problem.intervals.items()
+        }
+        points = Points(ops, rows, constraints, half)
+        width = tensor(problem.box.width)
+        blocks = [Pieces.whole(tensor(problem.box.lower)[None], tensor(problem.box.upper)[None])]
+        count = batch_for(rows, len(half[1]), problem.box.size)
+        coverage = Coverage(1)  # a piece is closed for all conjuncts together
+        note = ""
+        while blocks and not points.found and not note:
+            if deadline.passed:
+                note = "out of time"
+                break
+            pieces = pop(blocks, count)
+            stepped = step(ops, pieces, rows, half, constraints)
+            done = pieces.share[stepped.closed]
+            coverage.close(torch.zeros_like(done, dtype=torch.int64), done)
+            if len(stepped.rest):
+                points.try_all(stepped.points)
+                more = halves(stepped.rest, stepped.form, width)
+                if more is None:
+                    note = "a piece is too narrow to be cut"
+                else:
+                    coverage.split(torch.zeros(len(stepped.rest), dtype=torch.int64))
+                    blocks.append(more)
+        if not note and not points.found:
+            note = coverage.fault(0) or ""
+        return [self._answer(points, conjunct, note) for conjunct in range(rows.conjuncts)]
+
+    def _answer(self, points: Points, conjunct: int, note: str) -> Answer:
+        if conjunct in points.found:
+            return Answer(Outcome.WITNESS, witness=points.found[conjunct])
+        if points.found or note:
+            return Answer(Outcome.UNDECIDED, True, note=note or "another conjunct has a witness")
+        return Answer(Outcome.INFEASIBLE, True)

@@ -1,0 +1,310 @@
+"""Branch and bound by bisecting the input box, for networks with few inputs.
+
+Each step takes a batch of boxes, refines all layer bounds in them, bounds every row of
+every open conjunct, and drops what is decided.  What stays is cut in two along the input
+that matters most to its worst row (|coefficient| × width of the bound's linear form).
+Centres and the corners where the linear forms are smallest are tried as witnesses.
+
+At any time the least bound of the boxes that wait, and the share of the domain's volume
+that is decided, hold for the whole domain; an undecided answer carries both.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import partial
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from precond.network.operators import Operators, operators
+from precond.proof.arithmetic import Arithmetic
+from precond.proof.bounds.backward import lower_bound
+from precond.proof.bounds.magnitudes import beyond_floats
+from precond.proof.bounds.point_runs import EVERY, NOTE, exceeds_margin
+from precond.proof.bounds.region import refine
+from precond.proof.bounds.rows import stack_rows
+from precond.proof.claim import Problem
+from precond.proof.coverage import Coverage
+from precond.proof.engines.base import Answer, Deadline, Outcome, free_bytes, plain_sums
+from precond.proof.engines.input_split.ascent import ascend
+from precond.proof.engines.input_split.boxes import Boxes, Waiting
+from precond.proof.engines.input_split.points import Points
+from precond.proof.engines.input_split.record import Record
+from precond.proof.gate import excludes
+
+FEW_INPUTS = 24
+SAMPLES = 1024  # tried as witnesses before the search
+TRACE_SHARE = 0.125  # of free memory, for a recorded trace
+
+
+@dataclass(frozen=True)
+class InputSplitEngine:
+    """Input bisection over batched bounds; rigorous and, for tolerance-free margins, complete."""
+
+    device: str = "cpu"
+    batch: int = 512
+    steps: int = 5
+    name: str = "input-split"
+
+    def unsupported(self, problem: Problem) -> str | None:
+        varying = int((problem.box.width > 0).sum())
+        if varying > FEW_INPUTS:
+            return f"{varying} inputs vary; bisection is for at most {FEW_INPUTS}"
+        return beyond_floats(problem)
+
+    def solve(self, problem: Problem, deadline: Deadline) -> list[Answer]:
+        """One answer per conjunct."""
+        with torch.no_grad(), plain_sums(self.device):
+            return _Search(problem, deadline, self.device, self.batch, self.steps).run()
+
+
+class _Search:
+    def __init__(
+        self, problem: Problem, deadline: Deadline, device: str, batch: int, steps: int
+    ) -> None:
+        self.problem = problem
+        self.deadline = deadline
+        self.batch = batch
+        self.steps = steps
+        self.device = device
+        self.ops: Operators = operators(problem.network, device, torch.float64)
+        self.rows = stack_rows(problem, device)
+        self.half = None
+        if problem.halfspaces is not None:
+            self.half = (
+                self._tensor(problem.halfspaces.matrix),
+                self._tensor(problem.halfspaces.bound),
+            )
+        self.constraints = {
+            layer: (self._tensor(low)[None], self._tensor(high)[None])
+            for layer, (low, high) in problem.intervals.items()
+        }
+        self.points = Points(self.ops, self.rows, self.constraints, self.half)
+        self.rest = 0  # batches that go without improved multipliers
+        self.numbered = 1  # boxes so far
+        self.stuck: list[Boxes] = []  # cannot be cut further
+        self.coverage = Coverage(self.rows.conjuncts)
+        self.waiting = Waiting()
+        self.steps_done = 0
+        self.hopeless = False
+        self.record = None
+        if problem.keep_trace:
+            self.record = Record(self.rows, TRACE_SHARE * free_bytes(device))
+
+    def _tensor(self, values: np.ndarray) -> Tensor:
+        return torch.tensor(values, dtype=torch.float64, device=self.device)
+
+    def run(self) -> list[Answer]:
+        conjuncts = self.rows.conjuncts
+        lower = self._tensor(self.problem.box.lower)[None]
+        root = Boxes(
+            lower,
+            self._tensor(self.problem.box.upper)[None],
+            torch.zeros(1, dtype=torch.int64, device=self.device),
+            torch.ones(1, conjuncts, dtype=torch.bool, device=self.device),
+            lower.new_full((1, conjuncts), -torch.inf),
+            torch.ones(1, dtype=torch.float64, device=self.device),
+            {},
+        )
+        self.waiting.push(self._first(root))
+        while self.waiting and not self.deadline.passed and not self._hopeless():
+            boxes = self.waiting.pop(self.batch)
+            found = torch.tensor(
+                [c in self.points.found for c in range(conjuncts)], device=self.device
+            )
+            boxes = _still(boxes, boxes.open & ~found)
+            if len(boxes):
+                self._step(boxes)
+        return self._answers()
+
+    def _hopeless(self) -> bool:
+        """Whether a run's roundings exceed the margin in the middle of a box that waits."""
+        self.steps_done += 1
+        if self.problem.execution is not Arithmetic.REAL and not self.steps_done % EVERY:
+            boxes = self.waiting.blocks[-1]
+            worst = boxes.bound.amin(1).topk(min(4, len(boxes)), largest=False).indices
+            centres = ((boxes.lower + boxes.upper) / 2)[worst].cpu().numpy()
+            self.hopeless = exceeds_margin(self.problem, centres, self.device)
+        return self.hopeless
+
+    def _answers(self) -> list[Answer]:
+        left = [*self.waiting.blocks, *self.stuck]
+        answers = []
+        for conjunct in range(self.rows.conjuncts):
+            if conjunct in self.points.found:
+                answers.append(Answer(Outcome.WITNESS, witness=self.points.found[conjunct]))
+                continue
+            open_ = [boxes for boxes in left if bool(boxes.open[:, conjunct].any())]
+            if open_:
+                rows = [boxes.open[:, conjunct] for boxes in open_]
+                undone = sum(float(b.share[r].sum()) for b, r in zip(open_, rows, strict=True))
+                least = min(
+                    float(b.bound[r, conjunct].min()) for b, r in zip(open_, rows, strict=True)
+                )
+                done = min(1.0, max(0.0, 1.0 - undone))
+                note = f"{100 * done:.4g} % of the domain decided"
+                note = f"{note}, {NOTE}" if self.hopeless else note
+                bound = least if np.isfinite(least) else None
+                answers.append(Answer(Outcome.UNDECIDED, True, bound, note=note, done=done))
+                continue
+            fault = self.coverage.fault(conjunct)
+            if fault is not None:
+                answers.append(Answer(Outcome.UNDECIDED, note=fault))
+                continue
+            trace = None if self.record is None else self.record.tree.trace(conjunct)
+            answers.append(Answer(Outcome.INFEASIBLE, True, trace=trace))
+        return answers
+
+    def _first(self, root: Boxes) -> Boxes:
+        """The root cut in eight before anything else: engines before this one have bounded it
+        whole, and a step costs the same for eight boxes as for one."""
+        given = self.problem.bounds
+        if given is None:
+            return root
+        known = {
+            name: (self._tensor(low)[None], self._tensor(high)[None])
+            for name, (low, high) in given.items()
+        }
+        refined = refine(
+            self.ops,
+            root.lower,
+            root.upper,
+            self.constraints,
+            half=self.half,
+            known=known,
+            backward=False,
+            execution=self.problem.execution,
+        )
+        if bool(refined.empty[0]):
+            return root
+        rows = self.rows
+        bound = lower_bound(
+            refined.region,
+            self.problem.network.output,
+            rows.form[None],
+            rows.constant[None],
+            input_form=None if rows.inputs is None else rows.inputs[None],
+        )
+        form = bound.form[:, int(bound.value[0].argmax())]
+        corners = torch.where(bound.form[0] > 0, root.lower, root.upper)
+        drawn = torch.rand(
+            SAMPLES,
+            root.lower.shape[1],
+            dtype=torch.float64,
+            generator=torch.Generator().manual_seed(0),
+        ).to(self.device)
+        self.points.try_all(torch.cat([corners, root.lower + drawn * (root.upper - root.lower)]))
+        root = replace(root, known=refined.bounds, bound=rows.best(bound.value))
+        boxes = root
+        for _ in range(3):
+            boxes, whole = self._halves(boxes, form.expand(len(boxes), -1))
+            if len(whole):
+                return root
+        return boxes
+
+    def _step(self, boxes: Boxes) -> None:
+        """Bound a batch of boxes, and put the halves of those that stay open to the others."""
+        rows = self.rows
+        refined = refine(
+            self.ops,
+            boxes.lower,
+            boxes.upper,
+            self.constraints,
+            half=self.half,
+            known=boxes.known,
+            execution=self.problem.execution,
+        )
+        empty = refined.empty[:, None]
+        bound = lower_bound(
+            refined.region,
+            self.problem.network.output,
+            rows.form[None],
+            rows.constant[None],
+            input_form=None if rows.inputs is None else rows.inputs[None],
+        )
+        enough = excludes(bound.value, rows.strict)
+        if self.record is not None:
+            self.record.plain(boxes, refined, bound.value, enough & ~empty)
+        open_ = boxes.open & ~empty & ~rows.any(enough)
+        self._close(boxes, open_)
+        keep = open_.any(1).nonzero().squeeze(1)
+        if not len(keep):
+            return
+        boxes = _still(replace(boxes, known=refined.bounds), open_)
+        # Slopes, and the weights of a conjunct's inequalities, for what is still open; while
+        # that closes few boxes it is left out for a few batches.
+        self.rest -= 1
+        better = ascend(
+            refined.region.take(keep),
+            rows,
+            rows.spread(bound.value[keep]),
+            steps=self.steps if self.rest <= 0 else 0,
+            deadline=self.deadline,
+            open_=boxes.open,
+            closed=None if self.record is None else partial(self.record.pairs, boxes),
+        )
+        decided = excludes(better.value, rows.all_strict)
+        worst = torch.where(boxes.open, better.value, torch.inf).argmin(1)
+        index = torch.arange(len(boxes), device=self.device)
+        corner = torch.where(better.form[index, worst] > 0, boxes.lower, boxes.upper)
+        self.points.try_all(torch.cat([corner, (boxes.lower + boxes.upper) / 2]))
+        # The form before optimising says better which input to cut: optimised slopes have
+        # bent it to the box as it is.
+        own = rows.owner[None] == worst[:, None]
+        row = bound.value[keep].masked_fill(~own, -torch.inf).argmax(1)
+        chosen = bound.form[keep][index, row]
+        left = (boxes.open & ~decided).any(1).nonzero().squeeze(1)
+        if self.rest <= 0 and len(left) > 0.95 * len(boxes):
+            self.rest = 6
+        known = torch.maximum(rows.best(bound.value[keep]), better.value)
+        boxes = replace(boxes, bound=torch.maximum(boxes.bound, known.nan_to_num(nan=-torch.inf)))
+        self._close(boxes, boxes.open & ~decided)
+        boxes, chosen = _still(boxes, boxes.open & ~decided), chosen[left]
+        if len(boxes):
+            halves, whole = self._halves(boxes, chosen)
+            self.waiting.push(halves)
+            if len(whole):
+                self.stuck.append(whole)
+
+    def _close(self, boxes: Boxes, open_: Tensor) -> None:
+        """Count the pairs (G, conjuncts) of box and conjunct that are no longer ``open_``."""
+        box, conjunct = (boxes.open & ~open_).nonzero(as_tuple=True)
+        self.coverage.close(conjunct, boxes.share[box])
+
+    def _halves(self, boxes: Boxes, form: Tensor) -> tuple[Boxes, Boxes]:
+        """Both halves along the input that matters most to ``form`` (G, n); and the boxes that
+        are too narrow to be cut."""
+        lower, upper = boxes.lower, boxes.upper
+        weight = form.abs() + 0.02 * form.abs().amax(1, keepdim=True) + 1e-300
+        axis = (weight * (upper - lower)).argmax(1)
+        index = torch.arange(len(axis), device=self.device)
+        middle = (lower[index, axis] + upper[index, axis]) / 2
+        splittable = (middle > lower[index, axis]) & (middle < upper[index, axis])
+        whole = boxes.rows((~splittable).nonzero().squeeze(1))
+        if len(whole):
+            kept = splittable.nonzero().squeeze(1)
+            boxes, axis, middle = boxes.rows(kept), axis[kept], middle[kept]
+            index = torch.arange(len(axis), device=self.device)
+        left, right = boxes.upper.clone(), boxes.lower.clone()
+        left[index, axis] = middle
+        right[index, axis] = middle
+        first, self.numbered = self.numbered, self.numbered + 2 * len(boxes)
+        self.coverage.split(boxes.open.nonzero()[:, 1])
+        if self.record is not None:
+            self.record.cuts(boxes, axis, middle, first)
+        twice = boxes.rows(index.repeat(2))
+        halves = replace(
+            twice,
+            lower=torch.cat([boxes.lower, right]),
+            upper=torch.cat([left, boxes.upper]),
+            node=torch.arange(first, self.numbered, device=self.device),
+            share=twice.share / 2,
+        )
+        return halves, whole
+
+
+def _still(boxes: Boxes, open_: Tensor) -> Boxes:
+    """The boxes with an open conjunct left."""
+    return replace(boxes, open=open_).rows(open_.any(1).nonzero().squeeze(1))

@@ -1,0 +1,1 @@
+"""Marabou in a process of its own."""

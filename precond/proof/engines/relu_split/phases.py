@@ -1,0 +1,184 @@
+"""What decided phases make of the root's region, and which neuron to split next.
+
+A neuron's score is what its relaxation costs the row that bounds best: its coefficient times
+the height of the triangle (De Palma et al. 2021).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from precond.network.layers import LeakyReLU, ReLU
+from precond.network.operators import Operators
+from precond.proof.bounds.backward import Bound, Multipliers, Region, lower_bound
+from precond.proof.bounds.lines import ActivationLines, activation_lines, relaxation_cost
+from precond.proof.claim import Problem
+from precond.proof.engines.relu_split.blocks import Block, twice
+from precond.proof.gate import crossed
+
+CANDIDATES = 3
+NO_MULTIPLIERS = Multipliers()
+
+
+@dataclass(frozen=True, eq=False)
+class Goals:
+    """The conjuncts' rows, padded to one number R by repeating their first: row r of conjunct
+    c is violated where ``form[c, r]·y + inputs[c, r]·x + constant[c, r]`` is ≤ 0 (< 0 where
+    ``strict``); ``sizes``: the rows of each before padding."""
+
+    form: Tensor
+    inputs: Tensor | None
+    constant: Tensor
+    strict: Tensor
+    sizes: tuple[int, ...]
+
+    @classmethod
+    def of(cls, problem: Problem, device: str) -> Goals:
+        def tensor(values: list[np.ndarray]) -> Tensor:
+            return torch.tensor(np.stack(values), dtype=torch.float64, device=device)
+
+        sizes = tuple(len(conjunct) for conjunct in problem.conjuncts)
+        padded = [(*c, *[c[0]] * (max(sizes) - len(c))) for c in problem.conjuncts]
+        rows = [problem.rows(conjunct) for conjunct in padded]
+        inputs = tensor([-inputs for _, inputs, _ in rows])
+        return cls(
+            tensor([-outputs for outputs, _, _ in rows]),
+            inputs if bool(inputs.any()) else None,
+            tensor([bound for _, _, bound in rows]),
+            torch.tensor([[i.strict for i in conjunct] for conjunct in padded], device=device),
+            sizes,
+        )
+
+    def inputs_of(self, conjunct: Tensor) -> Tensor | None:
+        return None if self.inputs is None else self.inputs[conjunct]
+
+
+class Phases:
+    """The root's region and layer bounds, to be cut by phases (G, neurons of all layers)."""
+
+    def __init__(
+        self, ops: Operators, root: Region, bounds: dict[str, tuple[Tensor, Tensor]], goals: Goals
+    ) -> None:
+        self.ops = ops
+        self.root = root
+        self.bounds = bounds
+        self.goals = goals
+        self.layers = ops.network.decision_layers
+        self.widths = [ops.network.width(name) for name in self.layers]
+
+    def name_of(self, neuron: int) -> tuple[str, int]:
+        """The layer of a neuron, and its index in it."""
+        for name, width in zip(self.layers, self.widths, strict=True):
+            if neuron < width:
+                return name, neuron
+            neuron -= width
+        raise IndexError(neuron)
+
+    def region(self, phases: Tensor) -> tuple[Region, Tensor]:
+        """The subdomains' region: the root's layer bounds cut by the phases; and which are
+        empty by that alone, (G,)."""
+        count = len(phases)
+        lines = dict(self.root.lines)
+        constraints = dict(self.root.constraints)
+        empty = torch.zeros(count, dtype=torch.bool, device=phases.device)
+        start = 0
+        for name, width in zip(self.layers, self.widths, strict=True):
+            part = phases[:, start : start + width]
+            start += width
+            if not bool(part.any()):
+                continue
+            low, high = (bound.expand(count, -1) for bound in self.bounds[name])
+            infinite = torch.full_like(low, torch.inf)
+            cut_low = torch.where(part > 0, torch.zeros_like(low), -infinite)
+            cut_high = torch.where(part < 0, torch.zeros_like(high), infinite)
+            if name in constraints:
+                cut_low = torch.maximum(cut_low, constraints[name][0][:, 0])
+                cut_high = torch.minimum(cut_high, constraints[name][1][:, 0])
+            constraints[name] = (cut_low[:, None], cut_high[:, None])
+            low, high = torch.maximum(low, cut_low), torch.minimum(high, cut_high)
+            empty |= crossed(low, high).any(1)
+            layer = self.ops.network.node[name].layer
+            assert isinstance(layer, ReLU | LeakyReLU)
+            lines[name] = activation_lines(layer, low, torch.maximum(low, high))
+        return (
+            Region(
+                self.ops,
+                self.root.lower.expand(count, -1),
+                self.root.upper.expand(count, -1),
+                lines,
+                constraints,
+                self.root.sizes,
+                self.root.floors,
+                self.root.half,
+                self.root.slacks,
+            ),
+            empty,
+        )
+
+    def bound(
+        self,
+        region: Region,
+        multipliers: Multipliers | None,
+        conjunct: Tensor,
+        keep: bool = False,
+    ) -> Bound:
+        """One pass for the rows of each subdomain's own conjunct."""
+        with torch.no_grad():
+            return lower_bound(
+                region,
+                self.ops.network.output,
+                self.goals.form[conjunct],
+                self.goals.constant[conjunct],
+                multipliers or NO_MULTIPLIERS,
+                self.goals.inputs_of(conjunct),
+                keep,
+            )
+
+    def scores(self, region: Region, block: Block, row: Tensor) -> Tensor:
+        """What each free neuron's relaxation costs the chosen row, (G, neurons); 0 if fixed."""
+        bound = self.bound(region, block.start, block.conjunct, keep=True)
+        index = torch.arange(len(row), device=row.device)
+        parts = []
+        for name, width in zip(self.layers, self.widths, strict=True):
+            lines = region.lines[name]
+            assert isinstance(lines, ActivationLines)
+            if name not in bound.coefficients:
+                parts.append(torch.zeros(len(row), width, dtype=torch.float64, device=row.device))
+                continue
+            cost = relaxation_cost(lines, bound.coefficients[name][index, row])
+            parts.append(cost.expand(len(row), -1))
+        none = torch.zeros(len(row), 0, dtype=torch.float64, device=row.device)
+        return torch.cat([none, *parts], 1)
+
+    def split(self, block: Block, scores: Tensor, row: Tensor) -> Tensor:
+        """The neuron (G,) whose phases bound best among the dearest few."""
+        count = len(block)
+        many = min(CANDIDATES, scores.shape[1])
+        top = scores.topk(many, dim=1)
+        if many == 1:
+            return top.indices[:, 0]
+        tried = []
+        for k in range(many):
+            both = both_phases(block.phases, top.indices[:, k])
+            region, empty = self.region(both)
+            bound = self.bound(region, twice(block.start), block.conjunct.repeat(2))
+            value = bound.value.gather(1, row.repeat(2)[:, None]).squeeze(1)
+            value = torch.where(empty, torch.full_like(value, 1e30), value).clamp(max=0)
+            pair = value[:count] + value[count:]
+            tried.append(torch.where(top.values[:, k] > 0, pair, torch.full_like(pair, -torch.inf)))
+        best = torch.stack(tried).argmax(0)
+        return top.indices.gather(1, best[:, None]).squeeze(1)
+
+
+def both_phases(phases: Tensor, neuron: Tensor) -> Tensor:
+    """Phases (2G, neurons): off in the first half, on in the second."""
+    count = len(phases)
+    index = torch.arange(count, device=phases.device)
+    both = phases.repeat(2, 1)
+    both[index, neuron] = -1
+    both[index + count, neuron] = 1
+    return both

@@ -1,0 +1,275 @@
+"""Branch and bound by fixing ReLU phases, for networks with many inputs.
+
+A subdomain is a set of decided phases.  Its bound is one backward pass from the output with
+slopes α and, for each decided phase and pattern literal, a multiplier β, improved by a few
+gradient steps that start from the parent's.  Layer bounds are the root's, cut by the
+phases.  The neuron whose relaxation costs the worst row most is split next; of the best few
+the one whose children bound highest is taken.  Where nothing is free the pattern is closed,
+and ``leaf`` (a linear program) decides.
+
+At any time the least bound of the subdomains that wait holds for the whole conjunct, and
+Σ 2^−depth of them says how much is left; an undecided answer carries both.
+
+Source: Bunel et al. 2020 (BaBSR), De Palma et al. 2021 (FSB), Wang et al. 2021 (β-CROWN).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from precond.network.evaluate import forward
+from precond.network.graph import INPUT
+from precond.network.operators import operators
+from precond.proof.arithmetic import Arithmetic
+from precond.proof.bounds.backward import Bound, Multipliers, Region
+from precond.proof.bounds.magnitudes import beyond_floats
+from precond.proof.bounds.multipliers import improve
+from precond.proof.bounds.point_runs import EVERY, NOTE, exceeds_margin
+from precond.proof.bounds.problem import region_of
+from precond.proof.bounds.region import Refined
+from precond.proof.claim import Problem
+from precond.proof.coverage import Coverage
+from precond.proof.engines.base import Answer, Deadline, Outcome, free_bytes, plain_sums
+from precond.proof.engines.relu_split.blocks import Block, Waiting, twice
+from precond.proof.engines.relu_split.phases import Goals, Phases, both_phases
+from precond.proof.engines.relu_split.record import Record
+from precond.proof.gate import excludes, is_off, is_on
+from precond.proof.trace import Leaf
+
+Decide = Callable[[Problem, Deadline], Answer]
+WAITING_SHARE = 0.25  # of free memory, for subdomains that wait
+TRACE_SHARE = 0.125  # of free memory, for a recorded trace
+
+
+@dataclass(frozen=True)
+class ReluSplitEngine:
+    """Phase splitting over batched, optimised bounds; rigorous, complete with ``leaf``."""
+
+    device: str = "cpu"
+    batch: int = 128
+    steps: int = 12
+    root_steps: int = 10
+    leaf: Decide | None = None
+    name: str = "relu-split"
+
+    def unsupported(self, problem: Problem) -> str | None:
+        return beyond_floats(problem)
+
+    def solve(self, problem: Problem, deadline: Deadline) -> list[Answer]:
+        """One answer per conjunct, all searched side by side; a witness ends the search."""
+        with plain_sums(self.device):
+            limit = deadline.earlier(0.2 * deadline.left)
+            refined = region_of(problem, self.device, steps=self.root_steps, deadline=limit)
+            if bool(refined.empty[0]):
+                trace = Leaf(empty=True) if problem.keep_trace else None
+                return [Answer(Outcome.INFEASIBLE, True, trace=trace)] * len(problem.conjuncts)
+            return _Search(self, problem, refined, deadline).run()
+
+
+class _Search:
+    def __init__(
+        self, engine: ReluSplitEngine, problem: Problem, refined: Refined, deadline: Deadline
+    ) -> None:
+        self.engine = engine
+        self.problem = problem
+        self.root = refined.region
+        self.deadline = deadline
+        self.ops = operators(problem.network, engine.device, torch.float64)
+        self.goals = Goals.of(problem, engine.device)
+        self.phases = Phases(self.ops, refined.region, refined.bounds, self.goals)
+        self.witness: tuple[int, np.ndarray] | None = None
+        self.numbered = len(problem.conjuncts)  # subdomains so far; the first are the roots
+        self.visited = 0
+        self.coverage = Coverage(len(problem.conjuncts))
+        self.steps_done = 0
+        self.hopeless = False
+        count = len(problem.conjuncts)
+        self.stuck = torch.zeros(count, dtype=torch.int64, device=engine.device)
+        self.undone = torch.zeros(count, dtype=torch.float64, device=engine.device)
+        self.least = torch.full_like(self.undone, torch.inf)  # bound of leaves that stay open
+        memory = free_bytes(engine.device)
+        self.waiting = Waiting(WAITING_SHARE * memory)
+        self.record = Record(self.phases, TRACE_SHARE * memory) if problem.keep_trace else None
+
+    def run(self) -> list[Answer]:
+        device = self.engine.device
+        index = torch.arange(self.numbered, device=device)
+        phases = torch.zeros(len(index), sum(self.phases.widths), dtype=torch.int8, device=device)
+        share = torch.ones(len(index), dtype=torch.float64, device=device)
+        self.waiting.push(Block(index, phases, index, share, -torch.inf * share, None))
+        while self.waiting and not self.deadline.passed and self.witness is None:
+            if self.hopeless:
+                break
+            self._step(self.waiting.pop(self.engine.batch))
+        for _, block in self.waiting.blocks:
+            self._give_up(block)
+        return self._answers()
+
+    def _give_up(self, block: Block) -> None:
+        """Count subdomains that stay open."""
+        self.stuck += torch.bincount(block.conjunct, minlength=len(self.stuck))
+        self.undone.index_add_(0, block.conjunct, block.share)
+        self.least.scatter_reduce_(0, block.conjunct, block.bound, "amin")
+
+    def _answers(self) -> list[Answer]:
+        answers = []
+        for conjunct, left in enumerate(self.stuck.tolist()):
+            if self.witness is not None and self.witness[0] == conjunct:
+                answers.append(Answer(Outcome.WITNESS, witness=self.witness[1]))
+            elif left or self.witness is not None:
+                done = min(1.0, max(0.0, 1.0 - float(self.undone[conjunct])))
+                least = float(self.least[conjunct])
+                bound = least if np.isfinite(least) else None
+                note = (
+                    f"{self.visited} subdomains bounded, {left} open, "
+                    f"{100 * done:.4g} % of the phases decided"
+                )
+                note = f"{note}, {NOTE}" if self.hopeless else note
+                answers.append(Answer(Outcome.UNDECIDED, True, bound, note=note, done=done))
+            elif (fault := self.coverage.fault(conjunct)) is not None:
+                answers.append(Answer(Outcome.UNDECIDED, note=fault))
+            else:
+                trace = None
+                if self.record is not None:
+                    trace = self.record.tree.trace(conjunct, root=conjunct)
+                note = f"{self.visited} subdomains"
+                answers.append(Answer(Outcome.INFEASIBLE, True, note=note, trace=trace))
+        return answers
+
+    def _step(self, block: Block) -> None:
+        """Bound a block, and put the children of what stays open to the others."""
+        self.visited += len(block)
+        goals, conjunct = self.goals, block.conjunct
+        region, empty = self.phases.region(block.phases)
+        bound, multipliers = self._improved(block, region)
+        # A bound that overflowed to NaN is no bound, and never the best.
+        value, row = bound.value.nan_to_num(nan=-torch.inf).max(1)
+        strict = goals.strict[conjunct]
+        enough = excludes(bound.value, strict).any(1)
+        if self.record is not None:
+            self.record.empty(block, empty)
+            closed = (enough & ~empty).nonzero().squeeze(1)
+            self.record.closed(block, region, multipliers, closed)
+        done = enough | empty
+        self.coverage.close(conjunct[done], block.share[done])
+        open_ = (~done).nonzero().squeeze(1)
+        if not len(open_):
+            return
+        region, row = region.take(open_), row[open_]
+        form = bound.form[open_, row]
+        block = replace(block, bound=torch.maximum(block.bound, value), start=multipliers)
+        kept = block.rows(open_)
+        corners = torch.where(form > 0, region.lower, region.upper)
+        self._try(corners, kept.conjunct)
+        self.steps_done += 1
+        if self.problem.execution is not Arithmetic.REAL and not self.steps_done % EVERY:
+            points = corners[:4].cpu().numpy()
+            self.hopeless = exceeds_margin(self.problem, points, self.engine.device)
+        if self.witness is not None:
+            self._give_up(kept)
+            return
+        scores = self.phases.scores(region, kept, row)
+        best = scores.amax(1) if scores.shape[1] else scores.new_zeros(len(kept))
+        inside = best > 0  # a score that is no number splits nothing
+        for leaf in (~inside).nonzero().squeeze(1).tolist():
+            if self.witness is not None or not self._leaf(kept, leaf):
+                self._give_up(kept.rows(torch.tensor([leaf], device=inside.device)))
+            else:
+                self.coverage.close(kept.conjunct[leaf], kept.share[leaf])
+        inner = inside.nonzero().squeeze(1)
+        if len(inner):
+            self._split(kept.rows(inner), scores[inner], row[inner])
+
+    def _improved(self, block: Block, region: Region) -> tuple[Bound, Multipliers]:
+        return improve(
+            region,
+            self.problem.network.output,
+            self.goals.form[block.conjunct],
+            self.goals.constant[block.conjunct],
+            steps=self.engine.steps if block.start is not None else 2 * self.engine.steps,
+            deadline=self.deadline,
+            input_form=self.goals.inputs_of(block.conjunct),
+            initial=block.start,
+        )
+
+    def _split(self, block: Block, scores: Tensor, row: Tensor) -> None:
+        neuron = self.phases.split(block, scores, row)
+        first, self.numbered = self.numbered, self.numbered + 2 * len(block)
+        self.coverage.split(block.conjunct)
+        if self.record is not None:
+            self.record.splits(block, neuron, first)
+        self.waiting.push(
+            Block(
+                torch.arange(first, self.numbered, device=neuron.device),
+                both_phases(block.phases, neuron),
+                block.conjunct.repeat(2),
+                block.share.repeat(2) / 2,
+                block.bound.repeat(2),
+                twice(block.start),
+            )
+        )
+
+    def _leaf(self, block: Block, row: int) -> bool:
+        """Whether a subdomain with nothing free was decided."""
+        if self.engine.leaf is None:
+            return False
+        phases, conjunct = block.phases[row], int(block.conjunct[row])
+        intervals = dict(self.problem.intervals)
+        start = 0
+        for name, width in zip(self.phases.layers, self.phases.widths, strict=True):
+            part = phases[start : start + width].cpu().numpy()
+            start += width
+            low, high = (
+                self.phases.bounds[name][0][0].cpu().numpy(),
+                self.phases.bounds[name][1][0].cpu().numpy(),
+            )
+            free = np.full(width, np.inf)
+            old = intervals.get(name, (-free, free))
+            # Phases that bounds decide are part of the leaf's closed pattern too.
+            on, off = (part > 0) | is_on(low), (part < 0) | (is_off(high) & ~is_on(low))
+            intervals[name] = (
+                np.asarray(np.where(on, np.maximum(old[0], 0.0), old[0]), dtype=np.float64),
+                np.asarray(np.where(off, np.minimum(old[1], 0.0), old[1]), dtype=np.float64),
+            )
+        answer = self.engine.leaf(
+            replace(
+                self.problem,
+                intervals=intervals,
+                bounds=None,
+                conjuncts=(self.problem.conjuncts[conjunct],),
+            ),
+            self.deadline,
+        )
+        if answer.witness is not None and answer.outcome is Outcome.WITNESS:
+            self.witness = (conjunct, answer.witness)
+            return True
+        if self.record is not None and answer.trace is not None:
+            self.record.tree.graft(int(block.node[row]), conjunct, answer.trace)
+        return answer.outcome is Outcome.INFEASIBLE and answer.rigorous
+
+    def _try(self, points: Tensor, conjunct: Tensor) -> None:
+        """Keep a point of the region that violates as its own subdomain's conjunct says."""
+        network = self.problem.network
+        sources = {name: network.pre_activation(name) for name in self.problem.intervals}
+        wanted = list(dict.fromkeys([*sources.values(), network.output]))
+        values = forward(self.ops, {INPUT: points.reshape(-1, *network.input_shape)}, wanted)
+        good = torch.ones(len(points), dtype=torch.bool, device=points.device)
+        for name, source in sources.items():
+            low, high = self.root.constraints[name]
+            z = values[source].flatten(1)
+            good &= ((z >= low[:, 0]) & (z <= high[:, 0])).all(1)
+        if self.root.half is not None:
+            good &= (points @ self.root.half[0].T <= self.root.half[1]).all(1)
+        y = values[network.output].flatten(1).unsqueeze(-1)
+        g = (self.goals.form[conjunct] @ y).squeeze(-1) + self.goals.constant[conjunct]
+        if self.goals.inputs is not None:
+            g = g + (self.goals.inputs[conjunct] @ points.unsqueeze(-1)).squeeze(-1)
+        good &= torch.where(self.goals.strict[conjunct], g < 0, g <= 0).all(1)
+        if bool(good.any()):
+            which = int(good.nonzero()[0])
+            self.witness = (int(conjunct[which]), points[which].cpu().numpy().copy())

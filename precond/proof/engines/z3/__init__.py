@@ -1,0 +1,1 @@
+"""z3 in a process of its own: exact rational arithmetic."""

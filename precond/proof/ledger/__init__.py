@@ -1,0 +1,1 @@
+"""Every verdict by the content of its claim, in SQLite."""

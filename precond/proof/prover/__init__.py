@@ -1,0 +1,1 @@
+"""``prove``: which engines answer a claim, in which order, and how answers become a verdict."""

@@ -1,0 +1,180 @@
+"""A second proof of a claim, by engines that the first did not use.
+
+Engines are of two kinds (``stages.Line``): those that push bounds through the layers, and
+solvers of linear, integer and rational systems.  A proof that used one kind is asked again of
+the other; one that used both is asked of each alone.  Where a kind is not enough, all engines
+are asked that closed nothing in the first proof.  So afterwards every way the property can
+fail is excluded twice.  Both kinds read the network's weights by the same route and start from
+the same layer bounds of ``bounds``, which are rigorous; what is doubled is the search.
+
+A claim that was proved through a tail (``tail``) is proved again through it: that step is one
+propagation of bounds, made anew.
+
+Better than a second engine is no engine at all: a claim about the whole network is first proved
+again by those that can say how, and a certificate made of that, which a checker accepts that
+shares nothing with them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from precond.errors import QueryError
+from precond.network.graph import INPUT
+from precond.proof.certificates.certify import CERTIFICATE, exact_verdict
+from precond.proof.claim import Claim
+from precond.proof.deadline import Deadline
+from precond.proof.prover.plans import Line, Stage, default_stages, line_stages, whole_stages
+from precond.proof.prover.prove import prove
+from precond.proof.restate.fixed_neurons import reduced
+from precond.proof.restate.tail import Tail
+from precond.proof.verdict import Attempt, Status, Verdict
+
+SECOND = "again"  # how a second proof's attempts begin
+KINDS = 0.6  # share of the time for the kinds by themselves
+CERTIFYING = 0.9  # share of the time for a certificate, where one is sought
+TRACED = 0.9  # of that for the proof it is made of
+BOTH = "tighten-split"  # bounds by linear programs, and a phase search over them
+SOLVERS = ("highs", "lp-split", "tighten-lp", "z3", "marabou", BOTH)
+PROPAGATION = ("bounds", "bounds-optimised", "input-split", "polytope-split", "relu-split", BOTH)
+
+
+@dataclass(frozen=True, eq=False)
+class Second:
+    """What the second proof said: its ``status``, the ``engines`` that closed something in it,
+    and ``seconds``.  UNKNOWN where one of the kinds asked did not finish; REFUTED where one
+    found a witness of what was asked (of the tail, for a claim through a tail)."""
+
+    status: Status
+    engines: tuple[str, ...]
+    seconds: float
+    reason: str = ""
+
+
+def second_proof(
+    claim: Claim, verdict: Verdict, *, budget: float = 60.0, device: str = "cpu"
+) -> Second:
+    """Prove ``claim`` (as it was asked: the tail's, where it went through one) once more, by
+    the kinds of engine that ``verdict`` does not rest on alone."""
+    if not verdict.is_proved:
+        raise QueryError(
+            "second proof", expected="a claim that is proved", got=verdict.status.value
+        )
+    deadline = Deadline.after(budget)
+    asked = lines_to_ask(verdict)
+    engines: list[str] = []
+    reasons: list[str] = []
+    seconds = 0.0
+    for turn, line in enumerate(asked):
+        share = KINDS * deadline.left / (len(asked) - turn)
+        answer = _prove(claim, line_stages(line, device), share, device)
+        seconds += answer.seconds
+        if answer.status is Status.REFUTED:
+            return Second(Status.REFUTED, (answer.engine,), seconds, "a witness was found")
+        if answer.status is Status.UNKNOWN:
+            reasons.append(f"{line.value}: {answer.reason}")
+            break
+        engines += [name for name in closed_by(answer) if name not in engines]
+    if not reasons:
+        return Second(Status.PROVED, tuple(engines), seconds)
+    every = default_stages(claim.problem, device)
+    used = set(closed_by(verdict))
+    used |= {name for s in every if s.engine.name in used for name in s.names}
+    rest = [s for s in every if not used & s.names]
+    answer = _prove(claim, rest, deadline.left, device)
+    seconds += answer.seconds
+    if answer.status is Status.REFUTED:
+        return Second(Status.REFUTED, (answer.engine,), seconds, "a witness was found")
+    if answer.status is Status.UNKNOWN:
+        reasons.append(f"all others: {answer.reason}")
+        return Second(Status.UNKNOWN, closed_by(answer), seconds, "; ".join(reasons))
+    return Second(Status.PROVED, closed_by(answer), seconds)
+
+
+def _prove(claim: Claim, stages: Sequence[Stage], budget: float, device: str) -> Verdict:
+    return prove(claim, budget=max(0.1, budget), stages=stages, device=device)
+
+
+def confirm(
+    claim: Claim,
+    verdict: Verdict,
+    *,
+    tail: Tail | None = None,
+    budget: float = 60.0,
+    device: str = "cpu",
+) -> Verdict:
+    """``verdict`` (PROVED) with its second proof among the attempts.
+
+    With a certificate it is ``exact``; proved twice it is ``confirmed``.  A second engine that
+    finds a witness of what was asked takes the verdict back: UNKNOWN, with both said.  ``tail``:
+    the one ``verdict`` was reached through.
+    """
+    deadline = Deadline.after(budget)
+    if tail is None or tail.cut == INPUT:
+        exact = _certified(claim, CERTIFYING * budget, device)
+        if exact.is_proved:
+            again = Attempt(f"{SECOND}: {CERTIFICATE}", exact.seconds, "proved")
+            return replace(
+                verdict,
+                exact=True,
+                confirmed=True,
+                attempts=(*verdict.attempts, again),
+                certificate=exact.certificate,
+            )
+    asked = claim if tail is None else tail.claim(claim)
+    if asked is None:
+        second = Second(Status.PROVED, ("bounds",), 0.0, "no value of the cut layer is possible")
+    else:
+        second = second_proof(reduced(asked).claim, verdict, budget=deadline.left, device=device)
+    name = f"{SECOND}: {', '.join(second.engines) or 'no engine'}"
+    outcome = {Status.PROVED: "proved", Status.REFUTED: "contradicted"}.get(
+        second.status, f"not decided ({second.reason})"
+    )
+    attempts = (*verdict.attempts, Attempt(name, second.seconds, outcome))
+    if second.status is Status.PROVED:
+        return replace(verdict, confirmed=True, attempts=attempts)
+    if second.status is Status.REFUTED:
+        reason = f"{verdict.engine} proved it, {name} has a witness"
+        return replace(
+            verdict, status=Status.UNKNOWN, confirmed=False, reason=reason, attempts=attempts
+        )
+    return replace(verdict, attempts=attempts)
+
+
+def _certified(claim: Claim, budget: float, device: str) -> Verdict:
+    """A proof with its certificate, which takes little beside it; UNKNOWN where there is none."""
+    deadline = Deadline.after(max(0.1, budget))
+    stages = whole_stages(device)
+    found = prove(claim, budget=TRACED * budget, stages=stages, device=device, keep_trace=True)
+    return exact_verdict(claim, found, deadline.left) if found.is_proved else found
+
+
+def lines_to_ask(verdict: Verdict) -> tuple[Line, ...]:
+    """The kinds of engine that did not prove every part of it by themselves."""
+    used = closed_by(verdict)
+    if used and not set(used) & set(SOLVERS):
+        return (Line.SOLVERS,)
+    if used and not set(used) & set(PROPAGATION):
+        return (Line.PROPAGATION,)
+    return (Line.PROPAGATION, Line.SOLVERS)
+
+
+def closed_by(verdict: Verdict) -> tuple[str, ...]:
+    """Engines that excluded at least one way to fail, in the order they were tried."""
+    return tuple(
+        dict.fromkeys(
+            attempt.engine
+            for attempt in verdict.attempts
+            if attempt.engine in SOLVERS + PROPAGATION
+            and not attempt.outcome.startswith("0 infeasible")
+        )
+    )
+
+
+def second_of(verdict: Verdict) -> tuple[str, str]:
+    """(engines, outcome) of the second proof in a verdict; two empty texts where it has none."""
+    for attempt in reversed(verdict.attempts):
+        if attempt.engine.startswith(f"{SECOND}: "):
+            return attempt.engine.removeprefix(f"{SECOND}: "), attempt.outcome
+    return "", ""

@@ -1,0 +1,258 @@
+"""``prove``: a claim in, a verdict out, within a budget of seconds.
+
+Which engines answer, and in which order, is said in ``stages``; how their answers become a
+verdict in ``attempt``; which of them run at the same time in ``race``; how a proof becomes a
+certificate in ``certificates``.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from precond.basics.arguments import items, number, numbers, require_kind
+from precond.errors import QueryError
+from precond.network.activation import OutputActivation
+from precond.network.device import require_device
+from precond.proof.arithmetic import Arithmetic
+from precond.proof.bounds.magnitudes import beyond_floats
+from precond.proof.certificates.certify import exact_verdict
+from precond.proof.claim import Claim
+from precond.proof.deadline import Deadline
+from precond.proof.ledger.ledger import Ledger
+from precond.proof.prover.plans import (
+    Line,
+    Stage,
+    default_stages,
+    line_stages,
+    polytope_stage,
+    quick_stages,
+    search_stages,
+)
+from precond.proof.prover.run import Run
+from precond.proof.replay import replay
+from precond.proof.restate.closed_pattern import contracted
+from precond.proof.restate.logits import through_logits
+from precond.proof.restate.runs import executed
+from precond.proof.restate.through_tail import SHARE, tail_claim
+from precond.proof.verdict import Attempt, Status, Verdict
+
+__all__ = ["REVISION", "Stage", "default_stages", "prove", "quick_stages"]
+
+REVISION = 2  # of what a verdict rests on: raised when an engine was found to be wrong
+PROOF = 0.6  # share of the budget for the proof itself where it must be exact
+CONTRACTION = 0.1  # of the budget, for the box around a closed pattern
+TAIL = 0.2  # of the budget, for the bounds that a tail starts from
+LEAST = 0.1  # seconds that a run has, whatever was spent before
+PROVED = (Status.PROVED, Status.VACUOUS)
+AGAIN = "again, with a trace"
+
+
+def prove(
+    claim: Claim,
+    *,
+    budget: float = 60.0,
+    points: ArrayLike | None = None,
+    ledger: Ledger | None = None,
+    stages: Sequence[Stage] | None = None,
+    device: str = "cpu",
+    seed: int = 0,
+    keep_trace: bool = False,
+    exact: bool = False,
+    execution: Arithmetic = Arithmetic.REAL,
+) -> Verdict:
+    """Answer ``claim`` within ``budget`` seconds.
+
+    A claim about outputs behind a last activation is answered through the logits, QueryError
+    where it cannot be; a certificate then is one of ``claim.network.logits``.
+
+    ``points`` (N, n): inputs to try first, as witnesses and as evidence that the region is
+    not empty.  With a ``ledger`` an earlier verdict is returned, and a new one is written
+    before it is returned.  ``keep_trace``: the verdict says how each conjunct was closed
+    (``Verdict.traces``), as far as the engine that closed it can; a ledger has no traces, so
+    only an earlier REFUTED is taken from it.
+
+    ``exact``: PROVED and VACUOUS only with a certificate that was checked in exact arithmetic
+    (``Verdict.certificate``), else UNKNOWN with the reason.  A ledger has no certificates: of
+    what it knows only REFUTED serves, if its witness replays, and UNKNOWN where exactness was
+    asked for.
+
+    ``execution``: look first for a proof that also covers runs of the network in these floats,
+    on inputs of theirs that lie in the box; where there is none, the claim is proved of real
+    numbers, and the reason says why.  ``Verdict.holds_in`` says what was shown.  REFUTED is
+    about real numbers whatever is asked for.  A certificate is too.
+    """
+    points = _checked(claim, budget, points, stages, ledger)
+    require_kind("execution", execution, Arithmetic, "Arithmetic.FLOAT32, for example")
+    require_device(device)
+    if claim.network.output_activation is not OutputActivation.NONE:
+        again = partial(
+            prove,
+            budget=budget,
+            points=points,
+            ledger=ledger,
+            stages=stages,
+            device=device,
+            seed=seed,
+            keep_trace=keep_trace,
+            exact=exact,
+        )
+        return through_logits(claim, again)
+    names = "all" if stages is None else ",".join(stage.engine.name for stage in stages)
+    if ledger is not None:
+        known = recalled(
+            claim,
+            ledger,
+            budget,
+            names,
+            keep_trace=keep_trace,
+            exact=exact,
+            execution=execution,
+        )
+        if known is not None:
+            return known
+
+    deadline = Deadline.after(budget)
+    beyond = beyond_floats(claim.problem) is not None
+
+    def run(seconds: float, which: Sequence[Stage] | None, traced: bool) -> Verdict:
+        asked = claim
+        if which is None and not traced and not beyond:
+            asked = contracted(claim, Deadline.after(CONTRACTION * seconds))
+        problem = replace(asked.problem, keep_trace=traced)
+        chosen = default_stages(problem, device, seed) if which is None else which
+        if asked is not claim:
+            chosen = (polytope_stage(device), *chosen)
+        return Run(asked, problem, seconds, points, chosen, device, seed).run()
+
+    def of_reals(deadline: Deadline) -> Verdict:
+        seconds = deadline.left
+        if not exact:
+            whole = keep_trace or stages is not None or beyond
+            tail = None if whole else tail_claim(claim, deadline.earlier(TAIL * seconds))
+            left = seconds if whole else max(deadline.left, min(LEAST, seconds))
+            if tail is None:
+                return run(left, stages, keep_trace)
+            return _through_tail(*tail, left, device, seed, run)
+        found = run(PROOF * seconds, stages, True)
+        tellers = line_stages(Line.PROPAGATION, device)
+        again = partial(run, which=tellers, traced=True)
+        return _certified(claim, found, deadline, again)
+
+    def of_runs(seconds: float) -> Verdict:
+        problem = replace(claim.problem, execution=execution)
+        chosen = default_stages(problem, device, seed) if stages is None else stages
+        return Run(claim, problem, seconds, points, chosen, device, seed).run()
+
+    if execution is Arithmetic.REAL:
+        verdict = of_reals(deadline)
+    else:
+        both = exact or keep_trace  # which a proof about runs does not give
+        verdict = executed(claim, execution, deadline, of_runs, of_reals, both=both)
+    if ledger is not None:
+        place = _place(claim, names, exact, execution)
+        standing = ledger.remember(*place, verdict, budget)
+        return verdict if keep_trace or exact else standing
+    return verdict
+
+
+def _checked(
+    claim: Claim,
+    budget: float,
+    points: ArrayLike | None,
+    stages: Sequence[Stage] | None,
+    ledger: Ledger | None,
+) -> ArrayLike | None:
+    """``points`` as rows of numbers; an error for arguments of another kind."""
+    require_kind("claim", claim, Claim, "prove(Claim(network, box, DecisionPattern(), property))")
+    if math.isnan(number("budget", budget)):
+        raise QueryError("budget", expected="seconds", got="NaN")
+    for stage in items("stages", () if stages is None else stages, "Stage"):
+        require_kind("stages", stage, Stage, "default_stages(claim.problem) gives those there are")
+    if ledger is not None:
+        require_kind("ledger", ledger, Ledger, "Open one with Ledger(path)")
+    if points is None:
+        return None
+    given, size = numbers("points", points), claim.box.size
+    if given.size % size or (given.ndim > 1 and given.size != len(given) * size):
+        raise QueryError("points", expected=f"rows of {size} values", got=f"shape {given.shape}")
+    if not np.isfinite(given).all():
+        raise QueryError("points", expected="finite numbers", got="NaN or infinity")
+    return given.reshape(-1, size)
+
+
+def _through_tail(
+    cut: str,
+    asked: Claim,
+    budget: float,
+    device: str,
+    seed: int,
+    whole: Callable[[float, Sequence[Stage] | None, bool], Verdict],
+) -> Verdict:
+    """The tail's proof, else what the ``whole`` claim gives in the time left."""
+    stages = search_stages(asked.problem, device)
+    first = Run(asked, asked.problem, SHARE * budget, None, stages, device, seed).run()
+    name = f"tail after {cut}"
+    if first.is_proved:
+        said = Attempt(name, 0.0, "asked first")
+        return replace(first, attempts=(said, *first.attempts))
+    outcome = "no proof (a counterexample of a tail is none of the network)"
+    said = Attempt(name, first.seconds, outcome)
+    verdict = whole(max(budget - first.seconds, LEAST), None, False)
+    spent = verdict.seconds + first.seconds
+    return replace(verdict, seconds=spent, attempts=(said, *verdict.attempts))
+
+
+def recalled(
+    claim: Claim,
+    ledger: Ledger,
+    budget: float,
+    names: str = "all",
+    *,
+    keep_trace: bool = False,
+    exact: bool = False,
+    execution: Arithmetic = Arithmetic.REAL,
+) -> Verdict | None:
+    """What ``prove`` with these arguments takes from ``ledger``; ``names``: of its engines."""
+
+    def serves(known: Verdict) -> bool:
+        """Whether a verdict without traces and certificate is all that was asked for."""
+        if known.status in PROVED and execution not in known.holds_in:
+            return False
+        if exact and known.status is Status.REFUTED:
+            return known.witness is not None and replay(claim, known.witness).counts
+        if exact:
+            return known.status is Status.UNKNOWN
+        return not keep_trace or known.status is Status.REFUTED
+
+    return ledger.recall(*_place(claim, names, exact, execution), budget, serves)
+
+
+def _place(claim: Claim, names: str, exact: bool, execution: Arithmetic) -> tuple[str, str]:
+    """Key and engines by which a ledger knows the claim."""
+    how = "" if execution is Arithmetic.REAL else f"{execution.value}:"
+    return f"{REVISION}:{claim.key}", f"{how}exact:{names}" if exact else f"{how}{names}"
+
+
+def _certified(
+    claim: Claim, found: Verdict, deadline: Deadline, again: Callable[[float], Verdict]
+) -> Verdict:
+    """``found`` with a certificate, or UNKNOWN.  Where an engine closed something and cannot
+    say how (Marabou, z3, a MILP), the certifier searches by itself first, then ``again`` is
+    another proof, within the seconds it is given, by engines that can say."""
+    told = len(found.traces) >= len(claim.problem.conjuncts)
+    first = exact_verdict(claim, found, deadline.left if told else deadline.left / 3)
+    if told or not (found.status in PROVED and first.status is Status.UNKNOWN):
+        return first
+    second = again(PROOF * deadline.left)
+    attempts = (*first.attempts, Attempt(AGAIN, second.seconds, second.status.value))
+    if second.status is Status.UNKNOWN:
+        return replace(first, attempts=attempts)
+    spent = first.seconds + second.seconds
+    second = replace(second, seconds=spent, attempts=(*attempts, *second.attempts))
+    return exact_verdict(claim, second, deadline.left)

@@ -1,0 +1,239 @@
+"""``Analysis`` → ``Page``: everything the template needs, as plain values."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from markupsafe import Markup
+
+from precond.proof.precondition import Kind, Precondition
+from precond.proof.verdict import Status, Verdict
+from precond.report.cards import Card, make_card, needs_no_neuron, seconds, witness_outputs
+from precond.report.charts import BARS, ClassCoverage, Series, bar_chart, curve_chart, percent
+from precond.report.coverage import (
+    chart_series,
+    class_coverage,
+    class_meaning,
+    class_names,
+    match_held_out,
+    rules_overall,
+)
+from precond.report.header import TERMS, Figure, key_figures, run_facts
+from precond.study.analysis import Analysis, DomainKind
+
+DRAWN = 200
+"""How many preconditions get pictures; more would make the file unwieldy."""
+
+ICONS = {
+    Status.PROVED: "✓",
+    Status.REFUTED: "✗",
+    Status.UNKNOWN: "?",
+    Status.VACUOUS: "∅",
+    Status.EMPIRICAL: "≈",
+}
+
+ORDER = (Status.PROVED, Status.UNKNOWN, Status.REFUTED, Status.VACUOUS, Status.EMPIRICAL)
+
+HEADS = (
+    ("id", "id", ""),
+    ("kind", "kind", ""),
+    ("label", "class", ""),
+    ("status", "status", ""),
+    ("property", "property", ""),
+    ("layers", "layers", ""),
+    ("literals", "literals", "neurons the pattern constrains"),
+    ("train", "train", "training inputs with the pattern that the claim is about"),
+    ("held_out", "held out", "held-out inputs with the pattern that the claim is about"),
+    ("precision", "precision", "share of these held-out inputs with the label"),
+    ("recall", "recall", "share of the label's held-out inputs among them"),
+    (
+        "seconds",
+        "last proof",
+        "time of the last proof only; in brackets how many proofs it took to find the pattern",
+    ),
+)
+"""Columns: key, heading, explanation; those from ``literals`` on are a row's ``cells``."""
+
+BALL_NOTE = (
+    "Proved input preconditions are not shown: each is about a ball around one training "
+    "input, which is not meant to hold others."
+)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One number of a row: what is shown, what it is sorted by, an explanation."""
+
+    text: str
+    order: float
+    title: str = ""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One precondition's row in the table, and its card."""
+
+    id: str
+    kind: str
+    label: str
+    status: str
+    icon: str
+    tag: str
+    property: str
+    layers: str
+    cells: tuple[Cell, ...]
+    card: Card
+
+
+@dataclass(frozen=True)
+class Page:
+    """The report."""
+
+    title: str
+    facts: tuple[tuple[str, str], ...]
+    interrupted: bool
+    notes: tuple[str, ...]
+    figures: tuple[Figure, ...]
+    classes: tuple[ClassCoverage, ...]
+    class_meaning: str
+    bars: Markup
+    bars_left_out: int
+    bars_note: str
+    series: tuple[Series, ...]
+    curve: Markup
+    heads: tuple[tuple[str, str, str], ...]
+    rows: tuple[Row, ...]
+    kinds: tuple[str, ...]
+    statuses: tuple[tuple[str, str], ...]
+    labels: tuple[str, ...]
+    undrawn: int
+    terms: tuple[tuple[str, str], ...]
+
+
+def make_page(analysis: Analysis) -> Page:
+    """Everything the report shows; evaluates the witnesses, writes nothing."""
+    matches = match_held_out(analysis)
+    series = chart_series(analysis)
+    classes = tuple(class_coverage(analysis, matches)) if series else ()
+    items = analysis.preconditions
+    drawn = chosen_for_drawing(items)
+    at_witness = witness_outputs(analysis)
+    rows = tuple(
+        _row(
+            items[k],
+            analysis,
+            make_card(analysis, items[k], matches[k], at_witness, drawn=k in drawn),
+        )
+        for k in in_order(items)
+    )
+    used = {item.verdict.status for item in analysis.preconditions}
+    return Page(
+        analysis.model.name,
+        run_facts(analysis),
+        analysis.interrupted,
+        analysis.notes,
+        key_figures(analysis, *rules_overall(analysis, matches)),
+        classes,
+        class_meaning(analysis),
+        bar_chart(classes[:BARS], series),
+        max(0, len(classes) - BARS),
+        _bars_note(analysis),
+        series,
+        curve_chart(analysis.curve),
+        HEADS,
+        rows,
+        tuple(k.value for k in Kind if any(p.kind is k for p in analysis.preconditions)),
+        tuple((s.value, ICONS[s]) for s in Status if s in used),
+        tuple(
+            n for n in class_names(analysis) if any(p.label == n for p in analysis.preconditions)
+        ),
+        len(rows) - len(drawn),
+        TERMS,
+    )
+
+
+def in_order(preconditions: Sequence[Precondition]) -> list[int]:
+    """Positions as the table shows them: proved first (``ORDER``), then by support."""
+
+    def key(position: int) -> tuple[int, int, int]:
+        item = preconditions[position]
+        return ORDER.index(item.verdict.status), -item.support.held_out, -item.support.train
+
+    return sorted(range(len(preconditions)), key=key)
+
+
+def chosen_for_drawing(preconditions: Sequence[Precondition], most: int = DRAWN) -> set[int]:
+    """Positions of the preconditions that get pictures: the first of every class.
+
+    Classes take turns, each giving its next in the table's order, until ``most``.
+    """
+    order: dict[str, list[int]] = {}
+    for position in in_order(preconditions):
+        order.setdefault(preconditions[position].label, []).append(position)
+    turns = sorted(
+        (rank, position) for found in order.values() for rank, position in enumerate(found)
+    )
+    return {position for _, position in turns[:most]}
+
+
+def _bars_note(analysis: Analysis) -> str:
+    proved = any(p.kind is Kind.INPUT and p.verdict.is_proved for p in analysis.preconditions)
+    return BALL_NOTE if proved and analysis.domain.kind is DomainKind.BALL else ""
+
+
+def _layers(item: Precondition, analysis: Analysis) -> str:
+    """Constrained layers from input to output; of many the first and the last."""
+    if needs_no_neuron(item):
+        return "no neuron needed"
+    names = [n for n in analysis.network.decision_layers if n in item.pattern.layers]
+    if len(names) > 2:
+        return f"{names[0]} … {names[-1]} ({len(names)} layers)"
+    return ", ".join(names) or "–"
+
+
+def _row(item: Precondition, analysis: Analysis, card: Card) -> Row:
+    support, verdict = item.support, item.verdict
+    tag = ""
+    if verdict.status in (Status.PROVED, Status.REFUTED, Status.VACUOUS):
+        tag = "exact" if verdict.exact else "" if verdict.confirmed else "unconfirmed"
+    return Row(
+        item.id,
+        item.kind.value,
+        item.label,
+        verdict.status.value,
+        ICONS[verdict.status],
+        tag,
+        item.label if item.property is None else str(item.property),
+        _layers(item, analysis),
+        (
+            Cell(str(len(item.pattern)), len(item.pattern)),
+            Cell(str(support.train), support.train),
+            Cell(str(support.held_out), support.held_out),
+            _share(support.precision, support.precision_interval),
+            _share(support.recall, support.recall_interval),
+            _time(verdict, item.proofs),
+        ),
+        card,
+    )
+
+
+def _time(verdict: Verdict, proofs: int) -> Cell:
+    if verdict.status is Status.EMPIRICAL and not verdict.seconds:
+        return Cell("–", -1.0)
+    text = seconds(verdict.seconds)
+    if not proofs:
+        return Cell(text, verdict.seconds)
+    many = f"{proofs} proof{'s' if proofs > 1 else ''}"
+    title = f"the last proof took {text}; finding the pattern took {many}"
+    return Cell(f"{text} ({many})", verdict.seconds, title)
+
+
+def _share(value: float | None, interval: tuple[float, float] | None) -> Cell:
+    title = ""
+    if interval is not None:
+        title = f"95 % interval: {percent(interval[0])} to {percent(interval[1])}"
+    if value is None or not np.isfinite(value):
+        return Cell("–", -1.0, title)
+    return Cell(percent(value), value, title)

@@ -1,0 +1,105 @@
+"""What the page of a wrong input says in sentences."""
+
+from __future__ import annotations
+
+from precond.apply.debugging.causes import Suspect
+from precond.apply.debugging.findings import Debugged, Finding
+from precond.apply.debugging.own_precondition import NOT_TRIED, Unproved
+from precond.report.charts import percent
+from precond.report.drawing import literal_lines
+
+
+def suspect_words(suspect: Suspect) -> str:
+    """Why a label is in doubt."""
+    return (
+        f"Perhaps mislabelled: it satisfies {suspect.rules} rules of class {suspect.likely}, a "
+        f"strength of {percent(suspect.strength)} where a typical {suspect.likely} has "
+        f"{percent(suspect.typical)} or more, and no rule of class {suspect.label}."
+    )
+
+
+def own_words(finding: Finding) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    own = finding.own
+    if isinstance(own, Unproved):
+        return unproved_words(own), ()
+    found = own.found
+    assert found.pattern is not None
+    where = f"the L∞ ball of radius {own.radius:.4g} around the input"
+    if len(found.pattern):
+        claim = (
+            f"Every input of {where} with these {len(found.pattern)} neurons as below is "
+            f"predicted {finding.predicted} too."
+        )
+    else:
+        claim = f"Every input of {where} is predicted {finding.predicted} too: no neuron is needed."
+    proof = f"Proved by {found.verdict.engine} after {found.proofs} proofs"
+    if not found.minimal:
+        proof += "; time ran out before every neuron was tried"
+    return (claim, proof + "."), literal_lines(found.pattern)
+
+
+def unproved_words(own: Unproved) -> tuple[str, ...]:
+    """Why there is none."""
+    if own == NOT_TRIED:
+        return ("Not tried: the time for all pages' own preconditions (--budget) was over.",)
+    words = [f"None was proved within {own.seconds:.1f} s."]
+    if own.refuted:
+        words.append(
+            f"{_balls(own.refuted)}: refuted; some input with this signature is predicted "
+            "otherwise."
+        )
+    if own.open:
+        words.append(f"{_balls(own.open)}: not decided in time.")
+    if own.untried:
+        words.append(f"{own.untried} smaller balls were not tried: time ran out.")
+    if own.proved is not None:
+        words.append(
+            f"{_balls((own.proved,))}: the whole signature does prove the class, but no time was "
+            "left to free a neuron."
+        )
+    return tuple(words)
+
+
+def _balls(radii: tuple[float, ...]) -> str:
+    return f"Radius {', '.join(f'{radius:.3g}' for radius in radii)}"
+
+
+def flips_short(finding: Finding) -> str:
+    if finding.nearest is None:
+        return f"class {finding.label} has no rule"
+    words = f"{len(finding.nearest.flips)} to the nearest rule of class {finding.label}"
+    if finding.switching is not None:
+        words += f"; {len(finding.switching.flips)} to change the answer"
+    return words
+
+
+def flip_words(debugged: Debugged, finding: Finding) -> tuple[str, ...]:
+    nearest, switching = finding.nearest, finding.switching
+    if nearest is None:
+        return (f"Class {finding.label} has no rule, so nothing can be said.",)
+    book = debugged.book
+    words = []
+    if nearest.flips:
+        words.append(
+            f"Nearest rule of class {finding.label}: {book.name(nearest.rule)} at "
+            f"{book.rules[nearest.rule].layer}, {len(nearest.flips)} of its {nearest.literals} "
+            "neurons would have to switch."
+        )
+    else:
+        words.append(
+            f"{book.name(nearest.rule)}, a rule of class {finding.label}, holds already: that "
+            "rule is wrong about this input."
+        )
+    if switching is None:
+        words.append(
+            "Giving the neurons of a rule their usual activations never changes the network's "
+            f"answer to {finding.label}."
+        )
+    elif switching.flips:
+        several = len(switching.flips) > 1
+        words.append(
+            f"Switching {len(switching.flips)} neuron{'s' if several else ''} of "
+            f"{book.name(switching.rule)} to {'their' if several else 'its'} usual "
+            f"activation{'s' if several else ''} makes the network answer {finding.label}."
+        )
+    return tuple(words)

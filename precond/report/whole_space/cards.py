@@ -1,0 +1,211 @@
+"""The patterns of one class as the page of a whole-domain search shows them.
+
+For each pattern: its numbers, its drawing, inputs with and without it, and what forced its
+literals: the counterexample as values of the cut layer, and the training input nearest to it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from markupsafe import Markup
+from numpy.typing import NDArray
+
+from precond.proof.prover.confirm import second_of
+from precond.report.charts import percent
+from precond.report.drawing import draw_pattern, literal_lines
+from precond.report.evidence import Gallery, Table, Thumb
+from precond.report.pictures import grid_size, row_picture
+from precond.study.whole_space.result import ClassResult, Forced, Share, WholeSpace
+
+THUMBS = 12
+FEATURES = 12
+Rows = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class ForcedRow:
+    """A literal, the counterexample that asked for it, and the training input nearest to it."""
+
+    literal: str
+    values: Thumb
+    nearest: Thumb | None
+    words: str
+    output: str
+    excluded: str
+    alone: str
+
+
+@dataclass(frozen=True)
+class PatternCard:
+    """One pattern."""
+
+    title: str
+    remark: str
+    facts: tuple[tuple[str, str], ...]
+    drawing: Markup
+    words: tuple[str, ...]
+    galleries: tuple[Gallery, ...]
+    tables: tuple[Table, ...]
+    forced: tuple[ForcedRow, ...]
+    forced_remark: str
+
+
+@dataclass(frozen=True)
+class ClassSection:
+    """One class and its patterns."""
+
+    title: str
+    remark: str
+    patterns: tuple[PatternCard, ...]
+
+
+def class_section(run: WholeSpace, found: ClassResult) -> ClassSection:
+    tried = "; ".join(
+        f"{t.cut}: {t.patterns} patterns, {percent(t.recall)} of training inputs, {t.seconds:.1f} s"
+        for t in found.tried
+    )
+    cards = tuple(_card(run, found, number) for number in range(len(found.entries)))
+    name = f"{found.target.name}: {found.target.property}"
+    return ClassSection(
+        f"Class {name}",
+        f"{counted(found.held_out)} of its held-out inputs have one of its patterns. "
+        f"Cuts tried: {tried}.",
+        cards,
+    )
+
+
+def _card(run: WholeSpace, found: ClassResult, number: int) -> PatternCard:
+    entry = found.entries[number]
+    data = run.data
+    within = run.domain.box.contains(np.asarray(data.inputs).reshape(len(data.inputs), -1))
+    holds = entry.pattern.holds(run.signatures) & within
+    own = (run.goal.labels == found.target.label) & within
+    held = data.held_out
+    inside, outside = held[(holds & own)[held]], held[(~holds & own)[held]]
+    verdict, support = entry.verdict, entry.support
+    engines, outcome = second_of(verdict)
+    facts = [
+        (
+            "Literals",
+            f"{len(entry.pattern)} ({len(entry.pattern.on)} on, {len(entry.pattern.off)} off)",
+        ),
+        ("Held-out recall", f"{percent(support.recall)}{_interval(support.recall_interval)}"),
+        ("Precision", f"{percent(support.precision)}{_interval(support.precision_interval)}"),
+        ("Proof", f"{verdict.status.value} by {verdict.engine} in {verdict.seconds:.2f} s"),
+        ("Second proof", _second_words(engines, outcome)),
+    ]
+    if verdict.bound is not None:
+        facts.append(("Margin proved", f"≥ {verdict.bound:.4g}"))
+    if data.labels is not None and len(inside):
+        right = float((data.labels[inside] == found.target.label).mean())
+        facts.append(("True labels", f"{percent(right)} of its held-out inputs carry the class"))
+    forced = tuple(_forced(run, one) for one in found.forced[number])
+    return PatternCard(
+        entry.id,
+        entry.note,
+        tuple(facts),
+        draw_pattern(run.network, entry.pattern, found.target.name),
+        literal_lines(entry.pattern),
+        _galleries(run, inside, outside),
+        _tables(run, inside, outside),
+        forced,
+        f"values of {found.cut} with the pattern but for that literal, and another answer",
+    )
+
+
+def _forced(run: WholeSpace, one: Forced) -> ForcedRow:
+    layer, index, on = one.literal
+    columns, rows = grid_size(one.values.size)
+    padded = np.zeros(rows * columns)
+    padded[: one.values.size] = one.values
+    top = max(float(one.values.max()), 1e-12)
+    name = f"{layer}[{index}] {'on' if on else 'off'}"
+    values = Thumb(
+        row_picture(padded, (rows, columns), (0.0, top)),
+        f"up to {top:.3g}",
+        f"values of the cut layer that forced {name}; black 0, white {top:.3g}",
+    )
+    said = _labels(run, one.nearest)
+    nearest = None
+    if run.data.image_shape is not None:
+        nearest = Thumb(
+            row_picture(run.data.inputs[one.nearest], run.data.image_shape, run.data.natural),
+            f"#{one.nearest}{said}",
+            f"training input {one.nearest}{said}, {one.distance:.3g}° away in the cut layer",
+        )
+    words = f"#{one.nearest}{said}: {_numbers(run.data.inputs[one.nearest])}"
+    alone = "yes" if one.alone else "no"
+    return ForcedRow(name, values, nearest, words, str(one.output), str(one.excluded), alone)
+
+
+def _galleries(run: WholeSpace, inside: Rows, outside: Rows) -> tuple[Gallery, ...]:
+    data = run.data
+    if data.image_shape is None:
+        return ()
+    shape = data.image_shape
+    found = []
+    for title, rows in (
+        ("Held-out inputs of the class that have it", inside),
+        ("Held-out inputs of the class that do not", outside),
+    ):
+        thumbs = tuple(
+            Thumb(
+                row_picture(data.inputs[r], shape, data.natural),
+                f"#{r}",
+                f"input {r}{_labels(run, r)}",
+            )
+            for r in rows[:THUMBS].tolist()
+        )
+        if thumbs:
+            found.append(Gallery(title, f"{len(thumbs)} of {len(rows)}", thumbs))
+    return tuple(found)
+
+
+def _tables(run: WholeSpace, inside: Rows, outside: Rows) -> tuple[Table, ...]:
+    """Ranges of the inputs, where a row is no picture."""
+    if run.data.image_shape is not None or not len(inside):
+        return ()
+    flat = np.asarray(run.data.inputs, dtype=np.float64).reshape(len(run.data.inputs), -1)
+    columns = [("lowest", flat[inside].min(0)), ("mean", flat[inside].mean(0))]
+    columns.append(("highest", flat[inside].max(0)))
+    if len(outside):
+        columns.append(("mean of those without", flat[outside].mean(0)))
+    size = min(flat.shape[1], FEATURES)
+    rows = tuple((f"x{k}", *(f"{c[k]:.4g}" for _, c in columns)) for k in range(size))
+    remark = f"{len(inside)} held-out inputs that have it, {len(outside)} of the class without"
+    return (Table("Input values", remark, ("input", *(n for n, _ in columns)), rows),)
+
+
+def counted(share: Share) -> str:
+    """``97.0 % (97 of 100)``."""
+    return f"{percent(share.value)} ({share.hits} of {share.total})"
+
+
+def _interval(pair: tuple[float, float] | None) -> str:
+    return "" if pair is None else f" ({percent(pair[0])} to {percent(pair[1])})"
+
+
+def _labels(run: WholeSpace, row: int) -> str:
+    """`` (true 3, predicted 8)`` as far as it is known."""
+    words = [] if run.data.labels is None else [f"true {int(run.data.labels[row])}"]
+    words.append(f"predicted {int(run.signatures.predicted[row])}")
+    return f" ({', '.join(words)})" if words else ""
+
+
+def _numbers(row: NDArray[np.floating]) -> str:
+    flat = np.asarray(row).reshape(-1)
+    return (
+        "("
+        + ", ".join(f"{v:.4g}" for v in flat[:FEATURES])
+        + (", …)" if flat.size > FEATURES else ")")
+    )
+
+
+def _second_words(engines: str, outcome: str) -> str:
+    """What became of the second proof; why none was found is in the table."""
+    if not outcome:
+        return "–"
+    word, _, reason = outcome.partition(" (")
+    return f"{word} (the reasons are in patterns.csv)" if reason else f"{word} by {engines}"

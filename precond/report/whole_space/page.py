@@ -1,0 +1,224 @@
+"""``WholeSpace`` → one page, CSV tables, and a table for the terminal."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from markupsafe import Markup
+
+from precond.proof.precondition import Precondition
+from precond.proof.prover.confirm import second_of
+from precond.proof.verdict import Status
+from precond.report.charts import percent
+from precond.report.evidence import Table
+from precond.report.header import Figure
+from precond.report.pages import render_page
+from precond.report.tables import csv_text
+from precond.report.whole_space.cards import ClassSection, class_section, counted
+from precond.report.whole_space.charts import share_chart
+from precond.study.whole_space.result import (
+    ClassResult,
+    WholeSpace,
+    recall_by_literals,
+    recall_by_time,
+)
+
+SHEETS = ("report.css", "debug.css", "whole_space.css")
+
+
+@dataclass(frozen=True)
+class WholeSpacePage:
+    """Everything the page shows."""
+
+    title: str
+    facts: tuple[tuple[str, str], ...]
+    notes: tuple[str, ...]
+    figures: tuple[Figure, ...]
+    by_time: Markup
+    by_literals: Markup
+    classes: Table
+    sections: tuple[ClassSection, ...]
+
+
+def whole_space_files(run: WholeSpace, model: str) -> dict[str, str]:
+    """File name → content: the page, one line a pattern, and the two curves."""
+    head = (
+        "id", "class", "cut", "literals", "on", "off", "train", "held_out", "precision",
+        "recall", "recall_low", "recall_high", "status", "engine", "confirmed", "second_engine",
+        "second", "bound", "proofs", "seconds",
+    )  # fmt: skip
+    lines = [_csv_line(found, entry) for found in run.classes for entry in found.entries]
+    curves = [("time", f"{x:.3f}", f"{y:.6f}") for x, y in recall_by_time(run)]
+    curves += [("literals", str(x), f"{y:.6f}") for x, y, _ in recall_by_literals(run)]
+    return {
+        "report.html": render_page("whole_space.html", make_page(run, model), SHEETS),
+        "patterns.csv": csv_text(head, lines),
+        "curves.csv": csv_text(("curve", "x", "recall"), curves),
+    }
+
+
+def table_text(run: WholeSpace, model: str) -> str:
+    """What was found, for the terminal."""
+    lines = [
+        f"network        {model} ({run.network.neurons} neurons)",
+        f"data           {run.data.name}: {len(run.data.train)} training, "
+        f"{len(run.data.held_out)} held-out inputs",
+        f"domain         {run.domain}",
+        "",
+        f"{'class':<8} {'cut':<10} {'patterns':>8} {'literals':>8} {'training':>9} "
+        f"{'held out':>9} {'95 %':>15} {'rounds':>7} {'proofs':>7} {'seconds':>8}  proof",
+    ]
+    for found in run.classes:
+        low, high = found.held_out.interval
+        lines.append(
+            f"{found.target.name:<8} {found.cut:<10} {len(found.entries):>8} "
+            f"{found.literals:>8} {percent(found.train.value):>9} "
+            f"{percent(found.held_out.value):>9} {f'{100 * low:.1f}–{100 * high:.1f} %':>15} "
+            f"{found.rounds:>7} {found.proofs:>7} {found.seconds:>8.1f}  {_proof_words(found)}"
+        )
+    low, high = run.held_out.interval
+    proved = sum(found.proved for found in run.classes)
+    lines += [
+        "",
+        f"proved         {proved} of {len(run.classes)} classes, "
+        f"{len(run.entries)} patterns, {twice(run)} of them proved twice"
+        + (f", {len(run.certified)} with a certificate" if run.certified else ""),
+        f"recall         {percent(run.held_out.value)} of held-out inputs "
+        f"({100 * low:.1f}–{100 * high:.1f} %), {percent(run.train.value)} of training inputs",
+        *[f"note           {note}" for note in run.notes],
+        f"time           {run.seconds:.1f} s of {run.budget:g} s"
+        + (" (stopped early)" if run.interrupted else ""),
+    ]
+    return "\n".join(lines)
+
+
+def twice(run: WholeSpace) -> int:
+    """Patterns that a second engine proved too, or that have a checked certificate."""
+    return sum(second_of(entry.verdict)[1] == "proved" for entry in run.entries)
+
+
+def make_page(run: WholeSpace, model: str) -> WholeSpacePage:
+    """The page's content."""
+    network = run.network
+    widths = " – ".join(str(network.width(name)) for name in network.decision_layers[:12])
+    proved = [found for found in run.classes if found.proved]
+    literals = sorted(found.literals for found in proved)
+    low, high = run.held_out.interval
+    figures = (
+        Figure(
+            "✓ classes proved",
+            f"{len(proved)} of {len(run.classes)}",
+            f"{len(run.entries)} patterns",
+            "proved",
+        ),
+        Figure(
+            "held-out recall",
+            percent(run.held_out.value),
+            f"95 % interval {percent(low)} to {percent(high)}",
+        ),
+        Figure(
+            "literals of a class",
+            "–" if not literals else str(literals[len(literals) // 2]),
+            "–" if not literals else f"median; {literals[0]} to {literals[-1]}",
+        ),
+        Figure(
+            "proved twice",
+            f"{twice(run)} of {len(run.entries)}",
+            "by engines of both kinds, or with a certificate",
+        ),
+    )
+    by_time = [(x, y, "") for x, y in recall_by_time(run)[:1]]
+    by_time += [
+        (x, y, f"{x:.1f} s: a pattern of {e.label} adds {e.added} inputs")
+        for (x, y), e in zip(recall_by_time(run)[1:], run.events, strict=True)
+    ]
+    return WholeSpacePage(
+        f"Patterns over the whole domain: {Path(model).name}",
+        (
+            ("Model", Path(model).name),
+            ("Network", f"{network.input_size} inputs, layers of {widths} neurons"),
+            (
+                "Data",
+                f"{run.data.name}: {len(run.data.train)} training, "
+                f"{len(run.data.held_out)} held-out inputs",
+            ),
+            ("Domain", str(run.domain)),
+            ("Time", f"{run.seconds:.1f} s of {run.budget:g} s"),
+        ),
+        (("The run was stopped early.",) if run.interrupted else ()) + run.notes,
+        figures,
+        share_chart(
+            by_time, across="seconds", up="recall", title="Training recall over time",
+            end=run.seconds, stairs=True,
+        ),
+        share_chart(
+            [
+                (float(x), y, f"{x} literals: {percent(y)}, last a pattern of {label}")
+                for x, y, label in recall_by_literals(run)
+            ],
+            across="literals of all patterns together",
+            up="recall",
+            title="Held-out recall over the number of literals",
+        ),
+        _class_table(run),
+        tuple(class_section(run, found) for found in run.classes),
+    )  # fmt: skip
+
+
+def _class_table(run: WholeSpace) -> Table:
+    rows = []
+    for found in run.classes:
+        low, high = found.held_out.interval
+        rows.append(
+            (
+                found.target.name,
+                found.cut,
+                str(len(found.entries)),
+                str(found.literals),
+                counted(found.train),
+                counted(found.held_out),
+                f"{percent(low)} to {percent(high)}",
+                str(found.rounds),
+                str(found.proofs),
+                f"{found.seconds:.1f} s",
+                _proof_words(found),
+            )
+        )
+    head = (
+        "class", "cut after", "patterns", "literals", "training recall", "held-out recall",
+        "95 % interval", "rounds", "proofs", "time", "proof",
+    )  # fmt: skip
+    return Table("Classes", "patterns and what they took", head, tuple(rows))
+
+
+def _csv_line(found: ClassResult, entry: Precondition) -> tuple[object, ...]:
+    support, verdict = entry.support, entry.verdict
+    low, high = support.recall_interval or (None, None)
+    engines, outcome = second_of(verdict)
+    return (
+        entry.id, found.target.name, found.cut, len(entry.pattern), len(entry.pattern.on),
+        len(entry.pattern.off), support.train, support.held_out, _number(support.precision),
+        _number(support.recall), _number(low), _number(high), verdict.status.value,
+        verdict.engine, int(verdict.confirmed), engines, outcome, _number(verdict.bound),
+        entry.proofs, f"{verdict.seconds:.3f}",
+    )  # fmt: skip
+
+
+def _proof_words(found: ClassResult) -> str:
+    if not found.entries:
+        return "none found"
+    engines = sorted({entry.verdict.engine for entry in found.entries})
+    seconds = [second_of(entry.verdict) for entry in found.entries]
+    again = sorted({engines for engines, outcome in seconds if outcome == "proved"})
+    status = {entry.verdict.status for entry in found.entries}
+    words = ", ".join(engines) if status == {Status.PROVED} else "not all proved"
+    count = sum(outcome == "proved" for _, outcome in seconds)
+    if not count:
+        return f"{words}; no second"
+    more = "" if count == len(seconds) else f" ({count} of {len(seconds)})"
+    return f"{words}; again {' / '.join(again)}{more}"
+
+
+def _number(value: float | None) -> str | None:
+    return None if value is None else f"{value:.6g}"

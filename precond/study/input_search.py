@@ -1,0 +1,174 @@
+"""Input preconditions for every class of a run, class after class so that time is shared evenly.
+
+Searches run as jobs of a pool.  Results are taken in the order the jobs were drawn, so that
+numbering does not depend on which worker was quicker.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from precond.errors import QueryError
+from precond.mine.boxes.largest_box import underapproximation_box
+from precond.mine.input_preconditions.job import RelaxJob
+from precond.mine.input_preconditions.relax import InputPrecondition, candidates
+from precond.proof.deadline import Deadline
+from precond.proof.precondition import Kind, Precondition
+from precond.proof.verdict import Status
+from precond.region.box import Box
+from precond.region.pattern import DecisionPattern
+from precond.study.analysis import DomainKind
+from precond.study.goals import Target
+from precond.study.work import Work
+
+
+class InputSearch:
+    """Fills ``inputs`` and ``notes``; what was found stays when it is interrupted."""
+
+    def __init__(self, work: Work, deadline: Deadline) -> None:
+        self.work = work
+        self.deadline = deadline
+        self.targets = [target for target in work.goal.targets if target.property is not None]
+        self.found: dict[Target, list[DecisionPattern]] = {t: [] for t in self.targets}
+        self.tried: dict[Target, Counter[Status]] = {t: Counter() for t in self.targets}
+        self.drawn: list[tuple[Target, int, Box]] = []
+        self.waiting: dict[int, InputPrecondition] = {}
+        self.taken = 0
+        self.inputs: list[Precondition] = []
+        self.notes: list[str] = []
+
+    def run(self) -> None:
+        """Search until every class has enough, no input is left, or time has passed."""
+        self.work.progress.stage(
+            "input preconditions", len(self.targets) * self.work.options.per_class
+        )
+        self.work.pool.map(self._jobs(), self._done)
+        self._explain_shortfall()
+
+    def _jobs(self) -> Iterator[RelaxJob]:
+        sources = {target: self._sources(target) for target in self.targets}
+        while sources and not self.deadline.passed:
+            waiting = list(sources)
+            for turn, target in enumerate(waiting):
+                row = next(sources[target], None)
+                if row is None or self.deadline.passed or self._enough(target):
+                    sources.pop(target)
+                    continue
+                if self._explained(row, self.found[target]):
+                    continue
+                assert target.property is not None
+                box = self.work.domain.around(self.work.flat[row])
+                self.drawn.append((target, row, box))
+                yield RelaxJob(
+                    self.work.network,
+                    self.work.flat[row],
+                    target.property,
+                    box,
+                    self.work.options.order,
+                    self.deadline.left * self.work.pool.workers / (len(waiting) - turn),
+                    self.work.options.each,
+                    device=self.work.options.device,
+                )
+                if self._enough(target):
+                    sources.pop(target, None)
+
+    def _enough(self, target: Target) -> bool:
+        return len(self.found[target]) >= self.work.options.per_class
+
+    def _done(self, index: int, result: InputPrecondition) -> None:
+        self.waiting[index] = result
+        while self.taken in self.waiting:
+            self._take(*self.drawn[self.taken], self.waiting.pop(self.taken))
+            self.taken += 1
+
+    def _take(self, target: Target, row: int, box: Box, result: InputPrecondition) -> None:
+        self.tried[target][result.verdict.status] += 1
+        patterns = self.found[target]
+        if result.pattern is None or self._enough(target) or self._explained(row, patterns):
+            return
+        assert target.property is not None
+        patterns.append(result.pattern)
+        self.inputs.append(
+            Precondition(
+                f"input-{target.name}-{len(patterns)}",
+                Kind.INPUT,
+                target.name,
+                target.property,
+                result.pattern,
+                self.work.support(result.pattern, target.label, box),
+                result.verdict,
+                self._box(result.pattern, row),
+                None if self.work.domain.kind is not DomainKind.BALL else box,
+                int(row),
+                result.proofs,
+                "" if result.minimal else "time ran out before every drop was tried",
+            )
+        )
+        self.work.progress.step()
+
+    def _explained(self, row: int, patterns: Sequence[DecisionPattern]) -> bool:
+        """Whether an earlier pattern over the same domain holds for the input already."""
+        if self.work.domain.kind is DomainKind.BALL:
+            return False
+        here = self.work.signatures.rows(np.array([row]))
+        return any(bool(pattern.holds(here)[0]) for pattern in patterns)
+
+    def _sources(self, target: Target) -> Iterator[int]:
+        """Training inputs to start from: rightly predicted where truth is known, surest first."""
+        train = self.work.data.train[
+            self.work.domain.box.contains(self.work.flat[self.work.data.train])
+        ]
+        if self.work.goal.by_class:
+            truth = None if self.work.data.labels is None else self.work.data.labels[train]
+            rows: NDArray[np.int64] = candidates(
+                self.work.network, self.work.flat[train], target.label, labels=truth
+            )
+            return iter(train[rows])
+        return iter(train[self.work.goal.labels[train] == target.label])
+
+    def _box(self, pattern: DecisionPattern, row: int) -> Box | None:
+        if not pattern.is_closed(self.work.network):
+            return None
+        try:
+            return underapproximation_box(
+                self.work.network,
+                pattern,
+                self.work.flat[row],
+                self.work.domain.around(self.work.flat[row]),
+            )
+        except QueryError as error:
+            self.notes.append(f"input {row}: no box ({error})")
+            return None
+
+    def _explain_shortfall(self) -> None:
+        """Notes on classes that have fewer than were asked for, and why."""
+        short: dict[str, list[str]] = {}
+        for target in self.targets:
+            if not self._enough(target):
+                text = (
+                    f"{len(self.found[target])} input preconditions from "
+                    f"{self.tried[target].total()} inputs tried{self._why(self.tried[target])}"
+                )
+                short.setdefault(text, []).append(target.name)
+        self.notes += [f"{', '.join(names)}: {text}" for text, names in short.items()]
+
+    def _why(self, tried: Counter[Status]) -> str:
+        """What the prover said of the inputs tried."""
+        said = [
+            f"{tried[status]} full signatures {words}"
+            for status, words in (
+                (Status.REFUTED, "do not imply it in this domain"),
+                (Status.VACUOUS, "hold nowhere in this domain"),
+                (Status.UNKNOWN, "were not decided"),
+            )
+            if tried[status]
+        ]
+        if self.deadline.passed:
+            said.append("time ran out")
+        if tried[Status.REFUTED]:
+            said.append("a smaller domain may help")
+        return "".join(f"; {text}" for text in said)

@@ -1,0 +1,147 @@
+"""``preconditions.json``: written from an analysis, read back to prove again.
+
+Format 1, documented in ``docs/format.md``.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from precond.basics.whole_files import write_whole
+from precond.errors import QueryError
+from precond.network.graph import Network
+from precond.printable import printable
+from precond.proof.claim import Claim
+from precond.proof.precondition import Kind, Precondition
+from precond.region.box import Box
+from precond.study.analysis import Analysis
+
+FORMAT = 1
+
+
+@dataclass(frozen=True, eq=False)
+class Stored:
+    """What a file holds: the network's path and hash, the domain's box, the entries."""
+
+    network_path: str
+    network_hash: str
+    domain: Box
+    preconditions: tuple[Precondition, ...]
+
+    def claim(self, entry: Precondition, network: Network) -> Claim | None:
+        """The claim of an entry on ``network``, or on its logits where the file is about these;
+        None where it makes none (no property)."""
+        if network.logits.hash == self.network_hash:
+            network = network.logits
+        if network.hash != self.network_hash:
+            raise QueryError(
+                f"preconditions for {self.network_path}",
+                expected=f"the network with hash {self.network_hash[:12]}…",
+                got=f"{network.origin} with hash {network.hash[:12]}…",
+                fix="Give the model the file was made from",
+            )
+        if entry.property is None:
+            return None
+        return Claim(network, entry.domain or self.domain, entry.pattern, entry.property)
+
+
+def to_json(analysis: Analysis) -> dict[str, Any]:
+    """The file's content."""
+    network, data, domain = analysis.network, analysis.data, analysis.domain
+    accuracy = None
+    if data.labels is not None:
+        correct = analysis.signatures.predicted == data.labels
+        accuracy = {
+            "train": float(correct[data.train].mean()),
+            "held_out": float(correct[data.held_out].mean()) if len(data.held_out) else None,
+        }
+    return {
+        "format": FORMAT,
+        "network": {
+            "path": str(analysis.model),
+            "hash": network.hash,
+            "inputs": network.input_size,
+            "outputs": network.output_size,
+            **({"outputs_are": network.output_words} if network.output_words else {}),
+        },
+        "domain": {
+            "kind": domain.kind.value,
+            "text": str(domain),
+            "claimed": {kind.value: domain.claimed(kind) for kind in Kind},
+            "radius": domain.radius,
+            "lower": domain.box.lower.tolist(),
+            "upper": domain.box.upper.tolist(),
+        },
+        "data": {
+            "name": data.name,
+            "inputs": len(data.inputs),
+            "train": len(data.train),
+            "held_out": len(data.held_out),
+            "accuracy": accuracy,
+        },
+        "property": analysis.property,
+        "seconds": round(analysis.seconds, 3),
+        "interrupted": analysis.interrupted,
+        "notes": list(analysis.notes),
+        "curve": [
+            {
+                "threshold": p.threshold,
+                "rules": p.rules,
+                "coverage": p.coverage,
+                "precision": p.precision,
+            }
+            for p in analysis.curve
+        ],
+        "preconditions": [entry.to_json() for entry in analysis.preconditions],
+    }
+
+
+def write_preconditions(analysis: Analysis, path: Path) -> None:
+    """Write ``path`` whole or not at all."""
+    write_whole(
+        path,
+        json.dumps(to_json(analysis), indent=1),
+        name=f"preconditions {path}",
+        fix="Choose another --out folder",
+    )
+
+
+def read_preconditions(path: Path) -> Stored:
+    """Read a file that ``write_preconditions`` wrote; QueryError on anything else."""
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise QueryError(
+            f"preconditions {path}", expected="a file", got=error.strerror or "none"
+        ) from error
+    except (ValueError, RecursionError) as error:
+        raise QueryError(f"preconditions {path}", expected="JSON", got=str(error)) from error
+    if not isinstance(data, dict) or data.get("format") != FORMAT:
+        got = data.get("format") if isinstance(data, dict) else type(data).__name__
+        raise QueryError(
+            f"preconditions {path}",
+            expected=f"format {FORMAT}",
+            got=repr(got),
+            fix="See docs/format.md",
+        )
+    try:
+        domain = Box(
+            np.array(data["domain"]["lower"], dtype=float),
+            np.array(data["domain"]["upper"], dtype=float),
+        )
+        entries = tuple(Precondition.from_json(entry) for entry in data["preconditions"])
+        model, digest = (printable(str(data["network"][key])) for key in ("path", "hash"))
+        return Stored(model, digest, domain, entries)
+    except QueryError as error:
+        raise QueryError(f"preconditions {path}: {error}") from error
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        raise QueryError(
+            f"preconditions {path}",
+            expected="the fields docs/format.md lists",
+            got=repr(error),
+        ) from error

@@ -1,0 +1,87 @@
+"""An analysis, and a network, in a few lines of plain text."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from precond.network.activation import OutputActivation
+from precond.network.graph import Network
+from precond.printable import printable
+from precond.proof.precondition import Kind
+from precond.proof.verdict import Status
+from precond.study.analysis import Analysis
+
+
+def summary(analysis: Analysis) -> str:
+    """What was found, per kind and status; the same numbers are in ``preconditions.json``."""
+    lines = [
+        f"network        {printable(str(analysis.model))} ({analysis.network.neurons} neurons)",
+        f"data           {analysis.data.name}: {len(analysis.data.train)} training, "
+        f"{len(analysis.data.held_out)} held-out inputs",
+        *(f"{what:<14} {names}" for what, names in analysis.data.legend()),
+        *_domains(analysis),
+    ]
+    for kind in Kind:
+        entries = [p for p in analysis.preconditions if p.kind is kind]
+        if not entries:
+            continue
+        counts = Counter(p.verdict.status for p in entries)
+        words = [f"{counts[status]} {status.value}" for status in Status if counts[status]]
+        unconfirmed = sum(p.verdict.is_proved and not p.verdict.confirmed for p in entries)
+        if unconfirmed:
+            words.append(f"{unconfirmed} of the proved unconfirmed")
+        lines.append(f"{kind.value + ' rules':<14} {len(entries)}: {', '.join(words)}")
+    if analysis.curve:
+        every = analysis.curve[0]
+        precision = "–" if every.precision is None else f"{100 * every.precision:.1f} %"
+        lines.append(
+            f"coverage       layer rules cover {100 * every.coverage:.1f} % of held-out inputs "
+            f"at {precision} precision"
+        )
+    proved = Counter(
+        p.label
+        for p in analysis.preconditions
+        if p.kind is Kind.INPUT and p.verdict.status is Status.PROVED
+    )
+    if proved:
+        words = [f"{label}: {count}" for label, count in sorted(proved.items())]
+        lines.append(f"proved inputs  {', '.join(words)}")
+    lines += [f"note           {note}" for note in analysis.notes]
+    lines.append(f"time           {analysis.seconds:.1f} s of {analysis.budget:g} s")
+    return "\n".join(lines)
+
+
+def _domains(analysis: Analysis) -> list[str]:
+    """What each kind of precondition is claimed over; one line where it is the same."""
+    kinds = {p.kind for p in analysis.preconditions} or {Kind.INPUT}
+    words = {analysis.domain.claimed(kind): kind for kind in sorted(kinds, key=lambda k: k.value)}
+    if len(words) == 1:
+        return [f"domain         {next(iter(words))}"]
+    return [f"domain         {text} ({kind.value} rules)" for text, kind in words.items()]
+
+
+def describe(network: Network) -> str:
+    """Layers, neurons, shapes and hash."""
+    lines = [
+        f"network   {printable(network.origin)}",
+        f"hash      {network.hash}",
+        f"inputs    {network.input_size}  shape {network.input_shape}",
+        f"outputs   {network.output_size}",
+        f"neurons   {network.neurons} in {len(network.decision_layers)} decision layers",
+    ]
+    if network.roundings:
+        lines.append(f"constants {network.roundings} (counted in every proof)")
+    if network.output_words:
+        lines.append(f"last      {network.output_words}")
+    if network.classes.binary:
+        behind = network.output_activation is not OutputActivation.NONE
+        words = network.classes.words("the logit" if behind else "y0")
+        lines.append(f"classes   where they are asked for, 2: {words}")
+    lines.append("")
+    lines.append(f"{'layer':<24} {'kind':<12} {'shape':<18} neurons")
+    for node in network.nodes:
+        kind = type(node.layer).__name__
+        neurons = str(network.width(node.name)) if node.name in network.decision_layers else ""
+        shape = str(network.shapes[node.name])
+        lines.append(f"{printable(node.name):<24} {kind:<12} {shape:<18} {neurons}".rstrip())
+    return "\n".join(lines)

@@ -1,0 +1,1 @@
+"""One run of the search for patterns over a whole domain."""

@@ -1,0 +1,260 @@
+"""One class of a search over a whole domain: cut after cut, in whichever process it runs.
+
+``ClassJob`` is a job for a pool: everything the work needs is in it and everything it finds in
+``ClassFound``, so the answer is the same in this process and in another.  Every verdict of the
+search is in the ledger at once, and so is what a second proof said of a pattern; a search that
+was killed is done again, and takes them from there.
+"""
+
+from __future__ import annotations
+
+import builtins
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from precond.mine.whole_space.search import Found, Search, whole_space_patterns
+from precond.network.evaluate import outputs, values_at
+from precond.network.graph import INPUT, Network
+from precond.proof.certificates.certify import CERTIFICATE
+from precond.proof.certificates.folder import keep, kept
+from precond.proof.claim import Claim
+from precond.proof.deadline import Deadline
+from precond.proof.ledger.ledger import Ledger
+from precond.proof.prover.confirm import SECOND, confirm, second_of
+from precond.proof.prover.prove import REVISION
+from precond.proof.restate.tail import Tail
+from precond.proof.verdict import Attempt, Verdict
+from precond.property import Property
+from precond.region.box import Box
+from precond.region.pattern import DecisionPattern
+from precond.region.signature import Signatures
+from precond.study.whole_space.result import Forced, Tried
+
+Array = NDArray[np.float64]
+Rows = NDArray[np.int64]
+ENOUGH = 0.9  # training recall at which no further cut is tried
+CONFIRMING = 0.25  # share of a class's time that is kept for second proofs
+CERTIFYING = 0.15  # the same, where claims about the whole network get certificates
+LEAST = 8.0  # seconds a second proof may take even where the class's time is spent
+FIRST = 0.6  # share of the time left that a cut may take, but for the last
+BOTH = "twice"  # in a ledger: the verdict with its second proof, beside the first one's
+SHOWN = 24  # forced literals kept for a pattern
+
+
+@dataclass(frozen=True, eq=False)
+class ClassJob:
+    """``signatures``: of the class's training inputs, with pre-activations.  ``cuts``: in the
+    order they are tried.  ``seconds``: for all of it.  ``enough``: training recall at which no
+    further cut is tried.  ``certificates``: a folder in which those of the whole network are
+    kept, which a ledger has no room for.  ``note``: told what is going on, where the job runs in
+    the process that made it."""
+
+    network: Network
+    box: Box
+    property: Property
+    signatures: Signatures
+    cuts: tuple[str, ...]
+    search: Search
+    seconds: float
+    enough: float = ENOUGH
+    certificates: Path | None = None
+    note: Callable[[str], None] | None = None
+
+    @builtins.property  # here ``property`` is a field
+    def budget(self) -> float:
+        """Seconds after which it hangs."""
+        return self.seconds + LEAST * (1 + self.search.patterns)
+
+    def known(self, ledger: Ledger) -> ClassFound | None:
+        """None: the proofs are in the ledger, the search among them is done again."""
+        return None
+
+    def run(self, ledger: Ledger | None) -> ClassFound:
+        return search_class(self, ledger)
+
+    def failed(self, reason: str) -> ClassFound:
+        return ClassFound(self.cuts[0], (), (), (), 0, 0, self.seconds, reason)
+
+
+@dataclass(frozen=True, eq=False)
+class ClassFound:
+    """``found``: the patterns of the best cut, proved twice where a second engine could.
+    ``moments``: when each was proved, in seconds since the epoch.  ``failed``: why a worker
+    could not finish, if none could."""
+
+    cut: str
+    found: tuple[Found, ...]
+    moments: tuple[float, ...]
+    tried: tuple[Tried, ...]
+    rounds: int
+    proofs: int
+    seconds: float
+    failed: str = ""
+
+
+def search_class(job: ClassJob, ledger: Ledger | None = None) -> ClassFound:
+    """The patterns of one class: at each cut in turn, until one has recall enough."""
+    began, wall = time.monotonic(), time.time()
+    reserved = CERTIFYING if job.cuts == (INPUT,) else CONFIRMING
+    limit = Deadline.after(job.seconds * (1 - reserved))
+    best: tuple[float, str, list[Found], list[float]] = (-1.0, job.cuts[0], [], [])
+    tried: list[Tried] = []
+    rounds = proofs = 0
+    for turn, cut in enumerate(job.cuts):
+        if turn and limit.passed:
+            break
+        started = time.monotonic()
+        last = turn == len(job.cuts) - 1  # earlier cuts are likelier: see FIRST
+        share = limit if last else limit.earlier(FIRST * limit.left)
+        found = whole_space_patterns(
+            Tail(job.network, job.box, cut, share),
+            job.property,
+            job.signatures,
+            search=job.search,
+            deadline=share,
+            note=None if job.note is None else _at(job.note, cut),
+            ledger=ledger,
+        )
+        covered = np.any([f.inside for f in found], axis=0) if found else np.zeros(1, np.bool_)
+        recall = float(covered.mean())
+        tried.append(Tried(cut, len(found), recall, time.monotonic() - started))
+        rounds += sum(f.rounds for f in found)
+        proofs += sum(f.proofs for f in found)
+        if recall > best[0]:
+            ends = np.cumsum([f.seconds for f in found]) + (started - began) + wall
+            best = (recall, cut, found, ends.tolist())
+        if recall >= job.enough:
+            break
+    _, cut, found, moments = best
+    end = Deadline.after(job.seconds - (time.monotonic() - began))
+    return ClassFound(
+        cut,
+        tuple(_confirmed(job, cut, found, end, ledger)),
+        tuple(moments),
+        tuple(tried),
+        rounds,
+        proofs,
+        time.monotonic() - began,
+    )
+
+
+def _confirmed(
+    job: ClassJob, cut: str, found: Sequence[Found], end: Deadline, ledger: Ledger | None
+) -> Iterator[Found]:
+    """Each with its second proof, or its certificate."""
+    weight = np.array([1.0 + one.verdict.seconds for one in found])
+    for turn, one in enumerate(found):
+        claim = Claim(job.network, job.box, one.pattern, job.property)
+        verdict = _remembered(job, cut, claim, one.verdict, ledger)
+        if verdict is None:
+            verdict = confirm(
+                claim,
+                one.verdict,
+                tail=Tail(job.network, job.box, cut, end),
+                budget=max(end.left * float(weight[turn] / weight[turn:].sum()), LEAST),
+                device=job.search.device,
+            )
+            if job.certificates is not None and verdict.certificate is not None:
+                job.certificates.mkdir(parents=True, exist_ok=True)
+                keep(job.certificates, claim, verdict.certificate)
+            if ledger is not None and verdict.is_proved:
+                ledger.put(_key(claim), verdict, job.seconds)
+                ledger.put(f"{_key(claim)}:{BOTH}", verdict, job.seconds)
+        yield replace(one, verdict=verdict)
+
+
+def _remembered(
+    job: ClassJob, cut: str, claim: Claim, first: Verdict, ledger: Ledger | None
+) -> Verdict | None:
+    """What an earlier run came to after the ``first`` proof of ``claim``: its certificate
+    where it wants one, else what its second proof said."""
+    if cut == INPUT and job.certificates is not None:
+        known = kept(job.certificates, claim)
+        if known is not None and known.is_proved:
+            again = Attempt(f"{SECOND}: {CERTIFICATE}", known.seconds, "proved")
+            return replace(
+                first,
+                exact=True,
+                confirmed=True,
+                attempts=(*first.attempts, again),
+                certificate=known.certificate,
+            )
+    known = None if ledger is None else ledger.get(f"{_key(claim)}:{BOTH}", 0.0)
+    if known is None or known.exact or second_of(known)[1] != "proved":
+        return None  # of an exact one the certificate is wanted, which no ledger has
+    return known
+
+
+def _key(claim: Claim) -> str:
+    """As ``prove`` writes it in a ledger."""
+    return f"{REVISION}:{claim.key}"
+
+
+def _at(note: Callable[[str], None], cut: str) -> Callable[[str], None]:
+    return lambda text: note(f"{cut}: {text}")
+
+
+def forced_literals(
+    tail: Tail, pattern: DecisionPattern, witnesses: Array, signatures: Signatures, rows: Rows
+) -> tuple[Forced, ...]:
+    """For each literal of ``pattern`` the counterexample that asks for it most: one that no
+    other literal excludes where there is one, else the one it excludes deepest.
+
+    ``witnesses`` (k, m) are values of the cut layer; ``signatures`` of the training inputs,
+    whose row numbers are ``rows``.  Literals that exclude most come first.
+    """
+    if not len(witnesses) or not len(pattern):
+        return ()
+    rest = tail.rest
+    values = {} if tail.cut == INPUT else {tail.cut: witnesses}
+    for layer in rest.decision_layers:
+        values[layer] = values_at(rest, witnesses, rest.pre_activation(layer))
+    literals = _literals(pattern, tail.layers)
+    depth = np.stack([_depth(values[layer][:, i], on) for layer, i, on in literals], axis=1)
+    excluded = depth > 0
+    alone = excluded & (excluded.sum(1) == 1)[:, None]
+    said = rest.classes.predicted(outputs(rest, witnesses))
+    seen = _directions(np.maximum(signatures.values(tail.cut), 0.0))
+    toward = _directions(witnesses)
+    result = []
+    for k, literal in enumerate(literals):
+        if not excluded[:, k].any():
+            continue
+        chosen = alone[:, k] if alone[:, k].any() else excluded[:, k]
+        w = int(np.argmax(np.where(chosen, depth[:, k], -1.0)))
+        likeness = seen @ toward[w]
+        near = int(likeness.argmax())
+        result.append(
+            Forced(
+                literal,
+                witnesses[w],
+                int(said[w]),
+                int(rows[near]),
+                float(np.degrees(np.arccos(min(likeness[near], 1.0)))),
+                bool(alone[:, k].any()),
+                int(excluded[:, k].sum()),
+            )
+        )
+    result.sort(key=lambda f: (not f.alone, -f.excluded))
+    return tuple(result[:SHOWN])
+
+
+def _literals(pattern: DecisionPattern, layers: Sequence[str]) -> list[tuple[str, int, bool]]:
+    """Decisions over the tail's layers (a literal before the cut excludes no value of it)."""
+    found = [(layer, i, True) for layer, i in sorted(pattern.on) if layer in layers]
+    return found + [(layer, i, False) for layer, i in sorted(pattern.off) if layer in layers]
+
+
+def _directions(values: Array) -> Array:
+    """Rows scaled to length 1 (zero stays zero)."""
+    length = np.linalg.norm(values, axis=1, keepdims=True)
+    return np.asarray(values / np.where(length > 0, length, 1.0))
+
+
+def _depth(z: Array, on: bool) -> Array:
+    return np.maximum(-z if on else z, 0.0)
