@@ -5,9 +5,8 @@ from pathlib import Path
 import numpy as np
 
 from precond import load
-from precond.apply.adversarial_examples.retrain import Retraining, retrain
-from precond.apply.adversarial_examples.search import adversarial
-from precond.data.datasets import load_dataset, split
+from precond.apply import Retraining, adversarial, retrain
+from precond.data import load_dataset, split
 
 network = load(Path(__file__).parents[1] / "models" / "digits-mlp.onnx")
 data = load_dataset("digits")

@@ -3,9 +3,8 @@
 from pathlib import Path
 
 from precond import layer_preconditions, load, record
-from precond.apply.clustering.medoids import cluster
-from precond.apply.debugging.rule_book import RuleBook
-from precond.data.datasets import load_dataset, split
+from precond.apply import RuleBook, cluster
+from precond.data import load_dataset, split
 
 network = load(Path(__file__).parents[1] / "models" / "digits-mlp.onnx")
 data = load_dataset("digits")

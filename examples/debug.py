@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 
 from precond import load
-from precond.apply.debugging.findings import DebugSettings, debug
-from precond.data.datasets import load_dataset, split
+from precond.apply import DebugSettings, debug
+from precond.data import load_dataset, split
 
 network = load(Path(__file__).parents[1] / "models" / "digits-mlp.onnx")
 data = load_dataset("digits")

@@ -3,10 +3,8 @@
 import numpy as np
 
 from precond import Box, Claim, DecisionPattern, Network, Property
-from precond.apply.decomposition.check import replayed
-from precond.apply.decomposition.halves import decompose
-from precond.apply.decomposition.lemmas import Lemmas
-from precond.network.layers import Affine, Node, ReLU
+from precond.apply import Lemmas, decompose, replayed
+from precond.network import Affine, Node, ReLU
 
 distance = Network(  # y = relu(x0 − x1) + relu(x1 − x0) = |x0 − x1|
     (

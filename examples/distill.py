@@ -5,9 +5,8 @@ from pathlib import Path
 import numpy as np
 
 from precond import load
-from precond.apply.distillation.learn import augmented, distill, sample_of
-from precond.apply.distillation.votes import Reading, Training
-from precond.data.datasets import load_dataset, split
+from precond.apply import Reading, Training, augmented, distill, sample_of
+from precond.data import load_dataset, split
 
 network = load(Path(__file__).parents[1] / "models" / "mnist-cnn.onnx")
 data = load_dataset("mnist-5k")

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from precond import Box, Property, input_precondition, load, underapproximation_box
-from precond.data.datasets import load_dataset
+from precond.data import load_dataset
 
 network = load(Path(__file__).parents[1] / "models" / "digits-mlp.onnx")
 digit = load_dataset("digits").inputs[3].astype(np.float64)

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from precond import layer_preconditions, load, record
-from precond.data.datasets import load_dataset, split
-from precond.mine.support import measure
+from precond.data import load_dataset, split
+from precond.mine import measure
 
 network = load(Path(__file__).parents[1] / "models" / "digits-mlp.onnx")
 data = load_dataset("digits")

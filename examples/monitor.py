@@ -2,12 +2,10 @@
 
 from pathlib import Path
 
-from precond import Box, layer_preconditions, load, record
-from precond.apply.monitoring.summary import summarise
-from precond.apply.monitoring.watch import Monitor
-from precond.data.datasets import load_dataset, split
-from precond.proof.precondition import Kind, Precondition, Support
-from precond.proof.verdict import Status, Verdict
+from precond import Box, Precondition, Status, Verdict, layer_preconditions, load, record
+from precond.apply import Monitor, summarise
+from precond.data import load_dataset, split
+from precond.proof import Kind, Support
 
 network = load(Path(__file__).parents[1] / "models" / "digits-mlp.onnx")
 data = load_dataset("digits")

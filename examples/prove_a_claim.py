@@ -3,7 +3,7 @@
 import numpy as np
 
 from precond import Box, Claim, DecisionPattern, Network, Property, prove
-from precond.network.layers import Affine, Node, ReLU
+from precond.network import Affine, Node, ReLU
 
 network = Network(
     (

@@ -5,10 +5,9 @@ from pathlib import Path
 import numpy as np
 
 from precond import Box, Network, load
-from precond.apply.certification.certify import Outcome, robustness
-from precond.apply.certification.monotone import Monotone, prove_monotone
-from precond.data.datasets import load_dataset, split
-from precond.network.layers import Affine, Node, ReLU
+from precond.apply import Monotone, Outcome, prove_monotone, robustness
+from precond.data import load_dataset, split
+from precond.network import Affine, Node, ReLU
 
 network = load(Path(__file__).parents[1] / "models" / "digits-mlp.onnx")
 data = load_dataset("digits")

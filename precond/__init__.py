@@ -1,23 +1,27 @@
 """precond: say why a ReLU network does what it does, and prove it.
 
-The names below are the whole public interface for Python; each is imported when it is
-first used, so that ``import precond`` costs nothing and needs no solver.
+The names below, and those of the folders one below (``precond.apply``, ``precond.data``, …), are
+the public interface for Python.  Each is loaded when it is first used, so that ``import precond``
+costs nothing and needs no solver.
 """
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from precond.basics.exports import door
 
 if TYPE_CHECKING:
     from precond.errors import PrecondError as PrecondError
     from precond.formats.load import load as load
     from precond.mine.boxes.largest_box import underapproximation_box as underapproximation_box
+    from precond.mine.input_preconditions.relax import InputPrecondition as InputPrecondition
     from precond.mine.input_preconditions.relax import input_precondition as input_precondition
+    from precond.mine.layer_rules.learn import LayerRule as LayerRule
     from precond.mine.layer_rules.learn import layer_preconditions as layer_preconditions
     from precond.network.graph import Network as Network
-    from precond.proof.arithmetic import Arithmetic as Arithmetic
     from precond.proof.claim import Claim as Claim
+    from precond.proof.ledger.ledger import Ledger as Ledger
     from precond.proof.precondition import Precondition as Precondition
     from precond.proof.prover.prove import prove as prove
     from precond.proof.verdict import Status as Status
@@ -28,33 +32,25 @@ if TYPE_CHECKING:
     from precond.region.signature import Signatures as Signatures
     from precond.region.signature import record as record
 
-_HOME = {
-    "PrecondError": "precond.errors",
-    "input_precondition": "precond.mine.input_preconditions.relax",
-    "layer_preconditions": "precond.mine.layer_rules.learn",
-    "underapproximation_box": "precond.mine.boxes.largest_box",
-    "Network": "precond.network.graph",
-    "load": "precond.formats.load",
-    "Arithmetic": "precond.proof.arithmetic",
+_HOMES = {
+    "Box": "precond.region.box",
     "Claim": "precond.proof.claim",
+    "DecisionPattern": "precond.region.pattern",
+    "InputPrecondition": "precond.mine.input_preconditions.relax",
+    "LayerRule": "precond.mine.layer_rules.learn",
+    "Ledger": "precond.proof.ledger.ledger",
+    "Network": "precond.network.graph",
+    "PrecondError": "precond.errors",
     "Precondition": "precond.proof.precondition",
-    "prove": "precond.proof.prover.prove",
+    "Property": "precond.property",
+    "Signatures": "precond.region.signature",
     "Status": "precond.proof.verdict",
     "Verdict": "precond.proof.verdict",
-    "Property": "precond.property",
-    "Box": "precond.region.box",
-    "DecisionPattern": "precond.region.pattern",
-    "Signatures": "precond.region.signature",
+    "input_precondition": "precond.mine.input_preconditions.relax",
+    "layer_preconditions": "precond.mine.layer_rules.learn",
+    "load": "precond.formats.load",
+    "prove": "precond.proof.prover.prove",
     "record": "precond.region.signature",
+    "underapproximation_box": "precond.mine.boxes.largest_box",
 }
-__all__ = sorted(_HOME)
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        raise AttributeError(f"module 'precond' has no attribute {name!r}")
-    return getattr(import_module(_HOME[name]), name)
-
-
-def __dir__() -> list[str]:
-    return __all__
+__getattr__, __dir__, __all__ = door(__name__, _HOMES)

@@ -1,1 +1,61 @@
-"""Preconditions put to use: one module (or a few of one name) for each command."""
+"""What rules and proofs are good for: debugging, robustness, fast paths, monitors.
+
+The folders have the names of activities (``debugging``), the functions those of commands
+(``debug``), so that neither hides the other.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from precond.basics.exports import door
+
+if TYPE_CHECKING:
+    from precond.apply.adversarial_examples.retrain import Retraining as Retraining
+    from precond.apply.adversarial_examples.retrain import retrain as retrain
+    from precond.apply.adversarial_examples.search import adversarial as adversarial
+    from precond.apply.certification.certify import Outcome as Outcome
+    from precond.apply.certification.certify import robustness as robustness
+    from precond.apply.certification.monotone import Monotone as Monotone
+    from precond.apply.certification.monotone import prove_monotone as prove_monotone
+    from precond.apply.clustering.medoids import cluster as cluster
+    from precond.apply.debugging.findings import DebugSettings as DebugSettings
+    from precond.apply.debugging.findings import debug as debug
+    from precond.apply.debugging.rule_book import RuleBook as RuleBook
+    from precond.apply.decomposition.check import replayed as replayed
+    from precond.apply.decomposition.check import second_proofs as second_proofs
+    from precond.apply.decomposition.halves import decompose as decompose
+    from precond.apply.decomposition.lemmas import Lemmas as Lemmas
+    from precond.apply.distillation.learn import augmented as augmented
+    from precond.apply.distillation.learn import distill as distill
+    from precond.apply.distillation.learn import sample_of as sample_of
+    from precond.apply.distillation.votes import Reading as Reading
+    from precond.apply.distillation.votes import Training as Training
+    from precond.apply.monitoring.summary import summarise as summarise
+    from precond.apply.monitoring.watch import Monitor as Monitor
+
+_HOMES = {
+    "DebugSettings": "precond.apply.debugging.findings",
+    "Lemmas": "precond.apply.decomposition.lemmas",
+    "Monitor": "precond.apply.monitoring.watch",
+    "Monotone": "precond.apply.certification.monotone",
+    "Outcome": "precond.apply.certification.certify",
+    "Reading": "precond.apply.distillation.votes",
+    "Retraining": "precond.apply.adversarial_examples.retrain",
+    "RuleBook": "precond.apply.debugging.rule_book",
+    "Training": "precond.apply.distillation.votes",
+    "adversarial": "precond.apply.adversarial_examples.search",
+    "augmented": "precond.apply.distillation.learn",
+    "cluster": "precond.apply.clustering.medoids",
+    "debug": "precond.apply.debugging.findings",
+    "decompose": "precond.apply.decomposition.halves",
+    "distill": "precond.apply.distillation.learn",
+    "prove_monotone": "precond.apply.certification.monotone",
+    "replayed": "precond.apply.decomposition.check",
+    "retrain": "precond.apply.adversarial_examples.retrain",
+    "robustness": "precond.apply.certification.certify",
+    "sample_of": "precond.apply.distillation.learn",
+    "second_proofs": "precond.apply.decomposition.check",
+    "summarise": "precond.apply.monitoring.summary",
+}
+__getattr__, __dir__, __all__ = door(__name__, _HOMES)

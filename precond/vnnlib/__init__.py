@@ -1,6 +1,17 @@
-"""VNN-LIB queries, versions 1.0 and 2.0, read into claims.
+"""VNN-LIB queries: read, stated as claims, answered as the standard says."""
 
-``query`` is the way in; ``v1`` and ``v2`` parse text into a ``formula``; ``sort`` and
-``regions`` turn its conjunctions into boxes, half-spaces, patterns and properties, with
-``rounding`` outwards; ``networks`` joins several networks, or hidden values, into one.
-"""
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from precond.basics.exports import door
+
+if TYPE_CHECKING:
+    from precond.vnnlib.query import Query as Query
+    from precond.vnnlib.query import read_vnnlib as read_vnnlib
+
+_HOMES = {
+    "Query": "precond.vnnlib.query",
+    "read_vnnlib": "precond.vnnlib.query",
+}
+__getattr__, __dir__, __all__ = door(__name__, _HOMES)
