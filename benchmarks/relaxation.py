@@ -42,7 +42,7 @@ from precond.network.evaluate import outputs
 from precond.network.graph import Network
 from precond.proof.claim import Claim, Problem
 from precond.proof.deadline import Deadline
-from precond.proof.engines.base import Answer, Outcome
+from precond.proof.engines.base import SOLVERS, Answer, Lines, Outcome
 from precond.proof.engines.bounds import BoundsEngine
 from precond.proof.engines.highs import HighsEngine
 from precond.proof.engines.input_split.search import InputSplitEngine
@@ -65,6 +65,7 @@ class Believed:
     engine: MarabouEngine = field(default_factory=MarabouEngine)
     undecided: int = 0
     name: str = "marabou"
+    lines: Lines = SOLVERS
 
     def unsupported(self, problem: Problem) -> str | None:
         return self.engine.unsupported(problem)

@@ -27,7 +27,6 @@ from precond.mine.whole_space.search import Search
 from precond.proof.certificates.folder import keep
 from precond.proof.claim import Claim
 from precond.proof.deadline import Deadline
-from precond.proof.prover.confirm import second_of
 from precond.proof.prover.prove import prove
 from precond.property import Property
 from precond.region.box import Box
@@ -169,7 +168,9 @@ def row(name: str, run: WholeSpace, attacks: list[dict[str, Any]]) -> dict[str, 
                         "literals": len(entry.pattern),
                         "support": entry.support.to_json(),
                         "engine": entry.verdict.engine,
-                        "second": second_of(entry.verdict),
+                        "second": ("", "")
+                        if entry.verdict.second is None
+                        else (entry.verdict.second.names, entry.verdict.second.text),
                     }
                     for entry in found.entries
                 ],

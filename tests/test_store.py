@@ -43,7 +43,7 @@ def entry(**changes: Any) -> Precondition:
             np.array([0.1 + 0.2]),
             None,
             "why",
-            (Attempt("bounds", 0.5, "1 undecided"),),
+            (Attempt("bounds", 0.5, note="1 undecided"),),
         ),
         Box(np.array([0.1]), np.array([0.7])),
         Box(np.array([-0.3]), np.array([0.9])),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from enum import Enum
 from typing import Any
 
 import numpy as np
@@ -12,32 +11,12 @@ from numpy.typing import NDArray
 
 from precond.checker.certificate import Certificate
 from precond.printable import printable
+from precond.proof import earlier_attempts
 from precond.proof.arithmetic import Arithmetic, words
+from precond.proof.attempt import Attempt as Attempt
+from precond.proof.attempt import SecondProof
+from precond.proof.status import Status as Status
 from precond.proof.trace import Trace
-
-
-class Status(Enum):
-    """What is known of a claim; the value is the word used in files and reports."""
-
-    PROVED = "proved"
-    """Every input of the region has the property."""
-    REFUTED = "refuted"
-    """A witness replays: in the region, without the property."""
-    UNKNOWN = "unknown"
-    """No engine answered in the budget; a larger one may."""
-    VACUOUS = "vacuous"
-    """No input of the box satisfies the pattern: true, but it says nothing."""
-    EMPIRICAL = "empirical"
-    """Not a claim that can be proved (or none was tried): counted on data only."""
-
-
-@dataclass(frozen=True)
-class Attempt:
-    """One engine's part in a verdict: its name, seconds, and what it said."""
-
-    engine: str
-    seconds: float
-    outcome: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,7 +34,8 @@ class Verdict:
     was asked for and is known.  ``certificate``: of a proof that is ``exact``, a checked one.
     The last two are kept in memory only.  ``holds_in``: of PROVED and VACUOUS, the arithmetics
     in which the network may run for it to hold; real numbers are always among them, floats where
-    that was asked for and shown (``arithmetic`` says of which runs).
+    that was asked for and shown (``arithmetic`` says of which runs).  ``second``: what other
+    engines said when the proof was asked for once more.
     """
 
     status: Status
@@ -71,6 +51,7 @@ class Verdict:
     traces: Mapping[int, Trace] = field(default_factory=dict)
     certificate: Certificate | None = None
     holds_in: frozenset[Arithmetic] = frozenset()
+    second: SecondProof | None = None
 
     def __post_init__(self) -> None:
         shown = self.holds_in | {Arithmetic.REAL}
@@ -82,12 +63,18 @@ class Verdict:
     def is_proved(self) -> bool:
         return self.status is Status.PROVED
 
+    @property
+    def is_proved_twice(self) -> bool:
+        """Whether its second proof is one."""
+        return self.second is not None and self.second.is_proved
+
     def joined(self, other: Verdict) -> Verdict:
         """This proof, with what another of the same claim shows of runs in floats."""
         return replace(self, holds_in=self.holds_in | other.holds_in)
 
     def to_json(self) -> dict[str, Any]:
         """Plain values for ``preconditions.json`` and the ledger."""
+        second = {} if self.second is None else {"second": self.second.to_json()}
         return {
             "status": self.status.value,
             "engine": self.engine,
@@ -97,14 +84,16 @@ class Verdict:
             "witness": None if self.witness is None else [float(v) for v in self.witness],
             "bound": self.bound,
             "reason": self.reason,
-            "attempts": [[a.engine, round(a.seconds, 6), a.outcome] for a in self.attempts],
+            "attempts": [attempt.to_json() for attempt in self.attempts],
             "done": self.done,
             "holds_in": list(words(self.holds_in)),
+            **second,
         }
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Verdict:
         witness = data.get("witness")
+        attempts, second = _attempts(data)
         return cls(
             Status(data["status"]),
             printable(str(data.get("engine", ""))),
@@ -114,10 +103,20 @@ class Verdict:
             None if witness is None else np.array(witness, dtype=np.float64),
             None if data.get("bound") is None else float(data["bound"]),
             printable(str(data.get("reason", ""))),
-            tuple(
-                Attempt(printable(str(e)), float(s), printable(str(o)))
-                for e, s, o in data.get("attempts", ())
-            ),
+            attempts,
             None if data.get("done") is None else float(data["done"]),
             holds_in=frozenset(Arithmetic(word) for word in data.get("holds_in", ())),
+            second=second,
         )
+
+
+def _attempts(data: Mapping[str, Any]) -> tuple[tuple[Attempt, ...], SecondProof | None]:
+    """The attempts of a verdict in a file, and its second proof."""
+    given = data.get("attempts", ())
+    if any(isinstance(attempt, list | tuple) for attempt in given):
+        return earlier_attempts.read(given)
+    second = data.get("second")
+    return (
+        tuple(Attempt.from_json(attempt) for attempt in given),
+        None if second is None else SecondProof.from_json(second),
+    )

@@ -92,7 +92,7 @@ def make_card(
     return Card(
         _claim(analysis, item),
         _facts(analysis, item, match, at_witness.get(item.id)),
-        tuple((a.engine, seconds(a.seconds), a.outcome) for a in item.verdict.attempts),
+        tuple((a.engine, seconds(a.seconds), a.text) for a in item.verdict.attempts),
         literal_lines(item.pattern),
         f"No neuron needed: every input of {_place(analysis, item)} has the property."
         if needs_no_neuron(item)

@@ -16,6 +16,7 @@ from precond.mine.whole_space.search import Search
 from precond.mine.whole_space.shorten import fewest
 from precond.network.evaluate import outputs
 from precond.network.graph import INPUT, Network
+from precond.proof.attempt import SOLVERS, Attempt, Line, Outcome
 from precond.proof.claim import Claim
 from precond.proof.deadline import Deadline
 from precond.proof.engines.bounds import BoundsEngine
@@ -23,12 +24,12 @@ from precond.proof.engines.relu_split.search import ReluSplitEngine
 from precond.proof.engines.tighten_split import TightenSplitEngine
 from precond.proof.engines.z3.engine import Z3Engine
 from precond.proof.precondition import Kind
-from precond.proof.prover.confirm import confirm, lines_to_ask, second_of, second_proof
-from precond.proof.prover.plans import Line, Stage
+from precond.proof.prover.confirm import confirm, lines_to_ask, second_proof
+from precond.proof.prover.plans import Stage, default_stages, line_stages
 from precond.proof.prover.prove import prove
 from precond.proof.replay import in_region
 from precond.proof.restate.tail import Tail
-from precond.proof.verdict import Attempt, Status, Verdict
+from precond.proof.verdict import Status, Verdict
 from precond.property import Property
 from precond.region.box import Box
 from precond.region.pattern import DecisionPattern
@@ -93,8 +94,8 @@ def test_something_is_found_and_proved_twice(case: WholeSpace) -> None:
     for entry in case.entries:
         assert entry.kind is Kind.SPACE
         assert entry.verdict.is_proved and entry.verdict.confirmed
-        engines, outcome = second_of(entry.verdict)
-        assert outcome == "proved" and engines
+        second = entry.verdict.second
+        assert second is not None and second.is_proved and second.engines
 
 
 def test_what_is_proved_holds_in_rational_arithmetic(case: WholeSpace) -> None:
@@ -313,9 +314,18 @@ def test_balls_are_no_whole_domain() -> None:
 # -- second proofs ---------------------------------------------------------------------
 
 
+def lines_of() -> dict[str, frozenset[Line]]:
+    """What engines say of themselves, by name."""
+    claim, _ = simple()
+    stages = [*default_stages(claim.problem), *line_stages(Line.SOLVERS)]
+    stages += [Stage(TightenSplitEngine(ReluSplitEngine()))]
+    return {stage.engine.name: stage.engine.lines for stage in stages}
+
+
 def proved(engine: str, *others: str) -> Verdict:
+    one, lines = {Outcome.INFEASIBLE: 1}, lines_of()
     attempts = tuple(
-        Attempt(name, 0.1, "1 infeasible, 0 witness, 0 undecided") for name in (engine, *others)
+        Attempt(name, 0.1, counts=one, lines=lines[name]) for name in (engine, *others)
     )
     return Verdict(Status.PROVED, engine, attempts=attempts)
 
@@ -324,9 +334,13 @@ def test_the_other_kind_is_asked() -> None:
     assert lines_to_ask(proved("highs")) == (Line.PROPAGATION,)
     assert lines_to_ask(proved("input-split", "bounds")) == (Line.SOLVERS,)
     assert lines_to_ask(proved("highs", "bounds")) == (Line.PROPAGATION, Line.SOLVERS)
-    idle = Attempt("highs", 0.1, "0 infeasible, 0 witness, 1 undecided")
+    idle = Attempt("highs", 0.1, counts={Outcome.UNDECIDED: 1}, lines=SOLVERS)
     alone = Verdict(Status.PROVED, "bounds", attempts=(idle, *proved("bounds").attempts))
     assert lines_to_ask(alone) == (Line.SOLVERS,)
+    stopped = Attempt("marabou", 0.1, note="stopped, not needed")  # a racer closed nothing
+    alone = Verdict(Status.PROVED, "bounds", attempts=(stopped, *proved("bounds").attempts))
+    assert lines_to_ask(alone) == (Line.SOLVERS,)
+    assert lines_to_ask(proved("tighten-lp")) == (Line.PROPAGATION,)
     assert lines_to_ask(proved("tighten-split")) == (Line.PROPAGATION, Line.SOLVERS)
 
 
@@ -366,8 +380,8 @@ def test_a_true_claim_is_confirmed_by_other_engines() -> None:
     true, _ = simple()
     second = confirm(true, proved("highs"), tail=Tail(true.network, true.box, "relu1"))
     assert second.is_proved and second.confirmed
-    engines, outcome = second_of(second)
-    assert outcome == "proved" and "highs" not in engines
+    assert second.second is not None and second.second.is_proved
+    assert second.second.engines and "highs" not in second.second.engines
 
 
 @pytest.mark.parametrize("first", ["highs", "bounds"])
@@ -376,7 +390,7 @@ def test_a_wrong_proof_is_taken_back(first: str) -> None:
     answer = confirm(false, proved(first), budget=600)
     assert answer.status is Status.UNKNOWN and not answer.confirmed
     assert "has a witness" in answer.reason
-    assert second_of(answer)[1] == "contradicted"
+    assert answer.second is not None and answer.second.status is Status.REFUTED
 
 
 def test_only_proofs_have_a_second() -> None:

@@ -130,6 +130,6 @@ def content(verdict: Verdict) -> dict[str, Any]:
     said = verdict.to_json()
     if verdict.engine == "z3":
         del said["witness"]
-    said["attempts"] = [[engine, outcome] for engine, _, outcome in said["attempts"]]
+    said["attempts"] = [attempt | {"seconds": 0.0} for attempt in said["attempts"]]
     del said["seconds"]
     return said

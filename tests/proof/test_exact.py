@@ -22,7 +22,7 @@ from precond.proof.certificates.certify import certify, statement_of
 from precond.proof.certificates.folder import keep, kept, place
 from precond.proof.claim import Claim, Problem
 from precond.proof.deadline import Deadline
-from precond.proof.engines.base import Answer, Outcome
+from precond.proof.engines.base import NO_LINE, Answer, Lines, Outcome
 from precond.proof.engines.marabou.engine import MarabouEngine
 from precond.proof.ledger.ledger import Ledger
 from precond.proof.precondition import Kind, Precondition, Support
@@ -43,6 +43,7 @@ class Says:
 
     answer: Answer
     name: str = "oracle"
+    lines: Lines = NO_LINE
 
     def unsupported(self, problem: Problem) -> str | None:
         return None

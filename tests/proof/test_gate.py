@@ -89,10 +89,10 @@ def test_a_conjunct_is_not_closed_by_a_bound_that_is_none() -> None:
     (conjunct,) = problem.conjuncts
     for bound in (NAN, INF, -1.0):
         standing = Standing(problem)
-        assert not standing.close(conjunct, "e", Answer(Outcome.INFEASIBLE, True, bound))
+        assert not standing.close(conjunct, "e", Answer.excluded(bound=bound))
         assert standing.open == [conjunct]
         assert not decides(bound, conjunct)
-    assert Standing(problem).close(conjunct, "e", Answer(Outcome.INFEASIBLE, True, 1.0))
+    assert Standing(problem).close(conjunct, "e", Answer.excluded(bound=1.0))
 
 
 def test_an_account_that_does_not_add_up_says_so() -> None:

@@ -16,18 +16,19 @@ from known import ABSOLUTE, ANY, at_least, box, phases
 
 from precond.cli import main
 from precond.errors import OutputError
+from precond.proof.attempt import PROPAGATION, SOLVERS, Attempt, Outcome
 from precond.proof.claim import Claim, HalfSpaces
 from precond.proof.ledger import schema as ledger_schema
 from precond.proof.ledger.ledger import Ledger
 from precond.proof.prover.prove import prove
-from precond.proof.verdict import Attempt, Status, Verdict
+from precond.proof.verdict import Status, Verdict
 from precond.property import Inequality, Property
 from precond.region.pattern import DecisionPattern
 
 
 def test_a_verdict_comes_back_as_it_was(tmp_path: Path) -> None:
     witness = np.array([0.1, 1e-300, -1 / 3])
-    attempts = (Attempt("bounds", 0.25, "1 undecided"),)
+    attempts = (Attempt("bounds", 0.25, counts={Outcome.UNDECIDED: 1}, lines=PROPAGATION),)
     given = Verdict(
         Status.REFUTED, "attack", 0.5, True, False, witness, None, "in exact arithmetic", attempts
     )
@@ -209,7 +210,67 @@ def test_version_1_is_migrated(tmp_path: Path, writable: bool) -> None:
         found = ledger.get("k", 1.0)
         assert found is not None and found.to_json() == old.to_json()
     with closing(sqlite3.connect(tmp_path / "l")) as database:
-        assert database.execute("PRAGMA user_version").fetchone() == (2 if writable else 1,)
+        assert database.execute("PRAGMA user_version").fetchone() == (
+            ledger_schema.SCHEMA if writable else 1,
+        )
+
+
+def test_attempts_of_earlier_versions_are_read(tmp_path: Path) -> None:
+    """Rows of version 2, as it wrote them: three texts an attempt, the second proof among them."""
+    old = Verdict(Status.PROVED, "highs", 1.5).to_json()
+    old["attempts"] = [
+        ["layer bounds", 0.1, "refined"],
+        ["bounds", 0.2, "0 infeasible, 0 witness, 9 undecided"],
+        ["highs", 0.3, "9 infeasible, 0 witness, 0 undecided"],
+        ["tighten-split", 0.3, "1 infeasible, 2 witness, 3 undecided"],
+        ["marabou", 0.4, "stopped, not needed"],
+        ["again: input-split, relu-split", 2.0, "proved"],
+    ]
+    text = json.dumps(old)
+    with Ledger(tmp_path / "l"):
+        pass
+    with closing(sqlite3.connect(tmp_path / "l")) as database:
+        row = ("k", text, 2.5, 1e9, ledger_schema.digest("k", text, 2.5, 1e9))
+        database.execute("INSERT INTO verdicts VALUES (?, ?, ?, ?, ?)", row)
+        database.execute("PRAGMA user_version=2")
+        database.commit()
+    for writable in (False, True):
+        with Ledger(tmp_path / "l", writable=writable) as ledger:
+            found = ledger.get("k", 1.0)
+        assert found is not None
+        assert [(a.engine, a.text) for a in found.attempts] == [
+            (engine, said) for engine, _, said in old["attempts"][:-1]
+        ]
+        assert found.attempts[2].counts == {
+            Outcome.INFEASIBLE: 9,
+            Outcome.WITNESS: 0,
+            Outcome.UNDECIDED: 0,
+        }
+        assert [a.closes for a in found.attempts] == [False, False, True, True, False]
+        assert found.attempts[2].lines == SOLVERS
+        assert found.attempts[3].lines == SOLVERS | PROPAGATION
+        assert found.second is not None and found.second.engines == ("input-split", "relu-split")
+        assert found.is_proved_twice and found.second.seconds == 2.0
+        assert Verdict.from_json(found.to_json()).to_json() == found.to_json()
+    with closing(sqlite3.connect(tmp_path / "l")) as database:
+        assert database.execute("PRAGMA user_version").fetchone() == (ledger_schema.SCHEMA,)
+
+
+@pytest.mark.parametrize(
+    ("text", "status", "reason"),
+    [
+        ("proved", Status.PROVED, ""),
+        ("contradicted", Status.REFUTED, ""),
+        ("not decided (solvers: out of time (1 s))", Status.UNKNOWN, "solvers: out of time (1 s)"),
+    ],
+)
+def test_what_a_second_proof_said_stays(text: str, status: Status, reason: str) -> None:
+    row = {"status": "proved", "attempts": [["again: no engine", 1.0, text]]}
+    second = Verdict.from_json(row).second
+    assert second is not None and (second.status, second.reason) == (status, reason)
+    assert second.engines == () and second.text == text
+    again = Verdict.from_json(Verdict.from_json(row).to_json())
+    assert again.second == second and again.attempts == ()
 
 
 def test_a_migration_that_fails_changes_nothing(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from precond.network.graph import INPUT, Network
 from precond.network.layers import Affine, Node, ReLU
 from precond.proof.claim import Claim, Problem
 from precond.proof.deadline import Deadline
-from precond.proof.engines.base import Answer, Engine, Outcome, plain_sums
+from precond.proof.engines.base import NO_LINE, Answer, Engine, Lines, Outcome, plain_sums
 from precond.proof.engines.bounds import BoundsEngine
 from precond.proof.engines.input_split.search import InputSplitEngine
 from precond.proof.engines.relu_split.search import ReluSplitEngine
@@ -40,6 +40,7 @@ class Says:
 
     answer: Answer
     name: str = "one"
+    lines: Lines = NO_LINE
 
     def unsupported(self, problem: Problem) -> str | None:
         return None

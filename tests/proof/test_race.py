@@ -13,7 +13,7 @@ from known import ABSOLUTE, ANY, at_least, box
 
 from precond.proof.claim import Claim, Problem
 from precond.proof.deadline import Deadline
-from precond.proof.engines.base import Answer, Outcome, Stoppable
+from precond.proof.engines.base import NO_LINE, Answer, Lines, Outcome, Stoppable
 from precond.proof.engines.marabou.engine import MarabouEngine
 from precond.proof.prover import racer as race
 from precond.proof.prover.prove import Stage, default_stages, prove
@@ -35,6 +35,7 @@ class Searches:
     answer: Answer
     seconds: float
     name: str = "searches"
+    lines: Lines = NO_LINE
     after: threading.Event | None = None  # wait for it first
 
     def unsupported(self, problem: Problem) -> str | None:
@@ -102,7 +103,7 @@ def test_a_search_that_is_done_stops_the_process_beside_it() -> None:
     assert verdict.status is Status.PROVED and verdict.confirmed
     assert time.monotonic() - begun < HANG and beside.stopped.is_set()
     last = verdict.attempts[-1]
-    assert (last.engine, last.outcome) == ("beside", "stopped, not needed")
+    assert (last.engine, last.note) == ("beside", "stopped, not needed")
     assert 0.2 < last.seconds < HANG
 
 

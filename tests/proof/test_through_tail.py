@@ -46,7 +46,7 @@ def test_what_the_tail_cannot_prove_is_asked_of_the_network() -> None:
     claim = Claim(network([1, -1, *[0] * 10]), box((0, 1)), REST_OFF, at_least(-0.1, 1.0))
     verdict = prove(claim)
     assert verdict.status is Status.PROVED
-    assert verdict.attempts[0].outcome.startswith("no proof")
+    assert verdict.attempts[0].note.startswith("no proof")
 
 
 def test_a_witness_of_the_tail_is_never_the_network_s() -> None:

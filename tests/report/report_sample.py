@@ -133,7 +133,10 @@ def digits_analysis(
 
 def verdict_of(status: Status, witness: NDArray[np.float64], confirmed: bool = True) -> Verdict:
     """A verdict of that status as an engine would give it."""
-    attempts = (Attempt("bounds", 0.004, "no proof"), Attempt("branch", 1.2, status.value))
+    attempts = (
+        Attempt("bounds", 0.004, note="no proof"),
+        Attempt("branch", 1.2, note=status.value),
+    )
     match status:
         case Status.PROVED:
             return Verdict(

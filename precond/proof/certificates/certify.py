@@ -87,7 +87,7 @@ def exact_verdict(claim: Claim, verdict: Verdict, seconds: float = 60.0) -> Verd
             status=Status.UNKNOWN,
             seconds=verdict.seconds + spent,
             reason=reason,
-            attempts=(*verdict.attempts, Attempt(CERTIFICATE, spent, "none found")),
+            attempts=(*verdict.attempts, Attempt(CERTIFICATE, spent, note="none found")),
         )
     spent = time.monotonic() - begun
     leaves = sum(len(tree.weights) for tree in made.trees)
@@ -98,7 +98,7 @@ def exact_verdict(claim: Claim, verdict: Verdict, seconds: float = 60.0) -> Verd
         confirmed=True,
         seconds=verdict.seconds + spent,
         reason=note,
-        attempts=(*verdict.attempts, Attempt(CERTIFICATE, spent, f"{leaves} leaves, valid")),
+        attempts=(*verdict.attempts, Attempt(CERTIFICATE, spent, note=f"{leaves} leaves, valid")),
         certificate=made,
     )
 

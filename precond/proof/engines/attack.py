@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from precond.proof.attack import attack
 from precond.proof.claim import Problem
-from precond.proof.engines.base import Answer, Deadline, Outcome
+from precond.proof.engines.base import NO_LINE, Answer, Deadline, Lines, Outcome
 
 
 @dataclass(frozen=True)
@@ -17,6 +18,7 @@ class AttackEngine:
     seconds: float = 2.0
     seed: int = 0
     name: str = "attack"
+    lines: ClassVar[Lines] = NO_LINE
 
     def unsupported(self, problem: Problem) -> str | None:
         return None

@@ -10,28 +10,25 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from enum import Enum
+from dataclasses import KW_ONLY, dataclass
 from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from precond.proof.attempt import NO_LINE as NO_LINE
+from precond.proof.attempt import PROPAGATION as PROPAGATION
+from precond.proof.attempt import SOLVERS as SOLVERS
+from precond.proof.attempt import Line as Line
+from precond.proof.attempt import Lines as Lines
+from precond.proof.attempt import Outcome as Outcome
 from precond.proof.claim import Conjunct, Problem
 from precond.proof.deadline import Deadline as Deadline
 from precond.proof.gate import excludes
 from precond.proof.trace import Trace
 
 UNKNOWN_MEMORY = 1 << 31
-
-
-class Outcome(Enum):
-    """An engine's answer to one conjunct."""
-
-    INFEASIBLE = "infeasible"
-    WITNESS = "witness"
-    UNDECIDED = "undecided"
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,12 +41,20 @@ class Answer:
     """
 
     outcome: Outcome
+    _: KW_ONLY
     rigorous: bool = False
     bound: float | None = None
     witness: NDArray[np.float64] | None = None
     note: str = ""
     trace: Trace | None = None
     done: float | None = None
+
+    @classmethod
+    def excluded(
+        cls, *, bound: float | None = None, note: str = "", trace: Trace | None = None
+    ) -> Answer:
+        """No solution, the engine's own rounding counted."""
+        return cls(Outcome.INFEASIBLE, rigorous=True, bound=bound, note=note, trace=trace)
 
 
 def decides(bound: float | None, conjunct: Conjunct) -> bool:
@@ -62,6 +67,11 @@ class Engine(Protocol):
 
     @property
     def name(self) -> str: ...
+
+    @property
+    def lines(self) -> Lines:
+        """The kinds of engine whose code its proofs rest on; none for one that proves nothing."""
+        ...
 
     def unsupported(self, problem: Problem) -> str | None:
         """Why this engine cannot take ``problem`` (a missing package, a layer kind), or None."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -19,7 +20,7 @@ from precond.proof.bounds.magnitudes import beyond_floats
 from precond.proof.bounds.multipliers import improve
 from precond.proof.bounds.problem import region_of
 from precond.proof.claim import Problem
-from precond.proof.engines.base import Answer, Deadline, Outcome, plain_sums
+from precond.proof.engines.base import PROPAGATION, Answer, Deadline, Lines, Outcome, plain_sums
 from precond.proof.gate import excludes
 from precond.proof.trace import Leaf
 
@@ -31,6 +32,7 @@ class BoundsEngine:
     device: str = "cpu"
     steps: int = 20
     name: str = "bounds"
+    lines: ClassVar[Lines] = PROPAGATION
 
     def unsupported(self, problem: Problem) -> str | None:
         return beyond_floats(problem)
@@ -45,7 +47,7 @@ class BoundsEngine:
         if bool(refined.empty[0]):
             note = "no input of the box satisfies the pattern"
             trace = Leaf(empty=True) if problem.keep_trace else None
-            answer = Answer(Outcome.INFEASIBLE, True, note=note, trace=trace)
+            answer = Answer.excluded(note=note, trace=trace)
             return [answer] * len(problem.conjuncts)
         device = refined.region.lower.device
         sizes = [len(conjunct) for conjunct in problem.conjuncts]
@@ -95,11 +97,15 @@ class BoundsEngine:
                 if trace is not None:
                     trace = replace(trace, weights=np.eye(size)[best - start])
                 value = float(values[best])
-                answers.append(Answer(Outcome.INFEASIBLE, True, value, trace=trace))
+                answers.append(Answer.excluded(bound=value, trace=trace))
             else:
                 answers.append(
                     Answer(
-                        Outcome.UNDECIDED, True, float(part.max()), corners[best], "bound below 0"
+                        Outcome.UNDECIDED,
+                        rigorous=True,
+                        bound=float(part.max()),
+                        witness=corners[best],
+                        note="bound below 0",
                     )
                 )
             start += size

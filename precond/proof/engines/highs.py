@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import ClassVar
 
 from precond.proof.arithmetic import Arithmetic
 from precond.proof.claim import Conjunct, Problem
-from precond.proof.engines.base import Answer, Deadline, Outcome, decides
+from precond.proof.engines.base import SOLVERS, Answer, Deadline, Lines, Outcome, decides
 from precond.proof.linear.encode import Bounds, encode, interval_bounds
 from precond.proof.linear.interior import Satisfiability, is_satisfiable, well_inside
 from precond.proof.linear.leaf import empty_leaf, leaf_of, without_rows
@@ -36,6 +37,7 @@ class HighsEngine:
 
     bounds: Callable[[Problem], Bounds] = interval_bounds
     milp_neurons: int = 30
+    lines: ClassVar[Lines] = SOLVERS
 
     @property
     def name(self) -> str:
@@ -51,7 +53,7 @@ class HighsEngine:
             note = f"no value of {layer}[{index}] is possible in the region"
             leaf = empty_leaf(problem, system.empty, deadline) if problem.keep_trace else None
             return [
-                Answer(Outcome.INFEASIBLE, True, note=note, trace=without_rows(leaf, conjunct))
+                Answer.excluded(note=note, trace=without_rows(leaf, conjunct))
                 for conjunct in problem.conjuncts
             ]
         if not system.is_finite:
@@ -74,9 +76,15 @@ class HighsEngine:
             trace = None
             if problem.keep_trace:
                 trace = leaf_of(problem, conjunct, found, system, deadline)
-            return Answer(Outcome.INFEASIBLE, True, bound, note="linear relaxation", trace=trace)
+            return Answer.excluded(
+                bound=bound,
+                note="linear relaxation",
+                trace=trace,
+            )
         if found.state is State.INFEASIBLE or (found.value or 0.0) > TOLERANCE:
-            return Answer(Outcome.INFEASIBLE, False, note="linear relaxation, solver's word")
+            return Answer(
+                Outcome.INFEASIBLE, rigorous=False, note="linear relaxation, solver's word"
+            )
         if found.state is State.STOPPED:
             return Answer(Outcome.UNDECIDED, bound=found.bound, note="out of time")
         if found.x is not None:
@@ -100,10 +108,12 @@ class HighsEngine:
     ) -> Answer:
         found = program.integer(program.system.margins(problem, conjunct), deadline)
         if found.limit < -TOLERANCE:
-            return Answer(Outcome.INFEASIBLE, False, bound, note="MILP, solver's word")
+            return Answer(
+                Outcome.INFEASIBLE, rigorous=False, bound=bound, note="MILP, solver's word"
+            )
         if found.x is None or found.value is None or found.value <= -TOLERANCE:
             return Answer(Outcome.UNDECIDED, bound=bound, note="MILP out of time")
         inner = well_inside(problem, conjunct, found.x, deadline)
         if inner is None or not satisfies(problem, conjunct, inner):  # with max-pool layers
             inner = found.x
-        return Answer(Outcome.WITNESS, False, bound, inner, "MILP")
+        return Answer(Outcome.WITNESS, rigorous=False, bound=bound, witness=inner, note="MILP")

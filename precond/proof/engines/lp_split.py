@@ -11,7 +11,7 @@ Strong where a pattern fixes most neurons and what is left open is some dozens.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from precond.proof.bounds.problem import layer_bounds, region_of
 from precond.proof.claim import Problem
 from precond.proof.coverage import Coverage
-from precond.proof.engines.base import Answer, Deadline, Outcome, decides
+from precond.proof.engines.base import SOLVERS, Answer, Deadline, Lines, Outcome, decides
 from precond.proof.linear.encode import Bounds, encode
 from precond.proof.linear.interior import violation_near
 from precond.proof.linear.leaf import empty_leaf, without_rows
@@ -46,6 +46,7 @@ class LpSplitEngine:
     device: str = "cpu"
     free: int = 1_000
     name: str = "lp-split"
+    lines: ClassVar[Lines] = SOLVERS
 
     def unsupported(self, problem: Problem) -> str | None:
         if any(len(conjunct) > 1 for conjunct in problem.conjuncts):
@@ -57,7 +58,7 @@ class LpSplitEngine:
         plain = replace(problem, keep_trace=False)
         limit = deadline.earlier(0.1 * deadline.left)
         refined = region_of(plain, self.device, steps=STEPS, deadline=limit)
-        closed = Answer(Outcome.INFEASIBLE, True)
+        closed = Answer.excluded()
         if bool(refined.empty[0]):
             leaf = Leaf(empty=True) if problem.keep_trace else None
             return [replace(closed, trace=leaf)] * len(problem.conjuncts)
@@ -137,12 +138,12 @@ class _Search:
             return Answer(Outcome.WITNESS, witness=self.witness, note=note)
         if not self.waits:
             bound = None if self.least == np.inf else self.least
-            return Answer(Outcome.INFEASIBLE, True, bound, note=note, trace=self.trace)
+            return Answer.excluded(bound=bound, note=note, trace=self.trace)
         if self.fault is not None:
             return Answer(Outcome.UNDECIDED, note=self.fault)
         if self.stuck:
             note += ", one within the solver's tolerance"
-        return Answer(Outcome.UNDECIDED, True, note=note, done=self.done)
+        return Answer(Outcome.UNDECIDED, rigorous=True, note=note, done=self.done)
 
     def run(self, program: PhaseProgram, deadline: Deadline, most: int) -> None:
         """Go on until the deadline, a witness, ``most`` programs, or nothing waits."""

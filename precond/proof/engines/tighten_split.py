@@ -23,7 +23,7 @@ from precond.proof.bounds.problem import layer_bounds, region_of
 from precond.proof.bounds.rows import stack_rows
 from precond.proof.claim import Problem
 from precond.proof.coverage import Coverage
-from precond.proof.engines.base import Answer, Deadline, Engine, Outcome
+from precond.proof.engines.base import SOLVERS, Answer, Deadline, Engine, Lines, Outcome
 from precond.proof.linear.blocks import cut
 from precond.proof.linear.encode import Bounds
 from precond.proof.linear.solver import refusal
@@ -45,6 +45,11 @@ class TightenSplitEngine:
     free: int = 1_000
     name: str = "tighten-split"
 
+    @property
+    def lines(self) -> Lines:
+        """Tightening is by linear programs; what ``finish`` does is its own."""
+        return SOLVERS | self.finish.lines
+
     def unsupported(self, problem: Problem) -> str | None:
         return refusal(problem, self.free) or self.finish.unsupported(problem)
 
@@ -55,7 +60,7 @@ class TightenSplitEngine:
             plain, self.device, steps=STEPS, deadline=deadline.earlier(0.1 * deadline.left)
         )
         if bool(refined.empty[0]):
-            return [Answer(Outcome.INFEASIBLE, True)] * len(problem.conjuncts)
+            return [Answer.excluded()] * len(problem.conjuncts)
         plain = replace(plain, bounds=layer_bounds(refined))
         searches = [_Search(self, plain.only((c,))) for c in problem.conjuncts]
         waiting = searches
@@ -87,8 +92,8 @@ class _Search:
         open_ = [*(share for _, share in self.nodes), *self.stuck]
         fault = self.coverage.fault(0, len(open_), sum(open_))
         if open_ or fault is not None:
-            return Answer(Outcome.UNDECIDED, True, note=fault or note, done=self.done)
-        return Answer(Outcome.INFEASIBLE, True, note=note)
+            return Answer(Outcome.UNDECIDED, rigorous=True, note=fault or note, done=self.done)
+        return Answer.excluded(note=note)
 
     def run(self, deadline: Deadline) -> None:
         """Until the deadline, a witness, or nothing waits; what is begun goes on next time."""

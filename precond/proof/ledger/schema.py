@@ -2,6 +2,7 @@
 
 1  verdicts(key, verdict, budget, written)
 2  a digest of each row; one B-tree instead of a table and an index
+3  attempts as objects in a verdict's JSON; rows of version 2 stay as they are and are read
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ from contextlib import closing
 from pathlib import Path
 from urllib.parse import quote
 
-SCHEMA = 2
+SCHEMA = 3
+SAME_TABLE = (2, SCHEMA)
 TABLE = (
     "CREATE TABLE verdicts (key TEXT PRIMARY KEY, verdict TEXT NOT NULL, budget REAL NOT NULL, "
     "written REAL NOT NULL, digest BLOB NOT NULL) WITHOUT ROWID"
@@ -64,7 +66,7 @@ def _to_read(path: Path, patience: float) -> sqlite3.Connection:
                 return _upgraded(database)
             if version == 0:
                 raise sqlite3.DatabaseError("a database of another program")
-            if version != SCHEMA:
+            if version not in SAME_TABLE:
                 raise sqlite3.DatabaseError(f"schema version {version}, of a newer precond")
             return database
         except sqlite3.Error as error:

@@ -1,6 +1,6 @@
 """A second proof of a claim, by engines that the first did not use.
 
-Engines are of two kinds (``stages.Line``): those that push bounds through the layers, and
+Engines are of two kinds (``attempt.Line``): those that push bounds through the layers, and
 solvers of linear, integer and rational systems.  A proof that used one kind is asked again of
 the other; one that used both is asked of each alone.  Where a kind is not enough, all engines
 are asked that closed nothing in the first proof.  So afterwards every way the property can
@@ -18,43 +18,28 @@ shares nothing with them.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from precond.errors import QueryError
 from precond.network.graph import INPUT
+from precond.proof.attempt import Line, SecondProof
 from precond.proof.certificates.certify import CERTIFICATE, exact_verdict
 from precond.proof.claim import Claim
 from precond.proof.deadline import Deadline
-from precond.proof.prover.plans import Line, Stage, default_stages, line_stages, whole_stages
+from precond.proof.prover.plans import Stage, default_stages, line_stages, whole_stages
 from precond.proof.prover.prove import prove
 from precond.proof.restate.fixed_neurons import reduced
 from precond.proof.restate.tail import Tail
-from precond.proof.verdict import Attempt, Status, Verdict
+from precond.proof.verdict import Status, Verdict
 
-SECOND = "again"  # how a second proof's attempts begin
 KINDS = 0.6  # share of the time for the kinds by themselves
 CERTIFYING = 0.9  # share of the time for a certificate, where one is sought
 TRACED = 0.9  # of that for the proof it is made of
-BOTH = "tighten-split"  # bounds by linear programs, and a phase search over them
-SOLVERS = ("highs", "lp-split", "tighten-lp", "z3", "marabou", BOTH)
-PROPAGATION = ("bounds", "bounds-optimised", "input-split", "polytope-split", "relu-split", BOTH)
-
-
-@dataclass(frozen=True, eq=False)
-class Second:
-    """What the second proof said: its ``status``, the ``engines`` that closed something in it,
-    and ``seconds``.  UNKNOWN where one of the kinds asked did not finish; REFUTED where one
-    found a witness of what was asked (of the tail, for a claim through a tail)."""
-
-    status: Status
-    engines: tuple[str, ...]
-    seconds: float
-    reason: str = ""
 
 
 def second_proof(
     claim: Claim, verdict: Verdict, *, budget: float = 60.0, device: str = "cpu"
-) -> Second:
+) -> SecondProof:
     """Prove ``claim`` (as it was asked: the tail's, where it went through one) once more, by
     the kinds of engine that ``verdict`` does not rest on alone."""
     if not verdict.is_proved:
@@ -71,13 +56,13 @@ def second_proof(
         answer = _prove(claim, line_stages(line, device), share, device)
         seconds += answer.seconds
         if answer.status is Status.REFUTED:
-            return Second(Status.REFUTED, (answer.engine,), seconds, "a witness was found")
+            return SecondProof(Status.REFUTED, (answer.engine,), seconds, "a witness was found")
         if answer.status is Status.UNKNOWN:
             reasons.append(f"{line.value}: {answer.reason}")
             break
         engines += [name for name in closed_by(answer) if name not in engines]
     if not reasons:
-        return Second(Status.PROVED, tuple(engines), seconds)
+        return SecondProof(Status.PROVED, tuple(engines), seconds)
     every = default_stages(claim.problem, device)
     used = set(closed_by(verdict))
     used |= {name for s in every if s.engine.name in used for name in s.names}
@@ -85,11 +70,11 @@ def second_proof(
     answer = _prove(claim, rest, deadline.left, device)
     seconds += answer.seconds
     if answer.status is Status.REFUTED:
-        return Second(Status.REFUTED, (answer.engine,), seconds, "a witness was found")
+        return SecondProof(Status.REFUTED, (answer.engine,), seconds, "a witness was found")
     if answer.status is Status.UNKNOWN:
         reasons.append(f"all others: {answer.reason}")
-        return Second(Status.UNKNOWN, closed_by(answer), seconds, "; ".join(reasons))
-    return Second(Status.PROVED, closed_by(answer), seconds)
+        return SecondProof(Status.UNKNOWN, closed_by(answer), seconds, "; ".join(reasons))
+    return SecondProof(Status.PROVED, closed_by(answer), seconds)
 
 
 def _prove(claim: Claim, stages: Sequence[Stage], budget: float, device: str) -> Verdict:
@@ -114,32 +99,30 @@ def confirm(
     if tail is None or tail.cut == INPUT:
         exact = _certified(claim, CERTIFYING * budget, device)
         if exact.is_proved:
-            again = Attempt(f"{SECOND}: {CERTIFICATE}", exact.seconds, "proved")
-            return replace(
-                verdict,
-                exact=True,
-                confirmed=True,
-                attempts=(*verdict.attempts, again),
-                certificate=exact.certificate,
-            )
+            return certified(verdict, exact)
     asked = claim if tail is None else tail.claim(claim)
     if asked is None:
-        second = Second(Status.PROVED, ("bounds",), 0.0, "no value of the cut layer is possible")
+        second = SecondProof(
+            Status.PROVED, ("bounds",), 0.0, "no value of the cut layer is possible"
+        )
     else:
         second = second_proof(reduced(asked).claim, verdict, budget=deadline.left, device=device)
-    name = f"{SECOND}: {', '.join(second.engines) or 'no engine'}"
-    outcome = {Status.PROVED: "proved", Status.REFUTED: "contradicted"}.get(
-        second.status, f"not decided ({second.reason})"
-    )
-    attempts = (*verdict.attempts, Attempt(name, second.seconds, outcome))
     if second.status is Status.PROVED:
-        return replace(verdict, confirmed=True, attempts=attempts)
+        return replace(verdict, confirmed=True, second=second)
     if second.status is Status.REFUTED:
-        reason = f"{verdict.engine} proved it, {name} has a witness"
+        reason = f"{verdict.engine} proved it, again: {second.names} has a witness"
         return replace(
-            verdict, status=Status.UNKNOWN, confirmed=False, reason=reason, attempts=attempts
+            verdict, status=Status.UNKNOWN, confirmed=False, reason=reason, second=second
         )
-    return replace(verdict, attempts=attempts)
+    return replace(verdict, second=second)
+
+
+def certified(verdict: Verdict, exact: Verdict) -> Verdict:
+    """``verdict`` with the certificate of ``exact``, a proof of the same claim."""
+    second = SecondProof(Status.PROVED, (CERTIFICATE,), exact.seconds)
+    return replace(
+        verdict, exact=True, confirmed=True, second=second, certificate=exact.certificate
+    )
 
 
 def _certified(claim: Claim, budget: float, device: str) -> Verdict:
@@ -152,29 +135,10 @@ def _certified(claim: Claim, budget: float, device: str) -> Verdict:
 
 def lines_to_ask(verdict: Verdict) -> tuple[Line, ...]:
     """The kinds of engine that did not prove every part of it by themselves."""
-    used = closed_by(verdict)
-    if used and not set(used) & set(SOLVERS):
-        return (Line.SOLVERS,)
-    if used and not set(used) & set(PROPAGATION):
-        return (Line.PROPAGATION,)
-    return (Line.PROPAGATION, Line.SOLVERS)
+    used = frozenset[Line]().union(*(a.lines for a in verdict.attempts if a.closes))
+    return tuple(line for line in Line if len(used) != 1 or line not in used)
 
 
 def closed_by(verdict: Verdict) -> tuple[str, ...]:
     """Engines that excluded at least one way to fail, in the order they were tried."""
-    return tuple(
-        dict.fromkeys(
-            attempt.engine
-            for attempt in verdict.attempts
-            if attempt.engine in SOLVERS + PROPAGATION
-            and not attempt.outcome.startswith("0 infeasible")
-        )
-    )
-
-
-def second_of(verdict: Verdict) -> tuple[str, str]:
-    """(engines, outcome) of the second proof in a verdict; two empty texts where it has none."""
-    for attempt in reversed(verdict.attempts):
-        if attempt.engine.startswith(f"{SECOND}: "):
-            return attempt.engine.removeprefix(f"{SECOND}: "), attempt.outcome
-    return "", ""
+    return tuple(dict.fromkeys(a.engine for a in verdict.attempts if a.lines and a.closes))

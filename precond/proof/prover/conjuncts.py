@@ -63,7 +63,7 @@ class Standing:
         for conjunct in found:
             first = [i.is_false for i in conjunct].index(True)
             leaf = Leaf(weights=np.eye(len(conjunct))[first])
-            self.close(conjunct, engine, Answer(Outcome.INFEASIBLE, True, trace=leaf))
+            self.close(conjunct, engine, Answer.excluded(trace=leaf))
         return bool(found)
 
     def close_empty(self) -> None:

@@ -8,12 +8,11 @@ share of the time that is left.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import Enum
 
 from precond.proof.claim import Problem
 from precond.proof.deadline import Deadline
 from precond.proof.engines.attack import AttackEngine
-from precond.proof.engines.base import Answer, Engine
+from precond.proof.engines.base import Answer, Engine, Line
 from precond.proof.engines.bounds import BoundsEngine
 from precond.proof.engines.highs import HighsEngine
 from precond.proof.engines.input_split.polytope import PolytopeSplitEngine
@@ -123,25 +122,13 @@ def whole_stages(device: str = "cpu") -> tuple[Stage, ...]:
     )
 
 
-class Line(Enum):
-    """Two kinds of engines that share no code past the layer bounds; each can be asked alone."""
-
-    PROPAGATION = "propagation"
-    """Linear bounds pushed through the layers, with splitting; no solver."""
-    SOLVERS = "solvers"
-    """Linear and integer programs, z3 in rational arithmetic, Marabou; no propagated proof."""
-
-
 def line_stages(line: Line, device: str = "cpu") -> tuple[Stage, ...]:
     """The engines of one kind, for a second proof that leans on nothing the first did."""
-    if line is Line.PROPAGATION:
-        return (
-            Stage(BoundsEngine(device, steps=0)),
-            Stage(BoundsEngine(device, steps=60, name="bounds-optimised"), 0.2),
-            Stage(InputSplitEngine(device), 0.6),
-            Stage(ReluSplitEngine(device)),
-        )
-    return (
+    every = (
+        Stage(BoundsEngine(device, steps=0)),
+        Stage(BoundsEngine(device, steps=60, name="bounds-optimised"), 0.2),
+        Stage(InputSplitEngine(device), 0.6),
+        Stage(ReluSplitEngine(device)),
         Stage(_LINEAR, 0.3),
         Stage(LpSplitEngine(device), 0.4),
         Stage(TightenSplitEngine(_LINEAR, device, name="tighten-lp"), 0.4),
@@ -149,6 +136,7 @@ def line_stages(line: Line, device: str = "cpu") -> tuple[Stage, ...]:
         Stage(HighsEngine(known_bounds, milp_neurons=200), 0.6),
         Stage(_MARABOU),
     )
+    return tuple(stage for stage in every if stage.engine.lines == {line})
 
 
 def known_bounds(problem: Problem) -> Bounds:

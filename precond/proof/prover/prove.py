@@ -20,13 +20,13 @@ from precond.errors import QueryError
 from precond.network.activation import OutputActivation
 from precond.network.device import require_device
 from precond.proof.arithmetic import Arithmetic
+from precond.proof.attempt import Line
 from precond.proof.bounds.magnitudes import beyond_floats
 from precond.proof.certificates.certify import exact_verdict
 from precond.proof.claim import Claim
 from precond.proof.deadline import Deadline
 from precond.proof.ledger.ledger import Ledger
 from precond.proof.prover.plans import (
-    Line,
     Stage,
     default_stages,
     line_stages,
@@ -199,10 +199,10 @@ def _through_tail(
     first = Run(asked, asked.problem, SHARE * budget, None, stages, device, seed).run()
     name = f"tail after {cut}"
     if first.is_proved:
-        said = Attempt(name, 0.0, "asked first")
+        said = Attempt(name, 0.0, note="asked first")
         return replace(first, attempts=(said, *first.attempts))
     outcome = "no proof (a counterexample of a tail is none of the network)"
-    said = Attempt(name, first.seconds, outcome)
+    said = Attempt(name, first.seconds, note=outcome)
     verdict = whole(max(budget - first.seconds, LEAST), None, False)
     spent = verdict.seconds + first.seconds
     return replace(verdict, seconds=spent, attempts=(said, *verdict.attempts))
@@ -250,7 +250,7 @@ def _certified(
     if told or not (found.status in PROVED and first.status is Status.UNKNOWN):
         return first
     second = again(PROOF * deadline.left)
-    attempts = (*first.attempts, Attempt(AGAIN, second.seconds, second.status.value))
+    attempts = (*first.attempts, Attempt(AGAIN, second.seconds, note=second.status.value))
     if second.status is Status.UNKNOWN:
         return replace(first, attempts=attempts)
     spent = first.seconds + second.seconds

@@ -146,8 +146,8 @@ class Run:
         """Stop the racer, if it has not been heard."""
         if self.racer is not None:
             self.racer.stop()
-            attempt = Attempt(self.racer.engine.name, self.racer.seconds, "stopped, not needed")
-            self.attempts.append(attempt)
+            name, seconds = self.racer.engine.name, self.racer.seconds
+            self.attempts.append(Attempt(name, seconds, note="stopped, not needed"))
             self.racer = None
 
     def _stage(self, stage: Stage) -> Verdict | None:
@@ -177,8 +177,8 @@ class Run:
         seconds: float,
     ) -> Verdict | None:
         """Enter an engine's answers; a verdict if one refutes the claim."""
-        counts = [f"{sum(a.outcome is o for a in answers)} {o.value}" for o in Outcome]
-        self.attempts.append(Attempt(engine.name, seconds, ", ".join(counts)))
+        counts = {o: sum(answer.outcome is o for answer in answers) for o in Outcome}
+        self.attempts.append(Attempt(engine.name, seconds, counts=counts, lines=engine.lines))
         for conjunct, answer in zip(pending, answers, strict=True):
             # A solver's word is about real numbers, even where its system is not.
             real = self.problem.execution is Arithmetic.REAL
@@ -201,7 +201,7 @@ class Run:
         begun = time.monotonic()
         with plain_sums(self.device):
             refined = region_of(self.problem, self.device, deadline=self.deadline)
-        self.attempts.append(Attempt("layer bounds", time.monotonic() - begun, "refined"))
+        self.attempts.append(Attempt("layer bounds", time.monotonic() - begun, note="refined"))
         if bool(refined.empty[0]):
             reason = "no input of the box satisfies the pattern"
             self.standing.close_empty()
@@ -312,15 +312,15 @@ class Run:
         bound = standing.proved_bound if status is Status.PROVED else None
         return Verdict(
             status,
-            engine,
-            time.monotonic() - self.started,
-            exact,
-            confirmed,
-            witness,
-            standing.best_bound if unknown else bound,
-            reason,
-            tuple(self.attempts),
-            standing.done if unknown else None,
-            standing.traces if self.problem.keep_trace else {},
+            engine=engine,
+            seconds=time.monotonic() - self.started,
+            exact=exact,
+            confirmed=confirmed,
+            witness=witness,
+            bound=standing.best_bound if unknown else bound,
+            reason=reason,
+            attempts=tuple(self.attempts),
+            done=standing.done if unknown else None,
+            traces=standing.traces if self.problem.keep_trace else {},
             holds_in=self.problem.execution.covers,
         )

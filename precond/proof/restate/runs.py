@@ -74,7 +74,7 @@ def _joined(verdict: Verdict, first: Verdict, execution: Arithmetic) -> Verdict:
     if verdict.status in PROVED and first.status not in PROVED:
         known = f"not shown for {execution.value}: {first.reason}"
         reason = f"{reason}; {known}" if reason else known
-    said = Attempt(f"about {execution.value}", first.seconds, first.status.value)
+    said = Attempt(f"about {execution.value}", first.seconds, note=first.status.value)
     return replace(
         verdict,
         seconds=verdict.seconds + first.seconds,

@@ -12,7 +12,8 @@ import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
 
-from precond.proof.prover.confirm import second_of
+from precond.proof.attempt import SecondProof
+from precond.proof.status import Status
 from precond.report.charts import percent
 from precond.report.drawing import draw_pattern, literal_lines
 from precond.report.evidence import Gallery, Table, Thumb
@@ -85,7 +86,6 @@ def _card(run: WholeSpace, found: ClassResult, number: int) -> PatternCard:
     held = data.held_out
     inside, outside = held[(holds & own)[held]], held[(~holds & own)[held]]
     verdict, support = entry.verdict, entry.support
-    engines, outcome = second_of(verdict)
     facts = [
         (
             "Literals",
@@ -94,7 +94,7 @@ def _card(run: WholeSpace, found: ClassResult, number: int) -> PatternCard:
         ("Held-out recall", f"{percent(support.recall)}{_interval(support.recall_interval)}"),
         ("Precision", f"{percent(support.precision)}{_interval(support.precision_interval)}"),
         ("Proof", f"{verdict.status.value} by {verdict.engine} in {verdict.seconds:.2f} s"),
-        ("Second proof", _second_words(engines, outcome)),
+        ("Second proof", _second_words(verdict.second)),
     ]
     if verdict.bound is not None:
         facts.append(("Margin proved", f"≥ {verdict.bound:.4g}"))
@@ -203,9 +203,10 @@ def _numbers(row: NDArray[np.floating]) -> str:
     )
 
 
-def _second_words(engines: str, outcome: str) -> str:
+def _second_words(second: SecondProof | None) -> str:
     """What became of the second proof; why none was found is in the table."""
-    if not outcome:
+    if second is None:
         return "–"
-    word, _, reason = outcome.partition(" (")
-    return f"{word} (the reasons are in patterns.csv)" if reason else f"{word} by {engines}"
+    if second.status is Status.UNKNOWN:
+        return "not decided (the reasons are in patterns.csv)"
+    return f"{second.text} by {second.names}"

@@ -8,7 +8,6 @@ from pathlib import Path
 from markupsafe import Markup
 
 from precond.proof.precondition import Precondition
-from precond.proof.prover.confirm import second_of
 from precond.proof.verdict import Status
 from precond.report.charts import percent
 from precond.report.evidence import Table
@@ -95,7 +94,7 @@ def table_text(run: WholeSpace, model: str) -> str:
 
 def twice(run: WholeSpace) -> int:
     """Patterns that a second engine proved too, or that have a checked certificate."""
-    return sum(second_of(entry.verdict)[1] == "proved" for entry in run.entries)
+    return sum(entry.verdict.is_proved_twice for entry in run.entries)
 
 
 def make_page(run: WholeSpace, model: str) -> WholeSpacePage:
@@ -195,7 +194,8 @@ def _class_table(run: WholeSpace) -> Table:
 def _csv_line(found: ClassResult, entry: Precondition) -> tuple[object, ...]:
     support, verdict = entry.support, entry.verdict
     low, high = support.recall_interval or (None, None)
-    engines, outcome = second_of(verdict)
+    second = verdict.second
+    engines, outcome = ("", "") if second is None else (second.names, second.text)
     return (
         entry.id, found.target.name, found.cut, len(entry.pattern), len(entry.pattern.on),
         len(entry.pattern.off), support.train, support.held_out, _number(support.precision),
@@ -209,14 +209,14 @@ def _proof_words(found: ClassResult) -> str:
     if not found.entries:
         return "none found"
     engines = sorted({entry.verdict.engine for entry in found.entries})
-    seconds = [second_of(entry.verdict) for entry in found.entries]
-    again = sorted({engines for engines, outcome in seconds if outcome == "proved"})
+    seconds = [entry.verdict.second for entry in found.entries]
+    proofs = [second for second in seconds if second is not None and second.is_proved]
+    again = sorted({second.names for second in proofs})
     status = {entry.verdict.status for entry in found.entries}
     words = ", ".join(engines) if status == {Status.PROVED} else "not all proved"
-    count = sum(outcome == "proved" for _, outcome in seconds)
-    if not count:
+    if not proofs:
         return f"{words}; no second"
-    more = "" if count == len(seconds) else f" ({count} of {len(seconds)})"
+    more = "" if len(proofs) == len(seconds) else f" ({len(proofs)} of {len(seconds)})"
     return f"{words}; again {' / '.join(again)}{more}"
 
 

@@ -20,15 +20,14 @@ from numpy.typing import NDArray
 from precond.mine.whole_space.search import Found, Search, whole_space_patterns
 from precond.network.evaluate import outputs, values_at
 from precond.network.graph import INPUT, Network
-from precond.proof.certificates.certify import CERTIFICATE
 from precond.proof.certificates.folder import keep, kept
 from precond.proof.claim import Claim
 from precond.proof.deadline import Deadline
 from precond.proof.ledger.ledger import Ledger
-from precond.proof.prover.confirm import SECOND, confirm, second_of
+from precond.proof.prover.confirm import certified, confirm
 from precond.proof.prover.prove import REVISION
 from precond.proof.restate.tail import Tail
-from precond.proof.verdict import Attempt, Verdict
+from precond.proof.verdict import Verdict
 from precond.property import Property
 from precond.region.box import Box
 from precond.region.pattern import DecisionPattern
@@ -176,16 +175,9 @@ def _remembered(
     if cut == INPUT and job.certificates is not None:
         known = kept(job.certificates, claim)
         if known is not None and known.is_proved:
-            again = Attempt(f"{SECOND}: {CERTIFICATE}", known.seconds, "proved")
-            return replace(
-                first,
-                exact=True,
-                confirmed=True,
-                attempts=(*first.attempts, again),
-                certificate=known.certificate,
-            )
+            return certified(first, known)
     known = None if ledger is None else ledger.get(f"{_key(claim)}:{BOTH}", 0.0)
-    if known is None or known.exact or second_of(known)[1] != "proved":
+    if known is None or known.exact or not known.is_proved_twice:
         return None  # of an exact one the certificate is wanted, which no ledger has
     return known
 

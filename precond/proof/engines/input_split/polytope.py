@@ -8,6 +8,7 @@ box is the region.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -19,7 +20,7 @@ from precond.proof.bounds.pieces import Pieces, batch_for, halves, pop, step
 from precond.proof.bounds.rows import stack_rows
 from precond.proof.claim import Problem
 from precond.proof.coverage import Coverage
-from precond.proof.engines.base import Answer, Deadline, Outcome, plain_sums
+from precond.proof.engines.base import PROPAGATION, Answer, Deadline, Lines, Outcome, plain_sums
 from precond.proof.engines.input_split.points import Points
 from precond.proof.engines.input_split.search import FEW_INPUTS
 
@@ -30,6 +31,7 @@ class PolytopeSplitEngine:
 
     device: str = "cpu"
     name: str = "polytope-split"
+    lines: ClassVar[Lines] = PROPAGATION
 
     def unsupported(self, problem: Problem) -> str | None:
         if problem.execution is not Arithmetic.REAL:
@@ -89,5 +91,7 @@ class PolytopeSplitEngine:
         if conjunct in points.found:
             return Answer(Outcome.WITNESS, witness=points.found[conjunct])
         if points.found or note:
-            return Answer(Outcome.UNDECIDED, True, note=note or "another conjunct has a witness")
-        return Answer(Outcome.INFEASIBLE, True)
+            return Answer(
+                Outcome.UNDECIDED, rigorous=True, note=note or "another conjunct has a witness"
+            )
+        return Answer.excluded()

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -27,7 +28,15 @@ from precond.proof.bounds.region import refine
 from precond.proof.bounds.rows import stack_rows
 from precond.proof.claim import Problem
 from precond.proof.coverage import Coverage
-from precond.proof.engines.base import Answer, Deadline, Outcome, free_bytes, plain_sums
+from precond.proof.engines.base import (
+    PROPAGATION,
+    Answer,
+    Deadline,
+    Lines,
+    Outcome,
+    free_bytes,
+    plain_sums,
+)
 from precond.proof.engines.input_split.ascent import ascend
 from precond.proof.engines.input_split.boxes import Boxes, Waiting
 from precond.proof.engines.input_split.points import Points
@@ -47,6 +56,7 @@ class InputSplitEngine:
     batch: int = 512
     steps: int = 5
     name: str = "input-split"
+    lines: ClassVar[Lines] = PROPAGATION
 
     def unsupported(self, problem: Problem) -> str | None:
         varying = int((problem.box.width > 0).sum())
@@ -147,14 +157,16 @@ class _Search:
                 note = f"{100 * done:.4g} % of the domain decided"
                 note = f"{note}, {NOTE}" if self.hopeless else note
                 bound = least if np.isfinite(least) else None
-                answers.append(Answer(Outcome.UNDECIDED, True, bound, note=note, done=done))
+                answers.append(
+                    Answer(Outcome.UNDECIDED, rigorous=True, bound=bound, note=note, done=done)
+                )
                 continue
             fault = self.coverage.fault(conjunct)
             if fault is not None:
                 answers.append(Answer(Outcome.UNDECIDED, note=fault))
                 continue
             trace = None if self.record is None else self.record.tree.trace(conjunct)
-            answers.append(Answer(Outcome.INFEASIBLE, True, trace=trace))
+            answers.append(Answer.excluded(trace=trace))
         return answers
 
     def _first(self, root: Boxes) -> Boxes:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import importlib.util
 from dataclasses import dataclass, field, replace
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +19,7 @@ from precond.network.graph import INPUT
 from precond.proof.arithmetic import Arithmetic
 from precond.proof.bounds.magnitudes import beyond_floats
 from precond.proof.claim import Conjunct, Problem
-from precond.proof.engines.base import Answer, Deadline, Outcome
+from precond.proof.engines.base import SOLVERS, Answer, Deadline, Lines, Outcome
 from precond.proof.engines.marabou.query import Query, build_query
 from precond.proof.linear.blocks import interval_bounds, is_source
 from precond.proof.processes.child import Died, TimedOut
@@ -37,6 +38,7 @@ class MarabouEngine:
 
     max_neurons: int = MAX_NEURONS
     process: Process | None = field(default=None, init=False, repr=False)
+    lines: ClassVar[Lines] = SOLVERS
 
     @property
     def name(self) -> str:

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -34,7 +35,15 @@ from precond.proof.bounds.problem import region_of
 from precond.proof.bounds.region import Refined
 from precond.proof.claim import Problem
 from precond.proof.coverage import Coverage
-from precond.proof.engines.base import Answer, Deadline, Outcome, free_bytes, plain_sums
+from precond.proof.engines.base import (
+    PROPAGATION,
+    Answer,
+    Deadline,
+    Lines,
+    Outcome,
+    free_bytes,
+    plain_sums,
+)
 from precond.proof.engines.relu_split.blocks import Block, Waiting, twice
 from precond.proof.engines.relu_split.phases import Goals, Phases, both_phases
 from precond.proof.engines.relu_split.record import Record
@@ -56,6 +65,7 @@ class ReluSplitEngine:
     root_steps: int = 10
     leaf: Decide | None = None
     name: str = "relu-split"
+    lines: ClassVar[Lines] = PROPAGATION
 
     def unsupported(self, problem: Problem) -> str | None:
         return beyond_floats(problem)
@@ -67,7 +77,7 @@ class ReluSplitEngine:
             refined = region_of(problem, self.device, steps=self.root_steps, deadline=limit)
             if bool(refined.empty[0]):
                 trace = Leaf(empty=True) if problem.keep_trace else None
-                return [Answer(Outcome.INFEASIBLE, True, trace=trace)] * len(problem.conjuncts)
+                return [Answer.excluded(trace=trace)] * len(problem.conjuncts)
             return _Search(self, problem, refined, deadline).run()
 
 
@@ -130,7 +140,9 @@ class _Search:
                     f"{100 * done:.4g} % of the phases decided"
                 )
                 note = f"{note}, {NOTE}" if self.hopeless else note
-                answers.append(Answer(Outcome.UNDECIDED, True, bound, note=note, done=done))
+                answers.append(
+                    Answer(Outcome.UNDECIDED, rigorous=True, bound=bound, note=note, done=done)
+                )
             elif (fault := self.coverage.fault(conjunct)) is not None:
                 answers.append(Answer(Outcome.UNDECIDED, note=fault))
             else:
@@ -138,7 +150,7 @@ class _Search:
                 if self.record is not None:
                     trace = self.record.tree.trace(conjunct, root=conjunct)
                 note = f"{self.visited} subdomains"
-                answers.append(Answer(Outcome.INFEASIBLE, True, note=note, trace=trace))
+                answers.append(Answer.excluded(note=note, trace=trace))
         return answers
 
     def _step(self, block: Block) -> None:

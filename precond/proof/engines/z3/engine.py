@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib.util
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 from precond.network.graph import INPUT
 from precond.proof.arithmetic import Arithmetic
 from precond.proof.claim import Conjunct, Problem
-from precond.proof.engines.base import Answer, Deadline, Outcome
+from precond.proof.engines.base import SOLVERS, Answer, Deadline, Lines, Outcome
 from precond.proof.engines.z3.child import Undecided, solved
 from precond.proof.engines.z3.text import Linear, System, add, number, term, value_of
 
@@ -28,6 +29,7 @@ class Z3Engine:
     products: int = 20_000
     free: int = 48
     name: str = "z3"
+    lines: ClassVar[Lines] = SOLVERS
 
     def unsupported(self, problem: Problem) -> str | None:
         if problem.execution is not Arithmetic.REAL:
@@ -76,7 +78,7 @@ def _one(system: System, conjunct: Conjunct, deadline: Deadline) -> Answer:
     except Undecided as error:
         return Answer(Outcome.UNDECIDED, note=str(error))
     if found is None:
-        return Answer(Outcome.INFEASIBLE, True, note="exact")
+        return Answer.excluded(note="exact")
     point: NDArray[np.float64] = np.array(
         [float(value_of(value, found)) for value in system.values[INPUT]]
     )
