@@ -18,6 +18,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from itertools import count
 from pathlib import Path
 
@@ -32,6 +33,7 @@ from precond.proof.arithmetic import Arithmetic
 from precond.proof.certificates.folder import keep
 from precond.proof.deadline import Deadline
 from precond.proof.prover.prove import prove
+from precond.proof.restate.restatement import ask
 from precond.proof.restate.with_room import with_room
 from precond.proof.verdict import Status, Verdict
 from precond.vnnlib.query import Query, read_vnnlib
@@ -242,12 +244,13 @@ class _Search:
         """An input that the query admits, from counterexamples that leave room to every bound:
         one at the edge of the rounded claim may be none of the exact one."""
         for margin in ROOM:
-            verdict = prove(
-                with_room(self.query.claims[k], margin),
+            answer = partial(
+                prove,
                 budget=min(share, self.deadline.left) / len(ROOM),
                 device=self.device,
                 seed=self.seed + attempt,
             )
+            verdict = ask(with_room(self.query.claims[k], margin), answer)
             if verdict.status is Status.REFUTED and verdict.witness is not None:
                 witness = admitted(self.query, k, verdict.witness)
                 if witness is not None:

@@ -12,7 +12,7 @@ from precond.network.graph import INPUT, Network
 from precond.network.layers import Node, ReLU
 from precond.proof.claim import Claim, HalfSpaces
 from precond.proof.deadline import Deadline
-from precond.proof.restate.closed_pattern import contracted, implied
+from precond.proof.restate.closed_pattern import around_pattern, implied
 from precond.region.box import Box
 from precond.region.pattern import DecisionPattern
 from precond.region.signature import record
@@ -26,7 +26,7 @@ def test_a_sign_halves_the_line() -> None:
     """|x| on [−2, 2] with "0 on" (x ≥ 0) and "1 off" (−x ≤ 0): [0, 2], and no half-space cuts it
     by more than rounding."""
     claim = Claim(ABSOLUTE, box((-2, 2)), phases([0], [1]), TRUE)
-    small = contracted(claim, SOON)
+    small = around_pattern(claim, SOON).claim
     assert -1e-9 < small.box.lower[0] <= 0 and small.box.upper[0] == 2
     assert small.pattern == claim.pattern and small.property == claim.property
 
@@ -34,7 +34,7 @@ def test_a_sign_halves_the_line() -> None:
 def test_what_one_literal_says_by_hand() -> None:
     """max(x₀, x₁) with "0 on" alone: x₀ ≥ x₁.  On [0, 1] × [0.5, 2]: x₁ ≤ 1 and x₀ ≥ 0.5, and
     the half-space still cuts a corner off."""
-    small = contracted(Claim(MAXIMUM, box((0, 1), (0.5, 2)), phases([0]), TRUE), SOON)
+    small = around_pattern(Claim(MAXIMUM, box((0, 1), (0.5, 2)), phases([0]), TRUE), SOON).claim
     assert np.allclose(small.box.lower, [0.5, 0.5]) and np.allclose(small.box.upper, [1, 1])
     assert small.halfspaces is not None and len(small.halfspaces.bound) == 1
     (row,), (limit,) = small.halfspaces.matrix, small.halfspaces.bound
@@ -44,14 +44,14 @@ def test_what_one_literal_says_by_hand() -> None:
 def test_given_half_spaces_take_part() -> None:
     """x₀ + x₁ ≤ 1 beside x₀ ≥ x₁: x₁ ≤ 1/2."""
     half = HalfSpaces(np.array([[1.0, 1.0]]), np.array([1.0]))
-    small = contracted(Claim(MAXIMUM, box((0, 1), (0, 1)), phases([0]), TRUE, half), SOON)
+    small = around_pattern(Claim(MAXIMUM, box((0, 1), (0, 1)), phases([0]), TRUE, half), SOON).claim
     assert np.allclose(small.box.upper, [1.0, 0.5])
     assert small.halfspaces is not None and len(small.halfspaces.bound) == 2
 
 
 def test_nothing_closed_nothing_changed() -> None:
     claim = Claim(MAXIMUM, box((0, 1), (0, 1)), ANY, TRUE)
-    assert contracted(claim, SOON) is claim and implied(claim.problem) is None
+    assert not around_pattern(claim, SOON).changes and implied(claim.problem) is None
     wide = Network(
         (
             affine("z", np.ones((1, 30)).tolist(), [0.0], INPUT),
@@ -61,7 +61,7 @@ def test_nothing_closed_nothing_changed() -> None:
         (30,),
     )
     many = Claim(wide, Box.uniform(30, -1.0, 1.0), phases([0]), TRUE)
-    assert contracted(many, SOON) is many  # more inputs vary than a bisection takes
+    assert not around_pattern(many, SOON).changes  # more inputs vary than a bisection takes
 
 
 def random_network(seed: int) -> Network:
@@ -99,7 +99,7 @@ def test_every_point_of_the_region_stays(seed: int, closed: int) -> None:
         more = sorted(full.only([f"a{closed}"]).on | full.only([f"a{closed}"]).off)[::2]
         some = frozenset(more)
         pattern = pattern & DecisionPattern(full.on & some, full.off & some)
-    small = contracted(Claim(network, domain, pattern, TRUE), SOON)
+    small = around_pattern(Claim(network, domain, pattern, TRUE), SOON).claim
     points = np.concatenate([x, domain.sample(20_000, rng)])
     held = points[pattern.holds(record(network, points))]
     assert small.box.contains(held).all() and domain.includes(small.box)

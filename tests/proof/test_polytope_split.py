@@ -18,7 +18,7 @@ from precond.proof.engines.base import Outcome
 from precond.proof.engines.input_split.polytope import PolytopeSplitEngine
 from precond.proof.engines.z3.engine import Z3Engine
 from precond.proof.replay import replay
-from precond.proof.restate.closed_pattern import contracted
+from precond.proof.restate.closed_pattern import around_pattern
 from precond.property import Property
 from precond.region.box import Box
 from precond.region.pattern import DecisionPattern
@@ -102,7 +102,7 @@ def test_exact_arithmetic_agrees(seed: int) -> None:
     x = domain.sample(1, np.random.default_rng(seed))
     pattern = DecisionPattern.of_row(record(network, x), 0).only(["a0", "a1"][: 1 + seed % 2])
     prop = Property.argmax(int(outputs(network, x).argmax()), 2)
-    claim = contracted(Claim(network, domain, pattern, prop), SOON)
+    claim = around_pattern(Claim(network, domain, pattern, prop), SOON).claim
     engine = PolytopeSplitEngine()
     if engine.unsupported(claim.problem):
         return

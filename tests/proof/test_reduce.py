@@ -15,7 +15,7 @@ from precond.network.layers import Affine, Node, ReLU
 from precond.proof.claim import Claim
 from precond.proof.prover.prove import prove
 from precond.proof.replay import in_region
-from precond.proof.restate.fixed_neurons import reduced
+from precond.proof.restate.fixed_neurons import without_fixed_neurons
 from precond.proof.verdict import Status
 from precond.property import Property
 from precond.region.box import Box
@@ -56,7 +56,7 @@ def random_claim(seed: int) -> Claim:
 @pytest.mark.parametrize("seed", range(24))
 def test_the_region_and_the_outputs_are_the_same(seed: int) -> None:
     claim = random_claim(seed)
-    small = reduced(claim)
+    small = without_fixed_neurons(claim)
     rng = np.random.default_rng(seed)
     x = claim.box.sample(4000, rng)
     inside = in_region(claim.problem, x)
@@ -72,7 +72,7 @@ def test_the_region_and_the_outputs_are_the_same(seed: int) -> None:
 @pytest.mark.parametrize("seed", range(12))
 def test_the_answer_is_the_same(seed: int) -> None:
     claim = random_claim(seed)
-    small = reduced(claim)
+    small = without_fixed_neurons(claim)
     before, after = prove(claim, budget=600), prove(small.claim, budget=600)
     assert before.status in SETTLED
     assert before.status is after.status
@@ -83,7 +83,7 @@ def test_the_answer_is_the_same(seed: int) -> None:
 @pytest.mark.parametrize("seed", range(6))
 def test_restore_and_shrink_are_inverses(seed: int) -> None:
     claim = random_claim(seed)
-    small = reduced(claim)
+    small = without_fixed_neurons(claim)
     rng = np.random.default_rng(seed)
     x = claim.box.sample(50, rng)
     assert (small.restore(small.shrink(x)) == x).all()
@@ -103,8 +103,9 @@ def test_inputs_fixed_at_zero_and_neurons_that_are_off_are_gone() -> None:
         (2,),
     )
     claim = Claim(network, box((0, 1), (0, 0)), phases(), at_least(-1.0, -1.0))
-    small = reduced(claim)
-    assert small.kept.tolist() == [0]
+    small = without_fixed_neurons(claim)
+    assert small.claim.box.size == 1
+    assert small.restore(np.array([[0.5]])).tolist() == [[0.5, 0.0]]
     assert small.claim.network.width("a") == 1
     last = small.claim.network.node["y"].layer
     assert isinstance(last, Affine) and last.weight.tolist() == [[1.0]]
@@ -120,7 +121,9 @@ def test_a_first_layer_literal_becomes_a_half_space() -> None:
         ),
         (2,),
     )
-    small = reduced(Claim(network, box((0, 1), (0, 1)), phases(off=[0]), at_least(0.0, 1.0)))
+    small = without_fixed_neurons(
+        Claim(network, box((0, 1), (0, 1)), phases(off=[0]), at_least(0.0, 1.0))
+    )
     assert small.claim.network.width("a") == 1
     assert small.claim.halfspaces is not None
     assert small.claim.halfspaces.matrix.tolist() == [[1.0, -1.0]]
@@ -141,11 +144,11 @@ def test_a_later_literal_stays_though_its_neuron_gives_nothing() -> None:
     )
     claim = Claim(network, box((0, 1)), phases(off=[0], layer="b"), at_least(-0.625, -1.0))
     assert prove(claim).status is Status.PROVED
-    assert prove(reduced(claim).claim).status is Status.PROVED
+    assert prove(without_fixed_neurons(claim).claim).status is Status.PROVED
 
 
 @pytest.mark.parametrize("known", KNOWN, ids=lambda k: k.name)
 def test_known_answers_stay(known: Known) -> None:
     """Networks of every kind; those that are no chain are left as they are."""
-    verdict = prove(reduced(known.claim).claim, budget=600)
+    verdict = prove(without_fixed_neurons(known.claim).claim, budget=600)
     assert verdict.status is known.status

@@ -33,14 +33,14 @@ def test_no_value_is_possible_in_an_empty_region() -> None:
     tail = Tail(XOR, box((0, 0.25), (0, 0.25)), "a")
     assert tail.values(phases(on=[1])) is None
     claim = Claim(XOR, tail.box, phases(on=[1]), at_least(9.0, 1.0))
-    assert tail.claim(claim) is None
+    assert tail.restated(claim) is None and tail.claim(claim.pattern, claim.property) is None
 
 
 def test_a_tail_may_be_refuted_where_the_claim_holds() -> None:
     # Neurons x and −x of |x| are never both above 1/2, which the tail does not know.
     tail = Tail(ABSOLUTE, box((-1, 1)), "a")
     claim = Claim(ABSOLUTE, tail.box, phases(), at_least(-1.5, -1.0))
-    asked = tail.claim(claim)
+    asked = tail.claim(claim.pattern, claim.property)
     assert asked is not None
     assert prove(claim).status is Status.PROVED
     assert prove(asked).status is Status.REFUTED
@@ -55,7 +55,7 @@ def test_values_hold_for_every_point_of_the_region(seed: int) -> None:
     assert len(x)
     for cut in tail_cuts(claim.network):
         tail = Tail(claim.network, claim.box, cut)
-        asked = tail.claim(claim)
+        asked = tail.claim(claim.pattern, claim.property)
         assert asked is not None
         middle = values_at(claim.network, x, cut)
         assert (middle >= asked.box.lower - 1e-12).all()
@@ -72,7 +72,8 @@ def test_a_proof_of_the_tail_is_a_proof_of_the_claim() -> None:
     for seed in range(40):
         claim = random_claim(seed)
         for cut in tail_cuts(claim.network):
-            asked = Tail(claim.network, claim.box, cut).claim(claim)
+            tail = Tail(claim.network, claim.box, cut)
+            asked = tail.claim(claim.pattern, claim.property)
             assert asked is not None
             if prove(asked, budget=600).is_proved:
                 proved += 1
@@ -92,10 +93,10 @@ def test_what_cannot_be_cut_is_refused_by_name() -> None:
 def test_claims_about_inputs_are_refused() -> None:
     tail = Tail(ABSOLUTE, box((-1, 1)), "a")
     with pytest.raises(QueryError, match="speaks of inputs"):
-        tail.claim(Claim(ABSOLUTE, tail.box, phases(), at_least(0.0, 1.0, inputs=[1.0])))
+        tail.restated(Claim(ABSOLUTE, tail.box, phases(), at_least(0.0, 1.0, inputs=[1.0])))
     half = HalfSpaces(np.array([[1.0]]), np.array([0.5]))
     with pytest.raises(QueryError, match="speaks of inputs"):
-        tail.claim(Claim(ABSOLUTE, tail.box, phases(), at_least(0.0, 1.0), half))
+        tail.restated(Claim(ABSOLUTE, tail.box, phases(), at_least(0.0, 1.0), half))
 
 
 def test_cuts_of_a_chain() -> None:

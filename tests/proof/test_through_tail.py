@@ -9,7 +9,7 @@ from precond.network.graph import INPUT, Network, Node
 from precond.network.layers import Affine, ReLU
 from precond.proof.claim import Claim
 from precond.proof.prover.prove import prove
-from precond.proof.restate.through_tail import tail_claim
+from precond.proof.restate.through_tail import cut_of, through_tail
 from precond.proof.verdict import Status
 from precond.region.pattern import DecisionPattern
 
@@ -34,8 +34,7 @@ REST_OFF = DecisionPattern(frozenset(), frozenset(("a", i) for i in range(2, 12)
 def test_the_tail_alone_proves_what_does_not_need_the_input() -> None:
     # With the ten off, y = x + x ≥ 0; with them on it could be −3.
     claim = Claim(network([1, 1, *[-1] * 10]), box((0, 1)), REST_OFF, at_least(-0.1, 1.0))
-    found = tail_claim(claim)
-    assert found is not None and found[0] == "a"
+    assert cut_of(claim) == "a" and through_tail(claim, "a") is not None
     verdict = prove(claim)
     assert verdict.status is Status.PROVED
     assert verdict.attempts[0].engine == "tail after a"
@@ -60,4 +59,4 @@ def test_a_witness_of_the_tail_is_never_the_network_s() -> None:
 
 def test_patterns_that_leave_a_layer_free_have_no_tail() -> None:
     few = DecisionPattern(frozenset(), frozenset(("a", i) for i in range(2, 6)))
-    assert tail_claim(Claim(network([1] * 12), box((0, 1)), few, at_least(-1, 1.0))) is None
+    assert cut_of(Claim(network([1] * 12), box((0, 1)), few, at_least(-1, 1.0))) is None

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +24,8 @@ from precond.proof.deadline import Deadline
 from precond.proof.ledger.ledger import Ledger
 from precond.proof.prover.prove import Stage, prove
 from precond.proof.replay import replay
-from precond.proof.restate.closed_pattern import contracted
+from precond.proof.restate.closed_pattern import around_pattern
+from precond.proof.restate.restatement import ask, same
 from precond.proof.verdict import Status, Verdict
 
 Array = NDArray[np.float64]
@@ -66,8 +68,9 @@ class Question:
             self.violators.forget(point)
         self.proofs += 1
         each = self.deadline.earlier(self.each)
-        verdict = prove(
-            contracted(claim, each) if self.contract else claim,
+        restated = around_pattern(claim, each) if self.contract else same(claim)
+        answer = partial(
+            prove,
             budget=each.left,
             points=self.x[None],
             ledger=self.ledger,
@@ -75,6 +78,7 @@ class Question:
             device=self.device,
             keep_trace=keep_trace,
         )
+        verdict = ask(restated, answer)
         if verdict.witness is not None:
             self.violators.add(verdict.witness[None])
         return verdict

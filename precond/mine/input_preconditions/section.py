@@ -22,7 +22,7 @@ from precond.network.layers import Affine, Node
 from precond.network.parts import cuts, tail
 from precond.proof.claim import Claim
 from precond.proof.deadline import Deadline
-from precond.proof.restate.closed_pattern import contracted
+from precond.proof.restate.closed_pattern import around_pattern
 from precond.region.box import Box
 from precond.region.polytope import affine_maps
 
@@ -67,7 +67,7 @@ class Section:
         )
         size = whole.box.size
         cut = Network((first, *rest), (size,), f"{network.origin} at {layer}")
-        small = contracted(replace(whole, pattern=before), deadline)
+        small = around_pattern(replace(whole, pattern=before), deadline).claim
         rows, limits = np.zeros((0, size)), np.zeros(0)
         if small.halfspaces is not None:
             rows, limits = small.halfspaces.matrix, small.halfspaces.bound

@@ -7,6 +7,8 @@ same class: a violation refutes every choice that it satisfies, whatever is in t
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -17,7 +19,8 @@ from precond.proof.deadline import Deadline
 from precond.proof.ledger.ledger import Ledger
 from precond.proof.prover.plans import whole_stages
 from precond.proof.prover.prove import prove
-from precond.proof.restate.fixed_neurons import reduced
+from precond.proof.restate.fixed_neurons import without_fixed_neurons
+from precond.proof.restate.restatement import ask
 from precond.proof.restate.tail import Tail
 from precond.proof.verdict import Status, Verdict
 from precond.property import Property
@@ -79,25 +82,24 @@ class Choices:
 
     def claim(self, kept: Flags, phases: Flags) -> Claim | None:
         """As it is asked, through the tail; None where no value of the cut is possible."""
-        pattern = self.pattern(kept, phases)
-        return self.tail.claim(Claim(self.tail.network, self.tail.box, pattern, self.property))
+        return self.tail.claim(self.pattern(kept, phases), self.property)
 
     def prove(self, kept: Flags, phases: Flags, deadline: Deadline) -> Verdict | None:
         """The verdict, None where it is vacuous; a witness is remembered."""
         claim = self.claim(kept, phases)
         if claim is None:
             return None
-        small = reduced(claim)
         self.proofs += 1
-        verdict = prove(
-            small.claim,
+        answer = partial(
+            prove,
             budget=allowance(deadline.left),
             ledger=self.ledger,
             stages=whole_stages(self.device),
             device=self.device,
         )
+        verdict = ask(without_fixed_neurons(claim), answer)
         if verdict.witness is not None:
-            self.remember(small.restore(verdict.witness[None]))
+            self.remember(verdict.witness[None])
         return None if verdict.status is Status.VACUOUS else verdict
 
     def remember(self, points: Array) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,7 +30,8 @@ from precond.proof.linear.programs import relaxation_bounds
 from precond.proof.prover.plans import search_stages
 from precond.proof.prover.prove import prove
 from precond.proof.replay import in_region
-from precond.proof.restate.fixed_neurons import reduced
+from precond.proof.restate.fixed_neurons import without_fixed_neurons
+from precond.proof.restate.restatement import ask
 from precond.proof.restate.tail import Tail
 from precond.proof.verdict import Status, Verdict
 from precond.property import Property
@@ -170,18 +172,15 @@ class PatternSearch:
         depths: Depths = self.depths if deep else (self.depths > 0).astype(np.float32)
         return cheapest_cover(depths, self.pool, self.base)
 
-    def _whole(self, chosen: Flags) -> Claim:
-        return Claim(self.tail.network, self.tail.box, self.pool.pattern(chosen), self.property)
-
     def _claim(self, chosen: Flags) -> Claim | None:
-        return self.tail.claim(self._whole(chosen))
+        return self.tail.claim(self.pool.pattern(chosen), self.property)
 
     def _challenge(self, chosen: Flags) -> tuple[Array, Verdict | None]:
         """Counterexamples to a pattern, or the prover's verdict."""
-        whole = self._claim(chosen)
-        if whole is None:
+        asked = self._claim(chosen)
+        if asked is None:
             return self.witnesses[:0], Verdict(Status.VACUOUS)
-        small = reduced(whole)
+        small = without_fixed_neurons(asked)
         claim = small.claim
         inside = small.shrink(self.points[~self.pool.shut_out(chosen)])
         inside = inside[in_region(claim.problem, inside)][:40]
@@ -200,16 +199,17 @@ class PatternSearch:
             return self._remember(small.restore(fresh)), None
         self.proofs += 1
         budget = allowance(min(self.search.each, self.deadline.left))
-        verdict = prove(
-            claim,
+        answer = partial(
+            prove,
             budget=budget,
             points=inside,
             ledger=self.ledger,
             stages=search_stages(claim.problem, self.search.device),
             device=self.search.device,
         )
+        verdict = ask(small, answer)
         if verdict.witness is not None:
-            return self._remember(small.restore(verdict.witness[None])), verdict
+            return self._remember(verdict.witness[None]), verdict
         return self.witnesses[:0], verdict
 
     def _vertices(self, claim: Claim) -> Array:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -24,7 +25,8 @@ from precond.proof.deadline import Deadline
 from precond.proof.ledger.ledger import Ledger
 from precond.proof.prover.plans import search_stages
 from precond.proof.prover.prove import prove
-from precond.proof.restate.fixed_neurons import reduced
+from precond.proof.restate.fixed_neurons import without_fixed_neurons
+from precond.proof.restate.restatement import ask
 from precond.proof.restate.tail import Tail
 from precond.proof.verdict import Status, Verdict
 from precond.property import Property
@@ -71,7 +73,7 @@ def fewest(
         return None
 
     def claim(choice: Flags) -> Claim | None:
-        return tail.claim(Claim(tail.network, tail.box, pool.pattern(choice), property))
+        return tail.claim(pool.pattern(choice), property)
 
     closed = _closed(pool, start, recall, claim, deadline, device)
     for begin in (closed, start):
@@ -111,10 +113,11 @@ def spare(
         made = claim(choice)
         if made is None:
             return Verdict(Status.VACUOUS)
-        asked = reduced(made).claim
-        stages = search_stages(asked.problem, device)
+        small = without_fixed_neurons(made)
+        stages = search_stages(small.claim.problem, device)
         budget = allowance(min(each, deadline.left))
-        return prove(asked, budget=budget, ledger=ledger, stages=stages, device=device)
+        answer = partial(prove, budget=budget, ledger=ledger, stages=stages, device=device)
+        return ask(small, answer)
 
     smaller = shrink(chosen, claim, deadline, device=device)
     same = bool((smaller == chosen).all())

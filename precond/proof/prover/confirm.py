@@ -28,7 +28,8 @@ from precond.proof.claim import Claim
 from precond.proof.deadline import Deadline
 from precond.proof.prover.plans import Stage, default_stages, line_stages, whole_stages
 from precond.proof.prover.prove import prove
-from precond.proof.restate.fixed_neurons import reduced
+from precond.proof.restate.fixed_neurons import without_fixed_neurons
+from precond.proof.restate.restatement import same
 from precond.proof.restate.tail import Tail
 from precond.proof.verdict import Status, Verdict
 
@@ -100,13 +101,14 @@ def confirm(
         exact = _certified(claim, CERTIFYING * budget, device)
         if exact.is_proved:
             return certified(verdict, exact)
-    asked = claim if tail is None else tail.claim(claim)
-    if asked is None:
+    restated = same(claim) if tail is None else tail.restated(claim)
+    if restated is None:
         second = SecondProof(
             Status.PROVED, ("bounds",), 0.0, "no value of the cut layer is possible"
         )
     else:
-        second = second_proof(reduced(asked).claim, verdict, budget=deadline.left, device=device)
+        asked = restated.then(without_fixed_neurons).claim
+        second = second_proof(asked, verdict, budget=deadline.left, device=device)
     if second.status is Status.PROVED:
         return replace(verdict, confirmed=True, second=second)
     if second.status is Status.REFUTED:

@@ -36,10 +36,12 @@ from precond.proof.prover.plans import (
 )
 from precond.proof.prover.run import Run
 from precond.proof.replay import replay
-from precond.proof.restate.closed_pattern import contracted
+from precond.proof.restate.closed_pattern import around_pattern
 from precond.proof.restate.logits import through_logits
+from precond.proof.restate.restatement import ask, same
 from precond.proof.restate.runs import executed
-from precond.proof.restate.through_tail import SHARE, tail_claim
+from precond.proof.restate.tail import NOT_REACHED
+from precond.proof.restate.through_tail import SHARE, cut_of, through_tail
 from precond.proof.verdict import Attempt, Status, Verdict
 
 __all__ = ["REVISION", "Stage", "default_stages", "prove", "quick_stages"]
@@ -102,7 +104,7 @@ def prove(
             keep_trace=keep_trace,
             exact=exact,
         )
-        return through_logits(claim, again)
+        return ask(through_logits(claim), again)
     names = "all" if stages is None else ",".join(stage.engine.name for stage in stages)
     if ledger is not None:
         known = recalled(
@@ -121,24 +123,38 @@ def prove(
     beyond = beyond_floats(claim.problem) is not None
 
     def run(seconds: float, which: Sequence[Stage] | None, traced: bool) -> Verdict:
-        asked = claim
+        restated = same(claim)
         if which is None and not traced and not beyond:
-            asked = contracted(claim, Deadline.after(CONTRACTION * seconds))
-        problem = replace(asked.problem, keep_trace=traced)
-        chosen = default_stages(problem, device, seed) if which is None else which
-        if asked is not claim:
-            chosen = (polytope_stage(device), *chosen)
-        return Run(asked, problem, seconds, points, chosen, device, seed).run()
+            restated = around_pattern(claim, Deadline.after(CONTRACTION * seconds))
+        first = (polytope_stage(device),) if restated.changes else ()
+
+        def answer(asked: Claim) -> Verdict:
+            problem = replace(asked.problem, keep_trace=traced)
+            chosen = default_stages(problem, device, seed) if which is None else which
+            chosen = (*first, *chosen)
+            return Run(asked, problem, seconds, points, chosen, device, seed).run()
+
+        return ask(restated, answer)
 
     def of_reals(deadline: Deadline) -> Verdict:
         seconds = deadline.left
         if not exact:
             whole = keep_trace or stages is not None or beyond
-            tail = None if whole else tail_claim(claim, deadline.earlier(TAIL * seconds))
+            cut = None if whole else cut_of(claim)
+            limit = deadline.earlier(TAIL * seconds)
+            tail = None if cut is None else through_tail(claim, cut, limit)
             left = seconds if whole else max(deadline.left, min(LEAST, seconds))
             if tail is None:
                 return run(left, stages, keep_trace)
-            return _through_tail(*tail, left, device, seed, run)
+
+            def of_tail(asked: Claim) -> Verdict:
+                chosen = search_stages(asked.problem, device)
+                return Run(asked, asked.problem, SHARE * left, None, chosen, device, seed).run()
+
+            first = ask(tail, of_tail)
+            return _tail_first(
+                f"tail after {cut}", first, left, partial(run, which=None, traced=False)
+            )
         found = run(PROOF * seconds, stages, True)
         tellers = line_stages(Line.PROPAGATION, device)
         again = partial(run, which=tellers, traced=True)
@@ -186,24 +202,15 @@ def _checked(
     return given.reshape(-1, size)
 
 
-def _through_tail(
-    cut: str,
-    asked: Claim,
-    budget: float,
-    device: str,
-    seed: int,
-    whole: Callable[[float, Sequence[Stage] | None, bool], Verdict],
+def _tail_first(
+    name: str, first: Verdict, budget: float, whole: Callable[[float], Verdict]
 ) -> Verdict:
     """The tail's proof, else what the ``whole`` claim gives in the time left."""
-    stages = search_stages(asked.problem, device)
-    first = Run(asked, asked.problem, SHARE * budget, None, stages, device, seed).run()
-    name = f"tail after {cut}"
     if first.is_proved:
         said = Attempt(name, 0.0, note="asked first")
         return replace(first, attempts=(said, *first.attempts))
-    outcome = "no proof (a counterexample of a tail is none of the network)"
-    said = Attempt(name, first.seconds, note=outcome)
-    verdict = whole(max(budget - first.seconds, LEAST), None, False)
+    said = Attempt(name, first.seconds, note=f"no proof ({NOT_REACHED})")
+    verdict = whole(max(budget - first.seconds, LEAST))
     spent = verdict.seconds + first.seconds
     return replace(verdict, seconds=spent, attempts=(said, *verdict.attempts))
 

@@ -26,6 +26,7 @@ from precond.proof.linear.encode import encode
 from precond.proof.linear.programs import Program
 from precond.proof.linear.solver import State
 from precond.proof.linear.system import Expression, LinearSystem
+from precond.proof.restate.restatement import Restatement, same
 from precond.region.box import Box
 
 Array = NDArray[np.float64]
@@ -33,19 +34,19 @@ MOST_INPUTS = 24
 LEAST_GAIN = 1e-3  # of a side's width, below which it stays as it is
 
 
-def contracted(claim: Claim, deadline: Deadline) -> Claim:
+def around_pattern(claim: Claim, deadline: Deadline) -> Restatement:
     """``claim`` over a box no larger, with half-spaces that its pattern implies there.
 
     The claim itself where it has more than 24 inputs that vary, no closed part, or highspy is
-    missing.  A witness of one is a witness of the other.
+    missing.
     """
     problem = claim.problem
     varies = np.flatnonzero(claim.box.width > 0)
     if len(varies) > MOST_INPUTS or importlib.util.find_spec("highspy") is None:
-        return claim
+        return same(claim)
     found = implied(problem)
     if found is None:
-        return claim
+        return same(claim)
     rows, limits = found
     if claim.halfspaces is not None:
         rows = np.concatenate([rows, claim.halfspaces.matrix])
@@ -53,7 +54,7 @@ def contracted(claim: Claim, deadline: Deadline) -> Claim:
     lower, upper = claim.box.lower.copy(), claim.box.upper.copy()
     cuts = _exceeds(rows, limits, lower, upper)
     if not cuts.any():
-        return claim
+        return same(claim)
     program = Program(_system(rows[cuts], limits[cuts], claim.box))
     for index in varies.tolist():
         for sign, side in ((1.0, upper), (-1.0, lower)):
@@ -69,10 +70,11 @@ def contracted(claim: Claim, deadline: Deadline) -> Claim:
             if sign * (side[index] - limit) > LEAST_GAIN * claim.box.width[index]:
                 side[index] = limit
     if (lower > upper).any():  # empty, to within rounding: for the engines to say
-        return claim
+        return same(claim)
     kept = cuts & _exceeds(rows, limits, lower, upper)
     halfspaces = HalfSpaces(rows[kept], limits[kept]) if kept.any() else None
-    return replace(claim, box=Box(lower, upper), halfspaces=halfspaces)
+    asked = replace(claim, box=Box(lower, upper), halfspaces=halfspaces)
+    return Restatement(original=claim, claim=asked)
 
 
 def implied(problem: Problem) -> tuple[Array, Array] | None:

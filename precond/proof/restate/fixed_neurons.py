@@ -8,7 +8,8 @@ Nothing is rounded: only zero terms are dropped, and half-spaces are rows of the
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,8 @@ from precond.proof.bounds.region import FOREVER
 from precond.proof.claim import Claim, HalfSpaces
 from precond.proof.deadline import Deadline
 from precond.proof.gate import is_off
+from precond.proof.restate.restatement import Restatement, same
+from precond.proof.restate.tail import speaks_of_inputs
 from precond.region.box import Box
 from precond.region.pattern import DecisionPattern
 
@@ -27,48 +30,28 @@ Array = NDArray[np.float64]
 Index = NDArray[np.int64]
 
 
-@dataclass(frozen=True, eq=False)
-class Reduced:
-    """``claim`` is equivalent to ``original``; ``kept``: the inputs that are left."""
-
-    original: Claim
-    claim: Claim
-    kept: Index
-
-    def shrink(self, points: Array) -> Array:
-        """Points (k, n) of the original's box as points of the smaller one."""
-        return np.asarray(points, dtype=np.float64)[:, self.kept]
-
-    def restore(self, points: Array) -> Array:
-        """Points of the smaller box (k, m) as inputs (k, n) of the original network."""
-        full = np.zeros((len(points), self.original.box.size))
-        full[:, self.kept] = points
-        return full
-
-
-def reduced(claim: Claim, deadline: Deadline = FOREVER) -> Reduced:
-    """The claim without inputs and neurons that are 0 all over its region.
-
-    Where the network is no chain of affine layers and ReLUs, or a constant is no float, the
-    claim itself.  Layer bounds are refined until ``deadline``.
-    """
-    every = np.arange(claim.box.size)
-    same = Reduced(claim, claim, every)
-    network = claim.network
-    chain = all(
+def accepts(claim: Claim) -> bool:
+    """Whether it is about outputs of a chain of affine layers and ReLUs whose constants are
+    floats, under literals of phases."""
+    network, pattern = claim.network, claim.pattern
+    chain = len(network.nodes) % 2 == 1 and all(
         node.inputs == (network.nodes[k - 1].name if k else "input",)
         and isinstance(node.layer, Affine if k % 2 == 0 else ReLU)
         for k, node in enumerate(network.nodes)
     )
-    pattern = claim.pattern
-    plain = not (pattern.above or pattern.below or pattern.on & pattern.off)
-    plain &= claim.halfspaces is None
-    inputs = any(i.inputs for clause in claim.property.clauses for i in clause)
-    if network.inexact or not chain or not plain or inputs or len(network.nodes) % 2 == 0:
-        return same
+    phases = not (pattern.above or pattern.below or pattern.on & pattern.off)
+    return chain and phases and not network.inexact and not speaks_of_inputs(claim)
+
+
+def without_fixed_neurons(claim: Claim, deadline: Deadline = FOREVER) -> Restatement:
+    """The claim without inputs and neurons that are 0 all over its region; the claim itself
+    where it is not accepted.  Layer bounds are refined until ``deadline``."""
+    if not accepts(claim):
+        return same(claim)
     refined = region_of(claim.problem, deadline=deadline)
     if bool(refined.empty[0]):
-        return same
+        return same(claim)
+    network, pattern, every = claim.network, claim.pattern, np.arange(claim.box.size)
     bounds = layer_bounds(refined)
     zero = (claim.box.lower == 0) & (claim.box.upper == 0)
     kept = np.flatnonzero(~zero)
@@ -111,7 +94,20 @@ def reduced(claim: Claim, deadline: Deadline = FOREVER) -> Reduced:
     halfspaces = HalfSpaces(np.array(rows_of), np.array(limits)) if rows_of else None
     literals = DecisionPattern(frozenset(on), frozenset(off))
     box = Box(lower, upper)
-    return Reduced(claim, Claim(smaller, box, literals, claim.property, halfspaces), kept)
+    asked = Claim(smaller, box, literals, claim.property, halfspaces)
+    restore = partial(_restored, kept=kept, size=claim.box.size)
+    shrink = partial(_shrunk, kept=kept)
+    return Restatement(original=claim, claim=asked, restore=restore, shrink=shrink)
+
+
+def _shrunk(points: Array, kept: Index) -> Array:
+    return np.asarray(points, dtype=np.float64)[:, kept]
+
+
+def _restored(points: Array, kept: Index, size: int) -> Array:
+    full = np.zeros((len(points), size))
+    full[:, kept] = points
+    return full
 
 
 def _part(layer: Affine, rows: Index | None, columns: Index) -> Affine:

@@ -7,10 +7,10 @@ again, through the activation itself, in decimals that are long enough to tell.
 from __future__ import annotations
 
 import decimal
-from collections.abc import Callable
 from dataclasses import replace
 from decimal import Decimal
 from fractions import Fraction
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,28 +20,23 @@ from precond.network.activation import OutputActivation
 from precond.network.enclosed import enclosed_values
 from precond.network.graph import Network
 from precond.proof.claim import Claim
-from precond.proof.verdict import Status, Verdict
+from precond.proof.restate.restatement import Restatement
 from precond.property import Inequality, Property
 
 DIGITS = 100
 SURE = Decimal(10) ** -60  # a margin closer to 0 than this is not told from 0
 
 
-def through_logits(claim: Claim, prove: Callable[[Claim], Verdict]) -> Verdict:
-    """The verdict of a claim on a network that ends in an activation; ``prove`` answers one on
-    its logits."""
+def through_logits(claim: Claim) -> Restatement:
+    """A claim on a network that ends in an activation, asked of its logits."""
     said = on_logits(claim.property, claim.network)
-    verdict = prove(replace(claim, network=claim.network.logits, property=said.property))
-    if said.exact or verdict.status is not Status.REFUTED or verdict.witness is None:
-        return verdict
-    if violates(claim.property, claim.network, verdict.witness):
-        return verdict
-    reason = (
-        f"the property of logits that implies it ({said.property.clauses_text}) is refuted, by an "
-        "input that has the property itself"
-    )
-    return replace(
-        verdict, status=Status.UNKNOWN, exact=False, confirmed=True, witness=None, reason=reason
+    return Restatement(
+        original=claim,
+        claim=replace(claim, network=claim.network.logits, property=said.property),
+        refutes=said.exact,
+        confirms=partial(violates, claim.property, claim.network),
+        reason=f"the property of logits that implies it ({said.property.clauses_text}) is "
+        "refuted, by an input that has the property itself",
     )
 
 

@@ -28,9 +28,12 @@ from precond.proof.bounds.problem import layer_bounds, region_of
 from precond.proof.bounds.region import FOREVER
 from precond.proof.claim import Claim, Problem
 from precond.proof.deadline import Deadline
+from precond.proof.restate.restatement import Restatement, same
+from precond.property import Property
 from precond.region.box import Box
 from precond.region.pattern import DecisionPattern
 
+NOT_REACHED = "a counterexample of a tail is none of the network"
 Reach = tuple[np.ndarray, np.ndarray] | None
 
 
@@ -84,17 +87,21 @@ class Tail:
             return None
         return Box(np.maximum(low, 0.0), np.maximum(high, 0.0))
 
-    def claim(self, claim: Claim) -> Claim | None:
-        """What is left to show of ``claim`` after the cut; None if its region is empty.
+    def claim(self, pattern: DecisionPattern, property: Property) -> Claim | None:
+        """What is left to show of ``pattern ⇒ property`` after the cut; None if no value of
+        the cut layer has the pattern."""
+        restated = self.restated(Claim(self.network, self.box, pattern, property))
+        return None if restated is None else restated.claim
+
+    def restated(self, claim: Claim) -> Restatement | None:
+        """``claim`` asked of the rest alone; None if its region is empty.
 
         ``claim`` must be about this network and box, without input constraints or inequalities
         over inputs.
         """
         if self.cut == INPUT:
-            return claim
-        if claim.halfspaces is not None or any(
-            inequality.inputs for clause in claim.property.clauses for inequality in clause
-        ):
+            return same(claim)
+        if speaks_of_inputs(claim):
             raise QueryError(
                 f"tail after {self.cut}",
                 expected="a claim about outputs alone",
@@ -105,7 +112,14 @@ class Tail:
             return None
         names = self.network.decision_layers
         later = claim.pattern.only(names[names.index(self.cut) + 1 :])
-        return Claim(self.rest, values, later, claim.property)
+        asked = Claim(self.rest, values, later, claim.property)
+        return Restatement(original=claim, claim=asked, refutes=False, reason=NOT_REACHED)
+
+
+def speaks_of_inputs(claim: Claim) -> bool:
+    """Whether a claim has constraints on inputs, or compares them in its property."""
+    compared = any(i.inputs for clause in claim.property.clauses for i in clause)
+    return compared or claim.halfspaces is not None
 
 
 def tail_cuts(network: Network) -> tuple[str, ...]:

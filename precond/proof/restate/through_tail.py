@@ -7,29 +7,33 @@ tail says is no answer, and the claim is then asked of the whole network.
 
 from __future__ import annotations
 
+from functools import partial
+
 from precond.proof.bounds.region import FOREVER
 from precond.proof.claim import Claim
 from precond.proof.deadline import Deadline
-from precond.proof.restate.fixed_neurons import reduced
-from precond.proof.restate.tail import Tail, tail_cuts
+from precond.proof.restate.fixed_neurons import without_fixed_neurons
+from precond.proof.restate.restatement import Restatement
+from precond.proof.restate.tail import Tail, speaks_of_inputs, tail_cuts
 
 FIXED = 0.8  # share of a layer's neurons the pattern must have off
 SHARE = 0.7  # of the budget that the tail may take
 
 
-def tail_claim(claim: Claim, deadline: Deadline = FOREVER) -> tuple[str, Claim] | None:
-    """The first layer that ``claim``'s pattern turns off nearly whole, and what is left to show
-    after it; None where there is no such layer, or the claim speaks of inputs too, or no value
-    of the layer has the pattern."""
-    pattern = claim.pattern
-    if claim.halfspaces is not None or any(
-        inequality.inputs for clause in claim.property.clauses for inequality in clause
-    ):
+def cut_of(claim: Claim) -> str | None:
+    """The first layer that ``claim``'s pattern turns off nearly whole; None where there is no
+    such layer, or the claim speaks of inputs too."""
+    if speaks_of_inputs(claim):
         return None
-    for cut in tail_cuts(claim.network):
-        off = sum(layer == cut for layer, _ in pattern.off)
-        if off < FIXED * claim.network.width(cut):
-            continue
-        asked = Tail(claim.network, claim.box, cut, deadline).claim(claim)
-        return None if asked is None else (cut, reduced(asked, deadline).claim)
-    return None
+    network, off = claim.network, [layer for layer, _ in claim.pattern.off]
+    cuts = tail_cuts(network)
+    return next((cut for cut in cuts if off.count(cut) >= FIXED * network.width(cut)), None)
+
+
+def through_tail(claim: Claim, cut: str, deadline: Deadline = FOREVER) -> Restatement | None:
+    """The claim asked of the layers after ``cut``, without the neurons that are fixed there;
+    None where no value of that layer has the pattern."""
+    restated = Tail(claim.network, claim.box, cut, deadline).restated(claim)
+    if restated is None:
+        return None
+    return restated.then(partial(without_fixed_neurons, deadline=deadline))

@@ -11,11 +11,13 @@ from dataclasses import replace
 import numpy as np
 
 from precond.proof.claim import Claim, HalfSpaces
+from precond.proof.restate.restatement import Restatement
 
 
-def with_room(claim: Claim, margin: float) -> Claim:
-    """``claim`` with every way to violate it, and every side of its region but the box, moved
-    inward by ``margin``: its counterexamples are some of the claim's, away from the edge."""
+def with_room(claim: Claim, margin: float) -> Restatement:
+    """The claim with every way to violate it, and every side of its region but the box, moved
+    inward by ``margin``: its counterexamples are some of the claim's, away from the edge, and
+    its proof proves nothing."""
 
     def inward(value: float) -> float:
         return margin * max(1.0, abs(value))
@@ -23,7 +25,7 @@ def with_room(claim: Claim, margin: float) -> Claim:
     half, pattern = claim.halfspaces, claim.pattern
     if half is not None:
         half = HalfSpaces(half.matrix, half.bound - margin * np.maximum(1.0, np.abs(half.bound)))
-    return replace(
+    asked = replace(
         claim,
         property=claim.property.relaxed(margin),
         pattern=replace(
@@ -33,3 +35,4 @@ def with_room(claim: Claim, margin: float) -> Claim:
         ),
         halfspaces=half,
     )
+    return Restatement(original=claim, claim=asked, proves=False)
