@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from precond.commands.arguments import Commands, count, output_folder, seed
-from precond.commands.given import add_columns, add_model, read_data, read_model
+from precond.commands.given import add_data, add_model, read_data, read_model
 from precond.commands.outputs import add_threshold, classifier
 
 if TYPE_CHECKING:
@@ -26,17 +26,7 @@ def add(commands: Commands) -> None:
         help="make a faster model that answers early where rules at early layers allow it",
     )
     add_model(distill)
-    distill.add_argument(
-        "--inputs",
-        required=True,
-        metavar="DATA",
-        help="digits, mnist-5k, fashion-mnist, or a .npy, .npz, .csv or IDX file",
-    )
-    distill.add_argument("--labels", metavar="Y", help="a file with one whole number per input")
-    distill.add_argument(
-        "--divide", type=float, default=1.0, help="divide a file's values by this (255 for bytes)"
-    )
-    add_columns(distill)
+    add_data(distill)
     distill.add_argument(
         "--layer",
         action="append",
@@ -79,9 +69,8 @@ def run(chosen: argparse.Namespace) -> int:
 
     from precond.apply.distillation import votes
     from precond.apply.distillation.learn import augmented, distill, prove_only, sample_of
-    from precond.apply.distillation.table import trade_off
+    from precond.apply.distillation.table import Samples, trade_off
     from precond.apply.distillation.votes import Reading
-    from precond.data.datasets import split
     from precond.errors import QueryError
 
     if not 0 <= chosen.max_loss < 100:
@@ -110,7 +99,7 @@ def run(chosen: argparse.Namespace) -> int:
             expected="0, or a few pixels for a network of pictures",
             got=str(chosen.shift),
         )
-    train, held_out = split(dataset, 0.2, 0)
+    train, held_out = dataset.train, dataset.held_out
     mixed = np.random.RandomState(chosen.seed).permutation(train)
     fifth = max(1, len(train) // 5)
     whole = sample_of(network, np.asarray(dataset.inputs), dataset.labels)
@@ -135,9 +124,7 @@ def run(chosen: argparse.Namespace) -> int:
         table = trade_off(
             network,
             found,
-            fit,
-            validation,
-            test,
+            Samples(fit, validation, test),
             max_loss=chosen.max_loss,
             training=training,
             compile=not chosen.no_compile,

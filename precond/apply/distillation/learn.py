@@ -21,7 +21,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from precond.apply.debugging.findings import check_classes
 from precond.apply.distillation.path import Exit, FastPath, checkpoints
 from precond.apply.distillation.proved_rules import ProvedRules
 from precond.apply.distillation.thresholds import NEVER, Answers, Choice, choose
@@ -34,6 +33,7 @@ from precond.apply.distillation.votes import (
     learned_exit,
 )
 from precond.apply.stages import Stage, is_cut
+from precond.apply.true_classes import check_classes
 from precond.errors import DataError, QueryError
 from precond.network.evaluate import check_inputs
 from precond.network.graph import INPUT, Network
