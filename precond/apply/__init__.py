@@ -34,8 +34,8 @@ if TYPE_CHECKING:
     from precond.apply.distillation.learn import augmented as augmented
     from precond.apply.distillation.learn import distill as distill
     from precond.apply.distillation.learn import sample_of as sample_of
+    from precond.apply.distillation.settings import Training as Training
     from precond.apply.distillation.votes import Reading as Reading
-    from precond.apply.distillation.votes import Training as Training
     from precond.apply.monitoring.summary import summarise as summarise
     from precond.apply.monitoring.watch import Monitor as Monitor
 
@@ -51,7 +51,7 @@ _HOMES = {
     "Retraining": "precond.apply.adversarial_examples.settings",
     "RobustnessSettings": "precond.apply.certification.settings",
     "RuleBook": "precond.apply.debugging.rule_book",
-    "Training": "precond.apply.distillation.votes",
+    "Training": "precond.apply.distillation.settings",
     "adversarial": "precond.apply.adversarial_examples.search",
     "augmented": "precond.apply.distillation.learn",
     "cluster": "precond.apply.clustering.medoids",

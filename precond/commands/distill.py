@@ -9,7 +9,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from precond.commands.arguments import Commands, count, output_folder, seed
+from precond.apply.distillation.settings import MAX_LOSS, Training
+from precond.commands.arguments import Commands, add_settings, output_folder, settings_of
 from precond.commands.given import add_data, add_model, read_data, read_model
 from precond.commands.outputs import add_threshold, classifier
 
@@ -37,9 +38,9 @@ def add(commands: Commands) -> None:
     distill.add_argument(
         "--max-loss",
         type=float,
-        default=0.1,
+        default=MAX_LOSS,
         metavar="POINTS",
-        help="percentage points of accuracy that may be lost (default 0.1)",
+        help=f"percentage points of accuracy that may be lost (default: {MAX_LOSS:g})",
     )
     distill.add_argument(
         "--rules", type=Path, metavar="PRECONDITIONS.json", help="proved rules get their own exits"
@@ -49,16 +50,10 @@ def add(commands: Commands) -> None:
         action="store_true",
         help="exits by proved rules of --rules alone: no prediction changes",
     )
-    distill.add_argument(
-        "--shift", type=int, default=0, metavar="PIXELS", help="learn on pictures moved so far"
-    )
-    distill.add_argument(
-        "--size", type=count, default=64, metavar="H", help="weighted rules at each exit"
-    )
+    add_settings(distill, Training)
     distill.add_argument(
         "--no-compile", action="store_true", help="do not measure torch.compile'd models"
     )
-    distill.add_argument("--seed", type=seed, default=0)
     add_threshold(distill)
     distill.add_argument("--out", required=True, type=Path, metavar="DIR")
     distill.set_defaults(run=run)
@@ -106,7 +101,7 @@ def run(chosen: argparse.Namespace) -> int:
     fit, test = whole.rows(np.sort(mixed[fifth:])), whole.rows(held_out)
     validation = augmented(whole.rows(np.sort(mixed[:fifth])), network, chosen.shift)
     rows = min(votes.ROWS, votes.PASSES * len(fit))
-    training = votes.Training(chosen.size, rows, shift=chosen.shift, seed=chosen.seed)
+    training = settings_of(chosen, Training, rows=rows)
     with _folder(chosen.out) as out:
         if chosen.proved_only:
             assert proved is not None

@@ -92,7 +92,7 @@ def run(chosen: argparse.Namespace) -> int:
     print(f"time           {found.seconds:.1f} s of {chosen.budget:g} s")
     if out is not None:
         given = Given(model_name(network), dataset.name, dataset.image_shape, dataset.natural)
-        write_files(out, robustness_files(given, dataset.inputs, labels, found))
+        write_files(out, robustness_files(given, dataset.flat, labels, found))
         print(f"report         {out / 'index.html'}")
     return 0
 

@@ -23,6 +23,7 @@ from torch import Tensor
 
 from precond.apply.distillation.path import Exit, FastPath, checkpoints
 from precond.apply.distillation.proved_rules import ProvedRules
+from precond.apply.distillation.settings import MAX_LOSS
 from precond.apply.distillation.thresholds import NEVER, Answers, Choice, choose
 from precond.apply.distillation.votes import (
     BATCH,
@@ -93,7 +94,7 @@ def distill(
     validation: Sample,
     readings: Sequence[Reading] | None = None,
     *,
-    max_loss: float = 0.1,
+    max_loss: float = MAX_LOSS,
     proved: ProvedRules | None = None,
     training: Training | None = None,
 ) -> Distilled:

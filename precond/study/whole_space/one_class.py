@@ -68,7 +68,7 @@ class ClassJob:
         """Seconds after which it hangs."""
         return self.seconds + LEAST * (1 + self.search.patterns)
 
-    def known(self, ledger: Ledger) -> ClassFound | None:
+    def known(self, ledger: Ledger) -> ClassFound | None:  # noqa: ARG002  as jobs of a pool
         """None: the proofs are in the ledger, the search among them is done again."""
         return None
 
