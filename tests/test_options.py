@@ -119,6 +119,12 @@ def test_every_default_of_time_device_and_seed_is_said(name: str) -> None:
             assert "(default: " in (action.help or ""), f"{name} {word}"
 
 
+@pytest.mark.parametrize("name", [c.__name__.rpartition(".")[2] for c in COMMANDS])
+def test_no_two_options_write_to_one_place(name: str) -> None:
+    places = [action.dest for action in set(actions(name).values())]
+    assert len(places) == len(set(places))
+
+
 def test_reading_the_command_line_needs_no_tensors() -> None:
     code = "import sys, precond.cli as c; c._parser(); print('torch' in sys.modules)"
     shown = subprocess.run(

@@ -46,7 +46,7 @@ def run(chosen: argparse.Namespace) -> int:
 
     network, data = read_given(chosen)
     check_classes(data.labels, len(data), network)
-    if chosen.rules < 0 or chosen.epochs < 0:
+    if chosen.rules < 0 or chosen.retrain < 0:
         raise QueryError("--rules and --retrain", expected="0 or more", got="a negative number")
     flat, train = data.flat, data.train
     settings = settings_of(chosen, AdversarialSettings)

@@ -43,14 +43,13 @@ def add_settings(
         help = words.get(one.name, said.help)
         value: Any = one.default
         if isinstance(value, bool):
-            command.add_argument(name, dest=one.name, action="store_true", help=help)
+            command.add_argument(name, action="store_true", help=help)
             continue
         choices = said.choices
         if isinstance(value, Enum):
             value, choices = value.value, tuple(member.value for member in type(value))
         command.add_argument(
             name,
-            dest=one.name,
             type=said.parse or str,
             default=value,
             choices=choices,
@@ -70,9 +69,11 @@ def settings_of(chosen: argparse.Namespace, settings: type[S], **given: object) 
     """The settings that the options say, with the fields ``given``."""
     values: dict[str, object] = {}
     for one in fields(settings):
-        if option_of(one) is None or not hasattr(chosen, one.name):
+        said = option_of(one)
+        name = None if said is None else said.name or one.name
+        if name is None or not hasattr(chosen, name):
             continue
-        value, default = getattr(chosen, one.name), one.default
+        value, default = getattr(chosen, name), one.default
         if isinstance(default, Enum):
             value = type(default)(value)
         values[one.name] = tuple(value) if isinstance(default, tuple) else value

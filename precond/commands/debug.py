@@ -44,7 +44,7 @@ def run(chosen: argparse.Namespace) -> int:
     settings = settings_of(chosen, DebugSettings)
     out = output_folder(chosen.out)
     with Ledger(out / "ledger.sqlite") as ledger, progress() as bars:
-        bars.stage("wrong inputs", min(wrong, chosen.findings))
+        bars.stage("wrong inputs", min(wrong, chosen.pages))
         found = debug(
             network,
             data,
