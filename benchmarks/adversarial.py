@@ -24,10 +24,12 @@ import torch
 
 from precond.apply.adversarial_examples.retrain import retrain
 from precond.apply.adversarial_examples.search import adversarial
-from precond.apply.debugging.findings import DebugSettings, mined
+from precond.apply.adversarial_examples.settings import AdversarialSettings
+from precond.apply.debugging.findings import mined
 from precond.apply.debugging.rule_book import RuleBook
-from precond.data.datasets import load_dataset, split
+from precond.data.datasets import load_dataset
 from precond.formats.load import load
+from precond.mine.layer_rules.settings import RuleSettings
 from precond.region.signature import record
 
 MODEL = Path(__file__).parents[1] / "models" / "mnist-mlp.onnx"
@@ -43,16 +45,16 @@ def main() -> int:
     torch.set_num_threads(1)
     data = load_dataset("mnist-5k")
     assert data.labels is not None
-    train, held_out = split(data)
+    train = data.train
     network = load(MODEL)
-    flat = data.inputs.reshape(len(data), -1)
-    book, _ = mined(RuleBook(network, (), flat, record(network, flat), train), DebugSettings())
+    flat = data.flat
+    book, _ = mined(RuleBook(network, (), flat, record(network, flat), train), RuleSettings())
     rules = [r for k in range(10) for r in [q for q in book.rules if q.label == k][:RULES]]
     table = []
     for radius in chosen.radius:
         begun = time.monotonic()
         found = adversarial(
-            network, flat, data.labels, train, radius=radius, rules=rules, budget=chosen.budget
+            network, data, AdversarialSettings(radius=radius, budget=chosen.budget), rules=rules
         )
         sizes = [e.linf for e in found.examples]
         few = [e.fewest_changed for e in found.examples if e.fewest is not None]
@@ -64,13 +66,8 @@ def main() -> int:
         )
         done = retrain(
             network,
-            flat,
-            data.labels,
-            train,
-            held_out,
-            found.inputs(),
-            found.labels(),
-            np.array([e.anchor for e in found.examples]),
+            data,
+            found,
             radius=radius,
         )
         row: dict[str, object] = {

@@ -92,7 +92,8 @@ def main() -> int:
             rows.append(("unmodified", clean, data.labels))
         for name, network, truth in rows:
             begun = time.monotonic()
-            found = debug(network, data.inputs, truth, train, held_out, settings)
+            changed = replace(data, labels=truth, parts=(train, held_out))
+            found = debug(network, changed, settings)
             seconds = time.monotonic() - begun
             planted = set(flipped.tolist()) if name != "unmodified" else set()
             suspects = {suspect.row for suspect in found.suspects}

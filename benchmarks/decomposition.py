@@ -31,6 +31,7 @@ from precond.apply.decomposition.check import replayed, second_proofs
 from precond.apply.decomposition.halves import decompose
 from precond.apply.decomposition.lemmas import Lemmas
 from precond.apply.decomposition.query import first_layer
+from precond.apply.decomposition.settings import DecompositionSettings
 from precond.formats.load import load
 from precond.proof.claim import Claim
 from precond.proof.prover.prove import prove
@@ -85,10 +86,10 @@ def one(folder: Path, name: str, budget: float) -> dict[str, Any]:
     query = query_of(folder, name)
     claim = query.claims[0]
     clock = Clock()
-    layer, answer = first_layer(query, budget=budget)
+    layer, answer = first_layer(query, DecompositionSettings(budget=budget))
     tries = 0
     while answer is None or (answer.status is Status.UNKNOWN and tries < len(TRIES)):
-        answer = decompose(claim, layer, budget=TRIES[tries] * budget)
+        answer = decompose(claim, layer, DecompositionSettings(budget=TRIES[tries] * budget))
         tries += 1
     every, every_cpu = clock.read()
     clock = Clock()
@@ -130,7 +131,8 @@ def family(folder: Path, budget: float) -> dict[str, Any]:
     """Boxes inside A whose sides are 0.3 to 1 of A's, anywhere in it; they overlap."""
     query = query_of(folder, FAMILY)
     whole = query.claims[0]
-    layer, _ = first_layer(query, budget=budget)
+    layer, _ = first_layer(query, DecompositionSettings(budget=budget))
+    effort = DecompositionSettings(budget=budget)
     rng = np.random.default_rng(0)
     share = rng.uniform(0.3, 1.0, (FAMILY_SIZE, whole.box.size))
     start = whole.box.lower + rng.random(share.shape) * (1 - share) * whole.box.width
@@ -139,15 +141,15 @@ def family(folder: Path, budget: float) -> dict[str, Any]:
         for low, side in zip(start, share, strict=True)
     ]
     lemmas, alone_total, cpu = Lemmas(), 0.0, [0.0, 0.0, 0.0]
-    first = decompose(whole, layer, budget=budget, lemmas=lemmas)
+    first = decompose(whole, layer, effort, lemmas=lemmas)
     rows = []
     for box in boxes:
         claim = Claim(whole.network, box, whole.pattern, whole.property)
         clock = Clock()
-        alone = decompose(claim, layer, budget=budget)
+        alone = decompose(claim, layer, effort)
         cpu[0] += clock.read()[1]
         clock = Clock()
-        shared = decompose(claim, layer, budget=budget, lemmas=lemmas)
+        shared = decompose(claim, layer, effort, lemmas=lemmas)
         cpu[1] += clock.read()[1]
         clock = Clock()
         direct = prove(claim, budget=budget)

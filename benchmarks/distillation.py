@@ -25,7 +25,7 @@ from torch.nn import functional as F
 
 from precond.apply.distillation.learn import augmented, distill, sample_of
 from precond.apply.distillation.path import save_fast_path
-from precond.apply.distillation.table import Table, trade_off
+from precond.apply.distillation.table import Samples, Table, trade_off
 from precond.apply.distillation.votes import Reading, Training, moved
 from precond.data.datasets import Dataset, load_dataset, split
 from precond.formats.load import load
@@ -142,9 +142,7 @@ def one(name: str, cache: Path, readings: list[Reading] | None, compile: bool) -
     table = trade_off(
         network,
         found,
-        fit,
-        validation,
-        test,
+        Samples(fit, validation, test),
         max_loss=MAX_LOSS,
         training=training,
         compile=compile,

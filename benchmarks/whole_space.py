@@ -34,9 +34,10 @@ from precond.region.pattern import DecisionPattern
 from precond.region.signature import record
 from precond.report.pages import write_files
 from precond.report.whole_space.page import table_text, whole_space_files
-from precond.study.analysis import Data, Domain
+from precond.study.analysis import Domain
 from precond.study.goals import class_goal
 from precond.study.store import write_preconditions
+from precond.study.study import Study
 from precond.study.whole_space.result import WholeSpace, recall_by_literals, recall_by_time
 from precond.study.whole_space.run import default_cuts, record_values, run_whole_space
 from precond.workers.pool import open_pool
@@ -55,27 +56,25 @@ def searched(path: Path, options: argparse.Namespace) -> WholeSpace:
     """The search over one network."""
     network = load(str(path))
     dataset = load_dataset("mnist-5k")
-    train, held_out = split(dataset)
-    data = Data(
-        dataset.name, dataset.inputs, dataset.labels, train, held_out,
-        dataset.image_shape, dataset.natural,
-    )  # fmt: skip
-    flat = dataset.inputs.reshape(len(dataset), -1)
     cuts = tuple(options.cut or default_cuts(network))
-    signatures = record_values(network, data, cuts)
+    signatures = record_values(network, dataset, cuts)
     begun = time.monotonic()
     with open_pool(options.workers) as pool:
         return run_whole_space(
-            network,
-            data,
-            Domain.parse("unit", flat[train], dataset.natural),
-            signatures,
-            class_goal(network, signatures),
-            cuts=cuts,
-            search=Search(
-                each=options.each, patterns=options.patterns, picture=dataset.image_shape
+            Study(
+                network=network,
+                data=dataset,
+                signatures=signatures,
+                domain=Domain.parse("unit", dataset.flat, dataset.natural),
+                goal=class_goal(network, signatures),
             ),
-            budget=options.budget,
+            Search(
+                each=options.each,
+                patterns=options.patterns,
+                picture=dataset.image_shape,
+                budget=options.budget,
+            ),
+            cuts=cuts,
             pool=pool,
             note=(lambda text: print(f"{time.monotonic() - begun:7.1f} s  {text}", flush=True))
             if options.verbose
@@ -90,7 +89,7 @@ def ceiling(path: Path, count: int, each: float = 40.0) -> dict[str, Any]:
     dataset = load_dataset("mnist-5k")
     _, held_out = split(dataset)
     rows = np.random.default_rng(0).permutation(held_out)[:count]
-    flat = dataset.inputs.reshape(len(dataset), -1)
+    flat = dataset.flat
     signatures = record(network, dataset.inputs[rows])
     box = Box.uniform(flat.shape[1], 0.0, 1.0)
     found: Counter[str] = Counter()
@@ -108,13 +107,13 @@ def attacked(
     run: WholeSpace, count: int, seconds: float | None, device: str
 ) -> list[dict[str, Any]]:
     """``count`` inputs made to satisfy each pattern, and how many violate its property."""
-    flat = np.asarray(run.data.inputs).reshape(len(run.data.inputs), -1)
+    flat = run.study.data.flat
     rows = []
     for found in run.classes:
-        own = run.goal.labels == found.target.label
+        own = run.study.goal.labels == found.target.label
         for entry in found.entries:
             assert entry.property is not None
-            claim = Claim(run.network, run.domain.box, entry.pattern, entry.property)
+            claim = Claim(run.study.network, run.study.domain.box, entry.pattern, entry.property)
             limit = None if seconds is None else Deadline.after(seconds)
             result = attack_pattern(
                 claim, flat[own], flat[~own], wanted=count, deadline=limit, device=device

@@ -137,7 +137,7 @@ def shared(network: Network, counts: list[int]) -> None:
     dataset = load_dataset("mnist-5k")
     train, _ = split(dataset)
     every = record(network, dataset.inputs[train])
-    flat = np.asarray(dataset.inputs[train], dtype=np.float64).reshape(len(train), -1)
+    flat = np.asarray(dataset.flat[train], dtype=np.float64)
     box = Box.uniform(flat.shape[1], 0.0, 1.0)
     rng = np.random.default_rng(0)
     for label in range(network.output_size):

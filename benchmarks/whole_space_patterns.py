@@ -49,7 +49,7 @@ def main() -> None:
     network = load(str(NETWORKS[options.network]))
     dataset = load_dataset("mnist-5k")
     train, held_out = split(dataset)
-    flat = dataset.inputs.reshape(len(dataset), -1).astype(np.float64)
+    flat = dataset.flat.astype(np.float64)
     box = Box(np.zeros(flat.shape[1]), np.ones(flat.shape[1]))
     entries = [
         e

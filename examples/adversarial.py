@@ -2,18 +2,13 @@
 
 from pathlib import Path
 
-import numpy as np
-
 from precond import load
-from precond.apply import Retraining, adversarial, retrain
-from precond.data import load_dataset, split
+from precond.apply import AdversarialSettings, Retraining, adversarial, retrain
+from precond.data import load_dataset
 
 network = load(Path(__file__).parents[1] / "models" / "digits-mlp.onnx")
 data = load_dataset("digits")
-train, held_out = split(data)
-found = adversarial(
-    network, data.inputs, data.labels, train, radius=0.1, most=200, budget=5.0, each=0.5
-)
+found = adversarial(network, data, AdversarialSettings(radius=0.1, most=200, budget=5.0, each=0.5))
 print(f"{found.refuted} of {found.asked} balls refuted; {len(found.examples)} distinct examples")
 first = found.examples[0]
 print(
@@ -22,15 +17,10 @@ print(
 print(f"{first.linf:.3f}, and is given class {first.predicted}")
 done = retrain(
     network,
-    data.inputs,
-    data.labels,
-    train,
-    held_out,
-    found.inputs(),
-    found.labels(),
-    np.array([example.anchor for example in found.examples]),
+    data,
+    found,
+    Retraining(epochs=3),
     radius=0.1,
-    settings=Retraining(epochs=3),
 )
 for name, one in (("before", done.before), ("control", done.control), ("after", done.after)):
     print(f"{name:<8} held out {one.held_out:.3f}, under attack {one.attacked:.3f}, ", end="")

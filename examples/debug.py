@@ -1,5 +1,6 @@
 """Which labels look wrong, and what do the errors share?  Some fours were relabelled as nines."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,8 @@ train, held_out = split(data)
 labels = data.labels.copy()
 flipped = np.random.RandomState(0).choice(train[labels[train] == 4], 43, replace=False)
 labels[flipped] = 9  # 3 % of the training labels
-found = debug(network, data.inputs, labels, train, held_out, DebugSettings(budget=2.0, findings=20))
+changed = replace(data, labels=labels, parts=(train, held_out))
+found = debug(network, changed, DebugSettings(budget=2.0, findings=20))
 print(f"{len(found.wrong)} wrong predictions; the causes that explain most:")
 for cause in found.causes[:3]:
     rule = "no shared rule" if cause.rule is None else found.book.rules[cause.rule].pattern

@@ -5,21 +5,19 @@ from pathlib import Path
 import numpy as np
 
 from precond import Box, Network, load
-from precond.apply import Monotone, Outcome, prove_monotone, robustness
-from precond.data import load_dataset, split
+from precond.apply import Monotone, Outcome, RobustnessSettings, prove_monotone, robustness
+from precond.data import load_dataset
 from precond.network import Affine, Node, ReLU
 
 network = load(Path(__file__).parents[1] / "models" / "digits-mlp.onnx")
 data = load_dataset("digits")
-rows = split(data)[1][:100]
+rows = data.held_out[:100]
 found = robustness(
     network,
     data.inputs,
-    [0.02, 0.05, 0.1],
+    RobustnessSettings(radii=(0.02, 0.05, 0.1), natural=(0, 1), budget=15),
     labels=data.labels,
     rows=rows,
-    natural=(0, 1),
-    budget=15,
 )
 for k, radius in enumerate(found.radii):
     counts = ", ".join(f"{found.count(k, outcome)} {outcome.value}" for outcome in Outcome)

@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from precond.data.datasets import Dataset
 from precond.network.graph import INPUT, Network
 from precond.network.layers import Affine, Node, ReLU
-from precond.study.analysis import Data
 
 
 def chain(weights: list[tuple[NDArray[np.float64], NDArray[np.float64]]]) -> Network:
@@ -27,18 +27,18 @@ def chain(weights: list[tuple[NDArray[np.float64], NDArray[np.float64]]]) -> Net
     return Network(tuple(nodes), (weights[0][0].shape[1],))
 
 
-def points(seed: int, inputs: int, classes: int, count: int = 600) -> Data:
+def points(seed: int, inputs: int, classes: int, count: int = 600) -> Dataset:
     """``count`` points of [0, 1]^inputs, a fifth of them held out."""
     rng = np.random.default_rng(seed)
     centres = rng.random((classes, inputs))
     labels = rng.integers(0, classes, count)
     x = np.clip(centres[labels] + 0.12 * rng.normal(size=(count, inputs)), 0, 1)
     held = count // 5
-    return Data("blobs", x, labels, np.arange(held, count), np.arange(held))
+    return Dataset("blobs", x, labels, parts=(np.arange(held, count), np.arange(held)))
 
 
 @lru_cache(maxsize=8)
-def trained(seed: int, *widths: int, steps: int = 150) -> tuple[Network, Data]:
+def trained(seed: int, *widths: int, steps: int = 150) -> tuple[Network, Dataset]:
     """A ReLU network of these widths, trained for a moment on points of its own."""
     data = points(seed, widths[0], widths[-1])
     assert data.labels is not None

@@ -116,7 +116,7 @@ CALLS: list[tuple[Callable[[], Any], str]] = [
     (lambda: Ledger(None), "ledger: expected a path, got None"),
     (lambda: open_signatures("nowhere"), "signatures nowhere: expected a folder"),
     (lambda: open_shards("nowhere"), "shards nowhere: expected a folder"),
-    (lambda: robustness(None, X, [0.1]), "network: expected a Network, got None"),
+    (lambda: robustness(None, X), "network: expected a Network, got None"),
     (lambda: ig(target=9), "class: expected 0 to 2"),
     (lambda: ig(target="a"), "quantity: expected a Quantity, a class number or a callable"),
     (lambda: ig(target=np.array([0, 1])), "targets: expected one per input row"),

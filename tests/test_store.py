@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from known import ABSOLUTE, LEAKY, at_least, phases
 
+from precond.data.datasets import Dataset
 from precond.errors import OutputError, QueryError
 from precond.proof.claim import Claim
 from precond.proof.precondition import Kind, Precondition, Support
@@ -20,7 +21,7 @@ from precond.property import Property
 from precond.region.box import Box
 from precond.region.pattern import DecisionPattern
 from precond.region.signature import record
-from precond.study.analysis import Analysis, Data, Domain, DomainKind
+from precond.study.analysis import Analysis, Domain, DomainKind
 from precond.study.store import read_preconditions, to_json, write_preconditions
 
 X = np.linspace(-1, 1, 21)[:, None]
@@ -55,7 +56,8 @@ def entry(**changes: Any) -> Precondition:
 
 
 def analysis(*entries: Precondition) -> Analysis:
-    data = Data("line", X, np.zeros(21, dtype=np.int64), np.arange(14), np.arange(14, 21))
+    parts = np.arange(14), np.arange(14, 21)
+    data = Dataset("line", X, np.zeros(21, dtype=np.int64), parts=parts)
     domain = Domain(DomainKind.DATA, Box.around(X))
     return Analysis(
         Path("m.onnx"), ABSOLUTE, data, domain, "predicted", record(ABSOLUTE, X), entries

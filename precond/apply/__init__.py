@@ -11,39 +11,47 @@ from typing import TYPE_CHECKING
 from precond.basics.exports import door
 
 if TYPE_CHECKING:
-    from precond.apply.adversarial_examples.retrain import Retraining as Retraining
     from precond.apply.adversarial_examples.retrain import retrain as retrain
     from precond.apply.adversarial_examples.search import adversarial as adversarial
+    from precond.apply.adversarial_examples.settings import (
+        AdversarialSettings as AdversarialSettings,
+    )
+    from precond.apply.adversarial_examples.settings import Retraining as Retraining
     from precond.apply.certification.certify import Outcome as Outcome
     from precond.apply.certification.certify import robustness as robustness
     from precond.apply.certification.monotone import Monotone as Monotone
     from precond.apply.certification.monotone import prove_monotone as prove_monotone
+    from precond.apply.certification.settings import RobustnessSettings as RobustnessSettings
     from precond.apply.clustering.medoids import cluster as cluster
-    from precond.apply.debugging.findings import DebugSettings as DebugSettings
     from precond.apply.debugging.findings import debug as debug
     from precond.apply.debugging.rule_book import RuleBook as RuleBook
+    from precond.apply.debugging.settings import DebugSettings as DebugSettings
     from precond.apply.decomposition.check import replayed as replayed
     from precond.apply.decomposition.check import second_proofs as second_proofs
     from precond.apply.decomposition.halves import decompose as decompose
     from precond.apply.decomposition.lemmas import Lemmas as Lemmas
+    from precond.apply.decomposition.settings import DecompositionSettings as DecompositionSettings
     from precond.apply.distillation.learn import augmented as augmented
     from precond.apply.distillation.learn import distill as distill
     from precond.apply.distillation.learn import sample_of as sample_of
+    from precond.apply.distillation.settings import Training as Training
     from precond.apply.distillation.votes import Reading as Reading
-    from precond.apply.distillation.votes import Training as Training
     from precond.apply.monitoring.summary import summarise as summarise
     from precond.apply.monitoring.watch import Monitor as Monitor
 
 _HOMES = {
-    "DebugSettings": "precond.apply.debugging.findings",
+    "AdversarialSettings": "precond.apply.adversarial_examples.settings",
+    "DebugSettings": "precond.apply.debugging.settings",
+    "DecompositionSettings": "precond.apply.decomposition.settings",
     "Lemmas": "precond.apply.decomposition.lemmas",
     "Monitor": "precond.apply.monitoring.watch",
     "Monotone": "precond.apply.certification.monotone",
     "Outcome": "precond.apply.certification.certify",
     "Reading": "precond.apply.distillation.votes",
-    "Retraining": "precond.apply.adversarial_examples.retrain",
+    "Retraining": "precond.apply.adversarial_examples.settings",
+    "RobustnessSettings": "precond.apply.certification.settings",
     "RuleBook": "precond.apply.debugging.rule_book",
-    "Training": "precond.apply.distillation.votes",
+    "Training": "precond.apply.distillation.settings",
     "adversarial": "precond.apply.adversarial_examples.search",
     "augmented": "precond.apply.distillation.learn",
     "cluster": "precond.apply.clustering.medoids",

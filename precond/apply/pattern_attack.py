@@ -27,6 +27,8 @@ from precond.proof.replay import replay
 
 Array = NDArray[np.float64]
 Flags = NDArray[np.bool_]
+STEPS = 40  # of a walk
+SEED = 0
 REPLAYED = 100  # violations that are replayed exactly
 TOLERANCE = 1e-4  # of a pre-activation in float32, for what is worth a look in float64
 
@@ -54,10 +56,8 @@ def attack_pattern(
     *,
     wanted: int = 100_000,
     deadline: Deadline | None = None,
-    steps: int = 40,
     batch: int = 2000,
     device: str = "cpu",
-    seed: int = 0,
 ) -> PatternAttack:
     """Make inputs until ``wanted`` of them satisfy the claim's pattern (or ``deadline``).
 
@@ -65,8 +65,8 @@ def attack_pattern(
     """
     limit = Deadline(float("inf")) if deadline is None else deadline
     began = Deadline.after(0.0).at
-    walk = _Walk(claim, steps, device)
-    rng = np.random.default_rng(seed)
+    walk = _Walk(claim, device)
+    rng = np.random.default_rng(SEED)
     own = np.asarray(inputs, dtype=np.float64).reshape(len(inputs), claim.box.size)
     rest = np.asarray(others, dtype=np.float64).reshape(len(others), claim.box.size)
     made = inside = violating = replayed = rounds = 0
@@ -110,9 +110,8 @@ def _starts(own: Array, rest: Array, count: int, claim: Claim, rng: np.random.Ge
 
 
 class _Walk:
-    def __init__(self, claim: Claim, steps: int, device: str) -> None:
+    def __init__(self, claim: Claim, device: str) -> None:
         self.claim = claim
-        self.steps = steps
         self.device = device
         self.network = claim.network
         self.quick = operators(self.network, device, torch.float32)
@@ -132,14 +131,14 @@ class _Walk:
         goal = self._tensor(rng.integers(0, len(self.parts), len(start)), torch.int64)
         x = self._tensor(start)
         fresh = torch.ones(len(x), dtype=torch.bool, device=self.device)
-        for step in range(self.steps):
+        for step in range(STEPS):
             x = x.detach().requires_grad_(True)
             values = self._values(self.quick, x)
             outside = self._outside(values, x)
             gap = self._gaps(values[self.network.output].flatten(1), x)
             has = outside.detach() <= TOLERANCE
             kept.append(x.detach()[has & fresh].double().cpu().numpy())
-            if step == self.steps - 1:
+            if step == STEPS - 1:
                 break
             # Some rows head for the nearest other answer, some for one that was drawn.
             nearest = gap.detach().argmin(1)

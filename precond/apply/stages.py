@@ -68,7 +68,7 @@ class Operation(nn.Module):
                 self.register_buffer("index", windows.clamp(min=0))
                 self.register_buffer("outside", windows < 0)
 
-    def forward(self, *values: Tensor) -> Tensor:
+    def forward(self, *values: Tensor) -> Tensor:  # noqa: C901  one case for each kind of layer
         layer, x = self.layer, values[0]
         match layer:
             case Affine():

@@ -5,38 +5,36 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from precond.commands.arguments import (
     EXIT_INTERRUPTED,
     Commands,
-    count,
+    add_settings,
     output_folder,
-    seconds,
-    seed,
-    share,
+    settings_of,
 )
-from precond.commands.given import add_columns, add_model, read_data, read_model
-from precond.commands.outputs import add_outputs, add_threshold, classifier, with_outputs
+from precond.commands.given import add_given, read_data, read_model, require_width
+from precond.commands.outputs import add_outputs, classifier, with_outputs
 from precond.commands.places import add_places, pool_of
+from precond.errors import DataError
 from precond.network.device import require_device
+from precond.study.options import Options
+
+if TYPE_CHECKING:
+    from precond.data.datasets import Dataset
+    from precond.network.graph import Network
+    from precond.region.signature import Signatures
+    from precond.study.goals import Goal
+    from precond.study.study import Study
+    from precond.vnnlib.query import Query
 
 
 def add(commands: Commands) -> None:
     analyze = commands.add_parser(
         "analyze", help="mine and prove preconditions; write a report and preconditions.json"
     )
-    add_model(analyze)
-    analyze.add_argument(
-        "--inputs",
-        required=True,
-        metavar="DATA",
-        help="digits, mnist-5k, fashion-mnist, or a .npy, .npz, .csv or IDX file",
-    )
-    analyze.add_argument("--labels", metavar="Y", help="a file with one whole number per input")
-    analyze.add_argument(
-        "--divide", type=float, default=1.0, help="divide a file's values by this (255 for bytes)"
-    )
-    add_columns(analyze)
+    add_given(analyze)
     analyze.add_argument(
         "--property",
         default="predicted",
@@ -53,141 +51,30 @@ def add(commands: Commands) -> None:
         help="where claims are made: ball:EPS around each source input (default ball:0.1), "
         "data, unit, or LO:HI",
     )
-    analyze.add_argument("--budget", type=seconds, default=120.0, metavar="SECONDS")
-    analyze.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    add_settings(analyze, Options)
     analyze.add_argument("--out", required=True, type=Path, metavar="DIR")
-    analyze.add_argument(
-        "--precision", type=share, default=1.0, help="least training precision of a layer rule"
-    )
-    analyze.add_argument(
-        "--support",
-        type=count,
-        help="least training support of a layer rule (default: 10, or 1 in 500 training inputs)",
-    )
-    analyze.add_argument(
-        "--values", action="store_true", help="mine value thresholds beside on/off decisions"
-    )
-    analyze.add_argument(
-        "--per-class", type=count, default=5, help="input preconditions wanted for each class"
-    )
-    analyze.add_argument(
-        "--order",
-        choices=("influence", "multiplier", "preactivation", "index"),
-        default="influence",
-        help="which literals of an input precondition go first: those of least influence on the "
-        "property's margin (default), of least multiplier in the proof, with the smallest "
-        "|pre-activation|, or by index",
-    )
-    analyze.add_argument("--seed", type=seed, default=0)
     add_outputs(analyze)
-    add_threshold(analyze)
     add_places(analyze)
     analyze.set_defaults(run=run)
 
 
 def run(chosen: argparse.Namespace) -> int:
     from precond.basics.progress import progress
-    from precond.data.datasets import split
-    from precond.errors import DataError
-    from precond.mine.input_preconditions.relax import Order
     from precond.proof.ledger.ledger import Ledger
     from precond.report.analysis.write import write_report
-    from precond.study.analysis import Data, Domain
-    from precond.study.goals import Goal, class_goal, correctness_goal, property_goal
-    from precond.study.options import Options
-    from precond.study.pipeline import analyze, record_all
+    from precond.study.pipeline import analyze
     from precond.study.store import write_preconditions
     from precond.study.summary import summary
-    from precond.vnnlib.query import read_vnnlib
 
     require_device(chosen.device)
-    network = read_model(chosen)
-    by_file = chosen.property.endswith((".vnnlib", ".vnnlib.gz"))
-    if not by_file:
-        network = classifier(network, chosen.threshold)
-    elif chosen.outputs == "logits":
-        network = network.logits
-    dataset = read_data(chosen, network, chosen.labels)
-    for layer in chosen.layer or ():
-        network.require_decisions(layer)
-    train, held_out = split(dataset, 0.2, 0)
-    data = Data(
-        dataset.name,
-        dataset.inputs,
-        dataset.labels,
-        train,
-        held_out,
-        dataset.image_shape,
-        dataset.natural,
-        dataset.classes,
-        dataset.features,
-    )
-    flat = dataset.inputs.reshape(len(dataset.inputs), -1)
-    if flat.shape[1] != network.input_size:
-        raise DataError(
-            f"inputs {dataset.name} for {chosen.model}",
-            expected=f"rows of {network.input_size} values",
-            got=f"rows of {flat.shape[1]}",
-            fix="Choose data of the network's input width",
-        )
-    if dataset.labels is not None and chosen.property == "predicted":
-        most = int(dataset.labels.max())
-        if most >= network.classes.count:
-            raise DataError(
-                f"labels of {dataset.name}",
-                expected=f"classes 0..{network.classes.count - 1}, which the network tells apart",
-                got=str(most),
-                fix="Give the labels of this network's classes",
-            )
-    domain = Domain.parse(chosen.domain, flat[train], dataset.natural)
-    out = output_folder(chosen.out)
-    options = Options(
-        budget=chosen.budget,
-        per_class=chosen.per_class,
-        minimum_precision=chosen.precision,
-        minimum_support=chosen.support or max(10, len(train) // 500),
-        values=chosen.values,
-        order=Order(chosen.order),
-        device=chosen.device,
-        seed=chosen.seed,
-    )
-    query = None
-    if by_file:
-        query = read_vnnlib(chosen.property, network)
-        network = with_outputs(network, "logits")  # which the query's claims are about
-    signatures = record_all(network, data, options)
-    goal: Goal
-    if chosen.property == "predicted":
-        goal = class_goal(network, signatures)
-    elif chosen.property == "misclassified":
-        goal = correctness_goal(signatures, dataset.labels)
-    elif chosen.property.startswith("label:"):
-        goal = class_goal(network, signatures, _label(chosen.property))
-    elif query is not None:
-        goal = property_goal(chosen.property, query, signatures, flat)
-    else:
-        raise DataError(
-            "--property",
-            expected="predicted, label:K, misclassified or a .vnnlib file",
-            got=chosen.property,
-        )
+    options = settings_of(chosen, Options)
+    study, out = _study(chosen, options)
     with (
         Ledger(out / "ledger.sqlite") as ledger,
         pool_of(chosen, ledger) as pool,
         progress() as bars,
     ):
-        analysis = analyze(
-            Path(network.origin),
-            network,
-            data,
-            domain,
-            signatures,
-            goal,
-            options,
-            pool,
-            layers=chosen.layer,
-            progress=bars,
-        )
+        analysis = analyze(study, options, pool, layers=chosen.layer, progress=bars)
     write_preconditions(analysis, out / "preconditions.json")
     write_report(analysis, out / "report.html")
     print(summary(analysis))
@@ -203,9 +90,71 @@ def run(chosen: argparse.Namespace) -> int:
     return 0
 
 
-def _label(text: str) -> int:
-    from precond.errors import DataError
+def _study(chosen: argparse.Namespace, options: Options) -> tuple[Study, Path]:
+    """The question of the run, and its output folder, made before the first long work."""
+    from precond.study.analysis import Domain
+    from precond.study.pipeline import record_all
+    from precond.study.study import Study
+    from precond.vnnlib.query import read_vnnlib
 
+    network = read_model(chosen)
+    by_file = chosen.property.endswith((".vnnlib", ".vnnlib.gz"))
+    if not by_file:
+        network = classifier(network, chosen.threshold)
+    elif chosen.outputs == "logits":
+        network = network.logits
+    data = read_data(chosen, network, chosen.labels)
+    for layer in chosen.layer or ():
+        network.require_decisions(layer)
+    require_width(data, network, chosen.model)
+    if chosen.property == "predicted":
+        _require_classes(data, network)
+    domain = Domain.parse(chosen.domain, data.flat[data.train], data.natural)
+    out = output_folder(chosen.out)
+    query = None
+    if by_file:
+        query = read_vnnlib(chosen.property, network)
+        network = with_outputs(network, "logits")  # which the query's claims are about
+    signatures = record_all(network, data, options)
+    goal = _goal(chosen.property, network, data, signatures, query)
+    study = Study(network=network, data=data, signatures=signatures, domain=domain, goal=goal)
+    return study, out
+
+
+def _require_classes(data: Dataset, network: Network) -> None:
+    """DataError for labels of more classes than the network tells apart."""
+    most = -1 if data.labels is None else int(data.labels.max())
+    if most >= network.classes.count:
+        raise DataError(
+            f"labels of {data.name}",
+            expected=f"classes 0..{network.classes.count - 1}, which the network tells apart",
+            got=str(most),
+            fix="Give the labels of this network's classes",
+        )
+
+
+def _goal(
+    property: str, network: Network, data: Dataset, signatures: Signatures, query: Query | None
+) -> Goal:
+    """What ``--property`` asks."""
+    from precond.study.goals import class_goal, correctness_goal, property_goal
+
+    if property == "predicted":
+        return class_goal(network, signatures)
+    if property == "misclassified":
+        return correctness_goal(signatures, data.labels)
+    if property.startswith("label:"):
+        return class_goal(network, signatures, _label(property))
+    if query is not None:
+        return property_goal(property, query, signatures, data.flat)
+    raise DataError(
+        "--property",
+        expected="predicted, label:K, misclassified or a .vnnlib file",
+        got=property,
+    )
+
+
+def _label(text: str) -> int:
     number = text.partition(":")[2]
     if not (number.isascii() and number.isdecimal()):
         raise DataError("--property", expected="label:K with a whole number", got=text)

@@ -4,49 +4,80 @@ from __future__ import annotations
 
 import argparse
 import tempfile
-from collections.abc import Callable
+from dataclasses import fields
+from enum import Enum
 from pathlib import Path
-from typing import TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
+from precond.basics.options import checked, option_of
+from precond.basics.options import count as count
+from precond.basics.options import seconds as seconds
+from precond.basics.options import seed as seed
+from precond.basics.options import share as share
 from precond.errors import OutputError
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 EXIT_INTERRUPTED = 130
-T = TypeVar("T", int, float)
-
-
-def seconds(text: str) -> float:
-    return _checked(text, float, lambda v: 0 < v < float("inf"), "seconds above 0")
-
-
-def share(text: str) -> float:
-    return _checked(text, float, lambda v: 0 < v <= 1, "a share in (0, 1]")
-
-
-def count(text: str) -> int:
-    return _checked(text, int, lambda v: v >= 1, "a whole number of 1 or more")
-
-
-def seed(text: str) -> int:
-    return _checked(text, int, lambda v: 0 <= v < 2**32, "a whole number from 0 to 2³² − 1")
+S = TypeVar("S", bound="DataclassInstance")
 
 
 def sizes(text: str) -> tuple[int, ...]:
     """Sizes of one input, such as 1,28,28."""
-    parts = [
-        _checked(part, int, lambda v: v >= 1, "sizes such as 1,28,28") for part in text.split(",")
-    ]
-    return tuple(parts)
+    expected = "sizes such as 1,28,28"
+    return tuple(checked(part, int, lambda v: v >= 1, expected) for part in text.split(","))
 
 
-def _checked(text: str, kind: type[T], fits: Callable[[T], bool], expected: str) -> T:
-    try:
-        value = kind(text)
-    except ValueError:
-        value = None
-    if value is None or not fits(value):
-        raise argparse.ArgumentTypeError(f"expected {expected}, got {text!r}")
-    return value
+def add_settings(
+    command: argparse.ArgumentParser, settings: type[DataclassInstance], *names: str, **words: str
+) -> None:
+    """Options for the fields ``names`` of a dataclass of settings, by default for all that are
+    options; each says its default.  ``words``: help of a field that this command says better."""
+    for one in fields(settings):
+        said = option_of(one)
+        if said is None or (names and one.name not in names):
+            continue
+        name = f"--{(said.name or one.name).replace('_', '-')}"
+        help = words.get(one.name, said.help)
+        value: Any = one.default
+        if isinstance(value, bool):
+            command.add_argument(name, action="store_true", help=help)
+            continue
+        choices = said.choices
+        if isinstance(value, Enum):
+            value, choices = value.value, tuple(member.value for member in type(value))
+        command.add_argument(
+            name,
+            type=said.parse or str,
+            default=value,
+            choices=choices,
+            nargs=said.nargs,
+            metavar=said.metavar or (None if choices else name[2:].upper()),
+            help=f"{help} (default: {said.default or _words(value)})",
+        )
+
+
+def _words(value: Any) -> str:
+    if isinstance(value, tuple):
+        return " ".join(map(_words, value))
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def settings_of(chosen: argparse.Namespace, settings: type[S], **given: object) -> S:
+    """The settings that the options say, with the fields ``given``."""
+    values: dict[str, object] = {}
+    for one in fields(settings):
+        said = option_of(one)
+        name = None if said is None else said.name or one.name
+        if name is None or not hasattr(chosen, name):
+            continue
+        value, default = getattr(chosen, name), one.default
+        if isinstance(default, Enum):
+            value = type(default)(value)
+        values[one.name] = tuple(value) if isinstance(default, tuple) else value
+    return settings(**{**values, **given})
 
 
 def output_folder(path: Path, option: str = "--out") -> Path:

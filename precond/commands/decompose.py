@@ -7,8 +7,9 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from precond.apply.decomposition.settings import DecompositionSettings
 from precond.basics.whole_files import write_whole
-from precond.commands.arguments import Commands, output_folder, seconds, seed
+from precond.commands.arguments import Commands, add_settings, output_folder, settings_of
 from precond.commands.given import add_model, read_model
 from precond.commands.outputs import add_outputs, with_outputs
 from precond.errors import DataError, OutputError, QueryError
@@ -31,9 +32,7 @@ def add(commands: Commands) -> None:
         help=".vnnlib or .vnnlib.gz; several share what is proved of the second half",
     )
     parts.add_argument("--layer", metavar="L", help="where to cut (default: a short search)")
-    parts.add_argument(
-        "--budget", type=seconds, default=60.0, metavar="SECONDS", help="for each query"
-    )
+    add_settings(parts, DecompositionSettings, "budget", "device", "seed")
     parts.add_argument("--out", type=Path, metavar="FILE.json", help="write all of it there")
     parts.add_argument(
         "--patterns",
@@ -55,8 +54,6 @@ def add(commands: Commands) -> None:
         help="then prove both halves again by other engines, and try 100,000 random inputs",
     )
     add_outputs(parts)
-    parts.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
-    parts.add_argument("--seed", type=seed, default=0)
     parts.set_defaults(run=run)
 
 
@@ -99,6 +96,7 @@ def run(chosen: argparse.Namespace) -> int:
         if chosen.out.is_dir():
             raise OutputError(f"--out {chosen.out}", expected="a file", got="a folder")
     ledger = None if chosen.ledger is None else Ledger(chosen.ledger)
+    settings = settings_of(chosen, DecompositionSettings, direct=not chosen.no_direct)
     lemmas = Lemmas()
     layer = chosen.layer
     written = []
@@ -107,13 +105,10 @@ def run(chosen: argparse.Namespace) -> int:
             answer = decompose_query(
                 query,
                 layer,
-                budget=chosen.budget,
+                settings,
                 lemmas=lemmas,
                 proposed=proposed,
                 ledger=ledger,
-                direct=not chosen.no_direct,
-                device=chosen.device,
-                seed=chosen.seed,
             )
             layer = answer.layer  # the queries share it, as they share what is proved behind it
             _show(path.name, answer)

@@ -9,8 +9,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from precond.commands.arguments import Commands, count, output_folder, seed
-from precond.commands.given import add_columns, add_model, read_data, read_model
+from precond.apply.distillation.settings import MAX_LOSS, Training
+from precond.commands.arguments import Commands, add_settings, output_folder, settings_of
+from precond.commands.given import add_data, add_model, read_data, read_model
 from precond.commands.outputs import add_threshold, classifier
 
 if TYPE_CHECKING:
@@ -26,17 +27,7 @@ def add(commands: Commands) -> None:
         help="make a faster model that answers early where rules at early layers allow it",
     )
     add_model(distill)
-    distill.add_argument(
-        "--inputs",
-        required=True,
-        metavar="DATA",
-        help="digits, mnist-5k, fashion-mnist, or a .npy, .npz, .csv or IDX file",
-    )
-    distill.add_argument("--labels", metavar="Y", help="a file with one whole number per input")
-    distill.add_argument(
-        "--divide", type=float, default=1.0, help="divide a file's values by this (255 for bytes)"
-    )
-    add_columns(distill)
+    add_data(distill)
     distill.add_argument(
         "--layer",
         action="append",
@@ -47,9 +38,9 @@ def add(commands: Commands) -> None:
     distill.add_argument(
         "--max-loss",
         type=float,
-        default=0.1,
+        default=MAX_LOSS,
         metavar="POINTS",
-        help="percentage points of accuracy that may be lost (default 0.1)",
+        help=f"percentage points of accuracy that may be lost (default: {MAX_LOSS:g})",
     )
     distill.add_argument(
         "--rules", type=Path, metavar="PRECONDITIONS.json", help="proved rules get their own exits"
@@ -59,16 +50,10 @@ def add(commands: Commands) -> None:
         action="store_true",
         help="exits by proved rules of --rules alone: no prediction changes",
     )
-    distill.add_argument(
-        "--shift", type=int, default=0, metavar="PIXELS", help="learn on pictures moved so far"
-    )
-    distill.add_argument(
-        "--size", type=count, default=64, metavar="H", help="weighted rules at each exit"
-    )
+    add_settings(distill, Training)
     distill.add_argument(
         "--no-compile", action="store_true", help="do not measure torch.compile'd models"
     )
-    distill.add_argument("--seed", type=seed, default=0)
     add_threshold(distill)
     distill.add_argument("--out", required=True, type=Path, metavar="DIR")
     distill.set_defaults(run=run)
@@ -79,9 +64,8 @@ def run(chosen: argparse.Namespace) -> int:
 
     from precond.apply.distillation import votes
     from precond.apply.distillation.learn import augmented, distill, prove_only, sample_of
-    from precond.apply.distillation.table import trade_off
+    from precond.apply.distillation.table import Samples, trade_off
     from precond.apply.distillation.votes import Reading
-    from precond.data.datasets import split
     from precond.errors import QueryError
 
     if not 0 <= chosen.max_loss < 100:
@@ -110,14 +94,14 @@ def run(chosen: argparse.Namespace) -> int:
             expected="0, or a few pixels for a network of pictures",
             got=str(chosen.shift),
         )
-    train, held_out = split(dataset, 0.2, 0)
+    train, held_out = dataset.train, dataset.held_out
     mixed = np.random.RandomState(chosen.seed).permutation(train)
     fifth = max(1, len(train) // 5)
     whole = sample_of(network, np.asarray(dataset.inputs), dataset.labels)
     fit, test = whole.rows(np.sort(mixed[fifth:])), whole.rows(held_out)
     validation = augmented(whole.rows(np.sort(mixed[:fifth])), network, chosen.shift)
     rows = min(votes.ROWS, votes.PASSES * len(fit))
-    training = votes.Training(chosen.size, rows, shift=chosen.shift, seed=chosen.seed)
+    training = settings_of(chosen, Training, rows=rows)
     with _folder(chosen.out) as out:
         if chosen.proved_only:
             assert proved is not None
@@ -135,9 +119,7 @@ def run(chosen: argparse.Namespace) -> int:
         table = trade_off(
             network,
             found,
-            fit,
-            validation,
-            test,
+            Samples(fit, validation, test),
             max_loss=chosen.max_loss,
             training=training,
             compile=not chosen.no_compile,

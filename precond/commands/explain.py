@@ -5,9 +5,10 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from precond.commands.arguments import Commands
-from precond.commands.given import add_columns, add_model, read_data, read_model
+from precond.commands.arguments import Commands, add_settings
+from precond.commands.given import add_data, add_model, read_data, read_model
 from precond.commands.outputs import add_outputs, add_threshold, with_outputs
+from precond.proof.effort import Effort
 
 
 def add(commands: Commands) -> None:
@@ -15,9 +16,7 @@ def add(commands: Commands) -> None:
         "explain", help="attribute one input's output to inputs or internal units; write a picture"
     )
     add_model(explain)
-    explain.add_argument("--inputs", required=True, metavar="DATA")
-    explain.add_argument("--divide", type=float, default=1.0, help="divide a file's values by this")
-    add_columns(explain)
+    add_data(explain, labels=None)
     explain.add_argument("--index", required=True, type=int, metavar="I", help="row of DATA")
     explain.add_argument(
         "--method",
@@ -31,7 +30,7 @@ def add(commands: Commands) -> None:
     explain.add_argument("--exact", action="store_true", help="follow every linear piece")
     add_outputs(explain)
     add_threshold(explain)
-    explain.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    add_settings(explain, Effort, "device")
     explain.add_argument(
         "--out", required=True, type=Path, metavar="FILE", help=".png, .html or .npz"
     )

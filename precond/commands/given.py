@@ -43,26 +43,33 @@ def read_model(chosen: argparse.Namespace) -> Network:
     return load(chosen.model, chosen.input_shape, activation=chosen.activation)
 
 
-def add_given(command: argparse.ArgumentParser, labels: str) -> None:
-    """MODEL, --inputs, --labels, --divide and --device; ``labels`` says what they are for."""
+LABELS = "a file with one whole number per input"
+
+
+def add_given(command: argparse.ArgumentParser, labels: str = LABELS) -> None:
+    """MODEL, the options of ``add_data`` and --threshold."""
     add_model(command)
+    add_data(command, labels)
+    add_threshold(command)
+
+
+def add_data(command: argparse.ArgumentParser, labels: str | None = LABELS) -> None:
+    """--inputs, --labels (``labels`` says what they are for; None: there is no such option),
+    --divide, and what the columns of a CSV mean."""
     command.add_argument(
         "--inputs",
         required=True,
         metavar="DATA",
         help="digits, mnist-5k, fashion-mnist, or a .npy, .npz, .csv or IDX file",
     )
-    command.add_argument("--labels", metavar="Y", help=labels)
+    if labels is not None:
+        command.add_argument("--labels", metavar="Y", help=labels)
     command.add_argument(
-        "--divide", type=float, default=1.0, help="divide a file's values by this (255 for bytes)"
+        "--divide",
+        type=float,
+        default=1.0,
+        help="divide a file's values by this (255 for bytes; default: 1)",
     )
-    add_columns(command)
-    command.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
-    add_threshold(command)
-
-
-def add_columns(command: argparse.ArgumentParser) -> None:
-    """--label-column, --drop and --classes: what the columns of a CSV mean."""
     command.add_argument("--label-column", metavar="NAME", help="the column of a CSV with labels")
     command.add_argument(
         "--drop",
@@ -109,12 +116,17 @@ def read_both(chosen: argparse.Namespace) -> tuple[Network, Dataset]:
     require_device(chosen.device)
     network = read_model(chosen)
     dataset = read_data(chosen, network, chosen.labels)
-    width = dataset.inputs.reshape(len(dataset), -1).shape[1]
+    require_width(dataset, network, chosen.model)
+    return network, dataset
+
+
+def require_width(dataset: Dataset, network: Network, model: str) -> None:
+    """DataError unless the inputs are as wide as ``network``, of the file ``model``, reads."""
+    width = dataset.flat.shape[1]
     if width != network.input_size:
         raise DataError(
-            f"inputs {dataset.name} for {chosen.model}",
+            f"inputs {dataset.name} for {model}",
             expected=f"rows of {network.input_size} values",
             got=f"rows of {width}",
             fix="Choose data of the network's input width",
         )
-    return network, dataset

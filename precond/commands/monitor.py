@@ -7,9 +7,10 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from precond.commands.arguments import Commands, output_folder
-from precond.commands.given import add_columns, add_model, read_data, read_model
+from precond.commands.arguments import Commands, add_settings, output_folder
+from precond.commands.given import add_data, add_model, read_data, read_model
 from precond.commands.outputs import add_threshold, classifier
+from precond.proof.effort import Effort
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,12 +26,7 @@ def add(commands: Commands) -> None:
     )
     monitor.add_argument("file", type=Path, metavar="PRECONDITIONS.json")
     add_model(monitor)
-    monitor.add_argument("--inputs", required=True, metavar="DATA")
-    monitor.add_argument("--labels", metavar="Y", help="a file with one whole number per input")
-    monitor.add_argument(
-        "--divide", type=float, default=1.0, help="divide a file's values by this (255 for bytes)"
-    )
-    add_columns(monitor)
+    add_data(monitor)
     monitor.add_argument(
         "--rows",
         choices=("all", "held-out"),
@@ -41,7 +37,7 @@ def add(commands: Commands) -> None:
         "--outside", metavar="DATA", help="inputs from elsewhere, which should be out of pattern"
     )
     add_threshold(monitor)
-    monitor.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    add_settings(monitor, Effort, "device")
     monitor.add_argument(
         "--out",
         type=Path,
@@ -54,10 +50,10 @@ def add(commands: Commands) -> None:
 def run(chosen: argparse.Namespace) -> int:
     import numpy as np
 
-    from precond.apply.debugging.findings import check_classes
     from precond.apply.monitoring.summary import separate, summarise
     from precond.apply.monitoring.watch import Monitor
-    from precond.data.datasets import load_dataset, split
+    from precond.apply.true_classes import check_classes
+    from precond.data.datasets import load_dataset
     from precond.errors import QueryError
     from precond.network.device import require_device
     from precond.network.evaluate import check_inputs
@@ -73,7 +69,7 @@ def run(chosen: argparse.Namespace) -> int:
     dataset = read_data(chosen, network, chosen.labels)
     rows = np.arange(len(dataset))
     if chosen.rows == "held-out":
-        rows = split(dataset, 0.2, 0)[1]
+        rows = dataset.held_out
     inputs = check_inputs(network, dataset.inputs)[rows]
     labels = None
     if dataset.labels is not None:

@@ -11,15 +11,14 @@ from typing import TYPE_CHECKING
 from precond.commands.arguments import (
     EXIT_INTERRUPTED,
     Commands,
-    count,
+    add_settings,
     output_folder,
-    seconds,
-    seed,
-    share,
+    settings_of,
 )
 from precond.commands.given import add_given, read_given
 from precond.commands.outputs import model_name
 from precond.commands.places import add_places, pool_of
+from precond.mine.whole_space.settings import Search
 
 if TYPE_CHECKING:
     from precond.study.goals import Goal
@@ -46,15 +45,7 @@ def add(commands: Commands) -> None:
     patterns.add_argument(
         "--label", type=int, action="append", metavar="K", help="only this class (may be repeated)"
     )
-    patterns.add_argument("--budget", type=seconds, default=600.0, metavar="SECONDS")
-    patterns.add_argument("--each", type=seconds, default=3.0, help="seconds for one proof")
-    patterns.add_argument(
-        "--worst", type=share, default=0.1, help="share of a class that one literal may shut out"
-    )
-    patterns.add_argument("--per-class", type=count, default=4, help="patterns for a class at most")
-    patterns.add_argument(
-        "--enough", type=share, default=0.9, help="training recall at which no other cut is tried"
-    )
+    add_settings(patterns, Search)
     patterns.add_argument(
         "--shifts",
         action=argparse.BooleanOptionalAction,
@@ -69,47 +60,30 @@ def add(commands: Commands) -> None:
         metavar="FILE",
         help="keep verdicts there, and take them from it (default: ledger.sqlite in --out)",
     )
-    patterns.add_argument("--seed", type=seed, default=0)
     add_places(patterns)
     patterns.add_argument("--verbose", action="store_true", help="say every round on stderr")
     patterns.set_defaults(run=run)
 
 
 def run(chosen: argparse.Namespace) -> int:
-    import numpy as np
-
     from precond.basics.progress import progress
-    from precond.data.datasets import split
     from precond.errors import QueryError
-    from precond.mine.whole_space.search import Search
     from precond.network.graph import INPUT
     from precond.proof.certificates.folder import keep
     from precond.proof.ledger.ledger import Ledger
     from precond.report.pages import write_files
     from precond.report.whole_space.page import table_text, whole_space_files
-    from precond.study.analysis import Data, Domain
+    from precond.study.analysis import Domain
     from precond.study.goals import class_goal
     from precond.study.store import write_preconditions
+    from precond.study.study import Study
     from precond.study.whole_space.run import default_cuts, record_values, run_whole_space
 
-    network, dataset = read_given(chosen)
-    train, held_out = split(dataset)
-    data = Data(
-        dataset.name,
-        dataset.inputs,
-        dataset.labels,
-        train,
-        held_out,
-        dataset.image_shape,
-        dataset.natural,
-        dataset.classes,
-        dataset.features,
-    )
-    flat = np.asarray(dataset.inputs).reshape(len(dataset), -1)
-    text = chosen.domain or ("unit" if tuple(dataset.natural) == (0.0, 1.0) else "data")
+    network, data = read_given(chosen)
+    text = chosen.domain or ("unit" if tuple(data.natural) == (0.0, 1.0) else "data")
     if text.startswith("ball"):
         raise QueryError("--domain", expected="unit, data or LO:HI", got=text)
-    domain = Domain.parse(text, flat[train], dataset.natural)
+    domain = Domain.parse(text, data.flat[data.train], data.natural)
     for cut in chosen.cut or ():
         if cut != INPUT:
             network.require_decisions(cut)
@@ -119,14 +93,8 @@ def run(chosen: argparse.Namespace) -> int:
     goal = class_goal(network, signatures)
     if chosen.label:
         goal = _only(goal, chosen.label, network.classes.count)
-    search = Search(
-        worst=chosen.worst,
-        each=chosen.each,
-        patterns=chosen.per_class,
-        device=chosen.device,
-        seed=chosen.seed,
-        picture=dataset.image_shape if chosen.shifts else None,
-    )
+    search = settings_of(chosen, Search, picture=data.image_shape if chosen.shifts else None)
+    study = Study(network=network, data=data, signatures=signatures, domain=domain, goal=goal)
     file = chosen.ledger or (None if out is None else out / "ledger.sqlite")
     here = None if chosen.scheduler is not None else out
     certificates = None if here is None else here / "certificates"
@@ -135,23 +103,17 @@ def run(chosen: argparse.Namespace) -> int:
         pool = stack.enter_context(pool_of(chosen, ledger))
         bars = stack.enter_context(progress())
         found = run_whole_space(
-            network,
-            data,
-            domain,
-            signatures,
-            goal,
+            study,
+            search,
             cuts=cuts,
-            search=search,
-            budget=chosen.budget,
             pool=pool,
             certificates=certificates,
-            enough=chosen.enough,
             progress=bars,
             note=_say if chosen.verbose else None,
         )
     print(table_text(found, model_name(network)))
     if out is not None:
-        write_preconditions(found.analysis(Path(network.whole.origin)), out / "preconditions.json")
+        write_preconditions(found.analysis(), out / "preconditions.json")
         write_files(out, whole_space_files(found, network.origin))
         print(f"report         {out / 'report.html'}")
         print(f"preconditions  {out / 'preconditions.json'}")

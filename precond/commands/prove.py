@@ -8,12 +8,13 @@ from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
-from precond.commands.arguments import Commands, output_folder, seconds
+from precond.commands.arguments import Commands, add_settings, output_folder
 from precond.commands.exact import add_exact
 from precond.commands.given import add_model, read_model
 from precond.commands.outputs import with_outputs
 from precond.commands.places import add_places, pool_of
 from precond.network.device import require_device
+from precond.proof.effort import Effort
 
 
 def add(commands: Commands) -> None:
@@ -21,7 +22,7 @@ def add(commands: Commands) -> None:
     add_model(again)
     again.add_argument("file", type=Path, metavar="PRECONDITIONS.json")
     again.add_argument("--only", metavar="ID", action="append", help="this entry (may be repeated)")
-    again.add_argument("--budget", type=seconds, default=60.0, help="seconds for each claim")
+    add_settings(again, Effort, "budget", "device", budget="seconds for each claim")
     again.add_argument(
         "--ledger", type=Path, metavar="FILE", help="keep verdicts here; known ones are not redone"
     )
@@ -34,7 +35,6 @@ def add(commands: Commands) -> None:
     )
     add_exact(again)
     add_places(again)
-    again.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     again.set_defaults(run=run)
 
 

@@ -7,7 +7,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from precond.commands.arguments import Commands, count, output_folder, seconds, seed
+from precond.apply.certification.settings import RobustnessSettings
+from precond.commands.arguments import Commands, add_settings, count, output_folder, settings_of
 from precond.commands.given import add_given, read_both
 from precond.commands.outputs import add_outputs, classifier, model_name, with_outputs
 from precond.errors import QueryError
@@ -24,17 +25,11 @@ def add(commands: Commands) -> None:
         "robustness", help="certify that no small change of an input changes its class"
     )
     add_given(robust, "the true classes: inputs predicted otherwise are counted apart")
-    robust.add_argument(
-        "--radius", type=seconds, nargs="+", default=[0.02], help="of the L∞ balls, one or more"
-    )
+    add_settings(robust, RobustnessSettings)
     robust.add_argument(
         "--rows", choices=("held-out", "all"), default="held-out", help="which inputs"
     )
     robust.add_argument("--most", type=count, help="only the first so many of these inputs")
-    robust.add_argument(
-        "--budget", type=seconds, default=120.0, metavar="SECONDS", help="for everything"
-    )
-    robust.add_argument("--each", type=seconds, default=5.0, help="seconds for one ball")
     robust.add_argument(
         "--range",
         action="append",
@@ -53,7 +48,6 @@ def add(commands: Commands) -> None:
     )
     add_outputs(robust)
     robust.add_argument("--out", type=Path, metavar="DIR", help="write a page and a CSV there")
-    robust.add_argument("--seed", type=seed, default=0)
     robust.set_defaults(run=run)
 
 
@@ -65,35 +59,30 @@ def run(chosen: argparse.Namespace) -> int:
     import numpy as np
 
     from precond.apply.certification.certify import robustness
-    from precond.apply.debugging.findings import check_classes
+    from precond.apply.true_classes import check_classes
     from precond.basics.progress import progress
-    from precond.data.datasets import split
     from precond.proof.ledger.ledger import Ledger
     from precond.report.evidence import Given
     from precond.report.pages import write_files
     from precond.report.robustness import counts_text, robustness_files
 
+    settings = settings_of(chosen, RobustnessSettings, natural=dataset.natural)
     labels = dataset.labels
     if labels is not None:
         labels = check_classes(labels, len(dataset), network)
-    rows = np.arange(len(dataset)) if chosen.rows == "all" else split(dataset)[1]
+    rows = np.arange(len(dataset)) if chosen.rows == "all" else dataset.held_out
     rows = rows[: chosen.most]
     out = None if chosen.out is None else output_folder(chosen.out)
     ledger = None if out is None else Ledger(out / "ledger.sqlite")
     with progress() as bars:
-        bars.stage("balls", len(rows) * len(set(chosen.radius)))
+        bars.stage("balls", len(rows) * len(set(settings.radii)))
         found = robustness(
             network,
             dataset.inputs,
-            chosen.radius,
+            settings,
             labels=labels,
             rows=rows,
-            natural=dataset.natural,
-            budget=chosen.budget,
-            each=chosen.each,
             ledger=ledger,
-            device=chosen.device,
-            seed=chosen.seed,
             done=bars.step,
         )
     if ledger is not None:
@@ -103,7 +92,7 @@ def run(chosen: argparse.Namespace) -> int:
     print(f"time           {found.seconds:.1f} s of {chosen.budget:g} s")
     if out is not None:
         given = Given(model_name(network), dataset.name, dataset.image_shape, dataset.natural)
-        write_files(out, robustness_files(given, dataset.inputs, labels, found))
+        write_files(out, robustness_files(given, dataset.flat, labels, found))
         print(f"report         {out / 'index.html'}")
     return 0
 

@@ -7,11 +7,12 @@ import math
 import sys
 from pathlib import Path
 
-from precond.commands.arguments import Commands, output_folder, seconds, seed
+from precond.commands.arguments import Commands, add_settings, output_folder, seconds
 from precond.commands.exact import add_exact
 from precond.commands.given import add_unsaid
 from precond.commands.outputs import add_outputs
 from precond.errors import PrecondError
+from precond.proof.effort import Effort
 
 
 def add(commands: Commands) -> None:
@@ -42,8 +43,7 @@ def add(commands: Commands) -> None:
     add_outputs(verify)
     add_exact(verify)
     add_unsaid(verify)
-    verify.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
-    verify.add_argument("--seed", type=seed, default=0)
+    add_settings(verify, Effort, "device", "seed")
     verify.set_defaults(run=run)
 
     # With another prefix a capability, which starts with "--", is an argument, not an option.

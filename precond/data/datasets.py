@@ -12,6 +12,7 @@ import dataclasses
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,7 @@ FASHION_CLASSES = (
     "Ankle boot",
 )
 DIGIT_CLASSES = tuple("0123456789")
+Rows = NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,22 +54,50 @@ class Dataset:
     """Inputs (N, …), float32 or memory-mapped, and labels (N,) if there are any.
 
     ``image_shape`` is (H, W) or (C, H, W) where a row is a picture; ``natural`` the range one
-    value can take; ``classes`` the name of each label, ``features`` of each column;
-    ``train_rows`` how many leading rows are the training part, for a data set that is published
-    in two parts.
+    value can take; ``classes`` the name of each label, ``features`` of each column; ``parts``
+    the row numbers to learn from and those held out, for a data set that is published in two
+    parts (without it ``split`` says which).
     """
 
     name: str
     inputs: NDArray[np.floating]
-    labels: NDArray[np.int64] | None
-    image_shape: tuple[int, ...] | None
-    natural: tuple[float, float]
+    labels: Rows | None = None
+    image_shape: tuple[int, ...] | None = None
+    natural: tuple[float, float] = (0.0, 1.0)
     classes: tuple[str, ...] | None = None
-    train_rows: int | None = None
     features: tuple[str, ...] | None = None
+    parts: tuple[Rows, Rows] | None = None
 
     def __len__(self) -> int:
         return len(self.inputs)
+
+    @cached_property
+    def flat(self) -> NDArray[np.floating]:
+        """The inputs as rows, (N, n)."""
+        return np.asarray(self.inputs).reshape(len(self.inputs), -1)
+
+    @cached_property
+    def _split(self) -> tuple[Rows, Rows]:
+        return split(self)
+
+    @property
+    def train(self) -> Rows:
+        """Numbers of the rows to learn from: those of ``parts``, else of ``split``."""
+        return self._split[0]
+
+    @property
+    def held_out(self) -> Rows:
+        """Numbers of the rows that nothing is learned from."""
+        return self._split[1]
+
+    def legend(self, most: int = 40) -> list[tuple[str, str]]:
+        """What the numbers of classes and inputs stand for, where the data names them."""
+        named = (("classes", self.classes), ("inputs", self.features))
+        return [
+            (what, ", ".join(f"{i} {name}" for i, name in enumerate(names[:most])))
+            for what, names in named
+            if names
+        ]
 
 
 def load_dataset(
@@ -122,9 +152,9 @@ def split(
     count = len(dataset)
     if count < 2:
         raise DataError(f"{dataset.name} to be split", expected="two rows or more", got=str(count))
-    rows: NDArray[np.int64] = np.arange(count)
-    if dataset.train_rows is not None:
-        return rows[: dataset.train_rows], rows[dataset.train_rows :]
+    if dataset.parts is not None:
+        return dataset.parts
+    rows: Rows = np.arange(count)
     groups = np.zeros(count, dtype=np.int64) if dataset.labels is None else dataset.labels
     # RandomState, because numpy promises that its stream never changes.
     shuffled = np.random.RandomState(seed).permutation(count)
@@ -136,7 +166,7 @@ def split(
     return rows[~taken], rows[taken]
 
 
-def _shares(sizes: NDArray[np.int64], total: int) -> NDArray[np.int64]:
+def _shares(sizes: NDArray[np.int64], total: int) -> Rows:
     """``total`` shared out in proportion to ``sizes``: whole numbers, largest remainders first."""
     exact = sizes * (total / sizes.sum())
     shares = np.floor(exact).astype(np.int64)
@@ -276,7 +306,10 @@ def _fashion_mnist() -> Dataset:
         np.divide(picture.reshape(len(picture), -1), np.float32(255), out=rows)
         start += len(picture)
     labels = _labels(np.concatenate(marks), len(inputs), str(folder))
-    return Dataset("fashion-mnist", inputs, labels, (28, 28), (0.0, 1.0), FASHION_CLASSES, sizes[0])
+    parts = np.arange(sizes[0]), np.arange(sizes[0], len(inputs))
+    return Dataset(
+        "fashion-mnist", inputs, labels, (28, 28), (0.0, 1.0), FASHION_CLASSES, parts=parts
+    )
 
 
 FASHION_PARTS = ("train", "t10k")

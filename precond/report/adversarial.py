@@ -195,13 +195,12 @@ def _sizes(examples: tuple[Example, ...]) -> Table:
 
 
 def _groups(
-    given: Given, inputs: NDArray[np.floating], examples: tuple[Example, ...]
+    given: Given, flat: NDArray[np.floating], examples: tuple[Example, ...]
 ) -> tuple[Group, ...]:
     shape = given.image_shape
     if shape is None:
         return ()
     low, high = given.natural
-    flat = inputs.reshape(len(inputs), -1)
 
     def strip(e: Example) -> tuple[Thumb, ...]:
         def picture(values: NDArray[np.floating], caption: str, title: str) -> Thumb:

@@ -138,19 +138,8 @@ def _place(analysis: Analysis, item: Precondition) -> str:
 def _facts(
     analysis: Analysis, item: Precondition, match: Match, at_witness: NDArray[np.float64] | None
 ) -> tuple[tuple[str, str], ...]:
-    verdict, place = item.verdict, _place(analysis, item)
-    facts = [("Answer", verdict.status.value)]
-    if verdict.status is not Status.EMPIRICAL:
-        facts.append(("Engine", verdict.engine or "none"))
-        name = "Time of the last proof" if item.proofs else "Time"
-        facts.append((name, seconds(verdict.seconds)))
-    if verdict.status in (Status.PROVED, Status.REFUTED, Status.VACUOUS):
-        facts.append(("Confirmed", _confirmed(verdict)))
-    if verdict.holds_in - {Arithmetic.REAL}:
-        facts.append(("Holds in", f"{', '.join(words(verdict.holds_in))} (any order of sums)"))
-    if verdict.bound is not None:
-        name = "Proved margin" if verdict.is_proved else "Margin, at least"
-        facts.append((name, f"{verdict.bound:.6g}"))
+    place = _place(analysis, item)
+    facts = _answer(item)
     if item.proofs:
         facts.append(("Proofs to find it", str(item.proofs)))
     if at_witness is not None:
@@ -167,9 +156,27 @@ def _facts(
         facts.append((f"Of these, inside {place} too", str(match.inside.sum())))
     if item.box is not None:
         facts.append(("Box inside the region", f"mean width {item.box.width.mean():.4g} per input"))
-    if verdict.reason:
-        facts.append(("Reason", verdict.reason))
+    if item.verdict.reason:
+        facts.append(("Reason", item.verdict.reason))
     return tuple(facts)
+
+
+def _answer(item: Precondition) -> list[tuple[str, str]]:
+    """The verdict, where it comes from, and what it holds for."""
+    verdict = item.verdict
+    facts = [("Answer", verdict.status.value)]
+    if verdict.status is not Status.EMPIRICAL:
+        facts.append(("Engine", verdict.engine or "none"))
+        name = "Time of the last proof" if item.proofs else "Time"
+        facts.append((name, seconds(verdict.seconds)))
+    if verdict.status in (Status.PROVED, Status.REFUTED, Status.VACUOUS):
+        facts.append(("Confirmed", _confirmed(verdict)))
+    if verdict.holds_in - {Arithmetic.REAL}:
+        facts.append(("Holds in", f"{', '.join(words(verdict.holds_in))} (any order of sums)"))
+    if verdict.bound is not None:
+        name = "Proved margin" if verdict.is_proved else "Margin, at least"
+        facts.append((name, f"{verdict.bound:.6g}"))
+    return facts
 
 
 def _confirmed(verdict: Verdict) -> str:

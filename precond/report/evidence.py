@@ -171,7 +171,7 @@ def feature_tables(
     data = analysis.data
     columns: list[tuple[str, NDArray[np.float64]]] = []
     if len(examples):
-        values = np.asarray(data.inputs[examples], dtype=np.float64).reshape(len(examples), -1)
+        values = np.asarray(data.flat[examples], dtype=np.float64)
         columns += [("lowest", values.min(axis=0)), ("mean", values.mean(axis=0))]
         columns += [("highest", values.max(axis=0))]
     if item.box is not None:

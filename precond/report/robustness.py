@@ -232,14 +232,11 @@ def radius_chart(found: Robustness) -> Markup:
     ).format(left + width + 16, top + height + 44, Markup("").join(parts))
 
 
-def _galleries(
-    given: Given, inputs: NDArray[np.floating], found: Robustness
-) -> tuple[Gallery, ...]:
+def _galleries(given: Given, flat: NDArray[np.floating], found: Robustness) -> tuple[Gallery, ...]:
     """Attacked inputs of each radius: the input and its witness side by side."""
     shape = given.image_shape
     if shape is None:
         return ()
-    flat = inputs.reshape(len(inputs), -1)
     result = []
     seen: set[int] = set()
     for k, radius in enumerate(found.radii):

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from precond.data.datasets import Dataset
 from precond.errors import QueryError
 from precond.mine.support import CurvePoint as CurvePoint
 from precond.network.graph import Network
@@ -94,35 +95,6 @@ def _interval(box: Box) -> str:
 
 
 @dataclass(frozen=True, eq=False)
-class Data:
-    """The inputs of a run, split in two.
-
-    ``inputs`` (N, …), ``labels`` (N,) or None; ``train`` and ``held_out`` are row numbers.
-    ``image_shape`` is (H, W) or (C, H, W) where a row is a picture; ``natural`` the range of
-    one value; ``classes`` and ``features`` name labels and columns, if the data does.
-    """
-
-    name: str
-    inputs: NDArray[np.floating]
-    labels: NDArray[np.int64] | None
-    train: NDArray[np.int64]
-    held_out: NDArray[np.int64]
-    image_shape: tuple[int, ...] | None = None
-    natural: tuple[float, float] = (0.0, 1.0)
-    classes: tuple[str, ...] | None = None
-    features: tuple[str, ...] | None = None
-
-    def legend(self, most: int = 40) -> list[tuple[str, str]]:
-        """What the numbers of classes and inputs stand for, where the data names them."""
-        named = (("classes", self.classes), ("inputs", self.features))
-        return [
-            (what, ", ".join(f"{i} {name}" for i, name in enumerate(names[:most])))
-            for what, names in named
-            if names
-        ]
-
-
-@dataclass(frozen=True, eq=False)
 class Analysis:
     """One run: what was given, what was found.
 
@@ -132,7 +104,7 @@ class Analysis:
 
     model: Path
     network: Network
-    data: Data
+    data: Dataset
     domain: Domain
     property: str
     signatures: Signatures

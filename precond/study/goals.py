@@ -86,7 +86,7 @@ def property_goal(
             fix="Split the file",
         )
     (property,) = properties.values()
-    holds = property.holds(signatures.outputs, inputs.reshape(len(inputs), -1))
+    holds = property.holds(signatures.outputs, inputs)
     if not holds.any():
         raise DataError(f"--property {name}", expected="at least one input that has it", got="none")
     return Goal(name, holds.astype(np.int64), (Target(1, "holds", property),))

@@ -23,16 +23,16 @@ from precond.region.box import Box
 from precond.region.pattern import DecisionPattern
 from precond.study.analysis import DomainKind
 from precond.study.goals import Target
-from precond.study.work import Work
+from precond.study.study import Work
 
 
 class InputSearch:
     """Fills ``inputs`` and ``notes``; what was found stays when it is interrupted."""
 
     def __init__(self, work: Work, deadline: Deadline) -> None:
-        self.work = work
+        self.work, self.study = work, work.study
         self.deadline = deadline
-        self.targets = [target for target in work.goal.targets if target.property is not None]
+        self.targets = [target for target in work.study.goal.targets if target.property is not None]
         self.found: dict[Target, list[DecisionPattern]] = {t: [] for t in self.targets}
         self.tried: dict[Target, Counter[Status]] = {t: Counter() for t in self.targets}
         self.drawn: list[tuple[Target, int, Box]] = []
@@ -61,11 +61,11 @@ class InputSearch:
                 if self._explained(row, self.found[target]):
                     continue
                 assert target.property is not None
-                box = self.work.domain.around(self.work.flat[row])
+                box = self.study.domain.around(self.study.data.flat[row])
                 self.drawn.append((target, row, box))
                 yield RelaxJob(
-                    self.work.network,
-                    self.work.flat[row],
+                    self.study.network,
+                    self.study.data.flat[row],
                     target.property,
                     box,
                     self.work.options.order,
@@ -99,10 +99,10 @@ class InputSearch:
                 target.name,
                 target.property,
                 result.pattern,
-                self.work.support(result.pattern, target.label, box),
+                self.study.support(result.pattern, target.label, box),
                 result.verdict,
                 self._box(result.pattern, row),
-                None if self.work.domain.kind is not DomainKind.BALL else box,
+                None if self.study.domain.kind is not DomainKind.BALL else box,
                 int(row),
                 result.proofs,
                 "" if result.minimal else "time ran out before every drop was tried",
@@ -112,33 +112,33 @@ class InputSearch:
 
     def _explained(self, row: int, patterns: Sequence[DecisionPattern]) -> bool:
         """Whether an earlier pattern over the same domain holds for the input already."""
-        if self.work.domain.kind is DomainKind.BALL:
+        if self.study.domain.kind is DomainKind.BALL:
             return False
-        here = self.work.signatures.rows(np.array([row]))
+        here = self.study.signatures.rows(np.array([row]))
         return any(bool(pattern.holds(here)[0]) for pattern in patterns)
 
     def _sources(self, target: Target) -> Iterator[int]:
         """Training inputs to start from: rightly predicted where truth is known, surest first."""
-        train = self.work.data.train[
-            self.work.domain.box.contains(self.work.flat[self.work.data.train])
+        train = self.study.data.train[
+            self.study.domain.box.contains(self.study.data.flat[self.study.data.train])
         ]
-        if self.work.goal.by_class:
-            truth = None if self.work.data.labels is None else self.work.data.labels[train]
+        if self.study.goal.by_class:
+            truth = None if self.study.data.labels is None else self.study.data.labels[train]
             rows: NDArray[np.int64] = candidates(
-                self.work.network, self.work.flat[train], target.label, labels=truth
+                self.study.network, self.study.data.flat[train], target.label, labels=truth
             )
             return iter(train[rows])
-        return iter(train[self.work.goal.labels[train] == target.label])
+        return iter(train[self.study.goal.labels[train] == target.label])
 
     def _box(self, pattern: DecisionPattern, row: int) -> Box | None:
-        if not pattern.is_closed(self.work.network):
+        if not pattern.is_closed(self.study.network):
             return None
         try:
             return underapproximation_box(
-                self.work.network,
+                self.study.network,
                 pattern,
-                self.work.flat[row],
-                self.work.domain.around(self.work.flat[row]),
+                self.study.data.flat[row],
+                self.study.domain.around(self.study.data.flat[row]),
             )
         except QueryError as error:
             self.notes.append(f"input {row}: no box ({error})")

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from precond.basics.progress import Progress, Silent
+from precond.data.datasets import Dataset
 from precond.errors import DataError
 from precond.mine.layer_rules.learn import LayerRule, constant_layers, layer_preconditions
 from precond.mine.layer_rules.probes import Probes, mixed_inputs
@@ -26,11 +27,10 @@ from precond.proof.deadline import Deadline
 from precond.proof.precondition import Kind, Precondition
 from precond.proof.verdict import Status, Verdict
 from precond.region.signature import Signatures, record
-from precond.study.analysis import Analysis, Data, Domain
-from precond.study.goals import Goal
+from precond.study.analysis import Analysis, CurvePoint
 from precond.study.input_search import InputSearch
 from precond.study.options import Options
-from precond.study.work import Work
+from precond.study.study import Study, Work
 from precond.workers.pool import Pool, ProofJob
 
 WIDEST = 2048  # neurons of a layer that is mined without being asked for
@@ -41,12 +41,7 @@ Rows = NDArray[np.int64]
 
 
 def analyze(
-    model: Path,
-    network: Network,
-    data: Data,
-    domain: Domain,
-    signatures: Signatures,
-    goal: Goal,
+    study: Study,
     options: Options,
     pool: Pool,
     *,
@@ -55,10 +50,10 @@ def analyze(
 ) -> Analysis:
     """Run all parts within ``options.budget``.  Ctrl-C ends it early with what is done.
 
-    ``signatures`` covers all rows of ``data.inputs``, over all decision layers.
+    The study's signatures cover all decision layers.  ``layers``: those to mine (default: all of
+    moderate width).
     """
-    work = Work(network, data, domain, signatures, goal, options, pool, progress or Silent())
-    run = _Run(work)
+    run = _Run(Work(study, options, pool, progress or Silent()))
     started = time.monotonic()
     interrupted = False
     try:
@@ -69,25 +64,20 @@ def analyze(
     except KeyboardInterrupt:
         interrupted = True
         run.cut_short = "interrupted"
-    return Analysis(
-        model,
-        network,
-        data,
-        domain,
-        goal.text,
-        signatures,
+    return study.analysis(
         tuple(run.finished()),
-        curve(run.rules, goal.labels, signatures, data.held_out) if run.rules else (),
-        time.monotonic() - started,
-        options.budget,
-        interrupted,
-        tuple(run.notes),
+        model=Path(study.network.origin),
+        curve=run.curve(),
+        seconds=time.monotonic() - started,
+        budget=options.budget,
+        interrupted=interrupted,
+        notes=tuple(run.notes),
     )
 
 
 class _Run:
     def __init__(self, work: Work) -> None:
-        self.work = work
+        self.work, self.study = work, work.study
         self.deadline = Deadline.after(work.options.budget)
         self.rules: tuple[LayerRule, ...] = ()
         self.verdicts: dict[int, Verdict] = {}
@@ -97,23 +87,22 @@ class _Run:
 
     def look(self) -> None:
         """Which inputs the claims speak about."""
-        self.in_domain = self.work.domain.box.contains(self.work.flat)
-        outside = int((~self.in_domain).sum())
+        outside = int((~self.study.within).sum())
         if outside:
             self.notes.append(
-                f"{outside} of {len(self.work.flat)} inputs lie outside the domain: they are no "
+                f"{outside} of {len(self.study.data)} inputs lie outside the domain: they are no "
                 "source of input preconditions and count for no support"
             )
 
     # -- layer rules -------------------------------------------------------------------
 
     def mine(self, layers: Sequence[str] | None) -> None:
-        options, train = self.work.options, self.work.data.train
+        options, train = self.work.options, self.study.data.train
         self.work.progress.stage("layer rules", 1)
         chosen = self._layers(layers)
-        seen = self.work.signatures.rows(train)
-        labels = self.work.goal.labels[train]
-        wanted = [t.label for t in self.work.goal.targets if (labels == t.label).any()]
+        seen = self.study.signatures.rows(train)
+        labels = self.study.goal.labels[train]
+        wanted = [t.label for t in self.study.goal.targets if (labels == t.label).any()]
         if len(np.unique(labels)) < 2:
             self.notes.append("all training inputs carry one label: there are no layer rules")
             return
@@ -131,18 +120,18 @@ class _Run:
                 labels,
                 [layer],
                 minimum_precision=options.minimum_precision,
-                minimum_support=options.minimum_support,
+                minimum_support=options.least_support(len(train)),
                 values=options.values,
                 classes=wanted,
                 probes=probes,
-                trees=40 if sum(self.work.network.width(n) for n in chosen) <= 512 else 12,
+                trees=40 if sum(self.study.network.width(n) for n in chosen) <= 512 else 12,
                 seed=options.seed,
                 deadline=limit,
             )
             if limit.passed:
                 self.notes.append(f"time ran out while {layer} was mined: it may have more rules")
         self.rules = tuple(sorted(found, key=lambda rule: -rule.support))
-        for target in self.work.goal.targets:
+        for target in self.study.goal.targets:
             if target.label in wanted and not any(r.label == target.label for r in found):
                 self.notes.append(
                     f"{target.name}: no layer rule reaches the precision and support asked for"
@@ -151,8 +140,8 @@ class _Run:
 
     def _layers(self, layers: Sequence[str] | None) -> list[str]:
         """The layers to mine: those asked for, else all of moderate width."""
-        names = list(layers or self.work.network.decision_layers)
-        wide = [name for name in names if self.work.network.width(name) > WIDEST]
+        names = list(layers or self.study.network.decision_layers)
+        wide = [name for name in names if self.study.network.width(name) > WIDEST]
         if wide and layers is None:
             self.notes.append(
                 f"layers wider than {WIDEST} neurons were not mined: {', '.join(wide)} "
@@ -160,7 +149,9 @@ class _Run:
             )
             names = [name for name in names if name not in wide]
         constant = constant_layers(
-            self.work.signatures.rows(self.work.data.train), names, values=self.work.options.values
+            self.study.signatures.rows(self.study.data.train),
+            names,
+            values=self.work.options.values,
         )
         if constant:
             self.notes.append(
@@ -170,20 +161,21 @@ class _Run:
 
     def _probes(self, layers: Sequence[str]) -> Probes | None:
         """Mixes of training inputs, labelled by the network, that rules must not fail on."""
-        if self.work.goal.relabel is None:
+        if self.study.goal.relabel is None:
             return None
-        mixed = mixed_inputs(self.work.flat[self.work.data.train], PROBES, self.work.options.seed)
+        data = self.study.data
+        mixed = mixed_inputs(data.flat[data.train], PROBES, self.work.options.seed)
         recorded = record(
-            self.work.network,
+            self.study.network,
             mixed,
             layers,
             values=self.work.options.values,
             device=self.work.options.device,
         )
-        return Probes(recorded, self.work.goal.relabel(recorded))
+        return Probes(recorded, self.study.goal.relabel(recorded))
 
     def prove_rules(self) -> None:
-        properties = {target.label: target.property for target in self.work.goal.targets}
+        properties = {target.label: target.property for target in self.study.goal.targets}
         todo = [k for k, rule in enumerate(self.rules) if properties[rule.label] is not None]
         self.work.progress.stage("proofs of layer rules", len(todo))
 
@@ -194,12 +186,12 @@ class _Run:
                 rule = self.rules[k]
                 property = properties[rule.label]
                 assert property is not None
-                inside = np.flatnonzero(rule.pattern.holds(self.work.signatures))[:64]
+                inside = np.flatnonzero(rule.pattern.holds(self.study.signatures))[:64]
                 share = self.deadline.left * self.work.pool.workers / (len(todo) - begun)
                 yield ProofJob(
-                    Claim(self.work.network, self.work.domain.box, rule.pattern, property),
+                    Claim(self.study.network, self.study.domain.box, rule.pattern, property),
                     min(self.work.options.each, max(0.5, share)),
-                    self.work.flat[inside],
+                    self.study.data.flat[inside],
                     self.work.options.device,
                     self.work.options.seed,
                 )
@@ -223,9 +215,16 @@ class _Run:
 
     # -- results -----------------------------------------------------------------------
 
+    def curve(self) -> tuple[CurvePoint, ...]:
+        """Precision and recall of the layer rules on held-out data."""
+        if not self.rules:
+            return ()
+        study = self.study
+        return curve(self.rules, study.goal.labels, study.signatures, study.data.held_out)
+
     def finished(self) -> Iterator[Precondition]:
         """Every precondition, with EMPIRICAL where no proof was asked for or reached."""
-        names = {target.label: target for target in self.work.goal.targets}
+        names = {target.label: target for target in self.study.goal.targets}
         counts: dict[str, int] = {}
         for k, rule in enumerate(self.rules):
             target = names[rule.label]
@@ -237,13 +236,13 @@ class _Run:
                 target.name,
                 target.property,
                 rule.pattern,
-                self.work.support(rule.pattern, rule.label, self.work.domain.box),
+                self.study.support(rule.pattern, rule.label, self.study.domain.box),
                 self.verdicts.get(k, Verdict(Status.EMPIRICAL, reason=reason)),
             )
         yield from self.inputs
 
 
-def record_all(network: Network, data: Data, options: Options) -> Signatures:
+def record_all(network: Network, data: Dataset, options: Options) -> Signatures:
     """Signatures of every row over every decision layer, values where rules need them."""
     if not network.decision_layers:
         raise DataError(

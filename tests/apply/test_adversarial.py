@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from precond import (
 from precond.apply.adversarial_examples.minimise import Target, minimise
 from precond.apply.adversarial_examples.retrain import Retraining, retrain
 from precond.apply.adversarial_examples.search import Adversarial, adversarial
+from precond.apply.adversarial_examples.settings import AdversarialSettings
 from precond.apply.adversarial_examples.sparse import fewest_changes
 from precond.cli import main
 from precond.data.datasets import load_dataset, split
@@ -83,14 +85,9 @@ def found() -> tuple[Network, Adversarial, list[LayerRule]]:
     rules = layer_preconditions(signatures, signatures.predicted, minimum_precision=0.9)[:6]
     result = adversarial(
         network,
-        data.inputs,
-        data.labels,
-        train,
-        radius=0.12,
+        data,
+        AdversarialSettings(radius=0.12, most=75, budget=600.0, each=1.0),
         rules=rules,
-        most=75,
-        budget=600.0,
-        each=1.0,
     )
     return network, result, list(rules)
 
@@ -153,15 +150,10 @@ def test_retraining_is_repeatable_and_learns_the_examples(
     def once() -> tuple[Network, object]:
         done = retrain(
             network,
-            data.inputs,
-            data.labels,
-            train,
-            held_out[:100],
-            result.inputs(),
-            result.labels(),
-            anchors,
+            replace(data, parts=(train, held_out[:100])),
+            result,
+            Retraining(epochs=2),
             radius=0.05,
-            settings=Retraining(epochs=2),
         )
         assert not set(anchors[done.used]) & set(anchors[done.kept_out])
         assert sorted([*done.used, *done.kept_out]) == list(range(len(anchors)))

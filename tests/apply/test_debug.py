@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,11 +22,13 @@ from precond.apply.debugging.own_precondition import (
 from precond.apply.debugging.profiles import comparative_gradients
 from precond.apply.debugging.rule_book import RuleBook
 from precond.cli import main
-from precond.data.datasets import load_dataset, split
+from precond.data.datasets import Dataset, load_dataset, split
 from precond.errors import DataError
 from precond.mine.layer_rules.learn import LayerRule
 from precond.network.evaluate import outputs
 from precond.network.layers import Affine, Node, ReLU
+from precond.proof.claim import Claim
+from precond.proof.effort import Effort
 from precond.report.debug.index import debug_files
 from precond.report.debug.words import unproved_words
 from precond.report.evidence import Given
@@ -98,7 +101,8 @@ def flipped() -> tuple[Debugged, set[int]]:
     labels = data.labels.copy()
     labels[chosen] = 9
     settings = DebugSettings(budget=600.0, findings=3)
-    return debug(load(DIGITS), data.inputs, labels, train, held_out, settings), set(chosen.tolist())
+    changed = replace(data, labels=labels, parts=(train, held_out))
+    return debug(load(DIGITS), changed, settings), set(chosen.tolist())
 
 
 def test_flipped_labels_are_found_and_their_pair_is_the_first_cause(
@@ -157,19 +161,20 @@ def test_gradients_sum_to_the_change_of_the_difference() -> None:
     assert np.allclose(values.sum(axis=1), change, rtol=2e-2, atol=2e-2)
 
 
+def whole_signature(points: np.ndarray) -> Claim:
+    """That the signature of the first point implies class 0 in [0, 2]²."""
+    full = DecisionPattern.of_row(record(IDENTITY, points), 0)
+    return Claim(IDENTITY, Box.uniform(2, 0.0, 2.0), full, Property.argmax(0, 2))
+
+
 def test_own_precondition_shrinks_until_it_proves_and_its_box_keeps_the_answer() -> None:
     # Row (1, 0.9): class 0 up to a change of 0.05 each, so 0.4 must be halved to 0.05 or less.
     points = np.array([[1.0, 0.9]])
     own = own_precondition(
-        IDENTITY,
-        record(IDENTITY, points),
-        0,
+        whole_signature(points),
         points[0],
-        Property.argmax(0, 2),
         0.4,
-        Box.uniform(2, 0.0, 2.0),
-        budget=600.0,
-        each=20.0,
+        Effort(budget=600.0, each=20.0),
     )
     assert isinstance(own, OwnPrecondition) and 0.025 <= own.radius < 0.05
     assert own.found.verdict.is_proved and own.box is not None
@@ -180,15 +185,14 @@ def test_own_precondition_shrinks_until_it_proves_and_its_box_keeps_the_answer()
 def test_what_has_no_precondition_of_its_own_says_why() -> None:
     # At (1, 1) the classes tie, so every ball holds an input of class 1.
     points = np.array([[1.0, 1.0]])
-    given = (IDENTITY, record(IDENTITY, points), 0, points[0], Property.argmax(0, 2), 0.4)
-    within = Box.uniform(2, 0.0, 2.0)
-    tie = own_precondition(*given, within, budget=600.0, each=20.0)
+    given = (whole_signature(points), points[0], 0.4)
+    tie = own_precondition(*given, Effort(budget=600.0, each=20.0))
     assert isinstance(tie, Unproved)
     assert tie.refuted == tuple(0.4 / 2**k for k in (4, 6, 7))
     assert (tie.open, tie.untried, tie.proved) == ((), 0, None)
     words = unproved_words(tie)
     assert "Radius 0.025, 0.00625, 0.00313: refuted" in words[1]
-    hasty = own_precondition(*given, within, budget=1e-9, each=20.0)
+    hasty = own_precondition(*given, Effort(budget=1e-9, each=20.0))
     assert isinstance(hasty, Unproved)
     assert (hasty.refuted, hasty.open, hasty.untried) == ((), (), 8)
     assert "8 smaller balls were not tried" in unproved_words(hasty)[1]
@@ -280,4 +284,4 @@ def test_suspects_need_a_class_that_is_seen_right() -> None:
     labels = np.array([1, 1, 0, 0, 1])  # no training input is predicted right
     assert suspects(book, np.array([0]), labels) == ()
     with pytest.raises(DataError, match="the true class of every input"):
-        debug(IDENTITY, POINTS, None, np.arange(4), np.array([4]))
+        debug(IDENTITY, Dataset("points", POINTS, parts=(np.arange(4), np.array([4]))))

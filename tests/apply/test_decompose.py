@@ -23,6 +23,7 @@ from precond.apply.decomposition.check import replayed, second_proofs
 from precond.apply.decomposition.halves import decompose
 from precond.apply.decomposition.lemmas import Lemma, Lemmas, implied, literals
 from precond.apply.decomposition.query import check_query, decompose_query, first_layer
+from precond.apply.decomposition.settings import DecompositionSettings
 from precond.cli import main
 from precond.errors import QueryError
 from precond.formats.load import load
@@ -57,7 +58,7 @@ def at_most(limit: float, box: Box = UNIT) -> Claim:
 
 @pytest.fixture(scope="module")
 def proved() -> Decomposition:
-    return decompose(at_most(1.25), "a", direct=True)
+    return decompose(at_most(1.25), "a", DecompositionSettings(direct=True))
 
 
 def test_both_halves_are_proved(proved: Decomposition) -> None:
@@ -180,7 +181,7 @@ def test_one_claim_that_is_not_proved_spoils_the_whole(
 def test_what_time_leaves_open_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     """|x0 − x1| ≤ 1 + 1e-12 needs ever smaller parts near the corners (1, 0) and (0, 1)."""
     ticking(monkeypatch)
-    answer = decompose(at_most(1.0 + 1e-13), "a", budget=200.0)
+    answer = decompose(at_most(1.0 + 1e-13), "a", DecompositionSettings(budget=200.0))
     assert answer.status is Status.UNKNOWN
     assert 0 < answer.left < 1 and "of A" in answer.reason
 
@@ -226,7 +227,7 @@ def test_random_networks_agree_with_the_direct_proof(seed: int, layer: str) -> N
     least = float((y[:, 0] - y[:, 1]).min())
     for slack, status in ((0.3, Status.PROVED), (-0.05, Status.REFUTED)):
         claim = Claim(network, box, DecisionPattern(), at_least(least - slack, 1.0, -1.0))
-        answer = decompose(claim, layer, budget=600, direct=True)
+        answer = decompose(claim, layer, DecompositionSettings(budget=600, direct=True))
         assert answer.status is status
         assert answer.direct is not None and answer.direct.status is status
         if status is Status.PROVED:
@@ -338,15 +339,17 @@ def test_the_first_layer_that_answers_is_taken(monkeypatch: pytest.MonkeyPatch) 
     tried: list[tuple[str, float]] = []
     real = decompose
 
-    def watched(claim: Claim, layer: str, *, budget: float, **more: Any) -> Decomposition:
-        tried.append((layer, budget))
-        found = real(claim, layer, budget=600.0, **more)
+    def watched(
+        claim: Claim, layer: str, settings: DecompositionSettings, **more: Any
+    ) -> Decomposition:
+        tried.append((layer, settings.budget))
+        found = real(claim, layer, replace(settings, budget=600.0), **more)
         if len(tried) < 4:
             return replace(found, status=Status.UNKNOWN, left=0.5)
         return found
 
     monkeypatch.setattr("precond.apply.decomposition.query.decompose", watched)
-    answer = decompose_query(x, budget=100.0, direct=True)
+    answer = decompose_query(x, settings=DecompositionSettings(budget=100.0, direct=True))
     assert tried == [(second, 1.0), (first, 1.0), (second, 3.0), (first, 3.0)]
     assert (answer.layer, answer.status) == (first, Status.PROVED)
     assert answer.layer_seconds > 0 and answer.parts[0].direct is not None
@@ -357,7 +360,7 @@ def test_the_first_layer_that_answers_is_taken(monkeypatch: pytest.MonkeyPatch) 
             watched(*given, **more), status=Status.UNKNOWN, left=0.25 if given[1] == first else 0.5
         ),
     )
-    assert first_layer(x, budget=100.0) == (first, None)
+    assert first_layer(x, DecompositionSettings(budget=100.0)) == (first, None)
     assert [budget for _, budget in tried] == [1.0, 1.0, 3.0, 3.0, 6.0, 6.0]
 
 
@@ -421,7 +424,7 @@ def test_command_errors_write_nothing(tmp_path: Path, capsys: pytest.CaptureFixt
 def test_acas_xu() -> None:
     network = load(SHARED / "ACASXU_run2a_4_5_batch_2000.onnx")
     query = read_vnnlib(SHARED / "prop_3.vnnlib", network)
-    layer, found = first_layer(query, budget=600)
+    layer, found = first_layer(query, DecompositionSettings(budget=600))
     assert layer in network.decision_layers
     assert found is None or (found.status is Status.PROVED and found.layer == layer)
     lemmas = Lemmas()

@@ -22,7 +22,7 @@ from precond.apply.distillation.learn import (
 )
 from precond.apply.distillation.path import FastPath, checkpoints, load_fast_path, save_fast_path
 from precond.apply.distillation.proved_rules import ProvedRules
-from precond.apply.distillation.table import Plain, Row, Table, trade_off
+from precond.apply.distillation.table import Plain, Row, Samples, Table, trade_off
 from precond.apply.distillation.thresholds import NEVER, Answers, choose
 from precond.apply.distillation.votes import (
     Probe,
@@ -336,7 +336,7 @@ def test_distill_keeps_the_loss_and_the_table_says_so() -> None:
     lost, won = found.choice.lost, found.choice.won
     assert lost - won + 2 * (lost + won) ** 0.5 <= 0.02 * 400
     table = trade_off(
-        network, found, fit, validation, test, max_loss=2.0, training=QUICK, compile=False
+        network, found, Samples(fit, validation, test), max_loss=2.0, training=QUICK, compile=False
     )
     methods = [row.method for row in table.rows]
     assert methods == [

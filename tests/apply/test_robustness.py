@@ -20,6 +20,7 @@ from precond.apply.certification.monotone import (
     prove_monotone,
     two_copies,
 )
+from precond.apply.certification.settings import RobustnessSettings
 from precond.cli import main
 from precond.errors import QueryError
 from precond.formats.onnx.writer import write_onnx
@@ -59,9 +60,13 @@ STEP = Network(
 )
 
 
+def balls(*radii: float, natural: tuple[float, float] | None = None) -> RobustnessSettings:
+    return RobustnessSettings(radii=radii, natural=natural, budget=600.0)
+
+
 def test_balls_of_a_step_are_certified_up_to_the_border_and_attacked_beyond() -> None:
     inputs = np.array([[0.5], [0.125], [0.875]])  # 1/4, 1/8 and 5/8 away from the border
-    found = robustness(STEP, inputs, [0.5, 0.0625, 0.1875], budget=600.0)
+    found = robustness(STEP, inputs, balls(0.5, 0.0625, 0.1875))
     assert found.radii == (0.0625, 0.1875, 0.5) and found.classes.tolist() == [0, 1, 0]
     words = [[ball.outcome for ball in line] for line in found.balls]
     ok, no = Outcome.CERTIFIED, Outcome.ATTACKED
@@ -74,12 +79,12 @@ def test_balls_of_a_step_are_certified_up_to_the_border_and_attacked_beyond() ->
 def test_wrong_inputs_are_counted_apart_and_balls_are_cut_to_the_natural_range() -> None:
     labels = np.array([1, 1])
     found = robustness(
-        STEP, np.array([[0.5], [0.125]]), [0.2], labels=labels, natural=(0.0, 0.25), budget=600.0
+        STEP, np.array([[0.5], [0.125]]), balls(0.2, natural=(0.0, 0.25)), labels=labels
     )
     # Row 0 is a 0; row 1's ball would reach 0.325, but values above 0.5 (row 0's) are cut there
     # and those above 0.25 are not: the range is widened to hold the inputs themselves.
     assert [ball.outcome for ball in found.balls[0]] == [Outcome.WRONG, Outcome.ATTACKED]
-    alone = robustness(STEP, np.array([[0.125]]), [0.2], natural=(0.0, 0.125), budget=600.0)
+    alone = robustness(STEP, np.array([[0.125]]), balls(0.2, natural=(0.0, 0.125)))
     assert alone.balls[0][0].outcome is Outcome.CERTIFIED
 
 
@@ -92,7 +97,7 @@ def grid(centre: np.ndarray, radius: float, steps: int = 41) -> np.ndarray:
 def plane() -> tuple[Network, np.ndarray, Robustness]:
     network = network_of((2, 12, 8, 3), 4)
     inputs = np.random.default_rng(1).uniform(-1, 1, (25, 2))
-    return network, inputs, robustness(network, inputs, [0.05, 0.2, 0.5], budget=600.0)
+    return network, inputs, robustness(network, inputs, balls(0.05, 0.2, 0.5))
 
 
 def test_answers_agree_with_a_grid_over_every_ball(
@@ -269,4 +274,4 @@ def test_bad_input_is_said_and_nothing_written(
 
 def test_errors_of_the_library() -> None:
     with pytest.raises(QueryError, match="radius: expected one or more numbers above 0"):
-        robustness(STEP, np.zeros((1, 1)), [0.0])
+        robustness(STEP, np.zeros((1, 1)), balls(0.0))

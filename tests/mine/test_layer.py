@@ -381,7 +381,7 @@ def digits_network() -> Network:
 def test_digits_rules_cover_most_held_out_digits(values: bool) -> None:
     network, data = digits_network(), load_dataset("digits")
     train, held_out = split(data)
-    inputs = data.inputs.reshape(len(data), -1)
+    inputs = data.flat
     recorded = record(network, inputs, values=values)
     probed = record(network, mixed_inputs(inputs[train], 8000), values=values)
     labels = labels_of(LabelKind.PREDICTED, recorded)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from blobs import chain, trained
 from clocks import HANG, slow_but
 
 from precond.apply.pattern_attack import attack_pattern
+from precond.data.datasets import Dataset
 from precond.errors import QueryError
 from precond.mine.whole_space.candidates import LiteralPool, affordable
 from precond.mine.whole_space.search import Search
@@ -34,8 +36,9 @@ from precond.property import Property
 from precond.region.box import Box
 from precond.region.pattern import DecisionPattern
 from precond.region.signature import record
-from precond.study.analysis import Data, Domain
+from precond.study.analysis import Domain
 from precond.study.goals import class_goal
+from precond.study.study import Study
 from precond.study.whole_space.result import WholeSpace, recall_by_literals, recall_by_time
 from precond.study.whole_space.run import default_cuts, record_values, run_whole_space
 from precond.workers.pool import open_pool
@@ -52,20 +55,26 @@ CASES = [
 
 
 def searched(
-    network: Network, data: Data, cut: str | None = None, *, workers: int = 1, budget: float = 600.0
+    network: Network,
+    data: Dataset,
+    cut: str | None = None,
+    *,
+    workers: int = 1,
+    budget: float = 600.0,
 ) -> WholeSpace:
     signatures = record_values(network, data, [INPUT] if cut == INPUT else None)
     domain = Domain.parse("unit", data.inputs, (0.0, 1.0))
     with open_pool(workers) as pool:
         return run_whole_space(
-            network,
-            data,
-            domain,
-            signatures,
-            class_goal(network, signatures),
+            Study(
+                network=network,
+                data=data,
+                signatures=signatures,
+                domain=domain,
+                goal=class_goal(network, signatures),
+            ),
+            replace(QUICK, budget=budget),
             cuts=None if cut is None else [cut],
-            search=QUICK,
-            budget=budget,
             pool=pool,
         )
 
@@ -83,7 +92,7 @@ def case(request: pytest.FixtureRequest) -> WholeSpace:
 
 def claims(run: WholeSpace) -> list[Claim]:
     return [
-        Claim(run.network, run.domain.box, entry.pattern, entry.property)
+        Claim(run.study.network, run.study.domain.box, entry.pattern, entry.property)
         for entry in run.entries
         if entry.property is not None
     ]
@@ -117,21 +126,21 @@ def test_no_point_that_satisfies_a_pattern_violates_it(case: WholeSpace) -> None
 
 
 def test_no_attack_breaks_a_pattern(case: WholeSpace) -> None:
-    flat = case.data.inputs
+    flat = case.study.data.inputs
     for claim, entry in zip(claims(case), case.entries, strict=True):
-        own = case.goal.labels == int(entry.label)
+        own = case.study.goal.labels == int(entry.label)
         result = attack_pattern(claim, flat[own], flat[~own], wanted=10_000, batch=500)
         assert result.inside >= 10_000
         assert result.violating == 0 and result.least > 0
 
 
 def test_counts_are_those_of_the_data(case: WholeSpace) -> None:
-    held, labels = case.data.held_out, case.goal.labels
+    held, labels = case.study.data.held_out, case.study.goal.labels
     for found in case.classes:
         own = labels[held] == found.target.label
         inside = np.zeros(len(held), dtype=bool)
         for entry in found.entries:
-            inside |= entry.pattern.holds(case.signatures)[held]
+            inside |= entry.pattern.holds(case.study.signatures)[held]
         assert found.held_out.hits == (inside & own).sum()
         assert found.held_out.total == own.sum()
         # A pattern that implies a class holds for no input of another.
@@ -149,7 +158,7 @@ def test_counts_are_those_of_the_data(case: WholeSpace) -> None:
 def test_forced_literals_exclude_their_counterexample(case: WholeSpace) -> None:
     for found in case.classes:
         for entry, forced in zip(found.entries, found.forced, strict=True):
-            rest = Tail(case.network, case.domain.box, found.cut).rest
+            rest = Tail(case.study.network, case.study.domain.box, found.cut).rest
             for one in forced:
                 layer, index, on = one.literal
                 assert one.literal[:2] in (entry.pattern.on if on else entry.pattern.off)
@@ -157,7 +166,7 @@ def test_forced_literals_exclude_their_counterexample(case: WholeSpace) -> None:
                     assert not on and one.values[index] > 0
                 assert one.output != found.target.label
                 assert one.output == outputs(rest, one.values[None])[0].argmax()
-                assert one.nearest in case.data.train
+                assert one.nearest in case.study.data.train
 
 
 @pytest.mark.slow
@@ -165,7 +174,7 @@ def test_held_out_inputs_take_no_part_in_the_search() -> None:
     network, data = trained(0, 2, 6, 6, 3)
     other = np.array(data.inputs)
     other[data.held_out] = np.random.default_rng(9).random((len(data.held_out), 2))
-    changed = Data("other", other, data.labels, data.train, data.held_out)
+    changed = replace(data, inputs=other)
     first, second = (searched(network, d, "relu1") for d in (data, changed))
     assert [e.pattern for e in first.entries] == [e.pattern for e in second.entries]
 
@@ -195,14 +204,15 @@ def test_ctrl_c_keeps_the_classes_that_are_done() -> None:
                 raise KeyboardInterrupt
 
     run = run_whole_space(
-        network,
-        data,
-        Domain.parse("unit", data.inputs, (0.0, 1.0)),
-        signatures,
-        class_goal(network, signatures),
+        Study(
+            network=network,
+            data=data,
+            signatures=signatures,
+            domain=Domain.parse("unit", data.inputs, (0.0, 1.0)),
+            goal=class_goal(network, signatures),
+        ),
+        QUICK,
         cuts=["relu1"],
-        search=QUICK,
-        budget=600,
         progress=Impatient(),
     )
     assert run.interrupted
@@ -223,7 +233,8 @@ def test_inputs_outside_the_domain_count_for_nothing() -> None:
     domain = Domain.parse("0:0.5", data.inputs, (0.0, 1.0))
     within = domain.box.contains(data.inputs)
     goal = class_goal(network, signatures)
-    run = run_whole_space(network, data, domain, signatures, goal, cuts=["relu1"], search=QUICK)
+    study = Study(network=network, data=data, signatures=signatures, domain=domain, goal=goal)
+    run = run_whole_space(study, QUICK, cuts=["relu1"])
     assert any(f"{(~within).sum()} of 600 inputs lie outside" in note for note in run.notes)
     for found in run.classes:
         own = (goal.labels == found.target.label) & within
@@ -268,10 +279,10 @@ def test_each_further_pattern_is_for_inputs_that_are_left() -> None:
     network, data = trained(1, 2, 8, 8, 3)
     run = searched(network, data, "input")
     for found in run.classes:
-        rows = data.train[run.goal.labels[data.train] == found.target.label]
+        rows = data.train[run.study.goal.labels[data.train] == found.target.label]
         covered = np.zeros(len(rows), dtype=np.bool_)
         for entry in found.entries:
-            inside = entry.pattern.holds(run.signatures.rows(rows))
+            inside = entry.pattern.holds(run.study.signatures.rows(rows))
             assert (inside & ~covered).sum() >= 3
             covered |= inside
 
@@ -281,9 +292,9 @@ def test_literals_that_a_proof_does_not_need_are_left_out() -> None:
     run = searched(network, data, "relu2")
     found = next(c for c in run.classes if c.entries)
     entry = found.entries[0]
-    rows = data.train[run.goal.labels[data.train] == found.target.label]
-    part = run.signatures.rows(rows)
-    tail = Tail(network, run.domain.box, "relu2")
+    rows = data.train[run.study.goal.labels[data.train] == found.target.label]
+    part = run.study.signatures.rows(rows)
+    tail = Tail(network, run.study.domain.box, "relu2")
     recall = 0.8 * float(entry.pattern.holds(part).mean())
     pool = LiteralPool.of(part, tail.layers, 1.0 - recall)
     kept = np.array([literal in literals_of(entry.pattern) for literal in pool.literals])
@@ -308,7 +319,10 @@ def test_balls_are_no_whole_domain() -> None:
     signatures = record_values(network, data)
     domain = Domain.parse("ball:0.1", data.inputs, (0.0, 1.0))
     with pytest.raises(QueryError, match="one box"):
-        run_whole_space(network, data, domain, signatures, class_goal(network, signatures))
+        goal = class_goal(network, signatures)
+        run_whole_space(
+            Study(network=network, data=data, signatures=signatures, domain=domain, goal=goal)
+        )
 
 
 # -- second proofs ---------------------------------------------------------------------

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from precond.apply.certification.certify import Outcome, robustness
+from precond.apply.certification.settings import RobustnessSettings
 from precond.apply.decomposition.halves import decompose
 from precond.checker.exact import check
 from precond.checker.fast import check_fast
@@ -140,7 +141,10 @@ def test_a_class_of_one_output_is_claimed_of_its_logit() -> None:
     points = np.random.default_rng(0).uniform(-1, 1, (12, 2))
     middle = float(np.median(outputs(net, points)))
     net = replace(net, threshold=(middle, middle))
-    whole, logits = (robustness(one, points, [0.05, 0.5], budget=60.0) for one in (net, net.logits))
+    whole, logits = (
+        robustness(one, points, RobustnessSettings(radii=(0.05, 0.5), budget=60.0))
+        for one in (net, net.logits)
+    )
     for first, second in zip(whole.balls, logits.balls, strict=True):
         assert [b.outcome for b in first] == [b.outcome for b in second]
     assert whole.count(1, Outcome.ATTACKED) and whole.count(0, Outcome.CERTIFIED)

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.datasets import load_digits
 
+from precond.data.datasets import Dataset
 from precond.network.graph import Network
 from precond.network.layers import Affine, Node, ReLU
 from precond.proof.precondition import Kind, Precondition, Support
@@ -16,7 +17,7 @@ from precond.property import Property
 from precond.region.box import Box
 from precond.region.pattern import DecisionPattern
 from precond.region.signature import Signatures, record
-from precond.study.analysis import Analysis, CurvePoint, Data, Domain, DomainKind
+from precond.study.analysis import Analysis, CurvePoint, Domain, DomainKind
 
 
 def digits_network(inputs: NDArray[np.float64], labels: NDArray[np.int64]) -> Network:
@@ -41,7 +42,11 @@ def digits_network(inputs: NDArray[np.float64], labels: NDArray[np.int64]) -> Ne
 
 
 def support_of(
-    pattern: DecisionPattern, label: int, data: Data, signatures: Signatures, box: Box | None = None
+    pattern: DecisionPattern,
+    label: int,
+    data: Dataset,
+    signatures: Signatures,
+    box: Box | None = None,
 ) -> Support:
     """Counts and shares by the definitions in ``Support``, among the inputs in ``box``."""
     mask = pattern.holds(signatures)
@@ -67,7 +72,9 @@ def digits_analysis(
     inputs, labels = raw / 16.0, target.astype(np.int64)
     network = digits_network(inputs, labels)
     rows = np.arange(len(inputs))
-    data = Data("digits", inputs, labels, rows[:1200], rows[1200:], (8, 8) if images else None)
+    data = Dataset(
+        "digits", inputs, labels, (8, 8) if images else None, parts=(rows[:1200], rows[1200:])
+    )
     signatures = record(network, inputs, values=True)
     bits = signatures.decisions("relu2")
     found: list[Precondition] = []

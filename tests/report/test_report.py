@@ -474,7 +474,7 @@ def test_curve_leaves_out_points_without_precision() -> None:
 def test_little_data_still_gives_a_report(analysis: Analysis) -> None:
     """No labels, nothing held out, a layer that was not recorded, no rows."""
     none = np.zeros(0, dtype=np.int64)
-    bare = dataclasses.replace(analysis.data, labels=None, held_out=none)
+    bare = dataclasses.replace(analysis.data, labels=None, parts=(analysis.data.train, none))
     first = dataclasses.replace(
         analysis.preconditions[0], pattern=DecisionPattern(frozenset({("relu1", 0)}))
     )

@@ -17,7 +17,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from precond.apply.certification.batch import batch_attack
+from precond.apply.adversarial_examples.search import Adversarial
+from precond.apply.adversarial_examples.settings import Retraining
+from precond.apply.certification.batch import Balls, batch_attack
+from precond.apply.true_classes import check_classes
+from precond.data.datasets import Dataset
 from precond.network.evaluate import forward, outputs
 from precond.network.graph import INPUT, Network
 from precond.network.layers import Affine, Conv2d, MaxPool2d
@@ -33,15 +37,6 @@ from precond.proof.deadline import Deadline
 Rows = NDArray[np.int64]
 SHARE = 0.2  # of an epoch that are examples
 BATCH = 64
-
-
-@dataclass(frozen=True)
-class Retraining:
-    """``epochs`` over the training inputs at learning rate ``rate``."""
-
-    epochs: int = 5
-    rate: float = 5e-4
-    seed: int = 0
 
 
 @dataclass(frozen=True)
@@ -76,26 +71,24 @@ class Retrained:
 
 def retrain(
     network: Network,
-    inputs: NDArray[np.floating],
-    labels: Rows,
-    train: Rows,
-    held_out: Rows,
-    examples: NDArray[np.floating],
-    example_labels: Rows,
-    anchors: Rows,
+    data: Dataset,
+    examples: Adversarial,
+    settings: Retraining | None = None,
     *,
     radius: float,
-    natural: tuple[float, float] = (0.0, 1.0),
-    settings: Retraining | None = None,
-    device: str = "cpu",
     done: Callable[[], None] = lambda: None,
 ) -> Retrained:
-    """Retrain on ``inputs[train]`` (N, n) and half of ``examples`` (M, n), by anchor.
+    """Retrain on the training inputs of ``data`` and half of the ``examples``, by anchor.
 
     ``radius``: of the attack that accuracy is measured under, on the held-out inputs, cut to
-    ``natural``.
+    the data's natural range.
     """
     settings = settings or Retraining()
+    device, natural = settings.device, data.natural
+    inputs, train, held_out = data.flat, data.train, data.held_out
+    labels = check_classes(data.labels, len(data), network)
+    added, added_labels = examples.inputs(), examples.labels()
+    anchors = np.array([e.anchor for e in examples.examples], dtype=np.int64)
     rng = np.random.default_rng(settings.seed)
     names = rng.permutation(np.unique(anchors))
     early = np.isin(anchors, names[: -(-len(names) // 2)])
@@ -116,10 +109,7 @@ def retrain(
         high = np.minimum(points + radius, np.maximum(natural[1], points))
         found = batch_attack(
             one,
-            points[right],
-            low[right],
-            high[right],
-            truth[right],
+            Balls(points, low, high, truth).rows(np.flatnonzero(right)),
             deadline=Deadline(float("inf")),
             seed=settings.seed,
             device=device,
@@ -127,20 +117,20 @@ def retrain(
         return Accuracy(
             share(inputs[train], labels[train]),
             share(inputs[held_out], labels[held_out]),
-            share(examples[used], example_labels[used]),
-            share(examples[late], example_labels[late]),
+            share(added[used], added_labels[used]),
+            share(added[late], added_labels[late]),
             float((right.sum() - len(found)) / max(len(points), 1)),
         )
 
     own = np.asarray(inputs[train], dtype=np.float32)
     before = judge(network)
-    plain = _trained(network, own, labels[train], settings, device, done)
+    plain = _trained(network, own, labels[train], settings, done)
     control = judge(plain)
     times = max(1, round(SHARE / (1 - SHARE) * len(train) / max(len(used), 1)))
-    more = np.repeat(np.asarray(examples[used], dtype=np.float32), times, axis=0)
+    more = np.repeat(np.asarray(added[used], dtype=np.float32), times, axis=0)
     mixed = np.concatenate([own, more])
-    targets = np.concatenate([labels[train], np.repeat(example_labels[used], times)])
-    better = _trained(network, mixed, targets, settings, device, done)
+    targets = np.concatenate([labels[train], np.repeat(added_labels[used], times)])
+    better = _trained(network, mixed, targets, settings, done)
     return Retrained(better, before, control, judge(better), used, late, len(attacked), radius)
 
 
@@ -149,10 +139,9 @@ def _trained(
     inputs: NDArray[np.float32],
     labels: Rows,
     settings: Retraining,
-    device: str,
     done: Callable[[], None],
 ) -> Network:
-    ops, weights = _learnable(network, device)
+    ops, weights = _learnable(network, settings.device)
     order = torch.Generator().manual_seed(settings.seed)
     x = torch.tensor(inputs).reshape(-1, *network.input_shape)
     y = torch.tensor(labels)

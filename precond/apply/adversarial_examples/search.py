@@ -18,9 +18,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from precond.apply.adversarial_examples.minimise import Target, minimise
+from precond.apply.adversarial_examples.settings import AdversarialSettings
 from precond.apply.adversarial_examples.sparse import fewest_changes
 from precond.apply.certification.batch import violates
 from precond.apply.certification.certify import Outcome, robustness
+from precond.apply.certification.settings import RobustnessSettings
+from precond.apply.true_classes import check_classes
+from precond.data.datasets import Dataset
 from precond.errors import DataError
 from precond.mine.layer_rules.learn import LayerRule
 from precond.network.evaluate import check_inputs, outputs
@@ -98,29 +102,25 @@ class _Witness:
 
 def adversarial(
     network: Network,
-    inputs: NDArray[np.floating],
-    labels: Rows,
-    train: Rows,
+    data: Dataset,
+    settings: AdversarialSettings | None = None,
     *,
-    radius: float = 0.1,
-    natural: tuple[float, float] = (0.0, 1.0),
     rules: Sequence[LayerRule] = (),
-    most: int = 1000,
-    budget: float = 120.0,
-    each: float = 2.0,
     ledger: Ledger | None = None,
-    device: str = "cpu",
-    seed: int = 0,
     done: Callable[[int], None] = lambda _: None,
 ) -> Adversarial:
-    """Examples from balls of ``radius`` around up to ``most`` training inputs that are predicted
-    right (drawn with ``seed``), and from the ``rules``' claims.
+    """Examples from balls around training inputs that are predicted right (drawn where there are
+    more than asked for), and from the ``rules``' claims.
 
-    ``inputs`` (N, …), ``labels`` (N,), ``train`` row numbers.  A third of the ``budget``
-    (seconds) goes to the rules.  DataError where no training input is predicted right.
+    A third of the budget goes to the rules.  DataError where no training input is predicted
+    right, or labels are missing or do not fit.
     """
     started, network = time.monotonic(), network.logits
-    flat = np.asarray(check_inputs(network, inputs)).reshape(len(inputs), -1)
+    settings = settings or AdversarialSettings()
+    device, radius, train = settings.device, settings.radius, data.train
+    check_inputs(network, data.inputs)
+    labels = check_classes(data.labels, len(data), network)
+    flat = data.flat
     predicted = network.classes.predicted(outputs(network, flat[train], device=device))
     right = train[predicted == labels[train]]
     if not len(right):
@@ -128,30 +128,25 @@ def adversarial(
             "training inputs", expected="one that is predicted right, or more", got="none"
         )
     chosen = right
-    if len(right) > most:
-        chosen = np.sort(np.random.default_rng(seed).choice(right, most, replace=False))
-    asked, witnesses = _rule_witnesses(
-        network, flat, labels, right, natural, rules, budget / 3, each, ledger, device, done
-    )
-    left = budget - (time.monotonic() - started)
-    found = robustness(
-        network,
-        flat,
-        [radius],
-        rows=chosen,
-        natural=natural,
+    if len(right) > settings.most:
+        drawn = np.random.default_rng(settings.seed).choice(right, settings.most, replace=False)
+        chosen = np.sort(drawn)
+    asked, witnesses = _rule_witnesses(network, data, right, rules, settings, ledger, done)
+    left = settings.budget - (time.monotonic() - started)
+    balls = RobustnessSettings(
+        radii=(radius,),
+        natural=data.natural,
         budget=max(left, 1.0),
-        each=each,
-        ledger=ledger,
+        each=settings.each,
         device=device,
-        seed=seed,
-        done=done,
+        seed=settings.seed,
     )
+    found = robustness(network, flat, balls, rows=chosen, ledger=ledger, done=done)
     for row, ball in zip(chosen.tolist(), found.balls[0], strict=True):
         if ball.outcome is Outcome.ATTACKED and ball.witness is not None:
             target = Target(row, int(labels[row]), None)
             witnesses.append(_Witness(f"ball of {radius:g} around {row}", ball.witness, target))
-    examples, lost, alike = _kept(network, flat, witnesses, natural, device)
+    examples, lost, alike = _kept(network, flat, witnesses, data.natural, device)
     return Adversarial(
         examples,
         len(chosen) + asked,
@@ -164,21 +159,19 @@ def adversarial(
 
 def _rule_witnesses(
     network: Network,
-    flat: NDArray[np.floating],
-    labels: Rows,
+    data: Dataset,
     right: Rows,
-    natural: tuple[float, float],
     rules: Sequence[LayerRule],
-    budget: float,
-    each: float,
+    settings: AdversarialSettings,
     ledger: Ledger | None,
-    device: str,
     done: Callable[[int], None],
 ) -> tuple[int, list[_Witness]]:
     """How many claims were put, and the witnesses, each with the nearest right training input
     that has the rule."""
-    deadline = Deadline.after(budget)
-    box = Box.uniform(network.input_size, *natural)
+    assert data.labels is not None
+    flat, labels, device = data.flat, data.labels, settings.device
+    deadline = Deadline.after(settings.budget / 3)
+    box = Box.uniform(network.input_size, *data.natural)
     signatures = record(network, flat[right], sorted({r.layer for r in rules}), device=device)
     found, asked = [], 0
     for number, rule in enumerate(rules):
@@ -190,7 +183,7 @@ def _rule_witnesses(
         asked += 1
         verdict = prove(
             Claim(network, box, rule.pattern, Property.of_class(rule.label, network)),
-            budget=min(each, deadline.left),
+            budget=min(settings.each, deadline.left),
             points=np.asarray(flat[inside[:64]], dtype=np.float64),
             ledger=ledger,
             device=device,

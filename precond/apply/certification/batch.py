@@ -7,7 +7,7 @@ differences.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -30,6 +30,23 @@ ATTACK_STEPS = 40
 RESTARTS = 4
 
 
+@dataclass(frozen=True, eq=False)
+class Balls:
+    """Boxes [``lower``, ``upper``] (N, n) around ``points`` (N, n), each of a class (N,)."""
+
+    points: Array
+    lower: Array
+    upper: Array
+    classes: Rows
+
+    def __len__(self) -> int:
+        return len(self.points)
+
+    def rows(self, which: Rows) -> Balls:
+        """Those at the positions ``which``."""
+        return Balls(self.points[which], self.lower[which], self.upper[which], self.classes[which])
+
+
 def margin_bounds(
     network: Network,
     lower: Array,
@@ -39,12 +56,11 @@ def margin_bounds(
     steps: int = 0,
     deadline: Deadline,
     device: str = "cpu",
-    done: Callable[[int], None] = lambda _: None,
 ) -> Array:
     """Rigorous lower bounds (N,) of the margin of ``classes`` (N,) over N boxes (N, n).
 
     ``steps`` > 0 optimises the relaxation's slopes.  −∞ for boxes not reached by the
-    ``deadline``.  ``done`` is told how many boxes each chunk had.
+    ``deadline``.
     """
     ops = operators(network, device, torch.float64)
     result = np.full(len(lower), -np.inf)
@@ -56,7 +72,6 @@ def margin_bounds(
         result[rows] = _margins(
             ops, tensor(lower[rows], ops), tensor(upper[rows], ops), classes[rows], steps, deadline
         )
-        done(len(result[rows]))
     return result
 
 
@@ -86,10 +101,7 @@ def rivals(network: Network, classes: Rows) -> tuple[Tensor, Tensor]:
 
 def batch_attack(
     network: Network,
-    points: Array,
-    lower: Array,
-    upper: Array,
-    classes: Rows,
+    balls: Balls,
     *,
     deadline: Deadline,
     seed: int = 0,
@@ -105,30 +117,29 @@ def batch_attack(
     found: dict[int, Array] = {}
     size = max(1, chunk(network, 1) // 2)
     for attempt in range(RESTARTS):
-        left = np.array([k for k in range(len(points)) if k not in found], dtype=np.int64)
+        left = np.array([k for k in range(len(balls)) if k not in found], dtype=np.int64)
         for start in range(0, len(left), size):
             if deadline.passed:
                 return found
             part = left[start : start + size]
-            begin = points[part]
+            some = balls.rows(part)
+            begin = some.points
             if attempt:
-                begin = lower[part] + rng.uniform(size=begin.shape) * (upper[part] - lower[part])
-            found |= _attack(ops, begin, lower[part], upper[part], classes[part], part, deadline)
+                begin = some.lower + rng.uniform(size=begin.shape) * (some.upper - some.lower)
+            found |= _attack(ops, begin, some, part, deadline)
     return found
 
 
 def _attack(
     ops: Operators,
     begin: Array,
-    lower: Array,
-    upper: Array,
-    classes: Rows,
+    balls: Balls,
     numbers: Rows,
     deadline: Deadline,
 ) -> dict[int, Array]:
     network = ops.network
-    low, high = tensor(lower, ops), tensor(upper, ops)
-    own = torch.tensor(classes, device=ops.device)[:, None]
+    low, high = tensor(balls.lower, ops), tensor(balls.upper, ops)
+    own = torch.tensor(balls.classes, device=ops.device)[:, None]
     x = torch.minimum(torch.maximum(tensor(begin, ops), low), high)
     found: dict[int, Array] = {}
     for step in range(ATTACK_STEPS + 1):

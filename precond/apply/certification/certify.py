@@ -20,7 +20,8 @@ from enum import Enum
 import numpy as np
 from numpy.typing import NDArray
 
-from precond.apply.certification.batch import batch_attack, margin_bounds, violates
+from precond.apply.certification.batch import Balls, batch_attack, margin_bounds, violates
+from precond.apply.certification.settings import RobustnessSettings
 from precond.basics.arguments import numbers, require_kind
 from precond.errors import QueryError
 from precond.network.evaluate import check_inputs, outputs
@@ -91,27 +92,22 @@ class Robustness:
 def robustness(
     network: Network,
     inputs: NDArray[np.floating],
-    radii: Sequence[float],
+    settings: RobustnessSettings | None = None,
     *,
     labels: Rows | None = None,
     rows: Rows | None = None,
-    natural: tuple[float, float] | None = None,
-    budget: float = 120.0,
-    each: float = 5.0,
     ledger: Ledger | None = None,
-    device: str = "cpu",
-    seed: int = 0,
     done: Callable[[int], None] = lambda _: None,
 ) -> Robustness:
     """Answer every ball around ``inputs`` (N, …), or around some ``rows`` of them.
 
     The class is read from the logits.  ``labels`` (N,): inputs predicted otherwise are WRONG;
-    without them every input keeps its predicted class.  Balls are cut to ``natural``.
-    ``budget``: seconds in all; ``each``: for one ball in the complete prover.  ``done`` is told
-    of balls as they are settled.
+    without them every input keeps its predicted class.  ``done`` is told of balls as they are
+    settled.
     """
     require_kind("network", network, Network, "load(model) gives one")
-    radii = numbers("radii", radii).reshape(-1).tolist()
+    settings = settings or RobustnessSettings()
+    radii = numbers("radii", settings.radii).reshape(-1).tolist()
     network = network.logits
     sizes = tuple(sorted(set(float(r) for r in radii)))
     if not sizes or not all(0 < r < float("inf") for r in sizes):
@@ -120,14 +116,14 @@ def robustness(
     chosen = np.arange(len(flat)) if rows is None else np.asarray(rows, dtype=np.int64)
     points = np.asarray(flat[chosen], dtype=np.float64)
     within = None
-    if natural is not None:
-        low = np.minimum(natural[0], points.min(axis=0, initial=np.inf))
-        within = Box(low, np.maximum(natural[1], points.max(axis=0, initial=-np.inf)))
-    classes = network.classes.predicted(outputs(network, points, device=device))
+    if settings.natural is not None:
+        low = np.minimum(settings.natural[0], points.min(axis=0, initial=np.inf))
+        within = Box(low, np.maximum(settings.natural[1], points.max(axis=0, initial=-np.inf)))
+    classes = network.classes.predicted(outputs(network, points, device=settings.device))
     right = np.ones(len(points), dtype=np.bool_)
     if labels is not None:
         right = classes == labels[chosen]
-    run = _Run(network, points, classes, within, Deadline.after(budget), each, ledger, device, seed)
+    run = _Run(network, points, classes, within, settings, ledger)
     started = time.monotonic()
     wrong = Ball(Outcome.WRONG)
     open_ball = Ball(Outcome.UNKNOWN)
@@ -145,28 +141,27 @@ class _Run:
         points: Array,
         classes: Rows,
         within: Box | None,
-        deadline: Deadline,
-        each: float,
+        settings: RobustnessSettings,
         ledger: Ledger | None,
-        device: str,
-        seed: int,
     ) -> None:
         self.network = network
         self.points = points
         self.classes = classes
         self.within = within
-        self.deadline = deadline
-        self.each = each
+        self.deadline = Deadline.after(settings.budget)
+        self.each = settings.each
         self.ledger = ledger
-        self.device = device
-        self.seed = seed
+        self.device = settings.device
+        self.seed = settings.seed
 
-    def corners(self, which: Rows, radius: float) -> tuple[Array, Array]:
-        lower, upper = self.points[which] - radius, self.points[which] + radius
+    def around(self, which: Rows, radius: float) -> Balls:
+        """The balls of ``radius`` around these inputs."""
+        points = self.points[which]
+        lower, upper = points - radius, points + radius
         if self.within is not None:
             lower = np.maximum(lower, self.within.lower)
             upper = np.minimum(upper, self.within.upper)
-        return lower, upper
+        return Balls(points, lower, upper, self.classes[which])
 
     def settle(
         self, table: list[list[Ball]], k: int, i: int, ball: Ball, done: Callable[[int], None]
@@ -192,13 +187,9 @@ class _Run:
         self, k: int, radius: float, table: list[list[Ball]], done: Callable[[int], None]
     ) -> None:
         which = _open(table[k])
-        lower, upper = self.corners(which, radius)
         found = batch_attack(
             self.network,
-            self.points[which],
-            lower,
-            upper,
-            self.classes[which],
+            self.around(which, radius),
             deadline=self.deadline.earlier(0.5 * self.deadline.left),
             seed=self.seed,
             device=self.device,
@@ -225,12 +216,12 @@ class _Run:
         done: Callable[[int], None],
     ) -> None:
         which = _open(table[k])
-        lower, upper = self.corners(which, radius)
+        balls = self.around(which, radius)
         bounds = margin_bounds(
             self.network,
-            lower,
-            upper,
-            self.classes[which],
+            balls.lower,
+            balls.upper,
+            balls.classes,
             steps=steps,
             deadline=self.deadline,
             device=self.device,
@@ -254,9 +245,11 @@ class _Run:
                 return
             if table[k][i].outcome is not Outcome.UNKNOWN:
                 continue  # settled by another radius meanwhile
-            lower, upper = self.corners(np.array([i]), sizes[k])
+            ball = self.around(np.array([i]), sizes[k])
             target = Property.of_class(int(self.classes[i]), self.network)
-            claim = Claim(self.network, Box(lower[0], upper[0]), DecisionPattern(), target)
+            claim = Claim(
+                self.network, Box(ball.lower[0], ball.upper[0]), DecisionPattern(), target
+            )
             verdict = prove(
                 claim,
                 budget=min(self.each, self.deadline.left),
@@ -265,13 +258,13 @@ class _Run:
                 seed=self.seed,
             )
             if verdict.status is Status.PROVED:
-                ball = Ball(
+                answer = Ball(
                     Outcome.CERTIFIED, verdict.engine, verdict.confirmed, margin=verdict.bound
                 )
-                self.settle(table, k, i, ball, done)
+                self.settle(table, k, i, answer, done)
             elif verdict.status is Status.REFUTED and verdict.confirmed:
-                ball = Ball(Outcome.ATTACKED, verdict.engine, witness=verdict.witness)
-                self.settle(table, k, i, ball, done)
+                answer = Ball(Outcome.ATTACKED, verdict.engine, witness=verdict.witness)
+                self.settle(table, k, i, answer, done)
 
 
 def _open(line: Sequence[Ball]) -> Rows:

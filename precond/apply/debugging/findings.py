@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,15 +24,21 @@ from precond.apply.debugging.own_precondition import (
 )
 from precond.apply.debugging.profiles import Profile, comparative_gradients, profiles
 from precond.apply.debugging.rule_book import Counterfactual, RuleBook
+from precond.apply.debugging.settings import DebugSettings
+from precond.apply.true_classes import check_classes
+from precond.data.datasets import Dataset
 from precond.errors import DataError
 from precond.mine.layer_rules.learn import constant_layers, layer_preconditions
 from precond.mine.layer_rules.probes import Probes, mixed_inputs
+from precond.mine.layer_rules.settings import RuleSettings
 from precond.network.evaluate import check_inputs
 from precond.network.graph import Network
+from precond.proof.claim import Claim
 from precond.proof.deadline import Deadline
 from precond.proof.ledger.ledger import Ledger
 from precond.property import Property
 from precond.region.box import Box
+from precond.region.pattern import DecisionPattern
 from precond.region.signature import Signatures, record
 
 Array = NDArray[np.float64]
@@ -40,23 +46,6 @@ Rows = NDArray[np.int64]
 WIDEST = 2048  # neurons of a layer that rules are mined at
 PROBES = 8000
 SMALL = 512  # neurons up to which more trees are affordable
-
-
-@dataclass(frozen=True)
-class DebugSettings:
-    """``budget``: seconds for the inputs' own preconditions in all, ``each`` for one proof.
-    ``radius``: of the ball around a wrong input that is tried first.  ``findings``: wrong inputs
-    examined one by one.  ``natural``: range of one input value."""
-
-    budget: float = 120.0
-    each: float = 2.0
-    radius: float = 0.1
-    minimum_precision: float = 1.0
-    minimum_support: int = 10
-    findings: int = 500
-    natural: tuple[float, float] = (0.0, 1.0)
-    device: str = "cpu"
-    seed: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,27 +94,26 @@ class Debugged:
 
 def debug(
     network: Network,
-    inputs: NDArray[np.floating],
-    labels: Rows | None,
-    train: Rows,
-    held_out: Rows,
+    data: Dataset,
     settings: DebugSettings | None = None,
     *,
     signatures: Signatures | None = None,
     ledger: Ledger | None = None,
     step: Callable[[], None] = lambda: None,
 ) -> Debugged:
-    """Examine every input (N, …) whose class is not its label (N,).
+    """Examine every input of ``data`` whose class is not its label.
 
-    ``train`` and ``held_out`` are row numbers; rules are mined on ``train``.  ``signatures``: a
+    Rules are mined on ``data.train``.  ``signatures``: a
     recording of all inputs, where there is one already.  ``step`` is called after each wrong
     input.  Without wrong inputs nothing is mined: ``wrong`` is empty.  DataError where labels
     are missing or do not fit, or the network has no decision layer.
     """
     network, settings = network.logits, settings or DebugSettings()
     started = time.monotonic()
-    flat = np.asarray(check_inputs(network, inputs)).reshape(len(inputs), -1)
-    true = check_classes(labels, len(flat), network)
+    check_inputs(network, data.inputs)
+    flat = data.flat
+    held_out = data.held_out
+    true = check_classes(data.labels, len(flat), network)
     if not network.decision_layers:
         raise DataError(f"network {network.origin}", expected="a ReLU layer or more", got="none")
     if signatures is None:
@@ -133,7 +121,7 @@ def debug(
     late = np.isin(np.arange(len(flat)), held_out)
     order = np.concatenate([np.flatnonzero(late), np.flatnonzero(~late)])
     wrong = order[signatures.predicted[order] != true[order]]
-    book = RuleBook(network, (), flat, signatures, train)
+    book = RuleBook(network, (), flat, signatures, data.train)
     if not len(wrong):
         return Debugged(
             book, true, held_out, wrong, (), (), (), settings, time.monotonic() - started
@@ -147,7 +135,8 @@ def debug(
             f"{len(wrong)} inputs are predicted wrong; the first {len(examined)}, held-out ones "
             "before training ones, were examined one by one"
         )
-    findings = _findings(book, true, examined, settings, ledger, step, notes)
+    findings, said = _findings(book, true, examined, data.natural, settings, ledger, step)
+    notes += said
     return Debugged(
         book,
         true,
@@ -162,33 +151,7 @@ def debug(
     )
 
 
-def check_classes(labels: NDArray[np.integer] | None, count: int, network: Network) -> Rows:
-    """``labels`` as (count,) classes of ``network``, or a DataError that says what is wrong."""
-    if labels is None:
-        raise DataError(
-            "labels",
-            expected="the true class of every input",
-            got="none",
-            fix="Give them with --labels, or choose data that has labels",
-        )
-    array = np.asarray(labels)
-    if array.shape != (count,) or array.dtype.kind not in "iu":
-        raise DataError(
-            "labels", expected=f"{count} whole numbers", got=f"{array.dtype} {array.shape}"
-        )
-    bad = (array < 0) | (array >= network.classes.count)
-    if bad.any():
-        row = int(np.argmax(bad))
-        raise DataError(
-            f"label of row {row} (counted from 0)",
-            expected=f"a class in 0..{network.classes.count - 1}, which the network tells apart",
-            got=str(array[row]),
-            fix="Give the labels of this network's classes",
-        )
-    return array.astype(np.int64)
-
-
-def mined(book: RuleBook, settings: DebugSettings) -> tuple[RuleBook, list[str]]:
+def mined(book: RuleBook, settings: RuleSettings) -> tuple[RuleBook, list[str]]:
     """The book with rules that imply the predicted class, and notes on what was left out."""
     network, train, signatures = book.network, book.train, book.signatures
     notes: list[str] = []
@@ -208,7 +171,7 @@ def mined(book: RuleBook, settings: DebugSettings) -> tuple[RuleBook, list[str]]
         seen.predicted,
         layers,
         minimum_precision=settings.minimum_precision,
-        minimum_support=settings.minimum_support,
+        minimum_support=settings.least_support(len(train)),
         probes=Probes(probes, probes.predicted),
         trees=40 if sum(network.width(n) for n in layers) <= SMALL else 12,
         seed=settings.seed,
@@ -221,21 +184,22 @@ def _findings(
     book: RuleBook,
     labels: Rows,
     rows: Rows,
+    natural: tuple[float, float],
     settings: DebugSettings,
     ledger: Ledger | None,
     step: Callable[[], None],
-    notes: list[str],
-) -> tuple[Finding, ...]:
+) -> tuple[tuple[Finding, ...], list[str]]:
+    """Of each of ``rows``, and notes on those without a precondition of their own."""
     network, flat, signatures = book.network, book.inputs, book.signatures
     predicted = signatures.predicted
     scores = network.classes.scores(np.asarray(signatures.outputs[rows]))
     gradients = comparative_gradients(
-        network, flat[rows], predicted[rows], labels[rows], settings.natural[0], settings.device
+        network, flat[rows], predicted[rows], labels[rows], natural[0], settings.device
     )
     right = book.train[predicted[book.train] == labels[book.train]]
     usual = profiles(network, flat, labels, right, rows, seed=settings.seed)
     satisfied = book.satisfied(rows) & (book.labels[None] == predicted[rows][:, None])
-    low, high = settings.natural
+    low, high = natural
     within = Box(np.minimum(low, flat.min(axis=0)), np.maximum(high, flat.max(axis=0)))
     deadline = Deadline.after(settings.budget)
     found, late = [], 0
@@ -246,17 +210,16 @@ def _findings(
             late += 1
         else:
             own = own_precondition(
-                network,
-                signatures,
-                row,
+                Claim(
+                    network,
+                    within,
+                    DecisionPattern.of_row(signatures, row),
+                    Property.of_class(said, network),
+                ),
                 np.asarray(flat[row], dtype=np.float64),
-                Property.of_class(said, network),
                 settings.radius,
-                within,
-                budget=deadline.left / (len(rows) - position),
-                each=settings.each,
+                replace(settings, budget=deadline.left / (len(rows) - position)),
                 ledger=ledger,
-                device=settings.device,
             )
         ways = book.counterfactuals(row, label)
         found.append(
@@ -274,10 +237,11 @@ def _findings(
             )
         )
         step()
+    notes = []
     without = sum(isinstance(one.own, Unproved) for one in found)
     if without:
         notes.append(
             f"{without} of {len(found)} inputs examined have no precondition of their own; their "
             f"pages say why; {late} were not tried, as the {settings.budget:g} s for it were over"
         )
-    return tuple(found)
+    return tuple(found), notes

@@ -9,7 +9,7 @@ smaller ones.  Relaxation (``mine.input``) starts from there.
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,13 +20,12 @@ from precond.mine.input_preconditions.relax import InputPrecondition, input_prec
 from precond.network.graph import Network
 from precond.proof.claim import Claim
 from precond.proof.deadline import Deadline
+from precond.proof.effort import Effort
 from precond.proof.ledger.ledger import Ledger
 from precond.proof.prover.prove import prove, quick_stages
 from precond.proof.verdict import Status
-from precond.property import Property
 from precond.region.box import Box
 from precond.region.pattern import DecisionPattern
-from precond.region.signature import Signatures
 
 Array = NDArray[np.float64]
 WIDEST = 4096  # neurons beyond which setting up one linear program takes longer than ``each``
@@ -64,35 +63,29 @@ NOT_TRIED = Unproved((), (), HALVINGS + 1, None, 0.0)
 
 
 def own_precondition(
-    network: Network,
-    signatures: Signatures,
-    row: int,
+    claim: Claim,
     point: Array,
-    property: Property,
     radius: float,
-    within: Box,
+    effort: Effort,
     *,
-    budget: float,
-    each: float,
     ledger: Ledger | None = None,
-    device: str = "cpu",
 ) -> OwnPrecondition | Unproved:
-    """The relaxed signature of ``point`` (n,), which is row ``row`` of ``signatures``.
+    """The relaxed signature of ``point`` (n,).
 
+    ``claim``: that the whole signature implies a property, over a box that balls are cut to.
     ``Unproved`` where no ball down to radius / 2⁷ proves, or the budget ran out before one did.
     """
-    deadline, begun = Deadline.after(budget), time.monotonic()
+    deadline, begun = Deadline.after(effort.budget), time.monotonic()
+    network, property, within, device = claim.network, claim.property, claim.box, effort.device
     answers: dict[float, Status] = {}
-    full = DecisionPattern.of_row(signatures, row)
     stages = quick_stages(device)
     if sum(map(network.width, network.decision_layers)) > WIDEST:
         stages = stages[:1]
 
     def proves(size: float) -> bool:
-        claim = Claim(network, Box.ball(point, size, within=within), full, property)
         verdict = prove(
-            claim,
-            budget=min(each, deadline.left),
+            replace(claim, box=Box.ball(point, size, within=within)),
+            budget=min(effort.each, deadline.left),
             points=point[None],
             ledger=ledger,
             stages=stages,
@@ -134,16 +127,20 @@ def own_precondition(
         property,
         ball,
         budget=max(deadline.left, 1e-3),
-        each=each,
+        each=effort.each,
         ledger=ledger,
         device=device,
     )
     if found.pattern is None:
         return unproved(largest)
-    box = None
-    if found.pattern.is_closed(network):
-        try:
-            box = underapproximation_box(network, found.pattern, point, ball)
-        except QueryError:  # the input lies on the pattern's border: no box has a width
-            box = None
-    return OwnPrecondition(largest, found, box)
+    return OwnPrecondition(largest, found, _box(found.pattern, network, point, ball))
+
+
+def _box(pattern: DecisionPattern, network: Network, point: Array, ball: Box) -> Box | None:
+    """A box inside the pattern's region, where it is a polytope."""
+    if not pattern.is_closed(network):
+        return None
+    try:
+        return underapproximation_box(network, pattern, point, ball)
+    except QueryError:  # the input lies on the pattern's border: no box has a width
+        return None

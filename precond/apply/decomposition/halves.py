@@ -27,6 +27,7 @@ from precond.apply.decomposition.answer import Decomposition, Half, Step
 from precond.apply.decomposition.bounds import HeadBounds, TailBounds
 from precond.apply.decomposition.lemmas import Lemma, Lemmas, implied, literals
 from precond.apply.decomposition.search import Cover, Search
+from precond.apply.decomposition.settings import DecompositionSettings
 from precond.errors import QueryError
 from precond.logit_property import require_kept
 from precond.network.evaluate import outputs
@@ -36,6 +37,7 @@ from precond.proof.attack import attack_all
 from precond.proof.bounds.magnitudes import beyond_floats
 from precond.proof.claim import Claim
 from precond.proof.deadline import Deadline
+from precond.proof.effort import Effort
 from precond.proof.gate import excludes
 from precond.proof.ledger.ledger import Ledger
 from precond.proof.prover.prove import prove
@@ -55,35 +57,36 @@ SEARCH_SHARE = 0.6  # of the time that is left, for finding σ; the rest is for 
 def decompose(
     claim: Claim,
     layer: str,
+    settings: DecompositionSettings | None = None,
     *,
-    budget: float = 60.0,
     lemmas: Lemmas | None = None,
     proposed: Iterable[Box] = (),
     ledger: Ledger | None = None,
     admits: Admits | None = None,
-    direct: bool = False,
-    device: str = "cpu",
-    seed: int = 0,
 ) -> Decomposition:
     """Prove ``claim`` (a box A and a property of outputs) through the decisions of ``layer``.
 
     ``lemmas``: proved before for this tail and property; what is proved here is added.
     ``proposed``: boxes of the layer's activations to try as patterns first; those used are
     proved anew.  ``admits`` decides about a witness (the query's own reading); by default its exact
-    replay does.  ``direct``: prove the claim whole too, within another ``budget``, for
-    comparison.  Errors: QueryError for a layer that cannot be cut at, and a claim with
+    replay does.  Errors: QueryError for a layer that cannot be cut at, and a claim with
     a pattern, half-spaces, or inequalities over inputs.
     """
     check_claim(claim)
     check_layer(claim.network, layer)
-    deadline = Deadline.after(budget)
-    cut = Tail(claim.network, claim.box, layer, deadline.earlier(SEARCH_SHARE * budget))
+    settings = settings or DecompositionSettings()
+    deadline = Deadline.after(settings.budget)
+    search = deadline.earlier(SEARCH_SHARE * settings.budget)
+    cut = Tail(claim.network, claim.box, layer, search)
     kept = Lemmas() if lemmas is None else lemmas
-    run = _Run(claim, cut, deadline, kept, ledger, device, seed)
+    run = _Run(claim, cut, deadline, kept, ledger, settings.device, settings.seed)
     answer = run.answer(tuple(proposed), admits or partial(_replayed, claim))
-    if not direct:
-        return answer
-    return replace(answer, direct=prove(claim, budget=budget, device=device, seed=seed))
+    return replace(answer, direct=proved_whole(claim, settings)) if settings.direct else answer
+
+
+def proved_whole(claim: Claim, effort: Effort) -> Verdict:
+    """The claim proved directly, for comparison."""
+    return prove(claim, budget=effort.budget, device=effort.device, seed=effort.seed)
 
 
 def check_claim(claim: Claim) -> None:

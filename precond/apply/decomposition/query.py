@@ -15,13 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from precond.apply.decomposition.answer import Decomposition, Half
-from precond.apply.decomposition.halves import check_claim, check_layer, decompose
+from precond.apply.decomposition.halves import check_claim, check_layer, decompose, proved_whole
 from precond.apply.decomposition.lemmas import Lemmas
+from precond.apply.decomposition.settings import DecompositionSettings
 from precond.errors import DataError, QueryError
 from precond.network.graph import Network
 from precond.proof.deadline import Deadline
 from precond.proof.ledger.ledger import Ledger
-from precond.proof.prover.prove import prove
 from precond.proof.restate.tail import tail_cuts
 from precond.proof.verdict import Status
 from precond.region.box import Box
@@ -75,59 +75,47 @@ def check_query(query: Query) -> None:
 def decompose_query(
     query: Query,
     layer: str | None = None,
+    settings: DecompositionSettings | None = None,
     *,
-    budget: float = 60.0,
     lemmas: Lemmas | None = None,
     proposed: Sequence[Box] = (),
     ledger: Ledger | None = None,
-    direct: bool = False,
-    device: str = "cpu",
-    seed: int = 0,
 ) -> Answer:
     """Every claim of ``query`` through ``layer``, or through the one ``first_layer`` finds.
 
-    Arguments as of ``decompose``; the claims share ``budget`` (and the direct proofs another).
+    Arguments as of ``decompose``; the claims share the budget (and the direct proofs another).
     """
     check_query(query)
     if layer is not None:
         check_layer(query.network, layer)
     lemmas = Lemmas() if lemmas is None else lemmas
-    deadline = Deadline.after(budget)
+    settings = settings or DecompositionSettings()
+    half = replace(settings, direct=False)
+    deadline = Deadline.after(settings.budget)
     layer_seconds, first = 0.0, None
     if layer is None:
         begun = time.monotonic()
-        layer, first = first_layer(
-            query,
-            budget=budget,
-            lemmas=lemmas,
-            proposed=proposed,
-            ledger=ledger,
-            device=device,
-            seed=seed,
-        )
+        layer, first = first_layer(query, half, lemmas=lemmas, proposed=proposed, ledger=ledger)
         layer_seconds = time.monotonic() - begun - (0.0 if first is None else first.seconds)
     found: list[Decomposition] = []
     for number, claim in enumerate(query.claims):
-        if direct:  # its time does not count against the later claims
+        if settings.direct:  # its time does not count against the later claims
             spent = layer_seconds + sum(part.seconds for part in found)
-            deadline = Deadline.after(max(0.1, budget - spent))
+            deadline = Deadline.after(max(0.1, settings.budget - spent))
         if number == 0 and first is not None:
             answer = first
         else:
             answer = decompose(
                 claim,
                 layer,
-                budget=max(0.1, deadline.left / (len(query.claims) - number)),
+                replace(half, budget=max(0.1, deadline.left / (len(query.claims) - number))),
                 lemmas=lemmas,
                 proposed=proposed,
                 ledger=ledger,
                 admits=_Admits(query, number),
-                device=device,
-                seed=seed,
             )
-        if direct:
-            whole = prove(claim, budget=budget, device=device, seed=seed)
-            answer = replace(answer, direct=whole)
+        if settings.direct:
+            answer = replace(answer, direct=proved_whole(claim, settings))
         found.append(answer)
         if answer.status is Status.REFUTED:
             return Answer(layer, tuple(found), Status.REFUTED, layer_seconds)
@@ -138,20 +126,19 @@ def decompose_query(
 
 def first_layer(
     query: Query,
+    settings: DecompositionSettings | None = None,
     *,
-    budget: float = 60.0,
     lemmas: Lemmas | None = None,
     proposed: Sequence[Box] = (),
     ledger: Ledger | None = None,
-    device: str = "cpu",
-    seed: int = 0,
 ) -> tuple[str, Decomposition | None]:
     """A cut that answers the query's first claim, with the answer.
 
-    Every layer that can be cut is tried for a hundredth of ``budget``, from the last one back,
+    Every layer that can be cut is tried for a hundredth of the budget, from the last one back,
     then again for longer (``TRIALS``), until one answers.  Where none does: the layer that left
     least of A, and None.
     """
+    settings = settings or DecompositionSettings()
     possible = tail_cuts(query.network)
     if not possible:
         check_layer(query.network, "?")
@@ -164,13 +151,11 @@ def first_layer(
             trial = decompose(
                 query.claims[0],
                 layer,
-                budget=share * budget,
+                replace(settings, budget=share * settings.budget),
                 lemmas=lemmas,
                 proposed=proposed,
                 ledger=ledger,
                 admits=_Admits(query, 0),
-                device=device,
-                seed=seed,
             )
             if trial.status is not Status.UNKNOWN:
                 return layer, trial

@@ -142,7 +142,7 @@ class Search:
                 if not self._known(low[k : k + 1], high[k : k + 1])[0]:
                     self._keep(wide_low[row], wide_high[row], slope[row])
                 closed[k] = True
-            self._mine(lower, upper, low, high, rest[~excludes(bound)], weight, deadline)
+            self._mine(lower, upper, low, high, rest[~excludes(bound)], deadline)
         for k in np.flatnonzero(closed):
             self.coverage.close(0, _share(paths[k]))
             self.found.append(_Found(lower[k], upper[k], low[k], high[k]))
@@ -169,7 +169,6 @@ class Search:
         low: Array,
         high: Array,
         rows: NDArray[np.int64],
-        weight: Array,
         deadline: Deadline,
     ) -> None:
         """Patterns between what samples of a part show and what bounds allow."""

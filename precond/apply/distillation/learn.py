@@ -21,9 +21,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from precond.apply.debugging.findings import check_classes
 from precond.apply.distillation.path import Exit, FastPath, checkpoints
 from precond.apply.distillation.proved_rules import ProvedRules
+from precond.apply.distillation.settings import MAX_LOSS
 from precond.apply.distillation.thresholds import NEVER, Answers, Choice, choose
 from precond.apply.distillation.votes import (
     BATCH,
@@ -34,6 +34,7 @@ from precond.apply.distillation.votes import (
     learned_exit,
 )
 from precond.apply.stages import Stage, is_cut
+from precond.apply.true_classes import check_classes
 from precond.errors import DataError, QueryError
 from precond.network.evaluate import check_inputs
 from precond.network.graph import INPUT, Network
@@ -93,7 +94,7 @@ def distill(
     validation: Sample,
     readings: Sequence[Reading] | None = None,
     *,
-    max_loss: float = 0.1,
+    max_loss: float = MAX_LOSS,
     proved: ProvedRules | None = None,
     training: Training | None = None,
 ) -> Distilled:

@@ -111,22 +111,30 @@ class Plain(nn.Module):
         return self.classes.scores(cast(Tensor, logits.flatten(1))).argmax(1)
 
 
+@dataclass(frozen=True, eq=False)
+class Samples:
+    """Inputs to learn from, to choose thresholds on, and to measure on."""
+
+    fit: Sample
+    validation: Sample
+    test: Sample
+
+
 def trade_off(
     network: Network,
     distilled: Distilled,
-    fit: Sample,
-    validation: Sample,
-    test: Sample,
+    samples: Samples,
     *,
     max_loss: float,
     training: Training,
     compile: bool = True,
 ) -> Table:
-    """Measure the fast path, the plain network and the rivals on ``test``.
+    """Measure the fast path, the plain network and the rivals on the test inputs.
 
     Leaves the fast path running eagerly.  ``compile`` also measures ``torch.compile``; where
     the machine has no compiler, a note says so.
     """
+    fit, validation, test = samples.fit, samples.validation, samples.test
     path = distilled.path
     first = path.exits[0]
     place = first.reading if isinstance(first, VoteExit) else Reading(_layer(first))

@@ -29,6 +29,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from precond.apply.distillation.settings import ROWS as ROWS
+from precond.apply.distillation.settings import Training as Training
 from precond.apply.stages import Stage
 from precond.errors import QueryError
 from precond.network.graph import INPUT, Network
@@ -38,7 +40,6 @@ DROPPED = 0.2  # share of decisions hidden from a training step
 BATCH = 256
 WARMTH = 4.0  # temperature of the scores that are learned from
 LEVEL_ROWS = 512  # inputs that value thresholds are quantiles over
-ROWS = 400_000  # inputs seen in all
 PASSES = 125  # through the inputs at most, unless told otherwise
 
 
@@ -188,20 +189,6 @@ class VoteExit(nn.Module):
     def forward(self, value: Tensor) -> tuple[Tensor, Tensor]:
         label, confidence = self.judge(value)
         return label, confidence >= cast(Tensor, self.threshold)
-
-
-@dataclass(frozen=True)
-class Training:
-    """How votes are learned: ``rules`` weighted rules over ``levels`` decisions a neuron,
-    ``rows`` inputs seen in all, pictures moved by up to ``shift`` pixels, everything drawn with
-    ``seed``."""
-
-    rules: int = 64
-    rows: int = ROWS
-    levels: int = 1
-    rate: float = 2e-3
-    shift: int = 0
-    seed: int = 0
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,13 +14,13 @@ Source of the duality of needed literals and violators: Reiter 1987; Ignatiev et
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from enum import Enum
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from precond.errors import QueryError
+from precond.mine.input_preconditions.order import Order as Order
 from precond.mine.input_preconditions.questions import Question
 from precond.mine.violators import Flags, hunt
 from precond.network.evaluate import forward, values_at
@@ -36,18 +36,6 @@ Array = NDArray[np.float64]
 PREFIXES = 10  # bounded in one propagation
 SAMPLES = 1024  # of the region, to begin with
 STARTS = 24  # of a search for violators, of each kind
-
-
-class Order(Enum):
-    """In which order the neurons of the stopping layer are tried."""
-
-    INDEX = "index"
-    PREACTIVATION = "preactivation"
-    """Smallest |pre-activation| first: the literals nearest to X."""
-    INFLUENCE = "influence"
-    """Smallest gradient of the property's margin by the neuron's activation at X first."""
-    MULTIPLIER = "multiplier"
-    """Smallest multiplier in the proof of the whole layer first; ties by influence."""
 
 
 def scores(question: Question, layer: str, order: Order, verdict: Verdict | None) -> Array:

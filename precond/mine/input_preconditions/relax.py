@@ -195,7 +195,7 @@ def _first_violators(question: Question) -> None:
 
 def candidates(
     network: Network,
-    inputs: Array,
+    inputs: NDArray[np.floating],
     label: int,
     *,
     labels: NDArray[np.int64] | None = None,

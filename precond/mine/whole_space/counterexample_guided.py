@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from precond.mine.whole_space.candidates import Depths, Flags, LiteralPool, cheapest_cover
 from precond.mine.whole_space.choices import allowance
+from precond.mine.whole_space.settings import Search as Search
 from precond.mine.whole_space.shorten import spare
 from precond.network.evaluate import outputs, values_at
 from precond.network.graph import INPUT
@@ -41,27 +42,6 @@ from precond.region.signature import Signatures
 Array = NDArray[np.float64]
 KEPT = 30_000  # counterexamples kept for the cover
 CANDIDATES = 40  # literals weighed against each other by their bounds
-
-
-@dataclass(frozen=True)
-class Search:
-    """Settings of the search for one class.
-
-    ``worst``: largest share of the class that one literal may shut out.  ``rounds``: of
-    propose, attack, prove.  ``each``: seconds for one proof.  ``patterns``: at most so many
-    for a class.  ``least``: smallest number of inputs a further pattern must add.  ``picture``:
-    (H, W) or (C, H, W) of an input; pictures moved by one pixel then count too where literals of
-    the whole network are weighed (``shifts``).
-    """
-
-    worst: float = 0.1
-    rounds: int = 300
-    each: float = 3.0
-    patterns: int = 4
-    least: int = 3
-    device: str = "cpu"
-    seed: int = 0
-    picture: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True, eq=False)

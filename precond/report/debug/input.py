@@ -131,7 +131,7 @@ def input_page(
         thumb(given, debugged, row),
         score_chart(finding.outputs, finding.label, finding.predicted),
         "" if suspect is None else suspect_words(suspect),
-        tuple(_line(debugged, number, finding) for number in finding.rules[:RULES]),
+        tuple(_line(debugged, number) for number in finding.rules[:RULES]),
         max(0, len(finding.rules) - RULES),
         "" if best is None else book.name(best),
         () if best is None else literal_lines(book.rules[best].pattern),
@@ -161,7 +161,7 @@ def input_page(
     )
 
 
-def _line(debugged: Debugged, number: int, finding: Finding) -> RuleLine:
+def _line(debugged: Debugged, number: int) -> RuleLine:
     book = debugged.book
     rule, holds = book.rules[number], book.holds(number)
     inside = np.flatnonzero(holds)

@@ -79,10 +79,9 @@ def class_section(run: WholeSpace, found: ClassResult) -> ClassSection:
 
 def _card(run: WholeSpace, found: ClassResult, number: int) -> PatternCard:
     entry = found.entries[number]
-    data = run.data
-    within = run.domain.box.contains(np.asarray(data.inputs).reshape(len(data.inputs), -1))
-    holds = entry.pattern.holds(run.signatures) & within
-    own = (run.goal.labels == found.target.label) & within
+    study, data = run.study, run.study.data
+    holds = entry.pattern.holds(study.signatures) & study.within
+    own = study.carries(found.target.label) & study.within
     held = data.held_out
     inside, outside = held[(holds & own)[held]], held[(~holds & own)[held]]
     verdict, support = entry.verdict, entry.support
@@ -106,7 +105,7 @@ def _card(run: WholeSpace, found: ClassResult, number: int) -> PatternCard:
         entry.id,
         entry.note,
         tuple(facts),
-        draw_pattern(run.network, entry.pattern, found.target.name),
+        draw_pattern(run.study.network, entry.pattern, found.target.name),
         literal_lines(entry.pattern),
         _galleries(run, inside, outside),
         _tables(run, inside, outside),
@@ -129,19 +128,23 @@ def _forced(run: WholeSpace, one: Forced) -> ForcedRow:
     )
     said = _labels(run, one.nearest)
     nearest = None
-    if run.data.image_shape is not None:
+    if run.study.data.image_shape is not None:
         nearest = Thumb(
-            row_picture(run.data.inputs[one.nearest], run.data.image_shape, run.data.natural),
+            row_picture(
+                run.study.data.inputs[one.nearest],
+                run.study.data.image_shape,
+                run.study.data.natural,
+            ),
             f"#{one.nearest}{said}",
             f"training input {one.nearest}{said}, {one.distance:.3g}° away in the cut layer",
         )
-    words = f"#{one.nearest}{said}: {_numbers(run.data.inputs[one.nearest])}"
+    words = f"#{one.nearest}{said}: {_numbers(run.study.data.inputs[one.nearest])}"
     alone = "yes" if one.alone else "no"
     return ForcedRow(name, values, nearest, words, str(one.output), str(one.excluded), alone)
 
 
 def _galleries(run: WholeSpace, inside: Rows, outside: Rows) -> tuple[Gallery, ...]:
-    data = run.data
+    data = run.study.data
     if data.image_shape is None:
         return ()
     shape = data.image_shape
@@ -165,9 +168,9 @@ def _galleries(run: WholeSpace, inside: Rows, outside: Rows) -> tuple[Gallery, .
 
 def _tables(run: WholeSpace, inside: Rows, outside: Rows) -> tuple[Table, ...]:
     """Ranges of the inputs, where a row is no picture."""
-    if run.data.image_shape is not None or not len(inside):
+    if run.study.data.image_shape is not None or not len(inside):
         return ()
-    flat = np.asarray(run.data.inputs, dtype=np.float64).reshape(len(run.data.inputs), -1)
+    flat = np.asarray(run.study.data.flat, dtype=np.float64)
     columns = [("lowest", flat[inside].min(0)), ("mean", flat[inside].mean(0))]
     columns.append(("highest", flat[inside].max(0)))
     if len(outside):
@@ -189,8 +192,8 @@ def _interval(pair: tuple[float, float] | None) -> str:
 
 def _labels(run: WholeSpace, row: int) -> str:
     """`` (true 3, predicted 8)`` as far as it is known."""
-    words = [] if run.data.labels is None else [f"true {int(run.data.labels[row])}"]
-    words.append(f"predicted {int(run.signatures.predicted[row])}")
+    words = [] if run.study.data.labels is None else [f"true {int(run.study.data.labels[row])}"]
+    words.append(f"predicted {int(run.study.signatures.predicted[row])}")
     return f" ({', '.join(words)})" if words else ""
 
 

@@ -60,10 +60,10 @@ def whole_space_files(run: WholeSpace, model: str) -> dict[str, str]:
 def table_text(run: WholeSpace, model: str) -> str:
     """What was found, for the terminal."""
     lines = [
-        f"network        {model} ({run.network.neurons} neurons)",
-        f"data           {run.data.name}: {len(run.data.train)} training, "
-        f"{len(run.data.held_out)} held-out inputs",
-        f"domain         {run.domain}",
+        f"network        {model} ({run.study.network.neurons} neurons)",
+        f"data           {run.study.data.name}: {len(run.study.data.train)} training, "
+        f"{len(run.study.data.held_out)} held-out inputs",
+        f"domain         {run.study.domain}",
         "",
         f"{'class':<8} {'cut':<10} {'patterns':>8} {'literals':>8} {'training':>9} "
         f"{'held out':>9} {'95 %':>15} {'rounds':>7} {'proofs':>7} {'seconds':>8}  proof",
@@ -99,7 +99,7 @@ def twice(run: WholeSpace) -> int:
 
 def make_page(run: WholeSpace, model: str) -> WholeSpacePage:
     """The page's content."""
-    network = run.network
+    network = run.study.network
     widths = " – ".join(str(network.width(name)) for name in network.decision_layers[:12])
     proved = [found for found in run.classes if found.proved]
     literals = sorted(found.literals for found in proved)
@@ -139,10 +139,10 @@ def make_page(run: WholeSpace, model: str) -> WholeSpacePage:
             ("Network", f"{network.input_size} inputs, layers of {widths} neurons"),
             (
                 "Data",
-                f"{run.data.name}: {len(run.data.train)} training, "
-                f"{len(run.data.held_out)} held-out inputs",
+                f"{run.study.data.name}: {len(run.study.data.train)} training, "
+                f"{len(run.study.data.held_out)} held-out inputs",
             ),
-            ("Domain", str(run.domain)),
+            ("Domain", str(run.study.domain)),
             ("Time", f"{run.seconds:.1f} s of {run.budget:g} s"),
         ),
         (("The run was stopped early.",) if run.interrupted else ()) + run.notes,

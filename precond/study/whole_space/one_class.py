@@ -17,7 +17,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from precond.mine.whole_space.search import Found, Search, whole_space_patterns
+from precond.mine.whole_space.search import Found, whole_space_patterns
+from precond.mine.whole_space.settings import Search
 from precond.network.evaluate import outputs, values_at
 from precond.network.graph import INPUT, Network
 from precond.proof.certificates.folder import keep, kept
@@ -36,7 +37,6 @@ from precond.study.whole_space.result import Forced, Tried
 
 Array = NDArray[np.float64]
 Rows = NDArray[np.int64]
-ENOUGH = 0.9  # training recall at which no further cut is tried
 CONFIRMING = 0.25  # share of a class's time that is kept for second proofs
 CERTIFYING = 0.15  # the same, where claims about the whole network get certificates
 LEAST = 8.0  # seconds a second proof may take even where the class's time is spent
@@ -48,10 +48,9 @@ SHOWN = 24  # forced literals kept for a pattern
 @dataclass(frozen=True, eq=False)
 class ClassJob:
     """``signatures``: of the class's training inputs, with pre-activations.  ``cuts``: in the
-    order they are tried.  ``seconds``: for all of it.  ``enough``: training recall at which no
-    further cut is tried.  ``certificates``: a folder in which those of the whole network are
-    kept, which a ledger has no room for.  ``note``: told what is going on, where the job runs in
-    the process that made it."""
+    order they are tried.  ``seconds``: for all of it.  ``certificates``: a folder in which those
+    of the whole network are kept, which a ledger has no room for.  ``note``: told what is going
+    on, where the job runs in the process that made it."""
 
     network: Network
     box: Box
@@ -60,7 +59,6 @@ class ClassJob:
     cuts: tuple[str, ...]
     search: Search
     seconds: float
-    enough: float = ENOUGH
     certificates: Path | None = None
     note: Callable[[str], None] | None = None
 
@@ -69,7 +67,7 @@ class ClassJob:
         """Seconds after which it hangs."""
         return self.seconds + LEAST * (1 + self.search.patterns)
 
-    def known(self, ledger: Ledger) -> ClassFound | None:
+    def known(self, ledger: Ledger) -> ClassFound | None:  # noqa: ARG002  as jobs of a pool
         """None: the proofs are in the ledger, the search among them is done again."""
         return None
 
@@ -127,7 +125,7 @@ def search_class(job: ClassJob, ledger: Ledger | None = None) -> ClassFound:
         if recall > best[0]:
             ends = np.cumsum([f.seconds for f in found]) + (started - began) + wall
             best = (recall, cut, found, ends.tolist())
-        if recall >= job.enough:
+        if recall >= job.search.enough:
             break
     _, cut, found, moments = best
     end = Deadline.after(job.seconds - (time.monotonic() - began))

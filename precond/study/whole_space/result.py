@@ -13,12 +13,11 @@ from numpy.typing import NDArray
 
 from precond.checker.certificate import Certificate
 from precond.mine.support import wilson
-from precond.network.graph import Network
 from precond.proof.claim import Claim
 from precond.proof.precondition import Precondition
-from precond.region.signature import Signatures
-from precond.study.analysis import Analysis, Data, Domain
-from precond.study.goals import Goal, Target
+from precond.study.analysis import Analysis
+from precond.study.goals import Target
+from precond.study.study import Study
 
 Array = NDArray[np.float64]
 Rows = NDArray[np.int64]
@@ -118,14 +117,10 @@ class Share:
 
 @dataclass(frozen=True, eq=False)
 class WholeSpace:
-    """One run over all classes.  ``signatures`` covers all rows of ``data.inputs``, with
-    pre-activations; ``interrupted`` says that it was stopped and holds what was done."""
+    """One run over all classes.  The study's signatures hold pre-activations; ``interrupted``
+    says that it was stopped and holds what was done."""
 
-    network: Network
-    data: Data
-    domain: Domain
-    goal: Goal
-    signatures: Signatures
+    study: Study
     classes: tuple[ClassResult, ...]
     events: tuple[Event, ...]
     seconds: float
@@ -141,7 +136,10 @@ class WholeSpace:
     def certified(self) -> list[tuple[Claim, Certificate]]:
         """The claims that a certificate of this run proves."""
         return [
-            (Claim(self.network, self.domain.box, e.pattern, e.property), e.verdict.certificate)
+            (
+                Claim(self.study.network, self.study.domain.box, e.pattern, e.property),
+                e.verdict.certificate,
+            )
             for e in self.entries
             if e.property is not None and e.verdict.certificate is not None
         ]
@@ -156,21 +154,15 @@ class WholeSpace:
         and that have its class."""
         return sum((found.held_out for found in self.classes), Share(0, 0))
 
-    def analysis(self, model: Path) -> Analysis:
+    def analysis(self) -> Analysis:
         """The same as an ``Analysis``, which ``preconditions.json`` is written from."""
-        return Analysis(
-            model,
-            self.network,
-            self.data,
-            self.domain,
-            self.goal.text,
-            self.signatures,
+        return self.study.analysis(
             self.entries,
-            (),
-            self.seconds,
-            self.budget,
-            self.interrupted,
-            self.notes,
+            model=Path(self.study.network.whole.origin),
+            seconds=self.seconds,
+            budget=self.budget,
+            interrupted=self.interrupted,
+            notes=self.notes,
         )
 
 
@@ -187,14 +179,11 @@ def recall_by_time(run: WholeSpace) -> list[tuple[float, float]]:
 def recall_by_literals(run: WholeSpace) -> list[tuple[int, float, str]]:
     """(literals in all, held-out recall of all classes, class of the last pattern), from
     (0, 0): patterns in order of the held-out inputs that each adds per literal."""
-    held = run.data.held_out
-    flat = np.asarray(run.data.inputs).reshape(len(run.data.inputs), -1)
-    within = run.domain.box.contains(flat)[held]
-    part = run.signatures.rows(held)
-    labels = run.goal.labels[held]
+    study, held = run.study, run.study.data.held_out
+    part = study.signatures.rows(held)
     holds: list[tuple[Precondition, Flags]] = []
     for found in run.classes:
-        own = (labels == found.target.label) & within
+        own = (study.carries(found.target.label) & study.within)[held]
         holds += [(entry, entry.pattern.holds(part) & own) for entry in found.entries]
     total = max(run.held_out.total, 1)
     reached = np.zeros(len(held), dtype=np.bool_)

@@ -19,17 +19,18 @@ import numpy as np
 import torch
 
 from precond.basics.progress import Progress, Silent
+from precond.data.datasets import Dataset
 from precond.errors import QueryError
-from precond.mine.whole_space.search import Search
+from precond.mine.whole_space.settings import Search
 from precond.network.graph import INPUT, Network
 from precond.proof.deadline import Deadline
 from precond.proof.precondition import Kind, Precondition
 from precond.proof.restate.tail import Tail, tail_cuts
 from precond.region.signature import Signatures, record
-from precond.study.analysis import Data, Domain, DomainKind
-from precond.study.counts import support_of
-from precond.study.goals import Goal, Target
-from precond.study.whole_space.one_class import ENOUGH, ClassFound, ClassJob, forced_literals
+from precond.study.analysis import DomainKind
+from precond.study.goals import Target
+from precond.study.study import Study
+from precond.study.whole_space.one_class import ClassFound, ClassJob, forced_literals
 from precond.study.whole_space.result import (
     ClassResult,
     Event,
@@ -62,7 +63,7 @@ def default_cuts(network: Network) -> tuple[str, ...]:
 
 
 def record_values(
-    network: Network, data: Data, cuts: Sequence[str] | None = None, device: str = "cpu"
+    network: Network, data: Dataset, cuts: Sequence[str] | None = None, device: str = "cpu"
 ) -> Signatures:
     """Decisions and pre-activations of every row at the earliest of ``cuts`` (default:
     ``default_cuts``) and at all decision layers after it; for a cut at ``INPUT`` the inputs
@@ -74,58 +75,40 @@ def record_values(
     found = record(network, data.inputs, layers[first:], values=True, device=device)
     if not whole:
         return found
-    flat = np.asarray(data.inputs, dtype=np.float64).reshape(len(found), -1)
+    flat = np.asarray(data.flat, dtype=np.float64)
     return replace(found, pre_activations={**found.pre_activations, INPUT: flat})
 
 
 def run_whole_space(
-    network: Network,
-    data: Data,
-    domain: Domain,
-    signatures: Signatures,
-    goal: Goal,
+    study: Study,
+    search: Search = DEFAULT,
     *,
     cuts: Sequence[str] | None = None,
-    search: Search = DEFAULT,
-    budget: float = 600.0,
     pool: Pool | None = None,
     certificates: Path | None = None,
-    enough: float = ENOUGH,
     progress: Progress | None = None,
     note: Callable[[str], None] | None = None,
 ) -> WholeSpace:
-    """Patterns for every target of ``goal`` within ``budget`` seconds in ``pool`` (default: this
-    process, without a ledger).
+    """Patterns for every target of the goal within ``search.budget`` seconds in ``pool``
+    (default: this process, without a ledger).
 
-    ``signatures`` covers all rows of ``data.inputs`` with pre-activations (``record_values``).
+    The study's signatures hold pre-activations (``record_values``).
     ``cuts``: layers to cut at, in the order they are tried for each class (``default_cuts``);
-    a class stops at the first whose patterns have training recall ``enough``.  Ctrl-C ends it
-    with the classes that are done.  ``certificates``: a folder that those of the whole network
+    a class stops at the first whose patterns have training recall ``search.enough``.  Ctrl-C ends
+    it with the classes that are done.  ``certificates``: a folder that those of the whole network
     are kept in as they are made, and taken from after a kill.  ``note``: told what is going on,
     in words, where the work is done in this process.
     """
-    if domain.kind is DomainKind.BALL:
-        raise QueryError("patterns over a whole domain", expected="one box", got=str(domain))
+    if study.domain.kind is DomainKind.BALL:
+        raise QueryError("patterns over a whole domain", expected="one box", got=str(study.domain))
     started, wall = time.monotonic(), time.time()
-    order = tuple(cuts) if cuts else default_cuts(network)
+    order = tuple(cuts) if cuts else default_cuts(study.network)
     for cut in order:
-        Tail(network, domain.box, cut)  # a cut that is none is said before any work
-    flat = np.asarray(data.inputs).reshape(len(data.inputs), -1)
-    within = domain.box.contains(flat)
-    notes = []
-    outside = int((~within).sum())
-    if outside:
-        notes.append(
-            f"{outside} of {len(flat)} inputs lie outside the domain: no pattern is looked for "
-            "among them and they count for no support"
-        )
-    targets = [target for target in goal.targets if target.property is not None]
-    rows = {
-        target.label: data.train[(goal.labels == target.label)[data.train] & within[data.train]]
-        for target in targets
-    }
-    searched = [target for target in targets if len(rows[target.label])]
-    for target in targets:
+        Tail(study.network, study.domain.box, cut)  # a cut that is none is said before any work
+    notes = _outside(study)
+    rows = {target.label: _sources(study, target) for target in _targets(study)}
+    searched = [target for target in _targets(study) if len(rows[target.label])]
+    for target in _targets(study):
         if target not in searched:
             notes.append(f"{target.name}: no training input of the domain has it")
     progress = progress or Silent()
@@ -135,16 +118,14 @@ def run_whole_space(
 
     def job(target: Target, seconds: float) -> ClassJob:
         assert target.property is not None
-        part = signatures.rows(rows[target.label])
         return ClassJob(
-            network,
-            domain.box,
+            study.network,
+            study.domain.box,
             target.property,
-            part,
+            study.signatures.rows(rows[target.label]),
             order,
             search,
             seconds,
-            enough,
             certificates,
             None if say is None else _of(say, target),
         )
@@ -160,10 +141,11 @@ def run_whole_space(
 
     try:
         with _one_thread():
-            pool.map(_jobs(searched, job, budget, pool.workers), ended)
+            pool.map(_jobs(searched, job, search.budget, pool.workers), ended)
     except KeyboardInterrupt:
         interrupted = True
-    classes, events = [], []
+    classes: list[ClassResult] = []
+    events: list[Event] = []
     for target in searched:
         if target.label not in done:
             notes.append(f"{target.name}: the run ended before it was searched")
@@ -171,43 +153,55 @@ def run_whole_space(
         found = done[target.label]
         if found.failed:
             notes.append(f"{target.name}: not searched, {found.failed}")
-        classes.append(
-            _result(network, data, domain, signatures, goal, target, rows[target.label], found)
-        )
-        covered = np.zeros(len(rows[target.label]), dtype=np.bool_)
-        for one, moment in zip(found.found, found.moments, strict=True):
-            added = int((one.inside & ~covered).sum())
-            covered |= one.inside
-            events.append(Event(max(moment - wall, 0.0), target.name, added, len(one.pattern)))
+        classes.append(_result(study, target, rows[target.label], found))
+        events += _events(target, len(rows[target.label]), found, wall)
     return WholeSpace(
-        network,
-        data,
-        domain,
-        goal,
-        signatures,
+        study,
         tuple(classes),
         tuple(sorted(events, key=lambda e: e.seconds)),
         time.monotonic() - started,
-        budget,
+        search.budget,
         interrupted,
         tuple(notes),
     )
 
 
-def _result(
-    network: Network,
-    data: Data,
-    domain: Domain,
-    signatures: Signatures,
-    goal: Goal,
-    target: Target,
-    rows: Rows,
-    found: ClassFound,
-) -> ClassResult:
+def _outside(study: Study) -> list[str]:
+    outside = int((~study.within).sum())
+    if not outside:
+        return []
+    return [
+        f"{outside} of {len(study.data)} inputs lie outside the domain: no pattern is looked for "
+        "among them and they count for no support"
+    ]
+
+
+def _targets(study: Study) -> list[Target]:
+    return [target for target in study.goal.targets if target.property is not None]
+
+
+def _sources(study: Study, target: Target) -> Rows:
+    """The training inputs of the domain that have the target."""
+    train = study.data.train
+    return np.asarray(train[(study.carries(target.label) & study.within)[train]])
+
+
+def _events(target: Target, inputs: int, found: ClassFound, start: float) -> Iterator[Event]:
+    """When each pattern was proved, and how many of the class's ``inputs`` it added."""
+    covered = np.zeros(inputs, dtype=np.bool_)
+    for one, moment in zip(found.found, found.moments, strict=True):
+        added = int((one.inside & ~covered).sum())
+        covered |= one.inside
+        yield Event(max(moment - start, 0.0), target.name, added, len(one.pattern))
+
+
+def _result(study: Study, target: Target, rows: Rows, found: ClassFound) -> ClassResult:
+    signatures, box = study.signatures, study.domain.box
+    train, held = study.data.train, study.data.held_out
     entries: list[Precondition] = []
     forced: list[tuple[Forced, ...]] = []
-    seen = signatures.rows(data.train)
-    tail = Tail(network, domain.box, found.cut)
+    seen = signatures.rows(train)
+    tail = Tail(study.network, box, found.cut)
     for number, one in enumerate(found.found, 1):
         entries.append(
             Precondition(
@@ -216,15 +210,7 @@ def _result(
                 target.name,
                 target.property,
                 one.pattern,
-                support_of(
-                    one.pattern,
-                    target.label,
-                    goal,
-                    signatures,
-                    data,
-                    domain.box,
-                    recalled=domain.box,
-                ),
+                study.support(one.pattern, target.label, box, recalled=box),
                 one.verdict,
                 proofs=one.proofs,
                 note="proved of the whole network"
@@ -232,13 +218,11 @@ def _result(
                 else f"proved through the tail after {found.cut}",
             )
         )
-        forced.append(forced_literals(tail, one.pattern, one.witnesses, seen, data.train))
-    held = data.held_out
+        forced.append(forced_literals(tail, one.pattern, one.witnesses, seen, train))
     inside = np.zeros(len(signatures), dtype=np.bool_)
     for one in found.found:
         inside |= one.pattern.holds(signatures)
-    flat = np.asarray(data.inputs).reshape(len(data.inputs), -1)
-    own = (goal.labels == target.label) & domain.box.contains(flat)
+    own = study.carries(target.label) & study.within
     return ClassResult(
         target,
         found.cut,

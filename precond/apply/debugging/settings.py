@@ -1,0 +1,29 @@
+"""``DebugSettings``: what looking into wrong predictions may cost, and which of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from precond.basics.options import count, option, positive, seconds
+from precond.mine.layer_rules.settings import RuleSettings
+
+
+@dataclass(frozen=True, kw_only=True)
+class DebugSettings(RuleSettings):
+    """``radius``: of the ball around a wrong input that is tried first.  ``findings``: wrong
+    inputs examined one by one."""
+
+    budget: float = option(
+        120.0,
+        "seconds for the wrong inputs' own preconditions, shared evenly; mining rules before "
+        "them may take as long again",
+        parse=seconds,
+        metavar="SECONDS",
+    )
+    each: float = 2.0
+    radius: float = option(
+        0.1,
+        "of the ball around a wrong input that is tried first (halved until it proves)",
+        parse=positive,
+    )
+    findings: int = option(500, "at most so many pages", parse=count, name="pages")
