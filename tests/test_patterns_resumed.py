@@ -106,7 +106,7 @@ def test_a_finished_run_asks_nothing_again(
     def never(*arguments: object, **options: object) -> None:
         raise AssertionError("asked again")
 
-    monkeypatch.setattr("precond.proof.prover.prove.Run", never)
+    monkeypatch.setattr("precond.proof.prover.chain.Run", never)
     assert main(arguments) == 0
     assert patterns(tmp_path) == first
 

@@ -19,7 +19,7 @@ from precond.proof.restate.tail import NOT_REACHED, Tail
 from precond.proof.restate.with_room import with_room
 from precond.proof.verdict import Status, Verdict
 
-# a = relu(x0, −x0 − x1 − 1/2, x1 + 1), y = relu(a0, a1, a2) weighed: y = a0 + 5 a1 + a2.
+# a = relu(x0, −x0 − x1 − 1/2, x1 + 1); y = a0 + 5 a1 + a2, since no a is negative.
 DEEP = Network(
     (
         affine("z", [[1, 0], [-1, -1], [0, 1]], [0, -0.5, 1], INPUT),

@@ -1,7 +1,7 @@
 """The engines and their order: cheap ones first, the search that suits the problem, then all.
 
 Engines that ``race`` are the dear ones at the end.  One of them that runs in a process of its
-own starts beside the others where a core is free for it (``race``); otherwise each has its
+own starts beside the others where a core is free for it (``racer``); otherwise each has its
 share of the time that is left.
 """
 
@@ -90,7 +90,7 @@ def quick_stages(device: str = "cpu") -> tuple[Stage, ...]:
 
 
 def polytope_stage(device: str = "cpu") -> Stage:
-    """For claims that ``contraction`` has stated over a polytope."""
+    """For claims that ``around_pattern`` has stated over a polytope."""
     return Stage(PolytopeSplitEngine(device), 0.8)
 
 

@@ -1,15 +1,14 @@
 """``prove``: a claim in, a verdict out, within a budget of seconds.
 
-Which engines answer, and in which order, is said in ``stages``; how their answers become a
-verdict in ``attempt``; which of them run at the same time in ``race``; how a proof becomes a
-certificate in ``certificates``.
+How the claim is restated and put to engines is said in ``chain``; which engines answer, and in
+which order, in ``plans``; how their answers become a verdict in ``run``; which of them run at
+the same time in ``racer``; how a proof becomes a certificate in ``certificates``.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 from functools import partial
 
 import numpy as np
@@ -20,39 +19,21 @@ from precond.errors import QueryError
 from precond.network.activation import OutputActivation
 from precond.network.device import require_device
 from precond.proof.arithmetic import Arithmetic
-from precond.proof.attempt import Line
-from precond.proof.bounds.magnitudes import beyond_floats
-from precond.proof.certificates.certify import exact_verdict
 from precond.proof.claim import Claim
 from precond.proof.deadline import Deadline
 from precond.proof.ledger.ledger import Ledger
-from precond.proof.prover.plans import (
-    Stage,
-    default_stages,
-    line_stages,
-    polytope_stage,
-    quick_stages,
-    search_stages,
-)
-from precond.proof.prover.run import Run
+from precond.proof.prover.chain import Chain
+from precond.proof.prover.plans import Stage, default_stages, quick_stages
 from precond.proof.replay import replay
-from precond.proof.restate.closed_pattern import around_pattern
 from precond.proof.restate.logits import through_logits
-from precond.proof.restate.restatement import ask, same
+from precond.proof.restate.restatement import ask
 from precond.proof.restate.runs import executed
-from precond.proof.restate.tail import NOT_REACHED
-from precond.proof.restate.through_tail import SHARE, cut_of, through_tail
-from precond.proof.verdict import Attempt, Status, Verdict
+from precond.proof.verdict import Status, Verdict
 
 __all__ = ["REVISION", "Stage", "default_stages", "prove", "quick_stages"]
 
 REVISION = 2  # of what a verdict rests on: raised when an engine was found to be wrong
-PROOF = 0.6  # share of the budget for the proof itself where it must be exact
-CONTRACTION = 0.1  # of the budget, for the box around a closed pattern
-TAIL = 0.2  # of the budget, for the bounds that a tail starts from
-LEAST = 0.1  # seconds that a run has, whatever was spent before
 PROVED = (Status.PROVED, Status.VACUOUS)
-AGAIN = "again, with a trace"
 
 
 def prove(
@@ -120,56 +101,21 @@ def prove(
             return known
 
     deadline = Deadline.after(budget)
-    beyond = beyond_floats(claim.problem) is not None
-
-    def run(seconds: float, which: Sequence[Stage] | None, traced: bool) -> Verdict:
-        restated = same(claim)
-        if which is None and not traced and not beyond:
-            restated = around_pattern(claim, Deadline.after(CONTRACTION * seconds))
-        first = (polytope_stage(device),) if restated.changes else ()
-
-        def answer(asked: Claim) -> Verdict:
-            problem = replace(asked.problem, keep_trace=traced)
-            chosen = default_stages(problem, device, seed) if which is None else which
-            chosen = (*first, *chosen)
-            return Run(asked, problem, seconds, points, chosen, device, seed).run()
-
-        return ask(restated, answer)
-
-    def of_reals(deadline: Deadline) -> Verdict:
-        seconds = deadline.left
-        if not exact:
-            whole = keep_trace or stages is not None or beyond
-            cut = None if whole else cut_of(claim)
-            limit = deadline.earlier(TAIL * seconds)
-            tail = None if cut is None else through_tail(claim, cut, limit)
-            left = seconds if whole else max(deadline.left, min(LEAST, seconds))
-            if tail is None:
-                return run(left, stages, keep_trace)
-
-            def of_tail(asked: Claim) -> Verdict:
-                chosen = search_stages(asked.problem, device)
-                return Run(asked, asked.problem, SHARE * left, None, chosen, device, seed).run()
-
-            first = ask(tail, of_tail)
-            return _tail_first(
-                f"tail after {cut}", first, left, partial(run, which=None, traced=False)
-            )
-        found = run(PROOF * seconds, stages, True)
-        tellers = line_stages(Line.PROPAGATION, device)
-        again = partial(run, which=tellers, traced=True)
-        return _certified(claim, found, deadline, again)
-
-    def of_runs(seconds: float) -> Verdict:
-        problem = replace(claim.problem, execution=execution)
-        chosen = default_stages(problem, device, seed) if stages is None else stages
-        return Run(claim, problem, seconds, points, chosen, device, seed).run()
-
+    chain = Chain(
+        claim=claim,
+        points=points,
+        stages=stages,
+        device=device,
+        seed=seed,
+        keep_trace=keep_trace,
+        exact=exact,
+    )
     if execution is Arithmetic.REAL:
-        verdict = of_reals(deadline)
+        verdict = chain.of_reals(deadline)
     else:
         both = exact or keep_trace  # which a proof about runs does not give
-        verdict = executed(claim, execution, deadline, of_runs, of_reals, both=both)
+        of_runs = partial(chain.of_runs, execution)
+        verdict = executed(claim, execution, deadline, of_runs, chain.of_reals, both=both)
     if ledger is not None:
         place = _place(claim, names, exact, execution)
         standing = ledger.remember(*place, verdict, budget)
@@ -202,19 +148,6 @@ def _checked(
     return given.reshape(-1, size)
 
 
-def _tail_first(
-    name: str, first: Verdict, budget: float, whole: Callable[[float], Verdict]
-) -> Verdict:
-    """The tail's proof, else what the ``whole`` claim gives in the time left."""
-    if first.is_proved:
-        said = Attempt(name, 0.0, note="asked first")
-        return replace(first, attempts=(said, *first.attempts))
-    said = Attempt(name, first.seconds, note=f"no proof ({NOT_REACHED})")
-    verdict = whole(max(budget - first.seconds, LEAST))
-    spent = verdict.seconds + first.seconds
-    return replace(verdict, seconds=spent, attempts=(said, *verdict.attempts))
-
-
 def recalled(
     claim: Claim,
     ledger: Ledger,
@@ -244,22 +177,3 @@ def _place(claim: Claim, names: str, exact: bool, execution: Arithmetic) -> tupl
     """Key and engines by which a ledger knows the claim."""
     how = "" if execution is Arithmetic.REAL else f"{execution.value}:"
     return f"{REVISION}:{claim.key}", f"{how}exact:{names}" if exact else f"{how}{names}"
-
-
-def _certified(
-    claim: Claim, found: Verdict, deadline: Deadline, again: Callable[[float], Verdict]
-) -> Verdict:
-    """``found`` with a certificate, or UNKNOWN.  Where an engine closed something and cannot
-    say how (Marabou, z3, a MILP), the certifier searches by itself first, then ``again`` is
-    another proof, within the seconds it is given, by engines that can say."""
-    told = len(found.traces) >= len(claim.problem.conjuncts)
-    first = exact_verdict(claim, found, deadline.left if told else deadline.left / 3)
-    if told or not (found.status in PROVED and first.status is Status.UNKNOWN):
-        return first
-    second = again(PROOF * deadline.left)
-    attempts = (*first.attempts, Attempt(AGAIN, second.seconds, note=second.status.value))
-    if second.status is Status.UNKNOWN:
-        return replace(first, attempts=attempts)
-    spent = first.seconds + second.seconds
-    second = replace(second, seconds=spent, attempts=(*attempts, *second.attempts))
-    return exact_verdict(claim, second, deadline.left)

@@ -1,8 +1,8 @@
 """Bisection inside a polytope: for few inputs and a region whose half-spaces are known.
 
-``contraction`` states a closed pattern's half-spaces; ``bounds.pieces`` makes use of them in
-every step.  Plain bisection (``input_split``) improves slopes instead, which pays where the
-box is the region.
+``restate.closed_pattern`` states a closed pattern's half-spaces; ``bounds.pieces`` makes use of
+them in every step.  Plain bisection (``input_split``) improves slopes instead, which pays where
+the box is the region.
 """
 
 from __future__ import annotations
