@@ -24,6 +24,7 @@ from precond.network.operators import Operators, operators
 from precond.proof.claim import Claim
 from precond.proof.deadline import Deadline
 from precond.proof.replay import replay
+from precond.proof.rows import stack_rows
 
 Array = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -121,14 +122,18 @@ class _Walk:
             for layer, pair in claim.problem.intervals.items()
         }
         self.wanted = list(dict.fromkeys([*self.limits, self.network.output]))
-        self.parts = [claim.problem.rows(conjunct) for conjunct in claim.problem.conjuncts]
+        self.rows = {
+            kind: stack_rows(claim.problem, device, kind) for kind in (torch.float32, torch.float64)
+        }
 
     def points(self, start: Array, rng: np.random.Generator) -> list[Array]:
         """The points with the pattern (in float32) of one walk, a list entry a step; a row
         that a step did not move is not counted again."""
         kept: list[Array] = []
         lower, upper = (self._tensor(b) for b in (self.claim.box.lower, self.claim.box.upper))
-        goal = self._tensor(rng.integers(0, len(self.parts), len(start)), torch.int64)
+        goal = self._tensor(
+            rng.integers(0, len(self.claim.problem.conjuncts), len(start)), torch.int64
+        )
         x = self._tensor(start)
         fresh = torch.ones(len(x), dtype=torch.bool, device=self.device)
         for step in range(STEPS):
@@ -187,15 +192,9 @@ class _Walk:
         return total + worst
 
     def _gaps(self, y: Tensor, x: Tensor) -> Tensor:
-        """Per conjunct how far it is from holding, (rows, conjuncts): max over its
-        inequalities of d − C y − E x, so that ≤ 0 means it holds."""
-        columns = []
-        for outputs, inputs, bound in self.parts:
-            g = self._tensor(bound, y.dtype) - y @ self._tensor(outputs, y.dtype).T
-            if inputs.any():
-                g = g - x @ self._tensor(inputs, y.dtype).T
-            columns.append(g.amax(1))
-        return torch.stack(columns, 1)
+        """Per conjunct how far it is from holding, (rows, conjuncts): ≤ 0 means it holds."""
+        rows = self.rows[y.dtype]
+        return rows.largest(rows.margins(y, x))
 
     def _tensor(self, values: NDArray[np.generic], kind: torch.dtype = torch.float32) -> Tensor:
         return torch.tensor(np.array(values), dtype=kind, device=self.device)

@@ -25,6 +25,7 @@ from precond.network.graph import INPUT, Network
 from precond.network.operators import operators
 from precond.proof.claim import Claim
 from precond.proof.deadline import Deadline
+from precond.proof.rows import stack_rows
 from precond.region.pattern import DecisionPattern
 
 Array = NDArray[np.float64]
@@ -244,20 +245,15 @@ class _Lack:
     """How far outputs are from violating the property, in units of the first mean."""
 
     def __init__(self, claim: Claim, device: str) -> None:
-        problem = claim.problem
-        self.parts = [
-            tuple(torch.tensor(a, dtype=torch.float64, device=device) for a in problem.rows(c))
-            for c in problem.conjuncts
-        ]
+        self.rows = stack_rows(claim.problem, device)
         self.scale: Tensor | None = None
 
     def __call__(self, y: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
         """What is missing of the nearest conjunct (R,), and where nothing is."""
-        if not self.parts:
+        if not self.rows.conjuncts:
             return y.sum(1) * 0.0, torch.zeros(len(y), dtype=torch.bool, device=y.device)
-        margins = [y @ rows.T + x @ inputs.T - limit for rows, inputs, limit in self.parts]
+        margin = self.rows.margins(y, x)
         if self.scale is None:
-            self.scale = torch.cat(margins, 1).detach().abs().mean().clamp(min=1e-12)
-        lacks = [(0.02 - g / self.scale).clamp(min=0).sum(1) for g in margins]
-        reached = torch.stack([(g >= 0).all(1) for g in margins]).any(0)
-        return torch.stack(lacks).amin(0), reached
+            self.scale = margin.detach().abs().mean().clamp(min=1e-12)
+        lacks = self.rows.sum((0.02 + margin / self.scale).clamp(min=0))
+        return lacks.amin(1), (self.rows.largest(margin) <= 0).any(1)

@@ -30,9 +30,9 @@ from precond.mine.input_preconditions.section import Section
 from precond.network.evaluate import outputs
 from precond.network.operators import operators
 from precond.proof.bounds.pieces import Pieces, batch_for, halves, pop, step
-from precond.proof.bounds.rows import stack_rows
 from precond.proof.claim import Problem
 from precond.proof.deadline import Deadline
+from precond.proof.rows import stack_rows
 from precond.proof.verdict import Status
 from precond.property import Property
 from precond.region.polytope import Polytope

@@ -14,11 +14,11 @@ import torch
 from torch import Tensor
 
 from precond.network.operators import Operators
-from precond.proof.bounds.backward import lower_bound
 from precond.proof.bounds.polytope import lifted, rounding, shrunk
 from precond.proof.bounds.region import refine
-from precond.proof.bounds.rows import Rows
+from precond.proof.bounds.row_bounds import row_bounds
 from precond.proof.gate import excludes
+from precond.proof.rows import Rows
 
 Bounds = Mapping[str, tuple[Tensor, Tensor]]
 NARROWEST = 1e-9  # of the region's box: a piece that is not cut further
@@ -82,13 +82,7 @@ def step(
     if not len(index):
         return Stepped(closed, pieces, low, low)
     refined = refine(ops, low, high, constraints, known=pieces.known)
-    bound = lower_bound(
-        refined.region,
-        ops.network.output,
-        rows.form[None],
-        rows.constant[None],
-        input_form=None if rows.inputs is None else rows.inputs[None],
-    )
+    bound = row_bounds(refined.region, rows)
     done = refined.empty | _decided(bound.value, rows)
     left = (~done).nonzero().squeeze(1)
     form, value = bound.form[left], bound.value[left]
@@ -107,7 +101,7 @@ def step(
         return Stepped(closed, pieces.rows(left), form[:, 0], low)
     best = rows.best(better)
     worst = torch.where(best > 0, torch.inf, best).argmin(1)
-    row = better.masked_fill(rows.owner[None] != worst[:, None], -torch.inf).argmax(1)
+    row = rows.best_row(better, worst)
     each = torch.arange(len(left), device=row.device)
     chosen = form[each, row]
     corners = [torch.where(line > 0, low, high) for line in (chosen, bent[each, row])]

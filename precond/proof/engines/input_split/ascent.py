@@ -17,11 +17,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from precond.proof.bounds.backward import Multipliers, Region, lower_bound
+from precond.proof.bounds.backward import Multipliers, Region
 from precond.proof.bounds.lines import ActivationLines
-from precond.proof.bounds.rows import Rows
+from precond.proof.bounds.row_bounds import row_bounds
 from precond.proof.deadline import Deadline
 from precond.proof.gate import excludes
+from precond.proof.rows import Rows
 
 Closed = Callable[[Tensor, Tensor, Tensor, Multipliers], None]
 
@@ -51,9 +52,6 @@ def ascend(
     pairs that a step closed, as (boxes (k,), conjuncts (k,)), with their weights (k, R) and
     multipliers (k, 1, m).
     """
-    output = region.ops.network.output
-    form, constant = rows.form[None], rows.constant[None]
-    inputs = None if rows.inputs is None else rows.inputs[None]
     choice = _Choice(region, weights, steps > 0)
     best: Ascended | None = None
     pending = open_
@@ -61,16 +59,7 @@ def ascend(
         moving = step < steps and not deadline.passed
         with torch.set_grad_enabled(moving):
             mix, multipliers = choice.mix(), choice.multipliers()
-            bound = lower_bound(
-                region,
-                output,
-                form,
-                constant,
-                multipliers,
-                inputs,
-                keep=choice.wants_units,
-                mix=mix,
-            )
+            bound = row_bounds(region, rows, multipliers, keep=choice.wants_units, mix=mix)
             total = bound.value.sum()
         value, line = bound.value.detach(), bound.form.detach()
         choice.set_units(bound.coefficients)
