@@ -6,13 +6,11 @@ a positive number over the region (zero is enough where the violation is strict)
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from precond.proof.bounds.backward import Multipliers
 from precond.proof.bounds.leaf import closing_leaf
@@ -95,14 +93,4 @@ class BoundsEngine:
 
 def _row(multipliers: Multipliers, row: int) -> Multipliers:
     """Those of one row, (1, 1, m)."""
-
-    def pick(values: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        return {name: value[:, row : row + 1] for name, value in values.items()}
-
-    half = multipliers.half
-    return Multipliers(
-        pick(multipliers.alpha),
-        pick(multipliers.low),
-        pick(multipliers.high),
-        None if half is None else half[:, row : row + 1],
-    )
+    return multipliers.changed(lambda value: value[:, row : row + 1])
