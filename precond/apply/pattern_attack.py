@@ -23,6 +23,7 @@ from precond.network.graph import INPUT
 from precond.network.operators import Operators, operators
 from precond.proof.claim import Claim
 from precond.proof.deadline import Deadline
+from precond.proof.descent import Pace, descend
 from precond.proof.replay import replay
 from precond.proof.rows import stack_rows
 
@@ -135,30 +136,31 @@ class _Walk:
             rng.integers(0, len(self.claim.problem.conjuncts), len(start)), torch.int64
         )
         x = self._tensor(start)
-        fresh = torch.ones(len(x), dtype=torch.bool, device=self.device)
-        for step in range(STEPS):
-            x = x.detach().requires_grad_(True)
-            values = self._values(self.quick, x)
+        before: Tensor | None = None
+
+        def look(x: Tensor, values: dict[str, Tensor]) -> Tensor:
+            nonlocal before
             outside = self._outside(values, x)
             gap = self._gaps(values[self.network.output].flatten(1), x)
             has = outside.detach() <= TOLERANCE
-            kept.append(x.detach()[has & fresh].double().cpu().numpy())
-            if step == STEPS - 1:
-                break
+            fresh = has if before is None else has & (x.detach() != before).any(1)
+            before = x.detach()
+            kept.append(before[fresh].double().cpu().numpy())
             # Some rows head for the nearest other answer, some for one that was drawn.
             nearest = gap.detach().argmin(1)
             chosen = torch.where(goal % 2 == 0, nearest, goal)
             margin = gap.gather(1, chosen[:, None]).squeeze(1)
-            loss = torch.where(has, margin, outside * 10 + 0.1 * margin)
-            (gradient,) = torch.autograd.grad(loss.sum(), x)
-            rate = 0.1 * 0.93**step
-            with torch.no_grad():
-                size = gradient.abs().amax(1, keepdim=True).clamp(min=1e-30)
-                move = gradient / size if step % 2 else gradient.sign()
-                moved = x - rate * (upper - lower) * move
-                moved = torch.minimum(torch.maximum(moved, lower), upper)
-                fresh = (moved != x).any(1)
-                x = moved
+            return torch.where(has, margin, outside * 10 + 0.1 * margin).sum()
+
+        descend(
+            self.quick,
+            x,
+            (lower, upper),
+            Pace(0.1, 0.93),
+            look,
+            wanted=self.wanted,
+            steps=STEPS - 1,
+        )
         return kept
 
     def look(self, points: Array) -> tuple[Array, Flags, Flags]:

@@ -20,11 +20,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from precond.network.evaluate import forward, iterate, outputs
-from precond.network.graph import INPUT, Network
+from precond.network.evaluate import iterate, outputs
+from precond.network.graph import Network
 from precond.network.operators import operators
 from precond.proof.claim import Claim
 from precond.proof.deadline import Deadline
+from precond.proof.descent import Direction, Pace, descend
 from precond.proof.rows import stack_rows
 from precond.region.pattern import DecisionPattern
 
@@ -214,9 +215,9 @@ def hunt(
     found = x.clone()
     open_ = torch.ones(len(x), dtype=torch.bool, device=device)
     scales: dict[str, Tensor] = {}
-    for step in range(steps + 1):
-        x = x.detach().requires_grad_(True)
-        values = forward(ops, {INPUT: x.reshape(-1, *network.input_shape)}, names)
+
+    def look(x: Tensor, values: dict[str, Tensor]) -> Tensor | None:
+        nonlocal found, open_
         missing, violates = lack(values[network.output].flatten(1), x)
         loss, solved = missing, violates
         for layer, mask in needed.items():
@@ -230,14 +231,11 @@ def hunt(
             # Until a row is solved, the last point that violates at all is the one to keep.
             take = open_ & (violates | solved)
             found = torch.where(take.unsqueeze(1), x.detach(), found)
-            open_ &= ~solved
-        if step == steps or deadline.passed or not bool(open_.any()):
-            break
-        (slope,) = torch.autograd.grad(loss.sum(), x)
-        with torch.no_grad():
-            largest = (slope * width).abs().amax(1, keepdim=True).clamp(min=1e-300)
-            move = slope.sign() if step % 2 == 0 else slope * width / largest
-            x = torch.minimum(torch.maximum(x - rate * 0.87**step * width * move, lower), upper)
+            open_ = open_ & ~solved
+        return None if deadline.passed or not bool(open_.any()) else loss.sum()
+
+    pace = Pace(rate, 0.87, Direction.SCALED_TURNS)
+    descend(ops, x, (lower, upper), pace, look, wanted=names, steps=steps)
     return pool.add(found.cpu().numpy())
 
 

@@ -15,11 +15,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from precond.network.evaluate import forward
-from precond.network.graph import INPUT
 from precond.network.operators import operators
 from precond.proof.claim import Conjunct, Problem
 from precond.proof.deadline import Deadline
+from precond.proof.descent import Pace, descend
 from precond.proof.rows import stack_rows
 
 Array = NDArray[np.float64]
@@ -89,13 +88,10 @@ def attack_all(
     if problem.halfspaces is not None:
         half = (tensor(problem.halfspaces.matrix), tensor(problem.halfspaces.bound))
     wanted = list(dict.fromkeys([*limits, network.output]))
-    x = points.repeat(count, 1)
     found: list[dict[int, Array]] = [{} for _ in conjuncts]
-    scales: list[Tensor] | None = None
-    width = upper - lower
-    for step in range(steps + 1):
-        x = x.detach().requires_grad_(True)
-        values = forward(ops, {INPUT: x.reshape(-1, *network.input_shape)}, wanted)
+    scales: list[Tensor] = []
+
+    def look(x: Tensor, values: dict[str, Tensor]) -> Tensor | None:
         terms: list[Tensor] = []
         solved = torch.ones(len(x), dtype=torch.bool, device=device)
         for source, (low, high) in limits.items():
@@ -115,24 +111,17 @@ def attack_all(
             points_of = found[row // each]
             if len(points_of) < enough:
                 points_of.setdefault(row, x.detach()[row].cpu().numpy().copy())
-        done = all(len(points_of) >= enough for points_of in found)
-        if done or step == steps or deadline.passed or not terms:
-            break
-        if scales is None:
-            scales = [
+        if all(len(points_of) >= enough for points_of in found) or deadline.passed or not terms:
+            return None
+        if not scales:
+            scales.extend(
                 t.detach().reshape(count, -1).mean(1).clamp(min=1e-9).repeat_interleave(each)
                 for t in terms
-            ]
-        loss = torch.stack([(t.sum(1) / s) for t, s in zip(terms, scales, strict=True)]).sum()
-        (gradient,) = torch.autograd.grad(loss, x)
-        rate = 0.25 * 0.93**step
-        with torch.no_grad():
-            if step % 2:
-                size = gradient.abs().amax(1, keepdim=True).clamp(min=1e-300)
-                move = gradient / size
-            else:
-                move = gradient.sign()
-            x = torch.minimum(torch.maximum(x - rate * width * move, lower), upper)
+            )
+        return torch.stack([(t.sum(1) / s) for t, s in zip(terms, scales, strict=True)]).sum()
+
+    x = points.repeat(count, 1)
+    descend(ops, x, (lower, upper), Pace(0.25, 0.93), look, wanted=wanted, steps=steps)
     return [np.array(list(points_of.values())).reshape(-1, problem.box.size) for points_of in found]
 
 
