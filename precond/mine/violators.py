@@ -12,76 +12,23 @@ A literal is missed where its closure is: on where z < 0, off where z > 0.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from precond.network.evaluate import iterate, outputs
-from precond.network.graph import Network
 from precond.network.operators import operators
 from precond.proof.claim import Claim
 from precond.proof.deadline import Deadline
 from precond.proof.descent import Direction, Pace, descend
 from precond.proof.rows import stack_rows
-from precond.region.pattern import DecisionPattern
+from precond.region.literals import Literals
 
 Array = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 MOST = 1500  # violators kept
 MOST_ROWS = 600  # searched from at once
-
-
-@dataclass(frozen=True, eq=False)
-class Literals:
-    """The literals of one input's full signature, in a row: ``phases`` (T,) is +1 (on) or −1
-    (off); ``part[layer]`` is that layer's slice.  A pattern is a mask (T,) of the kept ones."""
-
-    layers: tuple[str, ...]
-    part: Mapping[str, slice]
-    phases: NDArray[np.int8]
-
-    @classmethod
-    def of(cls, network: Network, pattern: DecisionPattern) -> Literals:
-        """From a pattern that decides every neuron."""
-        part, phases, start = {}, [], 0
-        for layer in network.decision_layers:
-            width = network.width(layer)
-            part[layer] = slice(start, start + width)
-            phases.append(pattern.phases(layer, width))
-            start += width
-        return cls(network.decision_layers, part, np.concatenate(phases))
-
-    def first(self, layers: int) -> Flags:
-        """Keeps all of the first ``layers`` decision layers."""
-        kept = np.zeros(len(self.phases), dtype=np.bool_)
-        if layers:
-            kept[: self.part[self.layers[layers - 1]].stop] = True
-        return kept
-
-    def pattern(self, kept: Flags) -> DecisionPattern:
-        literals = [self.neuron(int(i)) for i in np.flatnonzero(kept)]
-        phases = self.phases[kept].tolist()
-        return DecisionPattern(
-            frozenset(n for n, phase in zip(literals, phases, strict=True) if phase > 0),
-            frozenset(n for n, phase in zip(literals, phases, strict=True) if phase < 0),
-        )
-
-    def neuron(self, index: int) -> tuple[str, int]:
-        layer = next(name for name in self.layers if index < self.part[name].stop)
-        return layer, index - self.part[layer].start
-
-    def intervals(self, kept: Flags) -> dict[str, tuple[Array, Array]]:
-        """The pattern's interval of each pre-activation, as ``DecisionPattern.intervals``."""
-        found = {}
-        for layer, part in self.part.items():
-            if kept[part].any():
-                on, off = kept[part] & (self.phases[part] > 0), kept[part] & (self.phases[part] < 0)
-                found[layer] = (np.where(on, 0.0, -np.inf), np.where(off, 0.0, np.inf))
-        return found
 
 
 class Violators:
