@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 
 from precond.data.datasets import load_dataset, split
 from precond.formats.load import load
-from precond.mine.violators import Literals, Violators, hunt
+from precond.mine.violators import Violators, hunt
 from precond.network.evaluate import forward
 from precond.network.graph import INPUT, Network
 from precond.network.layers import MaxPool2d, ReLU
@@ -36,6 +36,7 @@ from precond.proof.deadline import Deadline
 from precond.proof.replay import replay
 from precond.property import Property
 from precond.region.box import Box
+from precond.region.literals import Literals
 from precond.region.pattern import DecisionPattern
 from precond.region.signature import record
 

@@ -23,7 +23,9 @@ from precond.network.graph import INPUT
 from precond.network.operators import Operators, operators
 from precond.proof.claim import Claim
 from precond.proof.deadline import Deadline
+from precond.proof.descent import Pace, descend
 from precond.proof.replay import replay
+from precond.proof.rows import stack_rows
 
 Array = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -121,39 +123,44 @@ class _Walk:
             for layer, pair in claim.problem.intervals.items()
         }
         self.wanted = list(dict.fromkeys([*self.limits, self.network.output]))
-        self.parts = [claim.problem.rows(conjunct) for conjunct in claim.problem.conjuncts]
+        self.rows = {
+            kind: stack_rows(claim.problem, device, kind) for kind in (torch.float32, torch.float64)
+        }
 
     def points(self, start: Array, rng: np.random.Generator) -> list[Array]:
         """The points with the pattern (in float32) of one walk, a list entry a step; a row
         that a step did not move is not counted again."""
         kept: list[Array] = []
         lower, upper = (self._tensor(b) for b in (self.claim.box.lower, self.claim.box.upper))
-        goal = self._tensor(rng.integers(0, len(self.parts), len(start)), torch.int64)
+        goal = self._tensor(
+            rng.integers(0, len(self.claim.problem.conjuncts), len(start)), torch.int64
+        )
         x = self._tensor(start)
-        fresh = torch.ones(len(x), dtype=torch.bool, device=self.device)
-        for step in range(STEPS):
-            x = x.detach().requires_grad_(True)
-            values = self._values(self.quick, x)
+        before: Tensor | None = None
+
+        def look(x: Tensor, values: dict[str, Tensor]) -> Tensor:
+            nonlocal before
             outside = self._outside(values, x)
             gap = self._gaps(values[self.network.output].flatten(1), x)
             has = outside.detach() <= TOLERANCE
-            kept.append(x.detach()[has & fresh].double().cpu().numpy())
-            if step == STEPS - 1:
-                break
+            fresh = has if before is None else has & (x.detach() != before).any(1)
+            before = x.detach()
+            kept.append(before[fresh].double().cpu().numpy())
             # Some rows head for the nearest other answer, some for one that was drawn.
             nearest = gap.detach().argmin(1)
             chosen = torch.where(goal % 2 == 0, nearest, goal)
             margin = gap.gather(1, chosen[:, None]).squeeze(1)
-            loss = torch.where(has, margin, outside * 10 + 0.1 * margin)
-            (gradient,) = torch.autograd.grad(loss.sum(), x)
-            rate = 0.1 * 0.93**step
-            with torch.no_grad():
-                size = gradient.abs().amax(1, keepdim=True).clamp(min=1e-30)
-                move = gradient / size if step % 2 else gradient.sign()
-                moved = x - rate * (upper - lower) * move
-                moved = torch.minimum(torch.maximum(moved, lower), upper)
-                fresh = (moved != x).any(1)
-                x = moved
+            return torch.where(has, margin, outside * 10 + 0.1 * margin).sum()
+
+        descend(
+            self.quick,
+            x,
+            (lower, upper),
+            Pace(0.1, 0.93),
+            look,
+            wanted=self.wanted,
+            steps=STEPS - 1,
+        )
         return kept
 
     def look(self, points: Array) -> tuple[Array, Flags, Flags]:
@@ -187,15 +194,9 @@ class _Walk:
         return total + worst
 
     def _gaps(self, y: Tensor, x: Tensor) -> Tensor:
-        """Per conjunct how far it is from holding, (rows, conjuncts): max over its
-        inequalities of d − C y − E x, so that ≤ 0 means it holds."""
-        columns = []
-        for outputs, inputs, bound in self.parts:
-            g = self._tensor(bound, y.dtype) - y @ self._tensor(outputs, y.dtype).T
-            if inputs.any():
-                g = g - x @ self._tensor(inputs, y.dtype).T
-            columns.append(g.amax(1))
-        return torch.stack(columns, 1)
+        """Per conjunct how far it is from holding, (rows, conjuncts): ≤ 0 means it holds."""
+        rows = self.rows[y.dtype]
+        return rows.largest(rows.margins(y, x))
 
     def _tensor(self, values: NDArray[np.generic], kind: torch.dtype = torch.float32) -> Tensor:
         return torch.tensor(np.array(values), dtype=kind, device=self.device)

@@ -12,74 +12,23 @@ A literal is missed where its closure is: on where z < 0, off where z > 0.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from precond.network.evaluate import forward, iterate, outputs
-from precond.network.graph import INPUT, Network
+from precond.network.evaluate import iterate, outputs
 from precond.network.operators import operators
 from precond.proof.claim import Claim
 from precond.proof.deadline import Deadline
-from precond.region.pattern import DecisionPattern
+from precond.proof.descent import Direction, Pace, descend
+from precond.proof.rows import stack_rows
+from precond.region.literals import Literals
 
 Array = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 MOST = 1500  # violators kept
 MOST_ROWS = 600  # searched from at once
-
-
-@dataclass(frozen=True, eq=False)
-class Literals:
-    """The literals of one input's full signature, in a row: ``phases`` (T,) is +1 (on) or −1
-    (off); ``part[layer]`` is that layer's slice.  A pattern is a mask (T,) of the kept ones."""
-
-    layers: tuple[str, ...]
-    part: Mapping[str, slice]
-    phases: NDArray[np.int8]
-
-    @classmethod
-    def of(cls, network: Network, pattern: DecisionPattern) -> Literals:
-        """From a pattern that decides every neuron."""
-        part, phases, start = {}, [], 0
-        for layer in network.decision_layers:
-            width = network.width(layer)
-            part[layer] = slice(start, start + width)
-            phases.append(pattern.phases(layer, width))
-            start += width
-        return cls(network.decision_layers, part, np.concatenate(phases))
-
-    def first(self, layers: int) -> Flags:
-        """Keeps all of the first ``layers`` decision layers."""
-        kept = np.zeros(len(self.phases), dtype=np.bool_)
-        if layers:
-            kept[: self.part[self.layers[layers - 1]].stop] = True
-        return kept
-
-    def pattern(self, kept: Flags) -> DecisionPattern:
-        literals = [self.neuron(int(i)) for i in np.flatnonzero(kept)]
-        phases = self.phases[kept].tolist()
-        return DecisionPattern(
-            frozenset(n for n, phase in zip(literals, phases, strict=True) if phase > 0),
-            frozenset(n for n, phase in zip(literals, phases, strict=True) if phase < 0),
-        )
-
-    def neuron(self, index: int) -> tuple[str, int]:
-        layer = next(name for name in self.layers if index < self.part[name].stop)
-        return layer, index - self.part[layer].start
-
-    def intervals(self, kept: Flags) -> dict[str, tuple[Array, Array]]:
-        """The pattern's interval of each pre-activation, as ``DecisionPattern.intervals``."""
-        found = {}
-        for layer, part in self.part.items():
-            if kept[part].any():
-                on, off = kept[part] & (self.phases[part] > 0), kept[part] & (self.phases[part] < 0)
-                found[layer] = (np.where(on, 0.0, -np.inf), np.where(off, 0.0, np.inf))
-        return found
 
 
 class Violators:
@@ -213,9 +162,9 @@ def hunt(
     found = x.clone()
     open_ = torch.ones(len(x), dtype=torch.bool, device=device)
     scales: dict[str, Tensor] = {}
-    for step in range(steps + 1):
-        x = x.detach().requires_grad_(True)
-        values = forward(ops, {INPUT: x.reshape(-1, *network.input_shape)}, names)
+
+    def look(x: Tensor, values: dict[str, Tensor]) -> Tensor | None:
+        nonlocal found, open_
         missing, violates = lack(values[network.output].flatten(1), x)
         loss, solved = missing, violates
         for layer, mask in needed.items():
@@ -229,14 +178,11 @@ def hunt(
             # Until a row is solved, the last point that violates at all is the one to keep.
             take = open_ & (violates | solved)
             found = torch.where(take.unsqueeze(1), x.detach(), found)
-            open_ &= ~solved
-        if step == steps or deadline.passed or not bool(open_.any()):
-            break
-        (slope,) = torch.autograd.grad(loss.sum(), x)
-        with torch.no_grad():
-            largest = (slope * width).abs().amax(1, keepdim=True).clamp(min=1e-300)
-            move = slope.sign() if step % 2 == 0 else slope * width / largest
-            x = torch.minimum(torch.maximum(x - rate * 0.87**step * width * move, lower), upper)
+            open_ = open_ & ~solved
+        return None if deadline.passed or not bool(open_.any()) else loss.sum()
+
+    pace = Pace(rate, 0.87, Direction.SCALED_TURNS)
+    descend(ops, x, (lower, upper), pace, look, wanted=names, steps=steps)
     return pool.add(found.cpu().numpy())
 
 
@@ -244,20 +190,15 @@ class _Lack:
     """How far outputs are from violating the property, in units of the first mean."""
 
     def __init__(self, claim: Claim, device: str) -> None:
-        problem = claim.problem
-        self.parts = [
-            tuple(torch.tensor(a, dtype=torch.float64, device=device) for a in problem.rows(c))
-            for c in problem.conjuncts
-        ]
+        self.rows = stack_rows(claim.problem, device)
         self.scale: Tensor | None = None
 
     def __call__(self, y: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
         """What is missing of the nearest conjunct (R,), and where nothing is."""
-        if not self.parts:
+        if not self.rows.conjuncts:
             return y.sum(1) * 0.0, torch.zeros(len(y), dtype=torch.bool, device=y.device)
-        margins = [y @ rows.T + x @ inputs.T - limit for rows, inputs, limit in self.parts]
+        margin = self.rows.margins(y, x)
         if self.scale is None:
-            self.scale = torch.cat(margins, 1).detach().abs().mean().clamp(min=1e-12)
-        lacks = [(0.02 - g / self.scale).clamp(min=0).sum(1) for g in margins]
-        reached = torch.stack([(g >= 0).all(1) for g in margins]).any(0)
-        return torch.stack(lacks).amin(0), reached
+            self.scale = margin.detach().abs().mean().clamp(min=1e-12)
+        lacks = self.rows.sum((0.02 + margin / self.scale).clamp(min=0))
+        return lacks.amin(1), (self.rows.largest(margin) <= 0).any(1)

@@ -15,11 +15,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from precond.network.evaluate import forward
-from precond.network.graph import INPUT
 from precond.network.operators import operators
 from precond.proof.claim import Conjunct, Problem
 from precond.proof.deadline import Deadline
+from precond.proof.descent import Pace, descend
+from precond.proof.rows import stack_rows
 
 Array = NDArray[np.float64]
 
@@ -88,13 +88,10 @@ def attack_all(
     if problem.halfspaces is not None:
         half = (tensor(problem.halfspaces.matrix), tensor(problem.halfspaces.bound))
     wanted = list(dict.fromkeys([*limits, network.output]))
-    x = points.repeat(count, 1)
     found: list[dict[int, Array]] = [{} for _ in conjuncts]
-    scales: list[Tensor] | None = None
-    width = upper - lower
-    for step in range(steps + 1):
-        x = x.detach().requires_grad_(True)
-        values = forward(ops, {INPUT: x.reshape(-1, *network.input_shape)}, wanted)
+    scales: list[Tensor] = []
+
+    def look(x: Tensor, values: dict[str, Tensor]) -> Tensor | None:
         terms: list[Tensor] = []
         solved = torch.ones(len(x), dtype=torch.bool, device=device)
         for source, (low, high) in limits.items():
@@ -106,7 +103,7 @@ def attack_all(
             outside = (x @ half[0].T - half[1]).clamp(min=0)
             terms.append(outside)
             solved &= (outside == 0).all(1)
-        if goal.rows:
+        if any(conjuncts):
             missing, reached = goal(values[network.output].flatten(1), x)
             terms.append(missing)
             solved &= reached
@@ -114,24 +111,17 @@ def attack_all(
             points_of = found[row // each]
             if len(points_of) < enough:
                 points_of.setdefault(row, x.detach()[row].cpu().numpy().copy())
-        done = all(len(points_of) >= enough for points_of in found)
-        if done or step == steps or deadline.passed or not terms:
-            break
-        if scales is None:
-            scales = [
+        if all(len(points_of) >= enough for points_of in found) or deadline.passed or not terms:
+            return None
+        if not scales:
+            scales.extend(
                 t.detach().reshape(count, -1).mean(1).clamp(min=1e-9).repeat_interleave(each)
                 for t in terms
-            ]
-        loss = torch.stack([(t.sum(1) / s) for t, s in zip(terms, scales, strict=True)]).sum()
-        (gradient,) = torch.autograd.grad(loss, x)
-        rate = 0.25 * 0.93**step
-        with torch.no_grad():
-            if step % 2:
-                size = gradient.abs().amax(1, keepdim=True).clamp(min=1e-300)
-                move = gradient / size
-            else:
-                move = gradient.sign()
-            x = torch.minimum(torch.maximum(x - rate * width * move, lower), upper)
+            )
+        return torch.stack([(t.sum(1) / s) for t, s in zip(terms, scales, strict=True)]).sum()
+
+    x = points.repeat(count, 1)
+    descend(ops, x, (lower, upper), Pace(0.25, 0.93), look, wanted=wanted, steps=steps)
     return [np.array(list(points_of.values())).reshape(-1, problem.box.size) for points_of in found]
 
 
@@ -148,10 +138,8 @@ def _starts(problem: Problem, starts: Sequence[Array], restarts: int, seed: int)
 
 
 class _Goal:
-    """How far each row of points is from satisfying its own conjunct.
-
-    Conjuncts are padded to one number of inequalities by repeating their first.
-    """
+    """How far each row of points is from satisfying its own conjunct; points of one conjunct
+    after those of another, ``each`` of them."""
 
     def __init__(
         self,
@@ -161,30 +149,16 @@ class _Goal:
         margin: float,
         device: str,
     ) -> None:
-        self.rows = max((len(conjunct) for conjunct in conjuncts), default=0)
+        rows = stack_rows(problem.only(tuple(conjuncts)), device)
+        self.own = rows.own(torch.arange(rows.conjuncts, device=device))
         self.margin = margin
-        self.each = each
-        if not self.rows:
-            return
-        padded = [(*c, *[c[0]] * (self.rows - len(c))) for c in conjuncts]
-        parts = [problem.rows(conjunct) for conjunct in padded]
-
-        def stacked(index: int) -> Tensor:
-            values = np.stack([part[index] for part in parts])
-            return torch.tensor(values, dtype=torch.float64, device=device)
-
-        self.outputs, self.inputs = stacked(0).transpose(1, 2), stacked(1).transpose(1, 2)
-        self.bound = stacked(2).unsqueeze(1)
-        strict = [[inequality.strict for inequality in conjunct] for conjunct in padded]
-        self.strict = torch.tensor(strict, dtype=torch.bool, device=device).unsqueeze(1)
+        self.shape = (rows.conjuncts, each, -1)
 
     def __call__(self, y: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
         """What is missing (rows, R), and which rows miss nothing."""
-        count = len(self.bound)
-        g = y.reshape(count, self.each, -1) @ self.outputs
-        g = g + x.reshape(count, self.each, -1) @ self.inputs - self.bound
-        reached = torch.where(self.strict, g > self.margin, g >= self.margin).all(2)
+        g = -self.own.margins(y.reshape(self.shape), x.reshape(self.shape))
+        reached = torch.where(self.own.strict.unsqueeze(1), g > self.margin, g >= self.margin)
         # A strict or exact boundary is easier to cross when aimed at from beyond.
         reach = g.detach().abs().mean(1, keepdim=True).clamp(min=1e-9) * 0.05
         missing = (self.margin + reach - g).clamp(min=0)
-        return missing.reshape(count * self.each, -1), reached.reshape(-1)
+        return missing.flatten(0, 1), reached.all(2).reshape(-1)

@@ -12,7 +12,7 @@ from known import UNIT, affine, at_least, box, phases
 
 from precond.mine.input_preconditions.core_guided import Order, multipliers
 from precond.mine.input_preconditions.relax import Method, input_precondition
-from precond.mine.violators import Literals, Violators, hunt
+from precond.mine.violators import Violators, hunt
 from precond.network.evaluate import outputs
 from precond.network.graph import INPUT, Network
 from precond.network.layers import Node, ReLU
@@ -25,6 +25,7 @@ from precond.proof.trace import InputSplit, Leaf
 from precond.proof.verdict import Status
 from precond.property import Property
 from precond.region.box import Box
+from precond.region.literals import Literals
 from precond.region.pattern import DecisionPattern
 from precond.region.signature import record
 

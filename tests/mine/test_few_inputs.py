@@ -14,7 +14,6 @@ from precond.mine.input_preconditions.bisection import Bisection
 from precond.mine.input_preconditions.few_inputs import MOST_INPUTS
 from precond.mine.input_preconditions.relax import Order, input_precondition
 from precond.mine.input_preconditions.section import Section
-from precond.mine.violators import Literals
 from precond.network.evaluate import outputs, values_at
 from precond.network.graph import INPUT, Network
 from precond.network.layers import Add, Node, ReLU
@@ -26,6 +25,7 @@ from precond.proof.replay import replay
 from precond.proof.verdict import Status
 from precond.property import Property
 from precond.region.box import Box
+from precond.region.literals import Literals
 from precond.region.pattern import DecisionPattern
 from precond.region.signature import record
 

@@ -14,13 +14,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from precond.network.evaluate import forward, outputs
-from precond.network.graph import INPUT, Network
+from precond.network.evaluate import outputs
+from precond.network.graph import Network
 from precond.network.operators import Operators, operators
 from precond.proof.bounds.backward import lower_bound
 from precond.proof.bounds.multipliers import improve
 from precond.proof.bounds.region import refine
 from precond.proof.deadline import Deadline
+from precond.proof.descent import Direction, Pace, descend
 from precond.proof.gate import excludes
 
 Array = NDArray[np.float64]
@@ -142,22 +143,18 @@ def _attack(
     own = torch.tensor(balls.classes, device=ops.device)[:, None]
     x = torch.minimum(torch.maximum(tensor(begin, ops), low), high)
     found: dict[int, Array] = {}
-    for step in range(ATTACK_STEPS + 1):
-        x = x.detach().requires_grad_(True)
-        y = forward(ops, {INPUT: x.reshape(-1, *network.input_shape)}, [network.output])
-        scores = network.classes.scores(y[network.output].flatten(1))
+
+    def look(x: Tensor, values: dict[str, Tensor]) -> Tensor | None:
+        scores = network.classes.scores(values[network.output].flatten(1))
         others = scores.scatter(1, own, -torch.inf).amax(1)
         margin = scores.gather(1, own)[:, 0] - others
         for position in (margin < 0).nonzero()[:, 0].tolist():
             if int(numbers[position]) not in found:
                 found[int(numbers[position])] = x.detach()[position].cpu().numpy()
-        if len(found) == len(numbers) or step == ATTACK_STEPS or deadline.passed:
-            break
-        (gradient,) = torch.autograd.grad(margin.sum(), x)
-        rate = 0.5 * 0.92**step
-        with torch.no_grad():
-            moved = x - rate * (high - low) * gradient.sign()
-            x = torch.minimum(torch.maximum(moved, low), high)
+        return None if len(found) == len(numbers) or deadline.passed else margin.sum()
+
+    pace = Pace(0.5, 0.92, Direction.SIGNS)
+    descend(ops, x, (low, high), pace, look, wanted=[network.output], steps=ATTACK_STEPS)
     return found
 
 

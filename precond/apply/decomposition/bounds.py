@@ -18,10 +18,11 @@ from torch import Tensor
 from precond.network.graph import Network
 from precond.network.operators import Operators, operators
 from precond.proof.bounds.backward import lower_bound
-from precond.proof.bounds.multipliers import improve
 from precond.proof.bounds.region import FOREVER, refine
+from precond.proof.bounds.row_bounds import improved_bounds
 from precond.proof.claim import Conjunct, Problem
 from precond.proof.deadline import Deadline
+from precond.proof.rows import stack_rows
 from precond.region.box import Box
 
 Array = NDArray[np.float64]
@@ -83,34 +84,15 @@ class TailBounds:
         that it was found with."""
         ops = operators(self.network, self.device, torch.float64)
         problem = Problem(self.network, Box(lower[0], upper[0]), {}, self.conjuncts)
-        rows = [problem.rows(conjunct) for conjunct in self.conjuncts]
-        form = -_tensor(np.concatenate([outputs for outputs, _, _ in rows]), self.device)[None]
-        limit = _tensor(np.concatenate([limit for _, _, limit in rows]), self.device)[None]
+        rows = stack_rows(problem, self.device)
         with torch.no_grad():
             refined = refine(ops, _tensor(lower, self.device), _tensor(upper, self.device), {})
-        bound, _ = improve(
-            refined.region,
-            self.network.output,
-            form,
-            limit,
-            steps=self.steps,
-            deadline=deadline,
-            goal=0.0,
-        )
-        value = bound.value.detach().nan_to_num(nan=-torch.inf).cpu().numpy()
-        forms = bound.form.detach().abs().cpu().numpy()
-        best, rows_of = [], []
-        start = 0
-        for conjunct in self.conjuncts:
-            part = value[:, start : start + len(conjunct)]
-            best.append(part.max(1))
-            rows_of.append(start + part.argmax(1))
-            start += len(conjunct)
-        least = np.stack(best, 1)
-        worst = least.argmin(1)
-        each = np.arange(len(value))
-        row = np.stack(rows_of, 1)[each, worst]
-        return least[each, worst], forms[each, row]
+        bound, _ = improved_bounds(refined.region, rows, steps=self.steps, deadline=deadline)
+        value = bound.value.detach().nan_to_num(nan=-torch.inf)
+        least, worst = rows.best(value).min(1)
+        each = torch.arange(len(value), device=value.device)
+        chosen = bound.form.detach().abs()[each, rows.best_row(value, worst)]
+        return least.cpu().numpy(), chosen.cpu().numpy()
 
 
 def _tensor(values: Array, device: str) -> Tensor:

@@ -29,10 +29,11 @@ from numpy.typing import NDArray
 from precond.mine.input_preconditions.section import Section
 from precond.network.evaluate import outputs
 from precond.network.operators import operators
-from precond.proof.bounds.pieces import Pieces, batch_for, halves, pop, step
-from precond.proof.bounds.rows import stack_rows
+from precond.proof.bounds.pieces import Pieces, batch_for, halves, step
+from precond.proof.bounds.subdomains import youngest
 from precond.proof.claim import Problem
 from precond.proof.deadline import Deadline
+from precond.proof.rows import stack_rows
 from precond.proof.verdict import Status
 from precond.property import Property
 from precond.region.polytope import Polytope
@@ -257,7 +258,7 @@ class Bisection:
                 torch.tensor(np.where(on, 0.0, -np.inf))[None],
                 torch.tensor(np.where(off, 0.0, np.inf))[None],
             )
-        pieces = pop(self.open, batch_for(self.rows, len(limits), self.x.size))
+        pieces = youngest(self.open, batch_for(self.rows, len(limits), self.x.size))
         self.pieces += len(pieces)
         stepped = step(self.ops, pieces, self.rows, half, constraints)
         if bool(stepped.closed.any()):

@@ -27,6 +27,7 @@ from precond.network.evaluate import forward, values_at
 from precond.network.graph import INPUT
 from precond.network.operators import operators
 from precond.proof.replay import replay
+from precond.proof.rows import stack_rows
 from precond.proof.trace import InputSplit, PhaseSplit, Trace
 from precond.proof.verdict import Status, Verdict
 from precond.region.polytope import affine_maps, polytope
@@ -62,14 +63,11 @@ def influence(question: Question, layer: str) -> Array:
     x = torch.tensor(question.x, dtype=torch.float64).reshape(1, *network.input_shape)
     values = forward(ops, {INPUT: x.requires_grad_(True)}, [layer, network.output])
     largest = np.zeros(network.width(layer))
-    for conjunct in problem.conjuncts:
-        for row in problem.rows(conjunct)[0]:
-            margin = values[network.output].flatten() @ torch.tensor(row)
-            (slope,) = torch.autograd.grad(
-                margin, values[layer], retain_graph=True, allow_unused=True
-            )
-            if slope is not None:
-                largest = np.maximum(largest, slope.abs().flatten().numpy())
+    for form in stack_rows(problem, "cpu").form:
+        margin = values[network.output].flatten() @ form
+        (slope,) = torch.autograd.grad(margin, values[layer], retain_graph=True, allow_unused=True)
+        if slope is not None:
+            largest = np.maximum(largest, slope.abs().flatten().numpy())
     return largest
 
 

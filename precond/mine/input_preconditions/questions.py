@@ -17,7 +17,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from precond.mine.violators import Flags, Literals, Violators
+from precond.mine.violators import Flags, Violators
 from precond.proof.bounds.batch import pattern_bounds
 from precond.proof.claim import Claim
 from precond.proof.deadline import Deadline
@@ -27,6 +27,7 @@ from precond.proof.replay import replay
 from precond.proof.restate.closed_pattern import around_pattern
 from precond.proof.restate.restatement import ask, same
 from precond.proof.verdict import Status, Verdict
+from precond.region.literals import Literals
 
 Array = NDArray[np.float64]
 CHUNK = 1 << 22  # numbers in the linear forms of one propagation

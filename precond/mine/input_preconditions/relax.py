@@ -27,7 +27,7 @@ from precond.logit_property import require_kept
 from precond.mine.input_preconditions.core_guided import CoreSearch, Order, scores
 from precond.mine.input_preconditions.few_inputs import few_inputs, relax
 from precond.mine.input_preconditions.questions import Question, one_by_one, stopping_layer
-from precond.mine.violators import Flags, Literals, Violators, hunt
+from precond.mine.violators import Flags, Violators, hunt
 from precond.network.evaluate import outputs
 from precond.network.graph import Network
 from precond.proof.claim import Claim
@@ -37,6 +37,7 @@ from precond.proof.prover.prove import Stage, quick_stages
 from precond.proof.verdict import Verdict
 from precond.property import Property
 from precond.region.box import Box
+from precond.region.literals import Literals
 from precond.region.pattern import DecisionPattern, Neuron
 from precond.region.signature import record
 

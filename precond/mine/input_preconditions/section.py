@@ -16,7 +16,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from precond.mine.violators import Literals
 from precond.network.graph import INPUT, Network
 from precond.network.layers import Affine, Node
 from precond.network.parts import cuts, tail
@@ -24,6 +23,7 @@ from precond.proof.claim import Claim
 from precond.proof.deadline import Deadline
 from precond.proof.restate.closed_pattern import around_pattern
 from precond.region.box import Box
+from precond.region.literals import Literals
 from precond.region.polytope import affine_maps
 
 Array = NDArray[np.float64]

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from precond.region.literals import Literal, pattern_of
 from precond.region.pattern import DecisionPattern
 from precond.region.signature import Signatures
 
@@ -23,12 +24,12 @@ Depths = NDArray[np.float32] | NDArray[np.float64]
 class LiteralPool:
     """Candidate literals over some inputs of one class.
 
-    ``literals`` (C): layer, index, phase (True is on).  ``violated`` (C, N): which of the N
+    ``literals`` (C).  ``violated`` (C, N): which of the N
     inputs do not satisfy each.  ``scale`` (C): the size (root mean square) of the literal's
     pre-activation over the inputs, what a depth is measured by.
     """
 
-    literals: tuple[tuple[str, int, bool], ...]
+    literals: tuple[Literal, ...]
     violated: Flags
     scale: NDArray[np.float64]
 
@@ -38,7 +39,7 @@ class LiteralPool:
     ) -> LiteralPool:
         """Literals over ``layers`` that at most a share ``worst`` (δ, one number or one for
         each layer) of the inputs of ``signatures`` violate.  Pre-activations are needed."""
-        literals: list[tuple[str, int, bool]] = []
+        literals: list[Literal] = []
         violated: list[Flags] = []
         scale: list[float] = []
         count = max(len(signatures), 1)
@@ -48,11 +49,11 @@ class LiteralPool:
             size = np.sqrt((signatures.values(layer) ** 2).mean(0)) + 1e-12
             limit = worst if isinstance(worst, float) else worst[layer]
             for index in np.flatnonzero(share <= limit):
-                literals.append((layer, int(index), False))
+                literals.append(Literal(layer, int(index), False))
                 violated.append(on[:, index])
                 scale.append(float(size[index]))
             for index in np.flatnonzero((share >= 1 - limit) & (share > limit)):
-                literals.append((layer, int(index), True))
+                literals.append(Literal(layer, int(index), True))
                 violated.append(~on[:, index])
                 scale.append(float(size[index]))
         table = np.array(violated, dtype=np.bool_).reshape(len(literals), len(signatures))
@@ -72,13 +73,7 @@ class LiteralPool:
 
     def pattern(self, chosen: Flags) -> DecisionPattern:
         """The pattern of the chosen candidates (C,)."""
-        kept = [
-            literal for literal, keep in zip(self.literals, chosen.tolist(), strict=True) if keep
-        ]
-        return DecisionPattern(
-            frozenset((layer, index) for layer, index, on in kept if on),
-            frozenset((layer, index) for layer, index, on in kept if not on),
-        )
+        return pattern_of(self.literals[k] for k in np.flatnonzero(chosen))
 
     def shut_out(self, chosen: Flags) -> Flags:
         """Inputs (N,) that violate a chosen literal."""

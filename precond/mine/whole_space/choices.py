@@ -12,7 +12,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from precond.mine.violators import Literals, Violators
+from precond.mine.violators import Violators
 from precond.mine.whole_space.candidates import Flags
 from precond.proof.claim import Claim
 from precond.proof.deadline import Deadline
@@ -24,6 +24,7 @@ from precond.proof.restate.restatement import ask
 from precond.proof.restate.tail import Tail
 from precond.proof.verdict import Status, Verdict
 from precond.property import Property
+from precond.region.literals import Literal, Literals, pattern_of
 from precond.region.pattern import DecisionPattern
 from precond.region.signature import Signatures
 
@@ -74,11 +75,7 @@ class Choices:
 
     def pattern(self, kept: Flags, phases: Flags) -> DecisionPattern:
         """The pattern of the kept literals (T,) with these phases (T,)."""
-        chosen = np.flatnonzero(kept)
-        return DecisionPattern(
-            frozenset(self.names[k] for k in chosen if phases[k]),
-            frozenset(self.names[k] for k in chosen if not phases[k]),
-        )
+        return pattern_of(Literal(*self.names[k], bool(phases[k])) for k in np.flatnonzero(kept))
 
     def claim(self, kept: Flags, phases: Flags) -> Claim | None:
         """As it is asked, through the tail; None where no value of the cut is possible."""

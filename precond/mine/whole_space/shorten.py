@@ -30,6 +30,7 @@ from precond.proof.restate.restatement import ask
 from precond.proof.restate.tail import Tail
 from precond.proof.verdict import Status, Verdict
 from precond.property import Property
+from precond.region.literals import literals_of
 from precond.region.pattern import DecisionPattern
 from precond.region.signature import Signatures
 
@@ -66,7 +67,8 @@ def fewest(
     """
     began = time.monotonic()
     pool = LiteralPool.of(signatures, tail.layers, 1.0 - recall)
-    start = np.array([_has(pattern, *literal) for literal in pool.literals], dtype=np.bool_)
+    known = set(literals_of(pattern))
+    start = np.array([literal in known for literal in pool.literals], dtype=np.bool_)
     if start.sum() < len(pattern.only(tail.layers)):
         return None  # a literal of it alone costs more
     if pool.shut_out(start).mean() > 1.0 - recall:
@@ -87,10 +89,6 @@ def fewest(
         return None
     inside = ~pool.shut_out(smaller)
     return Fewest(pool.pattern(smaller), verdict, inside, time.monotonic() - began)
-
-
-def _has(pattern: DecisionPattern, layer: str, index: int, on: bool) -> bool:
-    return (layer, index) in (pattern.on if on else pattern.off)
 
 
 def spare(

@@ -23,7 +23,7 @@ Source: Zhang et al. 2018 (CROWN); Xu et al. 2021 (α); Wang et al. 2021 (β).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import torch
@@ -31,7 +31,8 @@ from torch import Tensor
 
 from precond.network.graph import INPUT
 from precond.network.operators import Operators
-from precond.proof.bounds.lines import ActivationLines, Lines, PoolLines
+from precond.proof.bounds.lines import Lines, PoolLines
+from precond.proof.bounds.relaxed import Choice, over_box, through_activation, through_pool
 from precond.proof.bounds.rounding import TINY, UNIT, gamma
 
 
@@ -47,6 +48,19 @@ class Multipliers:
     low: Mapping[str, Tensor] = field(default_factory=dict)
     high: Mapping[str, Tensor] = field(default_factory=dict)
     half: Tensor | None = None
+
+    def at(self, layer: str) -> Choice:
+        """Those of one layer."""
+        return Choice(self.alpha.get(layer), self.low.get(layer), self.high.get(layer))
+
+    def changed(self, change: Callable[[Tensor], Tensor]) -> Multipliers:
+        """With every tensor changed."""
+
+        def each(values: Mapping[str, Tensor]) -> dict[str, Tensor]:
+            return {name: change(value) for name, value in values.items()}
+
+        half = None if self.half is None else change(self.half)
+        return Multipliers(each(self.alpha), each(self.low), each(self.high), half)
 
 
 @dataclass(frozen=True, eq=False)
@@ -174,7 +188,7 @@ def lower_bound(
         lines = region.lines[node.name]
         (source,) = node.inputs
         if isinstance(lines, PoolLines):
-            part, shift = _through_pool(lines, current, network.width(source))
+            part, shift = through_pool(lines, current, network.width(source))
             loss = torch.matmul(current.abs(), lines.size.transpose(1, 2)).squeeze(-1)
             error = error + gamma(lines.top.shape[-1]) * loss
         else:
@@ -187,14 +201,13 @@ def lower_bound(
                 size = region.sizes[source].flatten(1).unsqueeze(1)
                 before = gamma(ops.affine[source].terms) * size
                 weight = weight + before
-            part, shift, loss = _through_activation(
+            part, shift, loss = through_activation(
                 lines,
                 current,
                 weight,
                 before,
-                node.name,
                 region.constraints.get(node.name),
-                multipliers,
+                multipliers.at(node.name),
             )
             error = error + loss
         total, mass = total + shift, mass + shift.abs()
@@ -230,71 +243,6 @@ def _size_at(region: Region, name: str) -> Tensor:
     if name in region.sizes:
         return region.sizes[name].flatten(1).unsqueeze(-1)
     return region.lines[name].size.transpose(1, 2)
-
-
-def _through_activation(
-    lines: ActivationLines,
-    form: Tensor,
-    weight: Tensor,
-    before: Tensor | None,
-    name: str,
-    constraint: tuple[Tensor, Tensor] | None,
-    multipliers: Multipliers,
-) -> tuple[Tensor, Tensor, Tensor]:
-    """The form on the pre-activation, the constant it adds (G, R), and its rounding (G, R).
-
-    ``weight`` (G or 1, 1, m): what a unit of |form| costs in rounding; ``before``: the part of
-    it that belongs to the affine layer the form goes on to.
-    """
-    low = lines.low
-    if name in multipliers.alpha:
-        alpha = multipliers.alpha[name].clamp(lines.slope, 1.0)
-        low = torch.where(lines.free, alpha, low)
-    negative = form.clamp(max=0)
-    part = torch.addcmul(form * low, negative, lines.up - low)
-    # |form| = form − 2 · negative: two products give both the constant and the rounding.
-    sides = torch.cat([lines.shift, weight], 1).transpose(1, 2)
-    products = torch.matmul(negative, sides)
-    constant = products[..., 0]
-    loss = torch.matmul(form, weight.transpose(1, 2)).squeeze(-1) - 2 * products[..., 1]
-    loss = loss + TINY * lines.size.sum(-1)
-    if constraint is not None:
-        lower, upper = constraint
-        for beta, bound, sign in (
-            (multipliers.low.get(name), lower, -1.0),
-            (multipliers.high.get(name), upper, 1.0),
-        ):
-            if beta is None:
-                continue
-            known = torch.isfinite(bound)
-            used = torch.where(known, beta.clamp(min=0.0), torch.zeros_like(beta))
-            level = torch.where(known, bound, torch.zeros_like(bound))
-            part = part + sign * used
-            constant = constant - sign * (used * level).sum(-1)
-            reach = (used + form.abs()) * level.abs()
-            if before is not None:
-                loss = loss + (used * before).sum(-1)
-            loss = loss + gamma(form.shape[-1]) * reach.sum(-1)
-    return part, constant, loss
-
-
-def _through_pool(lines: PoolLines, form: Tensor, width: int) -> tuple[Tensor, Tensor]:
-    positive, negative = form.clamp(min=0), form.clamp(max=0)
-    exact = lines.exact.to(form.dtype)
-    through = positive + negative * exact
-    part = form.new_zeros(form.shape[0], form.shape[1], width)
-    part = part.scatter_add(-1, lines.best.expand(through.shape), through)
-    constant = (negative * (1 - exact) * lines.top).sum(-1)
-    return part, constant
-
-
-def over_box(form: Tensor, lower: Tensor, upper: Tensor) -> tuple[Tensor, Tensor]:
-    """``min form·x`` over the box and its rounding, both (G, R)."""
-    low, high = lower.unsqueeze(-1), upper.unsqueeze(-1)
-    value = torch.matmul(form.clamp(min=0), low) + torch.matmul(form.clamp(max=0), high)
-    largest = torch.maximum(low.abs(), high.abs())
-    loss = gamma(2 * form.shape[-1]) * torch.matmul(form.abs(), largest)
-    return value.squeeze(-1), loss.squeeze(-1)
 
 
 def _add(forms: dict[str, Tensor], name: str, part: Tensor) -> None:

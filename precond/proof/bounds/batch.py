@@ -13,10 +13,11 @@ import torch
 from numpy.typing import NDArray
 
 from precond.network.operators import operators
-from precond.proof.bounds.multipliers import improve
 from precond.proof.bounds.region import FOREVER, refine
+from precond.proof.bounds.row_bounds import improved_bounds
 from precond.proof.claim import Problem
 from precond.proof.deadline import Deadline
+from precond.proof.rows import stack_rows
 
 
 def pattern_bounds(
@@ -55,19 +56,7 @@ def pattern_bounds(
             constraints,
             deadline=deadline,
         )
-    rows = [first.rows(conjunct) for conjunct in first.conjuncts]
-    bound, _ = improve(
-        refined.region,
-        network.output,
-        -tensor(np.concatenate([outputs for outputs, _, _ in rows]))[None],
-        tensor(np.concatenate([limit for _, _, limit in rows]))[None],
-        steps=steps,
-        deadline=deadline,
-        input_form=-tensor(np.concatenate([inputs for _, inputs, _ in rows]))[None],
-        goal=np.inf,
-    )
-    values = bound.value.nan_to_num(nan=-torch.inf).cpu().numpy()
-    sizes = np.cumsum([len(limit) for _, _, limit in rows])[:-1]
-    best = np.stack([part.max(1) for part in np.split(values, sizes, axis=1)], axis=1)
-    least: NDArray[np.float64] = best.min(1)
-    return np.where(refined.empty.cpu().numpy(), np.inf, least)
+    rows = stack_rows(first, device)
+    bound, _ = improved_bounds(refined.region, rows, steps=steps, deadline=deadline, goal=np.inf)
+    least = rows.best(bound.value).amin(1).masked_fill(refined.empty, torch.inf)
+    return np.asarray(least.cpu().numpy())

@@ -9,11 +9,12 @@ Source: Xu et al. 2021 (α-CROWN), Wang et al. 2021 (β-CROWN).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor
 
+from precond.proof.bounds.adam import Adam
 from precond.proof.bounds.backward import Bound, Multipliers, Region, lower_bound
 from precond.proof.bounds.lines import ActivationLines
 from precond.proof.deadline import Deadline
@@ -107,7 +108,7 @@ def improve(
         best, chosen = _merge(first, warm, better), _chosen(chosen, initial, better)
     if not parameters or steps <= 0:
         return best, chosen
-    ascent = _Ascent(parameters)
+    ascent = Adam(parameters)
     for step in range(steps):
         if deadline.passed or bool((best.value > goal).all()):
             break
@@ -128,30 +129,6 @@ def improve(
             for value in [*low.values(), *high.values(), *([] if half is None else [half])]:
                 value.clamp_(min=0.0)
     return best, chosen
-
-
-class _Ascent:
-    """Adam (Kingma and Ba 2015), upwards."""
-
-    def __init__(self, parameters: list[Tensor]) -> None:
-        self.parameters = parameters
-        self.mean = [torch.zeros_like(p) for p in parameters]
-        self.square = [torch.zeros_like(p) for p in parameters]
-        self.count = 0
-
-    @torch.no_grad()
-    def step(self, slopes: Sequence[Tensor | None], rate: float) -> None:
-        self.count += 1
-        shrink, shrink_square = 1 - 0.9**self.count, 1 - 0.99**self.count
-        for parameter, mean, square, slope in zip(
-            self.parameters, self.mean, self.square, slopes, strict=True
-        ):
-            if slope is None:
-                continue
-            mean.mul_(0.9).add_(slope, alpha=0.1)
-            square.mul_(0.99).addcmul_(slope, slope, value=0.01)
-            size = (square / shrink_square).sqrt_().add_(1e-12)
-            parameter.addcdiv_(mean, size, value=rate / shrink)
 
 
 def _merge(old: Bound, new: Bound, better: Tensor) -> Bound:

@@ -7,18 +7,19 @@ little, and nothing is cut merely to find out where the region ends.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from precond.network.operators import Operators
-from precond.proof.bounds.backward import lower_bound
 from precond.proof.bounds.polytope import lifted, rounding, shrunk
 from precond.proof.bounds.region import refine
-from precond.proof.bounds.rows import Rows
+from precond.proof.bounds.row_bounds import row_bounds
+from precond.proof.bounds.subdomains import Batch
 from precond.proof.gate import excludes
+from precond.proof.rows import Rows
 
 Bounds = Mapping[str, tuple[Tensor, Tensor]]
 NARROWEST = 1e-9  # of the region's box: a piece that is not cut further
@@ -26,7 +27,7 @@ MOST_WORK = 1 << 22  # numbers in the largest array of a step
 
 
 @dataclass(frozen=True, eq=False)
-class Pieces:
+class Pieces(Batch):
     """Parts (G, n) of a box that cover it, a box around what the region leaves of each, the
     ``share`` (G,) of the whole that each is, and layer bounds that hold there."""
 
@@ -41,19 +42,6 @@ class Pieces:
     def whole(cls, lower: Tensor, upper: Tensor) -> Pieces:
         """Parts of which nothing is known."""
         return cls(lower, upper, lower, upper, torch.ones_like(lower[:, 0]), {})
-
-    def __len__(self) -> int:
-        return len(self.lower)
-
-    def rows(self, which: Tensor) -> Pieces:
-        return Pieces(
-            self.lower[which],
-            self.upper[which],
-            self.inner_lower[which],
-            self.inner_upper[which],
-            self.share[which],
-            {name: (low[which], high[which]) for name, (low, high) in self.known.items()},
-        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,13 +70,7 @@ def step(
     if not len(index):
         return Stepped(closed, pieces, low, low)
     refined = refine(ops, low, high, constraints, known=pieces.known)
-    bound = lower_bound(
-        refined.region,
-        ops.network.output,
-        rows.form[None],
-        rows.constant[None],
-        input_form=None if rows.inputs is None else rows.inputs[None],
-    )
+    bound = row_bounds(refined.region, rows)
     done = refined.empty | _decided(bound.value, rows)
     left = (~done).nonzero().squeeze(1)
     form, value = bound.form[left], bound.value[left]
@@ -107,7 +89,7 @@ def step(
         return Stepped(closed, pieces.rows(left), form[:, 0], low)
     best = rows.best(better)
     worst = torch.where(best > 0, torch.inf, best).argmin(1)
-    row = better.masked_fill(rows.owner[None] != worst[:, None], -torch.inf).argmax(1)
+    row = rows.best_row(better, worst)
     each = torch.arange(len(left), device=row.device)
     chosen = form[each, row]
     corners = [torch.where(line > 0, low, high) for line in (chosen, bent[each, row])]
@@ -142,23 +124,6 @@ def halves(pieces: Pieces, form: Tensor, width: Tensor) -> Pieces | None:
     return both
 
 
-def pop(blocks: list[Pieces], count: int) -> Pieces:
-    """Up to ``count`` pieces, the youngest first, taken out of ``blocks``."""
-    taken: list[Pieces] = []
-    while blocks and count > 0:
-        block = blocks[-1]
-        if taken and taken[0].known.keys() != block.known.keys():
-            break
-        blocks.pop()
-        if len(block) > count:
-            index = torch.arange(len(block), device=block.lower.device)
-            blocks.append(block.rows(index[:-count]))
-            block = block.rows(index[-count:])
-        taken.append(block)
-        count -= len(block)
-    return _joined(taken)
-
-
 def batch_for(rows: Rows, halfspaces: int, inputs: int) -> int:
     """Pieces to bound at once."""
     each = max(1, len(rows.owner) * max(1, halfspaces) * inputs * inputs)
@@ -168,22 +133,3 @@ def batch_for(rows: Rows, halfspaces: int, inputs: int) -> int:
 def _decided(value: Tensor, rows: Rows) -> Tensor:
     """Pieces (G,) in which every conjunct is excluded by a row's bound (G, R)."""
     return rows.any(excludes(value, rows.strict)).all(1)
-
-
-def _joined(blocks: Sequence[Pieces]) -> Pieces:
-    if len(blocks) == 1:
-        return blocks[0]
-    return Pieces(
-        torch.cat([b.lower for b in blocks]),
-        torch.cat([b.upper for b in blocks]),
-        torch.cat([b.inner_lower for b in blocks]),
-        torch.cat([b.inner_upper for b in blocks]),
-        torch.cat([b.share for b in blocks]),
-        {
-            name: (
-                torch.cat([b.known[name][0] for b in blocks]),
-                torch.cat([b.known[name][1] for b in blocks]),
-            )
-            for name in blocks[0].known
-        },
-    )

@@ -12,12 +12,12 @@ import torch
 
 from precond.network.operators import operators
 from precond.proof.arithmetic import Arithmetic
-from precond.proof.bounds.backward import lower_bound
 from precond.proof.bounds.region import refine
-from precond.proof.bounds.rows import stack_rows
+from precond.proof.bounds.row_bounds import row_bounds
 from precond.proof.claim import Array, Problem
 from precond.proof.gate import excludes
 from precond.proof.replay import in_region
+from precond.proof.rows import stack_rows
 
 NOTE = "at some inputs the run's roundings exceed the margin"
 EVERY = 8  # steps of a search between looks at its worst input
@@ -35,7 +35,5 @@ def exceeds_margin(problem: Problem, points: Array, device: str = "cpu") -> bool
     with torch.no_grad():
         ops = operators(problem.network, device, torch.float64)
         region = refine(ops, x, x, {}, execution=problem.execution).region
-        inputs = None if rows.inputs is None else rows.inputs[None]
-        output = problem.network.output
-        bound = lower_bound(region, output, rows.form[None], rows.constant[None], input_form=inputs)
+        bound = row_bounds(region, rows)
     return not bool(rows.any(excludes(bound.value, rows.strict)).all())

@@ -17,11 +17,12 @@ from precond.network.graph import INPUT
 from precond.network.layers import LeakyReLU, MaxPool2d, ReLU
 from precond.network.operators import Operators
 from precond.proof.arithmetic import Arithmetic
-from precond.proof.bounds.backward import Region, lower_bound, over_box
+from precond.proof.bounds.backward import Region, lower_bound
 from precond.proof.bounds.execution import leaky_slack, roundings
 from precond.proof.bounds.intervals import Interval, constants_slack, intersect, node_interval
 from precond.proof.bounds.lines import Lines, activation_lines, pool_lines
 from precond.proof.bounds.multipliers import improve
+from precond.proof.bounds.relaxed import over_box
 from precond.proof.bounds.rounding import TINY, UNIT
 from precond.proof.deadline import Deadline
 from precond.proof.gate import crossed

@@ -12,7 +12,7 @@ UNIT = 2.0**-53
 TINY = 1e-300  # more than any sum of products loses by underflow (2⁻¹⁰²² a product)
 
 
-def gamma(terms: int) -> float:
-    """γ for sums of ``terms`` products, with room for eight more operations, rounded up."""
-    n = terms + 8
+def gamma(terms: int, room: int = 8) -> float:
+    """γ for sums of ``terms`` products, with ``room`` for more operations, rounded up."""
+    n = terms + room
     return n * UNIT / (1.0 - n * UNIT) * (1.0 + 1e-10)

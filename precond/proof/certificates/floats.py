@@ -15,13 +15,15 @@ from scipy.sparse import csr_array
 from torch import Tensor
 
 from precond.network.operators import operators
-from precond.proof.bounds.backward import lower_bound
+from precond.proof.bounds.leaf import leaf_of
 from precond.proof.bounds.lines import ActivationLines
 from precond.proof.bounds.multipliers import improve
 from precond.proof.bounds.problem import region_of
 from precond.proof.bounds.region import Refined, refine
+from precond.proof.bounds.row_bounds import improved_bounds, row_bounds
 from precond.proof.claim import Conjunct, Problem
 from precond.proof.deadline import Deadline
+from precond.proof.rows import stack_rows
 from precond.proof.trace import Leaf
 from precond.region.box import Box
 
@@ -62,38 +64,19 @@ def improved(
     refined = region_of(problem, deadline=deadline)
     if bool(refined.empty[0]):
         return Tried(Leaf(empty=True), np.inf, None)
-    outputs, inputs, bound = problem.rows(conjunct)
     if not len(conjunct):
         return Tried(Leaf(), -np.inf, _widest(problem, np.ones(problem.network.input_size)))
-    choices = [np.eye(len(conjunct))[j] for j in range(len(conjunct))]
+    mix = np.eye(len(conjunct))
     if weights is not None and len(weights) == len(conjunct):
-        choices.append(np.asarray(weights, dtype=np.float64))
-    mix = np.array(choices)
-    form = -torch.tensor(mix @ outputs)[None]
-    constant = torch.tensor(mix @ bound)[None]
-    at_input = -torch.tensor(mix @ inputs)[None] if inputs.any() else None
-    name = problem.network.output
-    found, used = improve(
-        refined.region, name, form, constant, steps=steps, deadline=deadline, input_form=at_input
-    )
+        mix = np.vstack([mix, np.asarray(weights, dtype=np.float64)])
+    rows = stack_rows(problem.only((conjunct,)), "cpu")
+    choices = rows.mixed(torch.tensor(mix))
+    found, used = improved_bounds(refined.region, choices, steps=steps, deadline=deadline)
     best = int(found.value[0].argmax())
-    row = slice(best, best + 1)
     with torch.no_grad():
-        plain = lower_bound(
-            refined.region,
-            name,
-            form[:, row],
-            constant[:, row],
-            input_form=None if at_input is None else at_input[:, row],
-            keep=True,
-        )
-    leaf = Leaf(
-        mix[best],
-        _row(used.alpha, best),
-        _row(used.low, best),
-        _row(used.high, best),
-        None if used.half is None else used.half[0, best].numpy(),
-    )
+        chosen = rows.mixed(torch.tensor(mix[best : best + 1]))
+        plain = row_bounds(refined.region, chosen, keep=True)
+    leaf = leaf_of(used, best, weights=mix[best])
     if int((problem.box.width > 0).sum()) <= FEW_INPUTS:
         split = _widest(problem, plain.form[0, 0].abs().numpy())
     else:
@@ -112,7 +95,7 @@ def in_boxes(
     """For each box (lower and upper, (G, n)) multipliers for the conjunct's bound with weights
     (G, inequalities), by ``steps`` of ascent, and the cut of the input that matters most."""
     found: list[tuple[Leaf, Split | None]] = []
-    outputs, inputs, bound = (torch.tensor(part) for part in problem.rows(conjunct))
+    rows = stack_rows(problem.only((conjunct,)), "cpu")
     ops = operators(problem.network, "cpu", torch.float64)
     limits = {
         name: (torch.tensor(low)[None], torch.tensor(high)[None])
@@ -121,24 +104,14 @@ def in_boxes(
     for begin in range(0, len(weights), BATCH):
         part = slice(begin, begin + BATCH)
         lower, upper = boxes[0][part], boxes[1][part]
-        mix = torch.tensor(weights[part])[:, None]
+        mixed = rows.mixed(torch.tensor(weights[part])[:, None])
         with torch.no_grad():
             refined = refine(ops, torch.tensor(lower), torch.tensor(upper), limits)
-        arguments = (
-            refined.region,
-            problem.network.output,
-            -(mix @ outputs),
-            (mix @ bound[:, None])[..., 0],
-        )
-        at_input = -(mix @ inputs) if inputs.any() else None
-        with torch.no_grad():
-            plain = lower_bound(*arguments, input_form=at_input)
-        _, used = improve(*arguments, steps=steps, deadline=deadline, input_form=at_input)
+            plain = row_bounds(refined.region, mixed)
+        _, used = improved_bounds(refined.region, mixed, steps=steps, deadline=deadline)
         for k, form in enumerate(plain.form[:, 0].abs().numpy()):
-            leaf = Leaf(weights[begin + k])
-            if steps:
-                alpha, low, high = (_row(v, 0, k) for v in (used.alpha, used.low, used.high))
-                leaf = Leaf(weights[begin + k], alpha, low, high)
+            mix = weights[begin + k]
+            leaf = leaf_of(used, subdomain=k, weights=mix) if steps else Leaf(mix)
             box = replace(problem, box=Box(lower[k], upper[k]))
             found.append((leaf, _widest(box, form)))
     return found
@@ -207,14 +180,7 @@ def layer_records(problem: Problem, steps: int, deadline: Deadline) -> list[tupl
             )
             for r in range(2 * len(open_)):
                 side, neuron = divmod(r, len(open_))
-                leaf = Leaf(
-                    None,
-                    _row(used.alpha, r),
-                    _row(used.low, r),
-                    _row(used.high, r),
-                    None if used.half is None else used.half[0, r].numpy(),
-                )
-                found.append((2 * (offset + int(open_[neuron])) + side, leaf))
+                found.append((2 * (offset + int(open_[neuron])) + side, leaf_of(used, r)))
             count = len(open_)
             low, high = low.clone(), high.clone()
             low[0, open_] = torch.maximum(low[0, open_], bound.value[0, :count])
@@ -257,7 +223,3 @@ class Records:
         values = np.concatenate([np.zeros(0), *self.values])
         shape = (len(self), 3 * self.neurons + self.rows)
         return csr_array((values, columns, starts), shape=shape)
-
-
-def _row(values: Mapping[str, Tensor], row: int, box: int = 0) -> dict[str, Array]:
-    return {name: value[box, row].numpy() for name, value in values.items()}

@@ -6,22 +6,21 @@ a positive number over the region (zero is enough where the violation is strict)
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from precond.proof.bounds.backward import Multipliers
 from precond.proof.bounds.leaf import closing_leaf
 from precond.proof.bounds.magnitudes import beyond_floats
-from precond.proof.bounds.multipliers import improve
 from precond.proof.bounds.problem import region_of
+from precond.proof.bounds.row_bounds import improved_bounds
 from precond.proof.claim import Problem
 from precond.proof.engines.base import PROPAGATION, Answer, Deadline, Lines, Outcome, plain_sums
 from precond.proof.gate import excludes
+from precond.proof.rows import stack_rows
 from precond.proof.trace import Leaf
 
 
@@ -49,26 +48,8 @@ class BoundsEngine:
             trace = Leaf(empty=True) if problem.keep_trace else None
             answer = Answer.excluded(note=note, trace=trace)
             return [answer] * len(problem.conjuncts)
-        device = refined.region.lower.device
-        sizes = [len(conjunct) for conjunct in problem.conjuncts]
-        stacked = [problem.rows(conjunct) for conjunct in problem.conjuncts]
-
-        def tensor(values: list[np.ndarray]) -> Tensor:
-            joined = torch.tensor(np.concatenate(values), dtype=torch.float64)
-            return joined.to(device)[None]
-
-        form = -tensor([c for c, _, _ in stacked])
-        inputs = -tensor([e for _, e, _ in stacked])
-        constant = tensor([d for _, _, d in stacked])
-        bound, used = improve(
-            refined.region,
-            problem.network.output,
-            form,
-            constant,
-            steps=self.steps,
-            deadline=deadline,
-            input_form=inputs,
-        )
+        rows = stack_rows(problem, self.device)
+        bound, used = improved_bounds(refined.region, rows, steps=self.steps, deadline=deadline)
         values = bound.value[0].nan_to_num(nan=-torch.inf).cpu().numpy()
         corners = (
             torch.where(bound.form[0] > 0, refined.region.lower[0], refined.region.upper[0])
@@ -77,7 +58,8 @@ class BoundsEngine:
         )
         answers: list[Answer] = []
         start = 0
-        for size, conjunct in zip(sizes, problem.conjuncts, strict=True):
+        for conjunct in problem.conjuncts:
+            size = len(conjunct)
             part = values[start : start + size]
             enough = excludes(part, np.array([i.strict for i in conjunct], dtype=np.bool_))
             best = start + int((np.where(enough, part, -np.inf) if enough.any() else part).argmax())
@@ -86,11 +68,8 @@ class BoundsEngine:
                 if problem.keep_trace:
                     trace = closing_leaf(
                         refined.region,
-                        form[:, best : best + 1],
-                        constant[:, best : best + 1],
-                        inputs[:, best : best + 1],
+                        rows.only(best),
                         [_row(used, best), Multipliers()],
-                        strict=conjunct[best - start].strict,
                         steps=self.steps,
                         deadline=deadline,
                     )
@@ -114,14 +93,4 @@ class BoundsEngine:
 
 def _row(multipliers: Multipliers, row: int) -> Multipliers:
     """Those of one row, (1, 1, m)."""
-
-    def pick(values: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        return {name: value[:, row : row + 1] for name, value in values.items()}
-
-    half = multipliers.half
-    return Multipliers(
-        pick(multipliers.alpha),
-        pick(multipliers.low),
-        pick(multipliers.high),
-        None if half is None else half[:, row : row + 1],
-    )
+    return multipliers.changed(lambda value: value[:, row : row + 1])

@@ -17,10 +17,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from precond.proof.bounds.backward import lower_bound
 from precond.proof.bounds.lines import ActivationLines, relaxation_cost
 from precond.proof.bounds.problem import layer_bounds, region_of
-from precond.proof.bounds.rows import stack_rows
+from precond.proof.bounds.row_bounds import row_bounds
 from precond.proof.claim import Problem
 from precond.proof.coverage import Coverage
 from precond.proof.engines.base import SOLVERS, Answer, Deadline, Engine, Lines, Outcome
@@ -28,6 +27,7 @@ from precond.proof.linear.blocks import cut
 from precond.proof.linear.encode import Bounds
 from precond.proof.linear.solver import refusal
 from precond.proof.linear.tighten import tightened
+from precond.proof.rows import stack_rows
 
 Array = NDArray[np.float64]
 PROGRESS = 0.8  # of a layer's width, summed over free neurons: less must be left of some
@@ -149,12 +149,8 @@ class _Search:
         """Both phases of the dearest free neuron; none where nothing is free."""
         region = region_of(problem, self.engine.device).region
         rows = stack_rows(problem, self.engine.device)
-        inputs = None if rows.inputs is None else rows.inputs[None]
         with torch.no_grad():
-            output = problem.network.output
-            bound = lower_bound(
-                region, output, rows.form[None], rows.constant[None], input_form=inputs, keep=True
-            )
+            bound = row_bounds(region, rows, keep=True)
         row = int(bound.value[0].argmax())
         best, dearest = 0.0, None
         for layer, form in bound.coefficients.items():

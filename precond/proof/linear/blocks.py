@@ -25,18 +25,13 @@ from precond.network.layers import Add, Concat, LeakyReLU, MaxPool2d, Reshape, S
 from precond.network.operators import AffineOperator, Operators, affine_operator, operators
 from precond.proof.arithmetic import Arithmetic
 from precond.proof.bounds.problem import layer_bounds, region_of
+from precond.proof.bounds.rounding import TINY, gamma
 from precond.proof.claim import Problem
 
 Array = NDArray[np.float64]
 Sparse: TypeAlias = "csr_array[np.float64, tuple[int, int]]"
 CHUNK_VALUES = 4 << 20  # numbers in one chunk of identity rows, roughly
 AWAY = 2.0**-50  # more than a constant and the nearest float differ by, in relation to it
-TINY = 1e-300  # more than a sum of products loses by underflow, which γ does not cover
-
-
-def gamma(terms: int) -> float:
-    """γ_n = n·2⁻⁵³ / (1 − n·2⁻⁵³), the relative error of a sum of n rounded products."""
-    return terms * 2.0**-53 / (1 - terms * 2.0**-53)
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,7 +83,7 @@ def affine_interval(block: Block, values: Mapping[str, tuple[Array, Array]]) -> 
         error = error + block.rounding * (block.magnitudes[source] @ largest)
         error = error + underflow(matrix, largest)
         terms += 2 * int(np.diff(matrix.indptr).max(initial=0))
-    margin = (error + gamma(terms) * reach) * (1 + 1e-9)
+    margin = (error + gamma(terms, room=0) * reach) * (1 + 1e-9)
     return low - margin, high + margin
 
 
@@ -161,7 +156,7 @@ def _block(network: Network, name: str) -> Block:
     # The magnitudes are rounded too, hence twice the terms.
     terms = 2 * sum(ops.affine[node].terms + 2 for node in passed)
     off = sum(node in ops.deviation for node in passed) * AWAY
-    return Block(matrices, constant, magnitudes, magnitude, gamma(terms) + off * (1 + 1e-9))
+    return Block(matrices, constant, magnitudes, magnitude, gamma(terms, room=0) + off * (1 + 1e-9))
 
 
 def _sizes(ops: Operators, passed: list[str]) -> dict[str, AffineOperator]:

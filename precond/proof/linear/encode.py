@@ -24,24 +24,23 @@ from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import coo_array, csr_array, diags_array, vstack
+from scipy.sparse import csr_array, diags_array, vstack
 
 from precond.network.graph import INPUT, Network
 from precond.network.layers import LeakyReLU, MaxPool2d
 from precond.proof.arithmetic import Arithmetic
 from precond.proof.bounds.problem import block_slacks
-from precond.proof.claim import HalfSpaces, Problem
+from precond.proof.bounds.rounding import TINY, gamma
+from precond.proof.claim import Problem
 from precond.proof.gate import crossed, is_off, is_on
 from precond.proof.linear.blocks import (
-    TINY,
     Sparse,
     cut,
-    gamma,
     interval_bounds,
     is_source,
     linear_blocks,
-    underflow,
 )
+from precond.proof.linear.columns import Columns, product
 from precond.proof.linear.system import Expression, LayerMap, LinearSystem, Pool
 from precond.region.pattern import Neuron
 
@@ -82,7 +81,7 @@ def encode(problem: Problem, bounds: Bounds) -> LinearSystem:
     return build.finish(None)
 
 
-class _Builder:
+class _Builder(Columns):
     """Columns and rows as they are added, and an expression for every source value."""
 
     def __init__(self, network: Network, problem: Problem, slacks: Mapping[str, Array]) -> None:
@@ -91,41 +90,12 @@ class _Builder:
         self.blocks = linear_blocks(network)
         self.runs = problem.execution is not Arithmetic.REAL
         self.slacks = slacks
-        self.inputs = problem.box.size
-        self.capacity = self.inputs + 2 * sum(network.width(n.name) for n in sources)
-        self.column_lower = problem.box.lower
-        self.column_upper = problem.box.upper
-        self.rows: list[Sparse] = []
-        self.limits: list[tuple[Array, Array, Array]] = []
-        self.count = 0
+        capacity = problem.box.size + 2 * sum(network.width(n.name) for n in sources)
+        super().__init__(problem.box, capacity)
         self.layers: dict[str, LayerMap] = {}
         self.pools: list[Pool] = []
         every = np.arange(self.inputs)
         self.values = {INPUT: self.selection(every, every, self.inputs)}
-
-    @property
-    def largest(self) -> Array:
-        largest = np.zeros(self.capacity)
-        size = len(self.column_lower)
-        largest[:size] = np.maximum(np.abs(self.column_lower), np.abs(self.column_upper))
-        return largest
-
-    def selection(self, rows: Index, columns: Index, height: int) -> Expression:
-        """Value ``rows[k]`` is column ``columns[k]``; the others are zero."""
-        matrix = coo_array((np.ones(len(rows)), (rows, columns)), shape=(height, self.capacity))
-        return Expression(csr_array(matrix), np.zeros(height), np.zeros(height), True)
-
-    def add_columns(self, lower: Array, upper: Array) -> Index:
-        first = len(self.column_lower)
-        self.column_lower = np.concatenate([self.column_lower, lower])
-        self.column_upper = np.concatenate([self.column_upper, upper])
-        return np.arange(first, first + len(lower))
-
-    def add_rows(self, matrix: Sparse, lower: Array, upper: Array, error: Array) -> Index:
-        self.rows.append(matrix)
-        self.limits.append((lower, upper, error))
-        self.count += matrix.shape[0]
-        return np.arange(self.count - matrix.shape[0], self.count)
 
     def compose(self, name: str) -> Expression:
         """The values of a node that a nonlinear one reads (or the output) over the columns, with
@@ -140,7 +110,7 @@ class _Builder:
         for source, weights in block.matrices.items():
             value = self.values[source]
             size = value.reach(self.largest)
-            part = _product(weights, value)
+            part = product(weights, value)
             matrix = part if matrix is None else csr_array(matrix + part)
             constant = constant + weights @ value.constant
             magnitude = abs(weights)
@@ -152,22 +122,10 @@ class _Builder:
         if matrix is None:
             matrix = csr_array((len(constant), self.capacity))
         if not simple:
-            error = error + gamma(terms) * reach + TINY * (1 + self.largest.sum())
+            error = error + gamma(terms, room=0) * reach + TINY * (1 + self.largest.sum())
         if name in self.slacks:
             error = error + self.slacks[name]
         return Expression(matrix, constant, error * (1 + 1e-9))
-
-    def interval(self, z: Expression) -> tuple[Array, Array]:
-        """Bounds of an expression from the columns' bounds, rounded outward."""
-        size = len(self.column_lower)
-        matrix = z.matrix[:, :size]
-        positive, negative = matrix.maximum(0.0), matrix.minimum(0.0)
-        low = positive @ self.column_lower + negative @ self.column_upper + z.constant
-        high = positive @ self.column_upper + negative @ self.column_lower + z.constant
-        terms = 2 * int(np.diff(matrix.indptr).max(initial=0)) + 4
-        margin = z.error + gamma(terms) * z.reach(self.largest)
-        margin = margin + underflow(matrix, self.largest[:size])
-        return low - margin, high + margin
 
     def rectify(
         self,
@@ -196,14 +154,14 @@ class _Builder:
             wanted &= ~free
             wanted[kept] = False
             which = np.flatnonzero(wanted)
-            row[which] = self._between(z, which, literal[0][which], literal[1][which])
+            row[which] = self.between(z, which, literal[0][which], literal[1][which])
         if not explicit:
             self.values[name] = Expression(
                 csr_array(diags_array(factor) @ z.matrix),
                 factor * z.constant,
                 factor * z.error
                 + (0.0 if slope in (0.0, 1.0) else 1.0)
-                * (gamma(2) * z.reach(self.largest) + TINY * (1 + self.largest.sum())),
+                * (gamma(2, room=0) * z.reach(self.largest) + TINY * (1 + self.largest.sum())),
             )
             self.layers[name] = LayerMap(low, high, row, column, negative, triangle)
             return
@@ -212,18 +170,18 @@ class _Builder:
         column[opened] = self.add_columns(np.zeros(len(opened)), high[opened])
         negative[opened] = self.add_columns(np.zeros(len(opened)), -low[opened])
         used = np.concatenate([kept, opened])
-        own = self._entries(np.arange(len(used)), column[used], np.ones(len(used)), len(used))
-        own = own + self._entries(
+        own = self.entries(np.arange(len(used)), column[used], np.ones(len(used)), len(used))
+        own = own + self.entries(
             np.arange(len(kept), len(used)), negative[opened], -np.ones(len(opened)), len(used)
         )
         constant = z.constant[used]
         self.add_rows(csr_array(own - z.matrix[used]), constant, constant, z.error[used])
         sides = (high[opened], -low[opened])
         triangle[opened] = self._triangles(column[opened], negative[opened], *sides)
-        matrix = self._entries(used, column[used], np.where(free, 1.0, factor)[used], width)
+        matrix = self.entries(used, column[used], np.where(free, 1.0, factor)[used], width)
         simple = slope == 0.0
         if not simple:
-            matrix = matrix + self._entries(
+            matrix = matrix + self.entries(
                 opened, negative[opened], np.full(len(opened), -slope), width
             )
         error = self.slacks.get(name, np.zeros(width))
@@ -236,8 +194,8 @@ class _Builder:
         left, right = depth / scale, high / scale
         limit = np.nextafter(np.maximum(high * left, depth * right), np.inf)
         rows = np.arange(len(high))
-        matrix = self._entries(rows, positive, left, len(high))
-        matrix = matrix + self._entries(rows, negative, right, len(high))
+        matrix = self.entries(rows, positive, left, len(high))
+        matrix = matrix + self.entries(rows, negative, right, len(high))
         none = np.full(len(high), -np.inf)
         return self.add_rows(csr_array(matrix), none, limit, np.zeros(len(high)))
 
@@ -256,7 +214,7 @@ class _Builder:
         decided = np.flatnonzero(single)
         columns = self.add_columns(floor[opened], ceiling[opened])
         winners = windows[decided, best[decided]]
-        matrix = self._entries(decided, np.arange(len(decided)), np.ones(len(decided)), height)
+        matrix = self.entries(decided, np.arange(len(decided)), np.ones(len(decided)), height)
         chosen = csr_array(matrix[:, : len(decided)] @ z.matrix[winners])
         constant, error = np.zeros(height), np.zeros(height)
         constant[decided], error[decided] = z.constant[winners], z.error[winners]
@@ -270,14 +228,14 @@ class _Builder:
             floors = low[window][which]
             size = len(members)
             parts = z.matrix[members]
-            y = self._entries(np.arange(size), np.full(size, columns[k]), np.ones(size), size)
+            y = self.entries(np.arange(size), np.full(size, columns[k]), np.ones(size), size)
             rows = self.add_rows(
                 csr_array(y - parts), z.constant[members], np.full(size, np.inf), z.error[members]
             )
             self.pools.append(Pool(rows, ceiling[window] - floors))
             total = csr_array(np.ones((1, size))) @ parts
             limit = z.constant[members].sum() - floors.sum() + floors.max()
-            slack = gamma(size + 4) * (
+            slack = gamma(size + 4, room=0) * (
                 np.abs(z.constant[members]).sum()
                 + 2 * np.abs(floors).sum()
                 + z.reach(self.largest)[members].sum()
@@ -288,24 +246,6 @@ class _Builder:
                 np.array([limit]),
                 np.array([z.error[members].sum() + slack]),
             )
-
-    def halfspaces(self, halfspaces: HalfSpaces) -> None:
-        rows, columns = np.nonzero(halfspaces.matrix)
-        count = len(halfspaces.bound)
-        matrix = self._entries(rows, columns, halfspaces.matrix[rows, columns], count)
-        self.add_rows(matrix, np.full(count, -np.inf), halfspaces.bound, np.zeros(count))
-
-    def _between(self, z: Expression, which: Index, low: Array, high: Array) -> Index:
-        """Rows ``low ≤ z ≤ high``; the constant's subtraction is rounded into the error."""
-        constant = z.constant[which]
-        lower, upper = low - constant, high - constant
-        finite = np.where(np.isfinite(lower), np.abs(lower), 0.0)
-        finite = np.maximum(finite, np.where(np.isfinite(upper), np.abs(upper), 0.0))
-        return self.add_rows(z.matrix[which], lower, upper, z.error[which] + gamma(2) * finite)
-
-    def _entries(self, rows: Index, columns: Index, data: Array, height: int) -> Sparse:
-        matrix = coo_array((data, (rows, columns)), shape=(height, self.capacity))
-        return csr_array(matrix)
 
     def finish(self, empty: Neuron | None) -> LinearSystem:
         size = len(self.column_lower)
@@ -333,25 +273,3 @@ class _Builder:
             tuple(self.pools),
             empty,
         )
-
-
-def _product(weights: Sparse, value: Expression) -> Sparse:
-    """``weights · value``, by dense arithmetic where both are dense enough."""
-    left, right = weights, value.matrix
-    used = np.flatnonzero(np.diff(right.tocsc().indptr))
-    if (
-        not value.simple
-        and len(used)
-        and min(
-            left.nnz / max(left.shape[0] * left.shape[1], 1),
-            right.nnz / max(right.shape[0] * len(used), 1),
-        )
-        > 0.1
-    ):
-        dense = left.toarray() @ right.tocsc()[:, used].toarray()
-        rows, columns = np.nonzero(dense)
-        found = coo_array(
-            (dense[rows, columns], (rows, used[columns])), shape=(left.shape[0], right.shape[1])
-        )
-        return csr_array(found)
-    return csr_array(left @ right)

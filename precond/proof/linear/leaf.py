@@ -21,6 +21,7 @@ from precond.proof.claim import Conjunct, Problem
 from precond.proof.deadline import Deadline
 from precond.proof.linear.programs import Relaxation
 from precond.proof.linear.system import LinearSystem
+from precond.proof.rows import Forms, stack_rows
 from precond.proof.trace import Leaf
 from precond.region.pattern import Neuron
 
@@ -39,14 +40,13 @@ def empty_leaf(problem: Problem, where: Neuron, deadline: Deadline) -> Leaf | No
         return None
     output, width = problem.network.width(problem.network.output), problem.network.width(layer)
     unit = {layer: _tensor(np.eye(width)[index])}
+    zero = torch.zeros(1, output + 1, dtype=torch.float64)
+    nothing = Forms(zero[:, 1:], None, zero[:, 0], zero[:, 0] > 0)
     for start in (Multipliers(low=unit), Multipliers(high=unit)):
         leaf = closing_leaf(
             refined.region,
-            _tensor(np.zeros(output)),
-            _tensor(np.zeros(1))[0],
-            None,
+            nothing,
             [start],
-            strict=False,
             steps=STEPS,
             deadline=deadline.earlier(SECONDS),
         )
@@ -76,17 +76,14 @@ def leaf_of(
     starts = [Multipliers()]
     if found.weights is not None:
         starts.append(_multipliers(problem, found, system))
-    outputs, inputs, bound = problem.rows(conjunct)
+    rows = stack_rows(problem.only((conjunct,)), "cpu")
     for weights in (found.weights, even):
         if weights is None or len(weights) != len(conjunct):
             continue
         leaf = closing_leaf(
             refined.region,
-            _tensor(-weights @ outputs),
-            _tensor(np.atleast_1d(weights @ bound))[0],
-            _tensor(-weights @ inputs) if inputs.any() else None,
+            rows.mixed(torch.tensor(weights, dtype=torch.float64)[None]),
             starts,
-            strict=bool(weights.any()) and all(i.strict for i in conjunct),
             steps=STEPS,
             deadline=deadline.earlier(SECONDS),
         )

@@ -31,6 +31,7 @@ from precond.proof.restate.tail import Tail
 from precond.proof.verdict import Verdict
 from precond.property import Property
 from precond.region.box import Box
+from precond.region.literals import literals_of
 from precond.region.pattern import DecisionPattern
 from precond.region.signature import Signatures
 from precond.study.whole_space.result import Forced, Tried
@@ -204,7 +205,8 @@ def forced_literals(
     values = {} if tail.cut == INPUT else {tail.cut: witnesses}
     for layer in rest.decision_layers:
         values[layer] = values_at(rest, witnesses, rest.pre_activation(layer))
-    literals = _literals(pattern, tail.layers)
+    # A literal before the cut excludes no value of it.
+    literals = [literal for literal in literals_of(pattern) if literal.layer in tail.layers]
     depth = np.stack([_depth(values[layer][:, i], on) for layer, i, on in literals], axis=1)
     excluded = depth > 0
     alone = excluded & (excluded.sum(1) == 1)[:, None]
@@ -232,12 +234,6 @@ def forced_literals(
         )
     result.sort(key=lambda f: (not f.alone, -f.excluded))
     return tuple(result[:SHOWN])
-
-
-def _literals(pattern: DecisionPattern, layers: Sequence[str]) -> list[tuple[str, int, bool]]:
-    """Decisions over the tail's layers (a literal before the cut excludes no value of it)."""
-    found = [(layer, i, True) for layer, i in sorted(pattern.on) if layer in layers]
-    return found + [(layer, i, False) for layer, i in sorted(pattern.off) if layer in layers]
 
 
 def _directions(values: Array) -> Array:

@@ -15,6 +15,7 @@ from precond.checker.certificate import Certificate
 from precond.mine.support import wilson
 from precond.proof.claim import Claim
 from precond.proof.precondition import Precondition
+from precond.region.literals import Literal
 from precond.study.analysis import Analysis
 from precond.study.goals import Target
 from precond.study.study import Study
@@ -28,14 +29,14 @@ Flags = NDArray[np.bool_]
 class Forced:
     """A literal that a counterexample made necessary.
 
-    ``literal``: (layer, neuron, on).  ``values`` (m,): the counterexample, as values of the
+    ``values`` (m,): the counterexample, as values of the
     cut layer; no other literal of the pattern excludes it where ``alone``.  ``output``: the
     network's answer there (its largest output).  ``nearest``: the training row whose values of
     the cut layer point the same way most nearly, ``distance`` degrees away; a counterexample
     of a tail is often longer than the values of any input.
     """
 
-    literal: tuple[str, int, bool]
+    literal: Literal
     values: Array
     output: int
     nearest: int

@@ -17,11 +17,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from precond.proof.bounds.backward import Multipliers, Region, lower_bound
+from precond.proof.bounds.adam import Adam
+from precond.proof.bounds.backward import Multipliers, Region
 from precond.proof.bounds.lines import ActivationLines
-from precond.proof.bounds.rows import Rows
+from precond.proof.bounds.row_bounds import row_bounds
 from precond.proof.deadline import Deadline
 from precond.proof.gate import excludes
+from precond.proof.rows import Rows
 
 Closed = Callable[[Tensor, Tensor, Tensor, Multipliers], None]
 
@@ -51,9 +53,6 @@ def ascend(
     pairs that a step closed, as (boxes (k,), conjuncts (k,)), with their weights (k, R) and
     multipliers (k, 1, m).
     """
-    output = region.ops.network.output
-    form, constant = rows.form[None], rows.constant[None]
-    inputs = None if rows.inputs is None else rows.inputs[None]
     choice = _Choice(region, weights, steps > 0)
     best: Ascended | None = None
     pending = open_
@@ -61,16 +60,7 @@ def ascend(
         moving = step < steps and not deadline.passed
         with torch.set_grad_enabled(moving):
             mix, multipliers = choice.mix(), choice.multipliers()
-            bound = lower_bound(
-                region,
-                output,
-                form,
-                constant,
-                multipliers,
-                inputs,
-                keep=choice.wants_units,
-                mix=mix,
-            )
+            bound = row_bounds(region, rows, multipliers, keep=choice.wants_units, mix=mix)
             total = bound.value.sum()
         value, line = bound.value.detach(), bound.form.detach()
         choice.set_units(bound.coefficients)
@@ -96,7 +86,7 @@ def ascend(
 
 
 class _Choice:
-    """Weights and multipliers of every pair, and Adam's memory of them (Kingma and Ba 2015).
+    """Weights and multipliers of every pair, as Adam moves them.
 
     β are measured in units of the coefficients that meet their layer, which the first pass
     tells.
@@ -113,7 +103,6 @@ class _Choice:
         self.half: Tensor | None = None
         self.unit: dict[str, Tensor] = {}
         self.wants_units = moving and bool(region.constraints)
-        self.count = 0
         if moving:
             for name, lines in region.lines.items():
                 if not isinstance(lines, ActivationLines):
@@ -134,8 +123,7 @@ class _Choice:
         if self.half is not None:
             self.positive.append(self.half)
         self.parameters = [self.weights, *self.alpha.values(), *self.positive]
-        self.mean = [torch.zeros_like(p) for p in self.parameters]
-        self.square = [torch.zeros_like(p) for p in self.parameters]
+        self.adam = Adam(self.parameters)
 
     def set_units(self, coefficients: dict[str, Tensor]) -> None:
         """From the first pass; β are zero until then."""
@@ -158,32 +146,12 @@ class _Choice:
 
     def taken(self, box: Tensor, conjunct: Tensor) -> Multipliers:
         """The multipliers of chosen pairs, (k, 1, m)."""
-
-        def pick(value: Tensor) -> Tensor:
-            return value.detach()[box, conjunct].unsqueeze(1)
-
-        now = self.multipliers()
-        return Multipliers(
-            {name: pick(v) for name, v in now.alpha.items()},
-            {name: pick(v) for name, v in now.low.items()},
-            {name: pick(v) for name, v in now.high.items()},
-            None if now.half is None else pick(now.half),
-        )
+        return self.multipliers().changed(lambda v: v.detach()[box, conjunct].unsqueeze(1))
 
     @torch.no_grad()
     def move(self, slopes: tuple[Tensor | None, ...], rate: float) -> None:
-        """One step of Adam upwards, back into what is allowed."""
-        self.count += 1
-        shrink, shrink_square = 1 - 0.9**self.count, 1 - 0.99**self.count
-        for parameter, mean, square, slope in zip(
-            self.parameters, self.mean, self.square, slopes, strict=True
-        ):
-            if slope is None:
-                continue
-            mean.mul_(0.9).add_(slope, alpha=0.1)
-            square.mul_(0.99).addcmul_(slope, slope, value=0.01)
-            size = (square / shrink_square).sqrt_().add_(1e-12)
-            parameter.addcdiv_(mean, size, value=rate / shrink)
+        """One step upwards, back into what is allowed."""
+        self.adam.step(slopes, rate)
         for name, value in self.alpha.items():
             lines = self.region.lines[name]
             assert isinstance(lines, ActivationLines)

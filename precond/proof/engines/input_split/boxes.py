@@ -8,15 +8,15 @@ bound first was measured too (ACAS Xu, seconds of one core, depth-first / lowest
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
+
+from precond.proof.bounds.subdomains import Batch, youngest
 
 
 @dataclass(frozen=True, eq=False)
-class Boxes:
+class Boxes(Batch):
     """Boxes (G, n), their numbers (G,), their open conjuncts (G, C), lower bounds of how far
     each conjunct is from holding in them (G, C), their share of the volume (G,), and the layer
     bounds of the box they were cut from."""
@@ -28,20 +28,6 @@ class Boxes:
     bound: Tensor
     share: Tensor
     known: dict[str, tuple[Tensor, Tensor]]
-
-    def __len__(self) -> int:
-        return len(self.lower)
-
-    def rows(self, which: Tensor) -> Boxes:
-        return Boxes(
-            self.lower[which],
-            self.upper[which],
-            self.node[which],
-            self.open[which],
-            self.bound[which],
-            self.share[which],
-            {name: (low[which], high[which]) for name, (low, high) in self.known.items()},
-        )
 
 
 class Waiting:
@@ -59,37 +45,4 @@ class Waiting:
 
     def pop(self, count: int) -> Boxes:
         """Up to ``count`` boxes, the youngest first."""
-        taken: list[Boxes] = []
-        room = count
-        while self.blocks and room > 0:
-            block = self.blocks[-1]
-            if taken and taken[0].known.keys() != block.known.keys():
-                break
-            self.blocks.pop()
-            if len(block) > room:
-                index = torch.arange(len(block), device=block.lower.device)
-                self.blocks.append(block.rows(index[:-room]))
-                block = block.rows(index[-room:])
-            taken.append(block)
-            room -= len(block)
-        return joined(taken)
-
-
-def joined(blocks: Sequence[Boxes]) -> Boxes:
-    if len(blocks) == 1:
-        return blocks[0]
-    return Boxes(
-        torch.cat([b.lower for b in blocks]),
-        torch.cat([b.upper for b in blocks]),
-        torch.cat([b.node for b in blocks]),
-        torch.cat([b.open for b in blocks]),
-        torch.cat([b.bound for b in blocks]),
-        torch.cat([b.share for b in blocks]),
-        {
-            name: (
-                torch.cat([b.known[name][0] for b in blocks]),
-                torch.cat([b.known[name][1] for b in blocks]),
-            )
-            for name in blocks[0].known
-        },
-    )
+        return youngest(self.blocks, count)

@@ -11,7 +11,7 @@ from torch import Tensor
 from precond.network.evaluate import forward
 from precond.network.graph import INPUT
 from precond.network.operators import Operators
-from precond.proof.bounds.rows import Rows
+from precond.proof.rows import Rows
 
 
 class Points:
@@ -45,11 +45,8 @@ class Points:
             inside &= ((z >= low) & (z <= high)).all(1)
         if self.half is not None:
             inside &= (points @ self.half[0].T <= self.half[1]).all(1)
-        g = values[network.output].flatten(1) @ rows.form.T + rows.constant
-        if rows.inputs is not None:
-            g = g + points @ rows.inputs.T
-        violated = torch.where(rows.strict, g < 0, g <= 0)
-        full = ~rows.any(~violated) & inside[:, None]
+        margin = rows.margins(values[network.output].flatten(1), points)
+        full = ~rows.any(~rows.violated(margin)) & inside[:, None]
         for conjunct in full.any(0).nonzero().flatten().tolist():
             if conjunct not in self.found:
                 which = int(full[:, conjunct].nonzero()[0])

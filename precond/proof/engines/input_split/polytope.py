@@ -16,13 +16,14 @@ from torch import Tensor
 from precond.network.operators import operators
 from precond.proof.arithmetic import Arithmetic
 from precond.proof.bounds.magnitudes import beyond_floats
-from precond.proof.bounds.pieces import Pieces, batch_for, halves, pop, step
-from precond.proof.bounds.rows import stack_rows
+from precond.proof.bounds.pieces import Pieces, batch_for, halves, step
+from precond.proof.bounds.subdomains import youngest
 from precond.proof.claim import Problem
 from precond.proof.coverage import Coverage
 from precond.proof.engines.base import PROPAGATION, Answer, Deadline, Lines, Outcome, plain_sums
 from precond.proof.engines.input_split.points import Points
 from precond.proof.engines.input_split.search import FEW_INPUTS
+from precond.proof.rows import stack_rows
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,7 @@ class PolytopeSplitEngine:
             if deadline.passed:
                 note = "out of time"
                 break
-            pieces = pop(blocks, count)
+            pieces = youngest(blocks, count)
             stepped = step(ops, pieces, rows, half, constraints)
             done = pieces.share[stepped.closed]
             coverage.close(torch.zeros_like(done, dtype=torch.int64), done)

@@ -11,8 +11,8 @@ from torch import Tensor
 from precond.proof.bounds.backward import Multipliers
 from precond.proof.bounds.lines import ActivationLines
 from precond.proof.bounds.region import Refined
-from precond.proof.bounds.rows import Rows
 from precond.proof.engines.input_split.boxes import Boxes
+from precond.proof.rows import Rows
 from precond.proof.trace import Leaves, Recorder
 
 

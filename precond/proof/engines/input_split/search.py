@@ -21,11 +21,10 @@ from torch import Tensor
 
 from precond.network.operators import Operators, operators
 from precond.proof.arithmetic import Arithmetic
-from precond.proof.bounds.backward import lower_bound
 from precond.proof.bounds.magnitudes import beyond_floats
 from precond.proof.bounds.point_runs import EVERY, NOTE, exceeds_margin
 from precond.proof.bounds.region import refine
-from precond.proof.bounds.rows import stack_rows
+from precond.proof.bounds.row_bounds import row_bounds
 from precond.proof.claim import Problem
 from precond.proof.coverage import Coverage
 from precond.proof.engines.base import (
@@ -42,6 +41,7 @@ from precond.proof.engines.input_split.boxes import Boxes, Waiting
 from precond.proof.engines.input_split.points import Points
 from precond.proof.engines.input_split.record import Record
 from precond.proof.gate import excludes
+from precond.proof.rows import stack_rows
 
 FEW_INPUTS = 24
 SAMPLES = 1024  # tried as witnesses before the search
@@ -192,13 +192,7 @@ class _Search:
         if bool(refined.empty[0]):
             return root
         rows = self.rows
-        bound = lower_bound(
-            refined.region,
-            self.problem.network.output,
-            rows.form[None],
-            rows.constant[None],
-            input_form=None if rows.inputs is None else rows.inputs[None],
-        )
+        bound = row_bounds(refined.region, rows)
         form = bound.form[:, int(bound.value[0].argmax())]
         corners = torch.where(bound.form[0] > 0, root.lower, root.upper)
         drawn = torch.rand(
@@ -229,13 +223,7 @@ class _Search:
             execution=self.problem.execution,
         )
         empty = refined.empty[:, None]
-        bound = lower_bound(
-            refined.region,
-            self.problem.network.output,
-            rows.form[None],
-            rows.constant[None],
-            input_form=None if rows.inputs is None else rows.inputs[None],
-        )
+        bound = row_bounds(refined.region, rows)
         enough = excludes(bound.value, rows.strict)
         if self.record is not None:
             self.record.plain(boxes, refined, bound.value, enough & ~empty)
@@ -264,9 +252,7 @@ class _Search:
         self.points.try_all(torch.cat([corner, (boxes.lower + boxes.upper) / 2]))
         # The form before optimising says better which input to cut: optimised slopes have
         # bent it to the box as it is.
-        own = rows.owner[None] == worst[:, None]
-        row = bound.value[keep].masked_fill(~own, -torch.inf).argmax(1)
-        chosen = bound.form[keep][index, row]
+        chosen = bound.form[keep][index, rows.best_row(bound.value[keep], worst)]
         left = (boxes.open & ~decided).any(1).nonzero().squeeze(1)
         if self.rest <= 0 and len(left) > 0.95 * len(boxes):
             self.rest = 6

@@ -7,17 +7,17 @@ are the deepest, so that memory stays near the cap.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
 from precond.proof.bounds.backward import Multipliers
+from precond.proof.bounds.subdomains import Batch
 
 
 @dataclass(frozen=True, eq=False)
-class Block:
+class Block(Batch):
     """Subdomains: their numbers (G,), phases (G, neurons) in {−1, 0, 1}, the conjunct each is
     about (G,), the share of it that each is (G,), 2^−depth, the bound of the subdomain it was
     split from (G,), and the multipliers to start from."""
@@ -28,19 +28,6 @@ class Block:
     share: Tensor
     bound: Tensor
     start: Multipliers | None
-
-    def __len__(self) -> int:
-        return len(self.phases)
-
-    def rows(self, chosen: Tensor) -> Block:
-        return Block(
-            self.node[chosen],
-            self.phases[chosen],
-            self.conjunct[chosen],
-            self.share[chosen],
-            self.bound[chosen],
-            take(self.start, chosen),
-        )
 
     @property
     def bytes(self) -> int:
@@ -84,23 +71,9 @@ class Waiting:
         self.bytes += block.bytes
 
 
-def changed(
-    multipliers: Multipliers | None, change: Callable[[Tensor], Tensor]
-) -> Multipliers | None:
-    """The multipliers with every tensor changed."""
-    if multipliers is None:
-        return None
-    return Multipliers(
-        {name: change(value) for name, value in multipliers.alpha.items()},
-        {name: change(value) for name, value in multipliers.low.items()},
-        {name: change(value) for name, value in multipliers.high.items()},
-        None if multipliers.half is None else change(multipliers.half),
-    )
-
-
 def take(multipliers: Multipliers | None, rows: Tensor) -> Multipliers | None:
-    return changed(multipliers, lambda value: value[rows])
+    return None if multipliers is None else multipliers.changed(lambda value: value[rows])
 
 
 def twice(multipliers: Multipliers | None) -> Multipliers | None:
-    return changed(multipliers, lambda value: value.repeat(2, 1, 1))
+    return None if multipliers is None else multipliers.changed(lambda value: value.repeat(2, 1, 1))

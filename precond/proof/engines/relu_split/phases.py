@@ -6,67 +6,31 @@ the height of the triangle (De Palma et al. 2021).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-import numpy as np
 import torch
 from torch import Tensor
 
 from precond.network.layers import LeakyReLU, ReLU
 from precond.network.operators import Operators
-from precond.proof.bounds.backward import Bound, Multipliers, Region, lower_bound
+from precond.proof.bounds.backward import NO_MULTIPLIERS, Bound, Multipliers, Region
 from precond.proof.bounds.lines import ActivationLines, activation_lines, relaxation_cost
-from precond.proof.claim import Problem
+from precond.proof.bounds.row_bounds import row_bounds
 from precond.proof.engines.relu_split.blocks import Block, twice
 from precond.proof.gate import crossed
+from precond.proof.rows import Rows
 
 CANDIDATES = 3
-NO_MULTIPLIERS = Multipliers()
-
-
-@dataclass(frozen=True, eq=False)
-class Goals:
-    """The conjuncts' rows, padded to one number R by repeating their first: row r of conjunct
-    c is violated where ``form[c, r]·y + inputs[c, r]·x + constant[c, r]`` is ≤ 0 (< 0 where
-    ``strict``); ``sizes``: the rows of each before padding."""
-
-    form: Tensor
-    inputs: Tensor | None
-    constant: Tensor
-    strict: Tensor
-    sizes: tuple[int, ...]
-
-    @classmethod
-    def of(cls, problem: Problem, device: str) -> Goals:
-        def tensor(values: list[np.ndarray]) -> Tensor:
-            return torch.tensor(np.stack(values), dtype=torch.float64, device=device)
-
-        sizes = tuple(len(conjunct) for conjunct in problem.conjuncts)
-        padded = [(*c, *[c[0]] * (max(sizes) - len(c))) for c in problem.conjuncts]
-        rows = [problem.rows(conjunct) for conjunct in padded]
-        inputs = tensor([-inputs for _, inputs, _ in rows])
-        return cls(
-            tensor([-outputs for outputs, _, _ in rows]),
-            inputs if bool(inputs.any()) else None,
-            tensor([bound for _, _, bound in rows]),
-            torch.tensor([[i.strict for i in conjunct] for conjunct in padded], device=device),
-            sizes,
-        )
-
-    def inputs_of(self, conjunct: Tensor) -> Tensor | None:
-        return None if self.inputs is None else self.inputs[conjunct]
 
 
 class Phases:
     """The root's region and layer bounds, to be cut by phases (G, neurons of all layers)."""
 
     def __init__(
-        self, ops: Operators, root: Region, bounds: dict[str, tuple[Tensor, Tensor]], goals: Goals
+        self, ops: Operators, root: Region, bounds: dict[str, tuple[Tensor, Tensor]], rows: Rows
     ) -> None:
         self.ops = ops
         self.root = root
         self.bounds = bounds
-        self.goals = goals
+        self.rows = rows
         self.layers = ops.network.decision_layers
         self.widths = [ops.network.width(name) for name in self.layers]
 
@@ -128,15 +92,8 @@ class Phases:
     ) -> Bound:
         """One pass for the rows of each subdomain's own conjunct."""
         with torch.no_grad():
-            return lower_bound(
-                region,
-                self.ops.network.output,
-                self.goals.form[conjunct],
-                self.goals.constant[conjunct],
-                multipliers or NO_MULTIPLIERS,
-                self.goals.inputs_of(conjunct),
-                keep,
-            )
+            own = self.rows.own(conjunct)
+            return row_bounds(region, own, multipliers or NO_MULTIPLIERS, keep=keep)
 
     def scores(self, region: Region, block: Block, row: Tensor) -> Tensor:
         """What each free neuron's relaxation costs the chosen row, (G, neurons); 0 if fixed."""

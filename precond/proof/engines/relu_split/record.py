@@ -53,13 +53,13 @@ class Record:
             return which
         chosen, own = block.rows(which), take(used, which)
         bound = self.phases.bound(region.take(which), own, chosen.conjunct)
-        strict = self.phases.goals.strict[chosen.conjunct]
+        strict = self.phases.rows.own(chosen.conjunct).strict
         value = torch.where(strict & (bound.value == 0), 1e-300, bound.value)
         best, row = value.nan_to_num(nan=-torch.inf).max(1)
         good = excludes(best).nonzero().squeeze(1)
         for conjunct in torch.unique(chosen.conjunct[good]).tolist():
             at = good[chosen.conjunct[good] == conjunct]
-            self.tree.close(self._leaves(chosen, own, row, at, self.phases.goals.sizes[conjunct]))
+            self.tree.close(self._leaves(chosen, own, row, at, self.phases.rows.size(conjunct)))
         return which[best <= 0]
 
     def _leaves(
@@ -70,7 +70,7 @@ class Record:
         def arrays(values: Mapping[str, Tensor]) -> dict[str, np.ndarray]:
             return {n: _array(v.expand(-1, most, -1)[at, row[at]]) for n, v in values.items()}
 
-        most = self.phases.goals.form.shape[1]
+        most = self.phases.rows.padded.shape[1]
         used = used or Multipliers()
         # Padding repeats the first row.
         weights = torch.nn.functional.one_hot(torch.where(row[at] < size, row[at], 0), size)

@@ -29,10 +29,10 @@ from precond.network.operators import operators
 from precond.proof.arithmetic import Arithmetic
 from precond.proof.bounds.backward import Bound, Multipliers, Region
 from precond.proof.bounds.magnitudes import beyond_floats
-from precond.proof.bounds.multipliers import improve
 from precond.proof.bounds.point_runs import EVERY, NOTE, exceeds_margin
 from precond.proof.bounds.problem import region_of
 from precond.proof.bounds.region import Refined
+from precond.proof.bounds.row_bounds import improved_bounds
 from precond.proof.claim import Problem
 from precond.proof.coverage import Coverage
 from precond.proof.engines.base import (
@@ -45,9 +45,10 @@ from precond.proof.engines.base import (
     plain_sums,
 )
 from precond.proof.engines.relu_split.blocks import Block, Waiting, twice
-from precond.proof.engines.relu_split.phases import Goals, Phases, both_phases
+from precond.proof.engines.relu_split.phases import Phases, both_phases
 from precond.proof.engines.relu_split.record import Record
 from precond.proof.gate import excludes, is_off, is_on
+from precond.proof.rows import stack_rows
 from precond.proof.trace import Leaf
 
 Decide = Callable[[Problem, Deadline], Answer]
@@ -90,8 +91,8 @@ class _Search:
         self.root = refined.region
         self.deadline = deadline
         self.ops = operators(problem.network, engine.device, torch.float64)
-        self.goals = Goals.of(problem, engine.device)
-        self.phases = Phases(self.ops, refined.region, refined.bounds, self.goals)
+        self.rows = stack_rows(problem, engine.device)
+        self.phases = Phases(self.ops, refined.region, refined.bounds, self.rows)
         self.witness: tuple[int, np.ndarray] | None = None
         self.numbered = len(problem.conjuncts)  # subdomains so far; the first are the roots
         self.visited = 0
@@ -156,13 +157,12 @@ class _Search:
     def _step(self, block: Block) -> None:
         """Bound a block, and put the children of what stays open to the others."""
         self.visited += len(block)
-        goals, conjunct = self.goals, block.conjunct
+        conjunct = block.conjunct
         region, empty = self.phases.region(block.phases)
         bound, multipliers = self._improved(block, region)
         # A bound that overflowed to NaN is no bound, and never the best.
         value, row = bound.value.nan_to_num(nan=-torch.inf).max(1)
-        strict = goals.strict[conjunct]
-        enough = excludes(bound.value, strict).any(1)
+        enough = excludes(bound.value, self.rows.own(conjunct).strict).any(1)
         if self.record is not None:
             self.record.empty(block, empty)
             closed = (enough & ~empty).nonzero().squeeze(1)
@@ -198,15 +198,10 @@ class _Search:
             self._split(kept.rows(inner), scores[inner], row[inner])
 
     def _improved(self, block: Block, region: Region) -> tuple[Bound, Multipliers]:
-        return improve(
-            region,
-            self.problem.network.output,
-            self.goals.form[block.conjunct],
-            self.goals.constant[block.conjunct],
-            steps=self.engine.steps if block.start is not None else 2 * self.engine.steps,
-            deadline=self.deadline,
-            input_form=self.goals.inputs_of(block.conjunct),
-            initial=block.start,
+        steps = self.engine.steps if block.start is not None else 2 * self.engine.steps
+        own = self.rows.own(block.conjunct)
+        return improved_bounds(
+            region, own, steps=steps, deadline=self.deadline, initial=block.start
         )
 
     def _split(self, block: Block, scores: Tensor, row: Tensor) -> None:
@@ -277,11 +272,9 @@ class _Search:
             good &= ((z >= low[:, 0]) & (z <= high[:, 0])).all(1)
         if self.root.half is not None:
             good &= (points @ self.root.half[0].T <= self.root.half[1]).all(1)
-        y = values[network.output].flatten(1).unsqueeze(-1)
-        g = (self.goals.form[conjunct] @ y).squeeze(-1) + self.goals.constant[conjunct]
-        if self.goals.inputs is not None:
-            g = g + (self.goals.inputs[conjunct] @ points.unsqueeze(-1)).squeeze(-1)
-        good &= torch.where(self.goals.strict[conjunct], g < 0, g <= 0).all(1)
+        own = self.rows.own(conjunct)
+        margin = own.margins(values[network.output].flatten(1)[:, None], points[:, None])
+        good &= own.violated(margin).flatten(1).all(1)
         if bool(good.any()):
             which = int(good.nonzero()[0])
             self.witness = (int(conjunct[which]), points[which].cpu().numpy().copy())

@@ -1,0 +1,86 @@
+"""A linear form carried back through one nonlinear layer, and its minimum over a box.
+
+Signs, multipliers and the count of rounding are those of ``backward``.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from precond.proof.bounds.lines import ActivationLines, PoolLines
+from precond.proof.bounds.rounding import TINY, gamma
+
+
+class Choice(NamedTuple):
+    """One layer's ``Multipliers``, where there are any."""
+
+    alpha: Tensor | None
+    low: Tensor | None
+    high: Tensor | None
+
+
+def through_activation(
+    lines: ActivationLines,
+    form: Tensor,
+    weight: Tensor,
+    before: Tensor | None,
+    constraint: tuple[Tensor, Tensor] | None,
+    choice: Choice,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The form on the pre-activation, the constant it adds (G, R), and its rounding (G, R).
+
+    ``weight`` (G or 1, 1, m): what a unit of |form| costs in rounding; ``before``: the part of
+    it that belongs to the affine layer the form goes on to.
+    """
+    low = lines.low
+    if choice.alpha is not None:
+        alpha = choice.alpha.clamp(lines.slope, 1.0)
+        low = torch.where(lines.free, alpha, low)
+    negative = form.clamp(max=0)
+    part = torch.addcmul(form * low, negative, lines.up - low)
+    # |form| = form − 2 · negative: two products give both the constant and the rounding.
+    sides = torch.cat([lines.shift, weight], 1).transpose(1, 2)
+    products = torch.matmul(negative, sides)
+    constant = products[..., 0]
+    loss = torch.matmul(form, weight.transpose(1, 2)).squeeze(-1) - 2 * products[..., 1]
+    loss = loss + TINY * lines.size.sum(-1)
+    if constraint is not None:
+        lower, upper = constraint
+        for beta, bound, sign in (
+            (choice.low, lower, -1.0),
+            (choice.high, upper, 1.0),
+        ):
+            if beta is None:
+                continue
+            known = torch.isfinite(bound)
+            used = torch.where(known, beta.clamp(min=0.0), torch.zeros_like(beta))
+            level = torch.where(known, bound, torch.zeros_like(bound))
+            part = part + sign * used
+            constant = constant - sign * (used * level).sum(-1)
+            reach = (used + form.abs()) * level.abs()
+            if before is not None:
+                loss = loss + (used * before).sum(-1)
+            loss = loss + gamma(form.shape[-1]) * reach.sum(-1)
+    return part, constant, loss
+
+
+def through_pool(lines: PoolLines, form: Tensor, width: int) -> tuple[Tensor, Tensor]:
+    positive, negative = form.clamp(min=0), form.clamp(max=0)
+    exact = lines.exact.to(form.dtype)
+    through = positive + negative * exact
+    part = form.new_zeros(form.shape[0], form.shape[1], width)
+    part = part.scatter_add(-1, lines.best.expand(through.shape), through)
+    constant = (negative * (1 - exact) * lines.top).sum(-1)
+    return part, constant
+
+
+def over_box(form: Tensor, lower: Tensor, upper: Tensor) -> tuple[Tensor, Tensor]:
+    """``min form·x`` over the box and its rounding, both (G, R)."""
+    low, high = lower.unsqueeze(-1), upper.unsqueeze(-1)
+    value = torch.matmul(form.clamp(min=0), low) + torch.matmul(form.clamp(max=0), high)
+    largest = torch.maximum(low.abs(), high.abs())
+    loss = gamma(2 * form.shape[-1]) * torch.matmul(form.abs(), largest)
+    return value.squeeze(-1), loss.squeeze(-1)
