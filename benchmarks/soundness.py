@@ -12,12 +12,19 @@ claims decided.  Exit status 1 if a verdict was wrong.
 
     python benchmarks/soundness.py --count 3000 --out soundness.json
     python benchmarks/soundness.py --extreme --exact --each 0.5 --budget 1 --count 2000
+    python benchmarks/soundness.py --known --exact --each 0.5 --budget 1 --count 2000
+
+``--extreme`` (``soundness_extremes``) are claims at the edges of float64, ``--known``
+(``soundness_known``) those whose truth z3 does not know: constants that no float holds, last
+activations.  ``--exact`` asks ``prove`` with certificates as well, and about float32: what is
+proved of that is attacked by runs in many orders of sums.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import sys
 import time
 from collections import Counter
 from dataclasses import dataclass, field
@@ -29,8 +36,14 @@ import numpy as np
 import torch
 import z3
 from numpy.typing import NDArray
-from soundness_extremes import extreme_claim
 
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "proof"))
+from float_runs import Runner
+from soundness_extremes import extreme_claim
+from soundness_known import known_claim
+
+from precond.errors import QueryError
+from precond.network.activation import OutputActivation
 from precond.network.exact import exact_values
 from precond.network.graph import INPUT, Network
 from precond.network.layers import (
@@ -44,11 +57,14 @@ from precond.network.layers import (
     Reshape,
 )
 from precond.network.operators import operators
+from precond.proof.arithmetic import Arithmetic
+from precond.proof.bounds.magnitudes import beyond_floats
 from precond.proof.claim import Claim, Conjunct
 from precond.proof.deadline import Deadline
 from precond.proof.engines.base import Engine, Outcome
 from precond.proof.engines.bounds import BoundsEngine
 from precond.proof.engines.highs import HighsEngine
+from precond.proof.engines.input_split.polytope import PolytopeSplitEngine
 from precond.proof.engines.input_split.search import InputSplitEngine
 from precond.proof.engines.lp_split import LpSplitEngine
 from precond.proof.engines.marabou.engine import MarabouEngine
@@ -57,6 +73,7 @@ from precond.proof.engines.tighten_split import TightenSplitEngine
 from precond.proof.engines.z3.engine import Z3Engine
 from precond.proof.prover.prove import prove
 from precond.proof.replay import replay
+from precond.proof.restate.closed_pattern import contracted
 from precond.proof.verdict import Status, Verdict
 from precond.property import Inequality, Property
 from precond.region.box import Box
@@ -68,8 +85,20 @@ SCALES = ("normal", "rows", "small", "ties", "narrow")
 EACH = 2.0  # seconds for an engine
 BUDGET = 10.0  # seconds for prove
 EXACT = "prove, exact"
+FLOATS = "prove, float32"
+POLYTOPE = "polytope-split"  # is asked about the claim that ``contracted`` makes
 TRUTH_MS = 60_000  # for one question to z3
-COLUMNS = ("decided", "undecided", "wrong", "unconfirmed wrong", "witness fails", "weak", "raised")
+COLUMNS = (
+    "decided",
+    "undecided",
+    "wrong",
+    "unconfirmed wrong",
+    "witness fails",
+    "weak",
+    "refused",
+    "in floats",
+    "raised",
+)
 
 
 @dataclass(frozen=True)
@@ -80,6 +109,7 @@ class Case:
     family: str
     edge: bool
     claim: Claim
+    expected: Status | None = None  # where the family has a truth of its own
 
 
 def engines(marabou: bool) -> dict[str, Engine]:
@@ -95,6 +125,7 @@ def engines(marabou: bool) -> dict[str, Engine]:
         "tighten-split": TightenSplitEngine(linear),
         "highs-milp": HighsEngine(milp_neurons=30),
         "z3": Z3Engine(),
+        POLYTOPE: PolytopeSplitEngine(),
     }
     if marabou:
         found["marabou"] = MarabouEngine()
@@ -210,6 +241,12 @@ def extreme_case(seed: int) -> Case:
     return Case(seed, family, False, claim)
 
 
+def known_case(seed: int) -> Case:
+    """The claim of one seed whose truth z3 does not know."""
+    family, claim, expected = known_claim(seed)
+    return Case(seed, family, False, claim, expected)
+
+
 def _pattern(rng: np.random.Generator, network: Network, box: Box) -> DecisionPattern:
     """Some literals, most of them satisfied by one point of the box."""
     if rng.random() < 0.4:
@@ -310,6 +347,11 @@ class Truth:
             self.solver.add(variable >= _real(problem.box.lower[i]))
             self.solver.add(variable <= _real(problem.box.upper[i]))
         values = symbolic(network, x)
+        if problem.halfspaces is not None:
+            half = problem.halfspaces
+            for row, limit in zip(half.matrix, half.bound, strict=True):
+                total = z3.Sum([_real(c) * v for c, v in zip(row, x, strict=True)])
+                self.solver.add(total <= _real(limit))
         for layer, (low, high) in problem.intervals.items():
             z = values[network.pre_activation(layer)]
             for i in np.flatnonzero(np.isfinite(low)):
@@ -370,47 +412,27 @@ def run_case(
     budget: float = BUDGET,
     exact: bool = False,
 ) -> None:
-    """Put one claim to every engine and to ``prove`` (``exact``: to that too); count what they
-    say, and what they raise."""
-    truth = Truth(case.claim)
-    conjuncts = case.claim.problem.conjuncts
-    feasible = [truth.feasible(c) for c in conjuncts]
-    nonempty = truth.region()
-    if nonempty is None or None in feasible:
+    """Put one claim to every engine and to ``prove`` (``exact``: to that too, and about float32);
+    count what they say, and what they raise."""
+    known = _truth(case)
+    if known is None:
         tally.add(case, "truth", "unknown")
         return
     tally.add(case, "truth", "known")
-    for name, engine in tested.items():
-        if engine.unsupported(case.claim.problem) is not None:
-            continue
+    feasible, expected = known
+    if case.claim.network.output_activation is OutputActivation.NONE:
+        for name, engine in tested.items():
+            _ask_engine(case, name, engine, feasible, tally, each)
+    asked = {"prove": {}, EXACT: {"exact": True}, FLOATS: {"execution": Arithmetic.FLOAT32}}
+    for who in asked if exact else ("prove",):
         begun = time.monotonic()
         try:
-            answers = engine.solve(case.claim.problem, Deadline.after(each))
-        except Exception as error:  # counted, since a claim must not raise
-            tally.raised(case, name, error)
+            verdict = prove(case.claim, budget=budget, **asked[who])  # type: ignore[arg-type]
+        except QueryError as error:
+            if "last" not in str(error) and "ends in" not in str(error):
+                tally.raised(case, who, error)
+            tally.add(case, who, "refused")
             continue
-        tally.seconds[name] += time.monotonic() - begun
-        decided = False
-        for answer, sat in zip(answers, feasible, strict=True):
-            if answer.outcome is Outcome.INFEASIBLE and sat:
-                if answer.rigorous:
-                    tally.report(case, name, "infeasible", "feasible")
-                tally.add(case, name, "wrong" if answer.rigorous else "unconfirmed wrong")
-            if answer.outcome is Outcome.WITNESS:
-                assert answer.witness is not None
-                counts = replay(case.claim, answer.witness).counts
-                tally.add(case, name, "witness" if counts else "witness fails")
-                decided = decided or counts
-        if not any(feasible):
-            decided = all(a.outcome is Outcome.INFEASIBLE for a in answers)
-        tally.add(case, name, "decided" if decided else "undecided")
-    expected = Status.REFUTED if any(feasible) else Status.PROVED
-    if not nonempty:
-        expected = Status.VACUOUS
-    for who in ("prove", EXACT) if exact else ("prove",):
-        begun = time.monotonic()
-        try:
-            verdict = prove(case.claim, budget=budget, exact=who == EXACT)
         except Exception as error:
             tally.raised(case, who, error)
             continue
@@ -418,6 +440,78 @@ def run_case(
         tally.seconds[who] += spent
         tally.latest[who] = max(tally.latest[who], spent - budget)
         _judge(case, who, verdict, expected, tally)
+        if Arithmetic.FLOAT32 in verdict.holds_in:
+            tally.add(case, who, "in floats")
+            if broken_in_floats(case.claim, np.random.default_rng(case.seed)):
+                tally.add(case, who, "wrong")
+                tally.report(case, who, "proved for float32", "a run violates it")
+
+
+def _truth(case: Case) -> tuple[list[bool], Status] | None:
+    """Which conjuncts hold somewhere, and the status; None where that is not found."""
+    if case.expected is not None:
+        return [case.expected is Status.REFUTED], case.expected
+    truth = Truth(case.claim)
+    feasible = [truth.feasible(c) for c in case.claim.problem.conjuncts]
+    nonempty = truth.region()
+    if nonempty is None or None in feasible:
+        return None
+    if not nonempty:
+        return [False] * len(feasible), Status.VACUOUS
+    return [bool(f) for f in feasible], Status.REFUTED if any(feasible) else Status.PROVED
+
+
+def _ask_engine(
+    case: Case, name: str, engine: Engine, feasible: list[bool], tally: Tally, each: float
+) -> None:
+    """One engine's answers to one claim."""
+    deadline = Deadline.after(each)
+    claim = case.claim
+    try:
+        if name == POLYTOPE and beyond_floats(claim.problem) is None:
+            claim = contracted(claim, deadline)
+        if engine.unsupported(claim.problem) is not None:
+            return
+        begun = time.monotonic()
+        answers = engine.solve(claim.problem, deadline)
+    except Exception as error:  # counted, since a claim must not raise
+        tally.raised(case, name, error)
+        return
+    tally.seconds[name] += time.monotonic() - begun
+    decided = False
+    for answer, sat in zip(answers, feasible, strict=True):
+        if answer.outcome is Outcome.INFEASIBLE and sat:
+            if answer.rigorous:
+                tally.report(case, name, "infeasible", "feasible")
+            tally.add(case, name, "wrong" if answer.rigorous else "unconfirmed wrong")
+        if answer.outcome is Outcome.WITNESS:
+            assert answer.witness is not None
+            counts = replay(case.claim, answer.witness).counts
+            tally.add(case, name, "witness" if counts else "witness fails")
+            decided = decided or counts
+    if not any(feasible):
+        decided = all(a.outcome is Outcome.INFEASIBLE for a in answers)
+    tally.add(case, name, "decided" if decided else "undecided")
+
+
+def broken_in_floats(claim: Claim, rng: np.random.Generator) -> bool:
+    """Whether a search over float32 inputs and orders of sums finds a run without the property,
+    by more than its evaluation rounds."""
+    if claim.halfspaces is not None or claim.pattern.above or claim.pattern.below:
+        return False
+    runner = Runner(claim.network, claim.pattern)
+    for clause in claim.property.clauses:
+        if len(clause) > 1 or clause[0].inputs:
+            continue
+        factor = max(abs(v) for _, v in clause[0].outputs)
+        form = np.zeros(claim.network.output_size)
+        for index, value in clause[0].outputs:
+            form[index] = value / factor
+        least, _ = runner.worst(claim.box, form, rng, starts=2, steps=8)
+        limit = clause[0].bound / factor
+        if least < limit - 1e-14 * abs(limit):
+            return True
+    return False
 
 
 def _judge(case: Case, who: str, verdict: Verdict, expected: Status, tally: Tally) -> None:
@@ -475,6 +569,9 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0, help="first seed")
     parser.add_argument("--marabou", action="store_true", help="test Marabou on its own as well")
     parser.add_argument("--extreme", action="store_true", help="sizes of 1e-310 to 1e300, depth 12")
+    parser.add_argument(
+        "--known", action="store_true", help="constants that no float holds, last activations"
+    )
     parser.add_argument("--exact", action="store_true", help="ask prove(exact=True) as well")
     parser.add_argument("--each", type=float, default=EACH, help="seconds for an engine")
     parser.add_argument("--budget", type=float, default=BUDGET, help="seconds for prove")
@@ -483,7 +580,8 @@ def main() -> int:
     tested = engines(options.marabou)
     tally = Tally(Counter(), Counter(), [])
     for seed in range(options.seed, options.seed + options.count):
-        case = extreme_case(seed) if options.extreme else random_case(seed)
+        kind = extreme_case if options.extreme else known_case if options.known else random_case
+        case = kind(seed)
         limits = {"each": options.each, "budget": options.budget}
         run_case(case, tested, tally, exact=options.exact, **limits)
         done = seed - options.seed + 1

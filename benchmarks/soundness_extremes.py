@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from precond.network.exact import exact_values
 from precond.network.graph import INPUT, Network
 from precond.network.layers import Add, Affine, Layer, LeakyReLU, MaxPool2d, Node, ReLU, Reshape
-from precond.proof.claim import Claim
+from precond.proof.claim import Claim, HalfSpaces
 from precond.property import Inequality, Property
 from precond.region.box import Box
 from precond.region.pattern import DecisionPattern
@@ -72,14 +72,14 @@ def sizes(rng: np.random.Generator, name: str) -> Callable[[int], float]:
 SIZES = ("wild", "there and back", "large", "small", "subnormal", "ordinary", "whole")
 
 
-def _chain(draw: Draw, act: Layer) -> tuple[list[Node], tuple[int, ...]]:
+def _chain(draw: Draw, act: Layer, outputs: int = 2) -> tuple[list[Node], tuple[int, ...]]:
     rng = draw.rng
     widths = [int(w) for w in rng.integers(1, 4, size=int(rng.integers(2, DEPTH + 1)))]
     nodes, source = [], INPUT
     for k, (n, m) in enumerate(pairwise(widths)):
         nodes += [Node(f"z{k}", draw.affine(k, m, n), (source,)), Node(f"a{k}", act, (f"z{k}",))]
         source = f"a{k}"
-    nodes.append(Node("y", draw.affine(len(widths) - 1, 2, widths[-1]), (source,)))
+    nodes.append(Node("y", draw.affine(len(widths) - 1, outputs, widths[-1]), (source,)))
     return nodes, (widths[0],)
 
 
@@ -90,6 +90,22 @@ def chain(draw: Draw) -> tuple[list[Node], tuple[int, ...]]:
 
 def leaky(draw: Draw) -> tuple[list[Node], tuple[int, ...]]:
     return _chain(draw, LeakyReLU(float(draw.rng.choice([1e-300, 0.01, 0.5, 1.0]))))
+
+
+def one_output(draw: Draw) -> tuple[list[Node], tuple[int, ...]]:
+    return _chain(draw, ReLU(), outputs=1)
+
+
+def closed(draw: Draw) -> tuple[list[Node], tuple[int, ...]]:
+    """Two layers of ReLUs; ``closed_pattern`` decides the first, or both."""
+    nodes = [
+        Node("z0", draw.affine(0, 4, 2), (INPUT,)),
+        Node("a0", ReLU(), ("z0",)),
+        Node("z1", draw.affine(1, 3, 4), ("a0",)),
+        Node("a1", ReLU(), ("z1",)),
+        Node("y", draw.affine(2, 2, 3), ("a1",)),
+    ]
+    return nodes, (2,)
 
 
 def cancelling(draw: Draw) -> tuple[list[Node], tuple[int, ...]]:
@@ -162,6 +178,8 @@ KINDS: dict[str, Callable[[Draw], tuple[list[Node], tuple[int, ...]]]] = {
     "affine only": affine_only,
     "pool only": pool_only,
     "on inputs": on_inputs,
+    "one output": one_output,
+    "closed": closed,
 }
 
 
@@ -174,7 +192,11 @@ def extreme_claim(seed: int) -> tuple[str, Claim]:
     network = Network(tuple(nodes), shape)
     box = random_box(rng, network.input_size)
     pattern = random_pattern(rng, network, box)
-    return f"{kind}/{size}", Claim(network, box, pattern, random_property(rng, network, box))
+    if kind == "closed":
+        pattern = closed_pattern(rng, network, box)
+    half = random_halfspaces(rng, box) if rng.random() < 0.15 else None
+    claim_property = random_property(rng, network, box)
+    return f"{kind}/{size}", Claim(network, box, pattern, claim_property, half)
 
 
 def random_box(rng: np.random.Generator, inputs: int) -> Box:
@@ -205,10 +227,36 @@ def random_pattern(rng: np.random.Generator, network: Network, box: Box) -> Deci
     return DecisionPattern(frozenset(on), frozenset(off))
 
 
+def closed_pattern(rng: np.random.Generator, network: Network, box: Box) -> DecisionPattern:
+    """What one point of the box does at all neurons of the first layer, and of some after it."""
+    values = exact_values(network, box.sample(1, rng)[0])
+    on, off = set(), set()
+    share = float(rng.choice([0.0, 0.5, 1.0]))
+    for k, layer in enumerate(network.decision_layers):
+        for index, z in enumerate(values[network.pre_activation(layer)].fractions()):
+            if k == 0 or rng.random() < share:
+                (on if z > 0 else off).add((layer, index))
+    return DecisionPattern(frozenset(on), frozenset(off))
+
+
+def random_halfspaces(rng: np.random.Generator, box: Box) -> HalfSpaces:
+    """One or two sides through a point of the box, or next to it."""
+    rows = rng.normal(size=(int(rng.integers(1, 3)), box.size)) * 10.0 ** rng.uniform(-3, 3)
+    point = box.sample(1, rng)[0]
+    limits = [
+        rounded(
+            sum((Fraction(r) * Fraction(v) for r, v in zip(row, point, strict=True)), Fraction(0))
+        )
+        for row in rows.tolist()
+    ]
+    return HalfSpaces(rows, np.array(limits))
+
+
 def random_property(rng: np.random.Generator, network: Network, box: Box) -> Property:
     """``c·y ≥ limit`` (or >) with a limit at, next to or some way from the least value seen."""
     factor = float(rng.choice([1.0, 1.0, 1.0, 1e300, 1e-300]))
-    terms = [(0, factor)] if rng.random() < 0.5 else [(0, factor), (1, -factor)]
+    alone = network.output_size == 1 or rng.random() < 0.5
+    terms = [(0, factor)] if alone else [(0, factor), (1, -factor)]
     corners = np.where(rng.random((8, box.size)) < 0.5, box.lower, box.upper)
     points = np.concatenate([corners, box.sample(8, rng)])
     seen = []

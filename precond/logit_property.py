@@ -2,6 +2,8 @@
 
 For y = activation(z), an inequality of y becomes one of z that says the same:
 
+* all K outputs of a softmax add up to 1, and one log-softmax is 0: what speaks of nothing else is
+  always so, or never;
 * softmax, sigmoid: y_i ≥ y_j is z_i ≥ z_j; log-softmax: Σ c y ≥ b is Σ c z ≥ b if Σ c = 0;
 * sigmoid: y_i ≥ t is z_i ≥ logit t; two outputs of a softmax: y_i ≥ t is z_i − z_j ≥ logit t, and
   of a log-softmax: y_i ≥ s is z_i − z_j ≥ logit exp s; beyond (0, 1) it is always so, or never.
@@ -30,6 +32,7 @@ from precond.property import Inequality, Property
 
 DIGITS = 60  # of an enclosed logit, beyond those of the threshold
 REMEDY = "Ask about the logits: --outputs logits, or in Python the network's .logits"
+MOST = 100_000  # clauses over logits that one clause over outputs may become
 ALWAYS, NEVER = Inequality((), -1.0), Inequality((), 1.0)
 Clauses = tuple[tuple[Inequality, ...], ...]
 
@@ -52,12 +55,19 @@ class OnLogits:
 
 
 def carried(
-    terms: Mapping[int, Fraction], bound: Fraction, activation: OutputActivation, outputs: int
+    terms: Mapping[int, Fraction],
+    bound: Fraction,
+    activation: OutputActivation,
+    outputs: int,
+    strict: bool = False,
 ) -> Bound | bool | None:
-    """``Σ terms · y ≥ bound`` in terms of logits: a bound, always or never so, or None where
-    it cannot be carried over exactly."""
+    """``Σ terms · y ≥ bound`` (> where ``strict``) in terms of logits: a bound, always or never
+    so, or None where it cannot be carried over exactly."""
     if activation is OutputActivation.NONE or not terms:
         return Bound(terms, bound, bound)
+    constant = _constant(terms, activation, outputs)
+    if constant is not None:
+        return constant > bound or (constant == bound and not strict)
     pair = len(terms) == 2 and sum(terms.values()) == 0
     if activation is OutputActivation.LOG_SOFTMAX:
         if sum(terms.values()) == 0:
@@ -66,8 +76,6 @@ def carried(
         return Bound(terms, bound, bound)
     elif activation is OutputActivation.SOFTMAX and outputs == 2 and len(terms) == 2:
         terms, bound = {0: terms[0] - terms[1]}, bound - terms[1]  # as y_1 = 1 − y_0
-        if not terms[0]:
-            return bound <= 0 if bound else None  # a constant: strictness decides
     if len(terms) > 1 or (activation is not OutputActivation.SIGMOID and outputs != 2):
         return None
     ((index, factor),) = terms.items()
@@ -87,6 +95,16 @@ def carried(
         over[1 - index] = -sign
     low, high = sorted((sign * ends[0], sign * ends[1]))
     return Bound(over, low, high)
+
+
+def _constant(
+    terms: Mapping[int, Fraction], activation: OutputActivation, outputs: int
+) -> Fraction | None:
+    """``Σ terms · y``, where it is one number whatever the logits are."""
+    if activation is OutputActivation.LOG_SOFTMAX and outputs == 1:
+        return Fraction(0)
+    every = len(terms) == outputs and len(set(terms.values())) == 1
+    return terms[0] if activation is OutputActivation.SOFTMAX and every else None
 
 
 def logit(share: Fraction) -> tuple[Fraction, Fraction]:
@@ -165,6 +183,13 @@ def on_logits(property: Property, network: Network) -> OnLogits:
             found, same = _of_logits(inequality, network)
             exact &= same
             parts.append(found)
+        if (count := math.prod(map(len, parts))) > MOST:
+            raise QueryError(
+                f"property of the {network.output_activation.value}",
+                expected=f"one that is at most {MOST} clauses over logits",
+                got=f"{count} for one clause",
+                fix="State it as several claims",
+            )
         clauses += [tuple(i for part in choice for i in part) for choice in product(*parts)]
     name = f"{property} of the {network.output_activation.value}"
     return OnLogits(Property(tuple(clauses), name), exact)
@@ -179,7 +204,7 @@ def _of_logits(inequality: Inequality, network: Network) -> tuple[Clauses, bool]
         raise changed(str(inequality), network)
     terms = {k: Fraction(v) for k, v in inequality.outputs}
     bound = Fraction(inequality.bound)
-    found = carried(terms, bound, activation, size)
+    found = carried(terms, bound, activation, size, inequality.strict)
     if isinstance(found, bool):
         return (((ALWAYS if found else NEVER),),), True
     if found is not None:

@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from precond.basics.arguments import described, items, number, require_kind, whole
+from precond.basics.plain import plain_number, plain_truth, plain_whole
 from precond.errors import ArgumentError, QueryError
 from precond.network.activation import OutputActivation
 from precond.network.graph import Network
@@ -277,17 +278,17 @@ class Property:
             clauses = tuple(
                 tuple(
                     Inequality(
-                        tuple((int(k), float(v)) for k, v in i["outputs"]),
-                        float(i["at_least"]),
-                        bool(i["strict"]),
-                        tuple((int(k), float(v)) for k, v in i.get("inputs", ())),
+                        tuple((plain_whole(k), plain_number(v)) for k, v in i["outputs"]),
+                        plain_number(i["at_least"]),
+                        plain_truth(i["strict"]),
+                        tuple((plain_whole(k), plain_number(v)) for k, v in i.get("inputs", ())),
                     )
                     for i in clause["any_of"]
                 )
                 for clause in data["all_of"]
             )
             return cls(clauses, printable(str(data.get("name", ""))))
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise QueryError(
                 "property", expected='{"name", "all_of": [{"any_of": […]}]}', got=repr(error)
             ) from error

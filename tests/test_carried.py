@@ -110,6 +110,33 @@ def test_a_share_lies_between_0_and_1(
     assert said.property.holds(LOGITS[:, : kind[1]]).tolist() == [always] * len(LOGITS)
 
 
+@pytest.mark.parametrize(
+    ("kind", "terms", "value"),
+    [
+        ((SOFTMAX, 1), {0: 1.0}, 1.0),
+        ((SOFTMAX, 1), {0: -1e200}, -1e200),
+        ((SOFTMAX, 2), {0: 3.0, 1: 3.0}, 3.0),
+        ((SOFTMAX, 3), {0: -0.5, 1: -0.5, 2: -0.5}, -0.5),
+        ((LOG_SOFTMAX, 1), {0: 7.0}, 0.0),
+    ],
+)
+def test_what_no_logit_moves(
+    kind: tuple[OutputActivation, int], terms: dict[int, float], value: float
+) -> None:
+    """All outputs of a softmax add up to 1; that of one class is 1, and its logarithm 0."""
+    for bound, strict, always in (
+        (value, False, True),
+        (value, True, False),
+        (value - abs(value) - 1, True, True),
+        (value + abs(value) + 1, False, False),
+    ):
+        said = on_logits(one(terms, bound, strict), network(kind[1], kind[0]))
+        assert said.exact
+        assert said.property.holds(LOGITS[:, : kind[1]]).tolist() == [always] * len(LOGITS)
+        given = {k: Fraction(v) for k, v in terms.items()}
+        assert carried(given, Fraction(bound), *kind, strict) is always
+
+
 def test_what_does_not_carry_over_is_refused_by_name() -> None:
     for activation, property in (
         (SOFTMAX, one({0: 1.0, 1: 1.0}, 0.7)),
@@ -139,6 +166,9 @@ def test_a_property_that_is_kept_word_for_word() -> None:
 def test_clauses_are_multiplied_out() -> None:
     """p0 ≤ 0.4 of three outputs is a disjunction, p0 ≥ 0.2 a conjunction."""
     both = one({0: -1.0}, -0.4) | one({0: 1.0}, 0.2)
+    some = Property((tuple(Inequality(((i, 1.0),), 0.2) for i in range(10)),))
+    with pytest.raises(QueryError, match="3486784401 for one clause"):
+        on_logits(some, network(10, SOFTMAX))
     said = on_logits(replace(both, name="p"), network(3, SOFTMAX))
     assert [len(clause) for clause in said.property.clauses] == [3, 3]
     assert "of the softmax" in str(said.property)

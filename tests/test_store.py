@@ -150,6 +150,30 @@ def test_what_is_no_such_file(tmp_path: Path, content: str, message: str) -> Non
         read_preconditions(path)
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('"at_least": -2.0', '"at_least": "-2.0"', "'-2.0' is no number"),
+        ('"strict": false', '"strict": "false"', "'false' is neither true nor false"),
+        ('"outputs": [[0, -1.0]]', '"outputs": [[0.7, -1.0]]', "0.7 is no whole number"),
+        ('"outputs": [[0, -1.0]]', '"outputs": [[true, -1.0]]', "True is no whole number"),
+        ('"lower": [-0.3]', '"lower": [false]', "False is no number"),
+        ('"lower": [-0.3]', '"lower": [[-0.3]]', "is no number"),
+        ('"confirmed": false', '"confirmed": "no"', "'no' is neither true nor false"),
+        ('"strict": false', '"strict": true, "strict": false', "'strict' stands twice"),
+    ],
+)
+def test_values_are_taken_as_they_are(tmp_path: Path, old: str, new: str, message: str) -> None:
+    """0.7 is no index, a text no number, and nothing is said twice."""
+    path = tmp_path / "p.json"
+    write_preconditions(analysis(entry(property=at_least(-2.0, -1.0))), path)
+    text = json.dumps(json.loads(path.read_text(encoding="utf-8")))
+    assert old in text
+    path.write_text(text.replace(old, new), encoding="utf-8")
+    with pytest.raises(QueryError, match=message):
+        read_preconditions(path)
+
+
 def test_missing_and_unwritable(tmp_path: Path) -> None:
     with pytest.raises(QueryError, match=r"none\.json: expected a file"):
         read_preconditions(tmp_path / "none.json")

@@ -41,6 +41,10 @@ class Invalid(Exception):
     """Why a certificate is not valid."""
 
 
+class OutOfTime(Exception):
+    """Whoever asked for a check has stopped it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Linear:
     """``Σ outputs · y + Σ inputs · x ≥ bound``, ``>`` if ``strict``."""

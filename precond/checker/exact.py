@@ -17,7 +17,7 @@ Source: Zhang et al. 2018 (lines); Wang et al. 2021 (β); Neumaier, Shcherbina 2
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
@@ -26,8 +26,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from precond.checker.canonical import misfit
-from precond.checker.certificate import Certificate, Invalid, Linear, region
-from precond.checker.tree import leaves
+from precond.checker.certificate import Certificate, Invalid, Linear, OutOfTime, region
+from precond.checker.tree import leaves, never
 from precond.network.dyadic import Away, Dyadic, Matrix, exact, larger, zeros
 from precond.network.graph import INPUT, Network
 from precond.network.layers import LeakyReLU, MaxPool2d, Node
@@ -40,19 +40,24 @@ LONG, SHORT = (256, 64), (58, 30)  # bits of bounds and coefficients, of slopes 
 @dataclass(frozen=True)
 class CheckResult:
     """``where``: what fails first, empty if nothing does.  ``decided``: False where numbers of a
-    limited length could not tell."""
+    limited length, or the time given, did not suffice to tell."""
 
     valid: bool
     where: str = ""
     decided: bool = True
 
 
-def check(certificate: Certificate, network: Network) -> CheckResult:
-    """Whether ``certificate`` proves its statement of ``network``."""
+def check(
+    certificate: Certificate, network: Network, stopped: Callable[[], bool] = never
+) -> CheckResult:
+    """Whether ``certificate`` proves its statement of ``network``; asks at every leaf whether it
+    is to be ``stopped``."""
     try:
         verify(certificate, network)
-        for failure in Checker(network, certificate).failures():
+        for failure in Checker(network, certificate).failures(stopped):
             return CheckResult(False, failure)
+    except OutOfTime as error:
+        return CheckResult(False, str(error), decided=False)
     except Invalid as error:
         return CheckResult(False, str(error))
     return CheckResult(True)
@@ -111,12 +116,12 @@ class Checker:
         s = self.given.statement
         return Matrix(s.matrix[first:last]), exact(-s.bound[first:last])
 
-    def failures(self) -> Iterator[str]:
+    def failures(self, stopped: Callable[[], bool] = never) -> Iterator[str]:
         """Every bound that is no contradiction."""
-        ways = self.given.statement.conjuncts
+        ways, root = self.given.statement.conjuncts, region(self.given.statement, self.network)
         for t, tree in enumerate(self.given.trees):
             frames = {-1: Bounds(self.bits)}
-            for k, state, frame, around in leaves(tree, region(self.given.statement, self.network)):
+            for k, state, frame, around in leaves(tree, root, stopped):
                 if frame not in frames:
                     refine = self.given.refinements.of(t, frame)
                     frames = {-1: frames[-1], frame: self.derive(around, refine=refine)}

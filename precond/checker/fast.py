@@ -8,16 +8,16 @@ equality); where numbers would get longer than a word holds, nothing is decided.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
 
-from precond.checker.certificate import Certificate, Invalid, Linear, Tree, region
+from precond.checker.certificate import Certificate, Invalid, Linear, OutOfTime, Tree, region
 from precond.checker.exact import CheckResult, verify
 from precond.checker.fast_bounds import CHUNK, Cells, FastBounds
-from precond.checker.tree import leaves
+from precond.checker.tree import leaves, never
 from precond.checker.words import WORD, Fixed, TooLong, add
 from precond.network.dyadic import Dyadic, exact
 from precond.network.graph import INPUT, Network
@@ -26,18 +26,21 @@ Failure = tuple[int, int, float]
 Mixed = dict[str, Dyadic]  # forms (G, R, m) of the output's and the input's values
 
 
-def check_fast(certificate: Certificate, network: Network) -> CheckResult:
-    """Whether ``certificate`` proves its statement of ``network``."""
+def check_fast(
+    certificate: Certificate, network: Network, stopped: Callable[[], bool] = never
+) -> CheckResult:
+    """Whether ``certificate`` proves its statement of ``network``; asks at every leaf whether it
+    is to be ``stopped``."""
     try:
         verify(certificate, network)
         if not certificate.bits:
             raise TooLong("it needs longer numbers than words hold")
         checker = FastBounds(network, certificate)
         for t, tree in enumerate(certificate.trees):
-            for leaf, conjunct, bound in failures(checker, t, tree):
+            for leaf, conjunct, bound in failures(checker, t, tree, stopped):
                 where = f"tree {t}, leaf {leaf}: way to fail {conjunct} is not contradicted"
                 return CheckResult(False, f"{where} ({bound:.3g})")
-    except (TooLong, OverflowError) as error:
+    except (TooLong, OverflowError, OutOfTime) as error:
         return CheckResult(False, str(error), decided=False)
     except Invalid as error:
         return CheckResult(False, str(error))
@@ -121,10 +124,12 @@ def _about(n: float, e: int) -> float:
         return math.copysign(math.inf, n)
 
 
-def failures(checker: FastBounds, t: int, tree: Tree) -> Iterator[Failure]:
+def failures(
+    checker: FastBounds, t: int, tree: Tree, stopped: Callable[[], bool] = never
+) -> Iterator[Failure]:
     """(leaf, conjunct, bound) of every bound that is no contradiction."""
     r, root = checker.given.refinements, region(checker.given.statement, checker.network)
-    found = leaves(tree, root)
+    found = leaves(tree, root, stopped)
     while some := list(islice(found, max(1, 2 * CHUNK // (root.size + checker.rows)))):
         known = None
         frames = {frame: around for _, _, frame, around in some}

@@ -6,14 +6,14 @@ a child with i ≤ t and one with i ≥ t, so the leaves cover the root.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from precond.checker.certificate import FRAME, SPLIT, Tree
+from precond.checker.certificate import FRAME, SPLIT, OutOfTime, Tree
 
 Array = NDArray[Any]
 DEPTH = 2_000  # of a split tree
@@ -30,9 +30,17 @@ class Cut:
     limit: float
 
 
-def leaves(tree: Tree, root: Array) -> Iterator[tuple[int, Array, int, Array]]:
+def never() -> bool:
+    """Nobody stops."""
+    return False
+
+
+def leaves(
+    tree: Tree, root: Array, stopped: Callable[[], bool] = never
+) -> Iterator[tuple[int, Array, int, Array]]:
     """Number and region (2, coordinates) of every leaf; its frame's node (−1: none) and region,
     which is the leaf's own array where the leaf is a frame.  ``tree``'s nodes cover ``root``.
+    OutOfTime where ``stopped`` says so, at a leaf.
 
     What is kept in between is a few words for each node on the way.
     """
@@ -43,6 +51,8 @@ def leaves(tree: Tree, root: Array) -> Iterator[tuple[int, Array, int, Array]]:
         if kind & FRAME:
             frame, outer = node, cut
         if not kind & SPLIT:
+            if stopped():
+                raise OutOfTime(f"stopped at leaf {number}")
             state = _cut(root, cut)
             if frame == node:
                 around = state

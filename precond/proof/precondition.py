@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from precond.basics.plain import plain_numbers
 from precond.errors import QueryError
 from precond.printable import printable
 from precond.proof.verdict import Verdict
@@ -137,7 +138,7 @@ class Precondition:
                 int(data.get("proofs", 0)),
                 printable(str(data.get("note", ""))),
             )
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise QueryError(
                 "precondition", expected="an entry as docs/format.md describes", got=repr(error)
             ) from error
@@ -152,4 +153,4 @@ def _box_json(box: Box | None) -> dict[str, list[float]] | None:
 def _box_of(data: Mapping[str, Any] | None) -> Box | None:
     if data is None:
         return None
-    return Box(np.array(data["lower"], dtype=float), np.array(data["upper"], dtype=float))
+    return Box(np.array(plain_numbers(data["lower"])), np.array(plain_numbers(data["upper"])))

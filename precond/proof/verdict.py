@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from precond.basics.plain import plain_truth
 from precond.checker.certificate import Certificate
 from precond.printable import printable
 from precond.proof import earlier_attempts
@@ -98,8 +99,8 @@ class Verdict:
             Status(data["status"]),
             printable(str(data.get("engine", ""))),
             float(data.get("seconds", 0.0)),
-            bool(data.get("exact", False)),
-            bool(data.get("confirmed", True)),
+            plain_truth(data.get("exact", False)),
+            plain_truth(data.get("confirmed", True)),
             None if witness is None else np.array(witness, dtype=np.float64),
             None if data.get("bound") is None else float(data["bound"]),
             printable(str(data.get("reason", ""))),

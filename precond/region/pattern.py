@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from precond.basics.arguments import described, whole
+from precond.basics.plain import plain_number, plain_whole
 from precond.errors import ArgumentError, QueryError
 from precond.network.graph import Network
 from precond.network.layers import LeakyReLU, MaxPool2d, ReLU
@@ -30,6 +31,10 @@ from precond.region.signature import Signatures
 Neuron = tuple[str, int]
 Threshold = tuple[str, int, float]
 Array = NDArray[np.float64]
+
+
+def _thresholds(given: Any) -> frozenset[Threshold]:
+    return frozenset((_name(n), plain_whole(i), plain_number(t)) for n, i, t in given)
 
 
 def _name(layer: object) -> str:
@@ -272,12 +277,12 @@ class DecisionPattern:
         """The inverse of ``to_json``; QueryError on anything else."""
         try:
             return cls(
-                frozenset((_name(layer), int(i)) for layer, i in data["on"]),
-                frozenset((_name(layer), int(i)) for layer, i in data["off"]),
-                frozenset((_name(n), int(i), float(t)) for n, i, t in data.get("above", ())),
-                frozenset((_name(n), int(i), float(t)) for n, i, t in data.get("below", ())),
+                frozenset((_name(layer), plain_whole(i)) for layer, i in data["on"]),
+                frozenset((_name(layer), plain_whole(i)) for layer, i in data["off"]),
+                _thresholds(data.get("above", ())),
+                _thresholds(data.get("below", ())),
             )
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise QueryError(
                 "pattern", expected='{"on": [[layer, index], …], "off": […]}', got=repr(error)
             ) from error

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from precond.basics.plain import once, plain_numbers
 from precond.basics.whole_files import write_whole
 from precond.errors import QueryError
 from precond.network.graph import Network
@@ -114,7 +115,7 @@ def write_preconditions(analysis: Analysis, path: Path) -> None:
 def read_preconditions(path: Path) -> Stored:
     """Read a file that ``write_preconditions`` wrote; QueryError on anything else."""
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=once)
     except OSError as error:
         raise QueryError(
             f"preconditions {path}", expected="a file", got=error.strerror or "none"
@@ -130,10 +131,8 @@ def read_preconditions(path: Path) -> Stored:
             fix="See docs/format.md",
         )
     try:
-        domain = Box(
-            np.array(data["domain"]["lower"], dtype=float),
-            np.array(data["domain"]["upper"], dtype=float),
-        )
+        sides = (plain_numbers(data["domain"][side]) for side in ("lower", "upper"))
+        domain = Box(*map(np.array, sides))
         entries = tuple(Precondition.from_json(entry) for entry in data["preconditions"])
         model, digest = (printable(str(data["network"][key])) for key in ("path", "hash"))
         return Stored(model, digest, domain, entries)

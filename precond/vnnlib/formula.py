@@ -24,7 +24,9 @@ Variable = tuple[str, int]
 LARGEST = 400  # digits in a number, and size of its exponent
 DEEPEST = 200  # nested parentheses
 
-_NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE]([+-]?\d+))?(?:/(\d+))?")
+LINE_END = re.compile(r"\r\n|\r|\n")  # in both versions; what else Unicode breaks lines at is none
+
+_NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE]([+-]?\d+))?(?:/(\d+))?", re.ASCII)
 
 
 class UnsupportedQuery(QueryError):

@@ -47,7 +47,8 @@ def _atoms(atom: Atom, network: Network, source: str) -> tuple[Atom, Atom]:
     log = activation is OutputActivation.LOG_SOFTMAX
     if rest and log and sum(terms.values()) == 0:
         return atom, atom
-    found = None if rest else carried(terms, atom.constant, activation, network.output_size)
+    size = network.output_size
+    found = None if rest else carried(terms, atom.constant, activation, size, atom.strict)
     if found is None:
         raise UnsupportedQuery(
             f"{source}, line {atom.line}: {network.origin} ends in {activation.value}",

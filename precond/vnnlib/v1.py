@@ -2,7 +2,8 @@
 
 Read are ``declare-const NAME Real`` (and ``declare-fun NAME () Real``) and ``assert`` of
 ``and``, ``or``, ``true``, ``false`` and chains of ``<= >= < > =`` over linear arithmetic
-(``+ - * /`` with constants).  Commands that do not change the meaning are skipped.
+(``+ - * /`` with constants).  Commands that do not change the meaning are skipped; after
+``check-sat`` nothing may be declared or asserted, since that would belong to another question.
 
 Source: https://www.vnnlib.org, Guidotti, Demarchi, Tacchella, Pulina: The Verification of
 Neural Networks Library (VNN-LIB).
@@ -20,6 +21,7 @@ from precond.errors import QueryError
 from precond.network.graph import INPUT, Network
 from precond.vnnlib.formula import (
     DEEPEST,
+    LINE_END,
     And,
     Declaration,
     Formula,
@@ -36,11 +38,9 @@ from precond.vnnlib.formula import (
 
 _TOKEN = re.compile(r"[()]|[^\s()]+")
 _QUOTED = re.compile(r""";[^\r\n]*|"(?:[^"]|"")*"|\|[^|]*\||["|]""")
-_LINE_END = re.compile(r"\r\n|\r|\n")
-_NAME = re.compile(r"([XY])_(\d{1,9})")
-_SKIPPED = frozenset(
-    ("vnnlib-version", "set-logic", "set-info", "set-option", "check-sat", "get-model", "exit")
-)
+_NAME = re.compile(r"([XY])_(0|[1-9][0-9]{0,8})")  # one spelling for each
+_SKIPPED = frozenset(("vnnlib-version", "set-logic", "set-info", "set-option", "get-model"))
+_ASKED = frozenset(("check-sat", "exit"))  # what follows is no part of the question
 _COMPARISONS = frozenset(("<=", ">=", "<", ">", "="))
 _ARITHMETIC = frozenset("+-*/")
 
@@ -89,13 +89,13 @@ def _unquoted(text: str, source: str) -> str:
         if quoted[0] == ";":
             return ""
         if len(quoted) == 1:
-            line = 1 + len(_LINE_END.findall(text, 0, found.start()))
+            line = 1 + len(LINE_END.findall(text, 0, found.start()))
             Place(source, line).error(
                 "a string or symbol is never closed", expected=quoted, got="the end of the file"
             )
         if quoted[0] == "|" and _TOKEN.fullmatch(quoted) and ";" not in quoted:
             return quoted[1:-1]  # the same symbol as without bars
-        return " string " + "\n" * len(_LINE_END.findall(quoted))
+        return " string " + "\n" * len(LINE_END.findall(quoted))
 
     return _QUOTED.sub(word, text)
 
@@ -104,7 +104,7 @@ def _groups(text: str, source: str) -> list[Group]:
     """The top-level groups of the text."""
     top: list[Group] = []
     stack: list[Group] = []
-    for line, content in enumerate(_LINE_END.split(_unquoted(text, source)), start=1):
+    for line, content in enumerate(LINE_END.split(_unquoted(text, source)), start=1):
         words: dict[str, Word] = {}  # one for all places of a token in a line, which may be long
         for token in _TOKEN.findall(content):
             if token == "(":
@@ -143,6 +143,7 @@ class _Reader:
     declared: list[Declaration] = field(default_factory=list)
     variables: dict[str, Linear] = field(default_factory=dict)
     assertions: list[Formula] = field(default_factory=list)
+    asked: str = ""  # the command that ended the question
 
     def place(self, item: Word | Group) -> Place:
         return Place(self.source, item.line)
@@ -154,7 +155,15 @@ class _Reader:
 
     def read(self, command: Group) -> None:
         head = self.head(command, "a command")
-        if head == "assert":
+        if self.asked and head not in _SKIPPED | _ASKED:
+            self.place(command).error(
+                f"{head[:40]!r} after {self.asked}",
+                expected="one question a file",
+                got=command.text,
+            )
+        if head in _ASKED:
+            self.asked = head
+        elif head == "assert":
             if len(command.items) != 2:
                 self.place(command).error("assert", expected="one formula", got=command.text)
             self.assertions.append(self.formula(command.items[1]))

@@ -24,6 +24,7 @@ from precond.network.activation import OutputActivation
 from precond.network.graph import INPUT, Network
 from precond.vnnlib.formula import (
     DEEPEST,
+    LINE_END,
     And,
     Declaration,
     Formula,
@@ -84,9 +85,9 @@ def parse(
 def _check_depth(text: str, source: str) -> None:
     """The parser behind ``vnnlib`` recurses in C++; refuse what could exhaust its stack."""
     depth = 0
-    for line, content in enumerate(text.splitlines(), start=1):
+    for line, content in enumerate(LINE_END.split(text), start=1):
         for sign in re.findall(r"[()]", content.partition(";")[0]):
-            depth += 1 if sign == "(" else -1
+            depth = depth + 1 if sign == "(" else max(depth - 1, 0)
             if depth > DEEPEST:
                 Place(source, line).error(
                     "nesting", expected=f"at most {DEEPEST} levels", got="more"
@@ -108,12 +109,29 @@ def _parsed(text: str, source: str) -> Any:
     except vnnlib.VNNLibException as error:
         raise _explained(str(error), source) from None
     except UnicodeDecodeError:  # from its message, which cuts a character in two
-        lines = enumerate(text.splitlines(), start=1)
+        lines = enumerate(LINE_END.split(text), start=1)
         found = ((n, c) for n, line in lines for c in line.partition(";")[0] if not c.isascii())
         number_of, character = next(found, (1, "another character"))
         raise QueryError(
             f"{source}, line {number_of}", expected="VNN-LIB 2.0 in ASCII", got=repr(character)
         ) from None
+    except (LookupError, ValueError, OverflowError, RuntimeError) as error:  # of its C++ parts
+        raise QueryError(
+            source, expected="VNN-LIB 2.0", got=f"what its parser cannot read ({error})"
+        ) from None
+
+
+def _flat(indices: tuple[int, ...], declared: Declaration, place: Place) -> int:
+    """Where an element stands among those of its variable."""
+    shape = declared.shape
+    inside = all(0 <= i < size for i, size in zip(indices, shape, strict=False))
+    if len(indices) != len(shape) or not inside:
+        place.error(
+            f"element of {declared.name}",
+            expected=f"{len(shape)} indices from 0, below {list(shape)}",
+            got=str(list(indices)),
+        )
+    return int(np.ravel_multi_index(indices, shape)) if shape else 0
 
 
 def _explained(report: str, source: str) -> QueryError:
@@ -251,9 +269,7 @@ class _Reader:
         match type(item).__name__:
             case "Var":
                 declared = self.variables[item.name]
-                flat = (
-                    int(np.ravel_multi_index(item.indices, declared.shape)) if item.indices else 0
-                )
+                flat = _flat(tuple(item.indices), declared, place)
                 return Linear({(declared.node, declared.offset + flat): Fraction(1)}, Fraction(0))
             case "Plus":
                 return sum_of([self.linear(part, place) for part in item.args])

@@ -173,15 +173,19 @@ def test_a_planted_file_is_not_believed(tmp_path: Path) -> None:
     assert (verdict.status, verdict.exact) == (Status.PROVED, True)
 
 
-def test_a_planted_row_refutes_nothing_exactly(tmp_path: Path) -> None:
-    """The ledger says that y ≤ 1 on [0, 0.5] is refuted by 0.25: asked exactly, the claim is
+@pytest.mark.parametrize("exact", [False, True])
+@pytest.mark.parametrize("witness", [np.array([0.25]), np.array([np.nan]), None])
+def test_a_planted_row_refutes_nothing(
+    tmp_path: Path, witness: np.ndarray | None, exact: bool
+) -> None:
+    """The ledger says that y ≤ 1 on [0, 0.5] is refuted by 0.25, or by no number: the claim is
     proved, and the contradiction is an error."""
     claim = Claim(RELU, Box([0.0], [0.5]), DecisionPattern(), FALSE)
-    planted = Verdict(Status.REFUTED, "by hand", confirmed=False, witness=np.array([0.25]))
+    planted = Verdict(Status.REFUTED, "by hand", confirmed=False, witness=witness)
     with Ledger(tmp_path / "l.sqlite") as ledger:
         ledger.put(f"2:{claim.key}", planted, 1e9)
         with pytest.raises(OutputError, match="expected refuted, as by hand found, got proved"):
-            prove(claim, budget=20, ledger=ledger, exact=True)
+            prove(claim, budget=20, ledger=ledger, exact=exact)
 
 
 @pytest.fixture(scope="module")

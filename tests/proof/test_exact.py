@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from known import ABSOLUTE, ANY, KNOWN, MAXIMUM, Known, at_least, box
+from looks import Looks
 from small_networks import layered
 
 from precond.checker.exact import check
@@ -156,6 +157,11 @@ def test_a_folder_gives_back_only_what_is_valid(tmp_path: Path) -> None:
     # One that states this claim, and proves nothing.
     keep(tmp_path, FALSE, replace(made, statement=statement_of(FALSE)))
     assert kept(tmp_path, FALSE) is None
+    # One for which there is no time: too long to read, or stopped at its first leaf.
+    keep(tmp_path, TRUE, made)
+    assert kept(tmp_path, TRUE, Deadline(0.0)) is None
+    assert kept(tmp_path, TRUE, Looks(2)) is not None
+    assert kept(tmp_path, TRUE, Looks(1)) is None
     path.write_bytes(b"damaged")
     assert kept(tmp_path, TRUE) is None
     with pytest.raises(OutputError, match="certificate"):

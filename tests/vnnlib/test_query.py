@@ -187,6 +187,10 @@ def test_bounds_follow_from_linear_constraints() -> None:
         ("(declare-const X_2 Real)", r"X_2: expected one of the network's 2 inputs, got index 2"),
         ("(declare-const Q Real)", r"variable: expected X_i for an input .* got 'Q'"),
         ("(declare-const X_9 Int)", r"declare-const: expected a name and Real"),
+        ("(declare-const X_00 Real)", r"variable: expected X_i for an input .* got 'X_00'"),
+        ("(assert (<= Y_0 ٣))", r"line 3: term: .* got '٣'"),
+        ("(check-sat)(assert (<= Y_0 1))", r"line 3: 'assert' after check-sat: expected one"),
+        ("(check-sat)(exit)\n(declare-const X_1 Real)", r"line 4: 'declare-const' after exit"),
         ("()", r"line 3: expression: expected a command"),
         ("(" * 300, r"line 3: nesting: expected at most 200 levels"),
         ("(vnnlib-version <3.0>)", None),
@@ -588,6 +592,8 @@ def test_models_must_match_declarations(
         ("Y[0] 0.0", "Z[0] 0.0", r"line 7: Undeclared variable: .*got 'Z'"),
         ("(<= Y[0] 0.0)", "(<= Y[0 0.0)", r"line 7: column \d+: expected VNN-LIB 2.0, got '0.0'"),
         ("Y[0] 0.0", "Y[3] 0.0", r"line 7: Index out of bounds.*got 'Y\[3\]'"),
+        ("Y[0] 0.0", "Y[-1] 0.0", r"line 7: element of Y: expected 1 indices .* got \[-1\]"),
+        ("Y[0] 0.0", f"Y[{10**20}] 0.0", r"what its parser cannot read \(stoll\)"),
         ("Y[0] 0.0", "é[0] 0.0", r"line 7: expected VNN-LIB 2.0 in ASCII, got 'é'"),
         ("Y[0] 0.0", "Y[0] 1", r"line 7: Type mismatch.*got '1'"),
         ("(<= Y[0] 0.0)", "(<= (* Y[0] Y[1]) 0.0)", r"line 7: product: expected at most one"),
@@ -604,6 +610,16 @@ def test_version_2_errors(old: str, new: str, match: str) -> None:
     assert old in text
     with pytest.raises(QueryError, match=match):
         parse_vnnlib(text.replace(old, new), net())
+
+
+@pytest.mark.parametrize("breaks", ["\x0b", "\x1c", "\x85", "\u2028"])
+def test_parentheses_in_a_comment_are_none(breaks: str) -> None:
+    """What breaks lines in Unicode does not end a comment, so nothing there makes room for a depth
+    that would exhaust the stack of a parser."""
+    pytest.importorskip("vnnlib")
+    deep = f"(assert {'(and ' * 5000}(<= Y[0] 0.0){')' * 5000})"
+    with pytest.raises(QueryError, match=r"line 8: nesting: expected at most 200 levels"):
+        v2(f"; {breaks}{')' * 6000}\n{deep}")
 
 
 def test_snap_keeps_the_declared_type() -> None:

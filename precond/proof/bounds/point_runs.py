@@ -25,7 +25,7 @@ EVERY = 8  # steps of a search between looks at its worst input
 
 def exceeds_margin(problem: Problem, points: Array, device: str = "cpu") -> bool:
     """Whether that is so at one of ``points`` (N, n), of those in the region."""
-    if problem.execution is Arithmetic.REAL or not len(points):
+    if problem.execution is Arithmetic.REAL or not len(points) or not problem.conjuncts:
         return False
     inside = points[in_region(problem, points)]
     if not len(inside):

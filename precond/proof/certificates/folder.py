@@ -1,7 +1,7 @@
 """A folder of certificates, one file for each claim, named by the claim's content.
 
 A file that is there is believed only after it was checked, and only for the very statement
-that the claim makes.
+that the claim makes.  One that takes longer to check than there is time is not believed either.
 """
 
 from __future__ import annotations
@@ -15,11 +15,14 @@ from precond.checker.exact import check
 from precond.checker.fast import check_fast
 from precond.checker.files import read_certificate, write_certificate
 from precond.errors import DataError, OutputError
+from precond.proof.bounds.region import FOREVER
 from precond.proof.certificates.certify import statement_of
 from precond.proof.claim import Claim
+from precond.proof.deadline import Deadline
 from precond.proof.verdict import Status, Verdict
 
 ENGINE = "certificate"  # of a verdict that rests on a file
+READ = 5e6  # bytes of a file that are read in a second, at least
 
 
 def place(folder: Path, claim: Claim) -> Path:
@@ -41,22 +44,22 @@ def keep(folder: Path, claim: Claim, certificate: Certificate) -> Path:
     return path
 
 
-def kept(folder: Path, claim: Claim) -> Verdict | None:
+def kept(folder: Path, claim: Claim, deadline: Deadline = FOREVER) -> Verdict | None:
     """The verdict that a file in ``folder`` proves; None where there is none that is valid and
-    states just this claim."""
+    states just this claim, or where that is not known by the deadline."""
     path = place(folder, claim)
-    if not path.exists():
-        return None
     begun = time.monotonic()
     try:
+        if path.stat().st_size > READ * deadline.left:
+            return None
         made = read_certificate(path)
-    except DataError:
-        return None  # damaged: the claim is proved anew
+    except (DataError, OSError):
+        return None  # none, or damaged: the claim is proved anew
     stated = statement_of(claim, made.statement.vacuous)
     if not made.statement.same(stated):
         return None
     judge = check_fast if made.bits else check
-    if not judge(made, claim.network).valid:
+    if not judge(made, claim.network, lambda: deadline.passed).valid:
         return None
     status = Status.VACUOUS if made.statement.vacuous else Status.PROVED
     spent = time.monotonic() - begun

@@ -161,14 +161,15 @@ def recalled(
     """What ``prove`` with these arguments takes from ``ledger``; ``names``: of its engines."""
 
     def serves(known: Verdict) -> bool:
-        """Whether a verdict without traces and certificate is all that was asked for."""
+        """Whether a verdict without traces and certificate is all that was asked for.  A file
+        may say anything, so a witness is replayed again."""
+        if known.status is Status.EMPIRICAL:
+            return False
         if known.status in PROVED and execution not in known.holds_in:
             return False
-        if exact and known.status is Status.REFUTED:
+        if known.status is Status.REFUTED:
             return known.witness is not None and replay(claim, known.witness).counts
-        if exact:
-            return known.status is Status.UNKNOWN
-        return not keep_trace or known.status is Status.REFUTED
+        return known.status is Status.UNKNOWN if exact else not keep_trace
 
     return ledger.recall(*_place(claim, names, exact, execution), budget, serves)
 

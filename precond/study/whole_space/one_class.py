@@ -148,13 +148,15 @@ def _confirmed(
     weight = np.array([1.0 + one.verdict.seconds for one in found])
     for turn, one in enumerate(found):
         claim = Claim(job.network, job.box, one.pattern, job.property)
-        verdict = _remembered(job, cut, claim, one.verdict, ledger)
+        share = float(weight[turn] / weight[turn:].sum())
+        half = end.earlier(end.left * share / 2)
+        verdict = _remembered(job, cut, claim, one.verdict, ledger, half)
         if verdict is None:
             verdict = confirm(
                 claim,
                 one.verdict,
                 tail=Tail(job.network, job.box, cut, end),
-                budget=max(end.left * float(weight[turn] / weight[turn:].sum()), LEAST),
+                budget=max(end.left * share, LEAST),
                 device=job.search.device,
             )
             if job.certificates is not None and verdict.certificate is not None:
@@ -167,12 +169,17 @@ def _confirmed(
 
 
 def _remembered(
-    job: ClassJob, cut: str, claim: Claim, first: Verdict, ledger: Ledger | None
+    job: ClassJob,
+    cut: str,
+    claim: Claim,
+    first: Verdict,
+    ledger: Ledger | None,
+    deadline: Deadline,
 ) -> Verdict | None:
     """What an earlier run came to after the ``first`` proof of ``claim``: its certificate
-    where it wants one, else what its second proof said."""
+    where it wants one and checks it by the ``deadline``, else what its second proof said."""
     if cut == INPUT and job.certificates is not None:
-        known = kept(job.certificates, claim)
+        known = kept(job.certificates, claim, deadline)
         if known is not None and known.is_proved:
             return certified(first, known)
     known = None if ledger is None else ledger.get(f"{_key(claim)}:{BOTH}", 0.0)
