@@ -73,7 +73,7 @@ from precond.proof.engines.tighten_split import TightenSplitEngine
 from precond.proof.engines.z3.engine import Z3Engine
 from precond.proof.prover.prove import prove
 from precond.proof.replay import replay
-from precond.proof.restate.closed_pattern import contracted
+from precond.proof.restate.closed_pattern import around_pattern
 from precond.proof.verdict import Status, Verdict
 from precond.property import Inequality, Property
 from precond.region.box import Box
@@ -86,7 +86,7 @@ EACH = 2.0  # seconds for an engine
 BUDGET = 10.0  # seconds for prove
 EXACT = "prove, exact"
 FLOATS = "prove, float32"
-POLYTOPE = "polytope-split"  # is asked about the claim that ``contracted`` makes
+POLYTOPE = "polytope-split"  # is asked about the claim that ``around_pattern`` makes
 TRUTH_MS = 60_000  # for one question to z3
 COLUMNS = (
     "decided",
@@ -469,7 +469,7 @@ def _ask_engine(
     claim = case.claim
     try:
         if name == POLYTOPE and beyond_floats(claim.problem) is None:
-            claim = contracted(claim, deadline)
+            claim = around_pattern(claim, deadline).claim
         if engine.unsupported(claim.problem) is not None:
             return
         begun = time.monotonic()
