@@ -13,9 +13,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from precond.network.affine import AffineOperator, Convolution, EvenConvolution
 from precond.network.graph import Network
-from precond.network.layers import Conv2d, MaxPool2d, Node, Shape
-from precond.network.operators import AffineOperator, Convolution, Operators
+from precond.network.layers import MaxPool2d, Node, Shape
+from precond.network.operators import Operators
 
 
 def flatten(value: Tensor) -> Tensor:
@@ -43,73 +44,24 @@ class Map:
     """An affine node on flat values."""
 
     operator: AffineOperator
-    inputs: tuple[Shape, ...]
-    output: Shape
-    layer: Conv2d | None
-    weight: Tensor | None
 
     @classmethod
-    def of(cls, network: Network, node: Node, ops: Operators) -> Map:
-        shapes = tuple(network.shapes[source] for source in node.inputs)
-        operator, output = ops.affine[node.name], network.shapes[node.name]
-        if not isinstance(node.layer, Conv2d) or not _even(node.layer.padding):
-            return cls(operator, shapes, output, None, None)
-        assert isinstance(operator, Convolution)
-        weight = operator.weight.contiguous(memory_format=torch.channels_last)
-        return cls(operator, shapes, output, node.layer, weight)
+    def of(cls, node: Node, ops: Operators) -> Map:
+        operator = ops.affine[node.name]
+        if isinstance(operator, Convolution) and EvenConvolution.fits(operator.layer):
+            operator = EvenConvolution(operator)
+        return cls(operator)
 
     def apply(self, values: Sequence[Tensor], bias: bool = True) -> Tensor:
         """``L(values) + b`` (or ``L(values)``), (R, m)."""
-        whole = [shaped(v, s) for v, s in zip(values, self.inputs, strict=True)]
-        layer = self.layer
-        if layer is None:
-            return flatten(self.operator.apply(whole, bias))
-        assert isinstance(self.operator, Convolution)
-        weight, shift = self.weight, self.operator.bias
-        assert weight is not None
-        top, left, _, _ = layer.padding
-        return flatten(
-            F.conv2d(
-                whole[0],
-                weight,
-                shift if bias else None,
-                layer.stride,
-                (top, left),
-                layer.dilation,
-                layer.groups,
-            )
-        )
+        whole = [shaped(v, s) for v, s in zip(values, self.operator.inputs, strict=True)]
+        return flatten(self.operator.apply(whole, bias))
 
     def transpose(self, form: Tensor) -> list[Tensor]:
         """Gradients (R, n) at each input from one (R, m) at the output."""
-        whole = shaped(form, self.output)
-        layer = self.layer
-        if layer is None:
-            return [flatten(part) for part in self.operator.transpose(whole)]
-        weight = self.weight
-        assert weight is not None
-        top, left, _, _ = layer.padding
-        _, height, width = self.inputs[0]
-        extra = [
-            (size + 2 * pad - dilation * (kernel - 1) - 1) % stride
-            for size, pad, dilation, kernel, stride in zip(
-                (height, width),
-                (top, left),
-                layer.dilation,
-                weight.shape[2:],
-                layer.stride,
-                strict=True,
-            )
+        return [
+            flatten(part) for part in self.operator.transpose(shaped(form, self.operator.output))
         ]
-        found = F.conv_transpose2d(
-            whole, weight, None, layer.stride, (top, left), extra, layer.groups, layer.dilation
-        )
-        return [flatten(found)]
-
-
-def _even(padding: tuple[int, int, int, int]) -> bool:
-    top, left, bottom, right = padding
-    return top == bottom and left == right
 
 
 @dataclass(frozen=True, eq=False)
