@@ -14,8 +14,8 @@ import torch
 from torch import Tensor, nn
 
 from attribution.inputs import Inputs
-from attribution.model import NetworkModule
 from attribution.slices import Site, run
+from precond.network.module import NetworkModule
 
 _PRODUCTS = {"Mul", "Mm", "Bmm", "Addmm", "Baddbmm", "Div", "Mv"}
 _MIXING = {"Addmm", "Mm", "Bmm", "Convolution", "Mv", "Baddbmm"}

@@ -19,11 +19,11 @@ from attribution.affine import is_affine
 from attribution.distributions import Parts
 from attribution.inputs import Inputs
 from attribution.memory import fast_layout, tally
-from attribution.model import NetworkModule
 from attribution.quantities import Quantity
 from attribution.slices import Run, Site, flat_output, run
 from precond.errors import QueryError
 from precond.network.activation import OutputActivation
+from precond.network.module import NetworkModule
 
 Reduce = Callable[[Tensor], Tensor]
 """What is kept of one quantity's gradients (rows, points, *shape)."""

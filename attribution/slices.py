@@ -21,10 +21,11 @@ import torch
 from torch import Tensor, nn
 
 from attribution.inputs import Inputs
-from attribution.model import NetworkModule, as_module
+from attribution.model import as_module
 from precond.basics.arguments import items
 from precond.errors import DataError, ModelError, QueryError
 from precond.network.graph import INPUT, Network
+from precond.network.module import NetworkModule
 
 
 @dataclass(frozen=True)

@@ -47,7 +47,6 @@ from attribution.distributions import Empirical
 from attribution.memory import fast_layout
 from attribution.methods.influence import influence
 from attribution.methods.integrated import integrated_gradients
-from attribution.model import network_module
 from attribution.quantities import class_score
 from attribution.slices import Slice
 from attribution.uses.experts import compare_experts
@@ -55,6 +54,7 @@ from precond.data.datasets import Dataset, load_dataset, split
 from precond.formats.load import load
 from precond.network.graph import INPUT, Network
 from precond.network.layers import Add, Affine, Conv2d, MaxPool2d, Node, ReLU, Reshape
+from precond.network.module import network_module
 
 MODELS = Path(__file__).parents[1] / "models"
 SLICES = {"mnist-mlp": "relu1", "mnist-cnn": "relu6"}

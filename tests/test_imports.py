@@ -67,6 +67,7 @@ ROOMS = (
     "precond.apply.decomposition",
     "precond.study",
     "precond.study.whole_space",
+    "precond.report.plot",
     "precond.report",
     "precond.report.analysis",
     "precond.report.debug",

@@ -18,7 +18,7 @@ from precond.formats.onnx.writer import write_onnx
 from precond.network.evaluate import outputs
 from precond.proof.replay import in_region
 from precond.proof.verdict import Status
-from precond.report.whole_space.charts import share_chart
+from precond.report.plot.curves import share_chart
 from precond.study.store import read_preconditions
 
 QUICK = ["--domain", "unit", "--worst", "0.5", "--budget", "600", "--each", "20", "--cut", "relu1"]

@@ -26,7 +26,8 @@ from precond.proof.deadline import Deadline
 from precond.proof.verdict import Status, Verdict
 from precond.vnnlib import decide as verify
 from precond.vnnlib import process as verify_process
-from precond.vnnlib.decide import Request, capability, read, reply, solve
+from precond.vnnlib.capability import capability
+from precond.vnnlib.decide import Request, read, reply, solve
 from precond.vnnlib.formula import UnsupportedQuery
 from precond.vnnlib.query import parse_vnnlib
 from precond.vnnlib.standard import Result

@@ -13,19 +13,21 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from precond.basics.shapes import Float, Int, Shaped
+from precond.network.affine import AffineOperator, Convolution, EvenConvolution
 from precond.network.graph import Network
-from precond.network.layers import Conv2d, MaxPool2d, Node, Shape
-from precond.network.operators import AffineOperator, Convolution, Operators
+from precond.network.layers import MaxPool2d, Node, Shape
+from precond.network.operators import Operators
 
 
-def flatten(value: Tensor) -> Tensor:
+def flatten(value: Shaped[Tensor, "rows ..."]) -> Shaped[Tensor, "rows units"]:
     """(R, *shape) as (R, n)."""
     if value.dim() == 4:
         value = value.permute(0, 2, 3, 1)
     return value.reshape(len(value), -1)
 
 
-def shaped(flat: Tensor, shape: Shape) -> Tensor:
+def shaped(flat: Float[Tensor, "rows units"], shape: Shape) -> Float[Tensor, "rows ..."]:
     """The inverse of ``flatten``."""
     if len(shape) != 3:
         return flat.reshape(len(flat), *shape)
@@ -33,7 +35,7 @@ def shaped(flat: Tensor, shape: Shape) -> Tensor:
     return flat.reshape(len(flat), height, width, channels).permute(0, 3, 1, 2)
 
 
-def places(shape: Shape, device: torch.device) -> Tensor:
+def places(shape: Shape, device: torch.device) -> Int[Tensor, " units"]:
     """(n,): the position in ``network`` order of each flat position here."""
     return flatten(torch.arange(torch.Size(shape).numel(), device=device).reshape(1, *shape))[0]
 
@@ -43,73 +45,26 @@ class Map:
     """An affine node on flat values."""
 
     operator: AffineOperator
-    inputs: tuple[Shape, ...]
-    output: Shape
-    layer: Conv2d | None
-    weight: Tensor | None
 
     @classmethod
-    def of(cls, network: Network, node: Node, ops: Operators) -> Map:
-        shapes = tuple(network.shapes[source] for source in node.inputs)
-        operator, output = ops.affine[node.name], network.shapes[node.name]
-        if not isinstance(node.layer, Conv2d) or not _even(node.layer.padding):
-            return cls(operator, shapes, output, None, None)
-        assert isinstance(operator, Convolution)
-        weight = operator.weight.contiguous(memory_format=torch.channels_last)
-        return cls(operator, shapes, output, node.layer, weight)
+    def of(cls, node: Node, ops: Operators) -> Map:
+        operator = ops.affine[node.name]
+        if isinstance(operator, Convolution) and EvenConvolution.fits(operator.layer):
+            operator = EvenConvolution(operator)
+        return cls(operator)
 
-    def apply(self, values: Sequence[Tensor], bias: bool = True) -> Tensor:
+    def apply(
+        self, values: Sequence[Float[Tensor, "rows _"]], bias: bool = True
+    ) -> Float[Tensor, "rows units"]:
         """``L(values) + b`` (or ``L(values)``), (R, m)."""
-        whole = [shaped(v, s) for v, s in zip(values, self.inputs, strict=True)]
-        layer = self.layer
-        if layer is None:
-            return flatten(self.operator.apply(whole, bias))
-        assert isinstance(self.operator, Convolution)
-        weight, shift = self.weight, self.operator.bias
-        assert weight is not None
-        top, left, _, _ = layer.padding
-        return flatten(
-            F.conv2d(
-                whole[0],
-                weight,
-                shift if bias else None,
-                layer.stride,
-                (top, left),
-                layer.dilation,
-                layer.groups,
-            )
-        )
+        whole = [shaped(v, s) for v, s in zip(values, self.operator.inputs, strict=True)]
+        return flatten(self.operator.apply(whole, bias))
 
-    def transpose(self, form: Tensor) -> list[Tensor]:
+    def transpose(self, form: Float[Tensor, "rows _"]) -> list[Float[Tensor, "rows _"]]:
         """Gradients (R, n) at each input from one (R, m) at the output."""
-        whole = shaped(form, self.output)
-        layer = self.layer
-        if layer is None:
-            return [flatten(part) for part in self.operator.transpose(whole)]
-        weight = self.weight
-        assert weight is not None
-        top, left, _, _ = layer.padding
-        _, height, width = self.inputs[0]
-        extra = [
-            (size + 2 * pad - dilation * (kernel - 1) - 1) % stride
-            for size, pad, dilation, kernel, stride in zip(
-                (height, width),
-                (top, left),
-                layer.dilation,
-                weight.shape[2:],
-                layer.stride,
-                strict=True,
-            )
+        return [
+            flatten(part) for part in self.operator.transpose(shaped(form, self.operator.output))
         ]
-        found = F.conv_transpose2d(
-            whole, weight, None, layer.stride, (top, left), extra, layer.groups, layer.dilation
-        )
-        return [flatten(found)]
-
-
-def _even(padding: tuple[int, int, int, int]) -> bool:
-    top, left, bottom, right = padding
-    return top == bottom and left == right
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,7 +93,9 @@ class Windows:
         """All ``width`` columns as one window."""
         return cls(torch.arange(width, device=device)[None], None, (width,))
 
-    def maximum(self, flat: Tensor) -> tuple[Tensor, Tensor]:
+    def maximum(
+        self, flat: Float[Tensor, "rows _"]
+    ) -> tuple[Float[Tensor, "rows windows"], Int[Tensor, "rows windows"]]:
         """Maxima (R, m) and the flat positions (R, m) of those that lead."""
         layer = self.layer
         if layer is None:
@@ -160,7 +117,7 @@ class Windows:
         column = place.permute(0, 2, 3, 1) * self.shape[0] + channel
         return flatten(top), column.reshape(len(flat), -1)
 
-    def gather(self, flat: Tensor) -> Tensor:
+    def gather(self, flat: Float[Tensor, "rows _"]) -> Float[Tensor, "rows windows members"]:
         """(R, m, k) candidates; a finite number below all others for none."""
         return lowered(flat[:, self.members.clamp(min=0)], self.members)
 

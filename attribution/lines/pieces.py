@@ -106,7 +106,7 @@ def _built(
     network = plan.network
     ops = operators(network, device, dtype)
     affine = [*plan.straight_nodes, *(s for s in plan.steps if isinstance(s, Node))]
-    maps = {node.name: Map.of(network, node, ops) for node in affine}
+    maps = {node.name: Map.of(node, ops) for node in affine}
     windows = {
         step.pool: Windows.of(network, step.source, step.pool, ops)
         for step in plan.steps

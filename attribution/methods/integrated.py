@@ -29,14 +29,7 @@ from attribution.inputs import Inputs
 from attribution.memory import rows_for
 from attribution.methods.influence import QuantityLike, quantities_of
 from attribution.methods.line import Line
-from attribution.model import (
-    as_module,
-    logits_model,
-    logits_note,
-    place_of,
-    type_of,
-    undisturbed,
-)
+from attribution.model import as_module, logits_model, logits_note, place_of, type_of, undisturbed
 from attribution.quantities import Quantity, class_score
 from attribution.rules import NETWORK_RULES, Rule, nodes
 from attribution.slices import Site, Slice, flat_output, run

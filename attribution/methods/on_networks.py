@@ -24,13 +24,14 @@ from attribution.inputs import Inputs
 from attribution.lines.pieces import Course, Form, Lines
 from attribution.lines.plan import plan
 from attribution.lines.secant import run_secants
-from attribution.model import check_device, logits_note, network_module, place_of, type_of
+from attribution.model import check_device, logits_note, place_of, type_of
 from attribution.quantities import Quantity
 from attribution.rules import Rule, check_steps
 from attribution.slices import Slice
 from precond.errors import DataError, QueryError
 from precond.network.activation import OutputActivation
 from precond.network.graph import INPUT, Network
+from precond.network.module import network_module
 
 CPU_BYTES = 48 << 20
 AUTO_FIRST, AUTO_LAST = 8, 1024

@@ -15,7 +15,7 @@ def add(commands: Commands) -> None:
 
 
 def run(chosen: argparse.Namespace) -> int:
-    from precond.study.summary import describe
+    from precond.network.describe import describe
 
     print(describe(read_model(chosen)))
     return 0

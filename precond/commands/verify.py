@@ -90,7 +90,7 @@ def run(chosen: argparse.Namespace) -> int:
 
 
 def supports(chosen: argparse.Namespace) -> int:
-    from precond.vnnlib.decide import capability
+    from precond.vnnlib.capability import capability
 
     sys.stdout.write(capability(chosen.capability))
     return 0

@@ -56,7 +56,7 @@ def forward(
             case LeakyReLU(slope):
                 known[node.name] = F.leaky_relu(sources[0], slope)
             case MaxPool2d():
-                known[node.name] = _max_pool(sources[0], ops.windows[node.name], ops, node.name)
+                known[node.name] = max_pool(node.layer, sources[0], ops.windows[node.name])
             case _:
                 known[node.name] = ops.affine[node.name].apply(sources)
         for source in node.inputs:
@@ -65,16 +65,19 @@ def forward(
     return {name: known[name] for name in wanted}
 
 
-def _max_pool(value: Tensor, windows: Tensor, ops: Operators, name: str) -> Tensor:
-    layer = ops.network.node[name].layer
-    assert isinstance(layer, MaxPool2d)
-    shape = ops.network.shapes[name]
-    simple = layer.padding == (0, 0, 0, 0) and not layer.ceil_mode
-    if simple:
+def max_pool(layer: MaxPool2d, value: Tensor, windows: Tensor | None) -> Tensor:
+    """Window maxima of (N, C, H, W) values; ``windows`` (``layer.windows``) are needed only in
+    ceil mode.  Of equal members the first has the gradient."""
+    if not layer.ceil_mode:
+        top, left, bottom, right = layer.padding
+        if any(layer.padding):
+            value = F.pad(value, (left, right, top, bottom), value=-torch.inf)
         return F.max_pool2d(value, layer.kernel, layer.stride, 0, layer.dilation)
-    flat = value.flatten(1)
-    gathered = flat[:, windows.clamp(min=0)].masked_fill(windows < 0, -torch.inf)
-    return gathered.amax(-1).reshape(value.shape[0], *shape)
+    # Explicit padding would let a window begin in the trailing padding.
+    assert windows is not None
+    shape = layer.output_shape([value.shape[1:]])
+    gathered = value.flatten(1)[:, windows.clamp(min=0)].masked_fill(windows < 0, -torch.inf)
+    return gathered.max(-1).values.reshape(value.shape[0], *shape)
 
 
 def check_inputs(network: Network, inputs: NDArray[np.floating]) -> NDArray[np.floating]:

@@ -7,6 +7,7 @@ Node names stay, so patterns over the later layers mean the same in both.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -45,6 +46,26 @@ def cuts(network: Network) -> tuple[str, ...]:
         if not any(source in before for after in later for source in after.inputs):
             found.append(node.name)
     return tuple(found)
+
+
+def required(network: Network, given: str, wanted: Sequence[str]) -> set[str] | None:
+    """Names of the nodes to compute for ``wanted`` from ``given``; None if the input is needed
+    besides."""
+    needed: set[str] = set()
+    stack = [name for name in wanted if name != given]
+    while stack:
+        name = stack.pop()
+        if name == INPUT:
+            return None
+        if name not in needed:
+            needed.add(name)
+            stack.extend(source for source in network.node[name].inputs if source != given)
+    return needed
+
+
+def is_cut(network: Network, name: str) -> bool:
+    """Whether the output depends on the input through the value ``name`` alone."""
+    return required(network, name, [network.output]) is not None
 
 
 def tail(network: Network, name: str) -> Network:

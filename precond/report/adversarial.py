@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 
 from precond.apply.adversarial_examples.retrain import Accuracy, Retrained
 from precond.apply.adversarial_examples.search import Adversarial, Example
-from precond.report.charts import percent
 from precond.report.evidence import Given, Table, Thumb
 from precond.report.header import Figure
 from precond.report.pages import render_page
-from precond.report.pictures import row_picture
+from precond.report.plot.labels import percent
+from precond.report.plot.pictures import row_picture
 from precond.report.tables import csv_text
 
 SHOWN = 12

@@ -14,7 +14,6 @@ from precond.proof.arithmetic import Arithmetic, words
 from precond.proof.precondition import Kind, Precondition
 from precond.proof.verdict import Status, Verdict
 from precond.report.coverage import Match, holding
-from precond.report.drawing import draw_pattern, literal_lines
 from precond.report.evidence import (
     Gallery,
     Table,
@@ -23,6 +22,7 @@ from precond.report.evidence import (
     labels_of,
     misclassified,
 )
+from precond.report.plot.pattern import draw_pattern, literal_lines
 from precond.study.analysis import Analysis, DomainKind
 
 OUTPUTS = 10

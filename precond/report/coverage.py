@@ -20,7 +20,7 @@ from precond.proof.verdict import Status
 from precond.region.box import Box
 from precond.region.pattern import DecisionPattern
 from precond.region.signature import Signatures
-from precond.report.charts import ClassCoverage, Series
+from precond.report.plot.bars import ClassCoverage, Series
 from precond.study.analysis import Analysis, DomainKind
 
 Mask = NDArray[np.bool_]

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from precond.proof.precondition import Precondition
-from precond.report.pictures import row_picture
+from precond.report.plot.pictures import row_picture
 from precond.study.analysis import Analysis
 
 THUMBS = 12

@@ -1,8 +1,8 @@
 """Pages that need nothing else: a template with its style sheets inlined, written whole.
 
-Every value is escaped, and what is not visible in it; besides, a page's own policy allows no
-script, no style but the inlined one (by hash), no picture but data addresses and no request to
-anywhere.
+Pictures are data addresses, drawings inline SVG.  Every value is escaped, and what is not
+visible in it; besides, a page's own policy allows no style and no script but the inlined ones
+(by hash), no picture but data addresses and no request to anywhere.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from markupsafe import Markup
 from precond.basics.whole_files import write_whole
 from precond.errors import OutputError
 from precond.printable import printable_page
-from precond.report.charts import percent
+from precond.report.plot.labels import percent
 
 
 @lru_cache(maxsize=1)
@@ -36,25 +36,33 @@ def _environment() -> Environment:
 
 
 @lru_cache(maxsize=16)
-def _style(sheets: tuple[str, ...]) -> tuple[str, str]:
-    """The sheets as one text, and the policy that allows it."""
+def _inlined(files: tuple[str, ...]) -> tuple[str, str]:
+    """Style sheets or scripts as one text, and the source expression that allows it."""
     loader = _environment().loader
     assert loader is not None
-    parts = [loader.get_source(_environment(), name)[0] for name in sheets]
+    parts = [loader.get_source(_environment(), name)[0] for name in files]
     text = "\n".join(parts).replace("\r\n", "\n")
     digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode("ascii")
-    policy = (
-        "default-src 'none'; img-src data:; base-uri 'none'; form-action 'none'; "
-        f"style-src 'sha256-{digest}'"
-    )
-    return text, policy
+    return text, f"'sha256-{digest}'"
 
 
-def render_page(template: str, page: object, sheets: Sequence[str] = ("report.css",)) -> str:
+def render_page(
+    template: str,
+    page: object,
+    sheets: Sequence[str] = ("report.css",),
+    scripts: Sequence[str] = (),
+) -> str:
     """``template`` (a file of this package) with ``page``, as HTML text."""
-    style, policy = _style(tuple(sheets))
-    whole = _environment().get_template(template)
-    return printable_page(whole.render(page=page, style=Markup(style), policy=Markup(policy)))
+    style, allowed = _inlined(tuple(sheets))
+    policy = "default-src 'none'; img-src data:; base-uri 'none'; form-action 'none'; "
+    policy += f"style-src {allowed}"
+    parts = {"style": Markup(style)}
+    if scripts:
+        script, allowed = _inlined(tuple(scripts))
+        policy += f"; script-src {allowed}"
+        parts["script"] = Markup(script)
+    text = _environment().get_template(template).render(page=page, policy=Markup(policy), **parts)
+    return printable_page(text)
 
 
 def write_files(folder: Path, files: Mapping[str, str | bytes]) -> None:

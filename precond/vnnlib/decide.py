@@ -39,8 +39,6 @@ from precond.proof.verdict import Status, Verdict
 from precond.vnnlib.query import Query, read_vnnlib
 from precond.vnnlib.runs import run_witness
 from precond.vnnlib.standard import (
-    Capability,
-    Reader,
     Result,
     answer,
     check_element_types,
@@ -48,10 +46,8 @@ from precond.vnnlib.standard import (
     parse_networks,
     result_of,
     serialise_assignment,
-    supports,
 )
 
-OPSETS = (7, 24)  # of ONNX, as ``network/onnx_operators.py`` reads them
 FIRST_SHARE = 60.0  # seconds for a claim in the first round, where there is no limit
 GROWTH = 4.0
 ROOM = (1e-6, 1e-12)  # for another counterexample, where one lies on the edge
@@ -147,13 +143,6 @@ def reply(request: Request, deadline: Deadline, say: Callable[[str], None]) -> s
         return answer(solution.result, query.declarations, values)
     serialise_assignment(query.declarations, values, request.assignments)
     return answer(solution.result)
-
-
-def capability(flag: str) -> str:
-    """What ``precond supports FLAG`` prints; QueryError for a flag that is none."""
-    from precond.formats.onnx.operators import OPERATORS
-
-    return supports(Capability.named(flag), Reader(OPSETS, tuple(OPERATORS)))
 
 
 def _paths(texts: tuple[str, ...]) -> dict[str, Path]:

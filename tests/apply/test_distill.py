@@ -33,7 +33,6 @@ from precond.apply.distillation.votes import (
     quantiles,
 )
 from precond.apply.distillation.write_onnx import write_stages
-from precond.apply.stages import Stage, is_cut
 from precond.cli import main
 from precond.errors import DataError, QueryError
 from precond.formats.load import load
@@ -53,6 +52,8 @@ from precond.network.layers import (
     Select,
     Sum,
 )
+from precond.network.module import Stage
+from precond.network.parts import is_cut
 from precond.proof.claim import Claim
 from precond.proof.precondition import Kind, Precondition, Support
 from precond.proof.prover.prove import prove

@@ -16,7 +16,6 @@ from attribution.lines.plan import plan
 from attribution.lines.segments import Breakpoints
 from attribution.methods.influence import influence
 from attribution.methods.integrated import integrated_gradients
-from attribution.model import network_module
 from attribution.quantities import class_score, comparative, margin, max_class, unit
 from attribution.slices import Slice
 from precond.errors import QueryError
@@ -32,6 +31,7 @@ from precond.network.layers import (
     ReLU,
     Reshape,
 )
+from precond.network.module import network_module
 
 
 def affine(m: int, n: int) -> Affine:

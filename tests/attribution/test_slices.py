@@ -13,13 +13,13 @@ from attribution.attribution import Attribution
 from attribution.distributions import ClassConditional, Empirical, LinearPath, Point
 from attribution.methods.influence import influence
 from attribution.methods.integrated import integrated_gradients
-from attribution.model import network_module
 from attribution.quantities import class_score, unit
 from attribution.slices import Slice
 from precond.errors import DataError, ModelError, OutputError, QueryError
 from precond.network.evaluate import outputs
 from precond.network.graph import INPUT, Network
 from precond.network.layers import Affine, Conv2d, MaxPool2d, Node, ReLU, Reshape
+from precond.network.module import network_module
 
 F64 = torch.float64
 

@@ -20,6 +20,7 @@ from precond.formats.load import load
 from precond.formats.lowering.stated import Activation
 from precond.formats.onnx.writer import write_onnx
 from precond.network.activation import OutputActivation
+from precond.network.describe import describe
 from precond.network.evaluate import outputs
 from precond.network.graph import Network
 from precond.network.layers import Affine, LeakyReLU
@@ -28,7 +29,6 @@ from precond.proof.prover.prove import prove
 from precond.property import Inequality, Property
 from precond.region.box import Box
 from precond.region.pattern import DecisionPattern
-from precond.study.summary import describe
 
 SAMPLES = 1000
 

@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from precond.network.affine import AffineOperator
 from precond.network.evaluate import outputs
 from precond.network.graph import Network
 from precond.network.layers import (
@@ -25,7 +26,7 @@ from precond.network.layers import (
     Shape,
     Sum,
 )
-from precond.network.operators import AffineOperator, affine_operator, operators
+from precond.network.operators import affine_operator, operators
 
 RNG = np.random.default_rng(0)
 

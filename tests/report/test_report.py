@@ -28,10 +28,12 @@ from precond.region.pattern import DecisionPattern
 from precond.region.signature import record
 from precond.report.analysis.view import chosen_for_drawing, make_page
 from precond.report.analysis.write import render, write_report
-from precond.report.charts import Series, curve_chart, percent
 from precond.report.coverage import class_coverage, match_held_out, rules_overall
-from precond.report.drawing import draw_pattern, literal_lines
-from precond.report.pictures import CELL, OFF, ON, phase_picture, row_picture
+from precond.report.plot.bars import Series
+from precond.report.plot.curves import curve_chart
+from precond.report.plot.labels import percent
+from precond.report.plot.pattern import draw_pattern, literal_lines
+from precond.report.plot.pictures import CELL, OFF, ON, phase_picture, row_picture
 from precond.study.analysis import Analysis, CurvePoint, Domain, DomainKind
 from precond.study.store import to_json
 

@@ -22,16 +22,11 @@ from precond.apply.adversarial_examples.settings import Retraining
 from precond.apply.certification.batch import Balls, batch_attack
 from precond.apply.true_classes import check_classes
 from precond.data.datasets import Dataset
+from precond.network.affine import AffineLast, AffineOperator, Convolution
 from precond.network.evaluate import forward, outputs
 from precond.network.graph import INPUT, Network
 from precond.network.layers import Affine, Conv2d, MaxPool2d
-from precond.network.operators import (
-    AffineLast,
-    AffineOperator,
-    Convolution,
-    Operators,
-    affine_operator,
-)
+from precond.network.operators import Operators, affine_operator
 from precond.proof.deadline import Deadline
 
 Rows = NDArray[np.int64]

@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from precond.network.affine import AffineOperator
 from precond.network.deviation import deviation
 from precond.network.graph import INPUT, Network
 from precond.network.layers import (
@@ -29,7 +30,7 @@ from precond.network.layers import (
     Scale,
     Sum,
 )
-from precond.network.operators import AffineOperator, affine_operator, operators
+from precond.network.operators import affine_operator, operators
 from precond.proof.bounds.intervals import Interval
 from precond.proof.bounds.region import refine
 from precond.proof.bounds.rounding import TINY, gamma

@@ -33,12 +33,13 @@ from precond.apply.distillation.votes import (
     VoteExit,
     learned_exit,
 )
-from precond.apply.stages import Stage, is_cut
 from precond.apply.true_classes import check_classes
 from precond.errors import DataError, QueryError
 from precond.network.evaluate import check_inputs
 from precond.network.graph import INPUT, Network
 from precond.network.layers import Affine, Conv2d
+from precond.network.module import Stage
+from precond.network.parts import is_cut
 
 MOST_EXITS = 3
 WIDE = 8  # a picture of neurons at least this high and wide is read at every second row

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import chain, pairwise
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any, Protocol, cast
@@ -21,10 +21,10 @@ from torch import Tensor, nn
 
 from precond.apply.distillation.proved_rules import Boxes, Checkpoint, ProvedRules
 from precond.apply.distillation.votes import Reading, VoteExit
-from precond.apply.stages import Stage
 from precond.errors import DataError, OutputError, QueryError
 from precond.network.evaluate import check_inputs
 from precond.network.graph import INPUT, Network
+from precond.network.module import Stage
 
 FORMAT = 2
 
@@ -162,7 +162,7 @@ class FastPath(nn.Module):
     def predict(self, inputs: NDArray[np.floating], batch: int = 1024) -> Answered:
         """``answer`` in batches over an array (N, …)."""
         array = check_inputs(self.network, inputs)
-        device = next(iter(self.buffers())).device
+        device = next(chain(self.parameters(), self.buffers())).device
         labels, exits = [], []
         with torch.inference_mode():
             for start in range(0, len(array), batch):

@@ -20,8 +20,8 @@ import torch
 from torch import Tensor, nn
 
 from precond.apply.packed import PackedRules
-from precond.apply.stages import is_cut
 from precond.network.graph import Network
+from precond.network.parts import is_cut
 from precond.proof.precondition import Precondition
 from precond.proof.verdict import Status
 from precond.property import Property

@@ -17,9 +17,9 @@ from precond.apply.distillation.learn import costs
 from precond.apply.distillation.path import FastPath
 from precond.apply.distillation.thresholds import Answers, choose
 from precond.apply.distillation.votes import Probe, Reading, Sample, Training, descend
-from precond.apply.stages import Stage
 from precond.network.graph import INPUT, Network
 from precond.network.layers import MaxPool2d
+from precond.network.module import Stage
 
 PART = 512
 

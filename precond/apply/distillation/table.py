@@ -22,8 +22,8 @@ from precond.apply.distillation.path import FastPath
 from precond.apply.distillation.proved_rules import Checkpoint
 from precond.apply.distillation.rivals import linear_path, small_network
 from precond.apply.distillation.votes import Reading, Sample, Training, VoteExit
-from precond.apply.stages import Stage
 from precond.network.graph import INPUT, Network
+from precond.network.module import Stage
 
 BATCHES = (1, 256)
 ROUNDS = {1: 7, 256: 9}

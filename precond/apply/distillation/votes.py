@@ -31,10 +31,10 @@ from torch.nn import functional as F
 
 from precond.apply.distillation.settings import ROWS as ROWS
 from precond.apply.distillation.settings import Training as Training
-from precond.apply.stages import Stage
 from precond.errors import QueryError
 from precond.network.graph import INPUT, Network
 from precond.network.layers import Affine, Conv2d
+from precond.network.module import Stage
 
 DROPPED = 0.2  # share of decisions hidden from a training step
 BATCH = 256

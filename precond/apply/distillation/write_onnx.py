@@ -24,12 +24,12 @@ from precond.apply.distillation.path import FastPath
 from precond.apply.distillation.proved_rules import Boxes, Checkpoint
 from precond.apply.distillation.votes import VoteExit
 from precond.apply.packed import PackedRules
-from precond.apply.stages import required
 from precond.errors import OutputError, QueryError
 from precond.formats.onnx.writer import IR_VERSION, OPSET, onnx_model
 from precond.network.activation import OutputActivation
 from precond.network.graph import INPUT, Network
 from precond.network.layers import Affine, Conv2d, Node
+from precond.network.parts import required
 
 
 def write_stages(path: FastPath, folder: Path) -> list[Path]:

@@ -29,10 +29,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from precond.apply.packed import PackedRules
-from precond.apply.stages import Stage
 from precond.errors import QueryError
 from precond.network.evaluate import check_inputs
 from precond.network.graph import INPUT, Network
+from precond.network.module import Stage
 from precond.proof.precondition import Precondition
 from precond.proof.verdict import Status
 from precond.region.box import Box

@@ -13,12 +13,13 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from precond.basics.shapes import Bool, Float, Int
 from precond.network.layers import LeakyReLU, MaxPool2d, Node, ReLU
 from precond.network.operators import Operators
 from precond.proof.bounds.rounding import TINY, UNIT, gamma
 from precond.proof.gate import crossed
 
-Interval = tuple[Tensor, Tensor]
+Interval = tuple[Float[Tensor, "subdomains ..."], Float[Tensor, "subdomains ..."]]
 
 
 def affine_interval(ops: Operators, name: str, sources: Sequence[Interval]) -> Interval:
@@ -66,7 +67,9 @@ def node_interval(ops: Operators, node: Node, sources: Sequence[Interval]) -> In
             return affine_interval(ops, node.name, sources)
 
 
-def pooled(value: Tensor, windows: Tensor) -> Tensor:
+def pooled(
+    value: Float[Tensor, "subdomains ..."], windows: Int[Tensor, "outputs members"]
+) -> Float[Tensor, "subdomains outputs"]:
     """Window maxima (G, outputs) of flat or shaped values (G, …)."""
     flat = value.flatten(1)
     gathered = flat[:, windows.clamp(min=0)].masked_fill(windows < 0, -torch.inf)
@@ -74,8 +77,10 @@ def pooled(value: Tensor, windows: Tensor) -> Tensor:
 
 
 def intersect(
-    bounds: Interval, constraint: tuple[Tensor, Tensor], shape: Sequence[int]
-) -> tuple[Interval, Tensor]:
+    bounds: Interval,
+    constraint: tuple[Float[Tensor, "some units"], Float[Tensor, "some units"]],
+    shape: Sequence[int],
+) -> tuple[Interval, Bool[Tensor, " subdomains"]]:
     """Bounds cut by a constraint (G or 1, m), and which subdomains that leaves empty, (G,)."""
     low, high = (c.reshape(-1, *shape) for c in constraint)
     lower, upper = torch.maximum(bounds[0], low), torch.minimum(bounds[1], high)

@@ -19,10 +19,11 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array, eye_array, vstack
 from torch import Tensor
 
+from precond.network.affine import AffineOperator
 from precond.network.deviation import ranges, with_constants
 from precond.network.graph import INPUT, Network
 from precond.network.layers import Add, Concat, LeakyReLU, MaxPool2d, Reshape, Select
-from precond.network.operators import AffineOperator, Operators, affine_operator, operators
+from precond.network.operators import Operators, affine_operator, operators
 from precond.proof.arithmetic import Arithmetic
 from precond.proof.bounds.problem import layer_bounds, region_of
 from precond.proof.bounds.rounding import TINY, gamma

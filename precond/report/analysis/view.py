@@ -11,7 +11,6 @@ from markupsafe import Markup
 from precond.proof.precondition import Kind, Precondition
 from precond.proof.verdict import Status, Verdict
 from precond.report.cards import Card, make_card, needs_no_neuron, seconds, witness_outputs
-from precond.report.charts import BARS, ClassCoverage, Series, bar_chart, curve_chart, percent
 from precond.report.coverage import (
     chart_series,
     class_coverage,
@@ -21,6 +20,9 @@ from precond.report.coverage import (
     rules_overall,
 )
 from precond.report.header import TERMS, Figure, key_figures, run_facts
+from precond.report.plot.bars import BARS, ClassCoverage, Series, bar_chart
+from precond.report.plot.curves import curve_chart
+from precond.report.plot.labels import percent
 from precond.study.analysis import Analysis, DomainKind
 
 DRAWN = 200

@@ -10,12 +10,12 @@ import numpy as np
 from precond.apply.debugging.causes import Cause, Suspect
 from precond.apply.debugging.findings import Debugged, Finding
 from precond.apply.debugging.own_precondition import Unproved
-from precond.report.charts import percent
 from precond.report.debug.input import Link, input_page, page_name, thumb
 from precond.report.debug.words import suspect_words
 from precond.report.evidence import Given
 from precond.report.header import Figure
 from precond.report.pages import render_page
+from precond.report.plot.labels import percent
 from precond.report.tables import csv_text
 
 CAUSES = 20

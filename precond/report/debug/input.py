@@ -13,12 +13,13 @@ from precond.apply.debugging.causes import Suspect
 from precond.apply.debugging.findings import Debugged, Finding
 from precond.apply.debugging.own_precondition import Unproved
 from precond.apply.debugging.rule_book import Counterfactual
-from precond.report.charts import percent
-from precond.report.debug.charts import profile_chart, score_chart, signed_picture
 from precond.report.debug.words import flip_words, flips_short, own_words, suspect_words
-from precond.report.drawing import draw_pattern, literal_lines
 from precond.report.evidence import THUMBS, Gallery, Given, Table, Thumb
-from precond.report.pictures import row_picture
+from precond.report.plot.bars import score_chart
+from precond.report.plot.labels import percent
+from precond.report.plot.pattern import draw_pattern, literal_lines
+from precond.report.plot.pictures import row_picture, signed_picture
+from precond.report.plot.profiles import profile_chart
 
 RULES = 12
 FEATURES = 30

@@ -5,8 +5,8 @@ from __future__ import annotations
 from precond.apply.debugging.causes import Suspect
 from precond.apply.debugging.findings import Debugged, Finding
 from precond.apply.debugging.own_precondition import NOT_TRIED, Unproved
-from precond.report.charts import percent
-from precond.report.drawing import literal_lines
+from precond.report.plot.labels import percent
+from precond.report.plot.pattern import literal_lines
 
 
 def suspect_words(suspect: Suspect) -> str:

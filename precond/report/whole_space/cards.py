@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 
 from precond.proof.attempt import SecondProof
 from precond.proof.status import Status
-from precond.report.charts import percent
-from precond.report.drawing import draw_pattern, literal_lines
 from precond.report.evidence import Gallery, Table, Thumb
-from precond.report.pictures import grid_size, row_picture
+from precond.report.plot.labels import percent
+from precond.report.plot.pattern import draw_pattern, literal_lines
+from precond.report.plot.pictures import grid_size, row_picture
 from precond.study.whole_space.result import ClassResult, Forced, Share, WholeSpace
 
 THUMBS = 12

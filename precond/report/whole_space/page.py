@@ -9,13 +9,13 @@ from markupsafe import Markup
 
 from precond.proof.precondition import Precondition
 from precond.proof.verdict import Status
-from precond.report.charts import percent
 from precond.report.evidence import Table
 from precond.report.header import Figure
 from precond.report.pages import render_page
+from precond.report.plot.curves import share_chart
+from precond.report.plot.labels import percent
 from precond.report.tables import csv_text
 from precond.report.whole_space.cards import ClassSection, class_section, counted
-from precond.report.whole_space.charts import share_chart
 from precond.study.whole_space.result import (
     ClassResult,
     WholeSpace,

@@ -19,6 +19,9 @@ from PIL import Image
 from precond.errors import DataError
 
 LARGEST = 64
+GREY, RED, BLUE = (
+    np.array(c, dtype=np.float64) for c in ((221,) * 3, (178, 24, 43), (33, 102, 172))
+)
 ON = (37, 99, 171)
 OFF = (194, 87, 12)
 CELL = 4  # pixels a neuron takes in a grid picture, one of them a gap
@@ -54,6 +57,19 @@ def row_picture(row: ArrayLike, shape: tuple[int, ...], natural: tuple[float, fl
     if max(image.size) > LARGEST:
         image.thumbnail((LARGEST, LARGEST))
     return data_uri(image)
+
+
+def signed_picture(values: NDArray[np.float64], shape: tuple[int, ...]) -> str:
+    """Attributions (n,) as a picture: red positive, blue negative, grey 0, symmetric.
+
+    The strongest colour is the 99.5th percentile of the magnitudes.  Channels are summed.
+    """
+    plane = values.reshape(shape)
+    plane = plane.sum(axis=0) if plane.ndim == 3 else plane
+    limit = float(np.percentile(np.abs(plane), 99.5)) or float(np.abs(plane).max()) or 1.0
+    strength = np.clip(plane / limit, -1, 1)[..., None]
+    mixed = GREY + np.abs(strength) * (np.where(strength > 0, RED, BLUE) - GREY)
+    return data_uri(Image.fromarray(np.rint(mixed).astype(np.uint8)))
 
 
 def phase_picture(phases: NDArray[np.int8]) -> tuple[str, int, int]:

@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 
 from precond.network.graph import Network
 from precond.region.pattern import DecisionPattern
-from precond.report.pictures import grid_size, phase_picture
+from precond.report.plot.labels import shorten
+from precond.report.plot.pictures import grid_size, phase_picture
 
 DOTS = 64
 COLUMN = 16
@@ -86,11 +87,6 @@ def summary(pattern: DecisionPattern) -> str:
     if bounded:
         words.append(f"{bounded} bounded by a value")
     return f"Pattern over {', '.join(pattern.layers) or 'no layer'}: {', '.join(words)}"
-
-
-def shorten(text: str, length: int) -> str:
-    """``text``, or its start and an ellipsis."""
-    return text if len(text) <= length else text[: length - 1] + "…"
 
 
 def _block(width: int, name: str, pattern: DecisionPattern) -> _Block:

@@ -1,0 +1,34 @@
+"""A network in a few lines of plain text: what it computes, and its layers."""
+
+from __future__ import annotations
+
+from precond.network.activation import OutputActivation
+from precond.network.graph import Network
+from precond.printable import printable
+
+
+def describe(network: Network) -> str:
+    """Layers, neurons, shapes and hash."""
+    lines = [
+        f"network   {printable(network.origin)}",
+        f"hash      {network.hash}",
+        f"inputs    {network.input_size}  shape {network.input_shape}",
+        f"outputs   {network.output_size}",
+        f"neurons   {network.neurons} in {len(network.decision_layers)} decision layers",
+    ]
+    if network.roundings:
+        lines.append(f"constants {network.roundings} (counted in every proof)")
+    if network.output_words:
+        lines.append(f"last      {network.output_words}")
+    if network.classes.binary:
+        behind = network.output_activation is not OutputActivation.NONE
+        words = network.classes.words("the logit" if behind else "y0")
+        lines.append(f"classes   where they are asked for, 2: {words}")
+    lines.append("")
+    lines.append(f"{'layer':<24} {'kind':<12} {'shape':<18} neurons")
+    for node in network.nodes:
+        kind = type(node.layer).__name__
+        neurons = str(network.width(node.name)) if node.name in network.decision_layers else ""
+        shape = str(network.shapes[node.name])
+        lines.append(f"{printable(node.name):<24} {kind:<12} {shape:<18} {neurons}".rstrip())
+    return "\n".join(lines)
