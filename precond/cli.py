@@ -21,6 +21,7 @@ from precond.commands import (
     decompose,
     distill,
     explain,
+    export,
     info,
     ledger,
     monitor,
@@ -42,6 +43,7 @@ COMMANDS = (
     check,
     verify,
     explain,
+    export,
     info,
     ledger,
     robustness,
@@ -81,11 +83,35 @@ def _run(chosen: argparse.Namespace, begun: float) -> int:
         print(f"precond: {error}", file=sys.stderr)
         return EXIT_ERROR
     except KeyboardInterrupt:
-        print("precond: stopped", file=sys.stderr)
+        print(f"precond: {_stopped(chosen)}", file=sys.stderr)
         return EXIT_INTERRUPTED
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+
+
+def _stopped(chosen: argparse.Namespace) -> str:
+    """What is known when Ctrl-C ends a command that does not say it itself, and how to go on."""
+    from collections import Counter
+    from pathlib import Path
+
+    from precond.proof.ledger.ledger import Ledger
+
+    out = getattr(chosen, "out", None)
+    file = getattr(chosen, "ledger", None) or (None if out is None else Path(out) / "ledger.sqlite")
+    if file is None or not Path(file).is_file():
+        again = "; with --out DIR its verdicts would be kept" if hasattr(chosen, "out") else ""
+        return f"stopped{again}" if out is None else "stopped; run the same command again"
+    try:
+        with Ledger(file, writable=False) as ledger:
+            counts = Counter(entry.verdict.status.value for entry in ledger.entries())
+    except PrecondError:
+        return "stopped"
+    known = ", ".join(f"{count} {word}" for word, count in sorted(counts.items())) or "no verdicts"
+    return (
+        f"stopped; known so far: {known} ({file}, 'precond ledger {file} list'). "
+        "Run the same command again to go on"
+    )
 
 
 class _Parser(argparse.ArgumentParser):

@@ -300,6 +300,10 @@ class Property:
             str(c[0]) if len(c) == 1 else f"({' ∨ '.join(map(str, c))})" for c in self.clauses
         )
 
+    def __repr__(self) -> str:
+        words = str(self)
+        return f"Property({words if len(words) <= 120 else words[:119] + '…'})"
+
     def __str__(self) -> str:
         return self.name or self.clauses_text
 

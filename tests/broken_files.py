@@ -824,7 +824,7 @@ def data_broken() -> Iterator[Broken]:
     yield from damaged("rows.npz", archive, 13, cuts=8, flips=16)
     huge = npy_header(header.format("'<f8'", "(1000000000, 400)"))
     for name, entries in {
-        "other": {"a.npy": good},
+        "two-names": {"a.npy": good, "b.npy": good},
         "empty": {},
         "pickle": {"inputs.npy": npy_bytes(objects)},
         "text": {"inputs.npy": b"hello"},
@@ -854,7 +854,7 @@ def data_broken() -> Iterator[Broken]:
         "nan": "1,nan\n",
         "infinite": "1,1e999\n",
         "too-large": "1,1e200\n",
-        "semicolons": "1;2\n3;4\n",
+        "decimal-commas": "1;2,5\n3;4,5\n",
         "quotes": '"1,2\n3,4\n',
         "nul": "1,2\0\n3,4\n",
         "labels": "a,label,y\n1,0,0\n",

@@ -68,7 +68,7 @@ def test_numbers_as_labels_may_have_names(tmp_path: Path) -> None:
 
 def test_other_files_have_no_columns(tmp_path: Path) -> None:
     np.save(tmp_path / "d.npy", np.zeros((3, 2)))
-    with pytest.raises(DataError, match=r"a \.csv file with a header for --label-column"):
+    with pytest.raises(DataError, match=r"a table \(.csv or .parquet\) for --label-column"):
         load_dataset(str(tmp_path / "d.npy"), columns=Columns("kind"))
 
 

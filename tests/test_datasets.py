@@ -13,7 +13,8 @@ import pytest
 from numpy.typing import NDArray
 
 from precond.data import files as datafiles
-from precond.data.datasets import FASHION_FOLDER, FASHION_VARIABLE, Dataset, load_dataset, split
+from precond.data.builtin import FASHION_FOLDER, FASHION_VARIABLE
+from precond.data.datasets import Dataset, load_dataset, split
 from precond.errors import DataError, MissingDependency, PrecondError
 
 TABLE = np.array([[0.0, 0.5], [1.0, 0.25], [0.125, 0.75]], dtype=np.float32)
@@ -325,7 +326,7 @@ def test_arrays_that_are_not_rows_of_numbers(
         ("1,2\n3,\n", "line 2, column 1: expected a number, got ''"),
         ("1,2,oops\n3,4,5\n", "line 1, column 2: expected a number, got 'oops'"),
         ("a,b,c\n1,2\n", "expected 3 columns, as in line 1, got 2"),
-        ("1;2\n3;4\n", "Separate the values with commas"),
+        ("1;2,5\n3;4,5\n", "Separate the values with commas"),
         ("a,y,label\n1,2,3\n", "label column: expected one name, got y and label"),
         ("label\n1\n", "expected inputs, got labels only"),
     ],
@@ -399,11 +400,12 @@ def test_cut_npy(tmp_path: Path) -> None:
 
 
 def test_npz_names(tmp_path: Path) -> None:
-    np.savez(tmp_path / "a.npz", data=TABLE)
-    with pytest.raises(DataError, match=r"expected an array named inputs or x .*got data"):
-        load_dataset(str(tmp_path / "a.npz"))
+    np.savez(tmp_path / "a.npz", data=TABLE, kinds=[1, 0, 2])
+    found = load_dataset(str(tmp_path / "a.npz"))
+    assert found.inputs.tolist() == TABLE.tolist() and found.labels is not None
+    assert found.labels.tolist() == [1, 0, 2] and len(found.notes) == 2
     np.savez(tmp_path / "b.npz", x=TABLE, inputs=TABLE)
-    with pytest.raises(DataError, match="expected one name, got inputs and x"):
+    with pytest.raises(DataError, match="expected one name, got x and inputs"):
         load_dataset(str(tmp_path / "b.npz"))
     np.savez(tmp_path / "c.npz", y=[1])
     with pytest.raises(DataError, match="expected inputs, got labels only"):
@@ -413,7 +415,7 @@ def test_npz_names(tmp_path: Path) -> None:
 def test_npz_member_that_is_no_array(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "d.npz", "w") as archive:
         archive.writestr("x", "1,2")
-    with pytest.raises(DataError, match="inputs: expected an array, got a file of another kind"):
+    with pytest.raises(DataError, match=r"expected an array named inputs or x.*got no array"):
         load_dataset(str(tmp_path / "d.npz"))
 
 
@@ -425,7 +427,7 @@ def test_specs_that_name_nothing(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="got a folder"):
         load_dataset(str(tmp_path))
     (tmp_path / "d.pkl").write_bytes(b"x")
-    with pytest.raises(DataError, match=r"expected \.npy, \.npz, \.csv.*got \.pkl"):
+    with pytest.raises(DataError, match=r"expected \.npy, \.npz, \.pt, \.csv.*got \.pkl"):
         load_dataset(str(tmp_path / "d.pkl"))
     assert issubclass(DataError, PrecondError)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -95,14 +96,15 @@ def explain(
     baseline: float = 0.0,
     image_shape: tuple[int, ...] | None = None,
     natural: tuple[float, float] | None = None,
+    features: Sequence[str] | None = None,
     device: str = "cpu",
 ) -> Explained:
     """Explain row ``index`` of ``inputs`` (N, …) and write ``out`` (.png, .html or .npz).
 
     ``method`` integrated-gradients attributes the input, or, with ``layer``, shows that
     layer's most influential units on the line from ``baseline``; influence does so at the
-    input itself.  ``exact`` follows every linear piece, of a network without last activation (or
-    of its ``logits``).
+    input itself.  ``features`` names the inputs.  ``exact`` follows every linear piece,
+    of a network without last activation (or of its ``logits``).
     """
     path = Path(out)
     if path.suffix not in SUFFIXES:
@@ -131,19 +133,20 @@ def explain(
     else:
         path_rule = LinearPath(baseline, rule=Rule.EXACT if exact else by_points)
         found = influence(cut, chosen, path_rule, row, device=device)
-    lines = _lines(found, scores, chosen, predicted)
+    names = tuple(features or ()) if layer is None else ()
+    lines = _lines(found, scores, chosen, predicted, names)
     if path.suffix == ".npz":
         found.save(path)
         return Explained(found, path, lines)
     shape = image_shape or _image(network)
     if shape is None and layer is None:
-        names = [f"input[{i}]" for i in range(row.size)]
-        _write(path, table_html(names, row[0], found.flat(), lines[0]))
+        inputs_named = names or [f"input[{i}]" for i in range(row.size)]
+        _write(path, table_html(inputs_named, row[0], found.flat(), lines[0]))
         return Explained(found, path, lines)
     if shape is None:
-        names = [found.unit_name(i) for i in range(found.flat().size)]
+        units_named = [found.unit_name(i) for i in range(found.flat().size)]
         active = _active(cut, row)
-        _write(path, table_html(names, active, found.flat(), lines[0]))
+        _write(path, table_html(units_named, active, found.flat(), lines[0]))
         return Explained(found, path, lines)
     picture = Panel(grey_image(row.reshape(shape), natural), f"input {index}")
     if layer is None:
@@ -177,7 +180,11 @@ def _image(network: Network) -> tuple[int, ...] | None:
 
 
 def _lines(
-    found: Attribution, scores: NDArray[np.float64], chosen: Quantity, predicted: int
+    found: Attribution,
+    scores: NDArray[np.float64],
+    chosen: Quantity,
+    predicted: int,
+    names: Sequence[str],
 ) -> tuple[str, ...]:
     lines = [
         f"{found.method}: {chosen.name} (predicted class {predicted}, "
@@ -188,7 +195,11 @@ def _lines(
             f"attributions sum to {found.values.sum():.6g}, the score changed by "
             f"{found.change[0]:.6g} (error {found.completeness[0]:.2g})"
         )
-    lines += [f"{name} {value:+.4g}" for name, value in found.top(UNITS_SHOWN)]
+    top = found.top(UNITS_SHOWN)
+    if names:
+        order = np.argsort(-np.abs(found.flat()), kind="stable")[: len(top)]
+        top = [(names[i], float(found.flat()[i])) for i in order]
+    lines += [f"{name} {value:+.4g}" for name, value in top]
     return (*lines, *found.notes)
 
 

@@ -85,7 +85,7 @@ def run(chosen: argparse.Namespace) -> int:
             print(f"{name:<14} {accuracies(one)}")
         write_onnx(retrained.network.whole, out / "retrained.onnx")
         print(f"network        {out / 'retrained.onnx'}")
-    given = Given(model_name(network), data.name, data.image_shape, data.natural)
+    given = Given.of(model_name(network), data)
     write_files(out, adversarial_files(given, flat, settings.radius, found, retrained))
     print(f"report         {out / 'index.html'}")
     print(f"examples       {out / 'adversarial.npz'}")

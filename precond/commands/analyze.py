@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,7 @@ from precond.commands.arguments import (
     output_folder,
     settings_of,
 )
-from precond.commands.given import add_given, read_data, read_model, require_width
+from precond.commands.given import add_given, read_data, read_model
 from precond.commands.outputs import add_outputs, classifier, with_outputs
 from precond.commands.places import add_places, pool_of
 from precond.errors import DataError
@@ -61,6 +62,7 @@ def add(commands: Commands) -> None:
 def run(chosen: argparse.Namespace) -> int:
     from precond.basics.progress import progress
     from precond.proof.ledger.ledger import Ledger
+    from precond.report import hints
     from precond.report.analysis.write import write_report
     from precond.study.pipeline import analyze
     from precond.study.store import write_preconditions
@@ -75,6 +77,8 @@ def run(chosen: argparse.Namespace) -> int:
         progress() as bars,
     ):
         analysis = analyze(study, options, pool, layers=chosen.layer, progress=bars)
+    notes = (*study.data.notes, *analysis.notes, *hints.of_analysis(analysis))
+    analysis = replace(analysis, notes=notes)
     write_preconditions(analysis, out / "preconditions.json")
     write_report(analysis, out / "report.html")
     print(summary(analysis))
@@ -106,7 +110,6 @@ def _study(chosen: argparse.Namespace, options: Options) -> tuple[Study, Path]:
     data = read_data(chosen, network, chosen.labels)
     for layer in chosen.layer or ():
         network.require_decisions(layer)
-    require_width(data, network, chosen.model)
     if chosen.property == "predicted":
         _require_classes(data, network)
     domain = Domain.parse(chosen.domain, data.flat[data.train], data.natural)

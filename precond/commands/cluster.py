@@ -54,7 +54,7 @@ def run(chosen: argparse.Namespace) -> int:
         )
     found = cluster(book, labels, data.held_out, seed=chosen.seed)
     out = output_folder(chosen.out)
-    given = Given(model_name(network), data.name, data.image_shape, data.natural)
+    given = Given.of(model_name(network), data)
     write_files(out, cluster_files(given, found, (*notes, *said)))
     inside = len(flat) - len(found.rest)
     print(f"rules          {len(book.rules)}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 
 from precond.apply.debugging.settings import DebugSettings
@@ -27,6 +28,7 @@ def run(chosen: argparse.Namespace) -> int:
     from precond.basics.progress import progress
     from precond.proof.ledger.ledger import Ledger
     from precond.region.signature import record
+    from precond.report import hints
     from precond.report.debug.index import cause_title, debug_files
     from precond.report.evidence import Given
     from precond.report.pages import write_files
@@ -53,7 +55,10 @@ def run(chosen: argparse.Namespace) -> int:
             ledger=ledger,
             step=bars.step,
         )
-    given = Given(model_name(network), data.name, data.image_shape, data.natural)
+    found = replace(
+        found, notes=(*data.notes, *found.notes, *hints.of_debugged(found, data.natural))
+    )
+    given = Given.of(model_name(network), data)
     write_files(out, debug_files(given, found))
     late = int(sum(row in set(data.held_out.tolist()) for row in found.wrong.tolist()))
     print(f"wrong          {len(found.wrong)} of {len(data)} inputs, {late} of them held out")

@@ -58,6 +58,7 @@ def run(chosen: argparse.Namespace) -> int:
         exact=chosen.exact,
         image_shape=dataset.image_shape,
         natural=dataset.natural,
+        features=dataset.features,
         device=chosen.device,
     )
     print("\n".join(found.lines))

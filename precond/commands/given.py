@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import sys
+from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from precond.commands.arguments import sizes
@@ -54,30 +57,43 @@ def add_given(command: argparse.ArgumentParser, labels: str = LABELS) -> None:
 
 
 def add_data(command: argparse.ArgumentParser, labels: str | None = LABELS) -> None:
-    """--inputs, --labels (``labels`` says what they are for; None: there is no such option),
-    --divide, and what the columns of a CSV mean."""
+    """--inputs and what says how to read it; ``labels``: what --labels are for, if for anything."""
     command.add_argument(
         "--inputs",
         required=True,
         metavar="DATA",
-        help="digits, mnist-5k, fashion-mnist, or a .npy, .npz, .csv or IDX file",
+        help="digits, mnist-5k, fashion-mnist; a .npy, .npz, .pt, .csv, .parquet or IDX file "
+        "(FILE.npz:NAME is one array of it); or a folder of pictures, one folder a class",
     )
     if labels is not None:
-        command.add_argument("--labels", metavar="Y", help=labels)
+        command.add_argument(
+            "--labels",
+            metavar="Y",
+            help=f"{labels}; of pictures also a CSV of file names and labels",
+        )
+        command.add_argument(
+            "--test", metavar="DATA", help="held-out data (default: one in five inputs)"
+        )
+        command.add_argument("--test-labels", metavar="Y", help="the labels of --test")
     command.add_argument(
         "--divide",
         type=float,
         default=1.0,
         help="divide a file's values by this (255 for bytes; default: 1)",
     )
-    command.add_argument("--label-column", metavar="NAME", help="the column of a CSV with labels")
+    add_columns(command)
+
+
+def add_columns(command: argparse.ArgumentParser) -> None:
+    """--label-column, --drop and --classes: what the columns of a table mean."""
+    command.add_argument("--label-column", metavar="NAME", help="the column of a table with labels")
     command.add_argument(
         "--drop",
         nargs="+",
         action="extend",
         default=[],
         metavar="NAME",
-        help="columns of a CSV that are no inputs",
+        help="columns of a table that are no inputs",
     )
     command.add_argument(
         "--classes",
@@ -89,9 +105,12 @@ def add_data(command: argparse.ArgumentParser, labels: str | None = LABELS) -> N
 
 
 def read_data(chosen: argparse.Namespace, network: Network, labels: str | None = None) -> Dataset:
-    """The data of --inputs, with ``labels`` of another file if there is one."""
+    """The data of --inputs, with ``labels`` of another file if there is one, and of --test;
+    what is odd about it is said on stderr, and in its ``notes``."""
     from precond.data.columns import Columns
+    from precond.data.dataset import joined
     from precond.data.datasets import load_dataset
+    from precond.study.fitting import require_fitting, strange
 
     columns = Columns(chosen.label_column, tuple(chosen.drop), chosen.classes)
     if columns.classes and len(columns.classes) != max(network.output_size, 2):
@@ -100,7 +119,17 @@ def read_data(chosen: argparse.Namespace, network: Network, labels: str | None =
             expected=f"a name for each of {network.output_size} outputs",
             got=", ".join(columns.classes),
         )
-    return load_dataset(chosen.inputs, labels, divide=chosen.divide, columns=columns)
+    read = partial(load_dataset, divide=chosen.divide, columns=columns, picture=network.input_shape)
+    dataset = read(chosen.inputs, labels)
+    if getattr(chosen, "test", None) is not None:
+        dataset = joined(dataset, read(chosen.test, chosen.test_labels))
+    elif getattr(chosen, "test_labels", None) is not None:
+        raise DataError("--test-labels", expected="--test DATA", got="no such data")
+    require_fitting(dataset, network, chosen.model)
+    dataset = replace(dataset, notes=(*dataset.notes, *strange(network, dataset)))
+    for note in dataset.notes:
+        print(f"precond: note: {note}", file=sys.stderr)
+    return dataset
 
 
 def read_given(chosen: argparse.Namespace) -> tuple[Network, Dataset]:
@@ -116,17 +145,4 @@ def read_both(chosen: argparse.Namespace) -> tuple[Network, Dataset]:
     require_device(chosen.device)
     network = read_model(chosen)
     dataset = read_data(chosen, network, chosen.labels)
-    require_width(dataset, network, chosen.model)
     return network, dataset
-
-
-def require_width(dataset: Dataset, network: Network, model: str) -> None:
-    """DataError unless the inputs are as wide as ``network``, of the file ``model``, reads."""
-    width = dataset.flat.shape[1]
-    if width != network.input_size:
-        raise DataError(
-            f"inputs {dataset.name} for {model}",
-            expected=f"rows of {network.input_size} values",
-            got=f"rows of {width}",
-            fix="Choose data of the network's input width",
-        )

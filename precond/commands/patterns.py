@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -71,6 +72,7 @@ def run(chosen: argparse.Namespace) -> int:
     from precond.network.graph import INPUT
     from precond.proof.certificates.folder import keep
     from precond.proof.ledger.ledger import Ledger
+    from precond.report import hints
     from precond.report.pages import write_files
     from precond.report.whole_space.page import table_text, whole_space_files
     from precond.study.analysis import Domain
@@ -111,6 +113,7 @@ def run(chosen: argparse.Namespace) -> int:
             progress=bars,
             note=_say if chosen.verbose else None,
         )
+    found = replace(found, notes=(*data.notes, *found.notes, *hints.of_whole_space(found)))
     print(table_text(found, model_name(network)))
     if out is not None:
         write_preconditions(found.analysis(), out / "preconditions.json")
@@ -132,8 +135,6 @@ def run(chosen: argparse.Namespace) -> int:
 
 def _only(goal: Goal, labels: list[int], classes: int) -> Goal:
     """``goal`` with the targets of these labels."""
-    from dataclasses import replace
-
     from precond.errors import DataError
 
     known = {target.label: target for target in goal.targets}

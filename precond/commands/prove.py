@@ -46,6 +46,7 @@ def run(chosen: argparse.Namespace) -> int:
     from precond.proof.ledger.ledger import Ledger
     from precond.proof.precondition import Precondition
     from precond.proof.verdict import Status, Verdict
+    from precond.report import hints
     from precond.study.store import read_preconditions
     from precond.workers.exact import ExactJob
     from precond.workers.pool import ProofJob
@@ -105,6 +106,8 @@ def run(chosen: argparse.Namespace) -> int:
                 print(f"  certificate {path}", flush=True)
             elif exact and now.status is Status.UNKNOWN:
                 print(f"  {now.reason}", flush=True)
+            if tip := hints.of_verdict(now, chosen.budget):
+                print(f"  to try: {tip}", flush=True)
             shown += 1
         bars.step()
 

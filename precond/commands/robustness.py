@@ -4,6 +4,7 @@ real-valued outputs over a box (``--range``, ``--monotone``)."""
 from __future__ import annotations
 
 import argparse
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ from precond.commands.outputs import add_outputs, classifier, model_name, with_o
 from precond.errors import QueryError
 
 if TYPE_CHECKING:
+    from precond.apply.certification.monotone import Monotone
     from precond.data.datasets import Dataset
     from precond.network.graph import Network
     from precond.region.box import Box
@@ -41,7 +43,7 @@ def add(commands: Commands) -> None:
         action="append",
         metavar="I:up|I:down[:K]",
         help="instead: prove that output K (default 0) never falls (up) or never rises (down) "
-        "as input I is raised, over --domain (may be repeated)",
+        "as input I (a number, or a column's name) is raised, over --domain (may be repeated)",
     )
     robust.add_argument(
         "--domain", default="data", metavar="D", help="data (default), unit, or LO:HI"
@@ -62,6 +64,7 @@ def run(chosen: argparse.Namespace) -> int:
     from precond.apply.true_classes import check_classes
     from precond.basics.progress import progress
     from precond.proof.ledger.ledger import Ledger
+    from precond.report import hints
     from precond.report.evidence import Given
     from precond.report.pages import write_files
     from precond.report.robustness import counts_text, robustness_files
@@ -89,15 +92,20 @@ def run(chosen: argparse.Namespace) -> int:
         ledger.close()
     print(f"inputs         {len(rows)} of {dataset.name} ({chosen.rows})")
     print("\n".join(counts_text(found)))
+    tips = hints.of_robustness(found, dataset.natural, chosen.budget)
+    notes = (*dataset.notes, *tips)
+    for note in tips:
+        print(f"note           {note}")
     print(f"time           {found.seconds:.1f} s of {chosen.budget:g} s")
     if out is not None:
-        given = Given(model_name(network), dataset.name, dataset.image_shape, dataset.natural)
-        write_files(out, robustness_files(given, dataset.flat, labels, found))
+        given = Given.of(model_name(network), dataset)
+        write_files(out, robustness_files(given, dataset.flat, labels, found, notes))
         print(f"report         {out / 'index.html'}")
     return 0
 
 
 def _properties(chosen: argparse.Namespace, network: Network, dataset: Dataset) -> int:
+    from precond.report import hints
     from precond.report.evidence import Given
     from precond.report.pages import write_files
     from precond.report.robustness import properties_files
@@ -106,7 +114,7 @@ def _properties(chosen: argparse.Namespace, network: Network, dataset: Dataset) 
     domain = Domain.parse(chosen.domain, dataset.inputs, dataset.natural)
     if domain.kind is DomainKind.BALL:
         raise QueryError("--domain", expected="data, unit or LO:HI", got=chosen.domain)
-    answers = _answers(chosen, network, domain.box)
+    answers = _answers(chosen, network, domain.box, dataset.features)
     for answer in answers:
         verdict = answer.verdict
         words = answer.shown or verdict.reason
@@ -114,18 +122,22 @@ def _properties(chosen: argparse.Namespace, network: Network, dataset: Dataset) 
             f"{answer.name:<32} {verdict.status.value:<9} {verdict.engine:<18} "
             f"{verdict.seconds:7.2f} s  {words}".rstrip()
         )
+        if tip := hints.of_verdict(verdict, chosen.budget / len(answers)):
+            print(f"  to try: {tip}")
     if chosen.out is not None:
         out = output_folder(chosen.out)
-        given = Given(model_name(network), dataset.name, dataset.image_shape, dataset.natural)
+        given = Given.of(model_name(network), dataset)
         write_files(out, properties_files(given, str(domain), answers))
         print(f"report  {out / 'index.html'}")
     return 0
 
 
-def _answers(chosen: argparse.Namespace, network: Network, box: Box) -> list[PropertyAnswer]:
+def _answers(
+    chosen: argparse.Namespace, network: Network, box: Box, features: tuple[str, ...] | None
+) -> list[PropertyAnswer]:
     import numpy as np
 
-    from precond.apply.certification.monotone import Monotone, monotone_claim, prove_monotone
+    from precond.apply.certification.monotone import monotone_claim, prove_monotone
     from precond.network.evaluate import outputs
     from precond.proof.claim import Claim
     from precond.proof.prover.prove import prove
@@ -134,7 +146,7 @@ def _answers(chosen: argparse.Namespace, network: Network, box: Box) -> list[Pro
     from precond.report.robustness import PropertyAnswer
 
     ranges = [_range(text) for text in chosen.range or ()]
-    monotone = [Monotone(*_monotone(text)) for text in chosen.monotone or ()]
+    monotone = [_monotone(text, features) for text in chosen.monotone or ()]
     claims = [
         Claim(network, box, DecisionPattern(), Property.between(*limits)) for limits in ranges
     ]
@@ -160,7 +172,7 @@ def _answers(chosen: argparse.Namespace, network: Network, box: Box) -> list[Pro
             both = network.output_activation.of(outputs(network, np.stack([first, second])))
             y = both[:, one.output]
             shown = (
-                f"at x = {_values(first)}, raising x{one.input} by {step:.4g} takes "
+                f"at x = {_values(first)}, raising {one.input_name} by {step:.4g} takes "
                 f"y{one.output} from {y[0]:.6g} to {y[1]:.6g}"
             )
         answers.append(PropertyAnswer(f"{one}{of}", verdict, shown))
@@ -187,13 +199,25 @@ def _range(text: str) -> tuple[int, float, float]:
     return output, low, high
 
 
-def _monotone(text: str) -> tuple[int, int, bool]:
+def _monotone(text: str, features: tuple[str, ...] | None) -> Monotone:
+    """``I:up`` or ``I:down:K``; I is a number, or the name of a column (which may hold a colon)."""
+    from precond.apply.certification.monotone import Monotone
+
     problem = QueryError("--monotone", expected="I:up or I:down, or with :K", got=text)
-    parts = text.split(":")
-    if len(parts) not in (2, 3) or parts[1] not in ("up", "down"):
+    match = re.fullmatch(r"(.+):(up|down)(?::(\d{1,9}))?", text)
+    if match is None:
         raise problem
-    try:
-        index, output = int(parts[0]), int(parts[2]) if len(parts) == 3 else 0
-    except ValueError:
-        raise problem from None
-    return index, output, parts[1] == "up"
+    name, output = match[1], int(match[3] or 0)
+    if features is not None and name in features:
+        return Monotone(features.index(name), output, match[2] == "up", name)
+    if not re.fullmatch(r"\d{1,9}", name):
+        if features is None:
+            raise problem
+        raise QueryError(
+            "--monotone",
+            expected=f"a number, or one of {', '.join(features[:12])}",
+            got=name,
+        )
+    index = int(name)
+    known = features[index] if features is not None and index < len(features) else ""
+    return Monotone(index, output, match[2] == "up", known)

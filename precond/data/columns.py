@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from precond.errors import DataError
 
-LABEL_NAMES = ("labels", "label", "y")
+LABEL_NAMES = ("labels", "label", "y", "target", "class")
+INDEX_NAMES = ("", "unnamed: 0", "index", "id", "row", "__index_level_0__")
 SHOWN = 12  # names in a message
 
 
@@ -40,10 +41,15 @@ class Columns:
         """Position of the label column; DataError for a name that the header lacks."""
         if self.label is not None:
             return _position(self.label, header, f"{origin}: --label-column")
-        found = [i for i, name in enumerate(header) if name.lower() in LABEL_NAMES]
+        found = [
+            i
+            for i, name in enumerate(header)
+            if name.lower() in LABEL_NAMES and name not in self.drop
+        ]
         if len(found) > 1:
             names = " and ".join(header[i] for i in found)
-            raise DataError(f"{origin}: label column", expected="one name", got=names)
+            fix = f"Say which: --label-column {header[found[0]]}"
+            raise DataError(f"{origin}: label column", expected="one name", got=names, fix=fix)
         return found[0] if found else None
 
     def features_of(self, header: Sequence[str], origin: str) -> list[int]:
@@ -56,15 +62,29 @@ class Columns:
 PLAIN = Columns()
 
 
+def index_columns(header: Sequence[str], table: NDArray[np.float64]) -> list[int]:
+    """Columns that only count the rows: the first or last, named as an index is (or not at
+    all), whose values rise by one."""
+    ends = sorted({0, len(header) - 1})
+    return [
+        place
+        for place in ends
+        if header[place].lower() in INDEX_NAMES
+        and len(table) > 1
+        and len(header) > 1
+        and (np.diff(table[:, place]) == 1).all()
+    ]
+
+
 def split_table(
-    text: str, header: Sequence[str], columns: Columns, origin: str
+    text: str, header: Sequence[str], columns: Columns, origin: str, delimiter: str = ","
 ) -> tuple[NDArray[np.float64], list[str] | None, tuple[str, ...]]:
     """Features (N, n), the labels as they are written (None: no such column), feature names.
 
     ValueError where a feature is no number.
     """
     features, label = columns.features_of(header, origin), columns.label_of(header, origin)
-    reader = csv.reader(io.StringIO(text))
+    reader = csv.reader(io.StringIO(text), delimiter=delimiter)
     next(reader)
     rows, labels = [], []
     for row in reader:

@@ -7,7 +7,7 @@ Layout: the bytes ``93 NUMPY``, two bytes of version, the header's length (2 byt
 from __future__ import annotations
 
 import math
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
 
@@ -17,7 +17,12 @@ LONGEST = 10_000  # characters of a header, numpy's own limit
 
 
 def check_npy(file: IO[bytes], size: int, name: str) -> tuple[int, ...]:
-    """The shape of the array; DataError if the header is longer than any, or promises other
+    """The shape of the array; errors as of ``npy_header``."""
+    return npy_header(file, size, name)[0]
+
+
+def npy_header(file: IO[bytes], size: int, name: str) -> tuple[tuple[int, ...], np.dtype[Any]]:
+    """Shape and type of the array; DataError if the header is longer than any, or promises other
     than ``size`` bytes in all.
 
     What numpy itself finds wrong is its ValueError; objects are left to it as well.
@@ -36,7 +41,7 @@ def check_npy(file: IO[bytes], size: int, name: str) -> tuple[int, ...]:
     )
     shape, _, kind = read(file)
     if kind.hasobject:
-        return tuple(shape)
+        return tuple(shape), kind
     if any(not isinstance(n, int) or n < 0 for n in shape):
         raise DataError(name, expected="sizes of 0 or more", got=f"shape {shape}")
     promised = 8 + width + length + math.prod(shape) * kind.itemsize
@@ -46,4 +51,4 @@ def check_npy(file: IO[bytes], size: int, name: str) -> tuple[int, ...]:
             expected=f"a whole numpy file, of {promised} bytes for an array of shape {shape}",
             got=f"{size} bytes",
         )
-    return tuple(shape)
+    return tuple(shape), kind

@@ -47,6 +47,31 @@ def parquet_blocks(path: Path, labels: Collection[str], rows: int = ROWS) -> Ite
         raise _broken(path, error) from error
 
 
+def parquet_columns(path: Path) -> dict[str, NDArray[Any]]:
+    """All columns by name: numbers (rows, values each), or texts (rows,) as objects."""
+    import pyarrow
+
+    table = _opened(path).read()
+    if not table.num_rows:
+        raise DataError(f"{path}", expected="a row per input", got="none")
+    found: dict[str, NDArray[Any]] = {}
+    for name, chunked in zip(table.schema.names, table.columns, strict=True):
+        if chunked.null_count:
+            raise DataError(f"{path}, column {name}", expected="numbers", got="nulls")
+        column = chunked.combine_chunks()
+        kind = column.type
+        if pyarrow.types.is_dictionary(kind):
+            column = column.cast(kind.value_type)
+            kind = column.type
+        if pyarrow.types.is_boolean(kind):
+            column = column.cast(pyarrow.uint8())
+        if pyarrow.types.is_string(kind) or pyarrow.types.is_large_string(kind):
+            found[name] = np.array(column.to_pylist(), dtype=object)
+        else:
+            found[name] = _numbers(column, f"{path}, column {name}")
+    return found
+
+
 def _opened(path: Path) -> Any:
     try:
         import pyarrow

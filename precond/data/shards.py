@@ -17,8 +17,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from precond.data.archives import INPUT_NAMES
 from precond.data.columns import LABEL_NAMES
-from precond.data.files import BROKEN, INPUT_NAMES, FileContent, read_file
+from precond.data.content import FileContent
+from precond.data.files import BROKEN, read_file
 from precond.data.npy import check_npy
 from precond.data.parquet import parquet_blocks, parquet_rows
 from precond.errors import DataError, OutputError
@@ -68,7 +70,7 @@ class Shards:
                 fix="Make one memory-mapped file of it with precond.data.shards: "
                 "open_shards(FOLDER).stack('all.npy')",
             )
-        return FileContent(np.concatenate(list(self.blocks())), self.labels())
+        return FileContent(inputs=np.concatenate(list(self.blocks())), labels=self.labels())
 
     def stack(self, path: Path) -> NDArray[Any]:
         """All inputs as one ``.npy`` file, written piece by piece; memory-mapped."""
@@ -118,7 +120,9 @@ def open_shards(source: Path | str | Sequence[Path]) -> Shards:
         files, name = list(source), "shards"
     if not files:
         raise DataError(
-            name, expected=f"files ending in {', '.join(SUFFIXES)}", got="a folder without any"
+            name,
+            expected=f"files ending in {', '.join(SUFFIXES)}, or pictures in one folder a class",
+            got="a folder without any",
         )
     return Shards(tuple(files), tuple(_rows(path) for path in files))
 

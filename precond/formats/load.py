@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from precond.basics.arguments import items, whole
 from precond.errors import ModelError
+from precond.formats.lowering.foreign import refuse_foreign
 from precond.formats.lowering.stated import Activation, superfluous
 from precond.network.graph import Network
 
@@ -50,6 +51,7 @@ def load(
 
         return read_module(source, input_shape)
     path = Path(source)
+    refuse_foreign(path, f"a file ending in {', '.join(SUFFIXES)}")
     if path.suffix.lower() not in SUFFIXES:
         raise ModelError(
             f"{path}",

@@ -60,6 +60,13 @@ class Verdict:
             shown = frozenset()
         object.__setattr__(self, "holds_in", shown)
 
+    def __repr__(self) -> str:
+        by = f" by {self.engine}" if self.engine else ""
+        trust = ", exact" if self.exact else "" if self.confirmed else ", unconfirmed"
+        witness = "" if self.witness is None else f", witness of {self.witness.size} values"
+        why = f", {self.reason}" if self.reason else ""
+        return f"Verdict({self.status.value}{by} in {self.seconds:.3g} s{trust}{witness}{why})"
+
     @property
     def is_proved(self) -> bool:
         return self.status is Status.PROVED

@@ -70,6 +70,11 @@ class Box:
         ball = cls(flat - radius, flat + radius)
         return ball if within is None else ball.intersect(within)
 
+    def __repr__(self) -> str:
+        ends = [f"[{a:g}, {b:g}]" for a, b in zip(self.lower[:3], self.upper[:3], strict=True)]
+        more = f" × … ({self.size} inputs)" if self.size > 3 else ""
+        return f"Box({' × '.join(ends)}{more})"
+
     @property
     def size(self) -> int:
         """Number of inputs."""

@@ -287,6 +287,11 @@ class DecisionPattern:
                 "pattern", expected='{"on": [[layer, index], …], "off": […]}', got=repr(error)
             ) from error
 
+    def __repr__(self) -> str:
+        words = str(self).split(" ∧ ")
+        more = f" ∧ … ({len(words)} literals)" if len(words) > 4 else ""
+        return f"DecisionPattern({' ∧ '.join(words[:4])}{more})"
+
     def __str__(self) -> str:
         words = [f"{layer}[{i}] on" for layer, i in sorted(self.on)]
         words += [f"{layer}[{i}] off" for layer, i in sorted(self.off)]

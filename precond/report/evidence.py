@@ -7,12 +7,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from precond.data.dataset import Dataset, input_name
 from precond.proof.precondition import Precondition
 from precond.report.plot.pictures import row_picture
 from precond.study.analysis import Analysis
 
 THUMBS = 12
 FEATURES = 40
+CLASSES = 12  # names of classes in a line
 EXAMPLES = "Held-out inputs with this pattern (anywhere)"
 WRONG = "Misclassified inputs with this pattern (anywhere)"
 
@@ -27,6 +29,19 @@ class Given:
     data: str
     image_shape: tuple[int, ...] | None
     natural: tuple[float, float]
+    features: tuple[str, ...] | None = None
+
+    @classmethod
+    def of(cls, model: str, dataset: Dataset) -> Given:
+        """A model on a data set, whose classes are named where the data names them."""
+        words = dataset.name
+        if dataset.classes is not None and dataset.classes != tuple(
+            map(str, range(len(dataset.classes)))
+        ):
+            shown = [f"{k} {name}" for k, name in enumerate(dataset.classes[:CLASSES])]
+            more = ", …" if len(dataset.classes) > CLASSES else ""
+            words += f" (classes: {', '.join(shown)}{more})"
+        return cls(model, words, dataset.image_shape, dataset.natural, dataset.features)
 
 
 @dataclass(frozen=True)
@@ -185,7 +200,7 @@ def feature_tables(
         if size > FEATURES:
             remark += f"; the first {FEATURES} of {size} inputs"
         cells = tuple(
-            (f"x{k}", *(f"{column[k]:.4g}" for _, column in columns))
+            (input_name(k, data.features), *(f"{column[k]:.4g}" for _, column in columns))
             for k in range(min(size, FEATURES))
         )
         head = ("input", *(name for name, _ in columns))

@@ -56,10 +56,14 @@ class PropertiesPage:
 
 
 def robustness_files(
-    given: Given, inputs: NDArray[np.floating], labels: NDArray[np.int64] | None, found: Robustness
+    given: Given,
+    inputs: NDArray[np.floating],
+    labels: NDArray[np.int64] | None,
+    found: Robustness,
+    remarks: Sequence[str] = (),
 ) -> dict[str, str]:
-    """File name → content: the page, and one line per input and radius."""
-    page = _page(given, inputs, found)
+    """File name → content: the page with ``remarks``, and one line per input and radius."""
+    page = _page(given, inputs, found, remarks)
     lines = [
         (
             int(row),
@@ -107,7 +111,9 @@ def properties_files(
     }
 
 
-def _page(given: Given, inputs: NDArray[np.floating], found: Robustness) -> RobustnessPage:
+def _page(
+    given: Given, inputs: NDArray[np.floating], found: Robustness, remarks: Sequence[str]
+) -> RobustnessPage:
     total = len(found.rows)
     last = len(found.radii) - 1
     unknown = sum(found.count(k, Outcome.UNKNOWN) for k in range(last + 1))
@@ -119,7 +125,7 @@ def _page(given: Given, inputs: NDArray[np.floating], found: Robustness) -> Robu
         "another class by rigorous bounds at that point and in float32."
     ]
     if unknown:
-        notes.append(f"{unknown} balls are unknown; a larger --budget may settle them.")
+        notes.append(f"{unknown} balls are unknown.")
     if unconfirmed:
         notes.append(f"{unconfirmed} certified balls rest on one floating-point solver alone.")
     figures = tuple(
@@ -152,7 +158,7 @@ def _page(given: Given, inputs: NDArray[np.floating], found: Robustness) -> Robu
             ("Radii", ", ".join(f"{r:g}" for r in found.radii)),
             ("Time", f"{found.seconds:.1f} s"),
         ),
-        tuple(notes),
+        (*remarks, *notes),
         figures,
         radius_chart(found),
         Table(

@@ -114,3 +114,8 @@ class Analysis:
     budget: float = 0.0
     interrupted: bool = False
     notes: tuple[str, ...] = field(default=())
+
+    def __repr__(self) -> str:
+        proved = sum(p.verdict.is_proved for p in self.preconditions)
+        count = len(self.preconditions)
+        return f"Analysis({self.model.name}: {count} preconditions, {proved} proved)"

@@ -16,7 +16,7 @@ unknown: slopes that cancel to exactly 0, and a bend on the box's border with a 
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -53,10 +53,16 @@ class Monotone:
     input: int
     output: int = 0
     rising: bool = True
+    name: str = field(default="", compare=False)
+    """What people call the input; empty: x0, x1, …"""
+
+    @property
+    def input_name(self) -> str:
+        return self.name or f"x{self.input}"
 
     def __str__(self) -> str:
         word = "never falls" if self.rising else "never rises"
-        return f"y{self.output} {word} as x{self.input} rises"
+        return f"y{self.output} {word} as {self.input_name} rises"
 
 
 def two_copies(network: Network, index: int) -> Network:

@@ -22,6 +22,12 @@ import torch
 
 from precond.errors import ModelError, UnsupportedOperator
 from precond.formats.lowering.builder import Builder, Value
+from precond.formats.lowering.foreign import (
+    CHECKPOINT,
+    TORCHSCRIPT,
+    WHOLE_MODULE,
+    export_line,
+)
 from precond.formats.lowering.refusals import refused
 from precond.formats.lowering.stated import Activation, stated_origin, superfluous
 from precond.formats.torch.archive import MODEL, check_entries, read_archive
@@ -39,6 +45,7 @@ OTHER_ARCHIVES = {
     "serialized_exported_program.json": "an exported program of torch before 2.8",
     "constants.pkl": "a TorchScript archive",
 }
+CHECKPOINTS = ("state_dict", "model_state_dict", "model", "net", "network")
 FOLDED = frozenset(
     (
         *OPERATORS,
@@ -99,7 +106,10 @@ def read_torch(
         kind = OTHER_ARCHIVES.get(name.rpartition("/")[2])
         if kind is not None:
             raise ModelError(
-                f"{path}", expected="an exported program or a state dict", got=kind, fix=ADVICE
+                f"{path}",
+                expected="an exported program or a state dict",
+                got=kind,
+                fix=_advice(kind, path),
             )
     try:
         with warnings.catch_warnings():
@@ -110,7 +120,7 @@ def read_torch(
             f"{path}",
             expected="an exported program or a state dict of tensors",
             got="a pickle of other objects, which could run code, or a broken file",
-            fix=ADVICE,
+            fix=f"{export_line(WHOLE_MODULE, path)}. Or: {ADVICE}",
         ) from error
     except (*_BROKEN, EOFError) as error:
         raise ModelError(
@@ -120,6 +130,11 @@ def read_torch(
             fix=ADVICE,
         ) from error
     return _perceptron(state, path, input_shape, activation)
+
+
+def _advice(kind: str, path: Path) -> str:
+    script = kind == OTHER_ARCHIVES["constants.pkl"]
+    return f"{export_line(TORCHSCRIPT, path)}. Or: {ADVICE}" if script else ADVICE
 
 
 def _entries(path: Path) -> list[str]:
@@ -276,6 +291,14 @@ def _perceptron(
     activation: Activation | None,
 ) -> Network:
     """Linear layers named by index in a Sequential, the stated activation between any two."""
+    for entry in CHECKPOINTS:
+        if isinstance(state, Mapping) and isinstance(state.get(entry), Mapping):
+            raise ModelError(
+                f"{path}",
+                expected="an exported program or a state dict of tensors",
+                got=f"a checkpoint that holds one as {entry!r}",
+                fix=export_line(CHECKPOINT, path, entry),
+            )
     layers = _linear_layers(state, path)
     if activation is None:
         raise ModelError(

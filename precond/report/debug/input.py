@@ -13,6 +13,7 @@ from precond.apply.debugging.causes import Suspect
 from precond.apply.debugging.findings import Debugged, Finding
 from precond.apply.debugging.own_precondition import Unproved
 from precond.apply.debugging.rule_book import Counterfactual
+from precond.data.dataset import input_name
 from precond.report.debug.words import flip_words, flips_short, own_words, suspect_words
 from precond.report.evidence import THUMBS, Gallery, Given, Table, Thumb
 from precond.report.plot.bars import score_chart
@@ -158,7 +159,7 @@ def input_page(
         "(by rank distance) than this one.",
         finding.label,
         finding.predicted,
-        () if picture else _tables(debugged, finding),
+        () if picture else _tables(given, debugged, finding),
     )
 
 
@@ -277,14 +278,14 @@ def _gradients(given: Given, debugged: Debugged, finding: Finding) -> tuple[Gall
     )
 
 
-def _tables(debugged: Debugged, finding: Finding) -> tuple[Table, ...]:
+def _tables(given: Given, debugged: Debugged, finding: Finding) -> tuple[Table, ...]:
     """For rows that are no pictures: value, attribution and box of the leading inputs."""
     values, gradients = debugged.book.inputs[finding.row], finding.gradients
     box = None if isinstance(finding.own, Unproved) else finding.own.box
     order: Sequence[int] = np.argsort(-np.abs(gradients), kind="stable")[:FEATURES].tolist()
     rows = tuple(
         (
-            f"x{i}",
+            input_name(i, given.features),
             f"{values[i]:.4g}",
             f"{gradients[i]:+.4g}",
             "–" if box is None else f"{box.lower[i]:.4g}",

@@ -12,6 +12,7 @@ import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
 
+from precond.data.dataset import input_name
 from precond.proof.attempt import SecondProof
 from precond.proof.status import Status
 from precond.report.evidence import Gallery, Table, Thumb
@@ -176,7 +177,8 @@ def _tables(run: WholeSpace, inside: Rows, outside: Rows) -> tuple[Table, ...]:
     if len(outside):
         columns.append(("mean of those without", flat[outside].mean(0)))
     size = min(flat.shape[1], FEATURES)
-    rows = tuple((f"x{k}", *(f"{c[k]:.4g}" for _, c in columns)) for k in range(size))
+    names = [input_name(k, run.study.data.features) for k in range(size)]
+    rows = tuple((names[k], *(f"{c[k]:.4g}" for _, c in columns)) for k in range(size))
     remark = f"{len(inside)} held-out inputs that have it, {len(outside)} of the class without"
     return (Table("Input values", remark, ("input", *(n for n, _ in columns)), rows),)
 

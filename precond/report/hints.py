@@ -1,0 +1,133 @@
+"""What to try next: the one home of the sentences that follow UNKNOWN and "none found".
+
+A shortfall is typed; its sentence says why there is no answer, and the option that may give one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from enum import Enum
+
+from precond.apply.certification.certify import Outcome, Robustness
+from precond.apply.debugging.findings import Debugged
+from precond.apply.debugging.own_precondition import Unproved
+from precond.proof.precondition import Kind, Precondition
+from precond.proof.verdict import Status, Verdict
+from precond.study.analysis import Analysis, DomainKind
+from precond.study.whole_space.result import WholeSpace
+
+NEARLY = 0.9  # of its limit: such a proof ended with the time
+
+
+class Shortfall(Enum):
+    """Why something is not known or was not found, and what to try; the value is the sentence."""
+
+    TIME = "time ran out: a larger --budget may settle it"
+    EACH = "time for single proofs ran out: a larger --each (and --budget) may settle them"
+    ENGINES = (
+        "no engine could decide it, time was left: a smaller --domain, or another engine "
+        "(z3, Marabou, HiGHS, where one is missing), may"
+    )
+    BALL = "the claims are too strong for this network: try a smaller ball, as in --domain ball:{}"
+    RADIUS = "no input was certified: try a smaller --radius, such as {}"
+    BOX = (
+        "claims over so large a domain are rarely true: try --domain ball:0.05, or a smaller LO:HI"
+    )
+    RULES = (
+        "no layer rule: allow a lower --precision (as 0.95) or --support, try --values, or give "
+        "more inputs"
+    )
+    OWN = "no wrong input has a proved precondition of its own: try a smaller --radius than {:g}"
+    PATTERNS = (
+        "no pattern was proved: try a larger --budget and --each, a later --cut (the last layer "
+        "is easiest), or a smaller --domain"
+    )
+    TINY = "a radius of {:g} is {:.2g} % of the range {:g} … {:g} of one value: perhaps too small"
+
+    def say(self, *values: object) -> str:
+        """The sentence, with its numbers."""
+        return self.value.format(*values)
+
+
+def of_verdict(verdict: Verdict, budget: float) -> str:
+    """What to try after one UNKNOWN; empty for another status."""
+    if verdict.status is not Status.UNKNOWN:
+        return ""
+    timed = verdict.seconds >= NEARLY * budget
+    words = (Shortfall.TIME if timed else Shortfall.ENGINES).say()
+    if verdict.done:
+        words += f" ({100 * verdict.done:.0f} % of the region is decided)"
+    return words
+
+
+def of_analysis(analysis: Analysis) -> tuple[str, ...]:
+    """What to try after ``analyze``."""
+    items, domain = analysis.preconditions, analysis.domain
+    found = []
+    if not any(p.kind is Kind.LAYER for p in items):
+        found.append(Shortfall.RULES.say())
+    own = [p for p in items if p.kind is Kind.INPUT]
+    if not any(p.verdict.is_proved for p in own) and not analysis.interrupted:
+        spent = analysis.seconds >= NEARLY * analysis.budget
+        if domain.kind is not DomainKind.BALL or domain.radius is None:
+            found.append(Shortfall.BOX.say())
+        elif not spent or _refuted(own):
+            found.append(Shortfall.BALL.say(f"{domain.radius / 4:.2g}"))
+        if spent:
+            found.append(Shortfall.TIME.say())
+    if domain.radius is not None:
+        found += _tiny(domain.radius, analysis.data.natural)
+    return _once(f"to try: {words}" for words in found)
+
+
+def of_robustness(
+    found: Robustness, natural: tuple[float, float], budget: float
+) -> tuple[str, ...]:
+    """What to try after ``robustness``."""
+    words = []
+    first = found.balls[0] if found.balls else ()
+    known = {ball.outcome for ball in first}
+    if first and Outcome.CERTIFIED not in known:
+        words.append(Shortfall.RADIUS.say(f"{found.radii[0] / 4:.2g}"))
+    if any(ball.outcome is Outcome.UNKNOWN for balls in found.balls for ball in balls):
+        spent = found.seconds >= NEARLY * budget
+        words.append((Shortfall.TIME if spent else Shortfall.EACH).say())
+    if found.radii:
+        words += _tiny(found.radii[-1], natural)
+    return _once(f"to try: {line}" for line in words)
+
+
+def of_debugged(found: Debugged, natural: tuple[float, float]) -> tuple[str, ...]:
+    """What to try after ``debug``."""
+    words = []
+    if not found.book.rules:
+        words.append(Shortfall.RULES.say())
+    if found.findings and all(isinstance(one.own, Unproved) for one in found.findings):
+        words.append(Shortfall.OWN.say(found.settings.radius))
+        if found.seconds >= NEARLY * found.settings.budget:
+            words.append(Shortfall.TIME.say())
+    words += _tiny(found.settings.radius, natural)
+    return _once(f"to try: {line}" for line in words)
+
+
+def of_whole_space(found: WholeSpace) -> tuple[str, ...]:
+    """What to try after ``patterns``."""
+    if any(entry.verdict.is_proved for entry in found.entries) or found.interrupted:
+        return ()
+    return (f"to try: {Shortfall.PATTERNS.say()}",)
+
+
+def _refuted(items: Sequence[Precondition]) -> bool:
+    return any(p.verdict.status is Status.REFUTED for p in items)
+
+
+def _tiny(radius: float, natural: tuple[float, float] | None) -> list[str]:
+    """A radius chosen for values in [0, 1] says little of bytes."""
+    low, high = natural or (0.0, 1.0)
+    if high - low < 20 or radius >= 0.002 * (high - low):
+        return []
+    return [Shortfall.TINY.say(radius, 100 * radius / (high - low), low, high)]
+
+
+def _once(words: Iterable[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(words))
