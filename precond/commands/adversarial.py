@@ -7,9 +7,12 @@ from pathlib import Path
 
 from precond.apply.adversarial_examples.settings import AdversarialSettings, Retraining
 from precond.commands.arguments import Commands, add_settings, output_folder, settings_of
+from precond.commands.budget import BUDGET, deadline_of, recorded_rows, recording
 from precond.commands.given import add_given, read_given
 from precond.commands.outputs import model_name
 from precond.mine.layer_rules.settings import RuleSettings
+
+RULES = 0.4  # of the budget, for finding layer rules
 
 
 def add(commands: Commands) -> None:
@@ -18,7 +21,7 @@ def add(commands: Commands) -> None:
     )
     add_given(adversarial, "the true classes: a file with one whole number per input")
     adversarial.add_argument("--out", required=True, type=Path, metavar="DIR")
-    add_settings(adversarial, AdversarialSettings)
+    add_settings(adversarial, AdversarialSettings, budget=f"{BUDGET}; retraining comes after it")
     adversarial.add_argument(
         "--rules",
         type=int,
@@ -39,7 +42,7 @@ def run(chosen: argparse.Namespace) -> int:
     from precond.errors import QueryError
     from precond.formats.onnx.writer import write_onnx
     from precond.proof.ledger.ledger import Ledger
-    from precond.region.signature import record
+    from precond.region.recording import record_in_time
     from precond.report.adversarial import accuracies, adversarial_files
     from precond.report.evidence import Given
     from precond.report.pages import write_files
@@ -48,21 +51,29 @@ def run(chosen: argparse.Namespace) -> int:
     check_classes(data.labels, len(data), network)
     if chosen.rules < 0 or chosen.retrain < 0:
         raise QueryError("--rules and --retrain", expected="0 or more", got="a negative number")
-    flat, train = data.flat, data.train
-    settings = settings_of(chosen, AdversarialSettings)
+    deadline = deadline_of(chosen)
     retraining = settings_of(chosen, Retraining, device=chosen.device, seed=chosen.seed)
     rules = []
+    notes: list[str] = []
     if chosen.rules:
-        signatures = record(network, flat, device=chosen.device)
-        book = RuleBook(network, (), flat, signatures, train)
+        limit = deadline.earlier(RULES * deadline.left)
+        signatures, rows = record_in_time(
+            network, data.inputs, until=recording(limit), device=chosen.device
+        )
+        data, left_out = recorded_rows(rows, data)
+        book = RuleBook(network, (), data.flat, signatures, data.train)
         mining = RuleSettings(seed=chosen.seed, device=chosen.device)
-        book, _ = mined(book, mining)
+        book, said = mined(book, mining, limit)
+        notes += [*left_out, *said]
         for label in range(network.classes.count):
             rules += [rule for rule in book.rules if rule.label == label][: chosen.rules]
+    settings = settings_of(chosen, AdversarialSettings, budget=deadline.left)
     out = output_folder(chosen.out)
     with Ledger(out / "ledger.sqlite") as ledger, progress() as bars:
-        bars.stage("claims", len(rules) + min(settings.most, len(train)))
+        bars.stage("claims", len(rules) + min(settings.most, len(data.train)))
         found = adversarial(network, data, settings, rules=rules, ledger=ledger, done=bars.step)
+    for note in notes:
+        print(f"note           {note}")
     print(f"claims         {found.asked}, {found.refuted} refuted by a witness")
     if not found.examples:
         print(
@@ -86,7 +97,7 @@ def run(chosen: argparse.Namespace) -> int:
         write_onnx(retrained.network.whole, out / "retrained.onnx")
         print(f"network        {out / 'retrained.onnx'}")
     given = Given.of(model_name(network), data)
-    write_files(out, adversarial_files(given, flat, settings.radius, found, retrained))
+    write_files(out, adversarial_files(given, data.flat, settings.radius, found, retrained))
     print(f"report         {out / 'index.html'}")
     print(f"examples       {out / 'adversarial.npz'}")
     return 0

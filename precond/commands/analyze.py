@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +16,7 @@ from precond.commands.arguments import (
     output_folder,
     settings_of,
 )
+from precond.commands.budget import BUDGET, deadline_of, recorded_rows, recording
 from precond.commands.given import add_given, read_data, read_model
 from precond.commands.outputs import add_outputs, classifier, with_outputs
 from precond.commands.places import add_places, pool_of
@@ -52,7 +54,7 @@ def add(commands: Commands) -> None:
         help="where claims are made: ball:EPS around each source input (default ball:0.1), "
         "data, unit, or LO:HI",
     )
-    add_settings(analyze, Options)
+    add_settings(analyze, Options, budget=BUDGET)
     analyze.add_argument("--out", required=True, type=Path, metavar="DIR")
     add_outputs(analyze)
     add_places(analyze)
@@ -69,16 +71,20 @@ def run(chosen: argparse.Namespace) -> int:
     from precond.study.summary import summary
 
     require_device(chosen.device)
-    options = settings_of(chosen, Options)
-    study, out = _study(chosen, options)
+    study, out, notes = _study(chosen, settings_of(chosen, Options))
+    options = settings_of(chosen, Options, budget=deadline_of(chosen).left)
     with (
         Ledger(out / "ledger.sqlite") as ledger,
         pool_of(chosen, ledger) as pool,
         progress() as bars,
     ):
         analysis = analyze(study, options, pool, layers=chosen.layer, progress=bars)
-    notes = (*study.data.notes, *analysis.notes, *hints.of_analysis(analysis))
-    analysis = replace(analysis, notes=notes)
+    analysis = replace(
+        analysis,
+        seconds=time.monotonic() - chosen.begun,
+        budget=chosen.budget,
+        notes=(*study.data.notes, *notes, *analysis.notes, *hints.of_analysis(analysis)),
+    )
     write_preconditions(analysis, out / "preconditions.json")
     write_report(analysis, out / "report.html")
     print(summary(analysis))
@@ -94,8 +100,9 @@ def run(chosen: argparse.Namespace) -> int:
     return 0
 
 
-def _study(chosen: argparse.Namespace, options: Options) -> tuple[Study, Path]:
-    """The question of the run, and its output folder, made before the first long work."""
+def _study(chosen: argparse.Namespace, options: Options) -> tuple[Study, Path, tuple[str, ...]]:
+    """The question of the run, its output folder, made before the first long work, and a note
+    where there was no time to record all inputs."""
     from precond.study.analysis import Domain
     from precond.study.pipeline import record_all
     from precond.study.study import Study
@@ -118,10 +125,11 @@ def _study(chosen: argparse.Namespace, options: Options) -> tuple[Study, Path]:
     if by_file:
         query = read_vnnlib(chosen.property, network)
         network = with_outputs(network, "logits")  # which the query's claims are about
-    signatures = record_all(network, data, options)
+    signatures, rows = record_all(network, data, options, recording(deadline_of(chosen)))
+    data, notes = recorded_rows(rows, data)
     goal = _goal(chosen.property, network, data, signatures, query)
     study = Study(network=network, data=data, signatures=signatures, domain=domain, goal=goal)
-    return study, out
+    return study, out, notes
 
 
 def _require_classes(data: Dataset, network: Network) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from precond.apply.debugging.settings import DebugSettings
 from precond.commands.arguments import Commands, add_settings, output_folder, settings_of
+from precond.commands.budget import BUDGET, deadline_of, recorded_rows, recording
 from precond.commands.given import add_given, read_given
 from precond.commands.outputs import model_name
 
@@ -18,7 +19,7 @@ def add(commands: Commands) -> None:
     )
     add_given(debug, "the true classes: a file with one whole number per input")
     debug.add_argument("--out", required=True, type=Path, metavar="DIR")
-    add_settings(debug, DebugSettings)
+    add_settings(debug, DebugSettings, budget=BUDGET)
     debug.set_defaults(run=run)
 
 
@@ -27,7 +28,7 @@ def run(chosen: argparse.Namespace) -> int:
     from precond.apply.true_classes import check_classes
     from precond.basics.progress import progress
     from precond.proof.ledger.ledger import Ledger
-    from precond.region.signature import record
+    from precond.region.recording import record_in_time
     from precond.report import hints
     from precond.report.debug.index import cause_title, debug_files
     from precond.report.evidence import Given
@@ -35,15 +36,21 @@ def run(chosen: argparse.Namespace) -> int:
 
     network, data = read_given(chosen)
     labels = check_classes(data.labels, len(data), network)
-    signatures = record(network, data.inputs, device=chosen.device)
+    deadline = deadline_of(chosen)
+    until = recording(deadline)
+    signatures, rows = record_in_time(network, data.inputs, until=until, device=chosen.device)
+    data, notes = recorded_rows(rows, data)
+    labels = labels[rows]
     wrong = int((signatures.predicted != labels).sum())
     if not wrong:
+        for note in notes:
+            print(f"note           {note}")
         print(
             f"no wrong predictions: {chosen.model} gives each of the {len(data)} inputs of "
             f"{data.name} its label; nothing was written"
         )
         return 0
-    settings = settings_of(chosen, DebugSettings)
+    settings = settings_of(chosen, DebugSettings, budget=deadline.left)
     out = output_folder(chosen.out)
     with Ledger(out / "ledger.sqlite") as ledger, progress() as bars:
         bars.stage("wrong inputs", min(wrong, chosen.pages))
@@ -55,9 +62,8 @@ def run(chosen: argparse.Namespace) -> int:
             ledger=ledger,
             step=bars.step,
         )
-    found = replace(
-        found, notes=(*data.notes, *found.notes, *hints.of_debugged(found, data.natural))
-    )
+    tips = hints.of_debugged(found, data.natural)
+    found = replace(found, notes=(*data.notes, *notes, *found.notes, *tips))
     given = Given.of(model_name(network), data)
     write_files(out, debug_files(given, found))
     late = int(sum(row in set(data.held_out.tolist()) for row in found.wrong.tolist()))

@@ -32,7 +32,8 @@ def add(commands: Commands) -> None:
         help=".vnnlib or .vnnlib.gz; several share what is proved of the second half",
     )
     parts.add_argument("--layer", metavar="L", help="where to cut (default: a short search)")
-    add_settings(parts, DecompositionSettings, "budget", "device", "seed")
+    each = "seconds for each query; the direct proof beside it, and --check, take as much again"
+    add_settings(parts, DecompositionSettings, "budget", "device", "seed", budget=each)
     parts.add_argument("--out", type=Path, metavar="FILE.json", help="write all of it there")
     parts.add_argument(
         "--patterns",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import time
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +17,7 @@ from precond.commands.arguments import (
     output_folder,
     settings_of,
 )
+from precond.commands.budget import BUDGET, deadline_of, recorded_rows, recording
 from precond.commands.given import add_given, read_given
 from precond.commands.outputs import model_name
 from precond.commands.places import add_places, pool_of
@@ -46,7 +48,7 @@ def add(commands: Commands) -> None:
     patterns.add_argument(
         "--label", type=int, action="append", metavar="K", help="only this class (may be repeated)"
     )
-    add_settings(patterns, Search)
+    add_settings(patterns, Search, budget=BUDGET)
     patterns.add_argument(
         "--shifts",
         action=argparse.BooleanOptionalAction,
@@ -79,7 +81,7 @@ def run(chosen: argparse.Namespace) -> int:
     from precond.study.goals import class_goal
     from precond.study.store import write_preconditions
     from precond.study.study import Study
-    from precond.study.whole_space.run import default_cuts, record_values, run_whole_space
+    from precond.study.whole_space.run import default_cuts, run_whole_space, values_in_time
 
     network, data = read_given(chosen)
     text = chosen.domain or ("unit" if tuple(data.natural) == (0.0, 1.0) else "data")
@@ -91,11 +93,14 @@ def run(chosen: argparse.Namespace) -> int:
             network.require_decisions(cut)
     cuts = tuple(chosen.cut or default_cuts(network))
     out = None if chosen.out is None else output_folder(chosen.out)
-    signatures = record_values(network, data, cuts, chosen.device)
+    deadline = deadline_of(chosen)
+    signatures, rows = values_in_time(network, data, cuts, chosen.device, recording(deadline))
+    data, notes = recorded_rows(rows, data)
     goal = class_goal(network, signatures)
     if chosen.label:
         goal = _only(goal, chosen.label, network.classes.count)
-    search = settings_of(chosen, Search, picture=data.image_shape if chosen.shifts else None)
+    picture = data.image_shape if chosen.shifts else None
+    search = settings_of(chosen, Search, picture=picture, budget=deadline.left)
     study = Study(network=network, data=data, signatures=signatures, domain=domain, goal=goal)
     file = chosen.ledger or (None if out is None else out / "ledger.sqlite")
     here = None if chosen.scheduler is not None else out
@@ -113,7 +118,12 @@ def run(chosen: argparse.Namespace) -> int:
             progress=bars,
             note=_say if chosen.verbose else None,
         )
-    found = replace(found, notes=(*data.notes, *found.notes, *hints.of_whole_space(found)))
+    found = replace(
+        found,
+        seconds=time.monotonic() - chosen.begun,
+        budget=chosen.budget,
+        notes=(*data.notes, *notes, *found.notes, *hints.of_whole_space(found)),
+    )
     print(table_text(found, model_name(network)))
     if out is not None:
         write_preconditions(found.analysis(), out / "preconditions.json")

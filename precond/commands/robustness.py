@@ -5,11 +5,13 @@ from __future__ import annotations
 
 import argparse
 import re
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from precond.apply.certification.settings import RobustnessSettings
 from precond.commands.arguments import Commands, add_settings, count, output_folder, settings_of
+from precond.commands.budget import BUDGET, deadline_of
 from precond.commands.given import add_given, read_both
 from precond.commands.outputs import add_outputs, classifier, model_name, with_outputs
 from precond.errors import QueryError
@@ -27,7 +29,7 @@ def add(commands: Commands) -> None:
         "robustness", help="certify that no small change of an input changes its class"
     )
     add_given(robust, "the true classes: inputs predicted otherwise are counted apart")
-    add_settings(robust, RobustnessSettings)
+    add_settings(robust, RobustnessSettings, budget=BUDGET)
     robust.add_argument(
         "--rows", choices=("held-out", "all"), default="held-out", help="which inputs"
     )
@@ -69,7 +71,8 @@ def run(chosen: argparse.Namespace) -> int:
     from precond.report.pages import write_files
     from precond.report.robustness import counts_text, robustness_files
 
-    settings = settings_of(chosen, RobustnessSettings, natural=dataset.natural)
+    left = deadline_of(chosen).left
+    settings = settings_of(chosen, RobustnessSettings, natural=dataset.natural, budget=left)
     labels = dataset.labels
     if labels is not None:
         labels = check_classes(labels, len(dataset), network)
@@ -90,13 +93,18 @@ def run(chosen: argparse.Namespace) -> int:
         )
     if ledger is not None:
         ledger.close()
-    print(f"inputs         {len(rows)} of {dataset.name} ({chosen.rows})")
+    if len(found.rows) < len(rows):
+        print(
+            f"note           time ran out after {len(found.rows)} of {len(rows)} inputs were "
+            "classified: the others take no part"
+        )
+    print(f"inputs         {len(found.rows)} of {dataset.name} ({chosen.rows})")
     print("\n".join(counts_text(found)))
     tips = hints.of_robustness(found, dataset.natural, chosen.budget)
     notes = (*dataset.notes, *tips)
     for note in tips:
         print(f"note           {note}")
-    print(f"time           {found.seconds:.1f} s of {chosen.budget:g} s")
+    print(f"time           {time.monotonic() - chosen.begun:.1f} s of {chosen.budget:g} s")
     if out is not None:
         given = Given.of(model_name(network), dataset)
         write_files(out, robustness_files(given, dataset.flat, labels, found, notes))
@@ -153,9 +161,11 @@ def _answers(
     for one in monotone:
         monotone_claim(network, one, box)  # an index that does not fit is said before any work
     of = "" if network.whole is network else ", y: logits"
-    share = chosen.budget / (len(claims) + len(monotone))
-    answers = []
+    deadline = deadline_of(chosen)
+    ahead = len(claims) + len(monotone)
+    answers: list[PropertyAnswer] = []
     for claim in claims:
+        share = deadline.left / (ahead - len(answers))
         verdict = prove(claim, budget=share, device=chosen.device, seed=chosen.seed)
         shown = ""
         if verdict.witness is not None:
@@ -163,6 +173,7 @@ def _answers(
             shown = f"x = {_values(verdict.witness)} gives y = {_values(y)}"
         answers.append(PropertyAnswer(f"{claim.property}{of}", verdict, shown))
     for one in monotone:
+        share = deadline.left / (ahead - len(answers))
         verdict = prove_monotone(network, one, box, budget=share, device=chosen.device)
         shown = ""
         if verdict.witness is not None:

@@ -28,7 +28,8 @@ from precond.region.literals import Literals
 Array = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 MOST = 1500  # violators kept
-MOST_ROWS = 600  # searched from at once
+MOST_ROWS = 600  # searched from
+MOST_VALUES = 2 << 20  # decisions of as many rows as take their steps together
 
 
 class Violators:
@@ -138,9 +139,19 @@ def hunt(
     The first step is as long as the start is far from ``centre`` (n,), or a quarter of the
     box where it is the centre.
     """
-    if not len(starts) or deadline.passed:
-        return 0
     kept, starts = kept[:MOST_ROWS], starts[:MOST_ROWS]
+    size = max(1, MOST_VALUES // len(pool.literals.phases))
+    return sum(
+        _hunt(pool, kept[at : at + size], starts[at : at + size], centre, deadline, steps)
+        for at in range(0, len(starts), size)
+        if not deadline.passed
+    )
+
+
+def _hunt(
+    pool: Violators, kept: Flags, starts: Array, centre: Array, deadline: Deadline, steps: int
+) -> int:
+    """``hunt`` from few enough starts that a step takes a moment."""
     claim, literals, device = pool.claim, pool.literals, pool.device
     network = claim.network
     ops = operators(network, device, torch.float64)

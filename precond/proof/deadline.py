@@ -7,6 +7,11 @@ from dataclasses import dataclass, field
 from threading import Event
 
 
+class OutOfTime(Exception):
+    """A deadline passed within work that gives nothing by halves; whoever began the work knows
+    what can be said without it."""
+
+
 @dataclass(frozen=True)
 class Deadline:
     """A moment on the monotonic clock, or the moment another thread sets ``cancelled``."""
@@ -28,6 +33,11 @@ class Deadline:
     @property
     def passed(self) -> bool:
         return self.left == 0.0
+
+    def check(self) -> None:
+        """``OutOfTime`` past the deadline."""
+        if self.passed:
+            raise OutOfTime
 
     def earlier(self, seconds: float) -> Deadline:
         """This deadline, or ``seconds`` from now if that is sooner."""

@@ -8,11 +8,11 @@ recorded to a folder and read back from it, data larger than memory is handled i
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -29,6 +29,13 @@ Bits = NDArray[np.uint8]
 CHUNK = 1 << 18  # inputs matched at once
 CONTENT = "signatures.json"
 FORMAT = 1
+
+
+class Limit(Protocol):
+    """Says when time is up, as a ``Deadline`` does."""
+
+    @property
+    def passed(self) -> bool: ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,12 +155,15 @@ def record(
     dtype: torch.dtype = torch.float64,
     store: Path | None = None,
     batch: int | None = None,
+    until: Limit | None = None,
 ) -> Signatures:
     """Record the on/off signature of every input at ``layers`` (default: all decision layers).
 
     ``inputs`` (N, …) may be memory-mapped; it is read batch by batch.  With ``store``, bits
     and outputs are written to memory-mapped ``.npy`` files in that folder and never held
     whole.  ``values=True`` keeps pre-activations as well, (N, width) float64 per layer.
+    ``until``: once it has passed no batch is begun, and the signatures are those of the first
+    inputs alone (at least one batch); not together with ``store``.
     """
     array = check_inputs(network, inputs)
     return record_blocks(
@@ -166,6 +176,7 @@ def record(
         dtype=dtype,
         store=store,
         batch=batch,
+        until=until,
     )
 
 
@@ -180,9 +191,12 @@ def record_blocks(
     dtype: torch.dtype = torch.float64,
     store: Path | None = None,
     batch: int | None = None,
+    until: Limit | None = None,
 ) -> Signatures:
     """As ``record``, of ``count`` inputs that come in blocks (k, …), one after another."""
     require_device(device)
+    if until is not None and store is not None:
+        raise DataError("a recording in a folder", expected="all inputs", got="a time limit")
     chosen = items("layers", network.decision_layers if layers is None else layers, "names")
     sources = {layer: network.pre_activation(layer) for layer in chosen}
     widths = {layer: network.width(layer) for layer in chosen}
@@ -205,17 +219,21 @@ def record_blocks(
     }
     results = allocate("outputs", (count, network.output_size), np.float64)
     wanted = list(dict.fromkeys([*sources.values(), network.output]))
-    done = 0
-    for block in _sized(blocks, count):
-        for part, found in iterate(network, block, wanted, device=device, dtype=dtype, batch=batch):
-            rows = slice(done + part.start, done + part.stop)
-            for layer, source in sources.items():
-                flat = found[source].flatten(1)
-                bits[layer][rows] = np.packbits((flat > 0).cpu().numpy(), axis=1)
-                if values:
-                    z[layer][rows] = flat.cpu().numpy()
-            results[rows] = found[network.output].flatten(1).cpu().numpy()
-        done += len(block)
+    last, read = 0, partial(iterate, device=device, dtype=dtype, batch=batch)
+    for rows, found in _batches(read, network, _sized(blocks, count), wanted):
+        for layer, source in sources.items():
+            flat = found[source].flatten(1)
+            bits[layer][rows] = np.packbits((flat > 0).cpu().numpy(), axis=1)
+            if values:
+                z[layer][rows] = flat.cpu().numpy()
+        results[rows] = found[network.output].flatten(1).cpu().numpy()
+        last = rows.stop
+        if until is not None and until.passed:
+            break
+    if last < count:
+        bits = {layer: found[:last] for layer, found in bits.items()}
+        z = {layer: found[:last] for layer, found in z.items()}
+        results = results[:last]
     if store is not None:
         _describe(store, network, chosen, widths, count, values)
     return Signatures(chosen, widths, bits, results, z, network.classes)
@@ -290,6 +308,20 @@ def _describe(
         "values": values,
     }
     (store / CONTENT).write_text(json.dumps(content), encoding="utf-8")
+
+
+def _batches(
+    read: Callable[..., Iterator[tuple[slice, dict[str, torch.Tensor]]]],
+    network: Network,
+    blocks: Iterable[NDArray[np.floating]],
+    wanted: Sequence[str],
+) -> Iterator[tuple[slice, dict[str, torch.Tensor]]]:
+    """What ``iterate`` gives of all blocks, the rows counted through."""
+    done = 0
+    for block in blocks:
+        for part, found in read(network, block, wanted):
+            yield slice(done + part.start, done + part.stop), found
+        done += len(block)
 
 
 def _sized(blocks: Iterable[NDArray[np.floating]], count: int) -> Iterator[NDArray[np.floating]]:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from precond.errors import QueryError
 from precond.mine.boxes.largest_box import underapproximation_box
 from precond.mine.input_preconditions.job import RelaxJob
-from precond.mine.input_preconditions.relax import InputPrecondition, candidates
+from precond.mine.input_preconditions.relax import InputPrecondition, surest
 from precond.proof.deadline import Deadline
 from precond.proof.precondition import Kind, Precondition
 from precond.proof.verdict import Status
@@ -124,9 +124,8 @@ class InputSearch:
         ]
         if self.study.goal.by_class:
             truth = None if self.study.data.labels is None else self.study.data.labels[train]
-            rows: NDArray[np.int64] = candidates(
-                self.study.network, self.study.data.flat[train], target.label, labels=truth
-            )
+            y = np.asarray(self.study.signatures.outputs[train])
+            rows: NDArray[np.int64] = surest(self.study.network, y, target.label, labels=truth)
             return iter(train[rows])
         return iter(train[self.study.goal.labels[train] == target.label])
 
@@ -139,6 +138,7 @@ class InputSearch:
                 pattern,
                 self.study.data.flat[row],
                 self.study.domain.around(self.study.data.flat[row]),
+                deadline=self.deadline,
             )
         except QueryError as error:
             self.notes.append(f"input {row}: no box ({error})")

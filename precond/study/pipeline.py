@@ -22,11 +22,13 @@ from precond.mine.layer_rules.learn import LayerRule, constant_layers, layer_pre
 from precond.mine.layer_rules.probes import Probes, mixed_inputs
 from precond.mine.support import curve
 from precond.network.graph import Network
+from precond.proof.bounds.region import FOREVER
 from precond.proof.claim import Claim
 from precond.proof.deadline import Deadline
 from precond.proof.precondition import Kind, Precondition
 from precond.proof.verdict import Status, Verdict
-from precond.region.signature import Signatures, record
+from precond.region.recording import record_in_time
+from precond.region.signature import Limit, Signatures, record
 from precond.study.analysis import Analysis, CurvePoint
 from precond.study.input_search import InputSearch
 from precond.study.options import Options
@@ -35,6 +37,7 @@ from precond.workers.pool import Pool, ProofJob
 
 WIDEST = 2048  # neurons of a layer that is mined without being asked for
 PROBES = 8000
+PROBING = 0.5  # of the time for layer rules, for running the probes through the network
 
 Array = NDArray[np.float64]
 Rows = NDArray[np.int64]
@@ -109,7 +112,7 @@ class _Run:
         if not chosen or not wanted:
             return
         limit = self.deadline.earlier(0.3 * options.budget)
-        probes = self._probes(chosen)
+        probes = self._probes(chosen, limit.earlier(PROBING * limit.left))
         found: list[LayerRule] = []
         for position, layer in enumerate(chosen):
             if limit.passed:
@@ -159,7 +162,7 @@ class _Run:
             )
         return [name for name in names if name not in constant]
 
-    def _probes(self, layers: Sequence[str]) -> Probes | None:
+    def _probes(self, layers: Sequence[str], limit: Deadline) -> Probes | None:
         """Mixes of training inputs, labelled by the network, that rules must not fail on."""
         if self.study.goal.relabel is None:
             return None
@@ -171,7 +174,13 @@ class _Run:
             layers,
             values=self.work.options.values,
             device=self.work.options.device,
+            until=limit,
         )
+        if len(recorded) < PROBES:
+            self.notes.append(
+                f"time ran out after {len(recorded)} of {PROBES} mixed inputs were run through the "
+                "network: rules are checked against these"
+            )
         return Probes(recorded, self.study.goal.relabel(recorded))
 
     def prove_rules(self) -> None:
@@ -242,8 +251,11 @@ class _Run:
         yield from self.inputs
 
 
-def record_all(network: Network, data: Dataset, options: Options) -> Signatures:
-    """Signatures of every row over every decision layer, values where rules need them."""
+def record_all(
+    network: Network, data: Dataset, options: Options, until: Limit = FOREVER
+) -> tuple[Signatures, Rows]:
+    """Signatures of every row over every decision layer, values where rules need them; and the
+    rows, which are not all where time is up before."""
     if not network.decision_layers:
         raise DataError(
             f"network {network.origin}",
@@ -251,4 +263,6 @@ def record_all(network: Network, data: Dataset, options: Options) -> Signatures:
             got="none",
             fix="precond explains networks by which ReLU neurons are on",
         )
-    return record(network, data.inputs, values=options.values, device=options.device)
+    return record_in_time(
+        network, data.inputs, until=until, values=options.values, device=options.device
+    )

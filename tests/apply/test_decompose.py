@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -17,6 +19,7 @@ from clocks import ticking
 from known import affine, at_least
 
 import precond.apply.decomposition.halves as module
+import precond.apply.decomposition.query as query_module
 from precond.apply.decomposition.answer import Decomposition
 from precond.apply.decomposition.bounds import HeadBounds, TailBounds
 from precond.apply.decomposition.check import replayed, second_proofs
@@ -33,6 +36,7 @@ from precond.network.graph import Network
 from precond.network.layers import Add, Node, ReLU
 from precond.network.parts import head, tail
 from precond.proof.claim import Claim
+from precond.proof.deadline import Deadline
 from precond.proof.prover.prove import prove
 from precond.proof.verdict import Status, Verdict
 from precond.region.box import Box
@@ -436,3 +440,29 @@ def test_acas_xu() -> None:
     part = Box(box.lower, box.lower + 0.4 * box.width)
     inside = decompose(replace(query.claims[0], box=part), "relu_5", lemmas=lemmas)
     assert inside.status is Status.PROVED and inside.tail.reused == inside.tail.claims
+
+
+def test_choosing_a_layer_ends_with_its_share_of_the_budget(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock = count()
+    ticks = SimpleNamespace(monotonic=lambda: 10.0 * next(clock))  # each trial looks at least once
+    monkeypatch.setattr("precond.proof.deadline.time", ticks)
+    tried: list[str] = []
+
+    def open_trial(claim: object, layer: str, **_: object) -> object:
+        tried.append(layer)
+        Deadline.after(0.0)
+        left = 0.5 if layer == "relu2" else 0.75
+        return SimpleNamespace(status=Status.UNKNOWN, left=left, seconds=1.0)
+
+    monkeypatch.setattr(query_module, "decompose", open_trial)
+    nodes: list[Node] = []
+    for k in range(5):
+        source = f"relu{k - 1}" if k else "input"
+        nodes += [affine(f"z{k}", [[1.0]], [0.0], source), Node(f"relu{k}", ReLU(), (f"z{k}",))]
+    network = Network(tuple(nodes[:-1]), (1,))
+    asked = SimpleNamespace(network=network, claims=(object(),))
+    layer, answer = first_layer(asked, DecompositionSettings(budget=100.0))  # type: ignore[arg-type]  # of it only these
+    assert (layer, answer) == ("relu2", None), "what left least so far"
+    assert tried == ["relu3", "relu2", "relu1", "relu0"], "one round of four is 70 s"

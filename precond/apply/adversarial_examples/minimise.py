@@ -22,6 +22,8 @@ from numpy.typing import NDArray
 
 from precond.network.evaluate import outputs
 from precond.network.graph import Network
+from precond.proof.bounds.region import FOREVER
+from precond.proof.deadline import Deadline
 from precond.region.pattern import DecisionPattern
 from precond.region.signature import record
 
@@ -47,10 +49,12 @@ def minimise(
     targets: Sequence[Target],
     *,
     device: str = "cpu",
+    deadline: Deadline = FOREVER,
 ) -> Array:
     """Small violating points (M, n) from ``witnesses`` (M, n) and real inputs ``anchors``.
 
-    A witness that does not violate with the margin comes back as it is.
+    A witness that does not violate with the margin comes back as it is.  Past the deadline they
+    are made no smaller.
     """
     classes = np.array([t.label for t in targets], dtype=np.int64)
     patterned = [k for k, t in enumerate(targets) if t.pattern is not None]
@@ -69,20 +73,22 @@ def minimise(
         return result
 
     x = np.asarray(witnesses, dtype=np.float64)
-    x = _scaled(x, anchors, still)
-    x = _clipped(x, anchors, still)
-    x = _restored(x, anchors, still)
-    return _scaled(x, anchors, still)
+    for make in (_scaled, _clipped, _restored, _scaled):
+        x = _bisected(make(x, anchors), x, still, deadline)
+    return x
 
 
 Still = Callable[[Array], NDArray[np.bool_]]
+Make = Callable[[Array], Array]
 
 
-def _bisected(make: Callable[[Array], Array], x: Array, still: Still) -> Array:
+def _bisected(make: Make, x: Array, still: Still, deadline: Deadline) -> Array:
     """The point of the least share in (0, 1] found that still violates, share 1 being ``x``."""
     low, high = np.zeros(len(x)), np.ones(len(x))
     best = x
     for _ in range(STEPS):
+        if deadline.passed:
+            break
         middle = (low + high) / 2
         tried = make(middle)
         good = still(tried)
@@ -91,11 +97,11 @@ def _bisected(make: Callable[[Array], Array], x: Array, still: Still) -> Array:
     return best
 
 
-def _scaled(x: Array, anchors: Array, still: Still) -> Array:
-    return _bisected(lambda share: anchors + share[:, None] * (x - anchors), x, still)
+def _scaled(x: Array, anchors: Array) -> Make:
+    return lambda share: anchors + share[:, None] * (x - anchors)
 
 
-def _clipped(x: Array, anchors: Array, still: Still) -> Array:
+def _clipped(x: Array, anchors: Array) -> Make:
     change = x - anchors
     largest = np.abs(change).max(axis=1)
 
@@ -103,10 +109,10 @@ def _clipped(x: Array, anchors: Array, still: Still) -> Array:
         limit = (share * largest)[:, None]
         return np.asarray(anchors + np.clip(change, -limit, limit))
 
-    return _bisected(make, x, still)
+    return make
 
 
-def _restored(x: Array, anchors: Array, still: Still) -> Array:
+def _restored(x: Array, anchors: Array) -> Make:
     """Keeps the share of values that changed most, the others back at the anchor's."""
     change = np.abs(x - anchors)
     rank = np.argsort(np.argsort(-change, axis=1, kind="stable"), axis=1)
@@ -116,4 +122,4 @@ def _restored(x: Array, anchors: Array, still: Still) -> Array:
         kept = rank < np.ceil(share * moved)[:, None]
         return np.asarray(np.where(kept, x, anchors))
 
-    return _bisected(make, x, still)
+    return make

@@ -37,11 +37,14 @@ from precond.proof.verdict import Status
 from precond.property import Property
 from precond.region.box import Box
 from precond.region.pattern import DecisionPattern
+from precond.region.recording import record_in_time
 from precond.region.signature import record
 
 Array = NDArray[np.float64]
 Rows = NDArray[np.int64]
 CHANGED = 1e-6  # a value that moved less is not counted as changed
+CLASSIFYING = 0.3  # of the budget, for the classes of the training inputs at most
+DRAWING = 0.15  # of the budget, for making examples of witnesses
 SAME = 0.25  # two examples of one input nearer than this share of their size are one
 
 
@@ -121,7 +124,10 @@ def adversarial(
     check_inputs(network, data.inputs)
     labels = check_classes(data.labels, len(data), network)
     flat = data.flat
-    predicted = network.classes.predicted(outputs(network, flat[train], device=device))
+    end = Deadline.after(settings.budget)
+    until = end.earlier(CLASSIFYING * settings.budget)
+    seen, kept = record_in_time(network, flat[train], (), until=until, device=device)
+    train, predicted = train[kept], seen.predicted
     right = train[predicted == labels[train]]
     if not len(right):
         raise DataError(
@@ -132,24 +138,23 @@ def adversarial(
         drawn = np.random.default_rng(settings.seed).choice(right, settings.most, replace=False)
         chosen = np.sort(drawn)
     asked, witnesses = _rule_witnesses(network, data, right, rules, settings, ledger, done)
-    left = settings.budget - (time.monotonic() - started)
     balls = RobustnessSettings(
         radii=(radius,),
         natural=data.natural,
-        budget=max(left, 1.0),
+        budget=end.left - DRAWING * settings.budget,
         each=settings.each,
         device=device,
         seed=settings.seed,
     )
     found = robustness(network, flat, balls, rows=chosen, ledger=ledger, done=done)
-    for row, ball in zip(chosen.tolist(), found.balls[0], strict=True):
+    for row, ball in zip(found.rows.tolist(), found.balls[0], strict=True):
         if ball.outcome is Outcome.ATTACKED and ball.witness is not None:
             target = Target(row, int(labels[row]), None)
             witnesses.append(_Witness(f"ball of {radius:g} around {row}", ball.witness, target))
-    examples, lost, alike = _kept(network, flat, witnesses, data.natural, device)
+    examples, lost, alike = _kept(network, data, witnesses, end, device)
     return Adversarial(
         examples,
-        len(chosen) + asked,
+        len(found.rows) + asked,
         len(witnesses),
         lost,
         alike,
@@ -172,7 +177,9 @@ def _rule_witnesses(
     flat, labels, device = data.flat, data.labels, settings.device
     deadline = Deadline.after(settings.budget / 3)
     box = Box.uniform(network.input_size, *data.natural)
-    signatures = record(network, flat[right], sorted({r.layer for r in rules}), device=device)
+    layers, until = sorted({r.layer for r in rules}), deadline.earlier(0.5 * deadline.left)
+    signatures, kept = record_in_time(network, flat[right], layers, until=until, device=device)
+    right = right[kept]
     found, asked = [], 0
     for number, rule in enumerate(rules):
         done(1)
@@ -198,18 +205,19 @@ def _rule_witnesses(
 
 def _kept(
     network: Network,
-    flat: NDArray[np.floating],
+    data: Dataset,
     witnesses: Sequence[_Witness],
-    natural: tuple[float, float],
+    deadline: Deadline,
     device: str,
 ) -> tuple[tuple[Example, ...], int, int]:
     """(distinct examples, lost, alike)."""
     if not witnesses:
         return (), 0, 0
     anchors = np.array([w.target.anchor for w in witnesses], dtype=np.int64)
-    near = np.asarray(flat[anchors], dtype=np.float64)
+    near = np.asarray(data.flat[anchors], dtype=np.float64)
     points = np.stack([w.point for w in witnesses])
-    small = minimise(network, points, near, [w.target for w in witnesses], device=device)
+    targets = [w.target for w in witnesses]
+    small = minimise(network, points, near, targets, device=device, deadline=deadline)
     exact = small.astype(np.float32)
     values = exact.astype(np.float64)
     classes = np.array([w.target.label for w in witnesses], dtype=np.int64)
@@ -217,7 +225,9 @@ def _kept(
     said = network.classes.predicted(outputs(network, values, device=device))
     good = surely & in_float32 & _patterns_hold(network, values, witnesses, device)
     gaps = values - near
-    few = fewest_changes(network, near, classes, natural, device=device).astype(np.float32)
+    few = fewest_changes(
+        network, near, classes, data.natural, device=device, deadline=deadline
+    ).astype(np.float32)
     solved: NDArray[np.bool_] = np.asarray(np.isfinite(few).all(axis=1))
     solved[solved] = np.logical_and(
         *violates(network, few[solved].astype(np.float64), classes[solved], device=device)

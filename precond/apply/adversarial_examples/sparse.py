@@ -18,6 +18,8 @@ from precond.apply.certification.batch import chunk
 from precond.network.evaluate import forward
 from precond.network.graph import INPUT, Network
 from precond.network.operators import Operators, operators
+from precond.proof.bounds.region import FOREVER
+from precond.proof.deadline import Deadline
 
 Array = NDArray[np.float64]
 Rows = NDArray[np.int64]
@@ -32,20 +34,29 @@ def fewest_changes(
     *,
     most: int = 40,
     device: str = "cpu",
+    deadline: Deadline = FOREVER,
 ) -> Array:
     """For real inputs ``anchors`` (M, n) of ``classes`` (M,) points (M, n) with few changed
-    values that are given another class; NaN rows where ``most`` changes were not enough."""
+    values that are given another class; NaN rows where ``most`` changes were not enough, or
+    the time was not."""
     ops = operators(network, device, torch.float64)
     result = np.full(anchors.shape, np.nan)
     size = chunk(network, 2)
     for start in range(0, len(anchors), size):
         rows = slice(start, start + size)
-        result[rows] = _greedy(ops, anchors[rows], classes[rows], natural, most)
+        if deadline.passed:
+            break
+        result[rows] = _greedy(ops, anchors[rows], classes[rows], natural, most, deadline)
     return result
 
 
 def _greedy(
-    ops: Operators, anchors: Array, classes: Rows, natural: tuple[float, float], most: int
+    ops: Operators,
+    anchors: Array,
+    classes: Rows,
+    natural: tuple[float, float],
+    most: int,
+    deadline: Deadline,
 ) -> Array:
     own = torch.tensor(classes, device=ops.device)[:, None]
     begin = torch.tensor(anchors, device=ops.device)
@@ -56,7 +67,7 @@ def _greedy(
         x = x.detach().requires_grad_(True)
         gain = _gain(ops, x, own)
         open_ = gain <= 0
-        if not bool(open_.any()):
+        if deadline.passed or not bool(open_.any()):
             break
         (gradient,) = torch.autograd.grad(gain.sum(), x)
         with torch.no_grad():
@@ -72,6 +83,8 @@ def _greedy(
     with torch.no_grad():
         x = x.detach()
         for step in range(most, 0, -1):  # later changes promised less
+            if deadline.passed:
+                break
             back = torch.where(order == step, begin, x)
             fine = (_gain(ops, back, own) > 0)[:, None]
             x = torch.where(fine, back, x)

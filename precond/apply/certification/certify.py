@@ -24,7 +24,7 @@ from precond.apply.certification.batch import Balls, batch_attack, margin_bounds
 from precond.apply.certification.settings import RobustnessSettings
 from precond.basics.arguments import numbers, require_kind
 from precond.errors import QueryError
-from precond.network.evaluate import check_inputs, outputs
+from precond.network.evaluate import check_inputs
 from precond.network.graph import Network
 from precond.proof.claim import Claim
 from precond.proof.deadline import Deadline
@@ -35,9 +35,11 @@ from precond.proof.verdict import Status
 from precond.property import Property
 from precond.region.box import Box
 from precond.region.pattern import DecisionPattern
+from precond.region.recording import record_in_time
 
 Array = NDArray[np.float64]
 Rows = NDArray[np.int64]
+CLASSIFYING = 0.5  # of the budget, for the classes of the inputs at most
 OPTIMISE = 20  # steps of slope optimisation for balls that plain bounds leave open
 
 
@@ -103,10 +105,12 @@ def robustness(
 
     The class is read from the logits.  ``labels`` (N,): inputs predicted otherwise are WRONG;
     without them every input keeps its predicted class.  ``done`` is told of balls as they are
-    settled.
+    settled.  Up to half of the budget goes to classifying the inputs; what is not classified by
+    then is left out of ``Robustness.rows``.
     """
     require_kind("network", network, Network, "load(model) gives one")
     settings = settings or RobustnessSettings()
+    started, deadline = time.monotonic(), Deadline.after(settings.budget)
     radii = numbers("radii", settings.radii).reshape(-1).tolist()
     network = network.logits
     sizes = tuple(sorted(set(float(r) for r in radii)))
@@ -114,17 +118,18 @@ def robustness(
         raise QueryError("radius", expected="one or more numbers above 0", got=str(list(radii)))
     flat = np.asarray(check_inputs(network, inputs)).reshape(len(inputs), -1)
     chosen = np.arange(len(flat)) if rows is None else np.asarray(rows, dtype=np.int64)
+    until = deadline.earlier(CLASSIFYING * settings.budget)
+    seen, kept = record_in_time(network, flat[chosen], (), until=until, device=settings.device)
+    chosen, classes = chosen[kept], seen.predicted
     points = np.asarray(flat[chosen], dtype=np.float64)
     within = None
     if settings.natural is not None:
         low = np.minimum(settings.natural[0], points.min(axis=0, initial=np.inf))
         within = Box(low, np.maximum(settings.natural[1], points.max(axis=0, initial=-np.inf)))
-    classes = network.classes.predicted(outputs(network, points, device=settings.device))
     right = np.ones(len(points), dtype=np.bool_)
     if labels is not None:
         right = classes == labels[chosen]
-    run = _Run(network, points, classes, within, settings, ledger)
-    started = time.monotonic()
+    run = _Run(network, points, classes, within, settings, deadline, ledger)
     wrong = Ball(Outcome.WRONG)
     open_ball = Ball(Outcome.UNKNOWN)
     table = [[open_ball if r else wrong for r in right.tolist()] for _ in sizes]
@@ -142,13 +147,14 @@ class _Run:
         classes: Rows,
         within: Box | None,
         settings: RobustnessSettings,
+        deadline: Deadline,
         ledger: Ledger | None,
     ) -> None:
         self.network = network
         self.points = points
         self.classes = classes
         self.within = within
-        self.deadline = Deadline.after(settings.budget)
+        self.deadline = deadline
         self.each = settings.each
         self.ledger = ledger
         self.device = settings.device

@@ -46,6 +46,9 @@ Rows = NDArray[np.int64]
 WIDEST = 2048  # neurons of a layer that rules are mined at
 PROBES = 8000
 SMALL = 512  # neurons up to which more trees are affordable
+MINING = 0.5  # of the budget, for rules at most; half of it for running probes
+EXPLAINING = 0.3  # of what is left then, for attributions at most, and as much for profiles
+PROVING = 0.8  # of what is left then, for the inputs' own preconditions
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,7 +112,7 @@ def debug(
     are missing or do not fit, or the network has no decision layer.
     """
     network, settings = network.logits, settings or DebugSettings()
-    started = time.monotonic()
+    started, deadline = time.monotonic(), Deadline.after(settings.budget)
     check_inputs(network, data.inputs)
     flat = data.flat
     held_out = data.held_out
@@ -127,7 +130,7 @@ def debug(
             book, true, held_out, wrong, (), (), (), settings, time.monotonic() - started
         )
     notes: list[str] = []
-    book, said = mined(book, settings)
+    book, said = mined(book, settings, deadline.earlier(MINING * deadline.left))
     notes += said
     examined = wrong[: settings.findings]
     if len(examined) < len(wrong):
@@ -135,7 +138,8 @@ def debug(
             f"{len(wrong)} inputs are predicted wrong; the first {len(examined)}, held-out ones "
             "before training ones, were examined one by one"
         )
-    findings, said = _findings(book, true, examined, data.natural, settings, ledger, step)
+    left = replace(settings, budget=deadline.left)
+    findings, said = _findings(book, true, examined, data.natural, left, ledger, step)
     notes += said
     return Debugged(
         book,
@@ -151,8 +155,13 @@ def debug(
     )
 
 
-def mined(book: RuleBook, settings: RuleSettings) -> tuple[RuleBook, list[str]]:
-    """The book with rules that imply the predicted class, and notes on what was left out."""
+def mined(
+    book: RuleBook, settings: RuleSettings, deadline: Deadline | None = None
+) -> tuple[RuleBook, list[str]]:
+    """The book with rules that imply the predicted class, and notes on what was left out.
+
+    ``deadline``: for all of it (default: ``settings.budget`` from now)."""
+    deadline = deadline or Deadline.after(settings.budget)
     network, train, signatures = book.network, book.train, book.signatures
     notes: list[str] = []
     seen = signatures.rows(train)
@@ -165,7 +174,13 @@ def mined(book: RuleBook, settings: RuleSettings) -> tuple[RuleBook, list[str]]:
         notes.append("no rules: the training inputs show one class, or no neuron that changes")
         return book, notes
     points = mixed_inputs(book.inputs[train], PROBES, settings.seed)
-    probes = record(network, points, layers, device=settings.device)
+    limit = deadline.earlier(0.5 * deadline.left)
+    probes = record(network, points, layers, device=settings.device, until=limit)
+    if len(probes) < PROBES:
+        notes.append(
+            f"time ran out after {len(probes)} of {PROBES} mixed inputs were run through the "
+            "network: rules are checked against these"
+        )
     rules = layer_preconditions(
         seen,
         seen.predicted,
@@ -175,8 +190,10 @@ def mined(book: RuleBook, settings: RuleSettings) -> tuple[RuleBook, list[str]]:
         probes=Probes(probes, probes.predicted),
         trees=40 if sum(network.width(n) for n in layers) <= SMALL else 12,
         seed=settings.seed,
-        deadline=Deadline.after(settings.budget),
+        deadline=deadline,
     )
+    if deadline.passed:
+        notes.append("time ran out while rules were mined: there may be more")
     return RuleBook(network, rules, book.inputs, signatures, train), notes
 
 
@@ -192,21 +209,41 @@ def _findings(
     """Of each of ``rows``, and notes on those without a precondition of their own."""
     network, flat, signatures = book.network, book.inputs, book.signatures
     predicted = signatures.predicted
-    scores = network.classes.scores(np.asarray(signatures.outputs[rows]))
+    deadline, asked, notes = Deadline.after(settings.budget), rows, list[str]()
     gradients = comparative_gradients(
-        network, flat[rows], predicted[rows], labels[rows], natural[0], settings.device
+        network,
+        flat[rows],
+        predicted[rows],
+        labels[rows],
+        natural[0],
+        settings.device,
+        deadline.earlier(EXPLAINING * deadline.left),
     )
+    rows = rows[: len(gradients)]
+    scores = network.classes.scores(np.asarray(signatures.outputs[rows]))
     right = book.train[predicted[book.train] == labels[book.train]]
-    usual = profiles(network, flat, labels, right, rows, seed=settings.seed)
+    usual, seen = profiles(
+        network,
+        flat,
+        labels,
+        right,
+        rows,
+        seed=settings.seed,
+        deadline=deadline.earlier(EXPLAINING * deadline.left),
+    )
+    if seen is not None:
+        notes.append(f"time ran out: what is usual for a class rests on {seen} right inputs")
     satisfied = book.satisfied(rows) & (book.labels[None] == predicted[rows][:, None])
     low, high = natural
     within = Box(np.minimum(low, flat.min(axis=0)), np.maximum(high, flat.max(axis=0)))
-    deadline = Deadline.after(settings.budget)
+    proving = deadline.earlier(PROVING * deadline.left)
     found, late = [], 0
     for position, row in enumerate(rows.tolist()):
+        if position and deadline.passed:
+            break
         said, label = int(predicted[row]), int(labels[row])
         own: OwnPrecondition | Unproved = NOT_TRIED
-        if deadline.passed:
+        if proving.passed:
             late += 1
         else:
             own = own_precondition(
@@ -218,7 +255,7 @@ def _findings(
                 ),
                 np.asarray(flat[row], dtype=np.float64),
                 settings.radius,
-                replace(settings, budget=deadline.left / (len(rows) - position)),
+                replace(settings, budget=proving.left / (len(rows) - position)),
                 ledger=ledger,
             )
         ways = book.counterfactuals(row, label)
@@ -237,11 +274,12 @@ def _findings(
             )
         )
         step()
-    notes = []
+    if len(found) < len(asked):
+        notes.append(f"time ran out: {len(found)} of {len(asked)} wrong inputs were examined")
     without = sum(isinstance(one.own, Unproved) for one in found)
     if without:
         notes.append(
             f"{without} of {len(found)} inputs examined have no precondition of their own; their "
-            f"pages say why; {late} were not tried, as the {settings.budget:g} s for it were over"
+            f"pages say why; {late} were not tried, as the time for it was over"
         )
     return tuple(found), notes

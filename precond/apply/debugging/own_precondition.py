@@ -133,14 +133,17 @@ def own_precondition(
     )
     if found.pattern is None:
         return unproved(largest)
-    return OwnPrecondition(largest, found, _box(found.pattern, network, point, ball))
+    box = _box(found.pattern, network, point, ball, deadline)
+    return OwnPrecondition(largest, found, box)
 
 
-def _box(pattern: DecisionPattern, network: Network, point: Array, ball: Box) -> Box | None:
+def _box(
+    pattern: DecisionPattern, network: Network, point: Array, ball: Box, deadline: Deadline
+) -> Box | None:
     """A box inside the pattern's region, where it is a polytope."""
     if not pattern.is_closed(network):
         return None
     try:
-        return underapproximation_box(network, pattern, point, ball)
-    except QueryError:  # the input lies on the pattern's border: no box has a width
+        return underapproximation_box(network, pattern, point, ball, deadline=deadline)
+    except QueryError:  # the input lies on the pattern's border, or time is up
         return None

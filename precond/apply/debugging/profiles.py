@@ -16,13 +16,22 @@ from numpy.typing import NDArray
 from attribution.methods.integrated import integrated_gradients
 from attribution.quantities import comparative
 from attribution.slices import Slice
-from attribution.uses.profiles import Distance, class_profiles, deviations, influences
+from attribution.uses.profiles import (
+    Distance,
+    Influences,
+    class_profiles,
+    deviations,
+    influences,
+)
 from precond.network.graph import Network
 from precond.network.parts import of_scores
+from precond.proof.bounds.region import FOREVER
+from precond.proof.deadline import Deadline
 
 Array = NDArray[np.float64]
 Rows = NDArray[np.int64]
 STEPS = 64
+TOGETHER = 2 << 20  # activations that are computed between two looks at the time
 MOST = 5000  # right inputs that profiles are built on
 
 
@@ -48,17 +57,26 @@ def comparative_gradients(
     true: Rows,
     baseline: float,
     device: str = "cpu",
+    deadline: Deadline = FOREVER,
 ) -> Array:
-    """Integrated gradients of y_predicted − y_true for every row, (N, n); of one logit z, of ±z."""
-    found = integrated_gradients(
-        of_scores(network),
-        np.asarray(inputs, dtype=np.float64).reshape(-1, *network.input_shape),
-        baseline,
-        comparative(predicted, true),
-        steps=STEPS,
-        device=device,
-    )
-    return np.asarray(found.values.reshape(len(inputs), -1))
+    """Integrated gradients of y_predicted − y_true for every row, (N, n); of one logit z, of ±z.
+    Of the first rows, one or more, where time is up before."""
+    scores, found = of_scores(network), []
+    size = max(1, TOGETHER // (STEPS * _neurons(network)))
+    for start in range(0, len(inputs), size):
+        part = slice(start, start + size)
+        values = integrated_gradients(
+            scores,
+            np.asarray(inputs[part], dtype=np.float64).reshape(-1, *network.input_shape),
+            baseline,
+            comparative(predicted[part], true[part]),
+            steps=STEPS,
+            device=device,
+        ).values
+        found.append(values.reshape(len(values), -1))
+        if deadline.passed:
+            break
+    return np.concatenate(found)
 
 
 def profile_layer(network: Network) -> str:
@@ -78,18 +96,25 @@ def profiles(
     wrong: Rows,
     *,
     seed: int = 0,
-) -> list[Profile | None]:
+    deadline: Deadline = FOREVER,
+) -> tuple[list[Profile | None], int | None]:
     """One profile for each row of ``wrong``; None where its predicted class has no right input.
 
-    ``right``: rows predicted as they are labelled, of which at most ``MOST`` are used.
+    ``right``: rows predicted as they are labelled, of which at most ``MOST`` are used.  The
+    second value says how many were, where time was up before all.
     """
     layer = profile_layer(network)
     if len(right) > MOST:
         right = np.sort(np.random.default_rng(seed).choice(right, MOST, replace=False))
     cut = Slice(of_scores(network), layer)
+    own = _influences(network, cut, inputs, wrong, FOREVER)
+    usually = _influences(network, cut, inputs, right, deadline)
+    late = len(usually.values) if len(usually.values) < len(right) else None
+    right = right[: len(usually.values)]
     rows = np.concatenate([right, wrong])
-    shaped = np.asarray(inputs[rows], dtype=np.float64).reshape(-1, *network.input_shape)
-    found = influences(cut, shaped)
+    found = Influences(
+        np.concatenate([usually.values, own.values]), np.concatenate([usually.outputs, own.outputs])
+    )
     usual = class_profiles(cut, found, labels[rows])
     known = np.asarray(~np.isnan(usual.means).any(axis=1))
     useful = known[found.predicted]
@@ -114,4 +139,24 @@ def profiles(
                 float((same < far[position]).mean()),
             )
         )
-    return result
+    return result, late
+
+
+def _influences(
+    network: Network, cut: Slice, inputs: NDArray[np.floating], rows: Rows, deadline: Deadline
+) -> Influences:
+    """Of the first of ``rows``, one or more, until the deadline."""
+    size, parts = max(1, TOGETHER // _neurons(network)), []
+    for start in range(0, max(len(rows), 1), size):
+        part = np.asarray(inputs[rows[start : start + size]], dtype=np.float64)
+        parts.append(influences(cut, part.reshape(-1, *network.input_shape)))
+        if deadline.passed:
+            break
+    return Influences(
+        np.concatenate([part.values for part in parts]),
+        np.concatenate([part.outputs for part in parts]),
+    )
+
+
+def _neurons(network: Network) -> int:
+    return sum(network.width(layer) for layer in network.decision_layers)

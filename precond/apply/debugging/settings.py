@@ -15,8 +15,7 @@ class DebugSettings(RuleSettings):
 
     budget: float = option(
         120.0,
-        "seconds for the wrong inputs' own preconditions, shared evenly; mining rules before "
-        "them may take as long again",
+        "seconds for everything: up to half for rules, the rest for what the wrong inputs rest on",
         parse=seconds,
         metavar="SECONDS",
     )

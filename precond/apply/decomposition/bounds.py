@@ -36,32 +36,43 @@ class HeadBounds:
     network: Network
     device: str = "cpu"
 
-    def __call__(self, lower: Array, upper: Array) -> tuple[Array, Array, Array]:
+    def __call__(
+        self, lower: Array, upper: Array, deadline: Deadline = FOREVER
+    ) -> tuple[Array, Array, Array]:
         """For boxes (G, n): low and high (G, m), and by how much each input moves each value at
-        most by these bounds, (G, m, n) ≥ 0."""
+        most by these bounds, (G, m, n) ≥ 0.  Past the deadline: −∞, ∞ and 0."""
         ops = operators(self.network, self.device, torch.float64)
         m = self.network.output_size
         widest = max(self.network.width(name) for name in self.network.shapes)
         size = max(1, CHUNK_BYTES // (16 * m * widest))
         found = [
-            self._some(ops, lower[at : at + size], upper[at : at + size])
+            self._some(ops, lower[at : at + size], upper[at : at + size], deadline)
             for at in range(0, len(lower), size)
         ]
         low, high, weight = (np.concatenate(part) for part in zip(*found, strict=True))
         return low, high, weight
 
-    def _some(self, ops: Operators, lower: Array, upper: Array) -> tuple[Array, Array, Array]:
-        m = self.network.output_size
+    def _some(
+        self, ops: Operators, lower: Array, upper: Array, deadline: Deadline
+    ) -> tuple[Array, Array, Array]:
+        m, n, count = self.network.output_size, self.network.input_size, len(lower)
+        value, form = np.full((count, 2 * m), -np.inf), np.zeros((count, 2 * m, n))
+        widest = max(self.network.width(name) for name in self.network.shapes)
+        size = max(1, CHUNK_BYTES // (8 * widest * count))
+        low, high = _tensor(lower, self.device), _tensor(upper, self.device)
         with torch.no_grad():
-            refined = refine(ops, _tensor(lower, self.device), _tensor(upper, self.device), {})
-            unit = torch.eye(m, dtype=torch.float64, device=self.device)
-            bound = lower_bound(
-                refined.region,
-                self.network.output,
-                torch.cat([unit, -unit])[None],
-                unit.new_zeros(1, 2 * m),
-            )
-        value, form = bound.value.cpu().numpy(), bound.form.abs().cpu().numpy()
+            refined = refine(ops, low, high, {}, deadline=deadline)
+            for at in range(0, 2 * m, size):
+                if deadline.passed:
+                    break
+                rows = torch.arange(at, min(at + size, 2 * m), device=self.device)
+                unit = low.new_zeros(len(rows), m)
+                unit[torch.arange(len(rows)), rows % m] = torch.where(rows < m, 1.0, -1.0).double()
+                bound = lower_bound(
+                    refined.region, self.network.output, unit[None], unit.new_zeros(1, len(rows))
+                )
+                value[:, at : at + size] = bound.value.cpu().numpy()
+                form[:, at : at + size] = bound.form.abs().cpu().numpy()
         moved = (form[:, :m] + form[:, m:]) / 2 * (upper - lower)[:, None]
         return value[:, :m], -value[:, m:], moved
 
@@ -86,7 +97,8 @@ class TailBounds:
         problem = Problem(self.network, Box(lower[0], upper[0]), {}, self.conjuncts)
         rows = stack_rows(problem, self.device)
         with torch.no_grad():
-            refined = refine(ops, _tensor(lower, self.device), _tensor(upper, self.device), {})
+            low, high = _tensor(lower, self.device), _tensor(upper, self.device)
+            refined = refine(ops, low, high, {}, deadline=deadline)
         bound, _ = improved_bounds(refined.region, rows, steps=self.steps, deadline=deadline)
         value = bound.value.detach().nan_to_num(nan=-torch.inf)
         least, worst = rows.best(value).min(1)

@@ -30,7 +30,6 @@ from precond.apply.decomposition.search import Cover, Search
 from precond.apply.decomposition.settings import DecompositionSettings
 from precond.errors import QueryError
 from precond.logit_property import require_kept
-from precond.network.evaluate import outputs
 from precond.network.graph import Network
 from precond.network.parts import head
 from precond.proof.attack import attack_all
@@ -46,10 +45,12 @@ from precond.proof.restate.tail import Tail, tail_cuts
 from precond.proof.verdict import Status, Verdict
 from precond.region.box import Box
 from precond.region.pattern import DecisionPattern
+from precond.region.signature import record
 
 Array = NDArray[np.float64]
 Admits = Callable[[Array], Array | None]
 SAMPLES = 4096  # inputs of A tried against B before anything is proved
+SAMPLING = 0.2  # of the budget, for these at most
 GENEROUS = 5  # times its share, that a claim may take
 SEARCH_SHARE = 0.6  # of the time that is left, for finding σ; the rest is for proving
 
@@ -161,7 +162,10 @@ class _Run:
         """An input of A without B: among samples, then by gradient."""
         claim = self.claim
         points = claim.box.sample(SAMPLES, np.random.default_rng(self.seed))
-        bad = points[~claim.property.holds(outputs(claim.network, points))]
+        limit = self.deadline.earlier(SAMPLING * self.deadline.left)
+        y = record(claim.network, points, (), until=limit).outputs
+        points = points[: len(y)]
+        bad = points[~claim.property.holds(y)]
         found = [bad[:8]]
         if not len(bad):
             conjuncts = claim.property.negation()

@@ -29,6 +29,7 @@ from precond.vnnlib.formula import Kind
 from precond.vnnlib.query import Query
 
 FORMAT = "precond-decomposition-1"
+SEARCHING = 0.7  # of the budget, for choosing a layer at most
 TRIALS = (0.01, 0.03, 0.06)  # of the budget, for trying each layer, round after round
 
 
@@ -135,8 +136,8 @@ def first_layer(
     """A cut that answers the query's first claim, with the answer.
 
     Every layer that can be cut is tried for a hundredth of the budget, from the last one back,
-    then again for longer (``TRIALS``), until one answers.  Where none does: the layer that left
-    least of A, and None.
+    then again for longer (``TRIALS``), until one answers.  Where none does, or ``SEARCHING`` of
+    the budget is spent: the layer that left least of A, and None.
     """
     settings = settings or DecompositionSettings()
     possible = tail_cuts(query.network)
@@ -144,10 +145,12 @@ def first_layer(
         check_layer(query.network, "?")
     if len(possible) == 1 or not query.claims:
         return possible[-1], None
-    left: list[tuple[float, float, str]] = []
+    limit = Deadline.after(SEARCHING * settings.budget)
+    left: dict[str, tuple[float, float]] = {}
     for share in TRIALS:
-        left = []
         for layer in reversed(possible):
+            if left and limit.passed:
+                break
             trial = decompose(
                 query.claims[0],
                 layer,
@@ -159,8 +162,8 @@ def first_layer(
             )
             if trial.status is not Status.UNKNOWN:
                 return layer, trial
-            left.append((trial.left, trial.seconds, layer))
-    return min(left)[-1], None
+            left[layer] = trial.left, trial.seconds
+    return min((*of, layer) for layer, of in left.items())[-1], None
 
 
 @dataclass(frozen=True, eq=False)

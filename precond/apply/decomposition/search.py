@@ -125,7 +125,7 @@ class Search:
         """Close the parts of ``batch`` that can be; the halves of the others."""
         paths = [path for path, _, _ in batch]
         lower, upper = np.stack([b[1] for b in batch]), np.stack([b[2] for b in batch])
-        below, above, moved = self.head(lower, upper)
+        below, above, moved = self.head(lower, upper, deadline)
         low = np.clip(np.maximum(below, 0.0), self.reach.lower, self.reach.upper)
         high = np.clip(np.maximum(above, 0.0), low, self.reach.upper)
         closed = self._known(low, high)

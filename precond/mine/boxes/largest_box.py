@@ -20,12 +20,14 @@ from precond.basics.arguments import numbers, require_kind
 from precond.errors import QueryError
 from precond.network.graph import Network
 from precond.network.operators import operators
-from precond.proof.bounds.region import refine
+from precond.proof.bounds.region import FOREVER, refine
+from precond.proof.deadline import Deadline
 from precond.region.box import Box
 from precond.region.pattern import DecisionPattern
 from precond.region.polytope import polytope
 
 Array = NDArray[np.float64]
+LONGEST = 1e6  # seconds
 
 
 def underapproximation_box(
@@ -35,11 +37,12 @@ def underapproximation_box(
     domain: Box,
     *,
     rounds: int = 3,
+    deadline: Deadline = FOREVER,
 ) -> Box:
     """A large box inside ``pattern`` ∩ ``domain`` that contains ``point`` (n,).
 
     ``rounds``: linear programs after the first, for the logarithms.  QueryError if the
-    pattern is not closed or ``point`` is not in the region.
+    pattern is not closed, ``point`` is not in the region, or there is no time for it.
     """
     require_kind("network", network, Network, "load(model) gives one")
     require_kind("pattern", pattern, DecisionPattern)
@@ -47,13 +50,17 @@ def underapproximation_box(
     x = numbers("point", point).reshape(-1)
     if x.size != domain.size:
         raise QueryError("point", expected=f"{domain.size} values", got=str(x.size))
+    if deadline.passed:
+        raise QueryError("under-approximation box", expected="time to make one", got="none left")
     region = polytope(network, pattern)
     if not bool(domain.contains(x[None])[0]) or not bool(region.contains(x[None], 1e-9)[0]):
         raise QueryError(
             "under-approximation box", expected="a point of the region", got="one outside it"
         )
-    box = _largest(region.matrix, region.bound, x, domain, rounds)
+    box = _largest(region.matrix, region.bound, x, domain, rounds, deadline)
     for _ in range(60):
+        if deadline.passed:
+            break
         if implies_pattern(network, box, pattern):
             return box
         box = Box(x + (box.lower - x) * 0.98, x + (box.upper - x) * 0.98)
@@ -81,7 +88,9 @@ def implies_pattern(network: Network, box: Box, pattern: DecisionPattern) -> boo
     return True
 
 
-def _largest(matrix: Array, bound: Array, x: Array, domain: Box, rounds: int) -> Box:
+def _largest(
+    matrix: Array, bound: Array, x: Array, domain: Box, rounds: int, deadline: Deadline
+) -> Box:
     size = x.size
     scale = np.abs(matrix).max(axis=1, initial=0.0)
     used = scale > 0
@@ -98,12 +107,15 @@ def _largest(matrix: Array, bound: Array, x: Array, domain: Box, rounds: int) ->
     weight = 1.0 / np.concatenate([spread, spread])
     step = np.zeros(2 * size)
     for _ in range(rounds + 1):
+        if deadline.passed:
+            break
         solved = linprog(
             -weight,
             A_ub=system if len(rows) else None,
             b_ub=slack if len(rows) else None,
             bounds=np.stack([np.zeros(2 * size), room], axis=1),
             method="highs",
+            options={"time_limit": min(deadline.left, LONGEST)},
         )
         if solved.x is None:
             break

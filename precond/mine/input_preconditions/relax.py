@@ -205,7 +205,18 @@ def candidates(
     """Rows of ``inputs`` (N, …) predicted as ``label`` (and so labelled, where labels are
     given), the surest first: largest margin over the next output, or ``score`` (N, K) → (N,).
     """
-    y = outputs(network, inputs)
+    return surest(network, outputs(network, inputs), label, labels=labels, score=score)
+
+
+def surest(
+    network: Network,
+    y: Array,
+    label: int,
+    *,
+    labels: NDArray[np.int64] | None = None,
+    score: Callable[[Array], Array] | None = None,
+) -> NDArray[np.int64]:
+    """``candidates`` of inputs whose outputs ``y`` (N, K) are known."""
     chosen = network.classes.predicted(y) == label
     if labels is not None:
         chosen &= labels == label

@@ -22,7 +22,7 @@ from precond.mine.whole_space.candidates import Flags
 from precond.mine.whole_space.choices import Choices
 from precond.proof.bounds.problem import layer_bounds, region_of
 from precond.proof.claim import Problem
-from precond.proof.deadline import Deadline
+from precond.proof.deadline import Deadline, OutOfTime
 from precond.proof.linear.encode import encode
 from precond.proof.linear.interior import violation_near
 from precond.proof.linear.phases import Maximum, PhaseProgram
@@ -187,8 +187,13 @@ class Descent:
         problem = claim.problem
         limit = deadline.earlier(BEGINNING * deadline.left)
         refined = region_of(problem, self.choices.device, steps=STEPS, deadline=limit)
-        system = None if bool(refined.empty[0]) else encode(problem, layer_bounds(refined))
-        if system is None or system.empty is not None:
+        if bool(refined.empty[0]):
+            return None
+        try:
+            system = encode(problem, layer_bounds(refined), deadline)
+        except OutOfTime:
+            return None
+        if system.empty is not None:
             return None
         return _Relaxation(problem, system, self.choices.names, self.phases)
 

@@ -25,7 +25,7 @@ from precond.proof.attack import attack_all
 from precond.proof.bounds.batch import pattern_bounds
 from precond.proof.bounds.problem import layer_bounds, region_of
 from precond.proof.claim import Claim
-from precond.proof.deadline import Deadline
+from precond.proof.deadline import Deadline, OutOfTime
 from precond.proof.ledger.ledger import Ledger
 from precond.proof.linear.programs import relaxation_bounds
 from precond.proof.prover.plans import search_stages
@@ -160,7 +160,7 @@ class PatternSearch:
         asked = self._claim(chosen)
         if asked is None:
             return self.witnesses[:0], Verdict(Status.VACUOUS)
-        small = without_fixed_neurons(asked)
+        small = without_fixed_neurons(asked, self.deadline)
         claim = small.claim
         inside = small.shrink(self.points[~self.pool.shut_out(chosen)])
         inside = inside[in_region(claim.problem, inside)][:40]
@@ -196,9 +196,12 @@ class PatternSearch:
         """Counterexamples among the maximisers of the linear relaxation, one for each way the
         property can fail."""
         problem = claim.problem
-        relaxed = relaxation_bounds(
-            problem, layer_bounds(region_of(problem)), self.deadline.earlier(self.search.each)
-        )
+        limit = self.deadline.earlier(self.search.each)
+        bounds = layer_bounds(region_of(problem, deadline=limit))
+        try:
+            relaxed = relaxation_bounds(problem, bounds, limit)
+        except OutOfTime:
+            return np.zeros((0, claim.box.size))
         points = np.array([r.x for r in relaxed if r.x is not None]).reshape(-1, claim.box.size)
         if not len(points):
             return points

@@ -8,10 +8,11 @@ Engines never decide a claim's status: ``prove`` does, after replaying candidate
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import KW_ONLY, dataclass
-from typing import Protocol, runtime_checkable
+from functools import wraps
+from typing import Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 import torch
@@ -25,10 +26,12 @@ from precond.proof.attempt import Lines as Lines
 from precond.proof.attempt import Outcome as Outcome
 from precond.proof.claim import Conjunct, Problem
 from precond.proof.deadline import Deadline as Deadline
+from precond.proof.deadline import OutOfTime
 from precond.proof.gate import excludes
 from precond.proof.trace import Trace
 
 UNKNOWN_MEMORY = 1 << 31
+E = TypeVar("E")
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,6 +83,21 @@ class Engine(Protocol):
     def solve(self, problem: Problem, deadline: Deadline) -> list[Answer]:
         """One answer per conjunct, by the deadline."""
         ...
+
+
+def in_time(
+    solve: Callable[[E, Problem, Deadline], list[Answer]],
+) -> Callable[[E, Problem, Deadline], list[Answer]]:
+    """An engine's ``solve`` that leaves all undecided where time ends within its preparations."""
+
+    @wraps(solve)
+    def answers(engine: E, problem: Problem, deadline: Deadline) -> list[Answer]:
+        try:
+            return solve(engine, problem, deadline)
+        except OutOfTime:
+            return [Answer(Outcome.UNDECIDED, note="out of time") for _ in problem.conjuncts]
+
+    return answers
 
 
 @runtime_checkable

@@ -12,7 +12,7 @@ from typing import ClassVar
 
 from precond.proof.arithmetic import Arithmetic
 from precond.proof.claim import Conjunct, Problem
-from precond.proof.engines.base import SOLVERS, Answer, Deadline, Lines, Outcome, decides
+from precond.proof.engines.base import SOLVERS, Answer, Deadline, Lines, Outcome, decides, in_time
 from precond.proof.linear.encode import Bounds, encode, interval_bounds
 from precond.proof.linear.interior import Satisfiability, is_satisfiable, well_inside
 from precond.proof.linear.leaf import empty_leaf, leaf_of, without_rows
@@ -35,7 +35,7 @@ __all__ = [
 class HighsEngine:
     """LP, then MILP for at most ``milp_neurons`` free neurons and windows."""
 
-    bounds: Callable[[Problem], Bounds] = interval_bounds
+    bounds: Callable[[Problem, Deadline], Bounds] = interval_bounds
     milp_neurons: int = 30
     lines: ClassVar[Lines] = SOLVERS
 
@@ -46,8 +46,9 @@ class HighsEngine:
     def unsupported(self, problem: Problem) -> str | None:
         return refusal(problem)
 
+    @in_time
     def solve(self, problem: Problem, deadline: Deadline) -> list[Answer]:
-        system = encode(problem, self.bounds(problem))
+        system = encode(problem, self.bounds(problem, deadline), deadline)
         if system.empty is not None:
             layer, index = system.empty
             note = f"no value of {layer}[{index}] is possible in the region"

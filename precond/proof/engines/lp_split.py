@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from precond.proof.bounds.problem import layer_bounds, region_of
 from precond.proof.claim import Problem
 from precond.proof.coverage import Coverage
-from precond.proof.engines.base import SOLVERS, Answer, Deadline, Lines, Outcome, decides
+from precond.proof.engines.base import SOLVERS, Answer, Deadline, Lines, Outcome, decides, in_time
 from precond.proof.linear.encode import Bounds, encode
 from precond.proof.linear.interior import violation_near
 from precond.proof.linear.leaf import empty_leaf, without_rows
@@ -53,6 +53,7 @@ class LpSplitEngine:
             return "a way to fail is more than one inequality"
         return refusal(problem, self.free)
 
+    @in_time
     def solve(self, problem: Problem, deadline: Deadline) -> list[Answer]:
         """One answer per conjunct; what a first program leaves is searched, in turns."""
         plain = replace(problem, keep_trace=False)
@@ -73,7 +74,7 @@ class LpSplitEngine:
                 if better is None:
                     return [closed if s.waits else s.answer() for s in searches]
                 bounds = better
-            system = encode(plain, bounds)
+            system = encode(plain, bounds, deadline)
             if system.empty is not None:
                 leaf = None
                 if problem.keep_trace:

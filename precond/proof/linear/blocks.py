@@ -26,8 +26,10 @@ from precond.network.layers import Add, Concat, LeakyReLU, MaxPool2d, Reshape, S
 from precond.network.operators import Operators, affine_operator, operators
 from precond.proof.arithmetic import Arithmetic
 from precond.proof.bounds.problem import layer_bounds, region_of
+from precond.proof.bounds.region import FOREVER
 from precond.proof.bounds.rounding import TINY, gamma
 from precond.proof.claim import Problem
+from precond.proof.deadline import Deadline
 
 Array = NDArray[np.float64]
 Sparse: TypeAlias = "csr_array[np.float64, tuple[int, int]]"
@@ -60,11 +62,23 @@ def is_source(network: Network, name: str) -> bool:
     return name == INPUT or not network.is_affine(name)
 
 
-@lru_cache(maxsize=16)
-def linear_blocks(network: Network) -> dict[str, Block]:
-    """The block of every value that a nonlinear node reads, and of the output."""
+def linear_blocks(network: Network, deadline: Deadline = FOREVER) -> dict[str, Block]:
+    """The block of every value that a nonlinear node reads, and of the output.
+
+    Blocks are kept with the network.  ``OutOfTime`` past the deadline, unless all are known.
+    """
     names = [n.inputs[0] for n in network.nodes if is_source(network, n.name)]
-    return {name: _block(network, name) for name in dict.fromkeys([*names, network.output])}
+    known = _known(network)
+    for name in dict.fromkeys([*names, network.output]):
+        if name not in known:
+            known[name] = _block(network, name, deadline)
+    return known
+
+
+@lru_cache(maxsize=16)
+def _known(network: Network) -> dict[str, Block]:
+    """The blocks made so far."""
+    return {}
 
 
 def affine_interval(block: Block, values: Mapping[str, tuple[Array, Array]]) -> tuple[Array, Array]:
@@ -94,17 +108,19 @@ def underflow(matrix: Sparse, largest: Array) -> Array:
     return np.where(abs(matrix) @ (largest > 0).astype(np.float64) > 0, TINY, 0.0)
 
 
-def interval_bounds(problem: Problem) -> dict[str, tuple[Array, Array]]:
+def interval_bounds(
+    problem: Problem, deadline: Deadline = FOREVER
+) -> dict[str, tuple[Array, Array]]:
     """Interval arithmetic, rounded outward: per nonlinear node the bounds (lower, upper) of
     what it reads (a decision layer's pre-activations), (m,) each.
 
     The pattern's intervals are intersected layer by layer; lower > upper somewhere means
-    that no input of the box has the pattern.
+    that no input of the box has the pattern.  ``OutOfTime`` as of ``linear_blocks``.
     """
     if problem.execution is not Arithmetic.REAL:
-        return layer_bounds(region_of(replace(problem, bounds={})))
+        return layer_bounds(region_of(replace(problem, bounds={}), deadline=deadline))
     network = problem.network
-    blocks = linear_blocks(network)
+    blocks = linear_blocks(network, deadline)
     values = {INPUT: (problem.box.lower, problem.box.upper)}
     found: dict[str, tuple[Array, Array]] = {}
     for node in network.nodes:
@@ -138,7 +154,7 @@ def cut(interval: tuple[Array, Array], other: tuple[Array, Array] | None) -> tup
     return np.maximum(interval[0], other[0]), np.minimum(interval[1], other[1])
 
 
-def _block(network: Network, name: str) -> Block:
+def _block(network: Network, name: str, deadline: Deadline) -> Block:
     width = network.width(name)
     if is_source(network, name):
         identity: Sparse = csr_array(eye_array(width, format="csr"))
@@ -147,11 +163,11 @@ def _block(network: Network, name: str) -> Block:
     ops = operators(network, "cpu", torch.float64)
     passed = _between(network, name)
     exact = _is_exact(network, name, passed)
-    matrices, constant = _rows(network, name, passed, ops.affine)
+    matrices, constant = _rows(network, name, passed, ops.affine, deadline)
     if exact:
         magnitudes = {source: abs(matrix) for source, matrix in matrices.items()}
         return Block(matrices, constant, magnitudes, np.abs(constant), 0.0)
-    magnitudes, magnitude = _rows(network, name, passed, _sizes(ops, passed))
+    magnitudes, magnitude = _rows(network, name, passed, _sizes(ops, passed), deadline)
     if _may_underflow(network, passed):
         magnitude = np.full_like(magnitude, np.inf)  # says nothing, rather than too much
     # The magnitudes are rounded too, hence twice the terms.
@@ -195,7 +211,11 @@ def _between(network: Network, name: str) -> list[str]:
 
 
 def _rows(
-    network: Network, name: str, passed: list[str], affine: Mapping[str, AffineOperator]
+    network: Network,
+    name: str,
+    passed: list[str],
+    affine: Mapping[str, AffineOperator],
+    deadline: Deadline,
 ) -> tuple[dict[str, Sparse], Array]:
     """Matrix to every source and constant, identity rows carried backwards in chunks."""
     width = network.width(name)
@@ -204,6 +224,7 @@ def _rows(
     parts: dict[str, list[Sparse]] = {}
     constants = []
     for start in range(0, width, chunk):
+        deadline.check()
         rows = min(chunk, width - start)
         form = torch.zeros(rows, width, dtype=torch.float64)
         form[torch.arange(rows), torch.arange(start, start + rows)] = 1.0

@@ -30,10 +30,13 @@ from precond.network.graph import INPUT, Network
 from precond.network.layers import LeakyReLU, MaxPool2d
 from precond.proof.arithmetic import Arithmetic
 from precond.proof.bounds.problem import block_slacks
+from precond.proof.bounds.region import FOREVER
 from precond.proof.bounds.rounding import TINY, gamma
 from precond.proof.claim import Problem
+from precond.proof.deadline import Deadline
 from precond.proof.gate import crossed, is_off, is_on
 from precond.proof.linear.blocks import (
+    Block,
     Sparse,
     cut,
     interval_bounds,
@@ -51,18 +54,20 @@ Bounds = Mapping[str, tuple[Array, Array]]
 __all__ = ["Bounds", "LinearSystem", "encode", "interval_bounds", "linear_blocks"]
 
 
-def encode(problem: Problem, bounds: Bounds) -> LinearSystem:
-    """The region of ``problem`` as a linear system.
+def encode(problem: Problem, bounds: Bounds, deadline: Deadline = FOREVER) -> LinearSystem:
+    """The region of ``problem`` as a linear system; ``OutOfTime`` past the deadline.
 
     ``bounds[node]`` = (lower, upper), (m,) each: rigorous bounds, in the region, of what that
     nonlinear node reads; a node may be missing.  They are intersected with what
     the columns' own bounds give.
     """
     network = problem.network
-    build = _Builder(network, problem, block_slacks(replace(problem, bounds=bounds)))
+    blocks = linear_blocks(network, deadline)
+    build = _Builder(network, problem, blocks, block_slacks(replace(problem, bounds=bounds)))
     for node in network.nodes:
         if not is_source(network, node.name):
             continue
+        deadline.check()
         z = build.compose(node.inputs[0])
         natural = build.interval(z)
         literal = problem.intervals.get(node.name)
@@ -78,16 +83,23 @@ def encode(problem: Problem, bounds: Bounds) -> LinearSystem:
         build.rectify(node.name, z, natural, (low, high), literal, slope)
     if problem.halfspaces is not None:
         build.halfspaces(problem.halfspaces)
+    deadline.check()
     return build.finish(None)
 
 
 class _Builder(Columns):
     """Columns and rows as they are added, and an expression for every source value."""
 
-    def __init__(self, network: Network, problem: Problem, slacks: Mapping[str, Array]) -> None:
+    def __init__(
+        self,
+        network: Network,
+        problem: Problem,
+        blocks: Mapping[str, Block],
+        slacks: Mapping[str, Array],
+    ) -> None:
         sources = [n for n in network.nodes if is_source(network, n.name)]
         self.network = network
-        self.blocks = linear_blocks(network)
+        self.blocks = blocks
         self.runs = problem.execution is not Arithmetic.REAL
         self.slacks = slacks
         capacity = problem.box.size + 2 * sum(network.width(n.name) for n in sources)

@@ -15,7 +15,7 @@ from scipy.sparse import csr_array, hstack, vstack
 
 from precond.network.evaluate import outputs, values_at
 from precond.proof.claim import Conjunct, Problem
-from precond.proof.deadline import Deadline
+from precond.proof.deadline import Deadline, OutOfTime
 from precond.proof.linear.blocks import cut
 from precond.proof.linear.encode import Bounds, encode
 from precond.proof.linear.solver import TOLERANCE, State, certifies, is_empty, model, run
@@ -47,7 +47,10 @@ def is_satisfiable(problem: Problem, bounds: Bounds, deadline: Deadline) -> Sati
     Empty where the relaxation is empty.  A point is exact news only while nothing is free;
     otherwise it is returned as a candidate when it replays.
     """
-    system = encode(problem, bounds)
+    try:
+        system = encode(problem, bounds, deadline)
+    except OutOfTime:
+        return Satisfiability(None)
     if system.empty is not None:
         return Satisfiability(True, True)
     found = _inside(system, None, deadline)
@@ -74,7 +77,10 @@ def well_inside(problem: Problem, conjunct: Conjunct, x: Array, deadline: Deadli
             np.where(~decided & (z <= 0), 0.0, np.inf),
         )
         intervals[layer] = cut(phase, (low, high))
-    system = encode(replace(problem, intervals=intervals), {})
+    try:
+        system = encode(replace(problem, intervals=intervals), {}, deadline)
+    except OutOfTime:
+        return None
     if system.empty is not None:
         return None
     return _inside(system, system.margins(problem, conjunct), deadline).point

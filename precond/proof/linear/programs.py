@@ -72,8 +72,9 @@ class Integer:
 
 
 def relaxation_bounds(problem: Problem, bounds: Bounds, deadline: Deadline) -> list[Relaxation]:
-    """One relaxation per conjunct; ``bounds`` as ``encode`` takes them."""
-    system = encode(problem, bounds)
+    """One relaxation per conjunct; ``bounds`` as ``encode`` takes them.  ``OutOfTime`` where it
+    cannot be set up by the deadline."""
+    system = encode(problem, bounds, deadline)
     if system.empty is not None:
         return [Relaxation(State.INFEASIBLE, np.inf) for _ in problem.conjuncts]
     program = Program(system)

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_array, csr_array, vstack
 
 from precond.proof.claim import Conjunct, Problem
-from precond.proof.deadline import Deadline
+from precond.proof.deadline import Deadline, OutOfTime
 from precond.proof.gate import crossed
 from precond.proof.linear.encode import Bounds, encode
 from precond.proof.linear.programs import Program
@@ -77,7 +77,10 @@ def _round(
         for width in (problem.network.width(layer),)
     }
     for layer in layers:
-        system = encode(problem, found)
+        try:
+            system = encode(problem, found, deadline)
+        except OutOfTime:
+            return found
         if conjunct is not None:
             system = with_conjunct(system, problem, conjunct)
         if system.empty is not None:

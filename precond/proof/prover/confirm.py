@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 
 from precond.errors import QueryError
 from precond.network.graph import INPUT
@@ -107,7 +108,7 @@ def confirm(
             Status.PROVED, ("bounds",), 0.0, "no value of the cut layer is possible"
         )
     else:
-        asked = restated.then(without_fixed_neurons).claim
+        asked = restated.then(partial(without_fixed_neurons, deadline=deadline)).claim
         second = second_proof(asked, verdict, budget=deadline.left, device=device)
     if second.status is Status.PROVED:
         return replace(verdict, confirmed=True, second=second)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from precond.proof.bounds.region import FOREVER
 from precond.proof.claim import Problem
 from precond.proof.deadline import Deadline
 from precond.proof.engines.attack import AttackEngine
@@ -139,9 +140,9 @@ def line_stages(line: Line, device: str = "cpu") -> tuple[Stage, ...]:
     return tuple(stage for stage in every if stage.engine.lines == {line})
 
 
-def known_bounds(problem: Problem) -> Bounds:
+def known_bounds(problem: Problem, deadline: Deadline = FOREVER) -> Bounds:
     """The layer bounds that are known already, or those of interval arithmetic."""
-    return interval_bounds(problem) if problem.bounds is None else problem.bounds
+    return interval_bounds(problem, deadline) if problem.bounds is None else problem.bounds
 
 
 def _leaf(problem: Problem, deadline: Deadline) -> Answer:

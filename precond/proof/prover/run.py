@@ -20,7 +20,7 @@ from precond.proof.attack import attack
 from precond.proof.bounds.magnitudes import beyond_floats
 from precond.proof.bounds.problem import layer_bounds, region_of
 from precond.proof.claim import Claim, Conjunct, Problem
-from precond.proof.deadline import Deadline
+from precond.proof.deadline import Deadline, OutOfTime
 from precond.proof.engines.attack import AttackEngine
 from precond.proof.engines.base import Answer, Engine, Outcome, plain_sums
 from precond.proof.engines.highs import Satisfiability, is_satisfiable
@@ -284,7 +284,11 @@ class Run:
     def _satisfiable(self, deadline: Deadline) -> Satisfiability:
         """Whether the region has a point, by a linear program, or by z3 where floats end."""
         if not self.beyond:
-            return is_satisfiable(self.problem, known_bounds(self.problem), deadline)
+            try:
+                bounds = known_bounds(self.problem, deadline)
+            except OutOfTime:
+                return Satisfiability(None)
+            return is_satisfiable(self.problem, bounds, deadline)
         engine, asked = Z3Engine(), self.problem.only(((),))
         if engine.unsupported(asked) is not None:
             return Satisfiability(None)

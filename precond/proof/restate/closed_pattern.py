@@ -20,8 +20,9 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from precond.network.parts import head
+from precond.proof.bounds.region import FOREVER
 from precond.proof.claim import Claim, HalfSpaces, Problem
-from precond.proof.deadline import Deadline
+from precond.proof.deadline import Deadline, OutOfTime
 from precond.proof.linear.encode import encode
 from precond.proof.linear.programs import Program
 from precond.proof.linear.solver import State
@@ -44,7 +45,10 @@ def around_pattern(claim: Claim, deadline: Deadline) -> Restatement:
     varies = np.flatnonzero(claim.box.width > 0)
     if len(varies) > MOST_INPUTS or importlib.util.find_spec("highspy") is None:
         return same(claim)
-    found = implied(problem)
+    try:
+        found = implied(problem, deadline)
+    except OutOfTime:
+        return same(claim)
     if found is None:
         return same(claim)
     rows, limits = found
@@ -77,9 +81,9 @@ def around_pattern(claim: Claim, deadline: Deadline) -> Restatement:
     return Restatement(original=claim, claim=asked)
 
 
-def implied(problem: Problem) -> tuple[Array, Array] | None:
+def implied(problem: Problem, deadline: Deadline = FOREVER) -> tuple[Array, Array] | None:
     """(M, b): ``M x ≤ b`` for every input of the box with the pattern's closed part; None where
-    the pattern has none.  Rounding is counted."""
+    the pattern has none.  Rounding is counted.  ``OutOfTime`` past the deadline."""
     network, layers = problem.network, problem.network.decision_layers
     closed = _closed(problem)
     after = layers[closed] if closed < len(layers) else None
@@ -88,7 +92,7 @@ def implied(problem: Problem) -> tuple[Array, Array] | None:
         return None
     part = network if after is None else head(network, network.pre_activation(after))
     intervals = {name: problem.intervals[name] for name in layers[:closed] if name in part.node}
-    system = encode(Problem(part, problem.box, intervals, ()), {})
+    system = encode(Problem(part, problem.box, intervals, ()), {}, deadline)
     if system.empty is not None or len(system.column_lower) > system.inputs:
         return None
     rows = [system.matrix.toarray(), -system.matrix.toarray()]

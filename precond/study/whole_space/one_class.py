@@ -21,6 +21,7 @@ from precond.mine.whole_space.search import Found, whole_space_patterns
 from precond.mine.whole_space.settings import Search
 from precond.network.evaluate import outputs, values_at
 from precond.network.graph import INPUT, Network
+from precond.proof.attempt import SecondProof
 from precond.proof.certificates.folder import keep, kept
 from precond.proof.claim import Claim
 from precond.proof.deadline import Deadline
@@ -28,7 +29,7 @@ from precond.proof.ledger.ledger import Ledger
 from precond.proof.prover.confirm import certified, confirm
 from precond.proof.prover.prove import REVISION
 from precond.proof.restate.tail import Tail
-from precond.proof.verdict import Verdict
+from precond.proof.verdict import Status, Verdict
 from precond.property import Property
 from precond.region.box import Box
 from precond.region.literals import literals_of
@@ -40,7 +41,7 @@ Array = NDArray[np.float64]
 Rows = NDArray[np.int64]
 CONFIRMING = 0.25  # share of a class's time that is kept for second proofs
 CERTIFYING = 0.15  # the same, where claims about the whole network get certificates
-LEAST = 8.0  # seconds a second proof may take even where the class's time is spent
+LEAST = 8.0  # seconds a second proof may take beyond its share of the class's time
 FIRST = 0.6  # share of the time left that a cut may take, but for the last
 BOTH = "twice"  # in a ledger: the verdict with its second proof, beside the first one's
 SHOWN = 24  # forced literals kept for a pattern
@@ -66,7 +67,7 @@ class ClassJob:
     @builtins.property  # here ``property`` is a field
     def budget(self) -> float:
         """Seconds after which it hangs."""
-        return self.seconds + LEAST * (1 + self.search.patterns)
+        return self.seconds + LEAST
 
     def known(self, ledger: Ledger) -> ClassFound | None:  # noqa: ARG002  as jobs of a pool
         """None: the proofs are in the ledger, the search among them is done again."""
@@ -151,12 +152,16 @@ def _confirmed(
         share = float(weight[turn] / weight[turn:].sum())
         half = end.earlier(end.left * share / 2)
         verdict = _remembered(job, cut, claim, one.verdict, ledger, half)
+        if verdict is None and end.passed:
+            late = SecondProof(Status.UNKNOWN, (), 0.0, "time ran out")
+            yield replace(one, verdict=replace(one.verdict, second=late))
+            continue
         if verdict is None:
             verdict = confirm(
                 claim,
                 one.verdict,
                 tail=Tail(job.network, job.box, cut, end),
-                budget=max(end.left * share, LEAST),
+                budget=min(max(end.left * share, LEAST), end.left),
                 device=job.search.device,
             )
             if job.certificates is not None and verdict.certificate is not None:

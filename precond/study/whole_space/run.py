@@ -23,10 +23,12 @@ from precond.data.datasets import Dataset
 from precond.errors import QueryError
 from precond.mine.whole_space.settings import Search
 from precond.network.graph import INPUT, Network
+from precond.proof.bounds.region import FOREVER
 from precond.proof.deadline import Deadline
 from precond.proof.precondition import Kind, Precondition
 from precond.proof.restate.tail import Tail, tail_cuts
-from precond.region.signature import Signatures, record
+from precond.region.recording import record_in_time
+from precond.region.signature import Limit, Signatures
 from precond.study.analysis import DomainKind
 from precond.study.goals import Target
 from precond.study.study import Study
@@ -63,20 +65,36 @@ def default_cuts(network: Network) -> tuple[str, ...]:
 
 
 def record_values(
-    network: Network, data: Dataset, cuts: Sequence[str] | None = None, device: str = "cpu"
+    network: Network,
+    data: Dataset,
+    cuts: Sequence[str] | None = None,
+    device: str = "cpu",
 ) -> Signatures:
     """Decisions and pre-activations of every row at the earliest of ``cuts`` (default:
     ``default_cuts``) and at all decision layers after it; for a cut at ``INPUT`` the inputs
     too."""
+    return values_in_time(network, data, cuts, device)[0]
+
+
+def values_in_time(
+    network: Network,
+    data: Dataset,
+    cuts: Sequence[str] | None = None,
+    device: str = "cpu",
+    until: Limit = FOREVER,
+) -> tuple[Signatures, Rows]:
+    """``record_values``, and the rows, which are not all where time is up before."""
     layers, chosen = network.decision_layers, tuple(cuts or default_cuts(network))
     whole = INPUT in chosen
     named = [layers.index(network.require_decisions(c)) for c in chosen if c != INPUT]
     first = 0 if whole else min(named)
-    found = record(network, data.inputs, layers[first:], values=True, device=device)
+    found, rows = record_in_time(
+        network, data.inputs, layers[first:], until=until, values=True, device=device
+    )
     if not whole:
-        return found
-    flat = np.asarray(data.flat, dtype=np.float64)
-    return replace(found, pre_activations={**found.pre_activations, INPUT: flat})
+        return found, rows
+    flat = np.asarray(data.flat[rows], dtype=np.float64)
+    return replace(found, pre_activations={**found.pre_activations, INPUT: flat}), rows
 
 
 def run_whole_space(

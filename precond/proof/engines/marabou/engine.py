@@ -19,7 +19,7 @@ from precond.network.graph import INPUT
 from precond.proof.arithmetic import Arithmetic
 from precond.proof.bounds.magnitudes import beyond_floats
 from precond.proof.claim import Conjunct, Problem
-from precond.proof.engines.base import SOLVERS, Answer, Deadline, Lines, Outcome
+from precond.proof.engines.base import SOLVERS, Answer, Deadline, Lines, Outcome, in_time
 from precond.proof.engines.marabou.query import Query, build_query
 from precond.proof.linear.blocks import interval_bounds, is_source
 from precond.proof.processes.child import Died, TimedOut
@@ -61,6 +61,7 @@ class MarabouEngine:
             return "the box is a single point"
         return beyond_floats(problem)
 
+    @in_time
     def solve(self, problem: Problem, deadline: Deadline) -> list[Answer]:
         reason = self.unsupported(problem)
         if reason is not None:
@@ -72,7 +73,8 @@ class MarabouEngine:
         return answers
 
     def _one(self, problem: Problem, conjunct: Conjunct, deadline: Deadline) -> Answer:
-        query = build_query(problem, eased(conjunct) if problem.network.inexact else conjunct)
+        asked = eased(conjunct) if problem.network.inexact else conjunct
+        query = build_query(problem, asked, deadline)
         if isinstance(query, str):
             return Answer(Outcome.INFEASIBLE, note=query)
         if deadline.passed:

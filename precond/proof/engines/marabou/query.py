@@ -22,7 +22,9 @@ from scipy.sparse import csr_array
 
 from precond.network.graph import INPUT
 from precond.network.layers import LeakyReLU, MaxPool2d
+from precond.proof.bounds.region import FOREVER
 from precond.proof.claim import Conjunct, Problem
+from precond.proof.deadline import Deadline
 from precond.proof.engines.marabou.build import Builder, Query
 from precond.proof.gate import crossed
 from precond.proof.linear.blocks import (
@@ -40,10 +42,11 @@ __all__ = ["Query", "build_query"]
 Array = NDArray[np.float64]
 
 
-def build_query(problem: Problem, conjunct: Conjunct) -> Query | str:
-    """The query, or why interval arithmetic alone excludes the conjunct."""
+def build_query(problem: Problem, conjunct: Conjunct, deadline: Deadline = FOREVER) -> Query | str:
+    """The query, or why interval arithmetic alone excludes the conjunct.  ``OutOfTime`` past
+    the deadline."""
     network = problem.network
-    blocks = linear_blocks(network)
+    blocks = linear_blocks(network, deadline)
     build = Builder(problem)
     pooled = {
         source
@@ -54,6 +57,7 @@ def build_query(problem: Problem, conjunct: Conjunct) -> Query | str:
     for node in network.nodes:
         if not is_source(network, node.name):
             continue
+        deadline.check()
         block = blocks[node.inputs[0]]
         natural = affine_interval(block, build.bounds)
         low, high = cut(natural, problem.intervals.get(node.name))

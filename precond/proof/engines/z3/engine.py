@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from precond.network.graph import INPUT
 from precond.proof.arithmetic import Arithmetic
 from precond.proof.claim import Conjunct, Problem
-from precond.proof.engines.base import SOLVERS, Answer, Deadline, Lines, Outcome
+from precond.proof.engines.base import SOLVERS, Answer, Deadline, Lines, Outcome, in_time
 from precond.proof.engines.z3.child import Undecided, solved
 from precond.proof.engines.z3.text import Linear, System, add, number, term, value_of
 
@@ -50,9 +50,10 @@ class Z3Engine:
             return f"{problem.free} free neurons, more than {self.free}"
         return None
 
+    @in_time
     def solve(self, problem: Problem, deadline: Deadline) -> list[Answer]:
         """Exact answers, one per conjunct."""
-        system = System(problem)
+        system = System(problem, deadline)
         answers = []
         for position, conjunct in enumerate(problem.conjuncts):
             share = deadline.earlier(deadline.left / (len(problem.conjuncts) - position))

@@ -12,6 +12,7 @@ from fractions import Fraction
 
 from precond.network.graph import INPUT, Network
 from precond.proof.claim import Problem
+from precond.proof.deadline import OutOfTime
 from precond.proof.engines.base import Deadline
 from precond.proof.engines.z3.child import Undecided as Undecided
 from precond.proof.engines.z3.child import solved
@@ -45,7 +46,10 @@ def common_point(
 
     ``problem.network`` may be the part of ``whole`` that the patterns' layers need.
     """
-    system = System(problem)
+    try:
+        system = System(problem, deadline)
+    except OutOfTime:
+        raise Undecided("out of time") from None
 
     def literal(layer: str, index: int, value: float, above: bool) -> str:
         source = term(system.values[whole.pre_activation(layer)][index])

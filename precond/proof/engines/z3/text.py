@@ -17,7 +17,9 @@ from precond.network.graph import INPUT
 from precond.network.layers import LeakyReLU, MaxPool2d, ReLU
 from precond.network.operators import operators
 from precond.network.sparse import rational_matrix
+from precond.proof.bounds.region import FOREVER
 from precond.proof.claim import Problem
+from precond.proof.deadline import Deadline
 from precond.proof.gate import is_off, is_on
 
 Linear = dict[int, Fraction]  # variable → factor; −1 is the constant
@@ -28,10 +30,11 @@ class System:
     """The region as assertions over inputs and free neurons.
 
     Variables are ``v0``, ``v1``, … (``count`` of them); ``values[node]`` says each entry of a
-    node's value as a linear term over them.
+    node's value as a linear term over them.  ``OutOfTime`` past the deadline.
     """
 
-    def __init__(self, problem: Problem) -> None:
+    def __init__(self, problem: Problem, deadline: Deadline = FOREVER) -> None:
+        self.deadline = deadline
         self.problem = problem
         self.network = problem.network
         self.count = 0
@@ -62,6 +65,7 @@ class System:
         half = self.problem.halfspaces
         if half is not None:
             for row, bound in zip(half.matrix, half.bound, strict=True):
+                self.deadline.check()
                 total = linear_sum(inputs, row)
                 self.assertions.append(f"(<= {term(total)} {number(bound)})")
 
@@ -82,6 +86,7 @@ class System:
             joined = [value for s in node.inputs for value in self.values[s]]
             result = []
             for row, constant in zip(matrix, bias, strict=True):
+                self.deadline.check()
                 total = linear_sum(joined, row)
                 total[CONSTANT] = total.get(CONSTANT, Fraction(0)) + Fraction(constant)
                 result.append(total)
@@ -94,6 +99,7 @@ class System:
         least, most = (self.problem.bounds or {}).get(name, endless)
         result: list[Linear] = []
         for index, z in enumerate(source):
+            self.deadline.check()
             text = term(z)
             if np.isfinite(low[index]):
                 self.assertions.append(f"(>= {text} {number(low[index])})")
