@@ -450,7 +450,7 @@ def test_choosing_a_layer_ends_with_its_share_of_the_budget(
     monkeypatch.setattr("precond.proof.deadline.time", ticks)
     tried: list[str] = []
 
-    def open_trial(claim: object, layer: str, **_: object) -> object:
+    def open_trial(claim: object, layer: str, settings: object, **_: object) -> object:
         tried.append(layer)
         Deadline.after(0.0)
         left = 0.5 if layer == "relu2" else 0.75
