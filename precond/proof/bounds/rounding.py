@@ -12,7 +12,11 @@ UNIT = 2.0**-53
 TINY = 1e-300  # more than any sum of products loses by underflow (2⁻¹⁰²² a product)
 
 
-def gamma(terms: int, room: int = 8) -> float:
-    """γ for sums of ``terms`` products, with ``room`` for more operations, rounded up."""
-    n = terms + room
-    return n * UNIT / (1.0 - n * UNIT) * (1.0 + 1e-10)
+def bare_gamma(terms: int) -> float:
+    """γ of exactly ``terms`` products: for sums whose operations are counted one by one."""
+    return terms * UNIT / (1.0 - terms * UNIT)
+
+
+def gamma(terms: int) -> float:
+    """γ for sums of ``terms`` products, with room for eight more operations, rounded up."""
+    return bare_gamma(terms + 8) * (1.0 + 1e-10)

@@ -27,7 +27,7 @@ from precond.network.operators import Operators, affine_operator, operators
 from precond.proof.arithmetic import Arithmetic
 from precond.proof.bounds.problem import layer_bounds, region_of
 from precond.proof.bounds.region import FOREVER
-from precond.proof.bounds.rounding import TINY, gamma
+from precond.proof.bounds.rounding import TINY, bare_gamma
 from precond.proof.claim import Problem
 from precond.proof.deadline import Deadline
 
@@ -98,7 +98,7 @@ def affine_interval(block: Block, values: Mapping[str, tuple[Array, Array]]) -> 
         error = error + block.rounding * (block.magnitudes[source] @ largest)
         error = error + underflow(matrix, largest)
         terms += 2 * int(np.diff(matrix.indptr).max(initial=0))
-    margin = (error + gamma(terms, room=0) * reach) * (1 + 1e-9)
+    margin = (error + bare_gamma(terms) * reach) * (1 + 1e-9)
     return low - margin, high + margin
 
 
@@ -173,7 +173,7 @@ def _block(network: Network, name: str, deadline: Deadline) -> Block:
     # The magnitudes are rounded too, hence twice the terms.
     terms = 2 * sum(ops.affine[node].terms + 2 for node in passed)
     off = sum(node in ops.deviation for node in passed) * AWAY
-    return Block(matrices, constant, magnitudes, magnitude, gamma(terms, room=0) + off * (1 + 1e-9))
+    return Block(matrices, constant, magnitudes, magnitude, bare_gamma(terms) + off * (1 + 1e-9))
 
 
 def _sizes(ops: Operators, passed: list[str]) -> dict[str, AffineOperator]:

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import coo_array, csr_array
 
-from precond.proof.bounds.rounding import gamma
+from precond.proof.bounds.rounding import bare_gamma
 from precond.proof.claim import HalfSpaces
 from precond.proof.linear.blocks import Sparse, underflow
 from precond.proof.linear.system import Expression
@@ -63,7 +63,7 @@ class Columns:
         low = positive @ self.column_lower + negative @ self.column_upper + z.constant
         high = positive @ self.column_upper + negative @ self.column_lower + z.constant
         terms = 2 * int(np.diff(matrix.indptr).max(initial=0)) + 4
-        margin = z.error + gamma(terms, room=0) * z.reach(self.largest)
+        margin = z.error + bare_gamma(terms) * z.reach(self.largest)
         margin = margin + underflow(matrix, self.largest[:size])
         return low - margin, high + margin
 
@@ -79,9 +79,7 @@ class Columns:
         lower, upper = low - constant, high - constant
         finite = np.where(np.isfinite(lower), np.abs(lower), 0.0)
         finite = np.maximum(finite, np.where(np.isfinite(upper), np.abs(upper), 0.0))
-        return self.add_rows(
-            z.matrix[which], lower, upper, z.error[which] + gamma(2, room=0) * finite
-        )
+        return self.add_rows(z.matrix[which], lower, upper, z.error[which] + bare_gamma(2) * finite)
 
     def entries(self, rows: Index, columns: Index, data: Array, height: int) -> Sparse:
         matrix = coo_array((data, (rows, columns)), shape=(height, self.capacity))

@@ -31,7 +31,7 @@ from precond.network.layers import LeakyReLU, MaxPool2d
 from precond.proof.arithmetic import Arithmetic
 from precond.proof.bounds.problem import block_slacks
 from precond.proof.bounds.region import FOREVER
-from precond.proof.bounds.rounding import TINY, gamma
+from precond.proof.bounds.rounding import TINY, bare_gamma
 from precond.proof.claim import Problem
 from precond.proof.deadline import Deadline
 from precond.proof.gate import crossed, is_off, is_on
@@ -134,7 +134,7 @@ class _Builder(Columns):
         if matrix is None:
             matrix = csr_array((len(constant), self.capacity))
         if not simple:
-            error = error + gamma(terms, room=0) * reach + TINY * (1 + self.largest.sum())
+            error = error + bare_gamma(terms) * reach + TINY * (1 + self.largest.sum())
         if name in self.slacks:
             error = error + self.slacks[name]
         return Expression(matrix, constant, error * (1 + 1e-9))
@@ -173,7 +173,7 @@ class _Builder(Columns):
                 factor * z.constant,
                 factor * z.error
                 + (0.0 if slope in (0.0, 1.0) else 1.0)
-                * (gamma(2, room=0) * z.reach(self.largest) + TINY * (1 + self.largest.sum())),
+                * (bare_gamma(2) * z.reach(self.largest) + TINY * (1 + self.largest.sum())),
             )
             self.layers[name] = LayerMap(low, high, row, column, negative, triangle)
             return
@@ -247,7 +247,7 @@ class _Builder(Columns):
             self.pools.append(Pool(rows, ceiling[window] - floors))
             total = csr_array(np.ones((1, size))) @ parts
             limit = z.constant[members].sum() - floors.sum() + floors.max()
-            slack = gamma(size + 4, room=0) * (
+            slack = bare_gamma(size + 4) * (
                 np.abs(z.constant[members]).sum()
                 + 2 * np.abs(floors).sum()
                 + z.reach(self.largest)[members].sum()

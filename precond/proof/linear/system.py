@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_array, csr_array, hstack, vstack
 
 from precond.network.evaluate import outputs
-from precond.proof.bounds.rounding import TINY, gamma
+from precond.proof.bounds.rounding import TINY, bare_gamma
 from precond.proof.claim import Conjunct, Problem
 from precond.proof.linear.blocks import Sparse
 from precond.proof.replay import in_region
@@ -153,7 +153,7 @@ class LinearSystem:
         reach = np.abs(outputs) @ self.output.reach(self.largest) + np.abs(bound)
         reach += np.abs(direct) @ self.largest
         error = np.abs(outputs) @ self.output.error
-        error += gamma(outputs.shape[1] + 4, room=0) * reach + TINY * (1 + self.largest.sum())
+        error += bare_gamma(outputs.shape[1] + 4) * reach + TINY * (1 + self.largest.sum())
         return Expression(csr_array(rows), constant, error)
 
 
@@ -174,7 +174,7 @@ def safe_upper(system: LinearSystem, form: Expression, weights: Array, duals: Ar
     size = np.abs(y) @ np.abs(limit) + magnitude @ system.largest + weights @ np.abs(form.constant)
     error = np.abs(y) @ system.row_error + weights @ form.error
     terms = 2 * (len(y) + len(ends) + len(weights)) + 8
-    error += gamma(terms, room=0) * size + TINY * (1 + system.largest.sum())
+    error += bare_gamma(terms) * size + TINY * (1 + system.largest.sum())
     return float(np.nextafter(total + error * (1 + 1e-9), np.inf))
 
 
