@@ -478,3 +478,7 @@ def test_split_errors() -> None:
             split(table_dataset(None), part)
     with pytest.raises(DataError, match="expected two rows or more, got 1"):
         split(table_dataset(None, 1))
+
+
+def test_classes_named_by_their_numbers_need_no_legend() -> None:
+    assert load_dataset("digits").legend() == []

@@ -63,12 +63,12 @@ class Dataset:
         return self._split[1]
 
     def legend(self, most: int = 40) -> list[tuple[str, str]]:
-        """What the numbers of classes and inputs stand for, where the data names them."""
+        """What the numbers of classes and inputs stand for, where the data names them otherwise."""
         named = (("classes", self.classes), ("inputs", self.features))
         return [
             (what, ", ".join(f"{i} {name}" for i, name in enumerate(names[:most])))
             for what, names in named
-            if names
+            if names and any(name != str(i) for i, name in enumerate(names))
         ]
 
 
