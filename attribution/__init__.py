@@ -34,7 +34,10 @@ if TYPE_CHECKING:
     from attribution.show.visualise import Clip as Clip
     from attribution.show.visualise import Panel as Panel
     from attribution.show.visualise import compared as compared
+    from attribution.show.visualise import green_overlay as green_overlay
+    from attribution.show.visualise import scaled_image as scaled_image
     from attribution.show.visualise import signed_map as signed_map
+    from attribution.show.visualise import tokens_html as tokens_html
     from attribution.slices import Slice as Slice
     from attribution.uses.bugs import concentrated as concentrated
     from attribution.uses.bugs import identical_attributions as identical_attributions
@@ -75,6 +78,7 @@ _HOMES = {
     "error_detection": "attribution.uses.profiles",
     "explain": "attribution.show.explain",
     "explain_input": "attribution.show.interpret",
+    "green_overlay": "attribution.show.visualise",
     "identical_attributions": "attribution.uses.bugs",
     "influence": "attribution.methods.influence",
     "influences": "attribution.uses.profiles",
@@ -85,7 +89,9 @@ _HOMES = {
     "over_stability": "attribution.uses.bugs",
     "profile_grid": "attribution.uses.profiles",
     "replaced_subject": "attribution.uses.bugs",
+    "scaled_image": "attribution.show.visualise",
     "signed_map": "attribution.show.visualise",
+    "tokens_html": "attribution.show.visualise",
     "unit": "attribution.quantities",
     "unit_meaning": "attribution.show.interpret",
     "why_rather_than": "attribution.show.interpret",

@@ -74,12 +74,10 @@ class Attribution:
             index -= size
         raise DataError("unit", expected="a smaller index", got=str(index))
 
-    def top(
-        self, k: int, *, row: int = 0, quantity: int = 0, signed: bool = False
-    ) -> list[tuple[str, float]]:
-        """The ``k`` units with the largest magnitude (``signed``: largest value), first first."""
+    def top(self, k: int, *, row: int = 0, quantity: int = 0) -> list[tuple[str, float]]:
+        """The ``k`` units with the largest magnitude, largest first."""
         flat = self.flat(row, quantity)
-        order = np.argsort(-(flat if signed else np.abs(flat)), kind="stable")[:k]
+        order = np.argsort(-np.abs(flat), kind="stable")[:k]
         return [(self.unit_name(int(i)), float(flat[i])) for i in order]
 
     def clip(self, percentile: float) -> Attribution:

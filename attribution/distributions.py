@@ -10,7 +10,7 @@ points are built, if not at the model's input; the slice may lie there or after 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -273,4 +273,3 @@ def ClassConditional(  # noqa: N802  (named as the paper's distribution)
 
 
 Distribution = PerInput | Empirical
-PointsOf = Callable[[Parts], Parts]

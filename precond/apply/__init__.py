@@ -34,10 +34,13 @@ if TYPE_CHECKING:
     from precond.apply.distillation.learn import augmented as augmented
     from precond.apply.distillation.learn import distill as distill
     from precond.apply.distillation.learn import sample_of as sample_of
+    from precond.apply.distillation.path import load_fast_path as load_fast_path
     from precond.apply.distillation.settings import Training as Training
     from precond.apply.distillation.votes import Reading as Reading
     from precond.apply.monitoring.summary import summarise as summarise
     from precond.apply.monitoring.watch import Monitor as Monitor
+    from precond.apply.pattern_attack import PatternAttack as PatternAttack
+    from precond.apply.pattern_attack import attack_pattern as attack_pattern
 
 _HOMES = {
     "AdversarialSettings": "precond.apply.adversarial_examples.settings",
@@ -47,17 +50,20 @@ _HOMES = {
     "Monitor": "precond.apply.monitoring.watch",
     "Monotone": "precond.apply.certification.monotone",
     "Outcome": "precond.apply.certification.certify",
+    "PatternAttack": "precond.apply.pattern_attack",
     "Reading": "precond.apply.distillation.votes",
     "Retraining": "precond.apply.adversarial_examples.settings",
     "RobustnessSettings": "precond.apply.certification.settings",
     "RuleBook": "precond.apply.debugging.rule_book",
     "Training": "precond.apply.distillation.settings",
     "adversarial": "precond.apply.adversarial_examples.search",
+    "attack_pattern": "precond.apply.pattern_attack",
     "augmented": "precond.apply.distillation.learn",
     "cluster": "precond.apply.clustering.medoids",
     "debug": "precond.apply.debugging.findings",
     "decompose": "precond.apply.decomposition.halves",
     "distill": "precond.apply.distillation.learn",
+    "load_fast_path": "precond.apply.distillation.path",
     "prove_monotone": "precond.apply.certification.monotone",
     "replayed": "precond.apply.decomposition.check",
     "retrain": "precond.apply.adversarial_examples.retrain",

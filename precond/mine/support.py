@@ -27,7 +27,7 @@ Z95 = 1.959963984540054
 CURVE_POINTS = 25
 
 
-class Rule(Protocol):
+class LabelledRule(Protocol):
     """What the curve needs of a rule."""
 
     @property
@@ -51,8 +51,9 @@ class CurvePoint:
     precision: float | None
 
 
-def wilson(successes: int, trials: int, z: float = Z95) -> tuple[float, float]:
-    """Wilson's interval for a share; (0, 1) without trials."""
+def wilson(successes: int, trials: int) -> tuple[float, float]:
+    """Wilson's interval for a share, at 95 %; (0, 1) without trials."""
+    z = Z95
     if not 0 <= successes <= trials:
         raise DataError("share", expected="0 ≤ k ≤ n", got=f"k = {successes}, n = {trials}")
     if trials == 0:
@@ -96,7 +97,7 @@ def measure(
     )
 
 
-def voted(rules: Sequence[Rule], signatures: Signatures) -> Rows:
+def voted(rules: Sequence[LabelledRule], signatures: Signatures) -> Rows:
     """The label the rules give each input, (N,); ``NO_LABEL`` where none holds.
 
     Where rules of several labels hold, the label wins whose rules have the larger training
@@ -111,7 +112,7 @@ def voted(rules: Sequence[Rule], signatures: Signatures) -> Rows:
 
 
 def curve(
-    rules: Sequence[Rule], labels: Rows, signatures: Signatures, held_out: Rows
+    rules: Sequence[LabelledRule], labels: Rows, signatures: Signatures, held_out: Rows
 ) -> tuple[CurvePoint, ...]:
     """Precision and joint coverage on the held-out rows, from all rules to the surest few.
 

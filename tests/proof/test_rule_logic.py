@@ -17,7 +17,7 @@ from precond.network.graph import Network
 from precond.network.layers import Affine
 from precond.network.rational import rational_values
 from precond.proof.prover.rule_logic import (
-    Rule,
+    BoxedRule,
     Truth,
     complete,
     contradicts,
@@ -33,8 +33,8 @@ LINE = box((-2, 2))
 YES, NO, UNKNOWN = Truth.YES, Truth.NO, Truth.UNKNOWN
 
 
-def on_line(*sides: tuple[float, float], on: list[int] = [], off: list[int] = []) -> Rule:  # noqa: B006
-    return Rule(box(*(sides or ((-2, 2),))), phases(on, off))
+def on_line(*sides: tuple[float, float], on: list[int] = [], off: list[int] = []) -> BoxedRule:  # noqa: B006
+    return BoxedRule(box(*(sides or ((-2, 2),))), phases(on, off))
 
 
 def test_by_hand_on_a_line() -> None:
@@ -77,24 +77,25 @@ def test_thresholds_and_a_point_no_float_has() -> None:
     network = Network(nodes, (1,))
     low = DecisionPattern(above=frozenset([("relu0", 0, 1.0 - 2.0**-53)]))
     high = DecisionPattern(below=frozenset([("relu0", 0, 1.0)]))
-    found = overlaps(network, Rule(LINE, low), Rule(LINE, high))
+    found = overlaps(network, BoxedRule(LINE, low), BoxedRule(LINE, high))
     assert found.truth is YES and found.point is not None
     x = found.point[0]
     assert 1 - Fraction(1, 2**53) < 3 * x <= 1
-    assert complete(network, [Rule(LINE, high), Rule(LINE, low)], LINE).truth is YES
+    assert complete(network, [BoxedRule(LINE, high), BoxedRule(LINE, low)], LINE).truth is YES
     assert rational_values(network, (Fraction(1, 3),), ["z0"]) == {"z0": [1]}
 
 
 def test_a_neuron_that_reads_zero() -> None:
     """z = 0 everywhere: never on, always off."""
     never = DecisionPattern(above=frozenset([("a", 0, 5.0)]))  # |x| ≤ 2
-    assert overlaps(ABSOLUTE, Rule(LINE, never), on_line()).truth is NO
-    assert implies(ABSOLUTE, Rule(LINE, never), on_line(on=[1])).truth is YES  # of nothing, all
+    assert overlaps(ABSOLUTE, BoxedRule(LINE, never), on_line()).truth is NO
+    nothing = BoxedRule(LINE, never)
+    assert implies(ABSOLUTE, nothing, on_line(on=[1])).truth is YES  # of nothing, all
 
 
 def test_contradictions() -> None:
-    def rule(sides: tuple[float, float], prop: Property | None) -> Rule:
-        return Rule(box(sides), ANY, prop)
+    def rule(sides: tuple[float, float], prop: Property | None) -> BoxedRule:
+        return BoxedRule(box(sides), ANY, prop)
 
     more, less = at_least(1.0, 1.0), at_least(-0.5, -1.0)  # y ≥ 1 and y ≤ 0.5
     found = contradicts(ABSOLUTE, rule((0, 2), more), rule((1, 2), less))
@@ -103,8 +104,8 @@ def test_contradictions() -> None:
     assert contradicts(ABSOLUTE, rule((0, 2), more), rule((0, 2), more)).truth is NO
     tie = contradicts(
         MAXIMUM,
-        Rule(box((0, 1), (0, 1)), ANY, Property.between(0, 0.0, 1.0)),
-        Rule(box((0, 1), (0, 1)), ANY, Property.between(0, 1.0, 2.0)),
+        BoxedRule(box((0, 1), (0, 1)), ANY, Property.between(0, 0.0, 1.0)),
+        BoxedRule(box((0, 1), (0, 1)), ANY, Property.between(0, 1.0, 2.0)),
     )
     assert tie.truth is NO  # both allow 1
     with pytest.raises(QueryError, match="expected two properties"):
@@ -113,21 +114,21 @@ def test_contradictions() -> None:
 
 def test_rules_behind_convolution_and_over_two_inputs() -> None:
     square = box((0, 1), (0, 1), (0, 1), (0, 1))
-    one = Rule(square, phases([0], layer="a"))
-    other = Rule(square, phases([0, 3], layer="a"))
+    one = BoxedRule(square, phases([0], layer="a"))
+    other = BoxedRule(square, phases([0, 3], layer="a"))
     assert implies(POOLED, other, one).truth is YES
     assert implies(POOLED, one, other).truth is NO
     # XOR: neuron 1 is on for x₀ + x₁ > 1, neuron 0 for x₀ + x₁ > 0.
     plane = box((-1, 1), (-1, 1))
-    assert implies(XOR, Rule(plane, phases([1])), Rule(plane, phases([0]))).truth is YES
-    assert implies(XOR, Rule(plane, phases([0])), Rule(plane, phases([1]))).truth is NO
+    assert implies(XOR, BoxedRule(plane, phases([1])), BoxedRule(plane, phases([0]))).truth is YES
+    assert implies(XOR, BoxedRule(plane, phases([0])), BoxedRule(plane, phases([1]))).truth is NO
 
 
 def test_errors() -> None:
     with pytest.raises(QueryError, match=r"expected an index in 0\.\.1"):
         implies(ABSOLUTE, on_line(on=[7]), on_line())
     with pytest.raises(QueryError, match="box of a rule: expected 1 inputs, got 2"):
-        overlaps(ABSOLUTE, Rule(box((0, 1), (0, 1)), ANY), Rule(box((0, 1), (0, 1)), ANY))
+        overlaps(ABSOLUTE, BoxedRule(box((0, 1), (0, 1)), ANY), BoxedRule(box((0, 1), (0, 1)), ANY))
 
 
 def test_time_runs_out() -> None:
@@ -136,7 +137,7 @@ def test_time_runs_out() -> None:
     network = random_net(stream, 8, 60, 60, 2)
     wide = Box.uniform(8, -1, 1)
     rules = [
-        Rule(wide, DecisionPattern(frozenset([("relu1", i)]), frozenset([("relu1", i + 1)])))
+        BoxedRule(wide, DecisionPattern(frozenset([("relu1", i)]), frozenset([("relu1", i + 1)])))
         for i in range(20)
     ]
     found = [implies(network, a, b, budget=0.02) for a, b in pairwise(rules)]
@@ -161,7 +162,7 @@ def oracle(network: Network, x: list[z3.ArithRef], layer: str) -> list[z3.ArithR
     return z
 
 
-def member(network: Network, rule: Rule, x: list[z3.ArithRef]) -> z3.BoolRef:
+def member(network: Network, rule: BoxedRule, x: list[z3.ArithRef]) -> z3.BoolRef:
     parts = [
         v >= z3.RealVal(str(Fraction(a))) for v, a in zip(x, rule.box.lower.tolist(), strict=True)
     ]
@@ -175,7 +176,7 @@ def member(network: Network, rule: Rule, x: list[z3.ArithRef]) -> z3.BoolRef:
     return z3.And(parts)
 
 
-def exists(network: Network, inside: list[Rule], outside: list[Rule]) -> bool:
+def exists(network: Network, inside: list[BoxedRule], outside: list[BoxedRule]) -> bool:
     x = [z3.Real(f"x{i}") for i in range(network.input_size)]
     solver = z3.Solver()
     solver.add([member(network, rule, x) for rule in inside])
@@ -183,7 +184,7 @@ def exists(network: Network, inside: list[Rule], outside: list[Rule]) -> bool:
     return bool(solver.check() == z3.sat)
 
 
-def random_rule(network: Network, stream: np.random.Generator) -> Rule:
+def random_rule(network: Network, stream: np.random.Generator) -> BoxedRule:
     centre = stream.normal(size=(1, network.input_size)) / 2
     literals = []
     for layer in network.decision_layers:
@@ -194,7 +195,7 @@ def random_rule(network: Network, stream: np.random.Generator) -> Rule:
         frozenset((n, i) for n, i, up in literals if up),
         frozenset((n, i) for n, i, up in literals if not up),
     )
-    return Rule(Box.ball(centre, float(stream.choice([0.25, 1.0, 4.0]))), pattern)
+    return BoxedRule(Box.ball(centre, float(stream.choice([0.25, 1.0, 4.0]))), pattern)
 
 
 @pytest.mark.parametrize("seed", range(10))
@@ -210,7 +211,7 @@ def test_against_the_oracle(seed: int) -> None:
         same = not exists(network, [x], [y]) and not exists(network, [y], [x])
         assert equivalent(network, x, y).truth is (YES if same else NO)
     square = Box.ball(np.zeros(2), 0.5)
-    everything = Rule(square, ANY)
+    everything = BoxedRule(square, ANY)
     covered = not exists(network, [everything], [a, b, c])
     assert complete(network, [a, b, c], square).truth is (YES if covered else NO)
 

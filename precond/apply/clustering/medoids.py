@@ -19,7 +19,6 @@ from precond.apply.debugging.rule_book import RuleBook
 Array = NDArray[np.float64]
 Rows = NDArray[np.int64]
 MEDOID = 2000  # members that a medoid is chosen among
-OUTLIERS = 6
 
 
 @dataclass(frozen=True, eq=False)

@@ -92,14 +92,12 @@ def causes(book: RuleBook, wrong: Rows, labels: Rows) -> tuple[Cause, ...]:
     return tuple(sorted(found, key=lambda c: (c.rule is None, -len(c.rows), c.label, c.predicted)))
 
 
-def suspects(
-    book: RuleBook, wrong: Rows, labels: Rows, *, typical: float = TYPICAL
-) -> tuple[Suspect, ...]:
+def suspects(book: RuleBook, wrong: Rows, labels: Rows) -> tuple[Suspect, ...]:
     """Errors that look mislabelled, the surest first."""
     strengths, predicted = book.strengths, book.signatures.predicted
     right = book.train[predicted[book.train] == labels[book.train]]
     bars = {
-        k: float(np.quantile(strengths[right[predicted[right] == k], k], typical))
+        k: float(np.quantile(strengths[right[predicted[right] == k], k], TYPICAL))
         for k in np.unique(predicted[right]).tolist()
     }
     counts = book.satisfied(wrong)

@@ -198,12 +198,11 @@ class Monitor(nn.Module):
         """What each rule votes for, (R,): a class, K (correct) or K + 1 (misclassified)."""
         return np.asarray(cast(Tensor, self.labels).cpu().numpy())
 
-    def watch(self, inputs: NDArray[np.floating], batch: int | None = None) -> Watched:
+    def watch(self, inputs: NDArray[np.floating]) -> Watched:
         """``forward`` in batches over inputs (N, …); results on the CPU."""
         array = check_inputs(self.network, inputs)
-        if batch is None:
-            widest = sum(self.network.width(node.name) for node in self.network.nodes)
-            batch = max(1, min(8192, BATCH_BYTES // (8 * widest)))
+        widest = sum(self.network.width(node.name) for node in self.network.nodes)
+        batch = max(1, min(8192, BATCH_BYTES // (8 * widest)))
         device = cast(Tensor, self.labels).device
         found = []
         for start in range(0, len(array), batch):

@@ -34,7 +34,7 @@ BATCH = 20_000
 
 
 @dataclass(frozen=True)
-class Share:
+class VolumeShare:
     """A region's volume as a share of the domain's: ``value`` in [``low``, ``high``] (95 %).
 
     ``hits`` of ``samples`` points, drawn from a part of the domain of relative volume ``part``.
@@ -64,7 +64,7 @@ def region_share(
     *,
     samples: int = BATCH,
     seed: int = 0,
-) -> Share:
+) -> VolumeShare:
     """The share of ``domain`` (of its inputs that vary) in which ``pattern`` holds."""
     if samples < 1:
         raise QueryError("volume estimate", expected="at least one sample", got=str(samples))
@@ -74,7 +74,7 @@ def region_share(
     for start in range(0, samples, BATCH):
         points = box.sample(min(BATCH, samples - start), rng)
         hits += int(pattern.holds(record(network, points)).sum())
-    return Share(hits, samples, relative_volume(box, domain))
+    return VolumeShare(hits, samples, relative_volume(box, domain))
 
 
 def relative_volume(box: Box, domain: Box) -> float:
@@ -137,14 +137,16 @@ def union_of_boxes(
     return tuple(boxes)
 
 
-def union_share(boxes: Sequence[Box], domain: Box, *, samples: int = BATCH, seed: int = 0) -> Share:
+def union_share(
+    boxes: Sequence[Box], domain: Box, *, samples: int = BATCH, seed: int = 0
+) -> VolumeShare:
     """The share of ``domain`` that the boxes cover together.
 
     Points are drawn from the boxes in proportion to their volumes and count where the box
     drawn from is the first that holds them (Karp and Luby 1983).
     """
     if not boxes:
-        return Share(0, samples)
+        return VolumeShare(0, samples)
     volumes = np.array([relative_volume(box, domain) for box in boxes])
     total = float(volumes.sum())
     rng = np.random.default_rng(seed)
@@ -154,4 +156,4 @@ def union_share(boxes: Sequence[Box], domain: Box, *, samples: int = BATCH, seed
         points = box.sample(int((chosen == index).sum()), rng)
         earlier = [other.contains(points) for other in boxes[:index]]
         hits += len(points) - int(np.logical_or.reduce(earlier).sum() if earlier else 0)
-    return Share(hits, samples, total)
+    return VolumeShare(hits, samples, total)

@@ -183,9 +183,9 @@ class Bisection:
         self.missed = np.concatenate([self.missed, missed[fresh]])
         return len(fresh)
 
-    def uncovered(self, first: int = 0) -> bool:
-        """Whether a violator from number ``first`` on satisfies all that is kept."""
-        return bool((~(self.missed[first:] & self.kept).any(1)).any())
+    def uncovered(self) -> bool:
+        """Whether a violator satisfies all that is kept."""
+        return bool((~(self.missed & self.kept).any(1)).any())
 
     def forcing(self, index: int) -> Array:
         """The violators (k, n) that only literal ``index`` of ``kept`` excludes."""

@@ -18,6 +18,7 @@ from precond.region.signature import Signatures
 
 Flags = NDArray[np.bool_]
 Depths = NDArray[np.float32] | NDArray[np.float64]
+PRICE = 0.05  # of a literal, in inputs shut out
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,13 +119,11 @@ def affordable(pool: LiteralPool, recall: float, start: Flags | None = None) -> 
     return chosen
 
 
-def cheapest_cover(
-    depths: Depths, pool: LiteralPool, base: Flags, *, price: float = 0.05
-) -> Flags | None:
+def cheapest_cover(depths: Depths, pool: LiteralPool, base: Flags) -> Flags | None:
     """A cheap set of candidates, ``base`` (C,) included, that excludes every point.
 
     ``depths`` (points, C) as ``LiteralPool.depths`` gives them.  Greedy: the most depth for the
-    least loss, where loss is the inputs newly shut out plus ``price`` for each literal: a
+    least loss, where loss is the inputs newly shut out plus ``PRICE`` for each literal: a
     literal that a point misses by a hair would be got round by its neighbours.  None if a
     point cannot be excluded.
     """
@@ -134,7 +133,7 @@ def cheapest_cover(
     out = pool.shut_out(chosen)
     while open_.any():
         gain = depths[open_].sum(0)
-        loss = (pool.violated & ~out).sum(1) + price
+        loss = (pool.violated & ~out).sum(1) + PRICE
         score = np.where(chosen, 0.0, gain / loss)
         best = int(score.argmax()) if len(score) else 0
         if not len(score) or score[best] <= 0:

@@ -49,7 +49,7 @@ class Truth(Enum):
 
 
 @dataclass(frozen=True)
-class Finding:
+class RuleAnswer:
     """``point``: the input that shows it, where one does."""
 
     truth: Truth
@@ -58,7 +58,7 @@ class Finding:
 
 
 @dataclass(frozen=True, eq=False)
-class Rule:
+class BoxedRule:
     """``pattern`` in ``box`` implies ``property`` (None where only the region matters)."""
 
     box: Box
@@ -66,29 +66,29 @@ class Rule:
     property: Property | None = None
 
 
-def rule_of(entry: Precondition, domain: Box) -> Rule:
+def rule_of(entry: Precondition, domain: Box) -> BoxedRule:
     """The rule of a precondition; ``domain`` is the file's, used where it has none of its own."""
-    return Rule(entry.domain or domain, entry.pattern, entry.property)
+    return BoxedRule(entry.domain or domain, entry.pattern, entry.property)
 
 
-def implies(network: Network, a: Rule, b: Rule, *, budget: float = 10.0) -> Finding:
+def implies(network: Network, a: BoxedRule, b: BoxedRule, *, budget: float = 10.0) -> RuleAnswer:
     """Whether every input of ``a``'s region is in ``b``'s."""
     _check(network, a, b)
     if b.box.includes(a.box) and a.pattern.implies(b.pattern):
-        return Finding(Truth.YES, reason="by the literals alone")
+        return RuleAnswer(Truth.YES, reason="by the literals alone")
     return _denied(_search(network, a.box, [a], [b], Deadline.after(budget)))
 
 
-def overlaps(network: Network, a: Rule, b: Rule, *, budget: float = 10.0) -> Finding:
+def overlaps(network: Network, a: BoxedRule, b: BoxedRule, *, budget: float = 10.0) -> RuleAnswer:
     """Whether some input is in both regions."""
     _check(network, a, b)
     box = _meet(a.box, b.box)
     if box is None:
-        return Finding(Truth.NO, reason="the boxes have nothing in common")
+        return RuleAnswer(Truth.NO, reason="the boxes have nothing in common")
     return _search(network, box, [a, b], [], Deadline.after(budget))
 
 
-def equivalent(network: Network, a: Rule, b: Rule, *, budget: float = 10.0) -> Finding:
+def equivalent(network: Network, a: BoxedRule, b: BoxedRule, *, budget: float = 10.0) -> RuleAnswer:
     """Whether the regions are the same set of inputs."""
     deadline = Deadline.after(budget)
     there = implies(network, a, b, budget=deadline.left / 2)
@@ -98,7 +98,9 @@ def equivalent(network: Network, a: Rule, b: Rule, *, budget: float = 10.0) -> F
     return there if back.truth is Truth.YES else back
 
 
-def contradicts(network: Network, a: Rule, b: Rule, *, budget: float = 10.0) -> Finding:
+def contradicts(
+    network: Network, a: BoxedRule, b: BoxedRule, *, budget: float = 10.0
+) -> RuleAnswer:
     """Whether some input is in both regions while no output could have both properties.
 
     Then at least one of the two rules is false there.  QueryError where a rule has no property.
@@ -111,20 +113,22 @@ def contradicts(network: Network, a: Rule, b: Rule, *, budget: float = 10.0) -> 
             (a.property, b.property), network.output_size, network.input_size, deadline
         )
     except Undecided as error:
-        return Finding(Truth.UNKNOWN, reason=str(error))
+        return RuleAnswer(Truth.UNKNOWN, reason=str(error))
     if both is not None:
-        return Finding(Truth.NO, reason="an output can have both properties")
+        return RuleAnswer(Truth.NO, reason="an output can have both properties")
     return overlaps(network, a, b, budget=deadline.left)
 
 
-def complete(network: Network, rules: Sequence[Rule], box: Box, *, budget: float = 10.0) -> Finding:
+def complete(
+    network: Network, rules: Sequence[BoxedRule], box: Box, *, budget: float = 10.0
+) -> RuleAnswer:
     """Whether every input of ``box`` is in the region of some rule."""
-    _check(network, *rules, everything := Rule(box, DecisionPattern()))
+    _check(network, *rules, everything := BoxedRule(box, DecisionPattern()))
     near = [rule for rule in rules if _meet(rule.box, box) is not None]
     return _denied(_search(network, box, [everything], near, Deadline.after(budget)))
 
 
-def _check(network: Network, *rules: Rule) -> None:
+def _check(network: Network, *rules: BoxedRule) -> None:
     for rule in rules:
         rule.pattern.check(network)
         if rule.box.size != network.input_size:
@@ -133,7 +137,7 @@ def _check(network: Network, *rules: Rule) -> None:
             )
 
 
-def _denied(found: Finding) -> Finding:
+def _denied(found: RuleAnswer) -> RuleAnswer:
     """The answer to a question that ``found`` would be a counterexample to."""
     flipped = {Truth.YES: Truth.NO, Truth.NO: Truth.YES, Truth.UNKNOWN: Truth.UNKNOWN}
     return replace(found, truth=flipped[found.truth])
@@ -142,25 +146,25 @@ def _denied(found: Finding) -> Finding:
 def _search(
     network: Network,
     box: Box,
-    inside: Sequence[Rule],
-    outside: Sequence[Rule],
+    inside: Sequence[BoxedRule],
+    outside: Sequence[BoxedRule],
     deadline: Deadline,
-) -> Finding:
+) -> RuleAnswer:
     """Whether some input of ``box`` is in all regions of ``inside`` and none of ``outside``."""
     together = DecisionPattern()
     for rule in inside:
         together &= rule.pattern
     if together.is_contradictory:
-        return Finding(Truth.NO, reason="two literals exclude each other")
+        return RuleAnswer(Truth.NO, reason="two literals exclude each other")
     sampled = _sampled(network, box, inside, outside)
     if sampled is not None:
-        return Finding(Truth.YES, sampled, "a sampled input")
+        return RuleAnswer(Truth.YES, sampled, "a sampled input")
     part = _part(network, {layer for r in (*inside, *outside) for layer in r.pattern.layers})
     known = part.decision_layers
     problem = Problem(part, box, together.only(known).intervals(part), ())
     refined = region_of(problem, deadline=deadline)
     if bool(refined.empty[0]):
-        return Finding(Truth.NO, reason="layer bounds leave nothing")
+        return RuleAnswer(Truth.NO, reason="layer bounds leave nothing")
     problem = replace(problem, bounds=layer_bounds(refined))
     try:
         point = common_point(
@@ -171,12 +175,12 @@ def _search(
             deadline,
         )
     except Undecided as error:
-        return Finding(Truth.UNKNOWN, reason=str(error))
+        return RuleAnswer(Truth.UNKNOWN, reason=str(error))
     if point is None:
-        return Finding(Truth.NO, reason="z3")
+        return RuleAnswer(Truth.NO, reason="z3")
     if not _is_such(network, point, inside, outside):
-        return Finding(Truth.UNKNOWN, reason="z3 gave an input that does not check")
-    return Finding(Truth.YES, point, "z3")
+        return RuleAnswer(Truth.UNKNOWN, reason="z3 gave an input that does not check")
+    return RuleAnswer(Truth.YES, point, "z3")
 
 
 def _meet(a: Box, b: Box) -> Box | None:
@@ -196,7 +200,7 @@ def _part(network: Network, layers: set[str]) -> Network:
 
 
 def _sampled(
-    network: Network, box: Box, inside: Sequence[Rule], outside: Sequence[Rule]
+    network: Network, box: Box, inside: Sequence[BoxedRule], outside: Sequence[BoxedRule]
 ) -> Point | None:
     """A random input, judged in float64 and then exactly."""
     points = np.concatenate(
@@ -211,7 +215,7 @@ def _sampled(
                 z[layer].append(found[source].flatten(1).cpu().numpy())
     values = {layer: np.concatenate(parts) for layer, parts in z.items()}
 
-    def member(rule: Rule) -> np.ndarray:
+    def member(rule: BoxedRule) -> np.ndarray:
         result = rule.box.contains(points)
         for layer, index, limit, above in _literals(rule.pattern):
             column = values[layer][:, index]
@@ -241,14 +245,14 @@ def _literals(pattern: DecisionPattern) -> list[tuple[str, int, float, bool]]:
 
 
 def _is_such(
-    network: Network, point: Point, inside: Sequence[Rule], outside: Sequence[Rule]
+    network: Network, point: Point, inside: Sequence[BoxedRule], outside: Sequence[BoxedRule]
 ) -> bool:
     """Whether an input is in all regions of ``inside`` and none of ``outside``, exactly."""
     layers = {layer for rule in (*inside, *outside) for layer in rule.pattern.layers}
     wanted = {network.pre_activation(layer) for layer in layers}
     values = rational_values(network, point, wanted)
 
-    def member(rule: Rule) -> bool:
+    def member(rule: BoxedRule) -> bool:
         low, high = rule.box.lower, rule.box.upper
         if any(
             not Fraction(float(a)) <= x <= Fraction(float(b))
