@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from attribution.distributions import Point as Point
     from attribution.methods.influence import influence as influence
     from attribution.methods.integrated import integrated_gradients as integrated_gradients
+    from attribution.methods.peers import CaptumMethod as CaptumMethod
     from attribution.methods.peers import captum_attribution as captum_attribution
     from attribution.quantities import Quantity as Quantity
     from attribution.quantities import class_score as class_score
@@ -55,6 +56,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "Attribution": "attribution.attribution",
+    "CaptumMethod": "attribution.methods.peers",
     "ClassConditional": "attribution.distributions",
     "Clip": "attribution.show.visualise",
     "Custom": "attribution.distributions",

@@ -20,7 +20,7 @@ AFFINE_NOTE = (
 )
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Attribution:
     """Attributions of the parts of a slice (one part, unless inputs or layers are several).
 
@@ -133,14 +133,14 @@ class Attribution:
                 str(path), expected="a file written by Attribution.save", got=str(error)
             ) from error
         return cls(
-            parts,
-            tuple(about["names"]),
-            tuple(about["quantities"]),
-            about["method"],
-            about["rule"],
-            about["evaluated"],
-            about["several"],
-            rest.get("completeness"),
-            rest.get("change"),
-            tuple(about["notes"]),
+            parts=parts,
+            names=tuple(about["names"]),
+            quantities=tuple(about["quantities"]),
+            method=about["method"],
+            rule=about["rule"],
+            evaluated=about["evaluated"],
+            several=about["several"],
+            completeness=rest.get("completeness"),
+            change=rest.get("change"),
+            notes=tuple(about["notes"]),
         )

@@ -20,7 +20,7 @@ from attribution.distributions import Parts
 from attribution.inputs import Inputs
 from attribution.memory import fast_layout, tally
 from attribution.quantities import Quantity
-from attribution.slices import Run, Site, flat_output, run
+from attribution.slices import ForwardPass, Site, flat_output, run
 from precond.errors import QueryError
 from precond.network.activation import OutputActivation
 from precond.network.module import NetworkModule
@@ -30,7 +30,7 @@ Reduce = Callable[[Tensor], Tensor]
 
 
 @dataclass(frozen=True, eq=False)
-class Block:
+class GradientBlock:
     """Gradients per part (Q, rows, points, *shape), or (Q, …) of what was kept of them, and
     whether they are of affine functions."""
 
@@ -57,7 +57,7 @@ class Kernel:
             found = run(self.model, part, read=self.given).values
         return {str(site): found[site] for site in self.given}
 
-    def forward(self, points: Parts, rows: slice | Tensor, *, gradients: bool) -> Run:
+    def forward(self, points: Parts, rows: slice | Tensor, *, gradients: bool) -> ForwardPass:
         """One pass over points (rows, points, *shape)."""
         count = _points(points)
         flat = {name: fast_layout(value.flatten(0, 1)) for name, value in points.items()}
@@ -78,7 +78,7 @@ class Kernel:
             result = self.forward(points, rows, gradients=False)
         return self._scores(result, points, rows)
 
-    def _scores(self, result: Run, points: Parts, rows: slice | Tensor) -> Tensor:
+    def _scores(self, result: ForwardPass, points: Parts, rows: slice | Tensor) -> Tensor:
         count, numbers = _points(points), self._numbers(points, rows)
         scores = [
             q(result.output if q.site is None else result.values[q.site], numbers)
@@ -86,7 +86,9 @@ class Kernel:
         ]
         return torch.stack(scores).reshape(len(scores), -1, count)
 
-    def at(self, points: Parts, rows: slice | Tensor, reduce: Reduce | None = None) -> Block:
+    def at(
+        self, points: Parts, rows: slice | Tensor, reduce: Reduce | None = None
+    ) -> GradientBlock:
         """Gradients at points (rows, points, *shape) of some input rows."""
         with torch.enable_grad():
             result = self.forward(points, rows, gradients=True)
@@ -113,7 +115,7 @@ class Kernel:
             name: found[0][None] if len(found) == 1 else torch.stack(found)
             for name, found in zip(result.leaves, kept, strict=True)
         }
-        return Block(gradients, is_affine(y))
+        return GradientBlock(gradients, is_affine(y))
 
     @property
     def _linear(self) -> bool:
@@ -124,7 +126,7 @@ class Kernel:
         )
 
     def _forms(
-        self, result: Run, points: Parts, rows: slice | Tensor
+        self, result: ForwardPass, points: Parts, rows: slice | Tensor
     ) -> tuple[Tensor, list[Tensor]]:
         """Values y (R, K) and a form (R, K) of each quantity."""
         numbers = self._numbers(points, rows)

@@ -23,7 +23,7 @@ from precond.errors import QueryError
 Target = int | Sequence[int] | NDArray[np.integer] | Tensor
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Quantity:
     """One number per row.  ``score(output, rows)``: ``rows`` (B,) are input row numbers."""
 
@@ -94,8 +94,8 @@ def class_score(target: Target) -> Quantity:
         return y.gather(1, _targets(target, rows, y.shape[1])[:, None])[:, 0]
 
     return Quantity(
-        f"class {_word(target)}",
-        score,
+        name=f"class {_word(target)}",
+        score=score,
         weights=lambda classes, rows: class_weights(target, rows, classes),
     )
 
@@ -109,8 +109,8 @@ def comparative(target: Target, other: Target) -> Quantity:
         return first.weights(classes, rows) - second.weights(classes, rows)
 
     return Quantity(
-        f"class {_word(target)} rather than {_word(other)}",
-        lambda output, rows: first.score(output, rows) - second.score(output, rows),
+        name=f"class {_word(target)} rather than {_word(other)}",
+        score=lambda output, rows: first.score(output, rows) - second.score(output, rows),
         weights=weights,
     )
 
@@ -118,8 +118,8 @@ def comparative(target: Target, other: Target) -> Quantity:
 def max_class() -> Quantity:
     """max_k y_k."""
     return Quantity(
-        "largest class",
-        lambda output, rows: flat_output(output).amax(1),
+        name="largest class",
+        score=lambda output, rows: flat_output(output).amax(1),
         weights=lambda classes, rows: torch.zeros(len(rows), classes, device=rows.device),
         rivals=lambda classes, rows: torch.ones(
             len(rows), classes, dtype=torch.bool, device=rows.device
@@ -141,7 +141,9 @@ def margin(target: Target) -> Quantity:
         others = y.masked_fill(~rivals(y.shape[1], rows), -torch.inf)
         return own.score(output, rows) - others.amax(1)
 
-    return Quantity(f"margin of class {_word(target)}", score, weights=own.weights, rivals=rivals)
+    return Quantity(
+        name=f"margin of class {_word(target)}", score=score, weights=own.weights, rivals=rivals
+    )
 
 
 def unit(layer: str, index: int, *, pre: bool = False, call: int = 0) -> Quantity:
@@ -156,8 +158,8 @@ def unit(layer: str, index: int, *, pre: bool = False, call: int = 0) -> Quantit
         return flat[:, index]
 
     return Quantity(
-        f"unit {index} of {layer}",
-        score,
+        name=f"unit {index} of {layer}",
+        score=score,
         site=Site(layer, pre, call),
         weights=lambda width, rows: class_weights(index, rows, width),
     )
@@ -175,7 +177,23 @@ def as_quantity(
     if isinstance(value, np.ndarray | Tensor):
         return class_score(value)
     if callable(value):
-        return Quantity(getattr(value, "__name__", "callable"), lambda output, _: value(output))
+        return Quantity(
+            name=getattr(value, "__name__", "callable"), score=lambda output, _: value(output)
+        )
     raise QueryError(
         "quantity", expected="a Quantity, a class number or a callable", got=str(type(value))
     )
+
+
+QuantityLike = Quantity | int | NDArray[np.integer] | Tensor | Callable[[Tensor], Tensor]
+
+
+def quantities_of(
+    quantity: QuantityLike | Sequence[QuantityLike],
+) -> tuple[tuple[Quantity, ...], bool]:
+    """Quantities, and whether several were asked for."""
+    several = isinstance(quantity, Sequence)
+    every = quantity if isinstance(quantity, Sequence) else (quantity,)
+    if not every:
+        raise QueryError("quantity", expected="at least one", got="none")
+    return tuple(as_quantity(one) for one in every), several

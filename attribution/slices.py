@@ -91,7 +91,7 @@ def find_layer(module: nn.Module, name: str) -> nn.Module:
 
 
 @dataclass(frozen=True, eq=False)
-class Run:
+class ForwardPass:
     """What one forward pass gave: the output, leaves by site name, and the values read."""
 
     output: Any
@@ -113,7 +113,7 @@ def run(
     given: Mapping[Site, Tensor] | None = None,
     leaves: Sequence[Site] | None = None,
     read: Sequence[Site] = (),
-) -> Run:
+) -> ForwardPass:
     """One forward pass.  ``leaves`` None: no gradients; empty: at the floating inputs."""
     given = given or {}
     found: dict[str, Tensor] = {}
@@ -159,7 +159,7 @@ def run(
     for site in read:
         if site not in values:
             raise QueryError(f"layer {site}", expected="a call of it", got="none in this pass")
-    return Run(output, found, values)
+    return ForwardPass(output, found, values)
 
 
 def _called(model: nn.Module, inputs: Inputs) -> Any:

@@ -30,7 +30,7 @@ from precond.apply.debugging.rule_book import RuleBook
 from precond.data.datasets import load_dataset
 from precond.formats.load import load
 from precond.mine.layer_rules.settings import RuleSettings
-from precond.region.signature import record
+from precond.region.recording import record
 
 MODEL = Path(__file__).parents[1] / "models" / "mnist-mlp.onnx"
 RULES = 4
@@ -48,7 +48,12 @@ def main() -> int:
     train = data.train
     network = load(MODEL)
     flat = data.flat
-    book, _ = mined(RuleBook(network, (), flat, record(network, flat), train), RuleSettings())
+    book, _ = mined(
+        RuleBook(
+            network=network, rules=(), inputs=flat, signatures=record(network, flat), train=train
+        ),
+        RuleSettings(),
+    )
     rules = [r for k in range(10) for r in [q for q in book.rules if q.label == k][:RULES]]
     table = []
     for radius in chosen.radius:

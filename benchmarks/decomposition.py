@@ -37,7 +37,8 @@ from precond.proof.claim import Claim
 from precond.proof.prover.prove import prove
 from precond.proof.verdict import Status
 from precond.region.box import Box
-from precond.vnnlib.query import Query, read_vnnlib
+from precond.vnnlib.query import Query
+from precond.vnnlib.read import read_vnnlib
 
 QUERIES = ("4_5:3", "3_3:3", "5_1:4", "3_5:3", "2_3:4", "4_2:3", "1_1:4", "2_2:3")
 FAMILY, FAMILY_SIZE = "3_3:3", 30

@@ -25,8 +25,10 @@ from torch.nn import functional as F
 
 from precond.apply.distillation.learn import augmented, distill, sample_of
 from precond.apply.distillation.path import save_fast_path
-from precond.apply.distillation.table import Samples, Table, trade_off
-from precond.apply.distillation.votes import Reading, Training, moved
+from precond.apply.distillation.reading import Reading
+from precond.apply.distillation.table import Samples, TradeOffTable, trade_off
+from precond.apply.distillation.training import moved
+from precond.apply.distillation.votes import Training
 from precond.data.datasets import Dataset, load_dataset, split
 from precond.formats.load import load
 from precond.formats.onnx.writer import write_onnx
@@ -168,7 +170,7 @@ def one(name: str, cache: Path, readings: list[Reading] | None, compile: bool) -
     }
 
 
-def verdict(table: Table) -> str:
+def verdict(table: TradeOffTable) -> str:
     """Loss and speed of the fast path against the plain network, both as they run and compiled."""
     words = []
     for suffix in ("", ", compiled"):

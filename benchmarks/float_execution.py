@@ -53,11 +53,12 @@ from precond.proof.prover.plans import Stage, default_stages, known_bounds  # no
 from precond.proof.prover.prove import prove  # noqa: E402
 from precond.proof.prover.run import Run  # noqa: E402
 from precond.proof.verdict import Status, Verdict  # noqa: E402
-from precond.property import Inequality, Property  # noqa: E402
+from precond.property import Property  # noqa: E402
 from precond.region.box import Box  # noqa: E402
+from precond.region.inequality import Inequality  # noqa: E402
 from precond.region.pattern import DecisionPattern  # noqa: E402
-from precond.region.signature import record  # noqa: E402
-from precond.vnnlib.query import read_vnnlib  # noqa: E402
+from precond.region.recording import record  # noqa: E402
+from precond.vnnlib.read import read_vnnlib  # noqa: E402
 
 DATA = ROOT.parent / "shared" / "data"
 FLOAT32 = Arithmetic.FLOAT32

@@ -109,7 +109,7 @@ def reader_of(name: str) -> Callable[[Path], object]:
     from precond.data.datasets import load_dataset
     from precond.formats.load import load
     from precond.study.store import read_preconditions
-    from precond.vnnlib.query import read_vnnlib
+    from precond.vnnlib.read import read_vnnlib
 
     if name in ("onnx", "nnet"):
         return load

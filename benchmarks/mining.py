@@ -26,7 +26,7 @@ from precond.mine.layer_rules.learn import layer_preconditions
 from precond.mine.support import voted
 from precond.network.graph import Network
 from precond.network.layers import Affine, Node, ReLU
-from precond.region.signature import record
+from precond.region.recording import record
 
 INPUTS, NEURONS, CLASSES, ROWS = 784, 512, 10, 60_000
 LIMIT = 10.0  # seconds, on two cores

@@ -9,8 +9,9 @@ import numpy as np
 from precond.network.graph import INPUT, Network
 from precond.network.layers import Affine, Node, ReLU
 from precond.proof.claim import Claim
-from precond.property import Inequality, Property
+from precond.property import Property
 from precond.region.box import Box
+from precond.region.inequality import Inequality
 from precond.region.pattern import DecisionPattern
 
 

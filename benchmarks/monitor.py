@@ -31,7 +31,8 @@ from precond.proof.precondition import Kind, Precondition, Support
 from precond.proof.verdict import Status, Verdict
 from precond.region.box import Box
 from precond.region.pattern import DecisionPattern
-from precond.region.signature import Signatures, record
+from precond.region.recording import record
+from precond.region.signature import Signatures
 
 RULES, CHECKED, TIMED, WANTED = 500, 10_000, 100_000, 100_000
 MODEL = Path(__file__).parents[1] / "models" / "mnist-mlp.onnx"

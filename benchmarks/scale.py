@@ -153,7 +153,7 @@ def peak_memory() -> float:
 def recording(folder: Path) -> str:
     from precond.network.graph import INPUT, Network
     from precond.network.layers import Affine, Node, ReLU
-    from precond.region.signature import record
+    from precond.region.recording import record
 
     stream = np.random.default_rng(1)
 
@@ -181,7 +181,7 @@ def torch_float32() -> Any:
 
 def mining(folder: Path) -> str:
     from precond.mine.layer_rules.learn import layer_preconditions
-    from precond.region.signature import open_signatures
+    from precond.region.recording import open_signatures
 
     signatures = open_signatures(folder)
     rules = layer_preconditions(
@@ -197,7 +197,7 @@ def mining(folder: Path) -> str:
 
 def monitoring(folder: Path) -> str:
     from precond.region.pattern import DecisionPattern
-    from precond.region.signature import open_signatures
+    from precond.region.recording import open_signatures
 
     signatures = open_signatures(folder)
     stream = np.random.default_rng(2)

@@ -75,8 +75,9 @@ from precond.proof.prover.prove import prove
 from precond.proof.replay import replay
 from precond.proof.restate.closed_pattern import around_pattern
 from precond.proof.verdict import Status, Verdict
-from precond.property import Inequality, Property
+from precond.property import Property
 from precond.region.box import Box
+from precond.region.inequality import Inequality
 from precond.region.pattern import DecisionPattern
 
 Array = NDArray[np.float64]

@@ -21,8 +21,9 @@ from precond.network.exact import exact_values
 from precond.network.graph import INPUT, Network
 from precond.network.layers import Add, Affine, Layer, LeakyReLU, MaxPool2d, Node, ReLU, Reshape
 from precond.proof.claim import Claim, HalfSpaces
-from precond.property import Inequality, Property
+from precond.property import Property
 from precond.region.box import Box
+from precond.region.inequality import Inequality
 from precond.region.pattern import DecisionPattern
 
 Array = NDArray[np.float64]

@@ -34,8 +34,9 @@ from precond.network.layers import Affine, Node, ReLU
 from precond.proof.claim import Claim
 from precond.proof.restate.logits import activated
 from precond.proof.verdict import Status
-from precond.property import Inequality, Property
+from precond.property import Property
 from precond.region.box import Box
+from precond.region.inequality import Inequality
 from precond.region.pattern import DecisionPattern
 
 DIGITS = 60

@@ -43,11 +43,12 @@ from precond.proof.certificates.maker import NotCertified
 from precond.proof.claim import Claim
 from precond.proof.prover.prove import prove
 from precond.proof.verdict import Status
-from precond.property import Inequality, Property
+from precond.property import Property
 from precond.region.box import Box
+from precond.region.inequality import Inequality
 from precond.region.pattern import DecisionPattern
-from precond.region.signature import record
-from precond.vnnlib.query import read_vnnlib
+from precond.region.recording import record
+from precond.vnnlib.read import read_vnnlib
 
 ROOT = Path(__file__).parents[1]
 ACAS = ROOT.parent / "shared" / "data" / "acasxu"

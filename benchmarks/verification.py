@@ -195,8 +195,8 @@ def patterns(chosen: argparse.Namespace, report: dict[str, Any]) -> None:
     from precond.proof.claim import Claim
     from precond.proof.prover.prove import prove
     from precond.region.pattern import DecisionPattern
-    from precond.region.signature import record
-    from precond.vnnlib.query import read_vnnlib
+    from precond.region.recording import record
+    from precond.vnnlib.read import read_vnnlib
 
     folder = chosen.data / "acasxu"
     network = load(folder / "ACASXU_run2a_1_1_batch_2000.onnx")

@@ -31,7 +31,7 @@ from precond.proof.prover.prove import prove
 from precond.property import Property
 from precond.region.box import Box
 from precond.region.pattern import DecisionPattern
-from precond.region.signature import record
+from precond.region.recording import record
 from precond.report.pages import write_files
 from precond.report.whole_space.page import table_text, whole_space_files
 from precond.study.analysis import Domain

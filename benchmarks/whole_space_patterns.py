@@ -29,7 +29,7 @@ from precond.proof.deadline import Deadline
 from precond.proof.precondition import Precondition
 from precond.proof.restate.tail import Tail
 from precond.region.box import Box
-from precond.region.signature import record
+from precond.region.recording import record
 from precond.study.store import read_preconditions
 
 

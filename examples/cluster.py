@@ -12,7 +12,11 @@ train, held_out = split(data)
 signatures = record(network, data.inputs)
 seen = signatures.rows(train)
 rules = layer_preconditions(seen, seen.predicted)
-found = cluster(RuleBook(network, rules, data.inputs, signatures, train), data.labels, held_out)
+found = cluster(
+    RuleBook(network=network, rules=rules, inputs=data.inputs, signatures=signatures, train=train),
+    data.labels,
+    held_out,
+)
 print(f"{len(found.clusters)} clusters of purity {found.purity:.3f}; {len(found.rest)} left over")
 for one in found.clusters[:3]:
     print(f"  {len(one.members)} inputs like number {one.medoid}: label {one.label}, ", end="")

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from precond import Box, Network, load
-from precond.apply import Monotone, Outcome, RobustnessSettings, prove_monotone, robustness
+from precond.apply import BallOutcome, Monotone, RobustnessSettings, prove_monotone, robustness
 from precond.data import load_dataset
 from precond.network import Affine, Node, ReLU
 
@@ -20,7 +20,7 @@ found = robustness(
     rows=rows,
 )
 for k, radius in enumerate(found.radii):
-    counts = ", ".join(f"{found.count(k, outcome)} {outcome.value}" for outcome in Outcome)
+    counts = ", ".join(f"{found.count(k, outcome)} {outcome.value}" for outcome in BallOutcome)
     print(f"radius {radius:<5g} {counts}")
 
 price = Network(  # y = relu(x0 − x1) + relu(x0): rises with x0, falls with x1

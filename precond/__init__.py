@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from precond.property import Property as Property
     from precond.region.box import Box as Box
     from precond.region.pattern import DecisionPattern as DecisionPattern
+    from precond.region.recording import record as record
     from precond.region.signature import Signatures as Signatures
-    from precond.region.signature import record as record
 
 _HOMES = {
     "Box": "precond.region.box",
@@ -50,7 +50,7 @@ _HOMES = {
     "layer_preconditions": "precond.mine.layer_rules.learn",
     "load": "precond.formats.load",
     "prove": "precond.proof.prover.prove",
-    "record": "precond.region.signature",
+    "record": "precond.region.recording",
     "underapproximation_box": "precond.mine.boxes.largest_box",
 }
 __getattr__, __dir__, __all__ = door(__name__, _HOMES)

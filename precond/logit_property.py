@@ -28,7 +28,8 @@ from itertools import product
 from precond.errors import QueryError
 from precond.network.activation import OutputActivation
 from precond.network.graph import Network
-from precond.property import Inequality, Property
+from precond.property import Property
+from precond.region.inequality import Inequality
 
 DIGITS = 60  # of an enclosed logit, beyond those of the threshold
 REMEDY = "Ask about the logits: --outputs logits, or in Python the network's .logits"
@@ -38,7 +39,7 @@ Clauses = tuple[tuple[Inequality, ...], ...]
 
 
 @dataclass(frozen=True)
-class Bound:
+class LogitBound:
     """``Σ terms · z ≥ b`` (> if the inequality was strict), with low ≤ b ≤ high."""
 
     terms: Mapping[int, Fraction]
@@ -60,20 +61,20 @@ def carried(
     activation: OutputActivation,
     outputs: int,
     strict: bool = False,
-) -> Bound | bool | None:
+) -> LogitBound | bool | None:
     """``Σ terms · y ≥ bound`` (> where ``strict``) in terms of logits: a bound, always or never
     so, or None where it cannot be carried over exactly."""
     if activation is OutputActivation.NONE or not terms:
-        return Bound(terms, bound, bound)
+        return LogitBound(terms, bound, bound)
     constant = _constant(terms, activation, outputs)
     if constant is not None:
         return constant > bound or (constant == bound and not strict)
     pair = len(terms) == 2 and sum(terms.values()) == 0
     if activation is OutputActivation.LOG_SOFTMAX:
         if sum(terms.values()) == 0:
-            return Bound(terms, bound, bound)
+            return LogitBound(terms, bound, bound)
     elif pair and bound == 0:
-        return Bound(terms, bound, bound)
+        return LogitBound(terms, bound, bound)
     elif activation is OutputActivation.SOFTMAX and outputs == 2 and len(terms) == 2:
         terms, bound = {0: terms[0] - terms[1]}, bound - terms[1]  # as y_1 = 1 − y_0
     if len(terms) > 1 or (activation is not OutputActivation.SIGMOID and outputs != 2):
@@ -94,7 +95,7 @@ def carried(
     if activation is not OutputActivation.SIGMOID:
         over[1 - index] = -sign
     low, high = sorted((sign * ends[0], sign * ends[1]))
-    return Bound(over, low, high)
+    return LogitBound(over, low, high)
 
 
 def _constant(

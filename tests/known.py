@@ -25,8 +25,9 @@ from precond.network.layers import (
 )
 from precond.proof.claim import Claim, HalfSpaces
 from precond.proof.verdict import Status
-from precond.property import Inequality, Property
+from precond.property import Property
 from precond.region.box import Box
+from precond.region.inequality import Inequality
 from precond.region.pattern import DecisionPattern
 
 

@@ -23,7 +23,7 @@ from precond.region.box import Box
 from precond.region.pattern import DecisionPattern
 from precond.report import hints
 from precond.testing import assert_proved, assert_robust
-from precond.vnnlib.query import read_vnnlib
+from precond.vnnlib.read import read_vnnlib
 from precond.vnnlib.write import claim_text, decimal
 
 

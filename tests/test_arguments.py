@@ -22,9 +22,9 @@ from precond.network.graph import INPUT
 from precond.network.layers import Affine, Conv2d, LeakyReLU, MaxPool2d, Node, ReLU, Select
 from precond.proof.claim import HalfSpaces
 from precond.proof.ledger.ledger import Ledger
-from precond.property import Inequality
-from precond.region.signature import open_signatures
-from precond.vnnlib.query import read_vnnlib
+from precond.region.inequality import Inequality
+from precond.region.recording import open_signatures
+from precond.vnnlib.read import read_vnnlib
 
 door: Any = precond  # arguments here are of kinds that a type checker would refuse
 NODES = (

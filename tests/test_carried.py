@@ -17,7 +17,8 @@ from precond.network.activation import OutputActivation
 from precond.network.graph import Network
 from precond.network.layers import Affine, Node
 from precond.proof.restate.logits import activated
-from precond.property import Inequality, Property
+from precond.property import Property
+from precond.region.inequality import Inequality
 
 NONE, SIGMOID = OutputActivation.NONE, OutputActivation.SIGMOID
 SOFTMAX, LOG_SOFTMAX = OutputActivation.SOFTMAX, OutputActivation.LOG_SOFTMAX

@@ -40,7 +40,7 @@ from precond.formats.load import load
 from precond.proof.claim import Claim
 from precond.proof.prover.prove import prove
 from precond.study.store import read_preconditions
-from precond.vnnlib.query import read_vnnlib
+from precond.vnnlib.read import read_vnnlib
 
 CALLS = 4_000_000  # of functions of Python, for one file
 GROWTH = 400 << 20  # bytes that the process may grow by over a whole family of files

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from precond.errors import QueryError
-from precond.property import Inequality, Property
+from precond.property import Property
+from precond.region.inequality import Inequality
 
 
 def test_helpers_by_hand() -> None:

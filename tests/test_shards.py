@@ -14,7 +14,7 @@ from precond.data.shards import open_shards
 from precond.errors import DataError
 from precond.network.graph import INPUT, Network
 from precond.network.layers import Node, ReLU
-from precond.region.signature import open_signatures, record, record_blocks
+from precond.region.recording import open_signatures, record, record_blocks
 
 STREAM = np.random.default_rng(0)
 ROWS = STREAM.normal(size=(1000, 6)).astype(np.float32)

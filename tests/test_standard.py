@@ -11,7 +11,7 @@ import pytest
 from precond.errors import ModelError, OutputError, QueryError
 from precond.network.graph import INPUT
 from precond.proof.verdict import Status
-from precond.vnnlib.formula import Declaration, Kind
+from precond.vnnlib.formula import Declaration, VariableKind
 from precond.vnnlib.standard import (
     Capability,
     Reader,
@@ -29,9 +29,25 @@ from precond.vnnlib.standard import (
 
 # The example of section 5.3.1, as far as one network goes.
 DECLARED = (
-    Declaration("A", "float32", (2, 2), Kind.INPUT, "f", INPUT),
-    Declaration("H", "float32", (1, 2), Kind.HIDDEN, "f", "hidden"),
-    Declaration("Y", "real", (), Kind.OUTPUT, "f", "out"),
+    Declaration(
+        name="A",
+        element_type="float32",
+        shape=(2, 2),
+        kind=VariableKind.INPUT,
+        network="f",
+        node=INPUT,
+    ),
+    Declaration(
+        name="H",
+        element_type="float32",
+        shape=(1, 2),
+        kind=VariableKind.HIDDEN,
+        network="f",
+        node="hidden",
+    ),
+    Declaration(
+        name="Y", element_type="real", shape=(), kind=VariableKind.OUTPUT, network="f", node="out"
+    ),
 )
 VALUES = {
     "Y": np.array(-1e-7),
@@ -83,7 +99,14 @@ def test_printed_values_read_back() -> None:
     rng = np.random.default_rng(0)
     for kind in (np.float32, np.float64):
         numbers = (rng.normal(size=100) * 10.0 ** rng.integers(-20, 20, 100)).astype(kind)
-        declared = Declaration("V", "real", (100,), Kind.INPUT, "f", INPUT)
+        declared = Declaration(
+            name="V",
+            element_type="real",
+            shape=(100,),
+            kind=VariableKind.INPUT,
+            network="f",
+            node=INPUT,
+        )
         lines = format_assignment([declared], {"V": numbers}).splitlines()[1:]
         assert all(re.fullmatch(r"-?\d+\.\d+", line) for line in lines)
         assert (np.array([kind(line) for line in lines]) == numbers).all()

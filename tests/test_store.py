@@ -20,7 +20,7 @@ from precond.proof.verdict import Attempt, Status, Verdict
 from precond.property import Property
 from precond.region.box import Box
 from precond.region.pattern import DecisionPattern
-from precond.region.signature import record
+from precond.region.recording import record
 from precond.study.analysis import Analysis, Domain, DomainKind
 from precond.study.store import read_preconditions, to_json, write_preconditions
 

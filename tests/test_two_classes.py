@@ -242,7 +242,9 @@ def test_verify_and_check(given: Given, run: Run, tmp_path: Path) -> None:
     violated = "(>= Y_0 0.6)" if low else "(<= Y_0 0.4)"
     query = tmp_path / "q.vnnlib"
     query.write_text(f"{text}(declare-const Y_0 Real)(assert {violated})")
-    request = Request(query, (given.model("sigmoid"),), exact=True, certificates=tmp_path)
+    request = Request(
+        query=query, networks=(given.model("sigmoid"),), exact=True, certificates=tmp_path
+    )
     said: list[str] = []
     assert reply(request, Deadline.after(60), said.append).startswith("unsat")
     assert "claims are about the logits, before the last sigmoid" in said

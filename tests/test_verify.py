@@ -29,7 +29,7 @@ from precond.vnnlib import process as verify_process
 from precond.vnnlib.capability import capability
 from precond.vnnlib.decide import Request, read, reply, solve
 from precond.vnnlib.formula import UnsupportedQuery
-from precond.vnnlib.query import parse_vnnlib
+from precond.vnnlib.read import parse_vnnlib
 from precond.vnnlib.standard import Result
 
 ACASXU = Path(__file__).parents[1].parent / "shared" / "data" / "acasxu"
@@ -57,7 +57,7 @@ def ask(models: Path, tmp_path: Path) -> Callable[..., str]:
         file = tmp_path / "query.vnnlib"
         file.write_text(text)
         networks = options.pop("networks", (str(models / "absolute.onnx"),))
-        request = Request(file, networks, **options)
+        request = Request(query=file, networks=networks, **options)
         said.clear()
         return reply(request, Deadline.after(600.0), said.append)
 
@@ -438,7 +438,7 @@ def test_name_version_and_capabilities(capsys: pytest.CaptureFixture[str]) -> No
 )
 def test_acas_xu(network: str, number: int, result: Result) -> None:
     model = str(ACASXU / f"ACASXU_run2a_{network}_batch_2000.onnx")
-    query = read(Request(ACASXU / f"prop_{number}.vnnlib", (model,)))
+    query = read(Request(query=ACASXU / f"prop_{number}.vnnlib", networks=(model,)))
     solution = solve(query, Deadline.after(600.0))
     assert solution.result is result
     if result is Result.SAT:

@@ -26,7 +26,7 @@ class Bend:
     slope: float | None
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Plan:
     """``straight`` values, then ``steps`` in order: bends, and affine nodes after bends."""
 
@@ -90,7 +90,14 @@ def plan(network: Network, output: str, target: str) -> Plan:
             case _:
                 steps.append(node)
     shaped = replace(network, nodes=tuple(nodes), tensor_names={})
-    return Plan(shaped, output, target, tuple(straight_nodes), tuple(steps), frozenset(straight))
+    return Plan(
+        network=shaped,
+        output=output,
+        target=target,
+        straight_nodes=tuple(straight_nodes),
+        steps=tuple(steps),
+        straight=frozenset(straight),
+    )
 
 
 def _readers(nodes: list[Node]) -> dict[str, list[Node]]:

@@ -131,7 +131,7 @@ def zero_crossings(first: Tensor, second: Tensor) -> Tensor:
     return first / (first - second)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Intervals:
     """Where each candidate of a window of straight lines leads, (lines, m, k) float64.
 
@@ -186,4 +186,4 @@ def leading_intervals(first: Tensor, rate: Tensor, members: Tensor) -> Intervals
     on_low = torch.where(rate > 0, low.maximum(crossing), low)
     on_high = torch.where(rate < 0, high.minimum(crossing), high)
     on_high = torch.where((rate == 0) & (first <= 0), -one, on_high)
-    return Intervals(first, rate, low, high, on_low, on_high)
+    return Intervals(first=first, rate=rate, low=low, high=high, on_low=on_low, on_high=on_high)

@@ -8,7 +8,7 @@ for all quantities; sums are kept in float64 and rows are streamed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,24 +25,11 @@ from attribution.gradients import Kernel, Reduce
 from attribution.inputs import Inputs, array_rows, count_rows, require_finite
 from attribution.memory import rows_for
 from attribution.model import as_module, place_of, type_of, undisturbed
-from attribution.quantities import Quantity, as_quantity
+from attribution.quantities import Quantity, QuantityLike, quantities_of
 from attribution.rules import NETWORK_RULES
 from attribution.slices import Site, Slice, find_layer, run
 from precond.errors import DataError, QueryError
 from precond.network.graph import Network
-
-QuantityLike = Quantity | int | NDArray[np.integer] | Tensor | Callable[[Tensor], Tensor]
-
-
-def quantities_of(
-    quantity: QuantityLike | Sequence[QuantityLike],
-) -> tuple[tuple[Quantity, ...], bool]:
-    """Quantities, and whether several were asked for."""
-    several = isinstance(quantity, Sequence)
-    every = quantity if isinstance(quantity, Sequence) else (quantity,)
-    if not every:
-        raise QueryError("quantity", expected="at least one", got="none")
-    return tuple(as_quantity(one) for one in every), several
 
 
 def influence(
@@ -85,13 +72,13 @@ def influence(
             )
     parts, evaluated, affine = found
     return Attribution(
-        tuple(p if several else p[0] for p in parts.values()),
-        tuple(parts),
-        tuple(q.name for q in chosen),
-        f"influence of {cut}",
-        type(distribution).__name__,
-        evaluated,
-        several,
+        parts=tuple(p if several else p[0] for p in parts.values()),
+        names=tuple(parts),
+        quantities=tuple(q.name for q in chosen),
+        method=f"influence of {cut}",
+        rule=type(distribution).__name__,
+        evaluated=evaluated,
+        several=several,
         notes=(AFFINE_NOTE,) if affine else (),
     )
 

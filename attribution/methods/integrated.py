@@ -27,10 +27,9 @@ from attribution.fixed_batch import RowByRow, explained, fixes_batch
 from attribution.gradients import Kernel
 from attribution.inputs import Inputs
 from attribution.memory import rows_for
-from attribution.methods.influence import QuantityLike, quantities_of
-from attribution.methods.line import Line
+from attribution.methods.line import LineBlock
 from attribution.model import as_module, logits_model, logits_note, place_of, type_of, undisturbed
-from attribution.quantities import Quantity, class_score
+from attribution.quantities import Quantity, QuantityLike, class_score, quantities_of
 from attribution.rules import NETWORK_RULES, Rule, nodes
 from attribution.slices import Site, Slice, flat_output, run
 from precond.errors import QueryError
@@ -105,21 +104,30 @@ def integrated_gradients(
         chosen, several = (
             quantities_of(quantity) if quantity is not None else ((predicted(module, read),), False)
         )
-        path = _Path(module, read, cut.sites, baseline, chosen, memory, chunk, factor)
+        path = _Path(
+            model=module,
+            inputs=read,
+            sites=cut.sites,
+            baseline=baseline,
+            quantities=chosen,
+            memory=memory,
+            chunk=chunk,
+            factor=factor,
+        )
         integral = path.auto(rule, tolerance) if steps == "auto" else path.integrate(rule, steps)
     total = sum(part.reshape(*part.shape[:2], -1).sum(-1) for part in integral.parts.values())
     error = np.abs(total - integral.change)
     return Attribution(
-        tuple(p if several else p[0] for p in integral.parts.values()),
-        tuple(integral.parts),
-        tuple(q.name for q in chosen),
-        f"integrated gradients at {cut}",
-        f"{rule.value}, {integral.steps} steps",
-        integral.evaluated,
-        several,
-        error if several else error[0],
-        integral.change if several else integral.change[0],
-        (*integral.notes, *logits_note(cut.model)),
+        parts=tuple(p if several else p[0] for p in integral.parts.values()),
+        names=tuple(integral.parts),
+        quantities=tuple(q.name for q in chosen),
+        method=f"integrated gradients at {cut}",
+        rule=f"{rule.value}, {integral.steps} steps",
+        evaluated=integral.evaluated,
+        several=several,
+        completeness=error if several else error[0],
+        change=integral.change if several else integral.change[0],
+        notes=(*integral.notes, *logits_note(cut.model)),
     )
 
 
@@ -144,7 +152,10 @@ def predicted(model: nn.Module, inputs: Inputs) -> Quantity:
         ]
     quantity = class_score(torch.cat(rows))
     return Quantity(
-        "predicted class", quantity.score, weights=quantity.weights, rivals=quantity.rivals
+        name="predicted class",
+        score=quantity.score,
+        weights=quantity.weights,
+        rivals=quantity.rivals,
     )
 
 
@@ -159,7 +170,7 @@ class _Integral:
     notes: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class _Path:
     """The lines from baseline to input of some rows, and how to integrate along them."""
 
@@ -183,7 +194,7 @@ class _Path:
             head = first_affine(self.model, self.inputs)
         size = self.chunk
         if size is None:
-            line = Line.between(kernel, head, self.baseline, numbers[:1].to(place))
+            line = LineBlock.between(kernel, head, self.baseline, numbers[:1].to(place))
             made = line.kernel.bytes_per_point(line.points(position[:1]), numbers[:1])
             size = rows_for(made, self.memory, place)
         parts: dict[str, Array] = {}
@@ -191,7 +202,7 @@ class _Path:
         per_block = max(1, size // steps)
         for start in range(0, len(numbers), per_block):
             block = numbers[start : start + per_block].to(place)
-            line = Line.between(kernel, head, self.baseline, block)
+            line = LineBlock.between(kernel, head, self.baseline, block)
             mean = line.mean_gradient(position, weight, size)
             target = slice(start, start + len(block))
             change[:, target] = line.change.cpu().numpy()

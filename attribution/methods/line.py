@@ -18,8 +18,8 @@ from attribution.memory import fast_layout
 from attribution.slices import Site, run
 
 
-@dataclass(frozen=True, eq=False)
-class Line:
+@dataclass(frozen=True, eq=False, kw_only=True)
+class LineBlock:
     """Lines of a block of rows.
 
     ``start`` and ``move`` (rows, *shape) describe the line where points are given; ``span``
@@ -36,7 +36,9 @@ class Line:
     value: Tensor | None
 
     @classmethod
-    def between(cls, outer: Kernel, head: Site | None, baseline: Baseline, rows: Tensor) -> Line:
+    def between(
+        cls, outer: Kernel, head: Site | None, baseline: Baseline, rows: Tensor
+    ) -> LineBlock:
         """The lines of ``rows`` for a kernel at the slice; ``head``: the factored layer."""
         total = outer.inputs.rows
         end = outer.values(rows)
@@ -46,7 +48,16 @@ class Line:
         if head is None:
             scores = outer.scores(both, rows).double()
             change = scores[..., 1] - scores[..., 0]
-            return cls(outer, rows, begin, span, span, change, None, None)
+            return cls(
+                kernel=outer,
+                rows=rows,
+                start=begin,
+                move=span,
+                span=span,
+                change=change,
+                leaf=None,
+                value=None,
+            )
         scores = outer.scores(both, rows).double()
         ((name, points),) = both.items()
         inputs = outer.inputs.take(rows, 2).with_floats({name: points.flatten(0, 1)})
@@ -58,14 +69,14 @@ class Line:
         inner = Kernel(outer.model, outer.inputs, (head,), (head,), outer.quantities)
         key = str(head)
         return cls(
-            inner,
-            rows,
-            {key: fast_layout(ends[:, 0])},
-            {key: fast_layout(ends[:, 1] - ends[:, 0])},
-            span,
-            scores[..., 1] - scores[..., 0],
-            passed.leaves[name],
-            value,
+            kernel=inner,
+            rows=rows,
+            start={key: fast_layout(ends[:, 0])},
+            move={key: fast_layout(ends[:, 1] - ends[:, 0])},
+            span=span,
+            change=scores[..., 1] - scores[..., 0],
+            leaf=passed.leaves[name],
+            value=value,
         )
 
     def points(self, t: Tensor) -> Parts:

@@ -18,12 +18,13 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
-from attribution.attribution import AFFINE_NOTE, Array, Attribution
+from attribution.attribution import AFFINE_NOTE, Attribution
 from attribution.distributions import Baseline, LinearPath, baseline_like
 from attribution.inputs import Inputs
 from attribution.lines.pieces import Course, Form, Lines
 from attribution.lines.plan import plan
 from attribution.lines.secant import run_secants
+from attribution.methods.doubling import Means, doubled
 from attribution.model import check_device, logits_note, place_of, type_of
 from attribution.quantities import Quantity
 from attribution.rules import Rule, check_steps
@@ -34,7 +35,6 @@ from precond.network.graph import INPUT, Network
 from precond.network.module import network_module
 
 CPU_BYTES = 48 << 20
-AUTO_FIRST, AUTO_LAST = 8, 1024
 
 
 @dataclass(frozen=True)
@@ -70,8 +70,8 @@ def network_integrated_gradients(
             got=str(cut),
             fix="Use a quadrature rule, or influence with LinearPath(rule='exact')",
         )
-    from attribution.methods.influence import quantities_of
     from attribution.methods.integrated import predicted
+    from attribution.quantities import quantities_of
 
     solved = _Problem.of(cut, inputs, baseline, device, memory, dtype)
     if quantity is None:
@@ -88,16 +88,16 @@ def network_integrated_gradients(
     values = span[None] * found.mean
     error = np.abs(values.reshape(*values.shape[:2], -1).sum(-1) - found.change)
     return Attribution(
-        (values if several else values[0],),
-        (INPUT,),
-        tuple(q.name for q in chosen),
-        "integrated gradients at input",
-        found.rule,
-        found.evaluated,
-        several,
-        error if several else error[0],
-        found.change if several else found.change[0],
-        (*found.notes, *solved.told),
+        parts=(values if several else values[0],),
+        names=(INPUT,),
+        quantities=tuple(q.name for q in chosen),
+        method="integrated gradients at input",
+        rule=found.rule,
+        evaluated=found.evaluated,
+        several=several,
+        completeness=error if several else error[0],
+        change=found.change if several else found.change[0],
+        notes=(*found.notes, *solved.notes),
     )
 
 
@@ -144,26 +144,15 @@ def network_influence(
         for q in chosen
     )
     return Attribution(
-        (found.mean if several else found.mean[0],),
-        (str(cut),),
-        tuple(q.name for q in chosen),
-        f"influence of {cut}",
-        f"LinearPath, {found.rule}",
-        found.evaluated,
-        several,
-        notes=(*(() if bends else (AFFINE_NOTE,)), *solved.told),
+        parts=(found.mean if several else found.mean[0],),
+        names=(str(cut),),
+        quantities=tuple(q.name for q in chosen),
+        method=f"influence of {cut}",
+        rule=f"LinearPath, {found.rule}",
+        evaluated=found.evaluated,
+        several=several,
+        notes=(*(() if bends else (AFFINE_NOTE,)), *solved.notes),
     )
-
-
-@dataclass(frozen=True, eq=False)
-class _Means:
-    """Mean gradients (Q, rows, *shape), changes q(x) − q(x') (Q, rows)."""
-
-    mean: Array
-    change: Array
-    evaluated: int
-    rule: str
-    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -217,7 +206,7 @@ class _Problem:
         return cls(network, start, end, memory)
 
     @property
-    def told(self) -> tuple[str, ...]:
+    def notes(self) -> tuple[str, ...]:
         """A note on what the outputs are, where they are not the model's own."""
         return logits_note(self.network)
 
@@ -228,7 +217,7 @@ class _Problem:
         layer = self.network.require(quantity.site.layer)
         return self.network.node[layer].inputs[0] if quantity.site.pre else layer
 
-    def means(self, quantities: tuple[Quantity, ...], target: str, follow: Follow) -> _Means:
+    def means(self, quantities: tuple[Quantity, ...], target: str, follow: Follow) -> Means:
         """Mean gradients of every quantity with respect to node ``target``."""
         last = self.network.output_activation
         if last is not OutputActivation.NONE and any(q.site is None for q in quantities):
@@ -240,7 +229,7 @@ class _Problem:
                 "the outputs by a quadrature rule (method='gauss')",
             )
         found = [self._mean(quantity, target, follow) for quantity in quantities]
-        return _Means(
+        return Means(
             np.stack([one.mean for one in found]),
             np.stack([one.change for one in found]),
             sum(one.evaluated for one in found),
@@ -248,31 +237,29 @@ class _Problem:
             tuple(dict.fromkeys(note for one in found for note in one.notes)),
         )
 
-    def _mean(self, quantity: Quantity, target: str, follow: Follow) -> _Means:
+    def _mean(self, quantity: Quantity, target: str, follow: Follow) -> Means:
         device, dtype = self.end.device, self.end.dtype
         output = self.output(quantity)
         form = Form.of(quantity, self.network.width(output), len(self.end), device)
         course = Course.of(plan(self.network, output, target), device, dtype, self._bytes())
 
-        def along(step: Callable[[Lines], int], rows: torch.Tensor | None = None) -> _Means:
+        def along(step: Callable[[Lines], int], rows: torch.Tensor | None = None) -> Means:
             chosen = slice(None) if rows is None else rows.to(device)
             found = course.integrate(self.start[chosen], self.end[chosen], form.take(chosen), step)
-            return _Means(found.mean.cpu().numpy(), found.change.cpu().numpy(), found.segments, "")
+            return Means(found.mean.cpu().numpy(), found.change.cpu().numpy(), found.segments, "")
 
-        def secants(cells: int, rows: torch.Tensor | None = None) -> _Means:
+        def secants(cells: int, rows: torch.Tensor | None = None) -> Means:
             return along(lambda lines: run_secants(lines, cells), rows)
 
         if follow.rule is Rule.EXACT:
             found = along(Lines.run)
             average = found.evaluated / max(len(found.mean), 1)
             rule = f"exact, {average:.0f} segments on average"
-            return _Means(found.mean, found.change, found.evaluated, rule)
+            return Means(found.mean, found.change, found.evaluated, rule)
         if follow.steps != "auto":
             found = secants(follow.steps)
-            return _Means(
-                found.mean, found.change, found.evaluated, f"secant, {follow.steps} steps"
-            )
-        return _doubled(secants, len(self.end), follow.tolerance)
+            return Means(found.mean, found.change, found.evaluated, f"secant, {follow.steps} steps")
+        return doubled(secants, len(self.end), follow.tolerance)
 
     def _bytes(self) -> int:
         if self.memory is not None:
@@ -280,24 +267,3 @@ class _Problem:
         if self.end.device.type == "cuda":
             return int(torch.cuda.mem_get_info(self.end.device)[0] // 4)
         return CPU_BYTES
-
-
-def _doubled(secants: Callable[..., _Means], rows: int, tolerance: float) -> _Means:
-    """Cells doubled row by row until that changes little."""
-    cells = AUTO_FIRST
-    whole = secants(cells)
-    mean, evaluated = whole.mean, whole.evaluated
-    late, used = np.arange(rows), np.full(rows, cells)
-    while len(late) and cells < AUTO_LAST:
-        cells *= 2
-        again = secants(cells, torch.as_tensor(late))
-        evaluated += again.evaluated
-        change = np.abs(again.mean - mean[late]).reshape(len(late), -1).sum(1)
-        size = np.abs(again.mean).reshape(len(late), -1).sum(1)
-        mean[late], used[late] = again.mean, cells
-        late = late[change > tolerance * size]
-    notes: tuple[str, ...] = ()
-    if len(late):
-        notes = (f"{len(late)} rows above the tolerance {tolerance:g} at {AUTO_LAST} steps",)
-    text = f"{used.min()} to {used.max()}" if used.min() < used.max() else str(used.max())
-    return _Means(mean, whole.change, evaluated, f"secant, {text} steps", notes)

@@ -15,7 +15,7 @@ from attribution.slices import Slice, find_layer
 from precond.errors import MissingDependency, QueryError
 
 
-class Method(Enum):
+class CaptumMethod(Enum):
     """What Captum is asked for."""
 
     SALIENCY = "saliency"
@@ -30,7 +30,7 @@ def captum_attribution(
     cut: Slice,
     inputs: Any,
     targets: Any,
-    method: Method,
+    method: CaptumMethod,
     *,
     window: tuple[int, ...] | None = None,
     samples: int = 50,
@@ -49,10 +49,10 @@ def captum_attribution(
         raise MissingDependency(
             f"{method.value} needs captum", fix="pip install 'precond[captum]'"
         ) from error
-    if (method is Method.GRAD_CAM) != bool(cut.sites):
+    if (method is CaptumMethod.GRAD_CAM) != bool(cut.sites):
         raise QueryError(
             method.value,
-            expected="a slice at a layer" if method is Method.GRAD_CAM else "no slice",
+            expected="a slice at a layer" if method is CaptumMethod.GRAD_CAM else "no slice",
             got=str(cut),
         )
     model = as_module(cut.model)
@@ -64,18 +64,18 @@ def captum_attribution(
     with undisturbed(model):
         torch.manual_seed(seed)
         match method:
-            case Method.SALIENCY:
+            case CaptumMethod.SALIENCY:
                 found = attr.Saliency(model).attribute(x, target, abs=False)
-            case Method.INPUT_X_GRADIENT:
+            case CaptumMethod.INPUT_X_GRADIENT:
                 found = attr.InputXGradient(model).attribute(x, target)
-            case Method.SMOOTH_GRAD:
+            case CaptumMethod.SMOOTH_GRAD:
                 found = attr.NoiseTunnel(attr.Saliency(model)).attribute(
                     x, nt_samples=samples, stdevs=sigma, target=target, abs=False
                 )
-            case Method.OCCLUSION:
+            case CaptumMethod.OCCLUSION:
                 size = window or tuple(min(3, n) if n > 3 else 1 for n in x.shape[1:])
                 found = attr.Occlusion(model).attribute(x, size, target=target)
-            case Method.LIME:
+            case CaptumMethod.LIME:
                 found = torch.cat(
                     [
                         attr.Lime(model).attribute(
@@ -86,11 +86,18 @@ def captum_attribution(
                         for i in range(len(x))
                     ]
                 )
-            case Method.GRAD_CAM:
+            case CaptumMethod.GRAD_CAM:
                 layer = find_layer(model, cut.sites[0].layer)
                 cam = attr.LayerGradCam(model, layer).attribute(x, target)
                 found = attr.LayerAttribution.interpolate(cam, tuple(x.shape[2:]))
         torch.random.set_rng_state(state)
     values = np.asarray(found.detach().double().cpu().numpy())
     word = f"class {target}" if isinstance(target, int) else "class its target"
-    return Attribution((values,), (name,), (word,), f"{method.value} (Captum)", "", len(x))
+    return Attribution(
+        parts=(values,),
+        names=(name,),
+        quantities=(word,),
+        method=f"{method.value} (Captum)",
+        rule="",
+        evaluated=len(x),
+    )

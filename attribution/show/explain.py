@@ -77,8 +77,8 @@ def _one_output(rising: bool) -> Quantity:
     assert plain.weights is not None
     weights = plain.weights
     return Quantity(
-        "−y0 (for class 0)",
-        lambda output, rows: -plain.score(output, rows),
+        name="−y0 (for class 0)",
+        score=lambda output, rows: -plain.score(output, rows),
         weights=lambda count, rows: -weights(count, rows),
     )
 

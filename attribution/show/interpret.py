@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from attribution.distributions import Empirical, Point
 from attribution.evaluate import outputs, values_at
 from attribution.inputs import array_rows, count_rows
-from attribution.methods.influence import QuantityLike, influence
-from attribution.quantities import class_score, comparative, unit
+from attribution.methods.influence import influence
+from attribution.quantities import QuantityLike, class_score, comparative, unit
 from attribution.slices import Slice
 from precond.errors import QueryError
 
@@ -33,7 +33,7 @@ class Patch:
     where: tuple[slice, slice]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class UnitMeaning:
     """``gradient`` (*input shape): mean ∂unit/∂x; ``top`` rows that excite it most, best first,
     with their ``activations``; ``patches`` of them (images only)."""
@@ -70,12 +70,12 @@ def unit_meaning(
             if where is not None:
                 patches.append(Patch(int(row), float(activation[row]), where))
     return UnitMeaning(
-        cut,
-        index,
-        gradient,
-        tuple(int(row) for row in best),
-        tuple(float(activation[row]) for row in best),
-        tuple(patches),
+        cut=cut,
+        index=index,
+        gradient=gradient,
+        top=tuple(int(row) for row in best),
+        activations=tuple(float(activation[row]) for row in best),
+        patches=tuple(patches),
     )
 
 

@@ -22,7 +22,7 @@ from precond.proof.prover.prove import prove
 from precond.property import Property
 from precond.region.box import Box
 from precond.region.pattern import DecisionPattern
-from precond.vnnlib.query import read_vnnlib
+from precond.vnnlib.read import read_vnnlib
 
 LIMITS = (1.0, 3.0, 10.0)
 SLACK = 2.0  # seconds past the limit that are allowed

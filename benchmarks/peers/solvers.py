@@ -34,11 +34,13 @@ from precond.proof.engines.marabou.engine import WORKER
 from precond.proof.engines.marabou.query import build_query
 from precond.proof.processes.child import Died, TimedOut
 from precond.proof.processes.solver import Process
-from precond.property import Inequality, Property
+from precond.property import Property
 from precond.region.box import Box
+from precond.region.inequality import Inequality
 from precond.region.pattern import DecisionPattern
 from precond.vnnlib.decide import solve
-from precond.vnnlib.query import Query, read_vnnlib
+from precond.vnnlib.query import Query
+from precond.vnnlib.read import read_vnnlib
 
 DRIVER = Path(__file__).with_name("vibecheck_driver.py")
 LATE = 30.0  # seconds past the cap after which a driver is killed

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
         AdversarialSettings as AdversarialSettings,
     )
     from precond.apply.adversarial_examples.settings import Retraining as Retraining
-    from precond.apply.certification.certify import Outcome as Outcome
+    from precond.apply.certification.certify import BallOutcome as BallOutcome
     from precond.apply.certification.certify import robustness as robustness
     from precond.apply.certification.monotone import Monotone as Monotone
     from precond.apply.certification.monotone import prove_monotone as prove_monotone
@@ -35,8 +35,8 @@ if TYPE_CHECKING:
     from precond.apply.distillation.learn import distill as distill
     from precond.apply.distillation.learn import sample_of as sample_of
     from precond.apply.distillation.path import load_fast_path as load_fast_path
+    from precond.apply.distillation.reading import Reading as Reading
     from precond.apply.distillation.settings import Training as Training
-    from precond.apply.distillation.votes import Reading as Reading
     from precond.apply.monitoring.summary import summarise as summarise
     from precond.apply.monitoring.watch import Monitor as Monitor
     from precond.apply.pattern_attack import PatternAttack as PatternAttack
@@ -49,9 +49,9 @@ _HOMES = {
     "Lemmas": "precond.apply.decomposition.lemmas",
     "Monitor": "precond.apply.monitoring.watch",
     "Monotone": "precond.apply.certification.monotone",
-    "Outcome": "precond.apply.certification.certify",
+    "BallOutcome": "precond.apply.certification.certify",
     "PatternAttack": "precond.apply.pattern_attack",
-    "Reading": "precond.apply.distillation.votes",
+    "Reading": "precond.apply.distillation.reading",
     "Retraining": "precond.apply.adversarial_examples.settings",
     "RobustnessSettings": "precond.apply.certification.settings",
     "RuleBook": "precond.apply.debugging.rule_book",

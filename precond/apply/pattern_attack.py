@@ -35,7 +35,7 @@ REPLAYED = 100  # violations that are replayed exactly
 TOLERANCE = 1e-4  # of a pre-activation in float32, for what is worth a look in float64
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class PatternAttack:
     """``made``: inputs evaluated.  ``inside``: of these with the pattern, in float64.
     ``violating``: of these without the property, in float64; ``replayed``: of these that exact
@@ -94,7 +94,15 @@ def attack_pattern(
             if inside >= wanted or limit.passed:
                 break
     seconds = Deadline.after(0.0).at - began
-    return PatternAttack(made, inside, violating, replayed, least, worst, seconds)
+    return PatternAttack(
+        made=made,
+        inside=inside,
+        violating=violating,
+        replayed=replayed,
+        least=least,
+        worst=worst,
+        seconds=seconds,
+    )
 
 
 def _starts(own: Array, rest: Array, count: int, claim: Claim, rng: np.random.Generator) -> Array:

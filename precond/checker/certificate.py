@@ -96,7 +96,7 @@ class Negated(Sequence[tuple[Linear, ...]]):
         return tuple(i.negated() for i in self.clauses[k])
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Statement:
     """For all x in [lower, upper] (n,) that meet every literal and ``matrix x ≤ bound``, (k, n)
     and (k,): each of ``clauses`` holds of network(x), as one of its inequalities does.

@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from precond.checker.canonical import misfit
 from precond.checker.certificate import Certificate, Invalid, Linear, OutOfTime, region
 from precond.checker.tree import leaves, never
-from precond.network.dyadic import Away, Dyadic, Matrix, exact, larger, zeros
+from precond.network.dyadic import Away, Dyadic, DyadicMatrix, exact, larger, zeros
 from precond.network.graph import INPUT, Network
 from precond.network.layers import LeakyReLU, MaxPool2d, Node
 from precond.network.sparse import affine_matrices, deviation_matrices
@@ -98,7 +98,7 @@ class Checker:
     def __init__(self, network: Network, certificate: Certificate) -> None:
         self.network, self.given = network, certificate
         self.bits, self.p = SHORT if certificate.bits else LONG
-        self.affine: dict[str, tuple[list[Matrix], Dyadic]] = {}
+        self.affine: dict[str, tuple[list[DyadicMatrix], Dyadic]] = {}
         self.away: dict[str, Away] = {}  # of layers whose constants are no floats
         self.first: dict[str, int] = {}  # of a layer's neurons, among all
         for node in network.nodes:
@@ -106,15 +106,15 @@ class Checker:
                 self.first[node.name] = sum(network.width(k) for k in self.first)
             elif network.is_affine(node.name):
                 matrices, bias = affine_matrices(network, node.name)
-                self.affine[node.name] = [Matrix(m.toarray()) for m in matrices], exact(bias)
+                self.affine[node.name] = [DyadicMatrix(m.toarray()) for m in matrices], exact(bias)
                 if (away := deviation_matrices(network, node.name)) is not None:
                     self.away[node.name] = Away([m.toarray() for m in away[0]], away[1])
         self.half = lru_cache(1)(self.half_spaces)
 
-    def half_spaces(self, first: int, last: int) -> tuple[Matrix, Dyadic]:
+    def half_spaces(self, first: int, last: int) -> tuple[DyadicMatrix, Dyadic]:
         """Rows of the statement's ``matrix x − bound ≤ 0``."""
         s = self.given.statement
-        return Matrix(s.matrix[first:last]), exact(-s.bound[first:last])
+        return DyadicMatrix(s.matrix[first:last]), exact(-s.bound[first:last])
 
     def failures(self, stopped: Callable[[], bool] = never) -> Iterator[str]:
         """Every bound that is no contradiction."""

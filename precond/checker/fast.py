@@ -14,9 +14,10 @@ from itertools import islice
 import numpy as np
 from numpy.typing import NDArray
 
+from precond.checker.cells import Cells
 from precond.checker.certificate import Certificate, Invalid, Linear, OutOfTime, Tree, region
 from precond.checker.exact import CheckResult, verify
-from precond.checker.fast_bounds import CHUNK, Cells, FastBounds
+from precond.checker.fast_bounds import CHUNK, FastBounds
 from precond.checker.tree import leaves, never
 from precond.checker.words import WORD, Fixed, TooLong, add
 from precond.network.dyadic import Dyadic, exact

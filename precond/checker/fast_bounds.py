@@ -9,7 +9,6 @@ downwards, and an error of k units in a form's coefficients costs at most k Σ m
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
@@ -17,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import coo_array
 
+from precond.checker.cells import Cells
 from precond.checker.certificate import Certificate
 from precond.checker.words import (
     WORD,
@@ -37,35 +37,6 @@ from precond.network.layers import LeakyReLU, MaxPool2d, Node, Reshape
 from precond.network.sparse import affine_matrices, deviation_matrices
 
 CHUNK = 1 << 17  # numbers in a batch of forms
-
-
-@dataclass(eq=False)
-class Cells:
-    """G regions: lower bounds (2, G, m) of every value and its negative, lines of nonlinear nodes.
-
-    Lines of an activation: slopes below and above, (G, m) in units of 2^-p, intercept above,
-    and where any slope in [s, 1] may lie below.  Of a max-pool: the input of each window that
-    lies below it, where it is the maximum itself, and the largest value.
-
-    ``slack``, (G, m) of affine nodes whose floats are not their constants: minus the most that
-    their values are off.
-    """
-
-    values: dict[str, Fixed]
-    empty: NDArray[np.bool_]
-    lines: dict[str, tuple[Any, ...]] = field(default_factory=dict)
-    slack: dict[str, Fixed] = field(default_factory=dict)
-
-    def rows(self, which: Array) -> Cells:
-        values = {name: x[:, which] for name, x in self.values.items()}
-        lines = {name: tuple(x[which] for x in parts) for name, parts in self.lines.items()}
-        slack = {name: x[which] for name, x in self.slack.items()}
-        return Cells(values, self.empty[which], lines, slack)
-
-    def mass(self, name: str) -> Fixed:
-        """A lower bound of Σ value⁻, (G, 1): what a unit less in every coefficient may add."""
-        x = self.values[name]
-        return Fixed(np.minimum(x.n[0], 0).sum(-1, keepdims=True), x.e)
 
 
 class FastBounds:

@@ -167,18 +167,18 @@ def _parsed(whole: bytes, begin: int) -> Certificate:
 def _statement(header: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Statement:
     lower, upper, matrix, bound = (_wide(arrays[name]) for name in STATEMENT)
     return Statement(
-        _text(header["network"]),
-        _text(header["origin"]),
-        lower,
-        upper,
-        tuple(
+        network=_text(header["network"]),
+        origin=_text(header["origin"]),
+        lower=lower,
+        upper=upper,
+        literals=tuple(
             Literal(_text(layer), _whole(index), _truth(above), _number(value))
             for layer, index, above, value in _list(header["literals"])
         ),
-        tuple(tuple(map(_linear, _list(clause))) for clause in _list(header["clauses"])),
-        matrix,
-        bound,
-        _truth(header["vacuous"]),
+        clauses=tuple(tuple(map(_linear, _list(clause))) for clause in _list(header["clauses"])),
+        matrix=matrix,
+        bound=bound,
+        vacuous=_truth(header["vacuous"]),
     )
 
 

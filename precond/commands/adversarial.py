@@ -61,7 +61,9 @@ def run(chosen: argparse.Namespace) -> int:
             network, data.inputs, until=recording(limit), device=chosen.device
         )
         data, left_out = recorded_rows(rows, data)
-        book = RuleBook(network, (), data.flat, signatures, data.train)
+        book = RuleBook(
+            network=network, rules=(), inputs=data.flat, signatures=signatures, train=data.train
+        )
         mining = RuleSettings(seed=chosen.seed, device=chosen.device)
         book, said = mined(book, mining, limit)
         notes += [*left_out, *said]

@@ -106,7 +106,7 @@ def _study(chosen: argparse.Namespace, options: Options) -> tuple[Study, Path, t
     from precond.study.analysis import Domain
     from precond.study.pipeline import record_all
     from precond.study.study import Study
-    from precond.vnnlib.query import read_vnnlib
+    from precond.vnnlib.read import read_vnnlib
 
     network = read_model(chosen)
     by_file = chosen.property.endswith((".vnnlib", ".vnnlib.gz"))

@@ -26,7 +26,7 @@ def run(chosen: argparse.Namespace) -> int:
     from precond.apply.debugging.rule_book import RuleBook
     from precond.apply.true_classes import check_classes
     from precond.errors import DataError
-    from precond.region.signature import record
+    from precond.region.recording import record
     from precond.report.cluster import cluster_files
     from precond.report.evidence import Given
     from precond.report.pages import write_files
@@ -44,7 +44,10 @@ def run(chosen: argparse.Namespace) -> int:
     else:
         notes = ("no labels were given: purity is by the predicted class",)
     settings = settings_of(chosen, RuleSettings)
-    book, said = mined(RuleBook(network, (), flat, signatures, data.train), settings)
+    book, said = mined(
+        RuleBook(network=network, rules=(), inputs=flat, signatures=signatures, train=data.train),
+        settings,
+    )
     if not book.rules:
         raise DataError(
             f"clusters of {data.name}",

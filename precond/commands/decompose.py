@@ -16,7 +16,7 @@ from precond.errors import DataError, OutputError, QueryError
 
 if TYPE_CHECKING:
     from precond.apply.decomposition.answer import Decomposition
-    from precond.apply.decomposition.query import Answer
+    from precond.apply.decomposition.query import DecompositionAnswer
 
 
 def add(commands: Commands) -> None:
@@ -59,7 +59,6 @@ def add(commands: Commands) -> None:
 
 
 def run(chosen: argparse.Namespace) -> int:
-    from precond.apply.decomposition.halves import check_layer
     from precond.apply.decomposition.lemmas import Lemmas
     from precond.apply.decomposition.query import (
         check_query,
@@ -67,9 +66,10 @@ def run(chosen: argparse.Namespace) -> int:
         proposed_boxes,
         to_json,
     )
+    from precond.apply.decomposition.requirements import check_layer
     from precond.network.device import require_device
     from precond.proof.ledger.ledger import Ledger
-    from precond.vnnlib.query import read_vnnlib
+    from precond.vnnlib.read import read_vnnlib
 
     require_device(chosen.device)
     network = read_model(chosen)
@@ -137,7 +137,7 @@ def _together(written: list[dict[str, Any]]) -> dict[str, Any]:
     return {**kept, "statuses": statuses, "claims": claims, "check": checks}
 
 
-def _show(name: str, answer: Answer) -> None:
+def _show(name: str, answer: DecompositionAnswer) -> None:
     searched = f" (found in {answer.layer_seconds:.2f} s)" if answer.layer_seconds else ""
     print(f"{name:<14} {answer.status.value}, cut at {answer.layer}{searched}")
     for part in answer.parts:

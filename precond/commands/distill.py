@@ -17,7 +17,7 @@ from precond.commands.outputs import add_threshold, classifier
 if TYPE_CHECKING:
     from precond.apply.distillation.learn import Distilled
     from precond.apply.distillation.proved_rules import ProvedRules
-    from precond.apply.distillation.table import Table
+    from precond.apply.distillation.table import TradeOffTable
     from precond.network.graph import Network
 
 
@@ -62,10 +62,11 @@ def add(commands: Commands) -> None:
 def run(chosen: argparse.Namespace) -> int:
     import numpy as np
 
-    from precond.apply.distillation import votes
     from precond.apply.distillation.learn import augmented, distill, prove_only, sample_of
+    from precond.apply.distillation.reading import Reading
+    from precond.apply.distillation.settings import ROWS
     from precond.apply.distillation.table import Samples, trade_off
-    from precond.apply.distillation.votes import Reading
+    from precond.apply.distillation.training import PASSES
     from precond.errors import QueryError
 
     if not 0 <= chosen.max_loss < 100:
@@ -100,7 +101,7 @@ def run(chosen: argparse.Namespace) -> int:
     whole = sample_of(network, np.asarray(dataset.inputs), dataset.labels)
     fit, test = whole.rows(np.sort(mixed[fifth:])), whole.rows(held_out)
     validation = augmented(whole.rows(np.sort(mixed[:fifth])), network, chosen.shift)
-    rows = min(votes.ROWS, votes.PASSES * len(fit))
+    rows = min(ROWS, PASSES * len(fit))
     training = settings_of(chosen, Training, rows=rows)
     with _folder(chosen.out) as out:
         if chosen.proved_only:
@@ -185,7 +186,7 @@ def _summary(
     chosen: argparse.Namespace,
     found: Distilled,
     report: dict[str, Any],
-    table: Table,
+    table: TradeOffTable,
 ) -> list[str]:
     lines = [f"network        {report['model']}"]
     for exit in report["exits"]:

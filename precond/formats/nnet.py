@@ -19,7 +19,7 @@ import numpy as np
 
 from precond.errors import ModelError
 from precond.formats.lowering import basic as lowering
-from precond.formats.lowering.builder import Builder
+from precond.formats.lowering.builder import NetworkBuilder
 from precond.network.graph import Network
 from precond.network.layers import Affine, Array, ReLU
 
@@ -49,7 +49,7 @@ def read_nnet(path: Path, input_shape: Sequence[int] | None = None) -> Network:
     shape = (inputs,) if input_shape is None else tuple(input_shape)
     if shape != (inputs,):
         raise ModelError(f"{path}: input_shape", expected=str((inputs,)), got=str(shape))
-    builder = Builder(str(path), shape, batched=True, open_batch=True)
+    builder = NetworkBuilder(str(path), shape, batched=True, open_batch=True)
     try:
         value = lowering.add(builder, builder.input, -means[:-1])
         with np.errstate(over="ignore"):

@@ -58,7 +58,7 @@ def exact(values: NDArray[np.float64]) -> Dyadic:
     return Dyadic(whole << np.where(values != 0, power - 53 - e, 0).astype(object), e)
 
 
-class Matrix:
+class DyadicMatrix:
     """A matrix M (m, n) of floats, as it is, for many products by python-flint."""
 
     def __init__(self, values: NDArray[np.float64]) -> None:
@@ -82,7 +82,7 @@ class Away:
     than ``matrices``, one for each z, and ``bias``."""
 
     def __init__(self, matrices: list[NDArray[np.float64]], bias: NDArray[np.float64]) -> None:
-        self._matrices, self._bias = [Matrix(m) for m in matrices], exact(bias)
+        self._matrices, self._bias = [DyadicMatrix(m) for m in matrices], exact(bias)
 
     def least(self, values: list[Dyadic]) -> Dyadic:
         """Minus that, (n,), from lower bounds (2, m) of each z and −z."""

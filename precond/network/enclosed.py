@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from precond.network.deviation import deviation, with_constants
-from precond.network.exact import Dyadic, TooLong, apply_layer, exact_values
+from precond.network.exact import DenominatorTooLong, ExactArray, apply_layer, exact_values
 from precond.network.graph import INPUT, Network
 from precond.network.layers import Add, Layer, Select
 
@@ -27,8 +27,8 @@ from precond.network.layers import Add, Layer, Select
 class Enclosed:
     """Values between ``low`` and ``high``; one object where they are exact."""
 
-    low: Dyadic
-    high: Dyadic
+    low: ExactArray
+    high: ExactArray
 
     def ends(self) -> list[tuple[Fraction, Fraction]]:
         """Flat values."""
@@ -42,7 +42,7 @@ def enclosed_values(network: Network, point: ArrayLike) -> Mapping[str, Enclosed
     if network.rational:
         try:
             return {name: Enclosed(v, v) for name, v in exact_values(network, point).items()}
-        except TooLong:
+        except DenominatorTooLong:
             pass
     return _values(network, np.asarray(point, dtype=np.float64).tobytes())
 
@@ -50,7 +50,7 @@ def enclosed_values(network: Network, point: ArrayLike) -> Mapping[str, Enclosed
 @lru_cache(maxsize=4)
 def _values(network: Network, point: bytes) -> Mapping[str, Enclosed]:
     flat = np.frombuffer(point, dtype=np.float64).reshape(network.input_shape)
-    x = Dyadic.of(flat)
+    x = ExactArray.of(flat)
     values = {INPUT: Enclosed(x, x)}
     for node in network.nodes:
         sources = [values[source] for source in node.inputs]
@@ -93,5 +93,5 @@ def _parts(layer: Layer) -> tuple[Layer, Layer, Layer | None]:
     return plain, size, deviation(layer)
 
 
-def _half(value: Dyadic) -> Dyadic:
-    return Dyadic(value.numbers, value.exponent + 1, value.divisor)
+def _half(value: ExactArray) -> ExactArray:
+    return ExactArray(value.numbers, value.exponent + 1, value.divisor)

@@ -43,7 +43,7 @@ LONGEST = 4096  # bits of a common denominator
 
 
 @dataclass(frozen=True, eq=False)
-class Dyadic:
+class ExactArray:
     """``numbers · 2^-exponent / divisor`` with Python integers in an object array."""
 
     numbers: Objects
@@ -51,7 +51,7 @@ class Dyadic:
     divisor: int = 1
 
     @classmethod
-    def of(cls, values: ArrayLike) -> Dyadic:
+    def of(cls, values: ArrayLike) -> ExactArray:
         """The exact value of finite floats."""
         array = np.asarray(values, dtype=np.float64)
         mantissa, power = np.frexp(array)
@@ -68,11 +68,11 @@ class Dyadic:
         return cls(_objects(raised).reshape(array.shape), exponent)
 
     @classmethod
-    def rational(cls, values: Objects) -> Dyadic:
+    def rational(cls, values: Objects) -> ExactArray:
         """The exact value of fractions, over their common denominator."""
         divisor = math.lcm(*(value.denominator for value in values.flat))
         if divisor.bit_length() > LONGEST:
-            raise TooLong
+            raise DenominatorTooLong
         whole = [value.numerator * (divisor // value.denominator) for value in values.flat]
         return cls(_objects(whole).reshape(values.shape), 0, divisor)
 
@@ -81,21 +81,21 @@ class Dyadic:
         factor = (1 << (exponent - self.exponent)) * ((divisor or self.divisor) // self.divisor)
         return self.numbers if factor == 1 else self.numbers * factor
 
-    def plus(self, other: Dyadic) -> Dyadic:
+    def plus(self, other: ExactArray) -> ExactArray:
         (left, right), exponent, divisor = common(self, other)
-        return Dyadic(left + right, exponent, divisor)
+        return ExactArray(left + right, exponent, divisor)
 
-    def minus(self, other: Dyadic) -> Dyadic:
-        return self.plus(Dyadic(-other.numbers, other.exponent, other.divisor))
+    def minus(self, other: ExactArray) -> ExactArray:
+        return self.plus(ExactArray(-other.numbers, other.exponent, other.divisor))
 
-    def times(self, other: Dyadic) -> Dyadic:
+    def times(self, other: ExactArray) -> ExactArray:
         return self.like(self.numbers * other.numbers, other)
 
-    def like(self, numbers: Objects, other: Dyadic | None = None) -> Dyadic:
+    def like(self, numbers: Objects, other: ExactArray | None = None) -> ExactArray:
         """Other numbers over the same power and divisor, or over the product with ``other``'s."""
         if other is None:
-            return Dyadic(numbers, self.exponent, self.divisor)
-        return Dyadic(numbers, self.exponent + other.exponent, self.divisor * other.divisor)
+            return ExactArray(numbers, self.exponent, self.divisor)
+        return ExactArray(numbers, self.exponent + other.exponent, self.divisor * other.divisor)
 
     def fractions(self) -> list[Fraction]:
         """Flat values as fractions."""
@@ -103,18 +103,18 @@ class Dyadic:
         return [Fraction(n) / scale for n in self.numbers.reshape(-1)]
 
 
-def common(*parts: Dyadic) -> tuple[list[Objects], int, int]:
+def common(*parts: ExactArray) -> tuple[list[Objects], int, int]:
     """Numbers over one power and divisor, with these."""
     exponent = max(part.exponent for part in parts)
     divisor = math.lcm(*(part.divisor for part in parts))
     return [part.at(exponent, divisor) for part in parts], exponent, divisor
 
 
-class TooLong(Exception):
+class DenominatorTooLong(Exception):
     """The denominators of fractions have too long a common multiple."""
 
 
-def exact_values(network: Network, point: ArrayLike) -> dict[str, Dyadic]:
+def exact_values(network: Network, point: ArrayLike) -> dict[str, ExactArray]:
     """The exact value of every node for one input (n,).
 
     ModelError where a constant is known only to lie in an interval (``enclosed_values``).
@@ -123,16 +123,16 @@ def exact_values(network: Network, point: ArrayLike) -> dict[str, Dyadic]:
 
 
 @lru_cache(maxsize=4)  # one input is often asked about again, under another claim
-def _values(network: Network, point: bytes) -> dict[str, Dyadic]:
+def _values(network: Network, point: bytes) -> dict[str, ExactArray]:
     flat = np.frombuffer(point, dtype=np.float64).reshape(network.input_shape)
-    values = {INPUT: Dyadic.of(flat)}
+    values = {INPUT: ExactArray.of(flat)}
     for node in network.nodes:
         sources = [values[source] for source in node.inputs]
         values[node.name] = apply_layer(network, node.name, node.layer, sources)
     return values
 
 
-def apply_layer(network: Network, name: str, layer: Layer, sources: list[Dyadic]) -> Dyadic:
+def apply_layer(network: Network, name: str, layer: Layer, sources: list[ExactArray]) -> ExactArray:
     """The value of a layer at the place of node ``name``."""
     x = sources[0]
     shape = network.shapes[name]
@@ -154,26 +154,26 @@ def apply_layer(network: Network, name: str, layer: Layer, sources: list[Dyadic]
         case Reshape():
             return x.like(x.numbers.reshape(shape))
         case Select():
-            fill = Dyadic.of(np.full(1, layer.fill))
+            fill = ExactArray.of(np.full(1, layer.fill))
             (numbers, last), exponent, divisor = common(x, fill)
             flat = np.append(numbers.reshape(-1), last)
-            return Dyadic(flat[layer.index].reshape(shape), exponent, divisor)
+            return ExactArray(flat[layer.index].reshape(shape), exponent, divisor)
         case Sum():
             total = _objects(np.ravel(x.numbers.sum(axis=layer.axes)).tolist())
             scale = _constant(true(layer.scale, layer.scale_range).reshape(1))
             return x.like((total * scale.numbers[0]).reshape(shape), scale)
         case Add():
-            result = sources[0].times(Dyadic.of(np.full(1, layer.coefficients[0])))
+            result = sources[0].times(ExactArray.of(np.full(1, layer.coefficients[0])))
             for value, coefficient in zip(sources[1:], layer.coefficients[1:], strict=True):
-                result = result.plus(value.times(Dyadic.of(np.full(1, coefficient))))
+                result = result.plus(value.times(ExactArray.of(np.full(1, coefficient))))
             return result
         case Concat():
             parts, exponent, divisor = common(*sources)
-            return Dyadic(np.concatenate(parts, axis=layer.axis), exponent, divisor)
+            return ExactArray(np.concatenate(parts, axis=layer.axis), exponent, divisor)
         case ReLU():
             return x.like(np.where(x.numbers > 0, x.numbers, 0))
         case LeakyReLU():
-            slope = Dyadic.of(np.full(1, layer.slope))
+            slope = ExactArray.of(np.full(1, layer.slope))
             scaled = x.numbers * slope.numbers[0]
             kept = x.numbers * (1 << slope.exponent)
             return x.like(np.where(x.numbers > 0, kept, scaled), slope)
@@ -192,7 +192,7 @@ def _objects(numbers: list[int]) -> Objects:
 
 
 @lru_cache(maxsize=64)
-def _numbers(layer: Affine | Conv2d) -> tuple[Dyadic, Dyadic]:
+def _numbers(layer: Affine | Conv2d) -> tuple[ExactArray, ExactArray]:
     """Weight and bias, converted once per layer."""
     return (
         _constant(true(layer.weight, layer.weight_range)),
@@ -200,20 +200,20 @@ def _numbers(layer: Affine | Conv2d) -> tuple[Dyadic, Dyadic]:
     )
 
 
-def _constant(values: NDArray[Any]) -> Dyadic:
+def _constant(values: NDArray[Any]) -> ExactArray:
     """Floats or known rationals; ModelError for others."""
     if values.dtype != np.object_:
-        return Dyadic.of(values)
+        return ExactArray.of(values)
     if not all(value.known for value in values.flat):
         raise ModelError(
             "exact evaluation",
             expected="constants that are rational",
             got="one between two numbers, such as a root",
         )
-    return Dyadic.rational(apply(lambda value: value.low, values))
+    return ExactArray.rational(apply(lambda value: value.low, values))
 
 
-def _convolution(layer: Conv2d, x: Dyadic, shape: tuple[int, ...]) -> Dyadic:
+def _convolution(layer: Conv2d, x: ExactArray, shape: tuple[int, ...]) -> ExactArray:
     _, height, width = x.numbers.shape
     out, per_group, kernel_h, kernel_w = layer.weight.shape
     probe = MaxPool2d((kernel_h, kernel_w), layer.stride, layer.padding, layer.dilation)

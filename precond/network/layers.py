@@ -17,9 +17,10 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from precond.basics.arguments import number, numbers
+from precond.basics.arguments import number
 from precond.errors import ModelError
-from precond.network.constants import Range, are_reals, settled
+from precond.network.checked import require_positive, settle
+from precond.network.constants import Range
 from precond.network.windows import Windows
 
 Array = NDArray[np.float64]
@@ -32,23 +33,6 @@ Pads = tuple[int, int, int, int]  # top, left, bottom, right
 ALONE: Shape = (1,)  # of a value that is one number
 
 
-def _settle(layer: object, *names: str) -> None:
-    """Floats and ranges of the constants ``names``."""
-    for name in names:
-        value, known = getattr(layer, name), getattr(layer, f"{name}_range")
-        if not are_reals(value):
-            value = numbers("numbers of a layer", value)
-        stored, known = settled(value, known)
-        object.__setattr__(layer, name, stored)
-        object.__setattr__(layer, f"{name}_range", known)
-
-
-def _positive(layer: str, sizes: Sequence[int]) -> None:
-    """ModelError unless every size, step and count is 1 or more."""
-    if any(size < 1 for size in sizes):
-        raise ModelError(layer, expected="sizes, steps and groups of 1 or more", got=str(sizes))
-
-
 @dataclass(frozen=True, eq=False)
 class Affine:
     """``y = x Wᵀ + b`` over the last axis.  ``weight`` (m, n), ``bias`` (m,)."""
@@ -59,7 +43,7 @@ class Affine:
     bias_range: Range | None = None
 
     def __post_init__(self) -> None:
-        _settle(self, "weight", "bias")
+        settle(self, "weight", "bias")
         if self.weight.ndim != 2 or self.bias.shape != self.weight.shape[:1]:
             got = f"{self.weight.shape} and {self.bias.shape}"
             raise ModelError("affine layer", expected="weight (m, n) and bias (m,)", got=got)
@@ -87,12 +71,12 @@ class Conv2d:
     bias_range: Range | None = None
 
     def __post_init__(self) -> None:
-        _settle(self, "weight", "bias")
+        settle(self, "weight", "bias")
         if self.weight.ndim != 4 or self.bias.shape != self.weight.shape[:1]:
             got = f"{self.weight.shape} and {self.bias.shape}"
             expected = "weight (out, in/groups, height, width) and bias (out,)"
             raise ModelError("conv layer", expected=expected, got=got)
-        _positive("conv layer", (*self.stride, *self.dilation, self.groups))
+        require_positive("conv layer", (*self.stride, *self.dilation, self.groups))
         if len(self.weight) % self.groups:
             got = f"{len(self.weight)} outputs in {self.groups} groups"
             raise ModelError("conv layer", expected="groups of one size", got=got)
@@ -116,7 +100,7 @@ class Scale:
     shift_range: Range | None = None
 
     def __post_init__(self) -> None:
-        _settle(self, "factor", "shift")
+        settle(self, "factor", "shift")
 
     def output_shape(self, shapes: Sequence[Shape]) -> Shape:
         (shape,) = shapes
@@ -193,7 +177,7 @@ class Sum:
     scale_range: Range | None = None
 
     def __post_init__(self) -> None:
-        _settle(self, "scale")
+        settle(self, "scale")
         object.__setattr__(self, "scale", float(self.scale))
 
     def output_shape(self, shapes: Sequence[Shape]) -> Shape:
@@ -271,7 +255,7 @@ class MaxPool2d:
     ceil_mode: bool = False
 
     def __post_init__(self) -> None:
-        _positive("max-pool", (*self.kernel, *self.stride, *self.dilation))
+        require_positive("max-pool", (*self.kernel, *self.stride, *self.dilation))
 
     def output_shape(self, shapes: Sequence[Shape]) -> Shape:
         (shape,) = shapes

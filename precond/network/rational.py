@@ -11,7 +11,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from precond.network.exact import Dyadic, apply_layer
+from precond.network.exact import ExactArray, apply_layer
 from precond.network.graph import INPUT, Network
 
 
@@ -21,7 +21,7 @@ def rational_values(
     """The flat values of the nodes ``wanted`` for one input (n,)."""
     numbers = np.empty(len(point), dtype=np.object_)
     numbers[:] = [Fraction(x) for x in point]
-    values = {INPUT: Dyadic(numbers.reshape(network.input_shape), 0)}
+    values = {INPUT: ExactArray(numbers.reshape(network.input_shape), 0)}
     needed = set(wanted).union(*(network.ancestors[name] for name in wanted))
     for node in network.nodes:
         if node.name in needed:

@@ -20,8 +20,9 @@ from precond.errors import QueryError
 from precond.logit_property import require_kept
 from precond.network.graph import Network
 from precond.proof.arithmetic import Arithmetic
-from precond.property import Inequality, Property
+from precond.property import Property
 from precond.region.box import Box
+from precond.region.inequality import Inequality
 from precond.region.pattern import DecisionPattern
 
 Array = NDArray[np.float64]

@@ -20,7 +20,7 @@ from precond.network.enclosed import enclosed_values
 from precond.network.evaluate import iterate, values_at
 from precond.network.graph import Network
 from precond.proof.claim import Claim, Problem
-from precond.property import Inequality
+from precond.region.inequality import Inequality
 
 Array = NDArray[np.float64]
 

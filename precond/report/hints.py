@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from enum import Enum
 
-from precond.apply.certification.certify import Outcome, Robustness
+from precond.apply.certification.certify import BallOutcome, Robustness
 from precond.apply.debugging.findings import Debugged
 from precond.apply.debugging.own_precondition import Unproved
 from precond.proof.precondition import Kind, Precondition
@@ -87,9 +87,9 @@ def of_robustness(
     words = []
     first = found.balls[0] if found.balls else ()
     known = {ball.outcome for ball in first}
-    if first and Outcome.CERTIFIED not in known:
+    if first and BallOutcome.CERTIFIED not in known:
         words.append(Shortfall.RADIUS.say(f"{found.radii[0] / 4:.2g}"))
-    if any(ball.outcome is Outcome.UNKNOWN for balls in found.balls for ball in balls):
+    if any(ball.outcome is BallOutcome.UNKNOWN for balls in found.balls for ball in balls):
         spent = found.seconds >= NEARLY * budget
         words.append((Shortfall.TIME if spent else Shortfall.EACH).say())
     if found.radii:

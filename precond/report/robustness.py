@@ -9,7 +9,7 @@ import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
 
-from precond.apply.certification.certify import Ball, Outcome, Robustness
+from precond.apply.certification.certify import Ball, BallOutcome, Robustness
 from precond.proof.verdict import Status, Verdict
 from precond.report.evidence import Gallery, Given, Table, Thumb
 from precond.report.header import Figure
@@ -116,7 +116,7 @@ def _page(
 ) -> RobustnessPage:
     total = len(found.rows)
     last = len(found.radii) - 1
-    unknown = sum(found.count(k, Outcome.UNKNOWN) for k in range(last + 1))
+    unknown = sum(found.count(k, BallOutcome.UNKNOWN) for k in range(last + 1))
     unconfirmed = sum(found.unconfirmed(k) for k in range(last + 1))
     low, high = given.natural
     notes = [
@@ -131,8 +131,8 @@ def _page(
     figures = tuple(
         Figure(
             f"✓ certified at {radius:g}",
-            percent(found.count(k, Outcome.CERTIFIED) / total),
-            f"{found.count(k, Outcome.CERTIFIED)} of {total} inputs",
+            percent(found.count(k, BallOutcome.CERTIFIED) / total),
+            f"{found.count(k, BallOutcome.CERTIFIED)} of {total} inputs",
             "proved",
         )
         for k, radius in list(enumerate(found.radii))[:6]
@@ -141,7 +141,7 @@ def _page(
         (
             f"{radius:g}",
             *(str(found.count(k, o)) for o in ORDER),
-            percent(found.count(k, Outcome.CERTIFIED) / total),
+            percent(found.count(k, BallOutcome.CERTIFIED) / total),
         )
         for k, radius in enumerate(found.radii)
     )
@@ -184,7 +184,7 @@ def _galleries(given: Given, flat: NDArray[np.floating], found: Robustness) -> t
         fresh = [
             (i, ball)
             for i, ball in enumerate(found.balls[k])
-            if ball.outcome is Outcome.ATTACKED and i not in seen
+            if ball.outcome is BallOutcome.ATTACKED and i not in seen
         ]
         for i, ball in fresh[:EXAMPLES]:
             thumbs += _pair(given, shape, flat, found, i, ball)

@@ -64,13 +64,13 @@ class InputSearch:
                 box = self.study.domain.around(self.study.data.flat[row])
                 self.drawn.append((target, row, box))
                 yield RelaxJob(
-                    self.study.network,
-                    self.study.data.flat[row],
-                    target.property,
-                    box,
-                    self.work.options.order,
-                    self.deadline.left * self.work.pool.workers / (len(waiting) - turn),
-                    self.work.options.each,
+                    network=self.study.network,
+                    point=self.study.data.flat[row],
+                    property=target.property,
+                    domain=box,
+                    order=self.work.options.order,
+                    budget=self.deadline.left * self.work.pool.workers / (len(waiting) - turn),
+                    each=self.work.options.each,
                     device=self.work.options.device,
                 )
                 if self._enough(target):

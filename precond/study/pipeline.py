@@ -27,8 +27,8 @@ from precond.proof.claim import Claim
 from precond.proof.deadline import Deadline
 from precond.proof.precondition import Kind, Precondition
 from precond.proof.verdict import Status, Verdict
-from precond.region.recording import record_in_time
-from precond.region.signature import Limit, Signatures, record
+from precond.region.recording import Limit, record, record_in_time
+from precond.region.signature import Signatures
 from precond.study.analysis import Analysis, CurvePoint
 from precond.study.input_search import InputSearch
 from precond.study.options import Options

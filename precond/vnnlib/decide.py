@@ -36,7 +36,8 @@ from precond.proof.prover.prove import prove
 from precond.proof.restate.restatement import ask
 from precond.proof.restate.with_room import with_room
 from precond.proof.verdict import Status, Verdict
-from precond.vnnlib.query import Query, read_vnnlib
+from precond.vnnlib.query import Query
+from precond.vnnlib.read import read_vnnlib
 from precond.vnnlib.runs import run_witness
 from precond.vnnlib.standard import (
     Result,
@@ -54,7 +55,7 @@ ROOM = (1e-6, 1e-12)  # for another counterexample, where one lies on the edge
 SPENT = 0.5  # share of a claim's time after which more of it may help
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Request:
     """``precond verify`` as asked.  ``networks``: ``NAME=MODEL``, or one ``MODEL`` alone;
     ``assignments``: the folder for a serialised assignment; ``as_real``: read floating-point
@@ -118,7 +119,7 @@ def solve(
     exact: bool = False,
 ) -> Solution:
     """Decide ``query`` by the deadline; its moment may be infinite.  ``exact``: as in ``prove``."""
-    return _Search(query, deadline, device, seed, exact).run()
+    return _QuerySearch(query, deadline, device, seed, exact).run()
 
 
 def reply(request: Request, deadline: Deadline, say: Callable[[str], None]) -> str:
@@ -154,7 +155,7 @@ def _paths(texts: tuple[str, ...]) -> dict[str, Path]:
     return parse_networks(texts)
 
 
-class _Search:
+class _QuerySearch:
     """One run of ``solve``."""
 
     def __init__(

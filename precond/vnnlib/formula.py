@@ -33,7 +33,7 @@ class UnsupportedQuery(QueryError):
     """A query with a meaning that is outside what can be decided here."""
 
 
-class Kind(Enum):
+class VariableKind(Enum):
     """What a declared variable stands for."""
 
     INPUT = "input"
@@ -41,7 +41,7 @@ class Kind(Enum):
     OUTPUT = "output"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Declaration:
     """A declared variable: ``shape`` of it stands for ``node``'s values from ``offset`` on.
 
@@ -52,7 +52,7 @@ class Declaration:
     name: str
     element_type: str
     shape: tuple[int, ...]
-    kind: Kind
+    kind: VariableKind
     network: str
     node: str
     offset: int = 0
@@ -79,20 +79,20 @@ class Place:
 
 
 @dataclass(frozen=True)
-class Linear:
+class LinearSum:
     """``Σ c·v + constant``."""
 
     terms: Mapping[Variable, Fraction]
     constant: Fraction
 
-    def minus(self, other: Linear) -> Linear:
+    def minus(self, other: LinearSum) -> LinearSum:
         terms = dict(self.terms)
         for variable, value in other.terms.items():
             terms[variable] = terms[variable] - value if variable in terms else -value
-        return Linear(terms, self.constant - other.constant)
+        return LinearSum(terms, self.constant - other.constant)
 
-    def times(self, factor: Fraction) -> Linear:
-        return Linear({v: factor * c for v, c in self.terms.items()}, factor * self.constant)
+    def times(self, factor: Fraction) -> LinearSum:
+        return LinearSum({v: factor * c for v, c in self.terms.items()}, factor * self.constant)
 
 
 @dataclass(frozen=True)
@@ -151,23 +151,23 @@ def _value(text: str) -> Fraction:
     return Fraction(top) / Fraction(bottom) if bottom else Fraction(top)
 
 
-def sum_of(parts: Sequence[Linear]) -> Linear:
+def sum_of(parts: Sequence[LinearSum]) -> LinearSum:
     terms: dict[Variable, Fraction] = {}
     constant = Fraction(0)
     for part in parts:
         constant += part.constant
         for variable, value in part.terms.items():
             terms[variable] = terms[variable] + value if variable in terms else value
-    return Linear(terms, constant)
+    return LinearSum(terms, constant)
 
 
-def difference(parts: Sequence[Linear]) -> Linear:
+def difference(parts: Sequence[LinearSum]) -> LinearSum:
     """``a`` negated when alone, else ``a − b − c …``."""
     first, rest = parts[0], parts[1:]
     return first.minus(sum_of(rest)) if rest else first.times(Fraction(-1))
 
 
-def product_of(parts: Sequence[Linear], place: Place, text: str) -> Linear:
+def product_of(parts: Sequence[LinearSum], place: Place, text: str) -> LinearSum:
     total = parts[0]
     for part in parts[1:]:
         if total.terms and part.terms:
@@ -176,7 +176,7 @@ def product_of(parts: Sequence[Linear], place: Place, text: str) -> Linear:
     return total
 
 
-def comparison(operator: str, sides: Sequence[Linear], line: int) -> Formula:
+def comparison(operator: str, sides: Sequence[LinearSum], line: int) -> Formula:
     """``a op b`` (and ``b op c`` …) for ``<= >= < > = == !=``."""
     parts: list[Formula] = []
     for left, right in pairwise(sides):
@@ -193,7 +193,7 @@ def comparison(operator: str, sides: Sequence[Linear], line: int) -> Formula:
     return parts[0] if len(parts) == 1 else And(tuple(parts))
 
 
-def _atom(small: Linear, large: Linear, strict: bool, line: int) -> Atom:
+def _atom(small: LinearSum, large: LinearSum, strict: bool, line: int) -> Atom:
     gap = small.minus(large)
     return Atom(tuple([(v, c) for v, c in gap.terms.items() if c]), gap.constant, strict, line)
 

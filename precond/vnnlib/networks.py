@@ -10,15 +10,17 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
+from precond.errors import QueryError
 from precond.network.graph import INPUT, Network
 from precond.network.layers import Concat, Node, Reshape, Select, Shape
 
 
 @dataclass(frozen=True)
-class Part:
+class NetworkPart:
     """Where one of the given networks lies in the whole; ``tensor_names`` has the whole's nodes."""
 
     input_offset: int
@@ -28,15 +30,17 @@ class Part:
     tensor_names: Mapping[str, str]
 
 
-def side_by_side(networks: Mapping[str, Network]) -> tuple[Network, tuple[Part, ...]]:
+def side_by_side(networks: Mapping[str, Network]) -> tuple[Network, tuple[NetworkPart, ...]]:
     """One network over the inputs of all, and each one's part; a single one is kept as it is."""
     if len(networks) == 1:
         (network,) = networks.values()
-        part = Part(0, network.input_shape, 0, network.shapes[network.output], network.tensor_names)
+        part = NetworkPart(
+            0, network.input_shape, 0, network.shapes[network.output], network.tensor_names
+        )
         return network, (part,)
     total = sum(network.input_size for network in networks.values())
     nodes: list[Node] = []
-    parts: list[Part] = []
+    parts: list[NetworkPart] = []
     ends: list[str] = []
     start = end = 0
     for name, network in networks.items():
@@ -56,7 +60,9 @@ def side_by_side(networks: Mapping[str, Network]) -> tuple[Network, tuple[Part, 
             for tensor, node in network.tensor_names.items()
             if node in renamed
         }
-        parts.append(Part(start, network.input_shape, end, network.shapes[network.output], names))
+        parts.append(
+            NetworkPart(start, network.input_shape, end, network.shapes[network.output], names)
+        )
         start += network.input_size
         end += network.output_size
     nodes.append(Node("side by side", Concat(0), tuple(ends)))
@@ -80,3 +86,43 @@ def exposing(network: Network, names: Sequence[str]) -> tuple[Network, dict[str,
     ]
     tail = Node("exposed", Concat(0), tuple(node.name for node in flats))
     return replace(network, nodes=(*network.nodes, *flats, tail)), offsets
+
+
+def models_of(
+    query: Any, source: str, networks: Mapping[str, Network] | Network
+) -> dict[str, Network]:
+    """The network of every declaration, by declared name, in declaration order."""
+    originals = {item.name: item.equal_to or None for item in query.networks}
+    needed = [name for name, original in originals.items() if original is None]
+    if isinstance(networks, Network):
+        if len(needed) != 1:
+            raise QueryError(
+                source,
+                expected=f"networks named {', '.join(needed)}",
+                got="one without a name",
+                fix="Give --network NAME=MODEL for each",
+            )
+        networks = {needed[0]: networks}
+    if sorted(networks) != sorted(needed):
+        raise QueryError(
+            f"networks of {source}",
+            expected=f"a model for each of {', '.join(needed)} and no other",
+            got=", ".join(networks) or "none",
+            fix="Give --network NAME=MODEL for each network not declared equal to another",
+        )
+    for name, original in originals.items():
+        if original is not None and originals.get(original, name) is not None:
+            raise QueryError(
+                f"{source}: network {name} equal to {original}",
+                expected="a network that is not itself declared equal to another",
+                got=str(original),
+            )
+    for item in query.networks:
+        other = item.isometric_to or None
+        if other is not None and originals.get(other, other) is not None:
+            raise QueryError(
+                f"{source}: network {item.name} isomorphic to {other}",
+                expected="a declared network with a model of its own",
+                got=str(other),
+            )
+    return {name: networks[original or name] for name, original in originals.items()}

@@ -33,7 +33,7 @@ BUG = 1  # exit status of a child that ended by an exception nobody expected
 
 
 @dataclass(frozen=True)
-class Reply:
+class VerifyReply:
     """``text`` for stdout, or ``error``, one line; ``note`` for stderr beside a text."""
 
     text: str = ""
@@ -42,7 +42,7 @@ class Reply:
     status: int = 0
 
 
-def ask(request: Mapping[str, Any], at: float) -> Reply:
+def ask(request: Mapping[str, Any], at: float) -> VerifyReply:
     """Run a request (the fields of ``verify.Request`` as plain values) that should end when
     the monotonic clock, which all processes of a machine share, shows ``at`` (may be inf)."""
     limited = math.isfinite(at)
@@ -61,23 +61,23 @@ def ask(request: Mapping[str, Any], at: float) -> Reply:
             )
         except subprocess.TimeoutExpired as late:
             said = _said(late.output or b"")
-            return said or Reply(text="timed-out\n", note="stopped at the time limit")
+            return said or VerifyReply(text="timed-out\n", note="stopped at the time limit")
     said = _said(child.stdout)
     if said is not None:
         return said
     if child.returncode < 0:
         ended = f"the solver was ended by signal {-child.returncode}, perhaps for lack of memory"
-        return Reply(text="unknown\n", note=ended)
-    return Reply(status=child.returncode or BUG)
+        return VerifyReply(text="unknown\n", note=ended)
+    return VerifyReply(status=child.returncode or BUG)
 
 
-def _said(output: bytes) -> Reply | None:
+def _said(output: bytes) -> VerifyReply | None:
     """The child's answer, if it is whole."""
     try:
         said = json.loads(output)
     except ValueError:
         return None
-    return Reply(text=said.get("text", ""), error=said.get("error", ""))
+    return VerifyReply(text=said.get("text", ""), error=said.get("error", ""))
 
 
 def _work(asked: dict[str, Any]) -> dict[str, str]:

@@ -23,23 +23,24 @@ import numpy as np
 from precond.errors import QueryError
 from precond.network.graph import INPUT, Network
 from precond.proof.claim import Claim, HalfSpaces
-from precond.property import Inequality, Property
+from precond.property import Property
 from precond.region.box import Box
+from precond.region.inequality import Inequality
 from precond.region.pattern import DecisionPattern
 from precond.vnnlib.formula import Atom, Conjunction
 from precond.vnnlib.rounding import down, half_space, up, weakened
-from precond.vnnlib.sort import Intervals, Parts, sort
+from precond.vnnlib.sort import Parts, TightestBounds, sort
 
 
 @dataclass(frozen=True)
-class Region:
+class ExactBox:
     """The exact box of one claim's inputs, as the file's decimals state it."""
 
     lower: tuple[Fraction, ...]
     upper: tuple[Fraction, ...]
 
 
-class Builder:
+class ClaimBuilder:
     """Groups conjunctions by region and makes the claims.
 
     ``output_index`` maps an output or exposed hidden variable to an output of ``exposed``;
@@ -64,7 +65,7 @@ class Builder:
 
     def build(
         self, common: Conjunction, alternatives: Sequence[Conjunction]
-    ) -> tuple[list[Claim], list[Region], int]:
+    ) -> tuple[list[Claim], list[ExactBox], int]:
         """Claims, their exact boxes, and how many regions were empty."""
         base = sort(common, self.network)
         groups: dict[object, tuple[Parts, dict[Conjunction, None]]] = {}
@@ -72,10 +73,10 @@ class Builder:
             parts = sort(atoms, self.network)
             if base.false or parts.false:
                 continue
-            key = (parts.intervals.beyond(Intervals()), _contents(parts.linear))
+            key = (parts.intervals.beyond(TightestBounds()), _contents(parts.linear))
             _, conjunctions = groups.setdefault(key, (parts, {}))
             conjunctions[(*base.rest, *parts.rest)] = None
-        claims: dict[object, tuple[Intervals, list[Atom], dict[Conjunction, None]]] = {}
+        claims: dict[object, tuple[TightestBounds, list[Atom], dict[Conjunction, None]]] = {}
         empty = 0
         for parts, conjunctions in groups.values():
             intervals = parts.intervals.within(base.intervals)
@@ -96,8 +97,8 @@ class Builder:
         return found, regions, empty
 
     def _claim(
-        self, intervals: Intervals, linear: list[Atom], conjunctions: list[Conjunction]
-    ) -> tuple[Claim, Region] | None:
+        self, intervals: TightestBounds, linear: list[Atom], conjunctions: list[Conjunction]
+    ) -> tuple[Claim, ExactBox] | None:
         _imply_missing(intervals, linear)
         if intervals.is_empty():
             return None
@@ -115,7 +116,7 @@ class Builder:
         )
         return claim, region
 
-    def _region(self, intervals: Intervals) -> Region:
+    def _region(self, intervals: TightestBounds) -> ExactBox:
         sides = []
         for side, word in ((intervals.lower, "lower"), (intervals.upper, "upper")):
             missing = [i for i in range(self.network.input_size) if (INPUT, i) not in side]
@@ -129,7 +130,7 @@ class Builder:
                     fix="Assert bounds of every input in every disjunct",
                 )
             sides.append(tuple(side[INPUT, i][0] for i in range(self.network.input_size)))
-        return Region(*sides)
+        return ExactBox(*sides)
 
     def _property(self, conjunctions: list[Conjunction], reach: list[Fraction]) -> Property:
         clauses: list[tuple[Inequality, ...]] = []
@@ -160,7 +161,7 @@ def _contents(atoms: Sequence[Atom]) -> frozenset[object]:
     return frozenset((atom.terms, atom.constant, atom.strict) for atom in atoms)
 
 
-def _imply_missing(intervals: Intervals, linear: Sequence[Atom]) -> None:
+def _imply_missing(intervals: TightestBounds, linear: Sequence[Atom]) -> None:
     """Bounds that follow from the linear constraints, for inputs that have none of their own.
 
     From ``c_j x_j + Σ c_i x_i + k ≤ 0``: ``c_j x_j ≤ −k − min Σ c_i x_i`` over the bounds known.
@@ -196,7 +197,7 @@ def _half_spaces(linear: Sequence[Atom], reach: list[Fraction]) -> HalfSpaces | 
     return HalfSpaces(matrix, bounds)
 
 
-def _pattern(intervals: Intervals) -> DecisionPattern:
+def _pattern(intervals: TightestBounds) -> DecisionPattern:
     """Pre-activation bounds as literals, rounded outward.
 
     A pattern calls z > t with z ≤ t contradictory (as it is on data), so equal bounds are

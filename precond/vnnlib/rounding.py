@@ -20,7 +20,7 @@ from typing import NoReturn
 import numpy as np
 
 from precond.errors import QueryError
-from precond.property import Inequality
+from precond.region.inequality import Inequality
 
 Factors = Sequence[tuple[int, Fraction]]
 

@@ -19,7 +19,7 @@ Cell = tuple[str, int]  # ("input", index), or (decision layer, index) of a pre-
 
 
 @dataclass
-class Intervals:
+class TightestBounds:
     """Tightest exact bounds seen so far."""
 
     lower: dict[Cell, Limit] = field(default_factory=dict)
@@ -35,9 +35,9 @@ class Intervals:
         if old is None or value > old[0] or (value == old[0] and strict):
             self.lower[cell] = (value, strict)
 
-    def within(self, other: Intervals) -> Intervals:
+    def within(self, other: TightestBounds) -> TightestBounds:
         """The tighter of both, cell by cell."""
-        result = Intervals(dict(other.lower), dict(other.upper))
+        result = TightestBounds(dict(other.lower), dict(other.upper))
         for cell, (value, strict) in self.lower.items():
             result.at_least(cell, value, strict)
         for cell, (value, strict) in self.upper.items():
@@ -52,7 +52,7 @@ class Intervals:
                     return True
         return False
 
-    def beyond(self, base: Intervals) -> tuple[frozenset[tuple[Cell, Limit]], ...]:
+    def beyond(self, base: TightestBounds) -> tuple[frozenset[tuple[Cell, Limit]], ...]:
         """The bounds that differ from those of ``base``, to compare regions by."""
         return (
             frozenset(item for item in self.lower.items() if base.lower.get(item[0]) != item[1]),
@@ -64,7 +64,7 @@ class Intervals:
 class Parts:
     """A conjunction sorted by what its atoms speak of."""
 
-    intervals: Intervals = field(default_factory=Intervals)
+    intervals: TightestBounds = field(default_factory=TightestBounds)
     linear: list[Atom] = field(default_factory=list)
     rest: list[Atom] = field(default_factory=list)
     false: bool = False

@@ -34,7 +34,7 @@ from numpy.typing import NDArray
 
 from precond.errors import ModelError, OutputError, QueryError
 from precond.proof.verdict import Status
-from precond.vnnlib.formula import Declaration, Kind
+from precond.vnnlib.formula import Declaration, VariableKind
 
 NAME = "precond"
 Values = Mapping[str, NDArray[np.floating]]
@@ -227,7 +227,7 @@ def check_element_types(
     if all(declared.element_type == "real" for declared in declarations):
         return
     for name, (inputs, outputs) in models.items():
-        for kind, actual in ((Kind.INPUT, inputs), (Kind.OUTPUT, outputs)):
+        for kind, actual in ((VariableKind.INPUT, inputs), (VariableKind.OUTPUT, outputs)):
             mine = [d for d in declarations if d.network == name and d.kind is kind]
             for declared, found in zip(mine, actual, strict=False):
                 if declared.element_type != found:

@@ -25,10 +25,10 @@ from precond.vnnlib.formula import (
     And,
     Declaration,
     Formula,
-    Kind,
-    Linear,
+    LinearSum,
     Or,
     Place,
+    VariableKind,
     comparison,
     difference,
     number,
@@ -52,10 +52,10 @@ class Word(NamedTuple):
     line: int
 
 
-class Group(NamedTuple):
+class TokenGroup(NamedTuple):
     """``( … )``; ``line`` is that of its opening parenthesis."""
 
-    items: list[Word | Group]
+    items: list[Word | TokenGroup]
     line: int
 
     @property
@@ -73,7 +73,7 @@ def parse(
     ``name`` is what the network is called; QueryError (with line and token) on text that is
     not VNN-LIB 1.0, or whose variables are not the network's inputs and outputs.
     """
-    reader = _Reader(source, network, name)
+    reader = _ReaderV1(source=source, network=network, name=name)
     for command in _groups(text, source):
         reader.read(command)
     reader.check_declared()
@@ -100,10 +100,10 @@ def _unquoted(text: str, source: str) -> str:
     return _QUOTED.sub(word, text)
 
 
-def _groups(text: str, source: str) -> list[Group]:
+def _groups(text: str, source: str) -> list[TokenGroup]:
     """The top-level groups of the text."""
-    top: list[Group] = []
-    stack: list[Group] = []
+    top: list[TokenGroup] = []
+    stack: list[TokenGroup] = []
     for line, content in enumerate(LINE_END.split(_unquoted(text, source)), start=1):
         words: dict[str, Word] = {}  # one for all places of a token in a line, which may be long
         for token in _TOKEN.findall(content):
@@ -112,7 +112,7 @@ def _groups(text: str, source: str) -> list[Group]:
                     Place(source, line).error(
                         "nesting", expected=f"at most {DEEPEST} levels", got="more"
                     )
-                group = Group([], line)
+                group = TokenGroup([], line)
                 (stack[-1].items if stack else top).append(group)
                 stack.append(group)
             elif token == ")":
@@ -133,27 +133,27 @@ def _groups(text: str, source: str) -> list[Group]:
     return top
 
 
-@dataclass
-class _Reader:
+@dataclass(kw_only=True)
+class _ReaderV1:
     """Reads commands one by one."""
 
     source: str
     network: Network
     name: str
     declared: list[Declaration] = field(default_factory=list)
-    variables: dict[str, Linear] = field(default_factory=dict)
+    variables: dict[str, LinearSum] = field(default_factory=dict)
     assertions: list[Formula] = field(default_factory=list)
     asked: str = ""  # the command that ended the question
 
-    def place(self, item: Word | Group) -> Place:
+    def place(self, item: Word | TokenGroup) -> Place:
         return Place(self.source, item.line)
 
-    def head(self, group: Group, expected: str) -> str:
+    def head(self, group: TokenGroup, expected: str) -> str:
         if not group.items or not isinstance(group.items[0], Word):
             self.place(group).error("expression", expected=expected, got=group.text)
         return group.items[0].text
 
-    def read(self, command: Group) -> None:
+    def read(self, command: TokenGroup) -> None:
         head = self.head(command, "a command")
         if self.asked and head not in _SKIPPED | _ASKED:
             self.place(command).error(
@@ -174,9 +174,11 @@ class _Reader:
                 "command", expected="declare-const or assert", got=repr(head[:40])
             )
 
-    def declare(self, command: Group, head: str) -> None:
+    def declare(self, command: TokenGroup, head: str) -> None:
         arguments = command.items[1:]
-        middle = len(arguments) == 3 and isinstance(arguments[1], Group) and not arguments[1].items
+        middle = (
+            len(arguments) == 3 and isinstance(arguments[1], TokenGroup) and not arguments[1].items
+        )
         if head == "declare-fun" and middle:
             arguments = [arguments[0], arguments[2]]
         words = [item.text for item in arguments if isinstance(item, Word)]
@@ -189,21 +191,31 @@ class _Reader:
             )
         if words[0] in self.variables:
             self.place(command).error("variable", expected="a new name", got=f"{words[0]} again")
-        kind = Kind.INPUT if match[1] == "X" else Kind.OUTPUT
-        node, index = INPUT if kind is Kind.INPUT else self.network.output, int(match[2])
+        kind = VariableKind.INPUT if match[1] == "X" else VariableKind.OUTPUT
+        node, index = INPUT if kind is VariableKind.INPUT else self.network.output, int(match[2])
         if index >= self.network.width(node):
             self.place(command).error(
                 f"variable {words[0]}",
                 expected=f"one of the network's {self.network.width(node)} {kind.value}s",
                 got=f"index {index}",
             )
-        self.variables[words[0]] = Linear({(node, index): Fraction(1)}, Fraction(0))
-        self.declared.append(Declaration(words[0], "real", (), kind, self.name, node, index))
+        self.variables[words[0]] = LinearSum({(node, index): Fraction(1)}, Fraction(0))
+        self.declared.append(
+            Declaration(
+                name=words[0],
+                element_type="real",
+                shape=(),
+                kind=kind,
+                network=self.name,
+                node=node,
+                offset=index,
+            )
+        )
 
     def check_declared(self) -> None:
         for kind, size in (
-            (Kind.INPUT, self.network.input_size),
-            (Kind.OUTPUT, self.network.output_size),
+            (VariableKind.INPUT, self.network.input_size),
+            (VariableKind.OUTPUT, self.network.output_size),
         ):
             count = sum(item.kind is kind for item in self.declared)
             if count != size:
@@ -214,7 +226,7 @@ class _Reader:
                     fix="Give the network this query was written for",
                 )
 
-    def formula(self, item: Word | Group) -> Formula:
+    def formula(self, item: Word | TokenGroup) -> Formula:
         if isinstance(item, Word):
             if item.text not in ("true", "false"):
                 self.place(item).error("formula", expected="'('", got=repr(item.text[:40]))
@@ -235,7 +247,7 @@ class _Reader:
             self.place(item).error(f"'{head}'", expected="two sides", got=item.text)
         return comparison(head, [self.linear(part) for part in arguments], item.line)
 
-    def linear(self, item: Word | Group) -> Linear:
+    def linear(self, item: Word | TokenGroup) -> LinearSum:
         if isinstance(item, Word):
             variable = self.variables.get(item.text)
             if variable is not None:
@@ -245,7 +257,7 @@ class _Reader:
                 self.place(item).error(
                     "term", expected="a declared variable or a number", got=repr(item.text[:40])
                 )
-            return Linear({}, value)
+            return LinearSum({}, value)
         head = self.head(item, "a term")
         if head not in _ARITHMETIC:
             self.place(item).error("term", expected="+, -, * or /", got=repr(head[:40]))
@@ -262,7 +274,7 @@ class _Reader:
             case _:
                 return self.quotient(parts, item)
 
-    def quotient(self, parts: Sequence[Linear], item: Group) -> Linear:
+    def quotient(self, parts: Sequence[LinearSum], item: TokenGroup) -> LinearSum:
         result = parts[0]
         for part in parts[1:]:
             if part.terms:

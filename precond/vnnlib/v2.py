@@ -28,11 +28,11 @@ from precond.vnnlib.formula import (
     And,
     Declaration,
     Formula,
-    Kind,
-    Linear,
+    LinearSum,
     Or,
     Place,
     UnsupportedQuery,
+    VariableKind,
     comparison,
     difference,
     fits,
@@ -40,7 +40,7 @@ from precond.vnnlib.formula import (
     product_of,
     sum_of,
 )
-from precond.vnnlib.networks import Part, side_by_side
+from precond.vnnlib.networks import NetworkPart, models_of, side_by_side
 
 _ELEMENT_TYPES = {
     "Real": "real",
@@ -65,7 +65,7 @@ def parse(
     the formula is about (the given one, or all of them side by side)."""
     _check_depth(text, source)
     query = _parsed(text, source)
-    models = _models(query, source, networks)
+    models = models_of(query, source, networks)
     for name, model in models.items():
         if len(models) > 1 and model.output_activation is not OutputActivation.NONE:
             raise UnsupportedQuery(
@@ -75,7 +75,7 @@ def parse(
                 fix=REMEDY,
             )
     network, parts = side_by_side(models)
-    reader = _Reader(source, network)
+    reader = _ReaderV2(source, network)
     for declared, part in zip(query.networks, parts, strict=True):
         reader.declare(declared, part)
     assertions = tuple(reader.formula(item.expr) for item in query.assertions)
@@ -152,48 +152,8 @@ def _explained(report: str, source: str) -> QueryError:
     return QueryError(f"{source}{where}: {words}", got=symbol)
 
 
-def _models(
-    query: Any, source: str, networks: Mapping[str, Network] | Network
-) -> dict[str, Network]:
-    """The network of every declaration, by declared name, in declaration order."""
-    originals = {item.name: item.equal_to or None for item in query.networks}
-    needed = [name for name, original in originals.items() if original is None]
-    if isinstance(networks, Network):
-        if len(needed) != 1:
-            raise QueryError(
-                source,
-                expected=f"networks named {', '.join(needed)}",
-                got="one without a name",
-                fix="Give --network NAME=MODEL for each",
-            )
-        networks = {needed[0]: networks}
-    if sorted(networks) != sorted(needed):
-        raise QueryError(
-            f"networks of {source}",
-            expected=f"a model for each of {', '.join(needed)} and no other",
-            got=", ".join(networks) or "none",
-            fix="Give --network NAME=MODEL for each network not declared equal to another",
-        )
-    for name, original in originals.items():
-        if original is not None and originals.get(original, name) is not None:
-            raise QueryError(
-                f"{source}: network {name} equal to {original}",
-                expected="a network that is not itself declared equal to another",
-                got=str(original),
-            )
-    for item in query.networks:
-        other = item.isometric_to or None
-        if other is not None and originals.get(other, other) is not None:
-            raise QueryError(
-                f"{source}: network {item.name} isomorphic to {other}",
-                expected="a declared network with a model of its own",
-                got=str(other),
-            )
-    return {name: networks[original or name] for name, original in originals.items()}
-
-
 @dataclass
-class _Reader:
+class _ReaderV2:
     """Resolves declarations and translates expressions."""
 
     source: str
@@ -202,26 +162,26 @@ class _Reader:
     def __post_init__(self) -> None:
         self.variables: dict[str, Declaration] = {}
 
-    def declare(self, declared: Any, part: Part) -> None:
+    def declare(self, declared: Any, part: NetworkPart) -> None:
         if len(declared.inputs) != 1 or len(declared.outputs) != 1:
             raise UnsupportedQuery(
                 f"{self.source}: network {declared.name}",
                 expected="one input and one output",
                 got=f"{len(declared.inputs)} and {len(declared.outputs)}",
             )
-        self.add(declared.inputs[0], Kind.INPUT, INPUT, part.input_offset, part.input_shape)
+        self.add(declared.inputs[0], VariableKind.INPUT, INPUT, part.input_offset, part.input_shape)
         for item in declared.hidden:
             node = self.hidden_node(item, part)
-            self.add(item, Kind.HIDDEN, node, 0, self.network.shapes[node])
+            self.add(item, VariableKind.HIDDEN, node, 0, self.network.shapes[node])
         self.add(
             declared.outputs[0],
-            Kind.OUTPUT,
+            VariableKind.OUTPUT,
             self.network.output,
             part.output_offset,
             part.output_shape,
         )
 
-    def hidden_node(self, item: Any, part: Part) -> str:
+    def hidden_node(self, item: Any, part: NetworkPart) -> str:
         name = re.sub(r"\\(.)", r"\1", str(item.onnx_name)[1:-1])
         node = part.tensor_names.get(name)
         if node is None:
@@ -233,7 +193,9 @@ class _Reader:
             )
         return node
 
-    def add(self, item: Any, kind: Kind, node: str, offset: int, actual: tuple[int, ...]) -> None:
+    def add(
+        self, item: Any, kind: VariableKind, node: str, offset: int, actual: tuple[int, ...]
+    ) -> None:
         element_type = _ELEMENT_TYPES.get(item.dtype.name)
         if element_type is None:
             raise UnsupportedQuery(
@@ -249,7 +211,13 @@ class _Reader:
                 got=str(list(shape)),
             )
         self.variables[item.name] = Declaration(
-            item.name, element_type, shape, kind, item.network_name, node, offset
+            name=item.name,
+            element_type=element_type,
+            shape=shape,
+            kind=kind,
+            network=item.network_name,
+            node=node,
+            offset=offset,
         )
 
     def formula(self, item: Any) -> Formula:
@@ -265,12 +233,14 @@ class _Reader:
         sides = [self.linear(side, place) for side in (item.lhs, item.rhs)]
         return comparison(_OPERATORS[name], sides, place.line)
 
-    def linear(self, item: Any, place: Place) -> Linear:
+    def linear(self, item: Any, place: Place) -> LinearSum:
         match type(item).__name__:
             case "Var":
                 declared = self.variables[item.name]
                 flat = _flat(tuple(item.indices), declared, place)
-                return Linear({(declared.node, declared.offset + flat): Fraction(1)}, Fraction(0))
+                return LinearSum(
+                    {(declared.node, declared.offset + flat): Fraction(1)}, Fraction(0)
+                )
             case "Plus":
                 return sum_of([self.linear(part, place) for part in item.args])
             case "Minus":
@@ -286,7 +256,7 @@ class _Reader:
                     place.error(
                         "term", expected="a variable or a number", got=str(item).strip()[:60]
                     )
-                return Linear({}, value)
+                return LinearSum({}, value)
 
 
 def _line(item: Any) -> int:

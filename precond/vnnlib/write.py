@@ -11,7 +11,7 @@ from decimal import Decimal
 
 from precond.errors import QueryError
 from precond.proof.claim import Claim
-from precond.property import Inequality
+from precond.region.inequality import Inequality
 
 
 def claim_text(claim: Claim, title: str = "") -> str:

@@ -20,7 +20,7 @@ from precond import (
     load,
     record,
 )
-from precond.apply.adversarial_examples.minimise import Target, minimise
+from precond.apply.adversarial_examples.minimise import WitnessTarget, minimise
 from precond.apply.adversarial_examples.retrain import Retraining, retrain
 from precond.apply.adversarial_examples.search import Adversarial, adversarial
 from precond.apply.adversarial_examples.settings import AdversarialSettings
@@ -47,7 +47,7 @@ HALF = Network(
 
 def test_a_witness_is_drawn_to_the_border_and_what_is_not_needed_is_restored() -> None:
     anchor, witness = np.array([[0.0, 0.25]]), np.array([[1.0, 1.0]])
-    (small,) = minimise(HALF, witness, anchor, [Target(0, 0, None)])
+    (small,) = minimise(HALF, witness, anchor, [WitnessTarget(0, 0, None)])
     assert 0.5 < small[0] < 0.501 and small[1] == 0.25
     assert outputs(HALF, small[None]).argmax() == 1
 
@@ -56,14 +56,14 @@ def test_a_pattern_is_not_left() -> None:
     # The claim speaks of x₁ > 0 only: x₁ may come down to the anchor's, not below 0.
     anchor, witness = np.array([[0.0, -0.5]]), np.array([[1.0, 1.0]])
     pattern = DecisionPattern(frozenset({("a", 1)}))
-    (small,) = minimise(HALF, witness, anchor, [Target(0, 0, pattern)])
+    (small,) = minimise(HALF, witness, anchor, [WitnessTarget(0, 0, pattern)])
     assert small[0] > 0.5 and small[1] > 0
 
 
 def test_what_cannot_be_made_smaller_comes_back() -> None:
     # Class 0 already: nothing violates.
     witness = np.array([[0.25, 1.0]])
-    assert (minimise(HALF, witness, np.zeros((1, 2)), [Target(0, 0, None)]) == witness).all()
+    assert (minimise(HALF, witness, np.zeros((1, 2)), [WitnessTarget(0, 0, None)]) == witness).all()
 
 
 def test_fewest_changes_finds_the_one_value_that_is_read() -> None:

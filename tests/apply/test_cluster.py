@@ -30,9 +30,29 @@ POINTS = np.array([[1.0, -1], [2.0, -1], [4.0, 1], [-1.0, 3], [-2.0, 3], [-1.0, 
 
 def book() -> RuleBook:
     """Rules "neuron 0 on" (support 3) and "neuron 1 on" (support 2); row 2 satisfies both."""
-    first = LayerRule(0, "a", DecisionPattern(frozenset({("a", 0)})), 3, 1.0, 0.9)
-    second = LayerRule(1, "a", DecisionPattern(frozenset({("a", 1)})), 2, 1.0, 0.9)
-    return RuleBook(NETWORK, (first, second), POINTS, record(NETWORK, POINTS), np.arange(6))
+    first = LayerRule(
+        label=0,
+        layer="a",
+        pattern=DecisionPattern(frozenset({("a", 0)})),
+        support=3,
+        precision=1.0,
+        confidence=0.9,
+    )
+    second = LayerRule(
+        label=1,
+        layer="a",
+        pattern=DecisionPattern(frozenset({("a", 1)})),
+        support=2,
+        precision=1.0,
+        confidence=0.9,
+    )
+    return RuleBook(
+        network=NETWORK,
+        rules=(first, second),
+        inputs=POINTS,
+        signatures=record(NETWORK, POINTS),
+        train=np.arange(6),
+    )
 
 
 def test_inputs_go_to_their_best_supported_rule() -> None:

@@ -49,11 +49,19 @@ POINTS = np.array([[3.0, -1.0], [1.0, -1.0], [-1.0, 2.0], [-1.0, 4.0], [5.0, 1.0
 
 def rule(label: int, on: list[int], off: list[int], support: int) -> LayerRule:
     pattern = DecisionPattern(frozenset(("a", i) for i in on), frozenset(("a", i) for i in off))
-    return LayerRule(label, "a", pattern, support, 1.0, 0.9)
+    return LayerRule(
+        label=label, layer="a", pattern=pattern, support=support, precision=1.0, confidence=0.9
+    )
 
 
 def book_of(*rules: LayerRule) -> RuleBook:
-    return RuleBook(IDENTITY, rules, POINTS, record(IDENTITY, POINTS), np.arange(4))
+    return RuleBook(
+        network=IDENTITY,
+        rules=rules,
+        inputs=POINTS,
+        signatures=record(IDENTITY, POINTS),
+        train=np.arange(4),
+    )
 
 
 def test_strength_is_the_share_of_the_classes_rules_by_support() -> None:

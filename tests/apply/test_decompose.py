@@ -41,7 +41,7 @@ from precond.proof.prover.prove import prove
 from precond.proof.verdict import Status, Verdict
 from precond.region.box import Box
 from precond.region.pattern import DecisionPattern
-from precond.vnnlib.query import parse_vnnlib, read_vnnlib
+from precond.vnnlib.read import parse_vnnlib, read_vnnlib
 
 SHARED = Path(__file__).parents[3] / "shared" / "data" / "acasxu"
 DISTANCE = Network(

@@ -22,16 +22,11 @@ from precond.apply.distillation.learn import (
 )
 from precond.apply.distillation.path import FastPath, checkpoints, load_fast_path, save_fast_path
 from precond.apply.distillation.proved_rules import ProvedRules
-from precond.apply.distillation.table import Plain, Row, Samples, Table, trade_off
+from precond.apply.distillation.reading import Probe, Reading
+from precond.apply.distillation.table import Plain, Samples, TradeOffRow, TradeOffTable, trade_off
 from precond.apply.distillation.thresholds import NEVER, Answers, choose
-from precond.apply.distillation.votes import (
-    Probe,
-    Reading,
-    Training,
-    VoteExit,
-    learned_exit,
-    quantiles,
-)
+from precond.apply.distillation.training import learned_exit, quantiles
+from precond.apply.distillation.votes import Training, VoteExit
 from precond.apply.distillation.write_onnx import write_stages
 from precond.cli import main
 from precond.errors import DataError, QueryError
@@ -61,7 +56,7 @@ from precond.proof.verdict import Status, Verdict
 from precond.property import Property
 from precond.region.box import Box
 from precond.region.pattern import DecisionPattern
-from precond.region.signature import record
+from precond.region.recording import record
 
 MODEL = Path(__file__).parents[2] / "models" / "digits-mlp.onnx"
 RNG = np.random.default_rng(0)
@@ -361,13 +356,22 @@ def test_distill_keeps_the_loss_and_the_table_says_so() -> None:
 
 
 def test_where_the_fast_path_is_slower() -> None:
-    def row(name: str, *cpu: float | None) -> Row:
-        return Row(name, None, 1.0, 0.0, 0, cpu, cpu, (None, None))
+    def row(name: str, *cpu: float | None) -> TradeOffRow:
+        return TradeOffRow(
+            method=name,
+            coverage=None,
+            accuracy=1.0,
+            loss=0.0,
+            changed=0,
+            cpu=cpu,
+            processor=cpu,
+            gpu=(None, None),
+        )
 
     rows = (row("plain network", 1.0, 9.0), row("fast path", 1.5, 4.0))
-    assert Table(rows, (1, 256), 300, 1, ()).slower() == (1,)
+    assert TradeOffTable(rows, (1, 256), 300, 1, ()).slower() == (1,)
     rows = (row("plain network", 1.0, None), row("fast path", 0.5, None))
-    assert Table(rows, (1, 256), 9, 1, ()).slower() == ()
+    assert TradeOffTable(rows, (1, 256), 9, 1, ()).slower() == ()
 
 
 def test_a_loss_that_cannot_be_met() -> None:

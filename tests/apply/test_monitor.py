@@ -22,7 +22,8 @@ from precond.proof.precondition import Kind, Precondition, Support
 from precond.proof.verdict import Status, Verdict
 from precond.region.box import Box
 from precond.region.pattern import DecisionPattern
-from precond.region.signature import Signatures, record
+from precond.region.recording import record
+from precond.region.signature import Signatures
 
 INPUTS, RULES = 10_000, 500
 

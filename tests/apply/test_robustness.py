@@ -13,7 +13,7 @@ from known import ABSOLUTE, BUMP, LEAKY, POOLED
 
 from precond import Box, Network, Status
 from precond.apply.certification.batch import margin_bounds, violates
-from precond.apply.certification.certify import Outcome, Robustness, robustness
+from precond.apply.certification.certify import BallOutcome, Robustness, robustness
 from precond.apply.certification.monotone import (
     Monotone,
     monotone_claim,
@@ -69,11 +69,11 @@ def test_balls_of_a_step_are_certified_up_to_the_border_and_attacked_beyond() ->
     found = robustness(STEP, inputs, balls(0.5, 0.0625, 0.1875))
     assert found.radii == (0.0625, 0.1875, 0.5) and found.classes.tolist() == [0, 1, 0]
     words = [[ball.outcome for ball in line] for line in found.balls]
-    ok, no = Outcome.CERTIFIED, Outcome.ATTACKED
+    ok, no = BallOutcome.CERTIFIED, BallOutcome.ATTACKED
     assert words == [[ok, ok, ok], [ok, no, ok], [no, no, ok]]
     witness = found.balls[2][0].witness
     assert witness is not None and 0.0 <= witness[0] < 0.25
-    assert found.count(1, Outcome.CERTIFIED) == 2 and found.engines(0).total() == 3
+    assert found.count(1, BallOutcome.CERTIFIED) == 2 and found.engines(0).total() == 3
 
 
 def test_wrong_inputs_are_counted_apart_and_balls_are_cut_to_the_natural_range() -> None:
@@ -83,9 +83,9 @@ def test_wrong_inputs_are_counted_apart_and_balls_are_cut_to_the_natural_range()
     )
     # Row 0 is a 0; row 1's ball would reach 0.325, but values above 0.5 (row 0's) are cut there
     # and those above 0.25 are not: the range is widened to hold the inputs themselves.
-    assert [ball.outcome for ball in found.balls[0]] == [Outcome.WRONG, Outcome.ATTACKED]
+    assert [ball.outcome for ball in found.balls[0]] == [BallOutcome.WRONG, BallOutcome.ATTACKED]
     alone = robustness(STEP, np.array([[0.125]]), balls(0.2, natural=(0.0, 0.125)))
-    assert alone.balls[0][0].outcome is Outcome.CERTIFIED
+    assert alone.balls[0][0].outcome is BallOutcome.CERTIFIED
 
 
 def grid(centre: np.ndarray, radius: float, steps: int = 41) -> np.ndarray:
@@ -104,25 +104,25 @@ def test_answers_agree_with_a_grid_over_every_ball(
     plane: tuple[Network, np.ndarray, Robustness],
 ) -> None:
     network, inputs, found = plane
-    seen = {outcome: 0 for outcome in Outcome}
+    seen = {outcome: 0 for outcome in BallOutcome}
     for radius, line in zip(found.radii, found.balls, strict=True):
         for centre, own, ball in zip(inputs, found.classes, line, strict=True):
             others = outputs(network, grid(centre, radius)).argmax(axis=1) != own
             seen[ball.outcome] += 1
-            if ball.outcome is Outcome.CERTIFIED:
+            if ball.outcome is BallOutcome.CERTIFIED:
                 assert not others.any()
             else:
                 assert ball.witness is not None
                 assert np.abs(ball.witness - centre).max() <= radius + 1e-12
                 assert outputs(network, ball.witness[None]).argmax() != own
-    assert seen[Outcome.CERTIFIED] > 10 and seen[Outcome.ATTACKED] > 10
-    assert seen[Outcome.UNKNOWN] == 0  # so small a network is always decided
+    assert seen[BallOutcome.CERTIFIED] > 10 and seen[BallOutcome.ATTACKED] > 10
+    assert seen[BallOutcome.UNKNOWN] == 0  # so small a network is always decided
 
 
 def test_an_answer_holds_at_the_radii_it_implies(
     plane: tuple[Network, np.ndarray, Robustness],
 ) -> None:
-    rank = {Outcome.CERTIFIED: 0, Outcome.UNKNOWN: 1, Outcome.ATTACKED: 2}
+    rank = {BallOutcome.CERTIFIED: 0, BallOutcome.UNKNOWN: 1, BallOutcome.ATTACKED: 2}
     for column in zip(*plane[2].balls, strict=True):
         ranks = [rank[ball.outcome] for ball in column]
         assert ranks == sorted(ranks)

@@ -371,14 +371,14 @@ def test_values_at_a_slice() -> None:
 )
 def test_methods_of_captum(name) -> None:
     pytest.importorskip("captum")
-    from attribution.methods.peers import Method, captum_attribution
+    from attribution.methods.peers import CaptumMethod, captum_attribution
 
     torch.manual_seed(0)
     model = nn.Sequential(nn.Conv2d(1, 2, 3, padding=1), nn.ReLU(), nn.Flatten(), nn.Linear(32, 3))
     model[3].weight.data *= 50.0
     x = torch.rand(2, 1, 4, 4)
-    method = Method(name)
-    cut = Slice(model, "1") if method is Method.GRAD_CAM else Slice(model)
+    method = CaptumMethod(name)
+    cut = Slice(model, "1") if method is CaptumMethod.GRAD_CAM else Slice(model)
     found = captum_attribution(cut, x, [0, 2], method, samples=40)
     again = captum_attribution(cut, x, [0, 2], method, samples=40)
     assert found.values.shape == (2, 1, 4, 4) and np.abs(found.values).max() > 0

@@ -26,8 +26,9 @@ from precond.network.graph import Network
 from precond.network.layers import Affine, LeakyReLU
 from precond.proof.claim import Claim
 from precond.proof.prover.prove import prove
-from precond.property import Inequality, Property
+from precond.property import Property
 from precond.region.box import Box
+from precond.region.inequality import Inequality
 from precond.region.pattern import DecisionPattern
 
 SAMPLES = 1000

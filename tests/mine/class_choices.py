@@ -12,7 +12,8 @@ from precond.network.graph import INPUT
 from precond.proof.restate.tail import Tail
 from precond.property import Property
 from precond.region.box import Box
-from precond.region.signature import Signatures, record
+from precond.region.recording import record
+from precond.region.signature import Signatures
 
 
 def tail_and_class(label: int) -> tuple[Tail, Signatures]:

@@ -27,7 +27,7 @@ from precond.property import Property
 from precond.region.box import Box
 from precond.region.literals import Literals
 from precond.region.pattern import DecisionPattern
-from precond.region.signature import record
+from precond.region.recording import record
 
 pytest.importorskip("highspy")
 SOON = Deadline.after(1e6)

@@ -20,7 +20,7 @@ from precond.proof.verdict import Status
 from precond.property import Property
 from precond.region.box import Box
 from precond.region.pattern import DecisionPattern
-from precond.region.signature import record
+from precond.region.recording import record
 
 pytest.importorskip("highspy")
 

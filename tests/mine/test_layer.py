@@ -20,7 +20,8 @@ from precond.mine.support import curve, measure, voted, wilson
 from precond.network.graph import Network
 from precond.network.layers import Affine, Node, ReLU
 from precond.region.pattern import DecisionPattern
-from precond.region.signature import Signatures, record
+from precond.region.recording import record
+from precond.region.signature import Signatures
 
 MODEL = Path(__file__).parents[2] / "models" / "digits-mlp.onnx"
 
@@ -29,11 +30,11 @@ def signatures_of(values: dict[str, np.ndarray], outputs: np.ndarray | None = No
     """A recording with the given pre-activations (N, width) per layer."""
     count = len(next(iter(values.values())))
     return Signatures(
-        tuple(values),
-        {name: z.shape[1] for name, z in values.items()},
-        {name: np.packbits(z > 0, axis=1) for name, z in values.items()},
-        np.zeros((count, 2)) if outputs is None else outputs,
-        values,
+        layers=tuple(values),
+        widths={name: z.shape[1] for name, z in values.items()},
+        bits={name: np.packbits(z > 0, axis=1) for name, z in values.items()},
+        outputs=np.zeros((count, 2)) if outputs is None else outputs,
+        pre_activations=values,
     )
 
 
@@ -340,8 +341,12 @@ def test_measure_without_held_out_inputs_in_the_pattern_has_no_precision() -> No
 def test_larger_training_support_wins_the_vote_and_the_curve_counts_it() -> None:
     z = truth_table(2, 1)  # −−, −+, +−, ++
     data = signatures_of({"relu": z})
-    strong = LayerRule(3, "relu", pattern(on=(0,)), 30, 1.0, 0.9)
-    weak = LayerRule(5, "relu", pattern(on=(1,)), 10, 1.0, 0.7)
+    strong = LayerRule(
+        label=3, layer="relu", pattern=pattern(on=(0,)), support=30, precision=1.0, confidence=0.9
+    )
+    weak = LayerRule(
+        label=5, layer="relu", pattern=pattern(on=(1,)), support=10, precision=1.0, confidence=0.7
+    )
     assert voted([weak, strong], data).tolist() == [NO_LABEL, 5, 3, 3]
     assert voted([], data).tolist() == [NO_LABEL] * 4
     points = curve([strong, weak], np.array([5, 5, 3, 5]), data, np.array([1, 2, 3, 0]))

@@ -17,7 +17,11 @@ def recorded(values: np.ndarray, layer: str = "a") -> Signatures:
     """A recording of these pre-activations (N, m)."""
     bits = {layer: np.packbits(values > 0, axis=1)}
     return Signatures(
-        (layer,), {layer: values.shape[1]}, bits, np.zeros((len(values), 2)), {layer: values}
+        layers=(layer,),
+        widths={layer: values.shape[1]},
+        bits=bits,
+        outputs=np.zeros((len(values), 2)),
+        pre_activations={layer: values},
     )
 
 

@@ -21,7 +21,10 @@ POSITIVE = at_least(-0.125, 1.0)  # max(x₀, x₁) ≥ −1/8
 @pytest.mark.slow
 def test_the_same_patterns_and_proofs(tmp_path: Path) -> None:
     points = np.random.default_rng(0).uniform(size=(5, 2))
-    jobs = [RelaxJob(MAXIMUM, point, POSITIVE, DOMAIN, budget=600.0) for point in points]
+    jobs = [
+        RelaxJob(network=MAXIMUM, point=point, property=POSITIVE, domain=DOMAIN, budget=600.0)
+        for point in points
+    ]
     alone = [input_precondition(MAXIMUM, point, POSITIVE, DOMAIN) for point in points]
     with Ledger(tmp_path / "l") as ledger:
         with open_pool(2, ledger=ledger) as pool:
@@ -36,6 +39,8 @@ def test_the_same_patterns_and_proofs(tmp_path: Path) -> None:
 
 
 def test_a_job_that_failed_found_nothing() -> None:
-    found = RelaxJob(MAXIMUM, np.zeros(2), POSITIVE, DOMAIN).failed("out of memory")
+    found = RelaxJob(network=MAXIMUM, point=np.zeros(2), property=POSITIVE, domain=DOMAIN).failed(
+        "out of memory"
+    )
     assert found.pattern is None and not found.minimal
     assert found.verdict.status is Status.UNKNOWN and found.verdict.reason == "out of memory"

@@ -20,7 +20,7 @@ from precond.network.graph import INPUT, Network
 from precond.network.layers import Affine, Node, ReLU
 from precond.region.box import Box
 from precond.region.pattern import DecisionPattern
-from precond.region.signature import record
+from precond.region.recording import record
 
 
 def test_by_hand_on_a_line() -> None:

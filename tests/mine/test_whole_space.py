@@ -35,7 +35,7 @@ from precond.proof.verdict import Status, Verdict
 from precond.property import Property
 from precond.region.box import Box
 from precond.region.pattern import DecisionPattern
-from precond.region.signature import record
+from precond.region.recording import record
 from precond.study.analysis import Domain
 from precond.study.goals import class_goal
 from precond.study.study import Study

@@ -10,7 +10,7 @@ import torch
 from known import BUMP, LEAKY, POOLED, affine
 
 from precond.network.evaluate import forward
-from precond.network.exact import Dyadic, exact_values
+from precond.network.exact import ExactArray, exact_values
 from precond.network.graph import INPUT, Network
 from precond.network.layers import (
     Add,
@@ -39,12 +39,15 @@ from precond.network.operators import operators
     ],
 )
 def test_dyadic_holds_floats_exactly(values: list[float]) -> None:
-    assert Dyadic.of(values).fractions() == [Fraction(v) for v in values]
+    assert ExactArray.of(values).fractions() == [Fraction(v) for v in values]
 
 
 def test_sums_and_products_are_exact() -> None:
     a, b = [1e300, 1e-300, 0.1], [1.0, 1e300, -0.3]
-    total, product = Dyadic.of(a).plus(Dyadic.of(b)), Dyadic.of(a).times(Dyadic.of(b))
+    total, product = (
+        ExactArray.of(a).plus(ExactArray.of(b)),
+        ExactArray.of(a).times(ExactArray.of(b)),
+    )
     pairs = [(Fraction(x), Fraction(y)) for x, y in zip(a, b, strict=True)]
     assert total.fractions() == [x + y for x, y in pairs]
     assert product.fractions() == [x * y for x, y in pairs]

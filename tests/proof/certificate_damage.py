@@ -19,8 +19,9 @@ from precond.network.evaluate import outputs
 from precond.network.graph import Network
 from precond.proof.claim import Claim, HalfSpaces
 from precond.proof.replay import replay
-from precond.property import Inequality, Property
+from precond.property import Property
 from precond.region.box import Box
+from precond.region.inequality import Inequality
 from precond.region.pattern import DecisionPattern
 
 Array = NDArray[np.float64]

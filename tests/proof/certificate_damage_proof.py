@@ -21,10 +21,11 @@ from precond.network.evaluate import outputs
 from precond.network.graph import Network
 from precond.proof.claim import Claim
 from precond.proof.prover.prove import prove
-from precond.property import Inequality, Property
+from precond.property import Property
 from precond.region.box import Box
+from precond.region.inequality import Inequality
 from precond.region.pattern import DecisionPattern
-from precond.region.signature import record
+from precond.region.recording import record
 
 SLACK = 1e-7  # of the output's size: a bound nearer to 0 is left undecided
 

@@ -21,7 +21,8 @@ from precond.network.layers import (
     Select,
     Sum,
 )
-from precond.property import Inequality, Property
+from precond.property import Property
+from precond.region.inequality import Inequality
 
 
 def layered(

@@ -9,7 +9,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from precond.apply.certification.certify import Outcome, robustness
+from precond.apply.certification.certify import BallOutcome, robustness
 from precond.apply.certification.settings import RobustnessSettings
 from precond.apply.decomposition.halves import decompose
 from precond.checker.exact import check
@@ -26,8 +26,9 @@ from precond.proof.claim import Claim
 from precond.proof.prover.prove import prove
 from precond.proof.restate.logits import violates
 from precond.proof.verdict import Status
-from precond.property import Inequality, Property
+from precond.property import Property
 from precond.region.box import Box
+from precond.region.inequality import Inequality
 from precond.region.pattern import DecisionPattern
 
 UNIT = Box(np.full(2, -1.0), np.full(2, 1.0))
@@ -147,7 +148,7 @@ def test_a_class_of_one_output_is_claimed_of_its_logit() -> None:
     )
     for first, second in zip(whole.balls, logits.balls, strict=True):
         assert [b.outcome for b in first] == [b.outcome for b in second]
-    assert whole.count(1, Outcome.ATTACKED) and whole.count(0, Outcome.CERTIFIED)
+    assert whole.count(1, BallOutcome.ATTACKED) and whole.count(0, BallOutcome.CERTIFIED)
     assert set(whole.classes.tolist()) == {0, 1}
 
 

@@ -35,10 +35,11 @@ from precond.proof.claim import Claim, HalfSpaces, Problem
 from precond.proof.deadline import Deadline
 from precond.proof.engines.base import Outcome
 from precond.proof.engines.bounds import BoundsEngine
-from precond.property import Inequality, Property
+from precond.property import Property
 from precond.region.box import Box
+from precond.region.inequality import Inequality
 from precond.region.pattern import DecisionPattern
-from precond.region.signature import record
+from precond.region.recording import record
 
 SCALES = ("normal", "rows", "small", "ties", "huge", "mixed")
 

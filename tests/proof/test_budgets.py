@@ -33,8 +33,7 @@ from precond.proof.prover.plans import known_bounds
 from precond.proof.verdict import Status, Verdict
 from precond.region.box import Box
 from precond.region.pattern import DecisionPattern
-from precond.region.recording import record_in_time
-from precond.region.signature import record
+from precond.region.recording import record, record_in_time
 from precond.study.whole_space import one_class
 from precond.study.whole_space.one_class import ClassJob
 

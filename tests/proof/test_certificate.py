@@ -32,10 +32,11 @@ from precond.proof.claim import Claim, HalfSpaces
 from precond.proof.prover.prove import prove
 from precond.proof.trace import InputSplit, Leaf, PhaseSplit
 from precond.proof.verdict import Status, Verdict
-from precond.property import Inequality, Property
+from precond.property import Property
 from precond.region.box import Box
+from precond.region.inequality import Inequality
 from precond.region.pattern import DecisionPattern
-from precond.region.signature import record
+from precond.region.recording import record
 
 MODELS = Path(__file__).parents[2] / "models"
 PROVED = Verdict(Status.PROVED, "by hand")

@@ -29,8 +29,9 @@ from precond.proof.claim import Claim
 from precond.proof.ledger.ledger import Ledger
 from precond.proof.prover.prove import prove
 from precond.proof.verdict import Status, Verdict
-from precond.property import Inequality, Property
+from precond.property import Property
 from precond.region.box import Box
+from precond.region.inequality import Inequality
 from precond.region.pattern import DecisionPattern
 
 RELU = layered(([[1.0]], [0.0]), ([[1.0]], [0.0]))  # y = relu(x)
@@ -119,8 +120,9 @@ def test_what_zlib_packs_too_well_is_written_less_tightly(tmp_path: Path) -> Non
     """2,000 leaves of 20 rows each, all alike but for the place of the split."""
     leaves, ways = 2_000, 20
     stated = Statement(
-        RELU.hash, "m", np.zeros(1), np.ones(1), (),
-        ((Linear(((0, 1.0),), (), -1.0, False),),) * ways, np.zeros((0, 1)), np.zeros(0),
+        network=RELU.hash, origin="m", lower=np.zeros(1), upper=np.ones(1), literals=(),
+        clauses=((Linear(((0, 1.0),), (), -1.0, False),),) * ways,
+        matrix=np.zeros((0, 1)), bound=np.zeros(0),
     )  # fmt: skip
     balanced = _balanced(leaves)
     item = np.where(balanced & SPLIT, 0, -1)
@@ -248,8 +250,10 @@ def test_large_numbers_are_no_error() -> None:
     """Weights of 1e200: y ≤ 0.5 is false on [0, 1], and both checkers say so."""
     network = layered(([[1e200]], [0.0]), ([[1e200]], [0.0]))
     linear = Linear(((0, -1.0),), (), -0.5, False)
-    stated = Statement(network.hash, "m", np.zeros(1), np.ones(1), (), ((linear,),),
-                       np.zeros((0, 1)), np.zeros(0))  # fmt: skip
+    stated = Statement(
+        network=network.hash, origin="m", lower=np.zeros(1), upper=np.ones(1), literals=(),
+        clauses=((linear,),), matrix=np.zeros((0, 1)), bound=np.zeros(0),
+    )  # fmt: skip
     one = np.ones((1, 1))
     tree = Tree((0,), np.zeros(1, np.uint8), np.array([-1]), np.zeros(0), one, -one.astype(int))
     made = Certificate(stated, 27, (tree,), csr_array((0, 3)))

@@ -30,7 +30,7 @@ from precond.checker.certificate import (
 )
 from precond.checker.exact import CheckResult, check
 from precond.checker.fast import check_fast
-from precond.network.dyadic import Matrix, exact
+from precond.network.dyadic import DyadicMatrix, exact
 from precond.network.evaluate import values_at
 from precond.network.exact import exact_values
 from precond.network.graph import Network
@@ -60,15 +60,15 @@ def statement(
 ) -> Statement:
     n = network.input_size
     return Statement(
-        network.hash,
-        "test",
-        np.full(n, low),
-        np.full(n, high),
-        literals,
-        tuple((clause,) for clause in clauses),
-        np.array(half[0], dtype=float).reshape(-1, n),
-        np.array(half[1], dtype=float),
-        vacuous,
+        network=network.hash,
+        origin="test",
+        lower=np.full(n, low),
+        upper=np.full(n, high),
+        literals=literals,
+        clauses=tuple((clause,) for clause in clauses),
+        matrix=np.array(half[0], dtype=float).reshape(-1, n),
+        bound=np.array(half[1], dtype=float),
+        vacuous=vacuous,
     )
 
 
@@ -321,12 +321,12 @@ def test_dyadic_arithmetic_is_exact() -> None:
     rng = np.random.default_rng(1)
     x = rng.normal(size=(3, 5)) * 10.0 ** rng.integers(-30, 30, (3, 5))
     m = rng.normal(size=(5, 4))
-    found = Matrix(m).product(exact(x))
+    found = DyadicMatrix(m).product(exact(x))
     for i in range(3):
         for j in range(4):
             true = sum(Fraction(x[i, k]) * Fraction(m[k, j]) for k in range(5))
             assert Fraction(int(found.n[i, j])) * Fraction(2) ** found.e == true
-    ends = Matrix(m.T).image(exact(np.stack([x[0], -x[1]]) - 100.0))
+    ends = DyadicMatrix(m.T).image(exact(np.stack([x[0], -x[1]]) - 100.0))
     assert ends.n.shape == (2, 4)
 
 

@@ -36,8 +36,9 @@ from precond.proof.engines.z3.engine import Z3Engine
 from precond.proof.prover.plans import Stage
 from precond.proof.prover.prove import prove
 from precond.proof.verdict import Status, Verdict
-from precond.property import Inequality, Property
+from precond.property import Property
 from precond.region.box import Box
+from precond.region.inequality import Inequality
 from precond.region.pattern import DecisionPattern
 
 ENGINES: dict[str, Callable[[], Engine]] = {

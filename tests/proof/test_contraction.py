@@ -15,7 +15,7 @@ from precond.proof.deadline import Deadline
 from precond.proof.restate.closed_pattern import around_pattern, implied
 from precond.region.box import Box
 from precond.region.pattern import DecisionPattern
-from precond.region.signature import record
+from precond.region.recording import record
 
 pytest.importorskip("highspy")
 SOON = Deadline(float("inf"))

@@ -22,8 +22,9 @@ from precond.proof.claim import Claim, HalfSpaces, Problem
 from precond.proof.linear.blocks import affine_interval, linear_blocks
 from precond.proof.linear.encode import encode, interval_bounds
 from precond.proof.linear.system import LinearSystem
-from precond.property import Inequality, Property
+from precond.property import Property
 from precond.region.box import Box
+from precond.region.inequality import Inequality
 from precond.region.pattern import DecisionPattern
 
 TRUE = Property(((Inequality(((0, 1.0),), 0.0),),))

@@ -14,7 +14,7 @@ from small_networks import ABSOLUTE, layered, mixed, random_net
 from precond.errors import ArgumentError
 from precond.formats.lowering import basic as lowering
 from precond.formats.lowering import images as lowering_images
-from precond.formats.lowering.builder import Builder
+from precond.formats.lowering.builder import NetworkBuilder
 from precond.network.activation import OutputActivation
 from precond.network.graph import INPUT, Network
 from precond.network.layers import Affine, LeakyReLU, Node, ReLU, Scale, Sum
@@ -38,10 +38,11 @@ from precond.proof.prover.run import Run
 from precond.proof.restate.exact_run import runs_exactly
 from precond.proof.restate.runs import refusal
 from precond.proof.verdict import Status, Verdict
-from precond.property import Inequality, Property
+from precond.property import Property
 from precond.region.box import Box
+from precond.region.inequality import Inequality
 from precond.region.pattern import DecisionPattern
-from precond.region.signature import record
+from precond.region.recording import record
 
 FLOAT32, FLOAT64, REAL = Arithmetic.FLOAT32, Arithmetic.FLOAT64, Arithmetic.REAL
 FREE = DecisionPattern()
@@ -285,7 +286,7 @@ def test_ties_are_decided_where_nothing_is_rounded() -> None:
 def test_a_batch_normalisation_is_another_program() -> None:
     """(x − m) + m reads as x, and absorbs x where m is 2^25."""
     mean = np.array([2.0**25])
-    builder = Builder("memory", (1,), batched=True, open_batch=True)
+    builder = NetworkBuilder("memory", (1,), batched=True, open_batch=True)
     ones = np.ones(1)
     value = lowering_images.batch_norm(builder, builder.input, ones, mean, mean, ones, 0.0)
     value = builder.emit(Affine(np.ones((1, 1)), np.zeros(1)), [value])
@@ -300,7 +301,7 @@ def test_a_batch_normalisation_is_another_program() -> None:
 
 def test_a_division_may_run_as_a_product() -> None:
     """41 / 41 is 1, and 41 times the float32 nearest to 1/41 is 1 − 2^-24."""
-    builder = Builder("memory", (1,), batched=True, open_batch=True)
+    builder = NetworkBuilder("memory", (1,), batched=True, open_batch=True)
     network = builder.finish(lowering.divide(builder, builder.input, np.array([41.0])))
     assert np.float32(41) * np.float32(1 / 41) < 1
     for less, holds in ((1e-9, {REAL}), (2e-7, FLOAT32.covers)):

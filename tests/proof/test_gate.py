@@ -33,8 +33,9 @@ from precond.proof.linear.blocks import interval_bounds
 from precond.proof.prover.conjuncts import Standing
 from precond.proof.prover.prove import prove
 from precond.proof.verdict import Status
-from precond.property import Inequality, Property
+from precond.property import Property
 from precond.region.box import Box
+from precond.region.inequality import Inequality
 from precond.region.pattern import DecisionPattern
 
 NAN, INF = float("nan"), float("inf")

@@ -27,8 +27,9 @@ from precond.proof.linear.interior import well_inside
 from precond.proof.linear.programs import Program
 from precond.proof.linear.system import safe_upper
 from precond.proof.replay import replay
-from precond.property import Inequality, Property
+from precond.property import Property
 from precond.region.box import Box
+from precond.region.inequality import Inequality
 from precond.region.pattern import DecisionPattern
 
 pytest.importorskip("highspy")

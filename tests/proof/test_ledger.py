@@ -22,7 +22,8 @@ from precond.proof.ledger import schema as ledger_schema
 from precond.proof.ledger.ledger import Ledger
 from precond.proof.prover.prove import prove
 from precond.proof.verdict import Status, Verdict
-from precond.property import Inequality, Property
+from precond.property import Property
+from precond.region.inequality import Inequality
 from precond.region.pattern import DecisionPattern
 
 

@@ -27,8 +27,8 @@ from precond.proof.prover.prove import prove
 from precond.proof.replay import in_region, replay
 from precond.proof.trace import Leaf, PhaseSplit, Trace
 from precond.proof.verdict import Status
-from precond.property import Inequality
 from precond.region.box import Box
+from precond.region.inequality import Inequality
 from precond.region.pattern import DecisionPattern
 
 pytest.importorskip("highspy")

@@ -22,8 +22,9 @@ from precond.proof.engines.marabou.engine import MarabouEngine, well_scaled
 from precond.proof.engines.marabou.query import Query, build_query
 from precond.proof.processes.child import Child
 from precond.proof.replay import replay
-from precond.property import Inequality, Property
+from precond.property import Property
 from precond.region.box import Box
+from precond.region.inequality import Inequality
 from precond.region.pattern import DecisionPattern
 
 pytest.importorskip("maraboupy")

@@ -31,7 +31,7 @@ from precond.network.layers import (
 )
 from precond.proof.arithmetic import Arithmetic
 from precond.proof.replay import replay
-from precond.property import Inequality
+from precond.region.inequality import Inequality
 
 NO_PATTERN = DecisionPattern()
 

@@ -22,7 +22,7 @@ from precond.proof.replay import in_region
 from precond.property import Property
 from precond.region.box import Box
 from precond.region.pattern import DecisionPattern
-from precond.region.signature import record
+from precond.region.recording import record
 
 pytest.importorskip("highspy")
 SOON = Deadline.after(3600)

@@ -22,7 +22,7 @@ from precond.proof.restate.closed_pattern import around_pattern
 from precond.property import Property
 from precond.region.box import Box
 from precond.region.pattern import DecisionPattern
-from precond.region.signature import record
+from precond.region.recording import record
 
 SOON = Deadline.after(1e6)
 

@@ -15,8 +15,9 @@ from precond.proof.bounds.subdomains import Batch, youngest
 from precond.proof.claim import Claim
 from precond.proof.descent import Direction, Pace, descend
 from precond.proof.rows import Rows, stack_rows
-from precond.property import Inequality, Property
+from precond.property import Property
 from precond.region.box import Box
+from precond.region.inequality import Inequality
 from precond.region.pattern import DecisionPattern
 
 

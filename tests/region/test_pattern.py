@@ -14,7 +14,7 @@ from precond.network.evaluate import values_at
 from precond.network.graph import INPUT, Network
 from precond.network.layers import Add, Node, ReLU
 from precond.region.pattern import DecisionPattern
-from precond.region.signature import record
+from precond.region.recording import record
 
 DEEP = Network(
     (

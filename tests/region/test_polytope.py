@@ -13,8 +13,8 @@ from precond.network.layers import Add, LeakyReLU, Node, ReLU
 from precond.region.box import Box
 from precond.region.pattern import DecisionPattern
 from precond.region.polytope import Polytope, affine_maps, polytope
+from precond.region.recording import record
 from precond.region.sampling import hit_and_run
-from precond.region.signature import record
 
 RNG = np.random.default_rng(0)
 

@@ -11,7 +11,7 @@ from known import ABSOLUTE, affine
 from precond.errors import DataError, ModelError
 from precond.network.graph import INPUT, Network
 from precond.network.layers import Affine, Node, ReLU
-from precond.region.signature import record
+from precond.region.recording import record
 
 RNG = np.random.default_rng(0)
 WIDE = Network(

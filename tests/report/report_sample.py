@@ -16,7 +16,8 @@ from precond.proof.verdict import Attempt, Status, Verdict
 from precond.property import Property
 from precond.region.box import Box
 from precond.region.pattern import DecisionPattern
-from precond.region.signature import Signatures, record
+from precond.region.recording import record
+from precond.region.signature import Signatures
 from precond.study.analysis import Analysis, CurvePoint, Domain, DomainKind
 
 

@@ -25,7 +25,7 @@ from precond.proof.precondition import Kind
 from precond.proof.verdict import Status, Verdict
 from precond.region.box import Box
 from precond.region.pattern import DecisionPattern
-from precond.region.signature import record
+from precond.region.recording import record
 from precond.report.analysis.view import chosen_for_drawing, make_page
 from precond.report.analysis.write import render, write_report
 from precond.report.coverage import class_coverage, match_held_out, rules_overall

@@ -18,10 +18,11 @@ from precond.network.activation import OutputActivation
 from precond.network.exact import exact_values
 from precond.network.graph import Network
 from precond.network.layers import Affine, Node, ReLU
-from precond.property import Inequality
+from precond.region.inequality import Inequality
 from precond.region.pattern import DecisionPattern
 from precond.vnnlib.formula import UnsupportedQuery
-from precond.vnnlib.query import Query, parse_vnnlib, read_vnnlib
+from precond.vnnlib.query import Query
+from precond.vnnlib.read import parse_vnnlib, read_vnnlib
 from precond.vnnlib.rounding import down, into, scale_of, up, weakened
 
 DATA = Path(__file__).parents[2].parent / "shared" / "data"

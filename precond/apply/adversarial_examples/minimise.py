@@ -25,7 +25,7 @@ from precond.network.graph import Network
 from precond.proof.bounds.region import FOREVER
 from precond.proof.deadline import Deadline
 from precond.region.pattern import DecisionPattern
-from precond.region.signature import record
+from precond.region.recording import record
 
 Array = NDArray[np.float64]
 MARGIN = 1e-3  # of the spread of a witness's outputs
@@ -33,7 +33,7 @@ STEPS = 14
 
 
 @dataclass(frozen=True, eq=False)
-class Target:
+class WitnessTarget:
     """What a witness is drawn to: training row ``anchor`` of class ``label``, without leaving
     ``pattern`` (None: nowhere to stay in)."""
 
@@ -46,7 +46,7 @@ def minimise(
     network: Network,
     witnesses: Array,
     anchors: Array,
-    targets: Sequence[Target],
+    targets: Sequence[WitnessTarget],
     *,
     device: str = "cpu",
     deadline: Deadline = FOREVER,

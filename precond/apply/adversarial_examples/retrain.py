@@ -46,7 +46,7 @@ class Accuracy:
     attacked: float
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Retrained:
     """The retrained network and the table: before, after the control, after the examples.
 
@@ -126,7 +126,16 @@ def retrain(
     mixed = np.concatenate([own, more])
     targets = np.concatenate([labels[train], np.repeat(added_labels[used], times)])
     better = _trained(network, mixed, targets, settings, done)
-    return Retrained(better, before, control, judge(better), used, late, len(attacked), radius)
+    return Retrained(
+        network=better,
+        before=before,
+        control=control,
+        after=judge(better),
+        used=used,
+        kept_out=late,
+        attacked=len(attacked),
+        radius=radius,
+    )
 
 
 def _trained(

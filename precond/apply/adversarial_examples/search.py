@@ -17,11 +17,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from precond.apply.adversarial_examples.minimise import Target, minimise
+from precond.apply.adversarial_examples.minimise import WitnessTarget, minimise
 from precond.apply.adversarial_examples.settings import AdversarialSettings
 from precond.apply.adversarial_examples.sparse import fewest_changes
 from precond.apply.certification.batch import violates
-from precond.apply.certification.certify import Outcome, robustness
+from precond.apply.certification.certify import BallOutcome, robustness
 from precond.apply.certification.settings import RobustnessSettings
 from precond.apply.true_classes import check_classes
 from precond.data.datasets import Dataset
@@ -37,8 +37,7 @@ from precond.proof.verdict import Status
 from precond.property import Property
 from precond.region.box import Box
 from precond.region.pattern import DecisionPattern
-from precond.region.recording import record_in_time
-from precond.region.signature import record
+from precond.region.recording import record, record_in_time
 
 Array = NDArray[np.float64]
 Rows = NDArray[np.int64]
@@ -48,7 +47,7 @@ DRAWING = 0.15  # of the budget, for making examples of witnesses
 SAME = 0.25  # two examples of one input nearer than this share of their size are one
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Example:
     """One adversarial example.
 
@@ -74,7 +73,7 @@ class Example:
     fewest_changed: int
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Adversarial:
     """Distinct ``examples``, nearest to their anchors first.  ``refuted``: witnesses there were;
     ``lost``: those that no longer counted in float32 values; ``alike``: duplicates dropped;
@@ -100,7 +99,7 @@ class Adversarial:
 class _Witness:
     claim: str
     point: Array
-    target: Target
+    target: WitnessTarget
 
 
 def adversarial(
@@ -148,17 +147,17 @@ def adversarial(
     )
     found = robustness(network, flat, balls, rows=chosen, ledger=ledger, done=done)
     for row, ball in zip(found.rows.tolist(), found.balls[0], strict=True):
-        if ball.outcome is Outcome.ATTACKED and ball.witness is not None:
-            target = Target(row, int(labels[row]), None)
+        if ball.outcome is BallOutcome.ATTACKED and ball.witness is not None:
+            target = WitnessTarget(row, int(labels[row]), None)
             witnesses.append(_Witness(f"ball of {radius:g} around {row}", ball.witness, target))
     examples, lost, alike = _kept(network, data, witnesses, end, device)
     return Adversarial(
-        examples,
-        len(found.rows) + asked,
-        len(witnesses),
-        lost,
-        alike,
-        time.monotonic() - started,
+        examples=examples,
+        asked=len(found.rows) + asked,
+        refuted=len(witnesses),
+        lost=lost,
+        alike=alike,
+        seconds=time.monotonic() - started,
     )
 
 
@@ -198,7 +197,7 @@ def _rule_witnesses(
         if verdict.status is not Status.REFUTED or verdict.witness is None:
             continue
         gap = np.linalg.norm(flat[own] - verdict.witness, axis=1)
-        target = Target(int(own[gap.argmin()]), rule.label, rule.pattern)
+        target = WitnessTarget(int(own[gap.argmin()]), rule.label, rule.pattern)
         found.append(_Witness(f"rule {number + 1} of class {rule.label}", verdict.witness, target))
     return asked, found
 
@@ -235,18 +234,18 @@ def _kept(
     counts = (np.abs(few - near) > CHANGED).sum(axis=1)
     examples = [
         Example(
-            exact[k],
-            int(anchors[k]),
-            int(classes[k]),
-            int(said[k]),
-            witness.claim,
-            float(np.abs(gaps[k]).max()),
-            float(np.linalg.norm(gaps[k])),
-            int((np.abs(gaps[k]) > CHANGED).sum()),
-            witness.point,
-            float(np.abs(witness.point - near[k]).max()),
-            few[k] if solved[k] else None,
-            int(counts[k]) if solved[k] else 0,
+            input=exact[k],
+            anchor=int(anchors[k]),
+            label=int(classes[k]),
+            predicted=int(said[k]),
+            claim=witness.claim,
+            linf=float(np.abs(gaps[k]).max()),
+            l2=float(np.linalg.norm(gaps[k])),
+            changed=int((np.abs(gaps[k]) > CHANGED).sum()),
+            found=witness.point,
+            found_linf=float(np.abs(witness.point - near[k]).max()),
+            fewest=few[k] if solved[k] else None,
+            fewest_changed=int(counts[k]) if solved[k] else 0,
         )
         for k, witness in enumerate(witnesses)
         if good[k]

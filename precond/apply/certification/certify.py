@@ -43,7 +43,7 @@ CLASSIFYING = 0.5  # of the budget, for the classes of the inputs at most
 OPTIMISE = 20  # steps of slope optimisation for balls that plain bounds leave open
 
 
-class Outcome(Enum):
+class BallOutcome(Enum):
     """What is known of one ball; the value is the word used in files and reports."""
 
     CERTIFIED = "certified"
@@ -61,7 +61,7 @@ class Ball:
     ``witness`` (n,) where attacked.
     """
 
-    outcome: Outcome
+    outcome: BallOutcome
     engine: str = ""
     confirmed: bool = True
     margin: float | None = None
@@ -78,17 +78,17 @@ class Robustness:
     balls: tuple[tuple[Ball, ...], ...]
     seconds: float
 
-    def count(self, k: int, outcome: Outcome) -> int:
+    def count(self, k: int, outcome: BallOutcome) -> int:
         """How many inputs have ``outcome`` at the k-th radius."""
         return sum(ball.outcome is outcome for ball in self.balls[k])
 
     def engines(self, k: int) -> Counter[str]:
         """How many balls of the k-th radius each engine certified."""
-        return Counter(b.engine for b in self.balls[k] if b.outcome is Outcome.CERTIFIED)
+        return Counter(b.engine for b in self.balls[k] if b.outcome is BallOutcome.CERTIFIED)
 
     def unconfirmed(self, k: int) -> int:
         """Certified balls of the k-th radius that rest on one float solver."""
-        return sum(b.outcome is Outcome.CERTIFIED and not b.confirmed for b in self.balls[k])
+        return sum(b.outcome is BallOutcome.CERTIFIED and not b.confirmed for b in self.balls[k])
 
 
 def robustness(
@@ -129,9 +129,9 @@ def robustness(
     right = np.ones(len(points), dtype=np.bool_)
     if labels is not None:
         right = classes == labels[chosen]
-    run = _Run(network, points, classes, within, settings, deadline, ledger)
-    wrong = Ball(Outcome.WRONG)
-    open_ball = Ball(Outcome.UNKNOWN)
+    run = _RobustnessRun(network, points, classes, within, settings, deadline, ledger)
+    wrong = Ball(BallOutcome.WRONG)
+    open_ball = Ball(BallOutcome.UNKNOWN)
     table = [[open_ball if r else wrong for r in right.tolist()] for _ in sizes]
     run.cheap(sizes, table, done)
     run.complete(sizes, table, done)
@@ -139,7 +139,7 @@ def robustness(
     return Robustness(chosen, classes, sizes, balls, time.monotonic() - started)
 
 
-class _Run:
+class _RobustnessRun:
     def __init__(
         self,
         network: Network,
@@ -173,9 +173,9 @@ class _Run:
         self, table: list[list[Ball]], k: int, i: int, ball: Ball, done: Callable[[int], None]
     ) -> None:
         """Enter an answer, at the radii it answers too."""
-        others = range(k + 1) if ball.outcome is Outcome.CERTIFIED else range(k, len(table))
+        others = range(k + 1) if ball.outcome is BallOutcome.CERTIFIED else range(k, len(table))
         for other in others:
-            if table[other][i].outcome is Outcome.UNKNOWN:
+            if table[other][i].outcome is BallOutcome.UNKNOWN:
                 table[other][i] = ball
                 done(1)
 
@@ -210,7 +210,7 @@ class _Run:
             places.tolist(), witnesses, (surely & small).tolist(), strict=True
         ):
             if good:
-                ball = Ball(Outcome.ATTACKED, "attack", witness=witness)
+                ball = Ball(BallOutcome.ATTACKED, "attack", witness=witness)
                 self.settle(table, k, int(which[place]), ball, done)
 
     def bound(
@@ -235,10 +235,10 @@ class _Run:
         engine = "bounds-optimised" if steps else "bounds"
         for i, bound in zip(which.tolist(), bounds.tolist(), strict=True):
             if excludes(bound):
-                ball = Ball(Outcome.CERTIFIED, engine, margin=bound)
+                ball = Ball(BallOutcome.CERTIFIED, engine, margin=bound)
                 self.settle(table, k, i, ball, done)
             elif np.isfinite(bound):
-                table[k][i] = Ball(Outcome.UNKNOWN, engine, margin=bound)
+                table[k][i] = Ball(BallOutcome.UNKNOWN, engine, margin=bound)
 
     def complete(
         self, sizes: Sequence[float], table: list[list[Ball]], done: Callable[[int], None]
@@ -249,7 +249,7 @@ class _Run:
         for k, i in waiting:
             if self.deadline.passed:
                 return
-            if table[k][i].outcome is not Outcome.UNKNOWN:
+            if table[k][i].outcome is not BallOutcome.UNKNOWN:
                 continue  # settled by another radius meanwhile
             ball = self.around(np.array([i]), sizes[k])
             target = Property.of_class(int(self.classes[i]), self.network)
@@ -265,16 +265,18 @@ class _Run:
             )
             if verdict.status is Status.PROVED:
                 answer = Ball(
-                    Outcome.CERTIFIED, verdict.engine, verdict.confirmed, margin=verdict.bound
+                    BallOutcome.CERTIFIED, verdict.engine, verdict.confirmed, margin=verdict.bound
                 )
                 self.settle(table, k, i, answer, done)
             elif verdict.status is Status.REFUTED and verdict.confirmed:
-                answer = Ball(Outcome.ATTACKED, verdict.engine, witness=verdict.witness)
+                answer = Ball(BallOutcome.ATTACKED, verdict.engine, witness=verdict.witness)
                 self.settle(table, k, i, answer, done)
 
 
 def _open(line: Sequence[Ball]) -> Rows:
-    return np.array([i for i, b in enumerate(line) if b.outcome is Outcome.UNKNOWN], dtype=np.int64)
+    return np.array(
+        [i for i, b in enumerate(line) if b.outcome is BallOutcome.UNKNOWN], dtype=np.int64
+    )
 
 
 def _margin(ball: Ball) -> float:

@@ -21,7 +21,7 @@ Rows = NDArray[np.int64]
 MEDOID = 2000  # members that a medoid is chosen among
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Cluster:
     """``rule``: number in the book.  ``members``: rows that are in this cluster; ``satisfying``:
     how many rows satisfy the rule, in whichever cluster they are.
@@ -110,15 +110,15 @@ def _cluster(
     away = np.linalg.norm(book.inputs[members] - point, axis=1)
     odd = np.flatnonzero(~own)
     return Cluster(
-        number,
-        members,
-        satisfying,
-        label,
-        float(own.mean()),
-        float(own[seen].mean()) if seen.any() else None,
-        medoid,
-        float(away.mean()),
-        members[odd[np.argsort(-away[odd], kind="stable")]],
+        rule=number,
+        members=members,
+        satisfying=satisfying,
+        label=label,
+        purity=float(own.mean()),
+        held_out_purity=float(own[seen].mean()) if seen.any() else None,
+        medoid=medoid,
+        spread=float(away.mean()),
+        odd=members[odd[np.argsort(-away[odd], kind="stable")]],
     )
 
 

@@ -25,7 +25,7 @@ Rows = NDArray[np.int64]
 TYPICAL = 0.25  # quantile of the right inputs' strengths that a suspect reaches
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Cause:
     """Errors labelled ``label`` and predicted ``predicted`` that satisfy rule ``rule`` (a number
     in the book; None where the errors of the pair share no rule).
@@ -42,7 +42,7 @@ class Cause:
     right: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Suspect:
     """``row`` is labelled ``label`` but looks like ``likely``: it satisfies ``rules`` of that
     class's rules with strength ``strength``; ``typical`` is what a suspect must reach."""
@@ -73,7 +73,16 @@ def causes(book: RuleBook, wrong: Rows, labels: Rows) -> tuple[Cause, ...]:
         if rule is not None:
             train = book.train[book.holds(rule)[book.train]]
             right = int(((labels[train] == said) & (predicted[train] == said)).sum())
-        found.append(Cause(label, said, rule, wrong[inside], sizes[pair], right))
+        found.append(
+            Cause(
+                label=label,
+                predicted=said,
+                rule=rule,
+                rows=wrong[inside],
+                pair=sizes[pair],
+                right=right,
+            )
+        )
 
     counts = {p: (satisfied & (pairs == p)[:, None]).sum(axis=0) for p in sizes}
     while len(book.rules):
@@ -110,5 +119,7 @@ def suspects(book: RuleBook, wrong: Rows, labels: Rows) -> tuple[Suspect, ...]:
         if bar is None or strength <= 0 or strength < bar or own > 0:
             continue
         held = int((counts[position] & (book.labels == likely)).sum())
-        found.append(Suspect(row, label, likely, strength, bar, held))
+        found.append(
+            Suspect(row=row, label=label, likely=likely, strength=strength, typical=bar, rules=held)
+        )
     return tuple(sorted(found, key=lambda s: (-s.strength / max(s.typical, 1e-12), s.row)))

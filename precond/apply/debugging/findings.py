@@ -39,7 +39,8 @@ from precond.proof.ledger.ledger import Ledger
 from precond.property import Property
 from precond.region.box import Box
 from precond.region.pattern import DecisionPattern
-from precond.region.signature import Signatures, record
+from precond.region.recording import record
+from precond.region.signature import Signatures
 
 Array = NDArray[np.float64]
 Rows = NDArray[np.int64]
@@ -51,7 +52,7 @@ EXPLAINING = 0.3  # of what is left then, for attributions at most, and as much 
 PROVING = 0.8  # of what is left then, for the inputs' own preconditions
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Finding:
     """One wrong input.
 
@@ -74,7 +75,7 @@ class Finding:
     profile: Profile | None
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Debugged:
     """All that was found; ``wrong`` are row numbers, held-out ones first, and ``findings`` the
     first of them."""
@@ -124,10 +125,18 @@ def debug(
     late = np.isin(np.arange(len(flat)), held_out)
     order = np.concatenate([np.flatnonzero(late), np.flatnonzero(~late)])
     wrong = order[signatures.predicted[order] != true[order]]
-    book = RuleBook(network, (), flat, signatures, data.train)
+    book = RuleBook(network=network, rules=(), inputs=flat, signatures=signatures, train=data.train)
     if not len(wrong):
         return Debugged(
-            book, true, held_out, wrong, (), (), (), settings, time.monotonic() - started
+            book=book,
+            labels=true,
+            held_out=held_out,
+            wrong=wrong,
+            findings=(),
+            causes=(),
+            suspects=(),
+            settings=settings,
+            seconds=time.monotonic() - started,
         )
     notes: list[str] = []
     book, said = mined(book, settings, deadline.earlier(MINING * deadline.left))
@@ -142,16 +151,16 @@ def debug(
     findings, said = _findings(book, true, examined, data.natural, left, ledger, step)
     notes += said
     return Debugged(
-        book,
-        true,
-        held_out,
-        wrong,
-        findings,
-        causes(book, wrong, true),
-        suspects(book, wrong, true),
-        settings,
-        time.monotonic() - started,
-        tuple(notes),
+        book=book,
+        labels=true,
+        held_out=held_out,
+        wrong=wrong,
+        findings=findings,
+        causes=causes(book, wrong, true),
+        suspects=suspects(book, wrong, true),
+        settings=settings,
+        seconds=time.monotonic() - started,
+        notes=tuple(notes),
     )
 
 
@@ -194,7 +203,9 @@ def mined(
     )
     if deadline.passed:
         notes.append("time ran out while rules were mined: there may be more")
-    return RuleBook(network, rules, book.inputs, signatures, train), notes
+    return RuleBook(
+        network=network, rules=rules, inputs=book.inputs, signatures=signatures, train=train
+    ), notes
 
 
 def _findings(
@@ -261,16 +272,16 @@ def _findings(
         ways = book.counterfactuals(row, label)
         found.append(
             Finding(
-                row,
-                label,
-                said,
-                scores[position],
-                tuple(np.flatnonzero(satisfied[position]).tolist()),
-                ways[0] if ways else None,
-                next((way for way in ways if way.changes_answer), None),
-                own,
-                gradients[position],
-                usual[position],
+                row=row,
+                label=label,
+                predicted=said,
+                outputs=scores[position],
+                rules=tuple(np.flatnonzero(satisfied[position]).tolist()),
+                nearest=ways[0] if ways else None,
+                switching=next((way for way in ways if way.changes_answer), None),
+                own=own,
+                gradients=gradients[position],
+                profile=usual[position],
             )
         )
         step()

@@ -59,7 +59,7 @@ class Counterfactual:
         return self.predicted_then == self.label
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class RuleBook:
     """Rules with the network and the inputs they are read against.
 

@@ -50,7 +50,7 @@ class Half:
         return self.claims == self.proved
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Decomposition:
     """The answer to ``claim``, cut at ``layer``.
 

@@ -22,7 +22,7 @@ from precond.proof.verdict import Status, Verdict
 POINTS = 100_000
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Again:
     """Second proofs of one half: of ``claims``, how many were ``proved`` again, ``contradicted``,
     and left ``open`` in the time; by which ``engines``."""
@@ -73,12 +73,12 @@ def _again(
         engines |= set(second.engines)
         seconds += second.seconds
     return Again(
-        len(proofs),
-        counts[Status.PROVED],
-        counts[Status.REFUTED],
-        counts[Status.UNKNOWN],
-        tuple(sorted(engines)),
-        seconds,
+        claims=len(proofs),
+        proved=counts[Status.PROVED],
+        contradicted=counts[Status.REFUTED],
+        open=counts[Status.UNKNOWN],
+        engines=tuple(sorted(engines)),
+        seconds=seconds,
     )
 
 

@@ -26,11 +26,9 @@ from numpy.typing import NDArray
 from precond.apply.decomposition.answer import Decomposition, Half, Step
 from precond.apply.decomposition.bounds import HeadBounds, TailBounds
 from precond.apply.decomposition.lemmas import Lemma, Lemmas, implied, literals
-from precond.apply.decomposition.search import Cover, Search
+from precond.apply.decomposition.requirements import check_claim, check_layer
+from precond.apply.decomposition.search import Cover, CoverSearch
 from precond.apply.decomposition.settings import DecompositionSettings
-from precond.errors import QueryError
-from precond.logit_property import require_kept
-from precond.network.graph import Network
 from precond.network.parts import head
 from precond.proof.attack import attack_all
 from precond.proof.bounds.magnitudes import beyond_floats
@@ -41,11 +39,11 @@ from precond.proof.gate import excludes
 from precond.proof.ledger.ledger import Ledger
 from precond.proof.prover.prove import prove
 from precond.proof.replay import replay
-from precond.proof.restate.tail import Tail, tail_cuts
+from precond.proof.restate.tail import Tail
 from precond.proof.verdict import Status, Verdict
 from precond.region.box import Box
 from precond.region.pattern import DecisionPattern
-from precond.region.signature import record
+from precond.region.recording import record
 
 Array = NDArray[np.float64]
 Admits = Callable[[Array], Array | None]
@@ -80,7 +78,7 @@ def decompose(
     search = deadline.earlier(SEARCH_SHARE * settings.budget)
     cut = Tail(claim.network, claim.box, layer, search)
     kept = Lemmas() if lemmas is None else lemmas
-    run = _Run(claim, cut, deadline, kept, ledger, settings.device, settings.seed)
+    run = _DecompositionRun(claim, cut, deadline, kept, ledger, settings.device, settings.seed)
     answer = run.answer(tuple(proposed), admits or partial(_replayed, claim))
     return replace(answer, direct=proved_whole(claim, settings)) if settings.direct else answer
 
@@ -90,39 +88,7 @@ def proved_whole(claim: Claim, effort: Effort) -> Verdict:
     return prove(claim, budget=effort.budget, device=effort.device, seed=effort.seed)
 
 
-def check_claim(claim: Claim) -> None:
-    """QueryError unless the claim is a box and a property of outputs alone."""
-    require_kept(claim.network, claim.property)
-    if len(claim.pattern) or claim.halfspaces is not None:
-        raise QueryError(
-            f"decomposition of a claim about {claim.network.origin}",
-            expected="a box of inputs",
-            got="one with a pattern or linear constraints on inputs",
-            fix="Bound each input by itself",
-        )
-    if any(i.inputs for clause in claim.property.clauses for i in clause):
-        raise QueryError(
-            f"decomposition of a claim about {claim.network.origin}",
-            expected="a property of outputs alone, as the tail does not see the inputs",
-            got="one that compares inputs and outputs",
-            fix="'precond verify' decides such queries",
-        )
-
-
-def check_layer(network: Network, layer: str) -> None:
-    """QueryError unless ``network`` can be cut at decision layer ``layer``."""
-    possible = tail_cuts(network)
-    if layer not in possible:
-        kind = "a layer that cannot be cut" if layer in network.shapes else "no such layer"
-        raise QueryError(
-            f"layer {layer} of {network.origin}",
-            expected=f"one of {', '.join(possible) or '(it cannot be cut anywhere)'}",
-            got=kind,
-            fix="A cut must be a plain ReLU layer that no connection goes round",
-        )
-
-
-class _Run:
+class _DecompositionRun:
     """One decomposition, step by step."""
 
     def __init__(
@@ -192,7 +158,7 @@ class _Run:
             )
             given += [box for box, value in zip(fitting, bound, strict=True) if excludes(value)]
         front = HeadBounds(self.front, self.device)
-        search = Search(self.claim.box, reach, front, tail, given, self.seed)
+        search = CoverSearch(self.claim.box, reach, front, tail, given, self.seed)
         return search.run(self.deadline.earlier(SEARCH_SHARE * self.deadline.left))
 
     def _about(self, values: Box) -> Claim:
@@ -278,18 +244,19 @@ class _Run:
         else:
             status = Status.PROVED
         return Decomposition(
-            self.claim,
-            self.cut.cut,
-            status,
-            steps,
-            lemmas,
-            *halves,
-            cover.left,
-            cover.splits,
-            self.search_seconds,
-            time.monotonic() - self.begun,
-            reason,
-            witness,
+            claim=self.claim,
+            layer=self.cut.cut,
+            status=status,
+            steps=steps,
+            lemmas=lemmas,
+            head=halves[0],
+            tail=halves[1],
+            left=cover.left,
+            splits=cover.splits,
+            search_seconds=self.search_seconds,
+            seconds=time.monotonic() - self.begun,
+            reason=reason,
+            witness=witness,
         )
 
 

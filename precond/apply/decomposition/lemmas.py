@@ -15,8 +15,9 @@ import numpy as np
 
 from precond.proof.claim import Claim
 from precond.proof.verdict import Verdict
-from precond.property import Inequality, Property
+from precond.property import Property
 from precond.region.box import Box
+from precond.region.inequality import Inequality
 from precond.region.pattern import DecisionPattern
 
 Key = tuple[str, tuple[tuple[Inequality, ...], ...]]

@@ -15,8 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from precond.apply.decomposition.answer import Decomposition, Half
-from precond.apply.decomposition.halves import check_claim, check_layer, decompose, proved_whole
+from precond.apply.decomposition.halves import decompose, proved_whole
 from precond.apply.decomposition.lemmas import Lemmas
+from precond.apply.decomposition.requirements import check_claim, check_layer
 from precond.apply.decomposition.settings import DecompositionSettings
 from precond.errors import DataError, QueryError
 from precond.network.graph import Network
@@ -25,7 +26,7 @@ from precond.proof.ledger.ledger import Ledger
 from precond.proof.restate.tail import tail_cuts
 from precond.proof.verdict import Status
 from precond.region.box import Box
-from precond.vnnlib.formula import Kind
+from precond.vnnlib.formula import VariableKind
 from precond.vnnlib.query import Query
 
 FORMAT = "precond-decomposition-1"
@@ -34,7 +35,7 @@ TRIALS = (0.01, 0.03, 0.06)  # of the budget, for trying each layer, round after
 
 
 @dataclass(frozen=True, eq=False)
-class Answer:
+class DecompositionAnswer:
     """``parts[k]`` answers claim k; where one is refuted the later ones are not tried.
 
     ``layer_seconds``: what was spent on other layers before ``layer`` was found, 0 where it was
@@ -61,7 +62,11 @@ def check_query(query: Query) -> None:
             got=f"one about {', '.join(names)}",
             fix="'precond verify' decides such queries",
         )
-    hidden = [d.name for d in query.declarations if d.kind not in (Kind.INPUT, Kind.OUTPUT)]
+    hidden = [
+        d.name
+        for d in query.declarations
+        if d.kind not in (VariableKind.INPUT, VariableKind.OUTPUT)
+    ]
     if hidden:
         raise QueryError(
             "decomposition of a query",
@@ -81,7 +86,7 @@ def decompose_query(
     lemmas: Lemmas | None = None,
     proposed: Sequence[Box] = (),
     ledger: Ledger | None = None,
-) -> Answer:
+) -> DecompositionAnswer:
     """Every claim of ``query`` through ``layer``, or through the one ``first_layer`` finds.
 
     Arguments as of ``decompose``; the claims share the budget (and the direct proofs another).
@@ -119,10 +124,10 @@ def decompose_query(
             answer = replace(answer, direct=proved_whole(claim, settings))
         found.append(answer)
         if answer.status is Status.REFUTED:
-            return Answer(layer, tuple(found), Status.REFUTED, layer_seconds)
+            return DecompositionAnswer(layer, tuple(found), Status.REFUTED, layer_seconds)
     proved = all(part.status is Status.PROVED for part in found)
     status = Status.PROVED if proved else Status.UNKNOWN
-    return Answer(layer, tuple(found), status, layer_seconds)
+    return DecompositionAnswer(layer, tuple(found), status, layer_seconds)
 
 
 def first_layer(
@@ -182,7 +187,7 @@ class _Admits:
         return None
 
 
-def to_json(answer: Answer, network: Network, source: str) -> dict[str, Any]:
+def to_json(answer: DecompositionAnswer, network: Network, source: str) -> dict[str, Any]:
     """Plain values: the patterns, both halves with their times, and the direct proof's."""
     return {
         "format": FORMAT,

@@ -83,7 +83,7 @@ class _Found:
     high: Array
 
 
-class Search:
+class CoverSearch:
     """``box`` is A; ``reach``: all activations the layer can have over A; ``given``: values
     over which B is known already."""
 

@@ -23,16 +23,11 @@ from torch import Tensor
 
 from precond.apply.distillation.path import Exit, FastPath, checkpoints
 from precond.apply.distillation.proved_rules import ProvedRules
+from precond.apply.distillation.reading import Reading
 from precond.apply.distillation.settings import MAX_LOSS
 from precond.apply.distillation.thresholds import NEVER, Answers, Choice, choose
-from precond.apply.distillation.votes import (
-    BATCH,
-    Reading,
-    Sample,
-    Training,
-    VoteExit,
-    learned_exit,
-)
+from precond.apply.distillation.training import BATCH, Sample, learned_exit
+from precond.apply.distillation.votes import Training, VoteExit
 from precond.apply.true_classes import check_classes
 from precond.errors import DataError, QueryError
 from precond.network.evaluate import check_inputs

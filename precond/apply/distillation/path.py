@@ -19,8 +19,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from precond.apply.distillation.proved_rules import Boxes, Checkpoint, ProvedRules
-from precond.apply.distillation.votes import Reading, VoteExit
+from precond.apply.distillation.proved_rules import Checkpoint, ProvedRules, RuleBoxes
+from precond.apply.distillation.reading import Reading
+from precond.apply.distillation.votes import VoteExit
 from precond.errors import DataError, OutputError, QueryError
 from precond.network.evaluate import check_inputs
 from precond.network.graph import INPUT, Network
@@ -68,7 +69,7 @@ class FastPath(nn.Module):
         self.exits = nn.ModuleList(cast(Sequence[nn.Module], ordered))
         self.stages = nn.ModuleList(Stage(network, a, [b]) for a, b in pairwise(cuts))
         self.rest = Stage(network, cuts[-1], [network.output])
-        self.boxes = Boxes(proved.boxes) if proved is not None and proved.entries else None
+        self.boxes = RuleBoxes(proved.boxes) if proved is not None and proved.entries else None
         self._run: list[tuple[Callable[..., Any] | None, Callable[..., Any], bool]] = []
         self.use()
 

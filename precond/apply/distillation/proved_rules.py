@@ -74,7 +74,7 @@ def _unusable(network: Network, entry: Precondition) -> str | None:
     return None
 
 
-class Boxes(nn.Module):
+class RuleBoxes(nn.Module):
     """Which claims' boxes hold each input, (N, R) bool."""
 
     def __init__(self, boxes: Sequence[Box]) -> None:

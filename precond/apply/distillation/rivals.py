@@ -15,8 +15,10 @@ from torch.nn import functional as F
 
 from precond.apply.distillation.learn import costs
 from precond.apply.distillation.path import FastPath
+from precond.apply.distillation.reading import Probe, Reading
 from precond.apply.distillation.thresholds import Answers, choose
-from precond.apply.distillation.votes import Probe, Reading, Sample, Training, descend
+from precond.apply.distillation.training import Sample, descend
+from precond.apply.distillation.votes import Training
 from precond.network.graph import INPUT, Network
 from precond.network.layers import MaxPool2d
 from precond.network.module import Stage

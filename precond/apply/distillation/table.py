@@ -20,8 +20,10 @@ from torch import Tensor, nn
 from precond.apply.distillation.learn import Distilled
 from precond.apply.distillation.path import FastPath
 from precond.apply.distillation.proved_rules import Checkpoint
+from precond.apply.distillation.reading import Reading
 from precond.apply.distillation.rivals import linear_path, small_network
-from precond.apply.distillation.votes import Reading, Sample, Training, VoteExit
+from precond.apply.distillation.training import Sample
+from precond.apply.distillation.votes import Training, VoteExit
 from precond.network.graph import INPUT, Network
 from precond.network.module import Stage
 
@@ -32,8 +34,8 @@ Run = Callable[[Tensor], Tensor]
 Times = tuple[float | None, ...]
 
 
-@dataclass(frozen=True)
-class Row:
+@dataclass(frozen=True, kw_only=True)
+class TradeOffRow:
     """One method on the test inputs: ``coverage`` (share answered early), ``accuracy`` and
     ``loss`` (points below the plain network), ``changed`` (answers other than the plain
     network's); milliseconds for each batch size, None where not measured, on a CPU (``cpu``:
@@ -50,10 +52,10 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Table:
+class TradeOffTable:
     """Rows, the batch sizes of their latencies, how many test inputs, and remarks."""
 
-    rows: tuple[Row, ...]
+    rows: tuple[TradeOffRow, ...]
     batches: tuple[int, ...]
     inputs: int
     threads: int
@@ -81,7 +83,7 @@ class Table:
             lines.append("| " + " | ".join(cells) + " |")
         return lines
 
-    def row(self, method: str) -> Row:
+    def row(self, method: str) -> TradeOffRow:
         return next(row for row in self.rows if row.method == method)
 
     def slower(self) -> tuple[int, ...]:
@@ -128,7 +130,7 @@ def trade_off(
     max_loss: float,
     training: Training,
     compile: bool = True,
-) -> Table:
+) -> TradeOffTable:
     """Measure the fast path, the plain network and the rivals on the test inputs.
 
     Leaves the fast path running eagerly.  ``compile`` also measures ``torch.compile``; where
@@ -176,20 +178,20 @@ def trade_off(
     for name, (labels, coverage) in given.items():
         accuracy = float((labels == truth).double().mean())
         rows.append(
-            Row(
-                name,
-                coverage,
-                accuracy,
-                100 * (base - accuracy),
-                int((labels != own).sum()),
-                cpu[name],
-                processor[name],
-                gpu.get(name, (None,) * len(BATCHES)),
+            TradeOffRow(
+                method=name,
+                coverage=coverage,
+                accuracy=accuracy,
+                loss=100 * (base - accuracy),
+                changed=int((labels != own).sum()),
+                cpu=cpu[name],
+                processor=processor[name],
+                gpu=gpu.get(name, (None,) * len(BATCHES)),
             )
         )
     order = ["plain network", "plain network, compiled", "fast path", "fast path, compiled"]
     rows.sort(key=lambda row: order.index(row.method) if row.method in order else len(order))
-    return Table(tuple(rows), BATCHES, len(test), torch.get_num_threads(), tuple(notes))
+    return TradeOffTable(tuple(rows), BATCHES, len(test), torch.get_num_threads(), tuple(notes))
 
 
 def _layer(exit: nn.Module) -> str:

@@ -32,7 +32,7 @@ class Answers:
     answered: NDArray[np.bool_]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Choice:
     """Thresholds, one per exit (infinite: the exit is not worth having), and what they do on
     the validation inputs: share answered early, lost, won, mean cost."""
@@ -88,6 +88,13 @@ def choose(
         cost = (cost + stages[-1] * int(left.sum())) / count
         allowed = lost - won + ERRORS * np.sqrt(lost + won) <= max_loss / 100 * count + 1e-9
         if allowed and (best is None or cost < best.cost):
-            best = Choice(thresholds, early / count, lost, won, count, cost)
+            best = Choice(
+                thresholds=thresholds,
+                coverage=early / count,
+                lost=lost,
+                won=won,
+                inputs=count,
+                cost=cost,
+            )
     assert best is not None  # the first combination answers nothing early
     return best

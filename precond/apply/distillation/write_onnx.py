@@ -21,7 +21,7 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
 from precond.apply.distillation.path import FastPath
-from precond.apply.distillation.proved_rules import Boxes, Checkpoint
+from precond.apply.distillation.proved_rules import Checkpoint, RuleBoxes
 from precond.apply.distillation.votes import VoteExit
 from precond.apply.packed import PackedRules
 from precond.errors import OutputError, QueryError
@@ -191,7 +191,7 @@ def _checkpoint(graph: _Graph, exit: Checkpoint, value: str) -> None:
     graph.op("Greater", [some, graph.constant(0.5)], "early")
 
 
-def _boxes(boxes: Boxes, network: Network) -> onnx.ModelProto:
+def _boxes(boxes: RuleBoxes, network: Network) -> onnx.ModelProto:
     graph = _Graph()
     x = graph.cast(graph.op("Flatten", [INPUT], axis=1), TensorProto.DOUBLE)
     inside = []

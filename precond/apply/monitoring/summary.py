@@ -49,7 +49,7 @@ class Detection:
         return self.hits / self.present if self.present else None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Summary:
     """Of ``inputs``: how many are in pattern, hold a proved rule, contradict one (float
     rounding, or a proof that is none), satisfy a rule outside its box; verdicts; groups; with
@@ -72,7 +72,7 @@ class Summary:
         return found
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Separation:
     """Inputs from elsewhere: in pattern and judged CORRECT there, beside the same at home, and
     the area under the ROC curve of three scores: lack of strength, out of pattern (yes or no), and
@@ -127,15 +127,15 @@ def summarise(
             for name, (flag, truth) in flags.items()
         )
     return Summary(
-        count,
-        int(watched.in_pattern.sum()),
-        int(proved.any(1).sum()),
-        int(broken.any(1).sum()),
-        int((watched.outside > 0).sum()),
-        {o.name.lower(): int((opinion == o).sum()) for o in Opinion},
-        groups,
-        accuracy,
-        detections,
+        inputs=count,
+        in_pattern=int(watched.in_pattern.sum()),
+        proved=int(proved.any(1).sum()),
+        contradicted=int(broken.any(1).sum()),
+        outside=int((watched.outside > 0).sum()),
+        verdicts={o.name.lower(): int((opinion == o).sum()) for o in Opinion},
+        groups=groups,
+        accuracy=accuracy,
+        detections=detections,
     )
 
 
@@ -147,15 +147,15 @@ def separate(home: Watched, other: Watched, name: str) -> Separation:
         return np.asarray(1.0 - watched.outputs.double().softmax(1).amax(1).numpy())
 
     return Separation(
-        name,
-        len(outside),
-        float(outside.mean()),
-        float(inside.mean()),
-        float((other.opinion == Opinion.CORRECT).double().mean()),
-        float((home.opinion == Opinion.CORRECT).double().mean()),
-        area(-home.strength.numpy(), -other.strength.numpy()),
-        area(~inside, ~outside),
-        area(unsure(home), unsure(other)),
+        name=name,
+        inputs=len(outside),
+        in_pattern=float(outside.mean()),
+        in_pattern_home=float(inside.mean()),
+        correct=float((other.opinion == Opinion.CORRECT).double().mean()),
+        correct_home=float((home.opinion == Opinion.CORRECT).double().mean()),
+        by_strength=area(-home.strength.numpy(), -other.strength.numpy()),
+        by_pattern=area(~inside, ~outside),
+        by_softmax=area(unsure(home), unsure(other)),
     )
 
 

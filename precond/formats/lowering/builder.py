@@ -82,7 +82,7 @@ class Value:
         return np.arange(math.prod(self.shape), dtype=np.int64).reshape(self.full)
 
 
-class Builder:
+class NetworkBuilder:
     """Collects layers in topological order and turns them into a named ``Network``.
 
     ``label`` is the name the model file gives to the operator being read ("" for none).

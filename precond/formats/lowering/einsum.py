@@ -11,20 +11,13 @@ from collections.abc import Sequence
 import numpy as np
 
 from precond.errors import ModelError
-from precond.formats.lowering.basic import (
-    Operand,
-    expand,
-    linear,
-    multiply,
-    reduce,
-    reshape,
-    transpose,
-)
-from precond.formats.lowering.builder import Builder, Value, check_size, constant_array
+from precond.formats.lowering.basic import Operand, linear, multiply, reduce
+from precond.formats.lowering.builder import NetworkBuilder, Value, check_size, constant_array
+from precond.formats.lowering.moves import expand, reshape, transpose
 from precond.network.layers import Array
 
 
-def einsum(b: Builder, equation: str, operands: Sequence[Operand]) -> Value:
+def einsum(b: NetworkBuilder, equation: str, operands: Sequence[Operand]) -> Value:
     """``numpy.einsum`` where exactly one operand is computed."""
     terms, result = _parsed(equation, operands)
     computed = [i for i, operand in enumerate(operands) if isinstance(operand, Value)]
@@ -67,7 +60,7 @@ def _is_matrix_product(own: str, letters: str, result: str) -> bool:
 
 
 def _matrix_product(
-    b: Builder,
+    b: NetworkBuilder,
     value: Value,
     own: str,
     factor: Array,

@@ -16,11 +16,11 @@ import numpy as np
 from precond.errors import ModelError
 from precond.formats.lowering import arithmetic
 from precond.formats.lowering.basic import scale
-from precond.formats.lowering.builder import Builder, Value, check_size, constant_array
+from precond.formats.lowering.builder import NetworkBuilder, Value, check_size, constant_array
 from precond.network.layers import Array, Conv2d, MaxPool2d, Pads, Pair, Reshape, Sum
 
 
-def image(b: Builder, value: Value) -> Value:
+def image(b: NetworkBuilder, value: Value) -> Value:
     """``value`` as a batch of one (C, H, W) image."""
     if not value.batched and len(value.shape) == 4 and value.shape[0] == 1:
         inner = b.emit(Reshape(value.shape[1:]), [value])
@@ -60,7 +60,7 @@ def same_padding(
 
 
 def conv(
-    b: Builder,
+    b: NetworkBuilder,
     value: Value,
     weight: Array,
     bias: Array | None,
@@ -83,7 +83,7 @@ def conv(
 
 
 def max_pool(
-    b: Builder,
+    b: NetworkBuilder,
     value: Value,
     kernel: Pair,
     stride: Pair,
@@ -102,7 +102,7 @@ def max_pool(
 
 
 def average_pool(
-    b: Builder,
+    b: NetworkBuilder,
     value: Value,
     kernel: Pair,
     stride: Pair,
@@ -146,14 +146,20 @@ def average_pool(
     return scale(b, summed, arithmetic.divide(1.0, total[0, 0] if uniform else total), 0.0)
 
 
-def global_average(b: Builder, value: Value) -> Value:
+def global_average(b: NetworkBuilder, value: Value) -> Value:
     value = image(b, value)
     share = arithmetic.divide(1.0, float(math.prod(value.shape[1:]))).item()
     return b.emit(Sum((1, 2), True, share), [value])
 
 
 def batch_norm(
-    b: Builder, value: Value, gain: Array, bias: Array, mean: Array, variance: Array, epsilon: float
+    b: NetworkBuilder,
+    value: Value,
+    gain: Array,
+    bias: Array,
+    mean: Array,
+    variance: Array,
+    epsilon: float,
 ) -> Value:
     """``(x − mean) / √(variance + ε) · gain + bias`` along axis 1."""
     gain, bias, mean, variance = map(constant_array, (gain, bias, mean, variance))

@@ -13,19 +13,20 @@ from functools import reduce as fold
 import numpy as np
 
 from precond.errors import ModelError
-from precond.formats.lowering.basic import Operand, add, axis_of, reshape, scale
-from precond.formats.lowering.builder import Builder, Value, constant_array
+from precond.formats.lowering.basic import Operand, add, scale
+from precond.formats.lowering.builder import NetworkBuilder, Value, constant_array
+from precond.formats.lowering.moves import axis_of, reshape
 from precond.network.layers import Array, LeakyReLU, MaxPool2d, ReLU
 
 LARGEST_FLOAT = float(np.finfo(np.float32).max)
 """Limits at or beyond it are how files say that there is none."""
 
 
-def relu(b: Builder, value: Value) -> Value:
+def relu(b: NetworkBuilder, value: Value) -> Value:
     return b.emit(ReLU(), [value])
 
 
-def leaky(b: Builder, value: Value, slopes: Array) -> Value:
+def leaky(b: NetworkBuilder, value: Value, slopes: Array) -> Value:
     """``x`` where x > 0, else ``slopes · x``: relu(x) + slopes · (x − relu(x))."""
     own = np.unique(constant_array(slopes))
     if own.size == 1 and 0.0 <= own[0] <= 1.0:
@@ -34,22 +35,22 @@ def leaky(b: Builder, value: Value, slopes: Array) -> Value:
     return add(b, positive, scale(b, add(b, value, positive, -1.0), slopes, 0.0))
 
 
-def absolute(b: Builder, value: Value) -> Value:
+def absolute(b: NetworkBuilder, value: Value) -> Value:
     """``2 relu(x) − x``."""
     return add(b, scale(b, relu(b, value), 2.0, 0.0), value, -1.0)
 
 
-def maximum(b: Builder, operands: Sequence[Operand]) -> Value:
+def maximum(b: NetworkBuilder, operands: Sequence[Operand]) -> Value:
     """The largest of all, element by element: a + relu(b − a)."""
     return _extreme(b, operands, 1.0)
 
 
-def minimum(b: Builder, operands: Sequence[Operand]) -> Value:
+def minimum(b: NetworkBuilder, operands: Sequence[Operand]) -> Value:
     """The smallest of all: a − relu(a − b)."""
     return _extreme(b, operands, -1.0)
 
 
-def _extreme(b: Builder, operands: Sequence[Operand], sign: float) -> Value:
+def _extreme(b: NetworkBuilder, operands: Sequence[Operand], sign: float) -> Value:
     values = [operand for operand in operands if isinstance(operand, Value)]
     constants = [constant_array(o) for o in operands if not isinstance(o, Value)]
 
@@ -65,7 +66,7 @@ def _extreme(b: Builder, operands: Sequence[Operand], sign: float) -> Value:
     return scale(b, over, sign, limit)
 
 
-def clip(b: Builder, value: Value, low: float | None, high: float | None) -> Value:
+def clip(b: NetworkBuilder, value: Value, low: float | None, high: float | None) -> Value:
     """``min(max(x, low), high)``; None for no limit.  With low > high it is ``high``.
 
     Both limits in turn where ``high − low`` is a float64, so that bounds stay within them;
@@ -88,7 +89,7 @@ def clip(b: Builder, value: Value, low: float | None, high: float | None) -> Val
     return scale(b, add(b, above, over, -1.0), 1.0, low)
 
 
-def shrink(b: Builder, value: Value, limit: float) -> Value:
+def shrink(b: NetworkBuilder, value: Value, limit: float) -> Value:
     """``x − limit`` above it, ``x + limit`` below −limit, else 0."""
     if limit < 0.0:
         raise ModelError("shrink", expected="a limit of 0 or more", got=str(limit))
@@ -97,7 +98,7 @@ def shrink(b: Builder, value: Value, limit: float) -> Value:
 
 
 def extreme_over(
-    b: Builder, value: Value, axes: Sequence[int] | None, keepdims: bool, sign: float
+    b: NetworkBuilder, value: Value, axes: Sequence[int] | None, keepdims: bool, sign: float
 ) -> Value:
     """Maximum (``sign`` 1) or minimum (−1) over axes of the full shape (None: all)."""
     if sign < 0:
@@ -120,13 +121,13 @@ def extreme_over(
     return reshape(b, largest, [full[axis] for axis in kept])
 
 
-def choose(b: Builder, condition: np.ndarray, left: Operand, right: Operand) -> Value:
+def choose(b: NetworkBuilder, condition: np.ndarray, left: Operand, right: Operand) -> Value:
     """``left`` where a constant condition holds, else ``right``."""
     mask = np.asarray(condition, dtype=bool)
     return add(b, _part(b, left, mask), _part(b, right, ~mask))
 
 
-def _part(b: Builder, operand: Operand, mask: np.ndarray) -> Operand:
+def _part(b: NetworkBuilder, operand: Operand, mask: np.ndarray) -> Operand:
     """The operand where the mask holds, else 0."""
     if isinstance(operand, Value):
         return scale(b, operand, mask, 0.0)

@@ -16,9 +16,10 @@ from typing import Any
 import numpy as np
 
 from precond.errors import ModelError
-from precond.formats.lowering.basic import axis_of, divide, linear, pad, take
-from precond.formats.lowering.builder import Builder, Value, check_size, constant_array
+from precond.formats.lowering.basic import divide, linear
+from precond.formats.lowering.builder import NetworkBuilder, Value, check_size, constant_array
 from precond.formats.lowering.images import image
+from precond.formats.lowering.moves import axis_of, pad, take
 from precond.network.layers import Array, Conv2d, Pads, Pair
 
 HALF = Fraction(1, 2)
@@ -84,7 +85,7 @@ class Axis:
         return min(max(place, 0), self.before - 1)
 
 
-def nearest(b: Builder, value: Value, axis: int, resized: Axis, rounding: str) -> Value:
+def nearest(b: NetworkBuilder, value: Value, axis: int, resized: Axis, rounding: str) -> Value:
     """One axis by its nearest old points."""
     if rounding not in ROUNDINGS:
         raise ModelError("resize: nearest", expected=", ".join(ROUNDINGS), got=rounding)
@@ -101,7 +102,7 @@ def nearest(b: Builder, value: Value, axis: int, resized: Axis, rounding: str) -
     return take(b, value, axis, np.array(chosen, dtype=np.int64))
 
 
-def interpolated(b: Builder, value: Value, axis: int, resized: Axis) -> Value:
+def interpolated(b: NetworkBuilder, value: Value, axis: int, resized: Axis) -> Value:
     """One axis by linear interpolation; beyond the ends the last old point counts."""
     b.other_arithmetic.append("a linear resize")
     last_old = Fraction(resized.before - 1)
@@ -125,7 +126,7 @@ def interpolated(b: Builder, value: Value, axis: int, resized: Axis) -> Value:
 
 
 def resize(
-    b: Builder, value: Value, axes: Sequence[Axis | None], mode: str, rounding: str
+    b: NetworkBuilder, value: Value, axes: Sequence[Axis | None], mode: str, rounding: str
 ) -> Value:
     """Every axis in turn (None: as it is)."""
     for number, axis in enumerate(axes):
@@ -147,7 +148,7 @@ def resize(
 
 
 def conv_transpose(
-    b: Builder,
+    b: NetworkBuilder,
     value: Value,
     weight: Array,
     bias: Array | None,
@@ -200,7 +201,7 @@ def _is_power(number: int) -> bool:
     return number & (number - 1) == 0
 
 
-def _spread(b: Builder, value: Value, axis: int, places: np.ndarray) -> Value:
+def _spread(b: NetworkBuilder, value: Value, axis: int, places: np.ndarray) -> Value:
     """Element ``places[k]`` of one axis at k; 0 where it is −1."""
     index = value.index.take(np.maximum(places, 0), axis)
     shape = [1] * index.ndim
@@ -208,7 +209,7 @@ def _spread(b: Builder, value: Value, axis: int, places: np.ndarray) -> Value:
     return b.rearrange(value, np.where((places < 0).reshape(shape), -1, index))
 
 
-def depth_to_space(b: Builder, value: Value, block: int, mode: str) -> Value:
+def depth_to_space(b: NetworkBuilder, value: Value, block: int, mode: str) -> Value:
     """(N, C r², H, W) as (N, C, H r, W r); ``mode`` DCR or CRD orders the channels."""
     n, c, h, w = _four(value)
     if block < 1 or c % block**2 or mode not in ("DCR", "CRD"):
@@ -223,7 +224,7 @@ def depth_to_space(b: Builder, value: Value, block: int, mode: str) -> Value:
     return b.rearrange(value, index.reshape(n, depth, h * block, w * block))
 
 
-def space_to_depth(b: Builder, value: Value, block: int, mode: str) -> Value:
+def space_to_depth(b: NetworkBuilder, value: Value, block: int, mode: str) -> Value:
     """(N, C, H r, W r) as (N, C r², H, W), the inverse."""
     n, c, h, w = _four(value)
     if block < 1 or h % block or w % block:

@@ -9,14 +9,14 @@ import numpy as np
 
 from precond.errors import ModelError
 from precond.formats.lowering.basic import Operand
-from precond.formats.lowering.builder import Builder, Value
+from precond.formats.lowering.builder import NetworkBuilder, Value
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Call:
     """One node of an ONNX graph with its operands looked up."""
 
-    builder: Builder
+    builder: NetworkBuilder
     opset: int
     operands: Sequence[Operand | None]
     attributes: Mapping[str, object]

@@ -12,16 +12,22 @@ import numpy as np
 from onnx import TensorProto
 
 from precond.errors import ModelError
-from precond.formats.lowering import arithmetic
+from precond.formats.lowering import arithmetic, last_activation, moves
 from precond.formats.lowering import basic as lowering
-from precond.formats.lowering import images as lowering_images
 from precond.formats.lowering.basic import Operand
 from precond.formats.lowering.builder import Value
 from precond.formats.onnx.call import Call
+from precond.formats.onnx.images import (
+    average_pool,
+    batch_normalization,
+    conv,
+    global_average_pool,
+    max_pool,
+)
 from precond.formats.onnx.pieces import FLOATS, PIECES
 from precond.formats.onnx.resize import RESIZING, planar
 from precond.network.activation import OutputActivation
-from precond.network.layers import Pads, Pair, ReLU
+from precond.network.layers import ReLU
 
 Outputs = Sequence[Operand]
 
@@ -56,7 +62,7 @@ def _matrix(call: Call, position: int, flag: str) -> Operand:
         raise ModelError(f"Gemm: input {position}", expected="a matrix", got=f"{rank} axes")
     if not call.integer(flag, 0):
         return side
-    return lowering.transpose(call.builder, side, (1, 0)) if isinstance(side, Value) else side.T
+    return moves.transpose(call.builder, side, (1, 0)) if isinstance(side, Value) else side.T
 
 
 def matmul(call: Call) -> Outputs:
@@ -87,69 +93,6 @@ def relu(call: Call) -> Outputs:
     return [call.builder.emit(ReLU(), [call.value()])]
 
 
-def conv(call: Call) -> Outputs:
-    weight = call.required(1)
-    value = lowering_images.image(call.builder, call.value())
-    if weight.ndim != 4:
-        raise ModelError("Conv weight", expected="four axes (2-D)", got=str(weight.shape))
-    kernel = lowering_images.pair(weight.shape[2:], "kernel_shape")
-    if (call.integers("kernel_shape") or list(kernel)) != list(kernel):
-        raise ModelError("kernel_shape", expected=str(kernel), got=str(call.attributes))
-    stride, padding, dilation = _window(call, value, kernel)
-    groups = call.integer("group", 1)
-    bias = call.constant(2)
-    return [
-        lowering_images.conv(call.builder, value, weight, bias, stride, padding, dilation, groups)
-    ]
-
-
-def max_pool(call: Call) -> Outputs:
-    value = lowering_images.image(call.builder, call.value())
-    kernel = lowering_images.pair(call.integers("kernel_shape") or [], "kernel_shape")
-    stride, padding, dilation = _window(call, value, kernel)
-    ceil_mode = bool(call.integer("ceil_mode", 0))
-    return [
-        lowering_images.max_pool(call.builder, value, kernel, stride, padding, dilation, ceil_mode)
-    ]
-
-
-def average_pool(call: Call) -> Outputs:
-    value = lowering_images.image(call.builder, call.value())
-    kernel = lowering_images.pair(call.integers("kernel_shape") or [], "kernel_shape")
-    stride, padding, dilation = _window(call, value, kernel)
-    return [
-        lowering_images.average_pool(
-            call.builder,
-            value,
-            kernel,
-            stride,
-            padding,
-            dilation,
-            bool(call.integer("ceil_mode", 0)),
-            bool(call.integer("count_include_pad", 0)),
-        )
-    ]
-
-
-def global_average_pool(call: Call) -> Outputs:
-    return [lowering_images.global_average(call.builder, call.value())]
-
-
-def batch_normalization(call: Call) -> Outputs:
-    if call.integer("training_mode", 0):
-        raise ModelError("batch normalisation", expected="inference", got="training_mode = 1")
-    if call.outputs > 1:
-        raise ModelError("batch normalisation", expected="inference", got="statistics as outputs")
-    if not call.integer("spatial", 1):
-        raise ModelError("batch normalisation", expected="spatial = 1", got="spatial = 0")
-    parameters = [call.required(position) for position in (1, 2, 3, 4)]
-    gain, bias, mean, variance = parameters
-    epsilon = call.number("epsilon", float(np.float32(1e-5)))
-    return [
-        lowering_images.batch_norm(call.builder, call.value(), gain, bias, mean, variance, epsilon)
-    ]
-
-
 def flatten(call: Call) -> Outputs:
     value = call.value()
     full = value.full
@@ -157,7 +100,7 @@ def flatten(call: Call) -> Outputs:
     if not -len(full) <= axis <= len(full):
         raise ModelError("axis", expected=f"{-len(full)} to {len(full)}", got=str(axis))
     axis = axis + len(full) if axis < 0 else axis
-    return [lowering.reshape(call.builder, value, (int(np.prod(full[:axis])), -1))]
+    return [moves.reshape(call.builder, value, (int(np.prod(full[:axis])), -1))]
 
 
 def reshape(call: Call) -> Outputs:
@@ -165,21 +108,21 @@ def reshape(call: Call) -> Outputs:
     if target is None:
         raise ModelError("Reshape", expected="a shape", got="none")
     copies = not call.integer("allowzero", 0)
-    return [lowering.reshape(call.builder, call.value(), target, copies)]
+    return [moves.reshape(call.builder, call.value(), target, copies)]
 
 
 def transpose(call: Call) -> Outputs:
     value = call.value()
     order = call.integers("perm") or list(range(len(value.full)))[::-1]
-    return [lowering.transpose(call.builder, value, order)]
+    return [moves.transpose(call.builder, value, order)]
 
 
 def squeeze(call: Call) -> Outputs:
-    return [lowering.squeeze(call.builder, call.value(), call.listed("axes", 1))]
+    return [moves.squeeze(call.builder, call.value(), call.listed("axes", 1))]
 
 
 def unsqueeze(call: Call) -> Outputs:
-    return [lowering.unsqueeze(call.builder, call.value(), call.listed("axes", 1) or [])]
+    return [moves.unsqueeze(call.builder, call.value(), call.listed("axes", 1) or [])]
 
 
 def concat(call: Call) -> Outputs:
@@ -193,7 +136,7 @@ def slice_(call: Call) -> Outputs:
     axes = call.listed("axes", 3) or list(range(len(starts)))
     steps = call.listed("steps", 4) or [1] * len(starts)
     for start, end, axis, step in zip(starts, ends, axes, steps, strict=True):
-        value = lowering.strided(call.builder, value, axis, start, end, step)
+        value = moves.strided(call.builder, value, axis, start, end, step)
     return [value]
 
 
@@ -202,32 +145,32 @@ def split(call: Call) -> Outputs:
     axis = call.integer("axis", 0)
     sizes = call.listed("split", 1)
     if sizes is None:
-        size = value.full[lowering.axis_of(value, axis)]
+        size = value.full[moves.axis_of(value, axis)]
         each = -(-size // call.outputs)
         if call.opset < 18 and size % call.outputs:
             raise ModelError("Split", expected="equal parts", got=f"{size} by {call.outputs}")
         if call.opset >= 18 and call.integer("num_outputs", 0) != call.outputs:
             raise ModelError("Split: num_outputs", expected=str(call.outputs), got="another number")
         sizes = [min(each, size - i * each) for i in range(call.outputs)]
-    return lowering.split(call.builder, value, axis, sizes)
+    return moves.split(call.builder, value, axis, sizes)
 
 
 def gather(call: Call) -> Outputs:
     indices = call.required(1).astype(np.int64)
-    return [lowering.take(call.builder, call.value(), call.integer("axis", 0), indices)]
+    return [moves.take(call.builder, call.value(), call.integer("axis", 0), indices)]
 
 
 def pad(call: Call) -> Outputs:
     value = call.value()
     rank = len(value.full)
     pads = call.listed("pads", 1) or []
-    axes = [lowering.axis_of(value, a) for a in call.listed("axes", 3) or range(rank)]
+    axes = [moves.axis_of(value, a) for a in call.listed("axes", 3) or range(rank)]
     widths = [(0, 0)] * rank
     for i, axis in enumerate(axes):
         widths[axis] = (pads[i], pads[i + len(axes)])
     given = call.constant(2)
     fill = call.number("value", 0.0) if given is None else float(np.ravel(given)[0])
-    return [lowering.pad(call.builder, value, widths, fill, call.text("mode", "constant"))]
+    return [moves.pad(call.builder, value, widths, fill, call.text("mode", "constant"))]
 
 
 def reduce_mean(call: Call) -> Outputs:
@@ -276,16 +219,16 @@ def log_softmax(call: Call) -> Outputs:
 
 
 def sigmoid(call: Call) -> Outputs:
-    return [lowering.sigmoid(call.builder, call.value(), call.last)]
+    return [last_activation.sigmoid(call.builder, call.value(), call.last)]
 
 
 def _softmax(call: Call, activation: OutputActivation) -> Value:
     value = call.value()
     rank = len(value.full)
     axis = call.integer("axis", -1 if call.opset >= 13 else 1)
-    start = lowering.axis_of(value, axis)
+    start = moves.axis_of(value, axis)
     axes = [start] if call.opset >= 13 else range(start, rank)
-    return lowering.softmax(call.builder, value, list(axes), activation, call.last)
+    return last_activation.softmax(call.builder, value, list(axes), activation, call.last)
 
 
 def _reduce(call: Call, mean: bool) -> Outputs:
@@ -294,31 +237,6 @@ def _reduce(call: Call, mean: bool) -> Outputs:
         axes = [] if call.integer("noop_with_empty_axes", 0) else None
     keepdims = bool(call.integer("keepdims", 1))
     return [lowering.reduce(call.builder, call.value(), axes, keepdims, mean)]
-
-
-def _window(call: Call, value: Value, kernel: Pair) -> tuple[Pair, Pads, Pair]:
-    """Stride, padding (top, left, bottom, right) and dilation of a sliding window."""
-    sizes = call.integers("kernel_shape")
-    if sizes is not None and len(sizes) != 2:
-        raise ModelError("kernel_shape", expected="two sizes", got=str(sizes))
-    stride = lowering_images.pair(call.integers("strides") or [1, 1], "strides")
-    dilation = lowering_images.pair(call.integers("dilations") or [1, 1], "dilations")
-    auto = call.text("auto_pad", "NOTSET")
-    if auto != "NOTSET" and any(call.integers("pads") or []):
-        raise ModelError("pads", expected="none beside auto_pad", got=auto)
-    if auto in ("SAME_UPPER", "SAME_LOWER"):
-        return (
-            stride,
-            lowering_images.same_padding(
-                value.shape[1:], kernel, stride, dilation, auto == "SAME_UPPER"
-            ),
-            dilation,
-        )
-    if auto not in ("NOTSET", "VALID"):
-        raise ModelError("auto_pad", expected="NOTSET, VALID or SAME_…", got=auto)
-    pads = call.integers("pads") if auto == "NOTSET" else None
-    top, left, bottom, right = pads or [0, 0, 0, 0]
-    return stride, (top, left, bottom, right), dilation
 
 
 def _times(array: np.ndarray, factor: float) -> np.ndarray:

@@ -9,6 +9,7 @@ from onnx import TensorProto
 
 from precond.errors import ModelError, UnsupportedOperator
 from precond.formats.lowering import basic as lowering
+from precond.formats.lowering import moves
 from precond.formats.lowering import pieces as lowering_pieces
 from precond.formats.lowering.basic import Operand
 from precond.formats.lowering.builder import Value, check_size
@@ -124,7 +125,7 @@ def power(call: Call) -> Outputs:
             fix="Attributions work on the torch module as it is",
         )
     full = np.broadcast_shapes(call.value().full, exponents.shape)
-    return [lowering.expand(call.builder, call.value(), full)]
+    return [moves.expand(call.builder, call.value(), full)]
 
 
 def expand(call: Call) -> Outputs:
@@ -133,7 +134,7 @@ def expand(call: Call) -> Outputs:
         full = np.broadcast_shapes(call.value().full, target)
     except ValueError:
         raise ModelError("Expand", expected=f"from {call.value().full}", got=str(target)) from None
-    return [lowering.expand(call.builder, call.value(), full)]
+    return [moves.expand(call.builder, call.value(), full)]
 
 
 def tile(call: Call) -> Outputs:
@@ -144,7 +145,7 @@ def tile(call: Call) -> Outputs:
     check_size([n * count for n, count in zip(value.full, repeats, strict=True)])
     for axis, count in enumerate(repeats):
         places = np.tile(np.arange(value.full[axis]), count)
-        value = lowering.take(call.builder, value, axis, places) if count > 1 else value
+        value = moves.take(call.builder, value, axis, places) if count > 1 else value
     return [value]
 
 

@@ -17,7 +17,7 @@ import onnx
 
 from precond.errors import ModelError
 from precond.formats.lowering.basic import Operand
-from precond.formats.lowering.builder import Builder, Value
+from precond.formats.lowering.builder import NetworkBuilder, Value
 from precond.formats.lowering.refusals import refused
 from precond.formats.onnx.call import Call
 from precond.formats.onnx.file import BROKEN, array_of, one_line, parse
@@ -68,7 +68,7 @@ def _read(model: onnx.ModelProto, path: Path, input_shape: Sequence[int] | None)
     used = [item for name, item in inputs.items() if name in read] or list(inputs.values())
     name, shape, batched, open_batch = _input(used, path, input_shape)
     try:
-        builder = Builder(str(path), shape, batched, open_batch)
+        builder = NetworkBuilder(str(path), shape, batched, open_batch)
     except ModelError as error:
         raise ModelError(f"{path}: input {name!r}: {error}") from error
     builder.other_arithmetic += _number_types(graph, name)
@@ -103,7 +103,7 @@ def _read(model: onnx.ModelProto, path: Path, input_shape: Sequence[int] | None)
 
 def _convert(
     node: onnx.NodeProto,
-    builder: Builder,
+    builder: NetworkBuilder,
     values: Mapping[str, Operand | None],
     folder: Folder,
     finals: set[str],
@@ -128,7 +128,14 @@ def _convert(
         )
     check_node(node, folder.opset)
     last = node.output[0] in finals
-    call = Call(builder, folder.opset, operands, attributes, len(node.output), last)
+    call = Call(
+        builder=builder,
+        opset=folder.opset,
+        operands=operands,
+        attributes=attributes,
+        outputs=len(node.output),
+        last=last,
+    )
     return OPERATORS[node.op_type](call)
 
 

@@ -12,8 +12,8 @@ from fractions import Fraction
 import numpy as np
 
 from precond.errors import ModelError
-from precond.formats.lowering import basic as lowering
 from precond.formats.lowering import images as lowering_images
+from precond.formats.lowering import moves
 from precond.formats.lowering import resize as lowering_resize
 from precond.formats.lowering.basic import Operand
 from precond.formats.lowering.builder import Value
@@ -32,7 +32,7 @@ def planar(operator: Operator) -> Operator:
         if len(value.full) != 3:
             return operator(call)
         operands: list[Operand | None] = list(call.operands)
-        operands[0] = lowering.unsqueeze(call.builder, value, [2])
+        operands[0] = moves.unsqueeze(call.builder, value, [2])
         if len(operands) > 1 and isinstance(operands[1], np.ndarray) and operands[1].ndim == 3:
             operands[1] = operands[1][:, :, None, :]
         wide = dataclasses.replace(call, operands=operands, attributes=_wide(call.attributes))
@@ -44,7 +44,7 @@ def planar(operator: Operator) -> Operator:
 
 def _line(call: Call, result: Operand) -> Operand:
     assert isinstance(result, Value)
-    return lowering.squeeze(call.builder, result, [2])
+    return moves.squeeze(call.builder, result, [2])
 
 
 def _wide(attributes: Mapping[str, object]) -> dict[str, object]:
@@ -136,7 +136,7 @@ def resize(call: Call) -> Outputs:
     if has_scales == has_sizes:
         raise ModelError("Resize", expected="scales or sizes", got="both or none")
     every = range(len(value.full))
-    chosen = [lowering.axis_of(value, axis) for axis in call.integers("axes") or every]
+    chosen = [moves.axis_of(value, axis) for axis in call.integers("axes") or every]
     numbers = np.ravel(scales if has_scales else sizes)  # type: ignore[arg-type]  # one is given
     if len(numbers) != len(chosen):
         raise ModelError("Resize", expected=f"{len(chosen)} numbers", got=str(len(numbers)))

@@ -1,4 +1,4 @@
-"""``torch.export.save`` archive (``.pt2`` format, torch 2.8 and later) → ``Program``.
+"""``torch.export.save`` archive (``.pt2`` format, torch 2.8 and later) → ``TorchProgram``.
 
 The archive is a zip file with the graph as JSON and each weight as raw bytes.  It is read
 here without torch's loader, since that unpickles sample inputs and evaluates expressions;
@@ -17,7 +17,7 @@ from typing import Any
 import torch
 
 from precond.errors import ModelError
-from precond.formats.torch.program import Call, Program, Ref, single
+from precond.formats.torch.program import ProgramCall, Ref, TorchProgram, single
 
 SCHEMA_MAJOR = 8
 COMPRESSED = 1 << 26
@@ -37,7 +37,7 @@ DTYPES = {
 PLAIN = ("as_int", "as_ints", "as_float", "as_floats", "as_string", "as_bool", "as_bools")
 
 
-def read_archive(path: Path) -> Program:
+def read_archive(path: Path) -> TorchProgram:
     """The program in an archive; ``ModelError`` if it is broken or holds pickles."""
     try:
         with zipfile.ZipFile(path) as archive:
@@ -67,7 +67,7 @@ def check_entries(archive: zipfile.ZipFile, path: Path) -> None:
             )
 
 
-def _program(archive: zipfile.ZipFile, path: Path) -> Program:
+def _program(archive: zipfile.ZipFile, path: Path) -> TorchProgram:
     model_file = next(name for name in archive.namelist() if name.endswith(MODEL))
     root = model_file.removesuffix(MODEL)
     model = json.loads(archive.read(model_file))
@@ -101,14 +101,14 @@ def _program(archive: zipfile.ZipFile, path: Path) -> Program:
     single(inputs, str(path), "input")
     single(outputs, str(path), "output")
     meta = graph["tensor_values"][inputs[0]]
-    return Program(
-        str(path),
-        inputs[0],
-        tuple(size.get("as_int") for size in meta["sizes"]),
-        DTYPES[meta["dtype"]],
-        constants,
-        tuple(_call(node) for node in graph["nodes"]),
-        outputs[0],
+    return TorchProgram(
+        origin=str(path),
+        input=inputs[0],
+        input_dims=tuple(size.get("as_int") for size in meta["sizes"]),
+        dtype=DTYPES[meta["dtype"]],
+        constants=constants,
+        calls=tuple(_call(node) for node in graph["nodes"]),
+        output=outputs[0],
     )
 
 
@@ -137,7 +137,7 @@ def _tensors(archive: zipfile.ZipFile, root: str, kind: str, path: Path) -> dict
     return found
 
 
-def _call(node: Mapping[str, Any]) -> Call:
+def _call(node: Mapping[str, Any]) -> ProgramCall:
     target = str(node["target"])
     if target.startswith("torch.ops.aten."):
         operator = target.removeprefix("torch.ops.aten.").rpartition(".")[0]
@@ -157,7 +157,7 @@ def _call(node: Mapping[str, Any]) -> Call:
             outputs += [entry["name"] for entry in body]
         elif kind in ("as_sym_int", "as_sym_bool", "as_sym_float"):
             outputs.append(body["as_name"])
-    return Call(operator, arguments, tuple(outputs))
+    return ProgramCall(operator, arguments, tuple(outputs))
 
 
 def _value(argument: Mapping[str, Any]) -> object:

@@ -15,7 +15,7 @@ import torch
 from precond.errors import ModelError
 from precond.formats.lowering import images as lowering_images
 from precond.formats.lowering.basic import Operand
-from precond.formats.lowering.builder import Builder, Value
+from precond.formats.lowering.builder import NetworkBuilder, Value
 from precond.network.layers import Pads, Pair
 
 Result = Operand | Sequence[Operand]
@@ -26,7 +26,7 @@ Result = Operand | Sequence[Operand]
 class Arguments:
     """Arguments of one call, references already replaced by values, tensors and sizes."""
 
-    builder: Builder
+    builder: NetworkBuilder
     named: Mapping[str, object]
     single: bool  # numbers are float32
     last: bool  # nothing but the program's output reads the result

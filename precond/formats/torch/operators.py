@@ -12,6 +12,7 @@ import torch
 
 from precond.errors import ModelError
 from precond.formats.lowering import basic as lowering
+from precond.formats.lowering import last_activation
 from precond.formats.lowering.arithmetic import multiply as multiplied
 from precond.formats.lowering.basic import Operand
 from precond.formats.lowering.builder import Value
@@ -128,11 +129,11 @@ def log_softmax(a: Arguments) -> Result:
 
 
 def sigmoid(a: Arguments) -> Result:
-    return lowering.sigmoid(a.builder, a.value(), a.last)
+    return last_activation.sigmoid(a.builder, a.value(), a.last)
 
 
 def _softmax(a: Arguments, activation: OutputActivation) -> Value:
-    return lowering.softmax(a.builder, a.value(), a.integers("dim"), activation, a.last)
+    return last_activation.softmax(a.builder, a.value(), a.integers("dim"), activation, a.last)
 
 
 def _sum(a: Arguments, left: Operand, right: Operand, sign: float, scaled: int = 1) -> Value:

@@ -8,6 +8,7 @@ import numpy as np
 
 from precond.errors import ModelError, UnsupportedOperator
 from precond.formats.lowering import basic as lowering
+from precond.formats.lowering import moves
 from precond.formats.lowering import pieces as lowering_pieces
 from precond.formats.lowering.builder import Value, check_size
 from precond.formats.torch.arguments import Arguments, Result
@@ -136,7 +137,7 @@ def stack(a: Arguments) -> Result:
     rank = max(len(p.full) if isinstance(p, Value) else p.ndim for p in parts) + 1
     axis = axis + rank if axis < 0 else axis
     grown = [
-        lowering.unsqueeze(a.builder, part, [axis])
+        moves.unsqueeze(a.builder, part, [axis])
         if isinstance(part, Value)
         else np.expand_dims(part, axis)
         for part in parts
@@ -146,15 +147,15 @@ def stack(a: Arguments) -> Result:
 
 def unbind(a: Arguments) -> Result:
     value, axis = a.value(), a.integer("dim")
-    size = value.full[lowering.axis_of(value, axis)]
-    return [lowering.take(a.builder, value, axis, np.array(i)) for i in range(size)]
+    size = value.full[moves.axis_of(value, axis)]
+    return [moves.take(a.builder, value, axis, np.array(i)) for i in range(size)]
 
 
 def flip(a: Arguments) -> Result:
     value = a.value()
     for axis in a.integers("dims"):
-        size = value.full[lowering.axis_of(value, axis)]
-        value = lowering.take(a.builder, value, axis, np.arange(size)[::-1].copy())
+        size = value.full[moves.axis_of(value, axis)]
+        value = moves.take(a.builder, value, axis, np.arange(size)[::-1].copy())
     return value
 
 
@@ -163,8 +164,8 @@ def roll(a: Arguments) -> Result:
     if len(shifts) != len(axes):
         raise ModelError("roll", expected="a shift for each axis", got=f"{shifts} for {axes}")
     for shift, axis in zip(shifts, axes, strict=True):
-        places = np.roll(np.arange(value.full[lowering.axis_of(value, axis)]), shift)
-        value = lowering.take(a.builder, value, axis, places)
+        places = np.roll(np.arange(value.full[moves.axis_of(value, axis)]), shift)
+        value = moves.take(a.builder, value, axis, places)
     return value
 
 
@@ -172,11 +173,11 @@ def repeat(a: Arguments) -> Result:
     value, counts = a.value(), a.integers("repeats")
     missing = len(counts) - len(value.full)
     if missing > 0:
-        value = lowering.unsqueeze(a.builder, value, range(missing))
+        value = moves.unsqueeze(a.builder, value, range(missing))
     check_size([n * count for n, count in zip(value.full, counts, strict=True)])
     for axis, count in enumerate(counts):
         places = np.tile(np.arange(value.full[axis]), count)
-        value = lowering.take(a.builder, value, axis, places) if count != 1 else value
+        value = moves.take(a.builder, value, axis, places) if count != 1 else value
     return value
 
 

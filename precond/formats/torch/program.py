@@ -32,7 +32,7 @@ class Ref:
 
 
 @dataclass(frozen=True)
-class Call:
+class ProgramCall:
     """One operator call.  ``operator`` is its name without namespace (``linear``), or
     ``python.mul`` for arithmetic on sizes; ``outputs`` are the names it defines."""
 
@@ -41,8 +41,8 @@ class Call:
     outputs: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class Program:
+@dataclass(frozen=True, kw_only=True)
+class TorchProgram:
     """Calls in order, from one input to one output; an open size is None."""
 
     origin: str
@@ -50,10 +50,10 @@ class Program:
     input_dims: tuple[int | None, ...]
     dtype: torch.dtype
     constants: Mapping[str, torch.Tensor]
-    calls: tuple[Call, ...]
+    calls: tuple[ProgramCall, ...]
     output: str
 
-    def needed(self) -> tuple[Call, ...]:
+    def needed(self) -> tuple[ProgramCall, ...]:
         """The calls that the output depends on."""
         wanted = {self.output}
         kept = []
@@ -89,7 +89,7 @@ VIEWS = (
 )
 
 
-def check_mutation(program: Program) -> None:
+def check_mutation(program: TorchProgram) -> None:
     """Refuses an in-place operator whose target anything else could still read.
 
     A target read by nothing but the in-place operator, back to the operator that computed
@@ -129,7 +129,7 @@ def refs(arguments: object) -> Iterator[str]:
             yield from refs(item)
 
 
-def program_of(exported: torch.export.ExportedProgram, origin: str) -> Program:
+def program_of(exported: torch.export.ExportedProgram, origin: str) -> TorchProgram:
     """The neutral form of an exported program in memory."""
     exported = exported.run_decompositions({})
     signature = exported.graph_signature
@@ -159,7 +159,15 @@ def program_of(exported: torch.export.ExportedProgram, origin: str) -> Program:
         raise ModelError(f"{origin}: input {inputs[0]}", expected="a tensor", got=str(type(sample)))
     dims = tuple(size if isinstance(size, int) else None for size in sample.shape)
     calls = tuple(_call(n, origin) for n in exported.graph.nodes if n.op == "call_function")
-    return Program(origin, inputs[0], dims, sample.dtype, constants, calls, outputs[0])
+    return TorchProgram(
+        origin=origin,
+        input=inputs[0],
+        input_dims=dims,
+        dtype=sample.dtype,
+        constants=constants,
+        calls=calls,
+        output=outputs[0],
+    )
 
 
 def single(names: Sequence[str], origin: str, role: str) -> None:
@@ -172,7 +180,7 @@ def single(names: Sequence[str], origin: str, role: str) -> None:
         )
 
 
-def _call(node: torch.fx.Node, origin: str) -> Call:
+def _call(node: torch.fx.Node, origin: str) -> ProgramCall:
     target = node.target
     named: dict[str, object]
     if isinstance(target, torch._ops.OpOverload):
@@ -183,7 +191,7 @@ def _call(node: torch.fx.Node, origin: str) -> Call:
     else:
         operator = f"python.{getattr(target, '__name__', target)}"
         named = {f"argument{i}": _neutral(value) for i, value in enumerate(node.args)}
-    return Call(operator, named, (node.name,))
+    return ProgramCall(operator, named, (node.name,))
 
 
 def _neutral(value: object) -> object:

@@ -1,51 +1,46 @@
 """torch module, exported program or file → ``Network``.
 
 A module is exported on a zero input in evaluation mode; the graph of aten operators is then
-read one by one (``torch_operators.py``).  Files: an archive of ``torch.export.save``, or a
-state dict of a plain multilayer perceptron (``Sequential`` of ``Linear`` with one
-parameterless module between any two), whose activation its user states.  Nothing is ever
-unpickled beyond what ``torch.load(weights_only=True)`` allows.
+read one by one (``operators.py``).  Files: an archive of ``torch.export.save``, or a state dict
+of a plain multilayer perceptron (``state_dict.py``).  Nothing is ever unpickled beyond what
+``torch.load(weights_only=True)`` allows.
 """
 
 from __future__ import annotations
 
 import pickle
-import re
 import warnings
 import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from precond.errors import ModelError, UnsupportedOperator
-from precond.formats.lowering.builder import Builder, Value
+from precond.formats.lowering.builder import NetworkBuilder, Value
 from precond.formats.lowering.foreign import (
-    CHECKPOINT,
     TORCHSCRIPT,
     WHOLE_MODULE,
     export_line,
 )
 from precond.formats.lowering.refusals import refused
-from precond.formats.lowering.stated import Activation, stated_origin, superfluous
+from precond.formats.lowering.stated import Activation, superfluous
 from precond.formats.torch.archive import MODEL, check_entries, read_archive
 from precond.formats.torch.arguments import Arguments
 from precond.formats.torch.arithmetic import folded
 from precond.formats.torch.operators import OPERATORS, SIZES
-from precond.formats.torch.program import Call, Program, Ref, check_mutation, program_of
+from precond.formats.torch.program import ProgramCall, Ref, TorchProgram, check_mutation, program_of
+from precond.formats.torch.state_dict import ADVICE, perceptron
 from precond.network.activation import OutputActivation
 from precond.network.graph import INPUT, Network
-from precond.network.layers import Affine, ReLU, Shape
+from precond.network.layers import Shape
 
-ADVICE = "Save torch.export.save(torch.export.export(module.eval(), (x,)), path), or export to ONNX"
 ADVICE_OPERATOR = "Write it with operators that are known"
 OTHER_ARCHIVES = {
     "serialized_exported_program.json": "an exported program of torch before 2.8",
     "constants.pkl": "a TorchScript archive",
 }
-CHECKPOINTS = ("state_dict", "model_state_dict", "model", "net", "network")
 FOLDED = frozenset(
     (
         *OPERATORS,
@@ -129,7 +124,7 @@ def read_torch(
             got="a broken or truncated file",
             fix=ADVICE,
         ) from error
-    return _perceptron(state, path, input_shape, activation)
+    return perceptron(state, path, input_shape, activation)
 
 
 def _advice(kind: str, path: Path) -> str:
@@ -178,11 +173,11 @@ def _export(module: torch.nn.Module, shape: Shape) -> torch.export.ExportedProgr
     ) from failure
 
 
-def _convert(program: Program, input_shape: Sequence[int] | None) -> Network:
+def _convert(program: TorchProgram, input_shape: Sequence[int] | None) -> Network:
     check_mutation(program)
     shape, batched = _input(program, input_shape)
     open_batch = batched and program.input_dims[0] is None
-    builder = Builder(program.origin, shape, batched, open_batch)
+    builder = NetworkBuilder(program.origin, shape, batched, open_batch)
     builder.tensors[program.input] = INPUT
     values: dict[str, object] = {**program.constants, program.input: builder.input}
     calls = program.needed()
@@ -213,7 +208,11 @@ def _convert(program: Program, input_shape: Sequence[int] | None) -> Network:
 
 
 def _result(
-    call: Call, builder: Builder, values: Mapping[str, object], program: Program, last: bool
+    call: ProgramCall,
+    builder: NetworkBuilder,
+    values: Mapping[str, object],
+    program: TorchProgram,
+    last: bool,
 ) -> object:
     named: dict[str, Any] = {
         name: _known(argument, values) for name, argument in call.arguments.items()
@@ -257,7 +256,7 @@ def _computed(items: Sequence[object]) -> bool:
     )
 
 
-def _input(program: Program, input_shape: Sequence[int] | None) -> tuple[Shape, bool]:
+def _input(program: TorchProgram, input_shape: Sequence[int] | None) -> tuple[Shape, bool]:
     """Input shape without the batch axis, and whether the program's input has that axis."""
     dims = program.input_dims
     if not program.dtype.is_floating_point:
@@ -282,89 +281,3 @@ def _input(program: Program, input_shape: Sequence[int] | None) -> tuple[Shape, 
             fix="Leave the batch axis out",
         )
     return given, batched
-
-
-def _perceptron(
-    state: object,
-    path: Path,
-    input_shape: Sequence[int] | None,
-    activation: Activation | None,
-) -> Network:
-    """Linear layers named by index in a Sequential, the stated activation between any two."""
-    for entry in CHECKPOINTS:
-        if isinstance(state, Mapping) and isinstance(state.get(entry), Mapping):
-            raise ModelError(
-                f"{path}",
-                expected="an exported program or a state dict of tensors",
-                got=f"a checkpoint that holds one as {entry!r}",
-                fix=export_line(CHECKPOINT, path, entry),
-            )
-    layers = _linear_layers(state, path)
-    if activation is None:
-        raise ModelError(
-            f"{path}: a state dict does not name its activations",
-            expected="them as stated by you",
-            got="weights alone",
-            fix="If one ReLU stands between any two linear layers and nothing follows the last, "
-            "say --activation relu (in Python activation='relu'); if not: "
-            f"{ADVICE}",
-        )
-    steps = np.diff([index for index, _, _ in layers])
-    if layers[0][0] > 1 or (steps != 2).any():
-        raise ModelError(
-            f"{path}: positions {[index for index, _, _ in layers]} of the linear layers",
-            expected=f"Linear and {activation} in turn (0, 2, 4, …)",
-            got="modules between them that a state dict does not name",
-            fix=ADVICE,
-        )
-    width = layers[0][1].shape[1]
-    shape = (width,) if input_shape is None else tuple(input_shape)
-    if int(np.prod(shape)) != width:
-        raise ModelError(f"{path}: input_shape", expected=f"{width} values", got=str(shape))
-    origin = stated_origin(str(path), activation)
-    builder = Builder(origin, shape, batched=True, open_batch=True)
-    value = builder.rearrange(builder.input, builder.input.index.reshape(1, -1))
-    for position, (index, weight, bias) in enumerate(layers):
-        try:
-            value = builder.emit(Affine(weight.numpy(), bias.numpy()), [value])
-        except ModelError as error:
-            raise ModelError(f"{path}: linear layer {index}: {error}") from error
-        if position + 1 < len(layers):
-            value = builder.emit(ReLU(), [value])
-    return builder.finish(value)
-
-
-def _linear_layers(state: object, path: Path) -> list[tuple[int, torch.Tensor, torch.Tensor]]:
-    """(position, weight, bias) of every linear layer, in order, in float64."""
-    found: dict[int, dict[str, torch.Tensor]] = {}
-    prefixes = set()
-    entries = state.items() if isinstance(state, Mapping) else ()
-    for key, tensor in entries:
-        match = re.fullmatch(r"((?:\w+\.)*?)(\d+)\.(weight|bias)", str(key))
-        if match is None or not isinstance(tensor, torch.Tensor):
-            raise _not_plain(path, str(key))
-        if not tensor.is_floating_point() or tensor.numel() > tensor.untyped_storage().nbytes():
-            raise _not_plain(path, f"{key} of type {tensor.dtype}, shape {tuple(tensor.shape)}")
-        prefixes.add(match[1])
-        if tensor.dim() != (2 if match[3] == "weight" else 1):
-            raise _not_plain(path, f"{key} of shape {tuple(tensor.shape)}")
-        found.setdefault(int(match[2]), {})[match[3]] = tensor.detach().to(torch.float64)
-    if not found or len(prefixes) > 1 or any("weight" not in part for part in found.values()):
-        raise _not_plain(path, type(state).__name__ if not found else "several modules")
-    layers = []
-    for index in sorted(found):
-        weight = found[index]["weight"]
-        bias = found[index].get("bias", torch.zeros(len(weight), dtype=torch.float64))
-        if len(bias) != len(weight):
-            raise _not_plain(path, f"{index}.bias of {len(bias)} values")
-        layers.append((index, weight, bias))
-    return layers
-
-
-def _not_plain(path: Path, got: str) -> ModelError:
-    return ModelError(
-        f"{path}",
-        expected="the state dict of one Sequential of Linear and ReLU (0.weight, 0.bias, 2.weight)",
-        got=got,
-        fix=ADVICE,
-    )

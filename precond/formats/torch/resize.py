@@ -12,8 +12,8 @@ from fractions import Fraction
 import torch
 
 from precond.errors import ModelError
-from precond.formats.lowering import basic as lowering
 from precond.formats.lowering import images as lowering_images
+from precond.formats.lowering import moves
 from precond.formats.lowering import pieces as lowering_pieces
 from precond.formats.lowering import resize as lowering_resize
 from precond.formats.lowering.builder import Value
@@ -40,7 +40,7 @@ def planar(operator: Operator) -> Operator:
         value = a.value(name)
         if len(value.full) != 3:
             return operator(a)
-        named = {**a.named, name: lowering.unsqueeze(a.builder, value, [2])}
+        named = {**a.named, name: moves.unsqueeze(a.builder, value, [2])}
         weight = named.get("weight")
         if isinstance(weight, torch.Tensor):
             named["weight"] = weight.unsqueeze(2)
@@ -60,7 +60,7 @@ def planar(operator: Operator) -> Operator:
 
 def _line(a: Arguments, part: object) -> Value:
     assert isinstance(part, Value)
-    return lowering.squeeze(a.builder, part, [2])
+    return moves.squeeze(a.builder, part, [2])
 
 
 def conv_transpose(a: Arguments) -> Result:

@@ -7,91 +7,92 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from precond.formats.lowering import basic as lowering
+from precond.formats.lowering import moves
 from precond.formats.torch.arguments import Arguments, Result
 
 LAST = 2**63 - 1  # torch's way to say "to the end"
 
 
 def flatten(a: Arguments) -> Result:
-    return lowering.flatten(a.builder, a.value(), a.integer("start_dim"), a.integer("end_dim", -1))
+    return moves.flatten(a.builder, a.value(), a.integer("start_dim"), a.integer("end_dim", -1))
 
 
 def reshape(a: Arguments) -> Result:
     target = "shape" if "shape" in a.named else "size"
-    return lowering.reshape(a.builder, a.value(), a.integers(target))
+    return moves.reshape(a.builder, a.value(), a.integers(target))
 
 
 def expand(a: Arguments) -> Result:
     value, sizes = a.value(), a.integers("size")
     full = (1,) * (len(sizes) - len(value.full)) + value.full
     target = tuple(old if new == -1 else new for old, new in zip(full, sizes, strict=True))
-    return lowering.expand(a.builder, value, target)
+    return moves.expand(a.builder, value, target)
 
 
 def permute(a: Arguments) -> Result:
-    return lowering.transpose(a.builder, a.value(), a.integers("dims"))
+    return moves.transpose(a.builder, a.value(), a.integers("dims"))
 
 
 def transpose(a: Arguments) -> Result:
     value = a.value()
     order = list(range(len(value.full)))
-    first, second = (lowering.axis_of(value, a.integer(f"dim{i}")) for i in (0, 1))
+    first, second = (moves.axis_of(value, a.integer(f"dim{i}")) for i in (0, 1))
     order[first], order[second] = order[second], order[first]
-    return lowering.transpose(a.builder, value, order)
+    return moves.transpose(a.builder, value, order)
 
 
 def t(a: Arguments) -> Result:
     value = a.value()
-    return lowering.transpose(a.builder, value, range(len(value.full))[::-1])
+    return moves.transpose(a.builder, value, range(len(value.full))[::-1])
 
 
 def squeeze(a: Arguments) -> Result:
     value = a.value()
     if "dim" not in a.named:
-        return lowering.squeeze(a.builder, value, None)
-    axes = [lowering.axis_of(value, axis) for axis in a.integers("dim")]
-    return lowering.squeeze(a.builder, value, [axis for axis in axes if value.full[axis] == 1])
+        return moves.squeeze(a.builder, value, None)
+    axes = [moves.axis_of(value, axis) for axis in a.integers("dim")]
+    return moves.squeeze(a.builder, value, [axis for axis in axes if value.full[axis] == 1])
 
 
 def unsqueeze(a: Arguments) -> Result:
-    return lowering.unsqueeze(a.builder, a.value(), [a.integer("dim")])
+    return moves.unsqueeze(a.builder, a.value(), [a.integer("dim")])
 
 
 def slice_(a: Arguments) -> Result:
     value = a.value()
     end = min(a.integer("end", LAST), LAST)
-    return lowering.strided(
+    return moves.strided(
         a.builder, value, a.integer("dim"), a.integer("start"), end, a.integer("step", 1)
     )
 
 
 def select(a: Arguments) -> Result:
     index = np.array(a.integer("index"))
-    return lowering.take(a.builder, a.value(), a.integer("dim"), index)
+    return moves.take(a.builder, a.value(), a.integer("dim"), index)
 
 
 def index_select(a: Arguments) -> Result:
     index = a.constant("index").astype(np.int64)
-    return lowering.take(a.builder, a.value(), a.integer("dim"), np.atleast_1d(index))
+    return moves.take(a.builder, a.value(), a.integer("dim"), np.atleast_1d(index))
 
 
 def split(a: Arguments) -> Result:
     value, axis = a.value(), a.integer("dim")
-    size = value.full[lowering.axis_of(value, axis)]
+    size = value.full[moves.axis_of(value, axis)]
     name = "split_sizes" if "split_sizes" in a.named else "split_size"
     given = a.integers(name)
     if isinstance(a.get(name), int):
         each = given[0]
         given = [min(each, size - start) for start in range(0, size, each)]
-    return lowering.split(a.builder, value, axis, given)
+    return moves.split(a.builder, value, axis, given)
 
 
 def chunk(a: Arguments) -> Result:
     value, axis = a.value(), a.integer("dim")
-    size = value.full[lowering.axis_of(value, axis)]
+    size = value.full[moves.axis_of(value, axis)]
     each = -(-size // a.integer("chunks", 1))
     sizes = [min(each, size - start) for start in range(0, size, each)]
-    return lowering.split(a.builder, value, axis, sizes)
+    return moves.split(a.builder, value, axis, sizes)
 
 
 def cat(a: Arguments) -> Result:
@@ -108,7 +109,7 @@ def pad(a: Arguments) -> Result:
     for i in range(len(sizes) // 2):
         widths[-1 - i] = (sizes[2 * i], sizes[2 * i + 1])
     mode = {"replicate": "edge"}.get(str(a.get("mode", "constant")), str(a.get("mode", "constant")))
-    return lowering.pad(a.builder, value, widths, a.number("value", 0.0), mode)
+    return moves.pad(a.builder, value, widths, a.number("value", 0.0), mode)
 
 
 SHAPES: dict[str, Callable[[Arguments], Result]] = {

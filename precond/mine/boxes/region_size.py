@@ -26,7 +26,7 @@ from precond.network.graph import Network
 from precond.region.box import Box
 from precond.region.pattern import DecisionPattern
 from precond.region.polytope import polytope
-from precond.region.signature import record
+from precond.region.recording import record
 
 Array = NDArray[np.float64]
 FEW = 32  # inputs, up to which the box around a polytope is computed

@@ -19,13 +19,11 @@ Source: Reiter 1987 (needed literals and violators); Gopinath et al. 2019, algor
 
 from __future__ import annotations
 
-import time
-from dataclasses import dataclass, field
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from precond.mine.input_preconditions.patience import HASTE, IDLE, PATIENCE, LastNews
 from precond.mine.input_preconditions.section import Section
 from precond.network.evaluate import outputs
 from precond.network.operators import operators
@@ -43,20 +41,6 @@ Array = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 SAMPLES = 2048
 ROUNDS = 6  # of sampling before bisection
-PATIENCE = 2000  # pieces bounded without news, for a pattern to count as not proved
-IDLE = 3  # ends of patience at which no literal helps, before a layer is given up
-HASTE = 10_000  # pieces after which literals are granted sooner
-
-
-@dataclass(frozen=True)
-class _News:
-    """When there was some, in pieces bounded and on the clock."""
-
-    pieces: int
-    at: float = field(default_factory=time.monotonic)
-
-    def old(self, pieces: int, patience: float, seconds: float) -> bool:
-        return pieces - self.pieces > patience or time.monotonic() - self.at > seconds
 
 
 class Bisection:
@@ -114,27 +98,27 @@ class Bisection:
         """Bisect until nothing is open, and keep more of the ``allowed`` literals (m,) on the
         way.  ``hasty``: wait longer at first, and the less the longer it takes."""
         self.proofs += bool(self.open) and not self.against
-        news, least, idle = _News(self.pieces), np.inf, 0
+        news, least, idle = LastNews(self.pieces), np.inf, 0
         while self.open and not self.against:
             if deadline.passed:
                 return Status.UNKNOWN
             share = self._share() if hasty else 0.0
             if hasty and share <= least / 2:
-                news, least = _News(self.pieces), share
+                news, least = LastNews(self.pieces), share
             patience = PATIENCE
             if hasty:
                 patience = int(PATIENCE * max(0.2, 2 - 2 * self.pieces / HASTE))
             narrow = self._step()
             if self.uncovered():
                 self.kept = self.cover(self.kept, allowed)
-                news, least = _News(self.pieces), np.inf
+                news, least = LastNews(self.pieces), np.inf
             elif self.open and (narrow or news.old(self.pieces, patience, each)):
                 if narrow or news.old(self.pieces, PATIENCE, each):
                     self.stalled.append(self.kept)
                 idle = 0 if self._grant(allowed) else idle + 1
                 if (narrow and idle) or idle > self.idle_limit:
                     return Status.UNKNOWN
-                news, least = _News(self.pieces), np.inf
+                news, least = LastNews(self.pieces), np.inf
         return Status.REFUTED if self.against else Status.PROVED
 
     def _shrink(self, deadline: Deadline, each: float) -> bool:

@@ -33,7 +33,7 @@ MOST_INPUTS = 10
 
 
 @dataclass(frozen=True, eq=False)
-class Found:
+class RelaxedLayer:
     """``kept`` (T,), None where the full signature was refuted, with the prover's ``verdict``;
     ``layer``, ``minimal`` and ``witnesses`` as in ``InputPrecondition``."""
 
@@ -49,7 +49,7 @@ def few_inputs(question: Question) -> bool:
     return int((question.whole.box.width > 0).sum()) <= MOST_INPUTS
 
 
-def relax(question: Question, order: Callable[[str], Array]) -> Found | None:
+def relax(question: Question, order: Callable[[str], Array]) -> RelaxedLayer | None:
     """What is left of the signature; None where another way must be tried: a network that
     cannot be cut at its layers, time spent, or a proof that did not come.
 
@@ -74,7 +74,7 @@ def relax(question: Question, order: Callable[[str], Array]) -> Found | None:
             if verdict is None:
                 return None
             if depth == depths:
-                return Found(None, verdict)
+                return RelaxedLayer(None, verdict)
             previous = None
             continue
         if status is Status.PROVED:
@@ -109,7 +109,7 @@ def _refuted(question: Question, depth: int, search: Bisection) -> Verdict | Non
     return None
 
 
-def _proved(question: Question, depth: int, search: Bisection) -> Found | None:
+def _proved(question: Question, depth: int, search: Bisection) -> RelaxedLayer | None:
     """The prover's word on what the search found; None without it."""
     literals = question.literals
     layer = literals.layers[depth - 1]
@@ -121,7 +121,7 @@ def _proved(question: Question, depth: int, search: Bisection) -> Found | None:
         return None
     if not search.kept.any():  # fewer layers were not refuted, but did not prove either
         before = literals.layers[depth - 2] if depth > 1 else ""
-        return Found(kept, verdict, before, minimal=depth == 1)
+        return RelaxedLayer(kept, verdict, before, minimal=depth == 1)
     witnesses, minimal = {}, search.settled
     for index in np.flatnonzero(search.kept & ~search.needed).tolist():
         weaker = kept.copy()
@@ -132,4 +132,4 @@ def _proved(question: Question, depth: int, search: Bisection) -> Found | None:
         minimal &= found is not None
         if found is not None:
             witnesses[layer, index] = found
-    return Found(kept, verdict, layer, minimal, witnesses)
+    return RelaxedLayer(kept, verdict, layer, minimal, witnesses)

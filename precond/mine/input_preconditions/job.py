@@ -20,7 +20,7 @@ from precond.property import Property
 from precond.region.box import Box
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class RelaxJob:
     """The arguments of ``input_precondition``; every proof on the way goes to the ledger."""
 
@@ -54,5 +54,9 @@ class RelaxJob:
 
     def failed(self, reason: str) -> InputPrecondition:
         return InputPrecondition(
-            None, Verdict(Status.UNKNOWN, "pool", self.budget, reason=reason), "", 0, False
+            pattern=None,
+            verdict=Verdict(Status.UNKNOWN, "pool", self.budget, reason=reason),
+            layer="",
+            proofs=0,
+            minimal=False,
         )

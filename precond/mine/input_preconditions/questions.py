@@ -34,7 +34,7 @@ CHUNK = 1 << 22  # numbers in the linear forms of one propagation
 STEPS = 12
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, kw_only=True)
 class Question:
     """One input and what is asked of its signature.
 

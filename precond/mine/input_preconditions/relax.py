@@ -39,7 +39,7 @@ from precond.property import Property
 from precond.region.box import Box
 from precond.region.literals import Literals
 from precond.region.pattern import DecisionPattern, Neuron
-from precond.region.signature import record
+from precond.region.recording import record
 
 __all__ = ["InputPrecondition", "Method", "Order", "candidates", "input_precondition"]
 
@@ -55,7 +55,7 @@ class Method(Enum):
     """One proof for each layer and each neuron."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class InputPrecondition:
     """What relaxation made of one input.
 
@@ -111,15 +111,15 @@ def input_precondition(
     claim = Claim(network, domain, full, property)
     literals = Literals.of(network, full)
     question = Question(
-        claim,
-        x[0],
-        literals,
-        Violators(claim, literals, device),
-        Deadline.after(budget),
-        each,
-        stages or quick_stages(device),
-        ledger,
-        device,
+        whole=claim,
+        x=x[0],
+        literals=literals,
+        violators=Violators(claim, literals, device),
+        deadline=Deadline.after(budget),
+        each=each,
+        stages=stages or quick_stages(device),
+        ledger=ledger,
+        device=device,
         contract=method is Method.CORE,
     )
     return _relaxed(question, order, method)
@@ -169,13 +169,13 @@ def _result(
 ) -> InputPrecondition:
     pattern = None if kept is None else question.literals.pattern(kept)
     return InputPrecondition(
-        pattern,
-        verdict,
-        layer,
-        question.proofs,
-        minimal,
-        question.batches,
-        dict(witnesses or {}),
+        pattern=pattern,
+        verdict=verdict,
+        layer=layer,
+        proofs=question.proofs,
+        minimal=minimal,
+        batches=question.batches,
+        witnesses=dict(witnesses or {}),
     )
 
 

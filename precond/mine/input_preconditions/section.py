@@ -29,7 +29,7 @@ from precond.region.polytope import affine_maps
 Array = NDArray[np.float64]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Section:
     """The region of the layers before ``layer``, and the m literals of ``layer`` in it.
 
@@ -73,12 +73,12 @@ class Section:
             rows, limits = small.halfspaces.matrix, small.halfspaces.bound
         phases = literals.phases[literals.part[layer]]
         return cls(
-            cut,
-            layer,
-            small.box,
-            rows,
-            limits,
-            -phases[:, None] * slope,
-            phases * offset,
-            phases,
+            network=cut,
+            layer=layer,
+            box=small.box,
+            rows=rows,
+            limits=limits,
+            slopes=-phases[:, None] * slope,
+            offsets=phases * offset,
+            phases=phases,
         )

@@ -37,7 +37,7 @@ TREE_ROWS = 20_000  # inputs a tree is grown on; rules are judged on all
 CHUNK = 65_536
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class LayerRule:
     """``pattern`` over ``layer`` implies ``label`` on the training inputs.
 
@@ -217,12 +217,12 @@ def _present(labels: Labels) -> tuple[int, ...]:
 
 def _rule(features: Features, rule: Candidate) -> LayerRule:
     return LayerRule(
-        rule.label,
-        features.layer,
-        features.pattern(rule.literals),
-        rule.support,
-        rule.hits / rule.support,
-        wilson(rule.hits, rule.support)[0],
+        label=rule.label,
+        layer=features.layer,
+        pattern=features.pattern(rule.literals),
+        support=rule.support,
+        precision=rule.hits / rule.support,
+        confidence=wilson(rule.hits, rule.support)[0],
     )
 
 

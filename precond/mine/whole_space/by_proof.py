@@ -39,7 +39,7 @@ NEAR = 0.25  # of the inputs left: those a middle is near to
 SEEN = 1_000  # inputs left among which a middle is chosen
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Rung:
     """A pattern with its proof; ``inside`` (N,): which of the class's inputs have it;
     ``proofs`` asked for it; ``witnesses`` (k, n): inputs that refuted wider ones."""
@@ -108,7 +108,16 @@ def ladder(
         seconds = time.monotonic() - began
         proofs, choices.proofs = choices.proofs, 0
         witnesses = climb.descent.violators.points
-        found.append(Rung(pattern, verdict, inside, proofs, seconds, witnesses))
+        found.append(
+            Rung(
+                pattern=pattern,
+                verdict=verdict,
+                inside=inside,
+                proofs=proofs,
+                seconds=seconds,
+                witnesses=witnesses,
+            )
+        )
         left &= ~inside
         note(f"{len(pattern)} literals proved, {(left & real).sum()} inputs of the class left")
     return found

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -17,6 +16,7 @@ from numpy.typing import NDArray
 
 from precond.mine.whole_space.candidates import Depths, Flags, LiteralPool, cheapest_cover
 from precond.mine.whole_space.choices import allowance
+from precond.mine.whole_space.class_pattern import ClassPattern
 from precond.mine.whole_space.settings import Search as Search
 from precond.mine.whole_space.shorten import spare
 from precond.network.evaluate import outputs, values_at
@@ -36,32 +36,11 @@ from precond.proof.restate.restatement import ask
 from precond.proof.restate.tail import Tail
 from precond.proof.verdict import Status, Verdict
 from precond.property import Property
-from precond.region.pattern import DecisionPattern
 from precond.region.signature import Signatures
 
 Array = NDArray[np.float64]
 KEPT = 30_000  # counterexamples kept for the cover
 CANDIDATES = 40  # literals weighed against each other by their bounds
-
-
-@dataclass(frozen=True, eq=False)
-class Found:
-    """A pattern with its proof.
-
-    ``verdict`` is that of the whole claim, reached through the tail after ``cut``.
-    ``inside`` (N,): which of the class's inputs satisfy the pattern.  ``rounds`` of the
-    search, ``proofs`` asked and ``seconds`` spent; ``witnesses`` (k, m): counterexamples met,
-    as values of the cut layer.
-    """
-
-    pattern: DecisionPattern
-    verdict: Verdict
-    cut: str
-    inside: Flags
-    rounds: int
-    proofs: int
-    seconds: float
-    witnesses: Array
 
 
 class PatternSearch:
@@ -95,7 +74,7 @@ class PatternSearch:
         self.stride = 1
         self._remember(witnesses)
 
-    def run(self) -> Found | None:
+    def run(self) -> ClassPattern | None:
         """The widest pattern found: first by deep steps, which end soon; then, with the
         counterexamples met, by the cheapest ones, as long as that may still be wider."""
         began = time.monotonic()
@@ -110,15 +89,15 @@ class PatternSearch:
         if finer is not None and self._inside(chosen) < self._inside(best[0]):
             chosen, verdict = best
         self._tell(chosen, "weakened")
-        return Found(
-            self.pool.pattern(chosen),
-            verdict,
-            self.tail.cut,
-            ~self.pool.shut_out(chosen),
-            self.rounds,
-            self.proofs,
-            time.monotonic() - began,
-            self.witnesses,
+        return ClassPattern(
+            pattern=self.pool.pattern(chosen),
+            verdict=verdict,
+            cut=self.tail.cut,
+            inside=~self.pool.shut_out(chosen),
+            rounds=self.rounds,
+            proofs=self.proofs,
+            seconds=time.monotonic() - began,
+            witnesses=self.witnesses,
         )
 
     def _inside(self, chosen: Flags) -> int:

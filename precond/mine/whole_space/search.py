@@ -24,7 +24,8 @@ import numpy as np
 
 from precond.logit_property import require_kept
 from precond.mine.whole_space.by_proof import ladder
-from precond.mine.whole_space.counterexample_guided import Found, PatternSearch, Search
+from precond.mine.whole_space.class_pattern import ClassPattern
+from precond.mine.whole_space.counterexample_guided import PatternSearch, Search
 from precond.mine.whole_space.shifted_pictures import alike
 from precond.network.graph import INPUT
 from precond.proof.deadline import Deadline
@@ -34,8 +35,6 @@ from precond.property import Property
 from precond.region.signature import Signatures, joined
 
 DEFAULT = Search()
-
-__all__ = ["Found", "Search", "whole_space_patterns"]
 
 
 def whole_space_patterns(
@@ -47,7 +46,7 @@ def whole_space_patterns(
     deadline: Deadline,
     note: Callable[[str], None] | None = None,
     ledger: Ledger | None = None,
-) -> list[Found]:
+) -> list[ClassPattern]:
     """Patterns, widest first, that imply ``property`` over the tail's box.
 
     ``signatures``: of the class's inputs, with pre-activations of the cut layer (the inputs
@@ -58,7 +57,7 @@ def whole_space_patterns(
     require_kept(tail.rest, property)
     if tail.cut == INPUT:
         return _by_ladder(tail, property, signatures, search, deadline, note, ledger)
-    found: list[Found] = []
+    found: list[ClassPattern] = []
     left = np.arange(len(signatures))
     witnesses = np.zeros((0, tail.rest.input_size))
     for _ in range(search.patterns):
@@ -85,7 +84,7 @@ def _by_ladder(
     deadline: Deadline,
     note: Callable[[str], None] | None,
     ledger: Ledger | None,
-) -> list[Found]:
+) -> list[ClassPattern]:
     """The whole network at once: proofs are dear, so few are asked (``ladder``)."""
     own = len(signatures)
     if search.picture is not None:
@@ -104,8 +103,15 @@ def _by_ladder(
         ledger=ledger,
     )
     return [
-        Found(
-            r.pattern, r.verdict, INPUT, r.inside[:own], r.proofs, r.proofs, r.seconds, r.witnesses
+        ClassPattern(
+            pattern=r.pattern,
+            verdict=r.verdict,
+            cut=INPUT,
+            inside=r.inside[:own],
+            rounds=r.proofs,
+            proofs=r.proofs,
+            seconds=r.seconds,
+            witnesses=r.witnesses,
         )
         for r in rungs
     ]

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from precond.network.graph import INPUT
 from precond.proof.restate.tail import Tail
 from precond.property import Property
-from precond.region.signature import Signatures, record
+from precond.region.recording import record
+from precond.region.signature import Signatures
 
 Array = NDArray[np.float64]
 MOVES = ((0, 1), (0, -1), (1, 0), (-1, 0))

@@ -115,15 +115,15 @@ def statement_of(claim: Claim, vacuous: bool = False) -> Statement:
         for clause in claim.property.clauses
     )
     return Statement(
-        claim.network.logits.hash,
-        Path(claim.network.origin).name,
-        claim.box.lower,
-        claim.box.upper,
-        tuple(sorted(set(literals), key=lambda t: (t.layer, t.index, t.above, t.value))),
-        clauses,
-        np.zeros((0, claim.box.size)) if half is None else half.matrix,
-        np.zeros(0) if half is None else half.bound,
-        vacuous,
+        network=claim.network.logits.hash,
+        origin=Path(claim.network.origin).name,
+        lower=claim.box.lower,
+        upper=claim.box.upper,
+        literals=tuple(sorted(set(literals), key=lambda t: (t.layer, t.index, t.above, t.value))),
+        clauses=clauses,
+        matrix=np.zeros((0, claim.box.size)) if half is None else half.matrix,
+        bound=np.zeros(0) if half is None else half.bound,
+        vacuous=vacuous,
     )
 
 

@@ -21,7 +21,8 @@ from precond.network.enclosed import enclosed_values
 from precond.network.graph import Network
 from precond.proof.claim import Claim
 from precond.proof.restate.restatement import Restatement
-from precond.property import Inequality, Property
+from precond.property import Property
+from precond.region.inequality import Inequality
 
 DIGITS = 100
 SURE = Decimal(10) ** -60  # a margin closer to 0 than this is not told from 0

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from markupsafe import Markup
 
-from precond.apply.certification.certify import Outcome, Robustness
+from precond.apply.certification.certify import BallOutcome, Robustness
 from precond.report.plot.labels import figure, stripes
 
-ORDER = (Outcome.CERTIFIED, Outcome.UNKNOWN, Outcome.ATTACKED, Outcome.WRONG)
+ORDER = (BallOutcome.CERTIFIED, BallOutcome.UNKNOWN, BallOutcome.ATTACKED, BallOutcome.WRONG)
 
 
 def radius_chart(found: Robustness) -> Markup:
@@ -51,7 +51,7 @@ def radius_chart(found: Robustness) -> Markup:
             if height * share > 16:
                 parts.append(
                     Markup('<text class="{} mid" x="{:.1f}" y="{:.1f}">{}</text>').format(
-                        "striped" if outcome is Outcome.UNKNOWN else "inside",
+                        "striped" if outcome is BallOutcome.UNKNOWN else "inside",
                         x + bar * 0.36,
                         y + height * share / 2 + 4,
                         found.count(k, outcome),

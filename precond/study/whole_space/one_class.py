@@ -17,7 +17,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from precond.mine.whole_space.search import Found, whole_space_patterns
+from precond.mine.whole_space.class_pattern import ClassPattern
+from precond.mine.whole_space.search import whole_space_patterns
 from precond.mine.whole_space.settings import Search
 from precond.network.evaluate import outputs, values_at
 from precond.network.graph import INPUT, Network
@@ -87,7 +88,7 @@ class ClassFound:
     could not finish, if none could."""
 
     cut: str
-    found: tuple[Found, ...]
+    found: tuple[ClassPattern, ...]
     moments: tuple[float, ...]
     tried: tuple[Tried, ...]
     rounds: int
@@ -101,7 +102,7 @@ def search_class(job: ClassJob, ledger: Ledger | None = None) -> ClassFound:
     began, wall = time.monotonic(), time.time()
     reserved = CERTIFYING if job.cuts == (INPUT,) else CONFIRMING
     limit = Deadline.after(job.seconds * (1 - reserved))
-    best: tuple[float, str, list[Found], list[float]] = (-1.0, job.cuts[0], [], [])
+    best: tuple[float, str, list[ClassPattern], list[float]] = (-1.0, job.cuts[0], [], [])
     tried: list[Tried] = []
     rounds = proofs = 0
     for turn, cut in enumerate(job.cuts):
@@ -143,8 +144,8 @@ def search_class(job: ClassJob, ledger: Ledger | None = None) -> ClassFound:
 
 
 def _confirmed(
-    job: ClassJob, cut: str, found: Sequence[Found], end: Deadline, ledger: Ledger | None
-) -> Iterator[Found]:
+    job: ClassJob, cut: str, found: Sequence[ClassPattern], end: Deadline, ledger: Ledger | None
+) -> Iterator[ClassPattern]:
     """Each with its second proof, or its certificate."""
     weight = np.array([1.0 + one.verdict.seconds for one in found])
     for turn, one in enumerate(found):

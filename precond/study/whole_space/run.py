@@ -27,8 +27,8 @@ from precond.proof.bounds.region import FOREVER
 from precond.proof.deadline import Deadline
 from precond.proof.precondition import Kind, Precondition
 from precond.proof.restate.tail import Tail, tail_cuts
-from precond.region.recording import record_in_time
-from precond.region.signature import Limit, Signatures
+from precond.region.recording import Limit, record_in_time
+from precond.region.signature import Signatures
 from precond.study.analysis import DomainKind
 from precond.study.goals import Target
 from precond.study.study import Study

@@ -26,8 +26,9 @@ from precond.proof.engines.z3.text import (
     term,
     value_of,
 )
-from precond.property import Inequality, Property
+from precond.property import Property
 from precond.region.box import Box
+from precond.region.inequality import Inequality
 from precond.region.pattern import DecisionPattern
 
 Point = tuple[Fraction, ...]
