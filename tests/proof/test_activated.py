@@ -158,7 +158,7 @@ def test_searches_refuse_what_the_activation_changes() -> None:
     with pytest.raises(QueryError, match=r"m\.onnx ends in softmax"):
         input_precondition(net, x, at_least(0, 0.01), UNIT, budget=5.0)
     with pytest.raises(QueryError, match=r"m\.onnx ends in softmax"):
-        decompose(ask(net, at_least(0, 0.01)), "r", budget=5.0)
+        decompose(ask(net, at_least(0, 0.01)), "r")
     label = int(outputs(net, x[None]).argmax())
     box = Box(x - 1e-3, x + 1e-3)
     found = input_precondition(net, x, Property.argmax(label, 2), box, budget=20.0)
