@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from precond.basics.exports import door
+from precond.basics.moved import keep_old_names
 
 if TYPE_CHECKING:
     from precond.errors import PrecondError as PrecondError
@@ -54,3 +55,4 @@ _HOMES = {
     "underapproximation_box": "precond.mine.boxes.largest_box",
 }
 __getattr__, __dir__, __all__ = door(__name__, _HOMES)
+keep_old_names()
