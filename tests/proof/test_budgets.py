@@ -17,7 +17,8 @@ from precond.apply.debugging import profiles as profiles_module
 from precond.errors import DataError
 from precond.mine import violators
 from precond.mine.violators import Literals
-from precond.mine.whole_space.search import Found, Search
+from precond.mine.whole_space.class_pattern import ClassPattern
+from precond.mine.whole_space.search import Search
 from precond.proof.bounds import region
 from precond.proof.bounds.region import FOREVER
 from precond.proof.claim import Claim
@@ -170,7 +171,16 @@ def test_second_proofs_take_no_time_past_the_class_s(monkeypatch: pytest.MonkeyP
     network = random_net(np.random.default_rng(6), 2, 4, 4, 2)
     patterns = [DecisionPattern(off=frozenset({("relu1", k)})) for k in range(3)]
     found = [
-        Found(p, proved, "relu0", np.ones(1, np.bool_), 1, 1, 1.0, np.zeros((0, 4)))
+        ClassPattern(
+            pattern=p,
+            verdict=proved,
+            cut="relu0",
+            inside=np.ones(1, np.bool_),
+            rounds=1,
+            proofs=1,
+            seconds=1.0,
+            witnesses=np.zeros((0, 4)),
+        )
         for p in patterns
     ]
     box = Box.uniform(2, 0.0, 1.0)
