@@ -1,4 +1,4 @@
-"""Attribution against Captum in the same run: ``python benchmarks/attribution.py [--quick]``.
+"""Attribution against Captum in the same run: ``python benchmarks/attributions.py [--quick]``.
 
 Questions, each a table (``--only NAME …`` for some of them):
 
