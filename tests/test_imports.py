@@ -48,6 +48,7 @@ ROOMS = (
     "precond.testing",  # assertions for the test suites of others
     "precond.workers",
     "precond.vnnlib",
+    "precond.vnnlib.suite",
     "precond.mine",
     "precond.mine.boxes",
     "precond.mine.layer_rules",

@@ -11,22 +11,30 @@ from precond.commands.arguments import Commands, add_settings, output_folder, se
 from precond.commands.exact import add_exact
 from precond.commands.given import add_unsaid
 from precond.commands.outputs import add_outputs
+from precond.commands.suite import add_suite, is_suite, run_suite
 from precond.errors import PrecondError
 from precond.proof.effort import Effort
 
 
 def add(commands: Commands) -> None:
-    verify = commands.add_parser("verify", help="decide a VNN-LIB query: sat, unsat or unknown")
-    verify.add_argument("query", type=Path, metavar="QUERY", help=".vnnlib or .vnnlib.gz")
+    verify = commands.add_parser(
+        "verify", help="decide a VNN-LIB query, or a list of them: sat, unsat or unknown"
+    )
+    verify.add_argument(
+        "query",
+        type=Path,
+        metavar="QUERY",
+        help=".vnnlib or .vnnlib.gz; or a .csv list of them, NETWORK,QUERY[,SECONDS[,ANSWER]] "
+        "a row, with --out",
+    )
     verify.add_argument(
         "--network",
         action="append",
-        required=True,
         metavar="NAME=MODEL",
         help="the model file of a network by its name in the query; one alone needs no name",
     )
     verify.add_argument(
-        "--timeout", type=seconds, metavar="SECONDS", help="for everything, loading included"
+        "--timeout", type=seconds, metavar="SECONDS", help="for a query, loading included"
     )
     verify.add_argument(
         "--serialise-assignments",
@@ -44,6 +52,7 @@ def add(commands: Commands) -> None:
     add_exact(verify)
     add_unsaid(verify)
     add_settings(verify, Effort, "device", "seed")
+    add_suite(verify)
     verify.set_defaults(run=run)
 
     # With another prefix a capability, which starts with "--", is an argument, not an option.
@@ -58,6 +67,8 @@ def add(commands: Commands) -> None:
 
 
 def run(chosen: argparse.Namespace) -> int:
+    if is_suite(chosen):
+        return run_suite(chosen)
     from precond.vnnlib.process import ask
 
     folder = chosen.serialise_assignments

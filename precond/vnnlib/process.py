@@ -28,6 +28,7 @@ from typing import Any
 import precond
 
 GRACE = 0.8
+LONGEST = 20 * 86400.0  # seconds that the system can be told to wait
 PR_SET_PDEATHSIG = 1
 BUG = 1  # exit status of a child that ended by an exception nobody expected
 
@@ -56,7 +57,7 @@ def ask(request: Mapping[str, Any], at: float) -> VerifyReply:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 env={**os.environ, "PYTHONPATH": path, "TMPDIR": scratch},
-                timeout=max(0.0, at - time.monotonic()) + GRACE if limited else None,
+                timeout=min(max(0.0, at - time.monotonic()), LONGEST) + GRACE if limited else None,
                 check=False,
             )
         except subprocess.TimeoutExpired as late:
