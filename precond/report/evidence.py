@@ -22,7 +22,7 @@ Rows = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class Given:
+class Subject:
     """What the run was given, in words, and how a row is shown."""
 
     model: str
@@ -32,7 +32,7 @@ class Given:
     features: tuple[str, ...] | None = None
 
     @classmethod
-    def of(cls, model: str, dataset: Dataset) -> Given:
+    def of(cls, model: str, dataset: Dataset) -> Subject:
         """A model on a data set, whose classes are named where the data names them."""
         words = dataset.name
         if dataset.classes is not None and dataset.classes != tuple(
@@ -41,7 +41,13 @@ class Given:
             shown = [f"{k} {name}" for k, name in enumerate(dataset.classes[:CLASSES])]
             more = ", …" if len(dataset.classes) > CLASSES else ""
             words += f" (classes: {', '.join(shown)}{more})"
-        return cls(model, words, dataset.image_shape, dataset.natural, dataset.features)
+        return cls(
+            model,
+            data=words,
+            image_shape=dataset.image_shape,
+            natural=dataset.natural,
+            features=dataset.features,
+        )
 
 
 @dataclass(frozen=True)
@@ -204,12 +210,14 @@ def feature_tables(
             for k in range(min(size, FEATURES))
         )
         head = ("input", *(name for name, _ in columns))
-        tables.append(Table("Input values", remark, head, cells))
+        tables.append(Table("Input values", remark=remark, head=head, rows=cells))
     if len(wrong):
         assert data.labels is not None
         lines = tuple(
             (str(r), str(data.labels[r]), str(analysis.signatures.predicted[r]))
             for r in wrong[:THUMBS]
         )
-        tables.append(Table(WRONG, _of(wrong), ("row", "true label", "predicted"), lines))
+        tables.append(
+            Table(WRONG, remark=_of(wrong), head=("row", "true label", "predicted"), rows=lines)
+        )
     return tuple(tables)

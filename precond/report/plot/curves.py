@@ -75,7 +75,7 @@ def share_chart(
             '<text class="axis mid" transform="translate(14 {:.1f}) rotate(-90)">{}</text>'
         ).format(LEFT + WIDTH / 2, TOP + HEIGHT + 38, across, TOP + HEIGHT / 2, up)
     )
-    return figure(parts, LEFT + WIDTH + 24, TOP + HEIGHT + 46, title)
+    return figure(parts, width=LEFT + WIDTH + 24, height=TOP + HEIGHT + 46, words=title)
 
 
 def _tick(most: float) -> float:
@@ -142,4 +142,6 @@ def curve_chart(points: Sequence[CurvePoint]) -> Markup:
             '<text class="axis mid" transform="translate(14 {:.1f}) rotate(-90)">precision</text>'
         ).format(left + width / 2, top + height + 36, top + height / 2)
     )
-    return figure(parts, left + width + 24, top + height + 44, "Precision against coverage")
+    return figure(
+        parts, width=left + width + 24, height=top + height + 44, words="Precision against coverage"
+    )
