@@ -5,7 +5,7 @@ from __future__ import annotations
 from markupsafe import Markup
 
 from precond.apply.certification.certify import BallOutcome, Robustness
-from precond.report.plot.labels import figure, stripes
+from precond.report.plot.labels import figure, share_rules, stripes
 
 ORDER = (BallOutcome.CERTIFIED, BallOutcome.UNKNOWN, BallOutcome.ATTACKED, BallOutcome.WRONG)
 
@@ -17,15 +17,7 @@ def radius_chart(robustness: Robustness) -> Markup:
     total, count = max(len(robustness.rows), 1), len(robustness.radii)
     bar = width / count
 
-    parts = []
-    for k in range(5):
-        y = top + height * (1 - k / 4)
-        parts.append(
-            Markup(
-                '<path class="rule" d="M{:.1f} {:.1f}h{:.1f}"/>'
-                '<text class="tick end" x="{:.1f}" y="{:.1f}">{} %</text>'
-            ).format(left, y, width, left - 8, y + 4, 25 * k)
-        )
+    parts = share_rules(4, left, top, width, height)
     for k, radius in enumerate(robustness.radii):
         y = top + height
         x = left + bar * k + bar * 0.14

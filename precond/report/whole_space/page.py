@@ -97,14 +97,11 @@ def twice(run: WholeSpace) -> int:
     return sum(entry.verdict.is_proved_twice for entry in run.entries)
 
 
-def make_page(run: WholeSpace, model: str) -> WholeSpacePage:
-    """The page's content."""
-    network = run.study.network
-    widths = " – ".join(str(network.width(name)) for name in network.decision_layers[:12])
+def _figures(run: WholeSpace) -> tuple[Figure, ...]:
     proved = [result for result in run.classes if result.proved]
     literals = sorted(result.literals for result in proved)
     low, high = run.held_out.interval
-    figures = (
+    return (
         Figure(
             "✓ classes proved",
             value=f"{len(proved)} of {len(run.classes)}",
@@ -127,6 +124,12 @@ def make_page(run: WholeSpace, model: str) -> WholeSpacePage:
             "by engines of both kinds, or with a certificate",
         ),
     )
+
+
+def make_page(run: WholeSpace, model: str) -> WholeSpacePage:
+    """The page's content."""
+    network = run.study.network
+    widths = " – ".join(str(network.width(name)) for name in network.decision_layers[:12])
     by_time = [(x, y, "") for x, y in recall_by_time(run)[:1]]
     by_time += [
         (x, y, f"{x:.1f} s: a pattern of {e.label} adds {e.added} inputs")
@@ -146,7 +149,7 @@ def make_page(run: WholeSpace, model: str) -> WholeSpacePage:
             ("Time", f"{run.seconds:.1f} s of {run.budget:g} s"),
         ),
         notes=(("The run was stopped early.",) if run.interrupted else ()) + run.notes,
-        figures=figures,
+        figures=_figures(run),
         by_time=share_chart(
             by_time, across="seconds", up="recall", title="Training recall over time",
             end=run.seconds, stairs=True,
