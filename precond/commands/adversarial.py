@@ -44,7 +44,7 @@ def run(chosen: argparse.Namespace) -> int:
     from precond.proof.ledger.ledger import Ledger
     from precond.region.recording import record_in_time
     from precond.report.adversarial import accuracies, adversarial_files
-    from precond.report.evidence import Given
+    from precond.report.evidence import Subject
     from precond.report.pages import write_files
 
     network, data = read_given(chosen)
@@ -98,8 +98,8 @@ def run(chosen: argparse.Namespace) -> int:
             print(f"{name:<14} {accuracies(one)}")
         write_onnx(retrained.network.whole, out / "retrained.onnx")
         print(f"network        {out / 'retrained.onnx'}")
-    given = Given.of(model_name(network), data)
-    write_files(out, adversarial_files(given, data.flat, settings.radius, found, retrained))
+    subject = Subject.of(model_name(network), data)
+    write_files(out, adversarial_files(subject, data.flat, settings.radius, found, retrained))
     print(f"report         {out / 'index.html'}")
     print(f"examples       {out / 'adversarial.npz'}")
     return 0

@@ -28,7 +28,7 @@ def run(chosen: argparse.Namespace) -> int:
     from precond.errors import DataError
     from precond.region.recording import record
     from precond.report.cluster import cluster_files
-    from precond.report.evidence import Given
+    from precond.report.evidence import Subject
     from precond.report.pages import write_files
 
     network, data = read_given(chosen)
@@ -57,8 +57,8 @@ def run(chosen: argparse.Namespace) -> int:
         )
     found = cluster(book, labels, data.held_out, seed=chosen.seed)
     out = output_folder(chosen.out)
-    given = Given.of(model_name(network), data)
-    write_files(out, cluster_files(given, found, (*notes, *said)))
+    subject = Subject.of(model_name(network), data)
+    write_files(out, cluster_files(subject, found, (*notes, *said)))
     inside = len(flat) - len(found.rest)
     print(f"rules          {len(book.rules)}")
     print(f"clusters       {len(found.clusters)}, of {inside} of {len(flat)} inputs")

@@ -31,7 +31,7 @@ def run(chosen: argparse.Namespace) -> int:
     from precond.region.recording import record_in_time
     from precond.report import hints
     from precond.report.debug.index import cause_title, debug_files
-    from precond.report.evidence import Given
+    from precond.report.evidence import Subject
     from precond.report.pages import write_files
 
     network, data = read_given(chosen)
@@ -64,8 +64,8 @@ def run(chosen: argparse.Namespace) -> int:
         )
     tips = hints.of_debugged(found, data.natural)
     found = replace(found, notes=(*data.notes, *notes, *found.notes, *tips))
-    given = Given.of(model_name(network), data)
-    write_files(out, debug_files(given, found))
+    subject = Subject.of(model_name(network), data)
+    write_files(out, debug_files(subject, found))
     late = int(sum(row in set(data.held_out.tolist()) for row in found.wrong.tolist()))
     print(f"wrong          {len(found.wrong)} of {len(data)} inputs, {late} of them held out")
     print(f"rules          {len(found.book.rules)}")

@@ -67,7 +67,7 @@ def run(chosen: argparse.Namespace) -> int:
     from precond.basics.progress import progress
     from precond.proof.ledger.ledger import Ledger
     from precond.report import hints
-    from precond.report.evidence import Given
+    from precond.report.evidence import Subject
     from precond.report.pages import write_files
     from precond.report.robustness import counts_text, robustness_files
 
@@ -106,15 +106,15 @@ def run(chosen: argparse.Namespace) -> int:
         print(f"note           {note}")
     print(f"time           {time.monotonic() - chosen.begun:.1f} s of {chosen.budget:g} s")
     if out is not None:
-        given = Given.of(model_name(network), dataset)
-        write_files(out, robustness_files(given, dataset.flat, labels, found, notes))
+        subject = Subject.of(model_name(network), dataset)
+        write_files(out, robustness_files(subject, dataset.flat, labels, found, notes))
         print(f"report         {out / 'index.html'}")
     return 0
 
 
 def _properties(chosen: argparse.Namespace, network: Network, dataset: Dataset) -> int:
     from precond.report import hints
-    from precond.report.evidence import Given
+    from precond.report.evidence import Subject
     from precond.report.pages import write_files
     from precond.report.robustness import properties_files
     from precond.study.analysis import Domain, DomainKind
@@ -134,8 +134,8 @@ def _properties(chosen: argparse.Namespace, network: Network, dataset: Dataset) 
             print(f"  to try: {tip}")
     if chosen.out is not None:
         out = output_folder(chosen.out)
-        given = Given.of(model_name(network), dataset)
-        write_files(out, properties_files(given, str(domain), answers))
+        subject = Subject.of(model_name(network), dataset)
+        write_files(out, properties_files(subject, str(domain), answers))
         print(f"report  {out / 'index.html'}")
     return 0
 

@@ -152,7 +152,14 @@ def class_coverage(analysis: Analysis, matches: Sequence[Match]) -> list[ClassCo
             return int((union(masks, len(within)) & within).sum()) / count
 
         result.append(
-            ClassCoverage(label, total, len(rules), share(rules), len(proved), share(proved))
+            ClassCoverage(
+                label,
+                inputs=total,
+                rules=len(rules),
+                by_rules=share(rules),
+                proved=len(proved),
+                by_proofs=share(proved),
+            )
         )
     return result
 

@@ -31,7 +31,7 @@ from precond.proof.claim import Claim
 from precond.proof.effort import Effort
 from precond.report.debug.index import debug_files
 from precond.report.debug.words import unproved_words
-from precond.report.evidence import Given
+from precond.report.evidence import Subject
 
 DIGITS = Path(__file__).parents[2] / "models" / "digits-mlp.onnx"
 
@@ -217,7 +217,7 @@ def test_pages_need_nothing_else_and_escape_what_they_are_given(
     flipped: tuple[Debugged, set[int]],
 ) -> None:
     found, _ = flipped
-    given = Given("<script>alert(1)</script>.onnx", "digits & <b>", (8, 8), (0.0, 1.0))
+    given = Subject("<script>alert(1)</script>.onnx", "digits & <b>", (8, 8), (0.0, 1.0))
     files = debug_files(given, found)
     names = {f"inputs/input-{finding.row}.html" for finding in found.findings}
     assert names < set(files)
@@ -226,7 +226,7 @@ def test_pages_need_nothing_else_and_escape_what_they_are_given(
             assert "<script" not in text and "<b>" not in text.replace("<b aria", "")
             assert not re.search(r'(src|href)="(?!data:|inputs/|input-|\.\./index)', text)
             assert "default-src &#39;none&#39;" in text or "default-src 'none'" in text
-    tabular = debug_files(Given("m", "d", None, (0.0, 1.0)), found)
+    tabular = debug_files(Subject("m", "d", None, (0.0, 1.0)), found)
     assert "Inputs that decide" in tabular[next(iter(names))]
     assert "<img" not in tabular["index.html"]
 
