@@ -26,8 +26,7 @@ from precond.mine.layer_rules.probes import Probes
 from precond.mine.layer_rules.shortlist import Bar, Candidate, cover, merge, refine
 from precond.mine.layer_rules.trees import grow, paths
 from precond.mine.support import wilson
-from precond.proof.bounds.region import FOREVER
-from precond.proof.deadline import Deadline
+from precond.proof.deadline import FOREVER, Deadline
 from precond.region.pattern import DecisionPattern
 from precond.region.signature import Signatures
 

@@ -18,8 +18,7 @@ import numpy as np
 
 from precond.mine.labels import NO_LABEL
 from precond.mine.layer_rules.literals import Bounds, LiteralTable, Words
-from precond.proof.bounds.region import FOREVER
-from precond.proof.deadline import Deadline
+from precond.proof.deadline import FOREVER, Deadline
 
 
 def reaches(hits: Any, total: Any, precision: float) -> Any:
