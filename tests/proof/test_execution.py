@@ -99,7 +99,7 @@ def test_layer_bounds_hold_for_every_value_of_every_run(seed: int) -> None:
     refined = region_of(problem)
     lower, upper = (torch.tensor(side)[None] for side in (box.lower, box.upper))
     ops = operators(network, "cpu", torch.float64)
-    sizes = refine(ops, lower, upper, {}, execution=FLOAT32).region.sizes
+    sizes = refine(ops, lower, upper, execution=FLOAT32).region.sizes
     runner = Runner(network)
     for _ in range(5):
         x = inside(rng.uniform(box.lower, box.upper), box)

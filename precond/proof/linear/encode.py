@@ -30,10 +30,9 @@ from precond.network.graph import INPUT, Network
 from precond.network.layers import LeakyReLU, MaxPool2d
 from precond.proof.arithmetic import Arithmetic
 from precond.proof.bounds.problem import block_slacks
-from precond.proof.bounds.region import FOREVER
 from precond.proof.bounds.rounding import TINY, bare_gamma
 from precond.proof.claim import Problem
-from precond.proof.deadline import Deadline
+from precond.proof.deadline import FOREVER, Deadline
 from precond.proof.gate import crossed, is_off, is_on
 from precond.proof.linear.blocks import (
     Block,

@@ -23,8 +23,7 @@ from precond.data.datasets import Dataset
 from precond.errors import QueryError
 from precond.mine.whole_space.settings import Search
 from precond.network.graph import INPUT, Network
-from precond.proof.bounds.region import FOREVER
-from precond.proof.deadline import Deadline
+from precond.proof.deadline import FOREVER, Deadline
 from precond.proof.precondition import Kind, Precondition
 from precond.proof.restate.tail import Tail, tail_cuts
 from precond.region.recording import Limit, record_in_time

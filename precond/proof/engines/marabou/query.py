@@ -22,9 +22,8 @@ from scipy.sparse import csr_array
 
 from precond.network.graph import INPUT
 from precond.network.layers import LeakyReLU, MaxPool2d
-from precond.proof.bounds.region import FOREVER
 from precond.proof.claim import Conjunct, Problem
-from precond.proof.deadline import Deadline
+from precond.proof.deadline import FOREVER, Deadline
 from precond.proof.engines.marabou.build import Builder, Query
 from precond.proof.gate import crossed
 from precond.proof.linear.blocks import (
