@@ -9,9 +9,11 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from difflib import get_close_matches
 from importlib.metadata import version
-from typing import NoReturn
+from typing import Any, NoReturn
 
+from precond.basics.quiet import quiet_libraries
 from precond.commands import (
     adversarial,
     analyze,
@@ -31,7 +33,8 @@ from precond.commands import (
     verify,
 )
 from precond.commands.arguments import EXIT_INTERRUPTED
-from precond.errors import PrecondError
+from precond.commands.stopped import nothing_yet
+from precond.errors import PrecondError, QueryError
 from precond.printable import PrintableStream, printable
 
 COMMANDS = (
@@ -60,8 +63,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; the exit status is 0, 2 for a user's error, 130 after Ctrl-C."""
     begun = time.monotonic()
     words = sys.argv[1:] if arguments is None else arguments
-    with _printable_output():
-        return _run(_parser().parse_args(joined(words)), begun)
+    with _printable_output(), quiet_libraries():
+        parser, known = _parser()
+        try:
+            require_command(words, known)
+        except QueryError as error:
+            return _refused(error)
+        return _run(parser.parse_args(joined(words)), begun)
 
 
 @contextmanager
@@ -80,45 +88,53 @@ def _run(chosen: argparse.Namespace, begun: float) -> int:
     try:
         return int(chosen.run(chosen))
     except PrecondError as error:
-        print(f"precond: {error}", file=sys.stderr)
-        return EXIT_ERROR
+        return _refused(error)
     except KeyboardInterrupt:
-        print(f"precond: {_stopped(chosen)}", file=sys.stderr)
+        print(f"precond: {nothing_yet(chosen)}", file=sys.stderr)
         return EXIT_INTERRUPTED
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
 
 
-def _stopped(chosen: argparse.Namespace) -> str:
-    """What is known when Ctrl-C ends a command that does not say it itself, and how to go on."""
-    from collections import Counter
-    from pathlib import Path
-
-    from precond.proof.ledger.ledger import Ledger
-
-    out = getattr(chosen, "out", None)
-    file = getattr(chosen, "ledger", None) or (None if out is None else Path(out) / "ledger.sqlite")
-    if file is None or not Path(file).is_file():
-        again = "; with --out DIR its verdicts would be kept" if hasattr(chosen, "out") else ""
-        return f"stopped{again}" if out is None else "stopped; run the same command again"
-    try:
-        with Ledger(file, writable=False) as ledger:
-            counts = Counter(entry.verdict.status.value for entry in ledger.entries())
-    except PrecondError:
-        return "stopped"
-    known = ", ".join(f"{count} {word}" for word, count in sorted(counts.items())) or "no verdicts"
-    return (
-        f"stopped; known so far: {known} ({file}, 'precond ledger {file} list'). "
-        "Run the same command again to go on"
-    )
+def _refused(error: PrecondError) -> int:
+    print(f"precond: {error}", file=sys.stderr)
+    return EXIT_ERROR
 
 
 class _Parser(argparse.ArgumentParser):
-    """Its errors repeat what was typed, on one line."""
+    """Its errors are one line: what was typed, what was expected, and what to type."""
 
     def error(self, message: str) -> NoReturn:
-        super().error(printable(message))
+        self.exit(EXIT_ERROR, f"{self.prog}: {printable(message)}. Try '{self.prog} --help'\n")
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """As argparse does, but a word that a command does not know is its own error."""
+        chosen, unknown = super().parse_known_args(args, namespace)
+        if unknown and self._subparsers is None:
+            options = [text for action in self._actions for text in action.option_strings]
+            first = unknown[0]
+            meant = nearest(first.partition("=")[0], options) if first.startswith("-") else ""
+            self.error(f"expected one of its options and arguments, got {first}{meant}")
+        return chosen, unknown
+
+
+def nearest(word: str, known: Sequence[str]) -> str:
+    """`` (do you mean …?)`` where a known word is spelled nearly so."""
+    close = get_close_matches(word, known, n=1)
+    return f" (do you mean {close[0]}?)" if close else ""
+
+
+def require_command(words: Sequence[str], known: Sequence[str]) -> None:
+    """QueryError, in one line, where the first word is no command."""
+    if words and (words[0].startswith("-") or words[0] in known):
+        return
+    raise QueryError(
+        "command line",
+        expected="a command, such as 'precond info MODEL'",
+        got=words[0] + nearest(words[0], known) if words else "none",
+        fix="'precond --help' lists the commands",
+    )
 
 
 def joined(words: Sequence[str]) -> list[str]:
@@ -136,7 +152,8 @@ def joined(words: Sequence[str]) -> list[str]:
     return result
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser() -> tuple[argparse.ArgumentParser, Sequence[str]]:
+    """The parser of the command line, and the names of its commands."""
     parser = _Parser(
         prog="precond",
         description="Say why a ReLU network does what it does, and prove it.",
@@ -149,7 +166,7 @@ def _parser() -> argparse.ArgumentParser:
 
     for command in COMMANDS:
         command.add(commands)
-    return parser
+    return parser, tuple(commands.choices)
 
 
 if __name__ == "__main__":

@@ -6,10 +6,12 @@ import argparse
 from pathlib import Path
 
 from precond.apply.adversarial_examples.settings import AdversarialSettings, Retraining
+from precond.basics.terminal import say
 from precond.commands.arguments import Commands, add_settings, output_folder, settings_of
 from precond.commands.budget import BUDGET, deadline_of, recorded_rows, recording
 from precond.commands.given import add_given, read_given
 from precond.commands.outputs import model_name
+from precond.commands.stopped import stopped
 from precond.mine.layer_rules.settings import RuleSettings
 
 RULES = 0.4  # of the budget, for finding layer rules
@@ -75,21 +77,23 @@ def run(chosen: argparse.Namespace) -> int:
         bars.stage("claims", len(rules) + min(settings.most, len(data.train)))
         found = adversarial(network, data, settings, rules=rules, ledger=ledger, done=bars.step)
     for note in notes:
-        print(f"note           {note}")
+        say(f"note           {note}")
     print(f"claims         {found.asked}, {found.refuted} refuted by a witness")
     if not found.examples:
-        print(
-            "examples       none: nothing was written beside the ledger. A larger --radius may do"
-        )
-        return 0
+        say("examples       none: nothing was written beside the ledger. A larger --radius may do")
+        return stopped(out / "ledger.sqlite") if found.interrupted else 0
     print(f"examples       {len(found.examples)} distinct, replayed in float32 and real arithmetic")
-    retrained = None
-    if retraining.epochs:
-        with progress() as bars:
-            bars.stage("retraining", 2 * retraining.epochs)
-            retrained = retrain(
-                network, data, found, retraining, radius=settings.radius, done=bars.step
-            )
+    retrained, interrupted = None, found.interrupted
+    if retraining.epochs and not interrupted:
+        try:
+            with progress() as bars:
+                bars.stage("retraining", 2 * retraining.epochs)
+                retrained = retrain(
+                    network, data, found, retraining, radius=settings.radius, done=bars.step
+                )
+        except KeyboardInterrupt:  # half a training is of no use; the examples are
+            interrupted = True
+    if retrained is not None:
         for name, one in (
             ("before", retrained.before),
             ("control", retrained.control),
@@ -102,4 +106,4 @@ def run(chosen: argparse.Namespace) -> int:
     write_files(out, adversarial_files(subject, data.flat, settings.radius, found, retrained))
     print(f"report         {out / 'index.html'}")
     print(f"examples       {out / 'adversarial.npz'}")
-    return 0
+    return stopped(out / "ledger.sqlite") if interrupted else 0

@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 import argparse
-import sys
 import time
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from precond.commands.arguments import (
-    EXIT_INTERRUPTED,
-    Commands,
-    add_settings,
-    output_folder,
-    settings_of,
-)
+from precond.basics.terminal import say
+from precond.commands.arguments import Commands, add_settings, output_folder, settings_of
 from precond.commands.budget import BUDGET, deadline_of, recorded_rows, recording
 from precond.commands.given import add_given, read_data, read_model
 from precond.commands.outputs import add_outputs, classifier, with_outputs
 from precond.commands.places import add_places, pool_of
+from precond.commands.stopped import stopped
 from precond.errors import DataError
 from precond.network.device import require_device
 from precond.study.options import Options
@@ -87,17 +82,10 @@ def run(chosen: argparse.Namespace) -> int:
     )
     write_preconditions(analysis, out / "preconditions.json")
     write_report(analysis, out / "report.html")
-    print(summary(analysis))
+    say(summary(analysis))
     print(f"report         {out / 'report.html'}")
     print(f"preconditions  {out / 'preconditions.json'}")
-    if analysis.interrupted:
-        print(
-            "precond: stopped early; what was proved is in "
-            f"{out / 'ledger.sqlite'}. Run the same command again to go on",
-            file=sys.stderr,
-        )
-        return EXIT_INTERRUPTED
-    return 0
+    return stopped(out / "ledger.sqlite") if analysis.interrupted else 0
 
 
 def _study(chosen: argparse.Namespace, options: Options) -> tuple[Study, Path, tuple[str, ...]]:

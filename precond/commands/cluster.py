@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from precond.basics.terminal import say
 from precond.commands.arguments import Commands, add_settings, output_folder, settings_of
 from precond.commands.given import add_given, read_given
 from precond.commands.outputs import model_name
@@ -63,5 +64,7 @@ def run(chosen: argparse.Namespace) -> int:
     print(f"rules          {len(book.rules)}")
     print(f"clusters       {len(found.clusters)}, of {inside} of {len(flat)} inputs")
     print(f"purity         {100 * found.purity:.1f} %")
+    for note in (*notes, *said):
+        say(f"note           {note}")
     print(f"report         {out / 'index.html'}")
     return 0

@@ -7,10 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from precond.apply.debugging.settings import DebugSettings
+from precond.basics.terminal import say
 from precond.commands.arguments import Commands, add_settings, output_folder, settings_of
 from precond.commands.budget import BUDGET, deadline_of, recorded_rows, recording
 from precond.commands.given import add_given, read_given
 from precond.commands.outputs import model_name
+from precond.commands.stopped import stopped
 
 
 def add(commands: Commands) -> None:
@@ -67,13 +69,13 @@ def run(chosen: argparse.Namespace) -> int:
     subject = Subject.of(model_name(network), data)
     write_files(out, debug_files(subject, found))
     late = int(sum(row in set(data.held_out.tolist()) for row in found.wrong.tolist()))
-    print(f"wrong          {len(found.wrong)} of {len(data)} inputs, {late} of them held out")
+    say(f"wrong          {len(found.wrong)} of {len(data)} inputs, {late} of them held out")
     print(f"rules          {len(found.book.rules)}")
     for rank, cause in enumerate(found.causes[:3], 1):
         rule = "no shared rule" if cause.rule is None else found.book.name(cause.rule)
-        print(f"cause {rank}        {len(cause.rows)} errors {cause_title(cause)}: {rule}")
+        say(f"cause {rank}        {len(cause.rows)} errors {cause_title(cause)}: {rule}")
     print(f"labels         {len(found.suspects)} in doubt")
     for note in found.notes:
-        print(f"note           {note}")
+        say(f"note           {note}")
     print(f"report         {out / 'index.html'}")
-    return 0
+    return stopped(out / "ledger.sqlite") if found.interrupted else 0

@@ -8,15 +8,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from precond.apply.decomposition.settings import DecompositionSettings
+from precond.basics.terminal import say
 from precond.basics.whole_files import write_whole
 from precond.commands.arguments import Commands, add_settings, output_folder, settings_of
 from precond.commands.given import add_model, read_model
 from precond.commands.outputs import add_outputs, with_outputs
+from precond.commands.stopped import stopped
 from precond.errors import DataError, OutputError, QueryError
 
 if TYPE_CHECKING:
     from precond.apply.decomposition.answer import Decomposition
     from precond.apply.decomposition.query import DecompositionAnswer
+    from precond.network.graph import Network
+    from precond.vnnlib.query import Query
 
 
 def add(commands: Commands) -> None:
@@ -60,16 +64,10 @@ def add(commands: Commands) -> None:
 
 def run(chosen: argparse.Namespace) -> int:
     from precond.apply.decomposition.lemmas import Lemmas
-    from precond.apply.decomposition.query import (
-        check_query,
-        decompose_query,
-        proposed_boxes,
-        to_json,
-    )
+    from precond.apply.decomposition.query import decompose_query, proposed_boxes, to_json
     from precond.apply.decomposition.requirements import check_layer
     from precond.network.device import require_device
     from precond.proof.ledger.ledger import Ledger
-    from precond.vnnlib.read import read_vnnlib
 
     require_device(chosen.device)
     network = read_model(chosen)
@@ -77,16 +75,8 @@ def run(chosen: argparse.Namespace) -> int:
         network = network.logits
     if chosen.layer is not None:
         check_layer(network, chosen.layer)
-    queries = [read_vnnlib(path, network) for path in chosen.queries]
+    queries = _queries(chosen, network)
     network = with_outputs(network, "logits")  # which the queries' claims are about
-    for path, query in zip(chosen.queries, queries, strict=True):
-        try:
-            check_query(query)
-        except QueryError as error:
-            problem = f"{path}: {error.problem}"
-            raise QueryError(
-                problem, expected=error.expected, got=error.got, fix=error.fix
-            ) from error
     proposed = [
         box
         for path in chosen.patterns
@@ -101,30 +91,53 @@ def run(chosen: argparse.Namespace) -> int:
     lemmas = Lemmas()
     layer = chosen.layer
     written = []
+    interrupted = False
     try:
         for path, query in zip(chosen.queries, queries, strict=True):
             answer = decompose_query(
-                query,
-                layer,
-                settings,
-                lemmas=lemmas,
-                proposed=proposed,
-                ledger=ledger,
+                query, layer, settings, lemmas=lemmas, proposed=proposed, ledger=ledger
             )
             layer = answer.layer  # the queries share it, as they share what is proved behind it
             _show(path.name, answer)
-            data = to_json(answer, network, path.name)
+            written.append(to_json(answer, network, path.name))
+            if answer.interrupted:
+                raise KeyboardInterrupt
             if chosen.check and answer.status.value == "proved":
-                data["check"] = [_check(part, chosen) for part in answer.parts]
-            written.append(data)
+                written[-1]["check"] = [_check(part, chosen) for part in answer.parts]
+    except KeyboardInterrupt:
+        interrupted = True
     finally:
         if ledger is not None:
             ledger.close()
-    if chosen.out is not None:
+    if chosen.out is not None and written:
         whole = written[0] if len(written) == 1 else _together(written)
         write_whole(chosen.out, json.dumps(whole, indent=1), name=f"--out {chosen.out}")
         print(f"written        {chosen.out}")
-    return 0
+    return _stopped(chosen, len(written)) if interrupted else 0
+
+
+def _queries(chosen: argparse.Namespace, network: Network) -> list[Query]:
+    """The queries, each of a kind that can be decomposed."""
+    from precond.apply.decomposition.query import check_query
+    from precond.vnnlib.read import read_vnnlib
+
+    queries = [read_vnnlib(path, network) for path in chosen.queries]
+    for path, query in zip(chosen.queries, queries, strict=True):
+        try:
+            check_query(query)
+        except QueryError as error:
+            problem = f"{path}: {error.problem}"
+            raise QueryError(
+                problem, expected=error.expected, got=error.got, fix=error.fix
+            ) from error
+    return queries
+
+
+def _stopped(chosen: argparse.Namespace, begun: int) -> int:
+    known = f"{begun} of {len(chosen.queries)} queries shown"
+    if chosen.ledger is None:
+        known += "; with --ledger FILE verdicts are kept, and a second run goes on"
+    return stopped(chosen.ledger, known)
 
 
 def _together(written: list[dict[str, Any]]) -> dict[str, Any]:
@@ -139,26 +152,27 @@ def _together(written: list[dict[str, Any]]) -> dict[str, Any]:
 
 def _show(name: str, answer: DecompositionAnswer) -> None:
     searched = f" (found in {answer.layer_seconds:.2f} s)" if answer.layer_seconds else ""
+    searched += f", stopped after {len(answer.parts)} claims" if answer.interrupted else ""
     print(f"{name:<14} {answer.status.value}, cut at {answer.layer}{searched}")
     for part in answer.parts:
         if part.witness is not None:
             values = ", ".join(f"{v:.6g}" for v in part.witness)
-            print(f"  counterexample  ({values})")
+            say(f"  counterexample  ({values})")
             continue
-        print(
+        say(
             f"  σ             {len(part.lemmas)} patterns of "
             f"{part.literals / max(1, len(part.patterns)):.0f} literals on average, for "
             f"{len(part.steps)} parts of A; found in {part.search_seconds:.2f} s"
         )
         for word, half in (("A ⇒ σ", part.head), ("σ ⇒ B", part.tail)):
             again = f", {half.reused} of them before" if half.reused else ""
-            print(
+            say(
                 f"  {word:<13} {half.proved} of {half.claims} proved{again} "
                 f"({', '.join(half.engines) or 'nothing to prove'}), {half.seconds:.2f} s"
             )
         print(f"  together      {part.seconds:.2f} s")
         if part.reason:
-            print(f"  open          {part.reason}")
+            say(f"  open          {part.reason}")
     for part in answer.parts:
         if part.direct is not None:
             said = part.direct
@@ -175,7 +189,7 @@ def _check(part: Decomposition, chosen: argparse.Namespace) -> dict[str, Any]:
     )
     halves = second_proofs(part, budget=chosen.budget, device=chosen.device)
     for word, again in zip(("A ⇒ σ again", "σ ⇒ B again"), halves, strict=True):
-        print(
+        say(
             f"  {word:<13} {again.proved} of {again.claims} by {', '.join(again.engines) or '–'}, "
             f"{again.contradicted} contradicted, {again.open} not decided, {again.seconds:.2f} s"
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from precond.basics.terminal import say
 from precond.commands.arguments import Commands, add_settings
 from precond.commands.given import add_data, add_model, read_data, read_model
 from precond.commands.outputs import add_outputs, add_threshold, with_outputs
@@ -61,6 +62,6 @@ def run(chosen: argparse.Namespace) -> int:
         features=dataset.features,
         device=chosen.device,
     )
-    print("\n".join(found.lines))
+    say("\n".join(found.lines))
     print(f"picture  {found.path}")
     return 0

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import sys
 from dataclasses import replace
-from functools import partial
 from typing import TYPE_CHECKING
 
 from precond.commands.arguments import sizes
@@ -107,10 +106,34 @@ def add_columns(command: argparse.ArgumentParser) -> None:
 def read_data(chosen: argparse.Namespace, network: Network, labels: str | None = None) -> Dataset:
     """The data of --inputs, with ``labels`` of another file if there is one, and of --test;
     what is odd about it is said on stderr, and in its ``notes``."""
-    from precond.data.columns import Columns
     from precond.data.dataset import joined
-    from precond.data.datasets import load_dataset
     from precond.study.fitting import require_fitting, strange
+
+    dataset = _read(chosen, network, chosen.inputs, labels)
+    if getattr(chosen, "test", None) is not None:
+        dataset = joined(dataset, _read(chosen, network, chosen.test, chosen.test_labels))
+    elif getattr(chosen, "test_labels", None) is not None:
+        raise DataError("--test-labels", expected="--test DATA", got="no such data")
+    require_fitting(dataset, network, chosen.model)
+    dataset = replace(dataset, notes=(*dataset.notes, *strange(network, dataset)))
+    for note in dataset.notes:
+        print(f"precond: note: {note}", file=sys.stderr)
+    return dataset
+
+
+def read_more(chosen: argparse.Namespace, network: Network, spec: str) -> Dataset:
+    """Other data, ``spec``, read by the options that --inputs are read by."""
+    from precond.study.fitting import require_fitting
+
+    dataset = _read(chosen, network, spec, None)
+    require_fitting(dataset, network, chosen.model)
+    return dataset
+
+
+def _read(chosen: argparse.Namespace, network: Network, spec: str, labels: str | None) -> Dataset:
+    """One data set, by the options that say what its values and columns mean."""
+    from precond.data.columns import Columns
+    from precond.data.datasets import load_dataset
 
     columns = Columns(chosen.label_column, tuple(chosen.drop), chosen.classes)
     if columns.classes and len(columns.classes) != max(network.output_size, 2):
@@ -119,17 +142,9 @@ def read_data(chosen: argparse.Namespace, network: Network, labels: str | None =
             expected=f"a name for each of {network.output_size} outputs",
             got=", ".join(columns.classes),
         )
-    read = partial(load_dataset, divide=chosen.divide, columns=columns, picture=network.input_shape)
-    dataset = read(chosen.inputs, labels)
-    if getattr(chosen, "test", None) is not None:
-        dataset = joined(dataset, read(chosen.test, chosen.test_labels))
-    elif getattr(chosen, "test_labels", None) is not None:
-        raise DataError("--test-labels", expected="--test DATA", got="no such data")
-    require_fitting(dataset, network, chosen.model)
-    dataset = replace(dataset, notes=(*dataset.notes, *strange(network, dataset)))
-    for note in dataset.notes:
-        print(f"precond: note: {note}", file=sys.stderr)
-    return dataset
+    return load_dataset(
+        spec, labels, divide=chosen.divide, columns=columns, picture=network.input_shape
+    )
 
 
 def read_given(chosen: argparse.Namespace) -> tuple[Network, Dataset]:

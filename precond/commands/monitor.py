@@ -7,8 +7,9 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from precond.basics.terminal import say
 from precond.commands.arguments import Commands, add_settings, output_folder
-from precond.commands.given import add_data, add_model, read_data, read_model
+from precond.commands.given import add_data, add_model, read_data, read_model, read_more
 from precond.commands.outputs import add_threshold, classifier
 from precond.proof.effort import Effort
 
@@ -53,7 +54,6 @@ def run(chosen: argparse.Namespace) -> int:
     from precond.apply.monitoring.summary import separate, summarise
     from precond.apply.monitoring.watch import Monitor
     from precond.apply.true_classes import check_classes
-    from precond.data.datasets import load_dataset
     from precond.errors import QueryError
     from precond.network.device import require_device
     from precond.network.evaluate import check_inputs
@@ -76,14 +76,14 @@ def run(chosen: argparse.Namespace) -> int:
         labels = check_classes(dataset.labels, len(dataset), network)[rows]
     other = None
     if chosen.outside is not None:
-        other = check_inputs(network, load_dataset(chosen.outside).inputs)
+        other = check_inputs(network, read_more(chosen, network, chosen.outside).inputs)
     out = None if chosen.out is None else output_folder(chosen.out)
     watched = monitor.watch(inputs)
     summary = summarise(monitor, watched, labels)
     apart = None
     if other is not None:
         apart = separate(watched, monitor.watch(other), chosen.outside)
-    print("\n".join(lines(chosen, monitor, summary, apart)))
+    say("\n".join(lines(chosen, monitor, summary, apart)))
     if out is not None:
         write_rows(out / "monitor.csv", monitor, watched, rows.tolist(), labels)
         content = {

@@ -10,17 +10,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from precond.commands.arguments import (
-    EXIT_INTERRUPTED,
-    Commands,
-    add_settings,
-    output_folder,
-    settings_of,
-)
+from precond.basics.terminal import say
+from precond.commands.arguments import Commands, add_settings, output_folder, settings_of
 from precond.commands.budget import BUDGET, deadline_of, recorded_rows, recording
 from precond.commands.given import add_given, read_given
 from precond.commands.outputs import model_name
 from precond.commands.places import add_places, pool_of
+from precond.commands.stopped import stopped
 from precond.mine.whole_space.settings import Search
 
 if TYPE_CHECKING:
@@ -116,7 +112,7 @@ def run(chosen: argparse.Namespace) -> int:
             pool=pool,
             certificates=certificates,
             progress=bars,
-            note=_say if chosen.verbose else None,
+            note=_progress if chosen.verbose else None,
         )
     found = replace(
         found,
@@ -124,7 +120,7 @@ def run(chosen: argparse.Namespace) -> int:
         budget=chosen.budget,
         notes=(*data.notes, *notes, *found.notes, *hints.of_whole_space(found)),
     )
-    print(table_text(found, model_name(network)))
+    say(table_text(found, model_name(network)))
     if out is not None:
         write_preconditions(found.analysis(), out / "preconditions.json")
         write_files(out, whole_space_files(found, network.origin))
@@ -135,12 +131,7 @@ def run(chosen: argparse.Namespace) -> int:
             for claim, certificate in found.certified:
                 keep(folder, claim, certificate)
             print(f"certificates   {folder} ({len(found.certified)}, for 'precond check')")
-    if not found.interrupted:
-        return 0
-    kept = "" if file is None else f"; what was proved is in {file}"
-    again = "" if file is None else ". Run the same command again to go on"
-    print(f"precond: stopped early{kept}{again}", file=sys.stderr)
-    return EXIT_INTERRUPTED
+    return stopped(file) if found.interrupted else 0
 
 
 def _only(goal: Goal, labels: list[int], classes: int) -> Goal:
@@ -158,5 +149,5 @@ def _only(goal: Goal, labels: list[int], classes: int) -> Goal:
     return replace(goal, targets=tuple(known[label] for label in dict.fromkeys(labels)))
 
 
-def _say(text: str) -> None:
+def _progress(text: str) -> None:
     print(text, file=sys.stderr, flush=True)

@@ -8,11 +8,13 @@ from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
+from precond.basics.terminal import fitted, say
 from precond.commands.arguments import Commands, add_settings, output_folder
 from precond.commands.exact import add_exact
 from precond.commands.given import add_model, read_model
 from precond.commands.outputs import with_outputs
 from precond.commands.places import add_places, pool_of
+from precond.commands.stopped import stopped
 from precond.network.device import require_device
 from precond.proof.effort import Effort
 
@@ -40,7 +42,6 @@ def add(commands: Commands) -> None:
 
 def run(chosen: argparse.Namespace) -> int:
     from precond.basics.progress import progress
-    from precond.errors import QueryError
     from precond.proof.arithmetic import Arithmetic, words
     from precond.proof.certificates.folder import keep
     from precond.proof.ledger.ledger import Ledger
@@ -59,14 +60,7 @@ def run(chosen: argparse.Namespace) -> int:
     execution = Arithmetic(chosen.execution)
     stored = read_preconditions(chosen.file)
     network = with_outputs(read_model(chosen), "logits")  # which all stored claims are about
-    wanted = set(chosen.only or ())
-    missing = wanted - {entry.id for entry in stored.preconditions}
-    if missing:
-        raise QueryError(
-            f"--only {', '.join(sorted(missing))}",
-            expected=f"an id of {chosen.file}",
-            got="none of that name",
-        )
+    wanted = _wanted(chosen, {entry.id for entry in stored.preconditions})
     asked = [
         (entry, claim)
         for entry in stored.preconditions
@@ -94,20 +88,19 @@ def run(chosen: argparse.Namespace) -> int:
             path = None
             if folder is not None and now.certificate is not None:
                 path = keep(folder, claim, now.certificate)
-            print(
-                f"{entry.id:<24} {now.status.value}{trust:<14} {now.engine:<18} "
-                f"{now.seconds:8.3f} s   file: {entry.verdict.status.value} {mark}".rstrip(),
-                flush=True,
+            say(
+                f"{fitted(entry.id, 24)} {now.status.value}{trust:<14} {now.engine:<18} "
+                f"{now.seconds:8.3f} s   file: {entry.verdict.status.value} {mark}".rstrip()
             )
             if execution is not Arithmetic.REAL and now.holds_in:
                 why = "" if execution in now.holds_in else f" ({now.reason})"
-                print(f"  holds in {', '.join(words(now.holds_in))}{why}", flush=True)
+                say(f"  holds in {', '.join(words(now.holds_in))}{why}")
             if path is not None:
                 print(f"  certificate {path}", flush=True)
             elif exact and now.status is Status.UNKNOWN:
-                print(f"  {now.reason}", flush=True)
+                say(f"  {now.reason}")
             if tip := hints.of_verdict(now, chosen.budget):
-                print(f"  to try: {tip}", flush=True)
+                say(f"  to try: {tip}")
             shown += 1
         bars.step()
 
@@ -122,8 +115,25 @@ def run(chosen: argparse.Namespace) -> int:
             kind(claim, chosen.budget, device=chosen.device, execution=execution)
             for claim in claims
         )
-        verdicts = pool.map(jobs, show)
+        try:
+            verdicts = pool.map(jobs, show)
+        except KeyboardInterrupt:
+            return stopped(chosen.ledger, f"{shown} of {len(asked)} claims are answered above")
     if not asked:
         print("no entry of the file makes a claim that could be proved")
     changed = [contradicts(entry, v) for (entry, _), v in zip(asked, verdicts, strict=True)]
     return 1 if any(changed) else 0
+
+
+def _wanted(chosen: argparse.Namespace, known: set[str]) -> set[str]:
+    """The entries of --only, which must be there."""
+    from precond.errors import QueryError
+
+    wanted = set(chosen.only or ())
+    if missing := wanted - known:
+        raise QueryError(
+            f"--only {', '.join(sorted(missing))}",
+            expected=f"an id of {chosen.file}",
+            got="none of that name",
+        )
+    return wanted

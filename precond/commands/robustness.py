@@ -6,14 +6,17 @@ from __future__ import annotations
 import argparse
 import re
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from precond.apply.certification.settings import RobustnessSettings
+from precond.basics.terminal import say
 from precond.commands.arguments import Commands, add_settings, count, output_folder, settings_of
 from precond.commands.budget import BUDGET, deadline_of
 from precond.commands.given import add_given, read_both
 from precond.commands.outputs import add_outputs, classifier, model_name, with_outputs
+from precond.commands.stopped import stopped
 from precond.errors import QueryError
 
 if TYPE_CHECKING:
@@ -22,6 +25,8 @@ if TYPE_CHECKING:
     from precond.network.graph import Network
     from precond.region.box import Box
     from precond.report.robustness import PropertyAnswer
+
+NAME = 32  # columns for a property's name; a longer one stands on a line of its own
 
 
 def add(commands: Commands) -> None:
@@ -94,7 +99,7 @@ def run(chosen: argparse.Namespace) -> int:
     if ledger is not None:
         ledger.close()
     if len(found.rows) < len(rows):
-        print(
+        say(
             f"note           time ran out after {len(found.rows)} of {len(rows)} inputs were "
             "classified: the others take no part"
         )
@@ -103,13 +108,16 @@ def run(chosen: argparse.Namespace) -> int:
     tips = hints.of_robustness(found, dataset.natural, chosen.budget)
     notes = (*dataset.notes, *tips)
     for note in tips:
-        print(f"note           {note}")
+        say(f"note           {note}")
     print(f"time           {time.monotonic() - chosen.begun:.1f} s of {chosen.budget:g} s")
     if out is not None:
         subject = Subject.of(model_name(network), dataset)
         write_files(out, robustness_files(subject, dataset.flat, labels, found, notes))
         print(f"report         {out / 'index.html'}")
-    return 0
+    if not found.interrupted:
+        return 0
+    kept = "" if out is not None else "with --out DIR verdicts are kept, and a second run goes on"
+    return stopped(None if out is None else out / "ledger.sqlite", kept)
 
 
 def _properties(chosen: argparse.Namespace, network: Network, dataset: Dataset) -> int:
@@ -122,27 +130,44 @@ def _properties(chosen: argparse.Namespace, network: Network, dataset: Dataset) 
     domain = Domain.parse(chosen.domain, dataset.inputs, dataset.natural)
     if domain.kind is DomainKind.BALL:
         raise QueryError("--domain", expected="data, unit or LO:HI", got=chosen.domain)
-    answers = _answers(chosen, network, domain.box, dataset.features)
-    for answer in answers:
-        verdict = answer.verdict
-        words = answer.shown or verdict.reason
-        print(
-            f"{answer.name:<32} {verdict.status.value:<9} {verdict.engine:<18} "
-            f"{verdict.seconds:7.2f} s  {words}".rstrip()
-        )
-        if tip := hints.of_verdict(verdict, chosen.budget / len(answers)):
-            print(f"  to try: {tip}")
+    answers: list[PropertyAnswer] = []
+    interrupted = False
+    try:
+        for answer in _answers(chosen, network, domain.box, dataset.features):
+            answers.append(answer)
+            _show(answer, hints.of_verdict(answer.verdict, chosen.budget / _asked(chosen)))
+    except KeyboardInterrupt:
+        interrupted = True
     if chosen.out is not None:
         out = output_folder(chosen.out)
         subject = Subject.of(model_name(network), dataset)
         write_files(out, properties_files(subject, str(domain), answers))
         print(f"report  {out / 'index.html'}")
-    return 0
+    return stopped(None, f"{len(answers)} of {_asked(chosen)} answered") if interrupted else 0
+
+
+def _asked(chosen: argparse.Namespace) -> int:
+    """How many properties."""
+    return len(chosen.range or ()) + len(chosen.monotone or ())
+
+
+def _show(answer: PropertyAnswer, tip: str) -> None:
+    """The property, what is known of it, its witness or why there is no answer, what to try."""
+    verdict = answer.verdict
+    known = f"{verdict.status.value:<9} {verdict.engine:<18} {verdict.seconds:7.2f} s"
+    if len(answer.name) > NAME:
+        say(f"{answer.name}\n  {known}".rstrip())
+    else:
+        say(f"{answer.name:<{NAME}} {known}".rstrip())
+    if words := answer.shown or verdict.reason:
+        say(f"  {words}")
+    if tip:
+        say(f"  to try: {tip}")
 
 
 def _answers(
     chosen: argparse.Namespace, network: Network, box: Box, features: tuple[str, ...] | None
-) -> list[PropertyAnswer]:
+) -> Iterator[PropertyAnswer]:
     import numpy as np
 
     from precond.apply.certification.monotone import monotone_claim, prove_monotone
@@ -163,17 +188,16 @@ def _answers(
     of = "" if network.whole is network else ", y: logits"
     deadline = deadline_of(chosen)
     ahead = len(claims) + len(monotone)
-    answers: list[PropertyAnswer] = []
-    for claim in claims:
-        share = deadline.left / (ahead - len(answers))
+    for number, claim in enumerate(claims):
+        share = deadline.left / (ahead - number)
         verdict = prove(claim, budget=share, device=chosen.device, seed=chosen.seed)
         shown = ""
         if verdict.witness is not None:
             y = network.output_activation.of(outputs(network, verdict.witness[None]))[0]
             shown = f"x = {_values(verdict.witness)} gives y = {_values(y)}"
-        answers.append(PropertyAnswer(f"{claim.property}{of}", verdict, shown))
-    for one in monotone:
-        share = deadline.left / (ahead - len(answers))
+        yield PropertyAnswer(f"{claim.property}{of}", verdict, shown)
+    for number, one in enumerate(monotone, len(claims)):
+        share = deadline.left / (ahead - number)
         verdict = prove_monotone(network, one, box, budget=share, device=chosen.device)
         shown = ""
         if verdict.witness is not None:
@@ -186,8 +210,7 @@ def _answers(
                 f"at x = {_values(first)}, raising {one.input_name} by {step:.4g} takes "
                 f"y{one.output} from {y[0]:.6g} to {y[1]:.6g}"
             )
-        answers.append(PropertyAnswer(f"{one}{of}", verdict, shown))
-    return answers
+        yield PropertyAnswer(f"{one}{of}", verdict, shown)
 
 
 def _values(values: object) -> str:

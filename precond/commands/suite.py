@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import argparse
 import math
-import sys
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from precond.commands.arguments import EXIT_INTERRUPTED, output_folder
+from precond.commands.arguments import output_folder
 from precond.commands.places import add_places, pool_of
+from precond.commands.stopped import AGAIN, stopped
 from precond.errors import QueryError
 
 if TYPE_CHECKING:
@@ -96,8 +96,7 @@ def run_suite(chosen: argparse.Namespace) -> int:
             answer_all(pool, open_, asked, results, bars.step)
         except KeyboardInterrupt:
             _say(instances, results.rows, chosen.out)
-            print("precond: stopped early. Run the same command again to go on", file=sys.stderr)
-            return EXIT_INTERRUPTED
+            return stopped(None, AGAIN)
     results.in_order(instances)
     return _say(instances, results.rows, chosen.out)
 

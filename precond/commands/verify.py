@@ -11,6 +11,7 @@ from precond.commands.arguments import Commands, add_settings, output_folder, se
 from precond.commands.exact import add_exact
 from precond.commands.given import add_unsaid
 from precond.commands.outputs import add_outputs
+from precond.commands.stopped import stopped
 from precond.commands.suite import add_suite, is_suite, run_suite
 from precond.errors import PrecondError
 from precond.proof.effort import Effort
@@ -34,7 +35,10 @@ def add(commands: Commands) -> None:
         help="the model file of a network by its name in the query; one alone needs no name",
     )
     verify.add_argument(
-        "--timeout", type=seconds, metavar="SECONDS", help="for a query, loading included"
+        "--timeout",
+        type=seconds,
+        metavar="SECONDS",
+        help="for a query, loading included (default: no limit)",
     )
     verify.add_argument(
         "--serialise-assignments",
@@ -90,7 +94,11 @@ def run(chosen: argparse.Namespace) -> int:
         "certificates": None if chosen.certificate is None else str(chosen.certificate),
     }
     limit = math.inf if chosen.timeout is None else chosen.timeout
-    reply = ask(request, chosen.begun + limit)
+    try:
+        reply = ask(request, chosen.begun + limit)
+    except KeyboardInterrupt:  # the child has been killed
+        print("unknown", flush=True)
+        return stopped(None)
     if reply.error:
         raise PrecondError(reply.error)
     if reply.note:

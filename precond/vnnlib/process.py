@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 import precond
+from precond.basics.quiet import quiet_libraries
 
 GRACE = 0.8
 LONGEST = 20 * 86400.0  # seconds that the system can be told to wait
@@ -117,7 +118,8 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides
     target = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
-    json.dump(_work(json.loads(sys.argv[1])), target)
+    with quiet_libraries():
+        json.dump(_work(json.loads(sys.argv[1])), target)
     target.close()
 
 

@@ -11,7 +11,7 @@ at values that float32 holds.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -44,6 +44,7 @@ Rows = NDArray[np.int64]
 CHANGED = 1e-6  # a value that moved less is not counted as changed
 CLASSIFYING = 0.3  # of the budget, for the classes of the training inputs at most
 DRAWING = 0.15  # of the budget, for making examples of witnesses
+SHORTLY = 5.0  # seconds for making them after Ctrl-C, at most
 SAME = 0.25  # two examples of one input nearer than this share of their size are one
 
 
@@ -77,7 +78,7 @@ class Example:
 class Adversarial:
     """Distinct ``examples``, nearest to their anchors first.  ``refuted``: witnesses there were;
     ``lost``: those that no longer counted in float32 values; ``alike``: duplicates dropped;
-    ``asked``: claims put to the provers."""
+    ``asked``: claims put to the provers; ``interrupted``: Ctrl-C left some of them out."""
 
     examples: tuple[Example, ...]
     asked: int
@@ -85,6 +86,7 @@ class Adversarial:
     lost: int
     alike: int
     seconds: float
+    interrupted: bool = False
 
     def inputs(self) -> NDArray[np.float32]:
         """(M, n)."""
@@ -136,28 +138,40 @@ def adversarial(
     if len(right) > settings.most:
         drawn = np.random.default_rng(settings.seed).choice(right, settings.most, replace=False)
         chosen = np.sort(drawn)
-    asked, witnesses = _rule_witnesses(network, data, right, rules, settings, ledger, done)
-    balls = RobustnessSettings(
-        radii=(radius,),
-        natural=data.natural,
-        budget=end.left - DRAWING * settings.budget,
-        each=settings.each,
-        device=device,
-        seed=settings.seed,
-    )
-    found = robustness(network, flat, balls, rows=chosen, ledger=ledger, done=done)
-    for row, ball in zip(found.rows.tolist(), found.balls[0], strict=True):
-        if ball.outcome is BallOutcome.ATTACKED and ball.witness is not None:
-            target = WitnessTarget(row, int(labels[row]), None)
-            witnesses.append(_Witness(f"ball of {radius:g} around {row}", ball.witness, target))
+    witnesses: list[_Witness] = []
+    asked, interrupted = 0, False
+    try:
+        for witness in _rule_witnesses(network, data, right, rules, settings, ledger, done):
+            asked += 1
+            witnesses += [] if witness is None else [witness]
+        balls = RobustnessSettings(
+            radii=(radius,),
+            natural=data.natural,
+            budget=end.left - DRAWING * settings.budget,
+            each=settings.each,
+            device=device,
+            seed=settings.seed,
+        )
+        found = robustness(network, flat, balls, rows=chosen, ledger=ledger, done=done)
+        asked, interrupted = asked + len(found.rows), found.interrupted
+        for row, ball in zip(found.rows.tolist(), found.balls[0], strict=True):
+            if ball.outcome is BallOutcome.ATTACKED and ball.witness is not None:
+                target = WitnessTarget(row, int(labels[row]), None)
+                name = f"ball of {radius:g} around {row}"
+                witnesses.append(_Witness(name, ball.witness, target))
+    except KeyboardInterrupt:
+        interrupted = True
+    if interrupted:  # a few seconds for what was found
+        end = end.earlier(min(SHORTLY, DRAWING * settings.budget))
     examples, lost, alike = _kept(network, data, witnesses, end, device)
     return Adversarial(
         examples=examples,
-        asked=len(found.rows) + asked,
+        asked=asked,
         refuted=len(witnesses),
         lost=lost,
         alike=alike,
         seconds=time.monotonic() - started,
+        interrupted=interrupted,
     )
 
 
@@ -169,9 +183,9 @@ def _rule_witnesses(
     settings: AdversarialSettings,
     ledger: Ledger | None,
     done: Callable[[int], None],
-) -> tuple[int, list[_Witness]]:
-    """How many claims were put, and the witnesses, each with the nearest right training input
-    that has the rule."""
+) -> Iterator[_Witness | None]:
+    """For every claim that was put its witness, if there is one, with the nearest right training
+    input that has the rule."""
     assert data.labels is not None
     flat, labels, device = data.flat, data.labels, settings.device
     deadline = Deadline.after(settings.budget / 3)
@@ -179,14 +193,12 @@ def _rule_witnesses(
     layers, until = sorted({r.layer for r in rules}), deadline.earlier(0.5 * deadline.left)
     signatures, kept = record_in_time(network, flat[right], layers, until=until, device=device)
     right = right[kept]
-    found, asked = [], 0
     for number, rule in enumerate(rules):
         done(1)
         inside = right[rule.pattern.holds(signatures)]
         own = inside[labels[inside] == rule.label]
         if deadline.passed or not len(own):
             continue
-        asked += 1
         verdict = prove(
             Claim(network, box, rule.pattern, Property.of_class(rule.label, network)),
             budget=min(settings.each, deadline.left),
@@ -195,11 +207,11 @@ def _rule_witnesses(
             device=device,
         )
         if verdict.status is not Status.REFUTED or verdict.witness is None:
+            yield None
             continue
         gap = np.linalg.norm(flat[own] - verdict.witness, axis=1)
         target = WitnessTarget(int(own[gap.argmin()]), rule.label, rule.pattern)
-        found.append(_Witness(f"rule {number + 1} of class {rule.label}", verdict.witness, target))
-    return asked, found
+        yield _Witness(f"rule {number + 1} of class {rule.label}", verdict.witness, target)
 
 
 def _kept(

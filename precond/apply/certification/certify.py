@@ -68,15 +68,19 @@ class Ball:
     witness: Array | None = None
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Robustness:
-    """``balls[k][i]`` answers input ``rows[i]`` at ``radii[k]`` (ascending)."""
+    """``balls[k][i]`` answers input ``rows[i]`` at ``radii[k]`` (ascending).
+
+    ``interrupted``: Ctrl-C ended the search; what was not settled by then is unknown.
+    """
 
     rows: Rows
     classes: Rows
     radii: tuple[float, ...]
     balls: tuple[tuple[Ball, ...], ...]
     seconds: float
+    interrupted: bool = False
 
     def count(self, k: int, outcome: BallOutcome) -> int:
         """How many inputs have ``outcome`` at the k-th radius."""
@@ -106,7 +110,7 @@ def robustness(
     The class is read from the logits.  ``labels`` (N,): inputs predicted otherwise are WRONG;
     without them every input keeps its predicted class.  ``done`` is told of balls as they are
     settled.  Up to half of the budget goes to classifying the inputs; what is not classified by
-    then is left out of ``Robustness.rows``.
+    then is left out of ``Robustness.rows``.  Ctrl-C after that ends the search, not the answer.
     """
     require_kind("network", network, Network, "load(model) gives one")
     settings = settings or RobustnessSettings()
@@ -133,10 +137,20 @@ def robustness(
     wrong = Ball(BallOutcome.WRONG)
     open_ball = Ball(BallOutcome.UNKNOWN)
     table = [[open_ball if r else wrong for r in right.tolist()] for _ in sizes]
-    run.cheap(sizes, table, done)
-    run.complete(sizes, table, done)
-    balls = tuple(tuple(line) for line in table)
-    return Robustness(chosen, classes, sizes, balls, time.monotonic() - started)
+    interrupted = False
+    try:
+        run.cheap(sizes, table, done)
+        run.complete(sizes, table, done)
+    except KeyboardInterrupt:
+        interrupted = True
+    return Robustness(
+        rows=chosen,
+        classes=classes,
+        radii=sizes,
+        balls=tuple(tuple(line) for line in table),
+        seconds=time.monotonic() - started,
+        interrupted=interrupted,
+    )
 
 
 class _RobustnessRun:

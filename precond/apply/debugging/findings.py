@@ -1,15 +1,14 @@
 """Debugging wrong predictions: what each rests on, what causes they share, which labels to doubt.
 
 For every wrong input: the layer rules of the predicted class that it satisfies, its own
-precondition (``debug_own``), the fewest neuron flips to a rule of its true class
-(``debug_rules``), attributions beside the usual ones (``debug_why``).  Over all of them: causes
-and suspected labels (``debug_causes``).
+precondition, the fewest neuron flips to a rule of its true class, attributions beside the usual
+ones.  Over all of them: causes and suspected labels.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -78,7 +77,7 @@ class Finding:
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Debugged:
     """All that was found; ``wrong`` are row numbers, held-out ones first, and ``findings`` the
-    first of them."""
+    first of them; fewer where Ctrl-C ended the work (``interrupted``)."""
 
     book: RuleBook
     labels: Rows
@@ -89,6 +88,7 @@ class Debugged:
     suspects: tuple[Suspect, ...]
     settings: DebugSettings
     seconds: float
+    interrupted: bool = False
     notes: tuple[str, ...] = ()
 
     @property
@@ -139,27 +139,35 @@ def debug(
             seconds=time.monotonic() - started,
         )
     notes: list[str] = []
-    book, said = mined(book, settings, deadline.earlier(MINING * deadline.left))
-    notes += said
     examined = wrong[: settings.findings]
     if len(examined) < len(wrong):
         notes.append(
             f"{len(wrong)} inputs are predicted wrong; the first {len(examined)}, held-out ones "
             "before training ones, were examined one by one"
         )
-    left = replace(settings, budget=deadline.left)
-    findings, said = _findings(book, true, examined, data.natural, left, ledger, step)
-    notes += said
+    findings: list[Finding] = []
+    interrupted = False
+    try:
+        book, said = mined(book, settings, deadline.earlier(MINING * deadline.left))
+        notes += said
+        left = replace(settings, budget=deadline.left)
+        for finding in _findings(book, true, examined, data.natural, left, ledger, notes):
+            findings.append(finding)
+            step()
+    except KeyboardInterrupt:
+        interrupted = True
+        notes.append(f"stopped early: {len(findings)} of {len(examined)} were examined")
     return Debugged(
         book=book,
         labels=true,
         held_out=held_out,
         wrong=wrong,
-        findings=findings,
+        findings=tuple(findings),
         causes=causes(book, wrong, true),
         suspects=suspects(book, wrong, true),
         settings=settings,
         seconds=time.monotonic() - started,
+        interrupted=interrupted,
         notes=tuple(notes),
     )
 
@@ -215,12 +223,12 @@ def _findings(
     natural: tuple[float, float],
     settings: DebugSettings,
     ledger: Ledger | None,
-    step: Callable[[], None],
-) -> tuple[tuple[Finding, ...], list[str]]:
-    """Of each of ``rows``, and notes on those without a precondition of their own."""
+    notes: list[str],
+) -> Iterator[Finding]:
+    """One of ``rows`` after another; ``notes`` on those without a precondition of their own."""
     network, flat, signatures = book.network, book.inputs, book.signatures
     predicted = signatures.predicted
-    deadline, asked, notes = Deadline.after(settings.budget), rows, list[str]()
+    deadline, asked = Deadline.after(settings.budget), rows
     gradients = comparative_gradients(
         network,
         flat[rows],
@@ -248,7 +256,7 @@ def _findings(
     low, high = natural
     within = Box(np.minimum(low, flat.min(axis=0)), np.maximum(high, flat.max(axis=0)))
     proving = deadline.earlier(PROVING * deadline.left)
-    found, late = [], 0
+    found, without, late = 0, 0, 0
     for position, row in enumerate(rows.tolist()):
         if position and deadline.passed:
             break
@@ -270,27 +278,23 @@ def _findings(
                 ledger=ledger,
             )
         ways = book.counterfactuals(row, label)
-        found.append(
-            Finding(
-                row=row,
-                label=label,
-                predicted=said,
-                outputs=scores[position],
-                rules=tuple(np.flatnonzero(satisfied[position]).tolist()),
-                nearest=ways[0] if ways else None,
-                switching=next((way for way in ways if way.changes_answer), None),
-                own=own,
-                gradients=gradients[position],
-                profile=usual[position],
-            )
+        found, without = found + 1, without + isinstance(own, Unproved)
+        yield Finding(
+            row=row,
+            label=label,
+            predicted=said,
+            outputs=scores[position],
+            rules=tuple(np.flatnonzero(satisfied[position]).tolist()),
+            nearest=ways[0] if ways else None,
+            switching=next((way for way in ways if way.changes_answer), None),
+            own=own,
+            gradients=gradients[position],
+            profile=usual[position],
         )
-        step()
-    if len(found) < len(asked):
-        notes.append(f"time ran out: {len(found)} of {len(asked)} wrong inputs were examined")
-    without = sum(isinstance(one.own, Unproved) for one in found)
+    if found < len(asked):
+        notes.append(f"time ran out: {found} of {len(asked)} wrong inputs were examined")
     if without:
         notes.append(
-            f"{without} of {len(found)} inputs examined have no precondition of their own; their "
+            f"{without} of {found} inputs examined have no precondition of their own; their "
             f"pages say why; {late} were not tried, as the time for it was over"
         )
-    return tuple(found), notes

@@ -34,18 +34,20 @@ SEARCHING = 0.7  # of the budget, for choosing a layer at most
 TRIALS = (0.01, 0.03, 0.06)  # of the budget, for trying each layer, round after round
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class DecompositionAnswer:
     """``parts[k]`` answers claim k; where one is refuted the later ones are not tried.
 
     ``layer_seconds``: what was spent on other layers before ``layer`` was found, 0 where it was
-    given.  The parts' own seconds do not hold it.
+    given.  The parts' own seconds do not hold it.  ``interrupted``: Ctrl-C came before the later
+    claims were answered.
     """
 
     layer: str
     parts: tuple[Decomposition, ...]
     status: Status
     layer_seconds: float = 0.0
+    interrupted: bool = False
 
     @property
     def witness(self) -> NDArray[np.float64] | None:
@@ -90,6 +92,7 @@ def decompose_query(
     """Every claim of ``query`` through ``layer``, or through the one ``first_layer`` finds.
 
     Arguments as of ``decompose``; the claims share the budget (and the direct proofs another).
+    Once there is a layer, Ctrl-C ends the work, not the answer.
     """
     check_query(query)
     if layer is not None:
@@ -104,30 +107,46 @@ def decompose_query(
         layer, first = first_layer(query, half, lemmas=lemmas, proposed=proposed, ledger=ledger)
         layer_seconds = time.monotonic() - begun - (0.0 if first is None else first.seconds)
     found: list[Decomposition] = []
-    for number, claim in enumerate(query.claims):
-        if settings.direct:  # its time does not count against the later claims
-            spent = layer_seconds + sum(part.seconds for part in found)
-            deadline = Deadline.after(max(0.1, settings.budget - spent))
-        if number == 0 and first is not None:
-            answer = first
-        else:
-            answer = decompose(
-                claim,
-                layer,
-                replace(half, budget=max(0.1, deadline.left / (len(query.claims) - number))),
-                lemmas=lemmas,
-                proposed=proposed,
-                ledger=ledger,
-                admits=_Admits(query, number),
-            )
-        if settings.direct:
-            answer = replace(answer, direct=proved_whole(claim, settings))
-        found.append(answer)
-        if answer.status is Status.REFUTED:
-            return DecompositionAnswer(layer, tuple(found), Status.REFUTED, layer_seconds)
-    proved = all(part.status is Status.PROVED for part in found)
-    status = Status.PROVED if proved else Status.UNKNOWN
-    return DecompositionAnswer(layer, tuple(found), status, layer_seconds)
+    interrupted = False
+    try:
+        for number, claim in enumerate(query.claims):
+            if settings.direct:  # its time does not count against the later claims
+                spent = layer_seconds + sum(part.seconds for part in found)
+                deadline = Deadline.after(max(0.1, settings.budget - spent))
+            answer = first if number == 0 else None
+            if answer is None:
+                share = max(0.1, deadline.left / (len(query.claims) - number))
+                answer = decompose(
+                    claim,
+                    layer,
+                    replace(half, budget=share),
+                    lemmas=lemmas,
+                    proposed=proposed,
+                    ledger=ledger,
+                    admits=_Admits(query, number),
+                )
+            if settings.direct:
+                answer = replace(answer, direct=proved_whole(claim, settings))
+            found.append(answer)
+            if answer.status is Status.REFUTED:
+                break
+    except KeyboardInterrupt:
+        interrupted = True
+    return DecompositionAnswer(
+        layer=layer,
+        parts=tuple(found),
+        status=_status(query, found),
+        layer_seconds=layer_seconds,
+        interrupted=interrupted,
+    )
+
+
+def _status(query: Query, parts: Sequence[Decomposition]) -> Status:
+    """Of the whole query, by its parts as far as there are any."""
+    if any(part.status is Status.REFUTED for part in parts):
+        return Status.REFUTED
+    proved = sum(part.status is Status.PROVED for part in parts)
+    return Status.PROVED if proved == len(query.claims) else Status.UNKNOWN
 
 
 def first_layer(
