@@ -245,8 +245,8 @@ def test_command_answers_properties_of_the_outputs(
     assert main([*arguments, "--out", str(out)]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[-1] for line in lines[:1]] and "proved" in lines[0]
-    assert "refuted" in lines[1] and "gives y = (" in lines[1]
-    assert "refuted" in lines[2] and "takes y0 from" in lines[2]
+    assert "refuted" in lines[1] and "gives y = (" in lines[2]
+    assert "refuted" in lines[3] and "takes y0 from" in lines[4]
     assert "never falls" in (out / "properties.csv").read_text(encoding="utf-8")
     with pytest.raises(QueryError, match="monotone input: expected 0 to 0, got 3"):
         monotone_claim(ABSOLUTE, Monotone(3), Box.uniform(1, 0.0, 1.0))
