@@ -255,27 +255,13 @@ def classes() -> Iterator[tuple[str, ast.ClassDef]]:
                 yield name, statement
 
 
-# Names that still mean two things, most of them the twin parts of two engines.
-TWO_MEANINGS = {
-    *(
-        "Block",
-        "Child",
-        "Columns",
-        "Entry",
-        "Folder",
-        "Lines",
-        "Literal",
-        "Order",
-        "Pool",
-    ),
-    *("OutOfTime", "Query", "Record", "Stage", "Tried", "Value", "Waiting", "Windows"),
-    *("_Run", "_Search", "_Task"),
-}
+# Names that still mean two things.
+TWO_MEANINGS = {"Folder", "Lines"}
 
 
 def test_a_class_name_means_one_thing() -> None:
     counts = Counter(statement.name for _, statement in classes())
-    assert {name for name, count in counts.items() if count > 1} <= TWO_MEANINGS
+    assert {name for name, count in counts.items() if count > 1} == TWO_MEANINGS
 
 
 KEYWORD_ROOMS = tuple(

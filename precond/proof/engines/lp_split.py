@@ -64,7 +64,7 @@ class LpSplitEngine:
             leaf = Leaf(empty=True) if problem.keep_trace else None
             return [replace(closed, trace=leaf)] * len(problem.conjuncts)
         bounds: Bounds = layer_bounds(refined)
-        searches = [_Search(problem, k) for k in range(len(problem.conjuncts))]
+        searches = [_LpSearch(problem, k) for k in range(len(problem.conjuncts))]
         program: PhaseProgram | None = None
         # A trace knows nothing of narrowed bounds, so where one is kept there is one pass.
         for turns in (TURNS,) if problem.keep_trace else (TURNS[:FIRST], TURNS):
@@ -105,7 +105,7 @@ class _Node(NamedTuple):
     share: float
 
 
-class _Search:
+class _LpSearch:
     """One conjunct: the subdomains that wait, and the tree of those that were closed."""
 
     def __init__(self, problem: Problem, key: int) -> None:

@@ -62,7 +62,7 @@ class TightenSplitEngine:
         if bool(refined.empty[0]):
             return [Answer.excluded()] * len(problem.conjuncts)
         plain = replace(plain, bounds=layer_bounds(refined))
-        searches = [_Search(self, plain.only((c,))) for c in problem.conjuncts]
+        searches = [_TightenSearch(self, plain.only((c,))) for c in problem.conjuncts]
         waiting = searches
         while waiting and not deadline.passed:
             for position, search in enumerate(waiting):
@@ -73,7 +73,7 @@ class TightenSplitEngine:
         return [s.answer() for s in searches]
 
 
-class _Search:
+class _TightenSearch:
     """One conjunct's subdomains that wait, each with the share of the whole that it is."""
 
     def __init__(self, engine: TightenSplitEngine, problem: Problem) -> None:

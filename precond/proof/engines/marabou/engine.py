@@ -20,7 +20,7 @@ from precond.proof.arithmetic import Arithmetic
 from precond.proof.bounds.magnitudes import beyond_floats
 from precond.proof.claim import Conjunct, Problem
 from precond.proof.engines.base import SOLVERS, Answer, Deadline, Lines, Outcome, in_time
-from precond.proof.engines.marabou.query import Query, build_query
+from precond.proof.engines.marabou.query import MarabouQuery, build_query
 from precond.proof.linear.blocks import interval_bounds, is_source
 from precond.proof.processes.child import Died, TimedOut
 from precond.proof.processes.solver import Process
@@ -93,7 +93,7 @@ class MarabouEngine:
             return Answer(Outcome.WITNESS, witness=x, note="Marabou: sat")
         return Answer(Outcome.UNDECIDED, note=f"Marabou: {status}")
 
-    def _inner(self, problem: Problem, query: Query, deadline: Deadline, x: Array) -> Array:
+    def _inner(self, problem: Problem, query: MarabouQuery, deadline: Deadline, x: Array) -> Array:
         """A witness off the region's border, where one is found in a quarter of the time left."""
         try:
             status, inner = self._ask(problem, query.inside(), deadline.earlier(deadline.left / 4))
@@ -101,7 +101,7 @@ class MarabouEngine:
             return x
         return inner if status == "sat" else x
 
-    def _ask(self, problem: Problem, query: Query, deadline: Deadline) -> tuple[str, Array]:
+    def _ask(self, problem: Problem, query: MarabouQuery, deadline: Deadline) -> tuple[str, Array]:
         """Marabou's status, and with ``sat`` its input x (n,)."""
         if self.process is None or not self.process.alive:
             self.close()
