@@ -48,7 +48,7 @@ def certify(claim: Claim, verdict: Verdict, seconds: float = 60.0) -> Certificat
     beyond = beyond_floats(claim.problem)
     if beyond is not None:  # machine words are floats
         if not small:
-            raise NotCertified(beyond)
+            raise NotCertified(beyond.reason)
         kinds = (ExactJudge,)
     statement = statement_of(claim, verdict.status is Status.VACUOUS)
     reasons = []

@@ -26,6 +26,7 @@ from precond.proof.linear.leaf import empty_leaf, without_rows
 from precond.proof.linear.phases import Choice, Maximum, PhaseProgram
 from precond.proof.linear.solver import State, refusal
 from precond.proof.linear.tighten import narrowed
+from precond.proof.refusal import Refusal
 from precond.proof.trace import Leaf, Recorder, Trace
 
 Array = NDArray[np.float64]
@@ -48,9 +49,9 @@ class LpSplitEngine:
     name: str = "lp-split"
     lines: ClassVar[Lines] = SOLVERS
 
-    def unsupported(self, problem: Problem) -> str | None:
+    def unsupported(self, problem: Problem) -> Refusal | None:
         if any(len(conjunct) > 1 for conjunct in problem.conjuncts):
-            return "a way to fail is more than one inequality"
+            return Refusal("a way to fail is more than one inequality")
         return refusal(problem, self.free)
 
     @in_time

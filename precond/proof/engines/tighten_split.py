@@ -27,6 +27,7 @@ from precond.proof.linear.blocks import cut
 from precond.proof.linear.encode import Bounds
 from precond.proof.linear.solver import refusal
 from precond.proof.linear.tighten import tightened
+from precond.proof.refusal import Refusal
 from precond.proof.rows import stack_rows
 
 Array = NDArray[np.float64]
@@ -50,7 +51,7 @@ class TightenSplitEngine:
         """Tightening is by linear programs; what ``finish`` does is its own."""
         return SOLVERS | self.finish.lines
 
-    def unsupported(self, problem: Problem) -> str | None:
+    def unsupported(self, problem: Problem) -> Refusal | None:
         return refusal(problem, self.free) or self.finish.unsupported(problem)
 
     def solve(self, problem: Problem, deadline: Deadline) -> list[Answer]:

@@ -43,6 +43,7 @@ from precond.proof.engines.input_split.boxes import Boxes, WaitingBoxes
 from precond.proof.engines.input_split.points import Points
 from precond.proof.engines.input_split.record import BoxRecord
 from precond.proof.gate import excludes
+from precond.proof.refusal import Refusal
 from precond.proof.rows import stack_rows
 
 FEW_INPUTS = 24
@@ -60,10 +61,10 @@ class InputSplitEngine:
     name: str = "input-split"
     lines: ClassVar[Lines] = PROPAGATION
 
-    def unsupported(self, problem: Problem) -> str | None:
+    def unsupported(self, problem: Problem) -> Refusal | None:
         varying = int((problem.box.width > 0).sum())
         if varying > FEW_INPUTS:
-            return f"{varying} inputs vary; bisection is for at most {FEW_INPUTS}"
+            return Refusal(f"{varying} inputs vary; bisection is for at most {FEW_INPUTS}")
         return beyond_floats(problem)
 
     def solve(self, problem: Problem, deadline: Deadline) -> list[Answer]:

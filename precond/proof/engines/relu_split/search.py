@@ -48,6 +48,7 @@ from precond.proof.engines.relu_split.blocks import Subdomains, WaitingSubdomain
 from precond.proof.engines.relu_split.phases import Phases, both_phases
 from precond.proof.engines.relu_split.record import PhaseRecord
 from precond.proof.gate import excludes, is_off, is_on
+from precond.proof.refusal import Refusal
 from precond.proof.rows import stack_rows
 from precond.proof.trace import Leaf
 
@@ -68,7 +69,7 @@ class ReluSplitEngine:
     name: str = "relu-split"
     lines: ClassVar[Lines] = PROPAGATION
 
-    def unsupported(self, problem: Problem) -> str | None:
+    def unsupported(self, problem: Problem) -> Refusal | None:
         return beyond_floats(problem)
 
     def solve(self, problem: Problem, deadline: Deadline) -> list[Answer]:
