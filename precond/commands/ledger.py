@@ -100,7 +100,7 @@ def _export(chosen: argparse.Namespace) -> int:
 
 def _prune(chosen: argparse.Namespace) -> int:
     from precond.errors import QueryError
-    from precond.proof.ledger.ledger import Entry, Ledger
+    from precond.proof.ledger.ledger import Ledger, LedgerRow
 
     if chosen.status is None and chosen.older is None and not chosen.damaged:
         raise QueryError(
@@ -111,7 +111,7 @@ def _prune(chosen: argparse.Namespace) -> int:
         )
     limit = None if chosen.older is None else time.time() - chosen.older * DAY
 
-    def unwanted(entry: Entry) -> bool:
+    def unwanted(entry: LedgerRow) -> bool:
         if chosen.status is None and limit is None:
             return False
         fits = chosen.status in (None, entry.verdict.status.value)

@@ -82,8 +82,8 @@ class Table:
 def says_classes(analysis: Analysis) -> bool:
     """Whether the network's outputs are read as classes: several are, and one where labels, or
     the question of the run, say so."""
-    by_class = analysis.property == "predicted" or analysis.property.startswith("label:")
-    return not analysis.network.classes.binary or by_class or analysis.data.labels is not None
+    known = analysis.goal.by_class or analysis.data.labels is not None
+    return not analysis.network.classes.binary or known
 
 
 def misclassified(analysis: Analysis, rows: Rows) -> Rows:

@@ -122,7 +122,7 @@ class InputSearch:
         train = self.study.data.train[
             self.study.domain.box.contains(self.study.data.flat[self.study.data.train])
         ]
-        if self.study.goal.by_class:
+        if self.study.goal.kind.by_class:
             truth = None if self.study.data.labels is None else self.study.data.labels[train]
             y = np.asarray(self.study.signatures.outputs[train])
             rows: NDArray[np.int64] = surest(self.study.network, y, target.label, labels=truth)

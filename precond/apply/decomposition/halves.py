@@ -234,7 +234,7 @@ class _DecompositionRun:
         if witness is not None:
             status = Status.REFUTED
         elif self.beyond is not None:
-            reason = self.beyond
+            reason = self.beyond.reason
         elif cover.left:
             reason = f"no pattern was found in time for {cover.left:.3g} of A"
         elif not halves[0].stands:

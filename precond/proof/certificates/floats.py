@@ -37,7 +37,7 @@ BATCH = 256  # boxes looked at together
 
 
 @dataclass(frozen=True, eq=False)
-class Tried:
+class LeafTrial:
     """Multipliers, the float bound they give, and the coordinate whose split may help most."""
 
     leaf: Leaf
@@ -62,13 +62,13 @@ def problem_in(problem: Problem, state: Array) -> Problem | None:
 
 def improved(
     problem: Problem, conjunct: Conjunct, weights: Array | None, steps: int, deadline: Deadline
-) -> Tried:
+) -> LeafTrial:
     """Multipliers for a conjunct in the problem's region, by ascent."""
     refined = region_of(problem, deadline=deadline)
     if bool(refined.empty[0]):
-        return Tried(Leaf(empty=True), np.inf, None)
+        return LeafTrial(Leaf(empty=True), np.inf, None)
     if not len(conjunct):
-        return Tried(Leaf(), -np.inf, _widest(problem, np.ones(problem.network.input_size)))
+        return LeafTrial(Leaf(), -np.inf, _widest(problem, np.ones(problem.network.input_size)))
     mix = np.eye(len(conjunct))
     if weights is not None and len(weights) == len(conjunct):
         mix = np.vstack([mix, np.asarray(weights, dtype=np.float64)])
@@ -84,7 +84,7 @@ def improved(
         split = _widest(problem, plain.form[0, 0].abs().numpy())
     else:
         split = _dearest(problem, refined, plain.coefficients)
-    return Tried(leaf, float(found.value[0, best]), split)
+    return LeafTrial(leaf, float(found.value[0, best]), split)
 
 
 def in_boxes(

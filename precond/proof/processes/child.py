@@ -36,7 +36,7 @@ class TimedOut(Exception):
     """No answer by the deadline."""
 
 
-class Child:
+class ChildProcess:
     """``python -m module arguments``, with one thread; dead once anything was raised here.
 
     Its temporary files go to its scratch folder; with ``inside`` it also runs in there, for

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from precond.proof.deadline import Deadline
-from precond.proof.processes.child import HEADER, Child, Died
+from precond.proof.processes.child import HEADER, ChildProcess, Died
 
 GRACE = 0.3  # seconds past the deadline before the child is killed
 ALARM = 5  # seconds past a query's limit after which the child ends itself
@@ -36,7 +36,7 @@ class Process:
     """One child that runs ``module``.  Once an ``ask`` has failed it is dead; make another."""
 
     def __init__(self, module: str) -> None:
-        self._child = Child(module, inside=True)
+        self._child = ChildProcess(module, inside=True)
         self._greeted = False
 
     @property

@@ -23,6 +23,7 @@ from precond.proof.coverage import Coverage
 from precond.proof.engines.base import PROPAGATION, Answer, Deadline, Lines, Outcome, plain_sums
 from precond.proof.engines.input_split.points import Points
 from precond.proof.engines.input_split.search import FEW_INPUTS
+from precond.proof.refusal import Refusal
 from precond.proof.rows import stack_rows
 
 
@@ -34,14 +35,14 @@ class PolytopeSplitEngine:
     name: str = "polytope-split"
     lines: ClassVar[Lines] = PROPAGATION
 
-    def unsupported(self, problem: Problem) -> str | None:
+    def unsupported(self, problem: Problem) -> Refusal | None:
         if problem.execution is not Arithmetic.REAL:
-            return "it reasons about real numbers"
+            return Refusal("it reasons about real numbers")
         varying = int((problem.box.width > 0).sum())
         if varying > FEW_INPUTS:
-            return f"{varying} inputs vary; bisection is for at most {FEW_INPUTS}"
+            return Refusal(f"{varying} inputs vary; bisection is for at most {FEW_INPUTS}")
         if problem.halfspaces is None:
-            return "the region has no half-spaces"
+            return Refusal("the region has no half-spaces")
         return beyond_floats(problem)
 
     def solve(self, problem: Problem, deadline: Deadline) -> list[Answer]:

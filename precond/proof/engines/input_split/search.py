@@ -39,10 +39,11 @@ from precond.proof.engines.base import (
     plain_sums,
 )
 from precond.proof.engines.input_split.ascent import ascend
-from precond.proof.engines.input_split.boxes import Boxes, Waiting
+from precond.proof.engines.input_split.boxes import Boxes, WaitingBoxes
 from precond.proof.engines.input_split.points import Points
-from precond.proof.engines.input_split.record import Record
+from precond.proof.engines.input_split.record import BoxRecord
 from precond.proof.gate import excludes
+from precond.proof.refusal import Refusal
 from precond.proof.rows import stack_rows
 
 FEW_INPUTS = 24
@@ -60,19 +61,19 @@ class InputSplitEngine:
     name: str = "input-split"
     lines: ClassVar[Lines] = PROPAGATION
 
-    def unsupported(self, problem: Problem) -> str | None:
+    def unsupported(self, problem: Problem) -> Refusal | None:
         varying = int((problem.box.width > 0).sum())
         if varying > FEW_INPUTS:
-            return f"{varying} inputs vary; bisection is for at most {FEW_INPUTS}"
+            return Refusal(f"{varying} inputs vary; bisection is for at most {FEW_INPUTS}")
         return beyond_floats(problem)
 
     def solve(self, problem: Problem, deadline: Deadline) -> list[Answer]:
         """One answer per conjunct."""
         with torch.no_grad(), plain_sums(self.device):
-            return _Search(problem, deadline, self.device, self.batch, self.steps).run()
+            return _BoxSearch(problem, deadline, self.device, self.batch, self.steps).run()
 
 
-class _Search:
+class _BoxSearch:
     def __init__(
         self, problem: Problem, deadline: Deadline, device: str, batch: int, steps: int
     ) -> None:
@@ -89,12 +90,12 @@ class _Search:
         self.numbered = 1  # boxes so far
         self.stuck: list[Boxes] = []  # cannot be cut further
         self.coverage = Coverage(self.rows.conjuncts)
-        self.waiting = Waiting()
+        self.waiting = WaitingBoxes()
         self.steps_done = 0
         self.hopeless = False
         self.record = None
         if problem.keep_trace:
-            self.record = Record(self.rows, TRACE_SHARE * free_bytes(device))
+            self.record = BoxRecord(self.rows, TRACE_SHARE * free_bytes(device))
 
     def run(self) -> list[Answer]:
         conjuncts = self.rows.conjuncts
