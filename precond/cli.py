@@ -75,32 +75,34 @@ def _printable_output() -> Iterator[None]:
         sys.stdout, sys.stderr = streams
 
 
-def _run(chosen: argparse.Namespace, begun: float) -> int:
-    chosen.begun = begun
+def _run(arguments: argparse.Namespace, begun: float) -> int:
+    arguments.begun = begun
     try:
-        return int(chosen.run(chosen))
+        return int(arguments.run(arguments))
     except PrecondError as error:
         print(f"precond: {error}", file=sys.stderr)
         return EXIT_ERROR
     except KeyboardInterrupt:
-        print(f"precond: {_stopped(chosen)}", file=sys.stderr)
+        print(f"precond: {_stopped(arguments)}", file=sys.stderr)
         return EXIT_INTERRUPTED
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
 
 
-def _stopped(chosen: argparse.Namespace) -> str:
+def _stopped(arguments: argparse.Namespace) -> str:
     """What is known when Ctrl-C ends a command that does not say it itself, and how to go on."""
     from collections import Counter
     from pathlib import Path
 
     from precond.proof.ledger.ledger import Ledger
 
-    out = getattr(chosen, "out", None)
-    file = getattr(chosen, "ledger", None) or (None if out is None else Path(out) / "ledger.sqlite")
+    out = getattr(arguments, "out", None)
+    file = getattr(arguments, "ledger", None) or (
+        None if out is None else Path(out) / "ledger.sqlite"
+    )
     if file is None or not Path(file).is_file():
-        again = "; with --out DIR its verdicts would be kept" if hasattr(chosen, "out") else ""
+        again = "; with --out DIR its verdicts would be kept" if hasattr(arguments, "out") else ""
         return f"stopped{again}" if out is None else "stopped; run the same command again"
     try:
         with Ledger(file, writable=False) as ledger:

@@ -260,16 +260,12 @@ TWO_MEANINGS = {
     *(
         "Block",
         "Child",
-        "Columns",
-        "Entry",
-        "Folder",
-        "Lines",
         "Literal",
         "Order",
         "Pool",
     ),
-    *("OutOfTime", "Query", "Record", "Stage", "Tried", "Value", "Waiting", "Windows"),
-    *("_Run", "_Search", "_Task"),
+    *("OutOfTime", "Query", "Record", "Stage", "Value", "Waiting"),
+    *("_Search", "_Task"),
 }
 
 

@@ -39,11 +39,11 @@ def add_unsaid(command: argparse.ArgumentParser) -> None:
     )
 
 
-def read_model(chosen: argparse.Namespace) -> Network:
+def read_model(arguments: argparse.Namespace) -> Network:
     """The network of MODEL; what the user stated about it is in its ``origin``."""
     from precond.formats.load import load
 
-    return load(chosen.model, chosen.input_shape, activation=chosen.activation)
+    return load(arguments.model, arguments.input_shape, activation=arguments.activation)
 
 
 LABELS = "a file with one whole number per input"
@@ -104,45 +104,49 @@ def add_columns(command: argparse.ArgumentParser) -> None:
     )
 
 
-def read_data(chosen: argparse.Namespace, network: Network, labels: str | None = None) -> Dataset:
+def read_data(
+    arguments: argparse.Namespace, network: Network, labels: str | None = None
+) -> Dataset:
     """The data of --inputs, with ``labels`` of another file if there is one, and of --test;
     what is odd about it is said on stderr, and in its ``notes``."""
-    from precond.data.columns import Columns
+    from precond.data.columns import TableColumns
     from precond.data.dataset import joined
     from precond.data.datasets import load_dataset
     from precond.study.fitting import require_fitting, strange
 
-    columns = Columns(chosen.label_column, tuple(chosen.drop), chosen.classes)
+    columns = TableColumns(arguments.label_column, tuple(arguments.drop), arguments.classes)
     if columns.classes and len(columns.classes) != max(network.output_size, 2):
         raise DataError(
             "--classes",
             expected=f"a name for each of {network.output_size} outputs",
             got=", ".join(columns.classes),
         )
-    read = partial(load_dataset, divide=chosen.divide, columns=columns, picture=network.input_shape)
-    dataset = read(chosen.inputs, labels)
-    if getattr(chosen, "test", None) is not None:
-        dataset = joined(dataset, read(chosen.test, chosen.test_labels))
-    elif getattr(chosen, "test_labels", None) is not None:
+    read = partial(
+        load_dataset, divide=arguments.divide, columns=columns, picture=network.input_shape
+    )
+    dataset = read(arguments.inputs, labels)
+    if getattr(arguments, "test", None) is not None:
+        dataset = joined(dataset, read(arguments.test, arguments.test_labels))
+    elif getattr(arguments, "test_labels", None) is not None:
         raise DataError("--test-labels", expected="--test DATA", got="no such data")
-    require_fitting(dataset, network, chosen.model)
+    require_fitting(dataset, network, arguments.model)
     dataset = replace(dataset, notes=(*dataset.notes, *strange(network, dataset)))
     for note in dataset.notes:
         print(f"precond: note: {note}", file=sys.stderr)
     return dataset
 
 
-def read_given(chosen: argparse.Namespace) -> tuple[Network, Dataset]:
+def read_given(arguments: argparse.Namespace) -> tuple[Network, Dataset]:
     """The network, read as a classifier, and the data, checked to fit each other."""
-    network, dataset = read_both(chosen)
-    return classifier(network, chosen.threshold), dataset
+    network, dataset = read_both(arguments)
+    return classifier(network, arguments.threshold), dataset
 
 
-def read_both(chosen: argparse.Namespace) -> tuple[Network, Dataset]:
+def read_both(arguments: argparse.Namespace) -> tuple[Network, Dataset]:
     """The network as the file gives it, and the data, checked to fit each other."""
     from precond.network.device import require_device
 
-    require_device(chosen.device)
-    network = read_model(chosen)
-    dataset = read_data(chosen, network, chosen.labels)
+    require_device(arguments.device)
+    network = read_model(arguments)
+    dataset = read_data(arguments, network, arguments.labels)
     return network, dataset

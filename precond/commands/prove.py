@@ -38,7 +38,7 @@ def add(commands: Commands) -> None:
     again.set_defaults(run=run)
 
 
-def run(chosen: argparse.Namespace) -> int:
+def run(arguments: argparse.Namespace) -> int:
     from precond.basics.progress import progress
     from precond.errors import QueryError
     from precond.proof.arithmetic import Arithmetic, words
@@ -51,20 +51,20 @@ def run(chosen: argparse.Namespace) -> int:
     from precond.workers.exact import ExactJob
     from precond.workers.pool import ProofJob
 
-    require_device(chosen.device)
-    folder = chosen.certificate
+    require_device(arguments.device)
+    folder = arguments.certificate
     if folder is not None:
         output_folder(folder, "--certificate")
-    exact = chosen.exact or folder is not None
-    execution = Arithmetic(chosen.execution)
-    stored = read_preconditions(chosen.file)
-    network = with_outputs(read_model(chosen), "logits")  # which all stored claims are about
-    wanted = set(chosen.only or ())
+    exact = arguments.exact or folder is not None
+    execution = Arithmetic(arguments.execution)
+    stored = read_preconditions(arguments.file)
+    network = with_outputs(read_model(arguments), "logits")  # which all stored claims are about
+    wanted = set(arguments.only or ())
     missing = wanted - {entry.id for entry in stored.preconditions}
     if missing:
         raise QueryError(
             f"--only {', '.join(sorted(missing))}",
-            expected=f"an id of {chosen.file}",
+            expected=f"an id of {arguments.file}",
             got="none of that name",
         )
     asked = [
@@ -106,20 +106,20 @@ def run(chosen: argparse.Namespace) -> int:
                 print(f"  certificate {path}", flush=True)
             elif exact and now.status is Status.UNKNOWN:
                 print(f"  {now.reason}", flush=True)
-            if tip := hints.of_verdict(now, chosen.budget):
+            if tip := hints.of_verdict(now, arguments.budget):
                 print(f"  to try: {tip}", flush=True)
             shown += 1
         bars.step()
 
     with ExitStack() as stack:
-        ledger = None if chosen.ledger is None else stack.enter_context(Ledger(chosen.ledger))
+        ledger = None if arguments.ledger is None else stack.enter_context(Ledger(arguments.ledger))
         bars = stack.enter_context(progress())
-        pool = stack.enter_context(pool_of(chosen, ledger))
+        pool = stack.enter_context(pool_of(arguments, ledger))
         bars.stage("claims", len(asked))
         claims = [claim for _, claim in asked]
         kind: Callable[..., ProofJob] = partial(ExactJob, folder=folder) if exact else ProofJob
         jobs = (
-            kind(claim, chosen.budget, device=chosen.device, execution=execution)
+            kind(claim, arguments.budget, device=arguments.device, execution=execution)
             for claim in claims
         )
         verdicts = pool.map(jobs, show)

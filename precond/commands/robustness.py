@@ -55,11 +55,11 @@ def add(commands: Commands) -> None:
     robust.set_defaults(run=run)
 
 
-def run(chosen: argparse.Namespace) -> int:
-    network, dataset = read_both(chosen)
-    if chosen.range or chosen.monotone:
-        return _properties(chosen, with_outputs(network, chosen.outputs), dataset)
-    network = classifier(network, chosen.threshold)
+def run(arguments: argparse.Namespace) -> int:
+    network, dataset = read_both(arguments)
+    if arguments.range or arguments.monotone:
+        return _properties(arguments, with_outputs(network, arguments.outputs), dataset)
+    network = classifier(network, arguments.threshold)
     import numpy as np
 
     from precond.apply.certification.certify import robustness
@@ -71,14 +71,14 @@ def run(chosen: argparse.Namespace) -> int:
     from precond.report.pages import write_files
     from precond.report.robustness import counts_text, robustness_files
 
-    left = deadline_of(chosen).left
-    settings = settings_of(chosen, RobustnessSettings, natural=dataset.natural, budget=left)
+    left = deadline_of(arguments).left
+    settings = settings_of(arguments, RobustnessSettings, natural=dataset.natural, budget=left)
     labels = dataset.labels
     if labels is not None:
         labels = check_classes(labels, len(dataset), network)
-    rows = np.arange(len(dataset)) if chosen.rows == "all" else dataset.held_out
-    rows = rows[: chosen.most]
-    out = None if chosen.out is None else output_folder(chosen.out)
+    rows = np.arange(len(dataset)) if arguments.rows == "all" else dataset.held_out
+    rows = rows[: arguments.most]
+    out = None if arguments.out is None else output_folder(arguments.out)
     ledger = None if out is None else Ledger(out / "ledger.sqlite")
     with progress() as bars:
         bars.stage("balls", len(rows) * len(set(settings.radii)))
@@ -98,13 +98,13 @@ def run(chosen: argparse.Namespace) -> int:
             f"note           time ran out after {len(found.rows)} of {len(rows)} inputs were "
             "classified: the others take no part"
         )
-    print(f"inputs         {len(found.rows)} of {dataset.name} ({chosen.rows})")
+    print(f"inputs         {len(found.rows)} of {dataset.name} ({arguments.rows})")
     print("\n".join(counts_text(found)))
-    tips = hints.of_robustness(found, dataset.natural, chosen.budget)
+    tips = hints.of_robustness(found, dataset.natural, arguments.budget)
     notes = (*dataset.notes, *tips)
     for note in tips:
         print(f"note           {note}")
-    print(f"time           {time.monotonic() - chosen.begun:.1f} s of {chosen.budget:g} s")
+    print(f"time           {time.monotonic() - arguments.begun:.1f} s of {arguments.budget:g} s")
     if out is not None:
         subject = Subject.of(model_name(network), dataset)
         write_files(out, robustness_files(subject, dataset.flat, labels, found, notes))
@@ -112,28 +112,28 @@ def run(chosen: argparse.Namespace) -> int:
     return 0
 
 
-def _properties(chosen: argparse.Namespace, network: Network, dataset: Dataset) -> int:
+def _properties(arguments: argparse.Namespace, network: Network, dataset: Dataset) -> int:
     from precond.report import hints
     from precond.report.evidence import Subject
     from precond.report.pages import write_files
     from precond.report.robustness import properties_files
     from precond.study.analysis import Domain, DomainKind
 
-    domain = Domain.parse(chosen.domain, dataset.inputs, dataset.natural)
+    domain = Domain.parse(arguments.domain, dataset.inputs, dataset.natural)
     if domain.kind is DomainKind.BALL:
-        raise QueryError("--domain", expected="data, unit or LO:HI", got=chosen.domain)
-    answers = _answers(chosen, network, domain.box, dataset.features)
+        raise QueryError("--domain", expected="data, unit or LO:HI", got=arguments.domain)
+    answers = _answers(arguments, network, domain.box, dataset.features)
     for answer in answers:
         verdict = answer.verdict
-        words = answer.shown or verdict.reason
+        words = answer.witness or verdict.reason
         print(
             f"{answer.name:<32} {verdict.status.value:<9} {verdict.engine:<18} "
             f"{verdict.seconds:7.2f} s  {words}".rstrip()
         )
-        if tip := hints.of_verdict(verdict, chosen.budget / len(answers)):
+        if tip := hints.of_verdict(verdict, arguments.budget / len(answers)):
             print(f"  to try: {tip}")
-    if chosen.out is not None:
-        out = output_folder(chosen.out)
+    if arguments.out is not None:
+        out = output_folder(arguments.out)
         subject = Subject.of(model_name(network), dataset)
         write_files(out, properties_files(subject, str(domain), answers))
         print(f"report  {out / 'index.html'}")
@@ -141,7 +141,7 @@ def _properties(chosen: argparse.Namespace, network: Network, dataset: Dataset) 
 
 
 def _answers(
-    chosen: argparse.Namespace, network: Network, box: Box, features: tuple[str, ...] | None
+    arguments: argparse.Namespace, network: Network, box: Box, features: tuple[str, ...] | None
 ) -> list[PropertyAnswer]:
     import numpy as np
 
@@ -153,20 +153,20 @@ def _answers(
     from precond.region.pattern import DecisionPattern
     from precond.report.robustness import PropertyAnswer
 
-    ranges = [_range(text) for text in chosen.range or ()]
-    monotone = [_monotone(text, features) for text in chosen.monotone or ()]
+    ranges = [_range(text) for text in arguments.range or ()]
+    monotone = [_monotone(text, features) for text in arguments.monotone or ()]
     claims = [
         Claim(network, box, DecisionPattern(), Property.between(*limits)) for limits in ranges
     ]
     for one in monotone:
         monotone_claim(network, one, box)  # an index that does not fit is said before any work
     of = "" if network.whole is network else ", y: logits"
-    deadline = deadline_of(chosen)
+    deadline = deadline_of(arguments)
     ahead = len(claims) + len(monotone)
     answers: list[PropertyAnswer] = []
     for claim in claims:
         share = deadline.left / (ahead - len(answers))
-        verdict = prove(claim, budget=share, device=chosen.device, seed=chosen.seed)
+        verdict = prove(claim, budget=share, device=arguments.device, seed=arguments.seed)
         shown = ""
         if verdict.witness is not None:
             y = network.output_activation.of(outputs(network, verdict.witness[None]))[0]
@@ -174,7 +174,7 @@ def _answers(
         answers.append(PropertyAnswer(f"{claim.property}{of}", verdict, shown))
     for one in monotone:
         share = deadline.left / (ahead - len(answers))
-        verdict = prove_monotone(network, one, box, budget=share, device=chosen.device)
+        verdict = prove_monotone(network, one, box, budget=share, device=arguments.device)
         shown = ""
         if verdict.witness is not None:
             first, step = verdict.witness[:-1], verdict.witness[-1]

@@ -53,8 +53,8 @@ class Example:
 
     ``input`` (n,) float32 is given class ``predicted`` though ``anchor``, the real training
     input it was minimised to, is rightly given ``label``.  ``claim`` names the refuted claim;
-    ``linf``, ``l2``, ``changed`` measure its distance from the anchor; ``found`` (n,) is the
-    witness before minimising, ``found_linf`` its distance.  ``fewest`` (n,) changes as few values
+    ``linf``, ``l2``, ``changed`` measure its distance from the anchor; ``witness`` (n,) is the
+    witness before minimising, ``witness_linf`` its distance.  ``fewest`` (n,) changes as few values
     of the anchor as was found, ``fewest_changed`` of them, anywhere in the natural range (None
     and 0 where 40 were not enough).
     """
@@ -67,8 +67,8 @@ class Example:
     linf: float
     l2: float
     changed: int
-    found: Array
-    found_linf: float
+    witness: Array
+    witness_linf: float
     fewest: NDArray[np.float32] | None
     fewest_changed: int
 
@@ -77,10 +77,10 @@ class Example:
 class Adversarial:
     """Distinct ``examples``, nearest to their anchors first.  ``refuted``: witnesses there were;
     ``lost``: those that no longer counted in float32 values; ``alike``: duplicates dropped;
-    ``asked``: claims put to the provers."""
+    ``claims``: put to the provers."""
 
     examples: tuple[Example, ...]
-    asked: int
+    claims: int
     refuted: int
     lost: int
     alike: int
@@ -136,7 +136,7 @@ def adversarial(
     if len(right) > settings.most:
         drawn = np.random.default_rng(settings.seed).choice(right, settings.most, replace=False)
         chosen = np.sort(drawn)
-    asked, witnesses = _rule_witnesses(network, data, right, rules, settings, ledger, done)
+    claims, witnesses = _rule_witnesses(network, data, right, rules, settings, ledger, done)
     balls = RobustnessSettings(
         radii=(radius,),
         natural=data.natural,
@@ -150,10 +150,10 @@ def adversarial(
         if ball.outcome is BallOutcome.ATTACKED and ball.witness is not None:
             target = WitnessTarget(row, int(labels[row]), None)
             witnesses.append(_Witness(f"ball of {radius:g} around {row}", ball.witness, target))
-    examples, lost, alike = _kept(network, data, witnesses, end, device)
+    examples, lost, alike = _examples(network, data, witnesses, end, device)
     return Adversarial(
         examples=examples,
-        asked=len(found.rows) + asked,
+        claims=len(found.rows) + claims,
         refuted=len(witnesses),
         lost=lost,
         alike=alike,
@@ -179,14 +179,14 @@ def _rule_witnesses(
     layers, until = sorted({r.layer for r in rules}), deadline.earlier(0.5 * deadline.left)
     signatures, kept = record_in_time(network, flat[right], layers, until=until, device=device)
     right = right[kept]
-    found, asked = [], 0
+    found, claims = [], 0
     for number, rule in enumerate(rules):
         done(1)
         inside = right[rule.pattern.holds(signatures)]
         own = inside[labels[inside] == rule.label]
         if deadline.passed or not len(own):
             continue
-        asked += 1
+        claims += 1
         verdict = prove(
             Claim(network, box, rule.pattern, Property.of_class(rule.label, network)),
             budget=min(settings.each, deadline.left),
@@ -199,10 +199,10 @@ def _rule_witnesses(
         gap = np.linalg.norm(flat[own] - verdict.witness, axis=1)
         target = WitnessTarget(int(own[gap.argmin()]), rule.label, rule.pattern)
         found.append(_Witness(f"rule {number + 1} of class {rule.label}", verdict.witness, target))
-    return asked, found
+    return claims, found
 
 
-def _kept(
+def _examples(
     network: Network,
     data: Dataset,
     witnesses: Sequence[_Witness],
@@ -242,8 +242,8 @@ def _kept(
             linf=float(np.abs(gaps[k]).max()),
             l2=float(np.linalg.norm(gaps[k])),
             changed=int((np.abs(gaps[k]) > CHANGED).sum()),
-            found=witness.point,
-            found_linf=float(np.abs(witness.point - near[k]).max()),
+            witness=witness.point,
+            witness_linf=float(np.abs(witness.point - near[k]).max()),
             fewest=few[k] if solved[k] else None,
             fewest_changed=int(counts[k]) if solved[k] else 0,
         )
