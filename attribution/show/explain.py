@@ -180,27 +180,27 @@ def _image(network: Network) -> tuple[int, ...] | None:
 
 
 def _lines(
-    found: Attribution,
+    attribution: Attribution,
     scores: NDArray[np.float64],
-    chosen: Quantity,
+    quantity: Quantity,
     predicted: int,
     names: Sequence[str],
 ) -> tuple[str, ...]:
     lines = [
-        f"{found.method}: {chosen.name} (predicted class {predicted}, "
-        f"score {scores.max():.4g}); {found.rule}"
+        f"{attribution.method}: {quantity.name} (predicted class {predicted}, "
+        f"score {scores.max():.4g}); {attribution.rule}"
     ]
-    if found.completeness is not None and found.change is not None:
+    if attribution.completeness is not None and attribution.change is not None:
         lines.append(
-            f"attributions sum to {found.values.sum():.6g}, the score changed by "
-            f"{found.change[0]:.6g} (error {found.completeness[0]:.2g})"
+            f"attributions sum to {attribution.values.sum():.6g}, the score changed by "
+            f"{attribution.change[0]:.6g} (error {attribution.completeness[0]:.2g})"
         )
-    top = found.top(UNITS_SHOWN)
+    top = attribution.top(UNITS_SHOWN)
     if names:
-        order = np.argsort(-np.abs(found.flat()), kind="stable")[: len(top)]
-        top = [(names[i], float(found.flat()[i])) for i in order]
+        order = np.argsort(-np.abs(attribution.flat()), kind="stable")[: len(top)]
+        top = [(names[i], float(attribution.flat()[i])) for i in order]
     lines += [f"{name} {value:+.4g}" for name, value in top]
-    return (*lines, *found.notes)
+    return (*lines, *attribution.notes)
 
 
 def _write(path: Path, page: str) -> None:

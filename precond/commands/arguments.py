@@ -65,15 +65,15 @@ def _words(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def settings_of(chosen: argparse.Namespace, settings: type[S], **given: object) -> S:
+def settings_of(arguments: argparse.Namespace, settings: type[S], **given: object) -> S:
     """The settings that the options say, with the fields ``given``."""
     values: dict[str, object] = {}
     for one in fields(settings):
         said = option_of(one)
         name = None if said is None else said.name or one.name
-        if name is None or not hasattr(chosen, name):
+        if name is None or not hasattr(arguments, name):
             continue
-        value, default = getattr(chosen, name), one.default
+        value, default = getattr(arguments, name), one.default
         if isinstance(default, Enum):
             value = type(default)(value)
         values[one.name] = tuple(value) if isinstance(default, tuple) else value

@@ -24,22 +24,22 @@ def add(commands: Commands) -> None:
     export.set_defaults(run=run)
 
 
-def run(chosen: argparse.Namespace) -> int:
+def run(arguments: argparse.Namespace) -> int:
     from precond.basics.whole_files import write_whole
     from precond.errors import QueryError
     from precond.study.store import read_preconditions
     from precond.vnnlib.write import claim_text
 
-    stored = read_preconditions(chosen.file)
-    network = read_model(chosen)
+    stored = read_preconditions(arguments.file)
+    network = read_model(arguments)
     claims = {p.id: claim for p in stored.preconditions if (claim := stored.claim(p, network))}
     plain = [name for name, claim in claims.items() if not len(claim.pattern)]
-    name = chosen.only or next(iter(plain), None)
+    name = arguments.only or next(iter(plain), None)
     if name is None or name not in claims:
         raise QueryError(
             "--only",
             expected="a claim without a pattern" + (f": {', '.join(plain[:8])}" if plain else ""),
-            got=name or f"none in {chosen.file}",
+            got=name or f"none in {arguments.file}",
             fix=None
             if plain
             else "Try 'precond analyze' with a smaller --domain ball: where a "
@@ -50,6 +50,6 @@ def run(chosen: argparse.Namespace) -> int:
     if network.logits is claim.network and network.logits is not network:
         title += f"\nY are the logits before the last {network.output_activation.value}"
         print("note           Y are logits: give solvers the model without its last activation")
-    write_whole(chosen.vnnlib, claim_text(claim, title), name=f"query {chosen.vnnlib}")
-    print(f"query          {chosen.vnnlib} ({name}; unsat: the claim holds, sat: it does not)")
+    write_whole(arguments.vnnlib, claim_text(claim, title), name=f"query {arguments.vnnlib}")
+    print(f"query          {arguments.vnnlib} ({name}; unsat: the claim holds, sat: it does not)")
     return 0

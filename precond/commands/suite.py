@@ -39,31 +39,35 @@ def add_suite(verify: argparse.ArgumentParser) -> None:
     add_places(verify)
 
 
-def is_suite(chosen: argparse.Namespace) -> bool:
+def is_suite(arguments: argparse.Namespace) -> bool:
     """Whether a list of queries is asked for; refuses options that do not go together."""
-    listed = bool(chosen.query.suffix.lower() == SUFFIX)
-    if listed and chosen.network:
+    listed = bool(arguments.query.suffix.lower() == SUFFIX)
+    if listed and arguments.network:
         raise QueryError("--network", expected="none, the list names them", got="--network")
-    if listed and chosen.out is None:
+    if listed and arguments.out is None:
         raise QueryError(
-            f"{chosen.query}", expected="--out RESULTS.csv with a list of queries", got="no --out"
+            f"{arguments.query}",
+            expected="--out RESULTS.csv with a list of queries",
+            got="no --out",
         )
-    if listed and chosen.serialise_assignments is not None:
+    if listed and arguments.serialise_assignments is not None:
         raise QueryError(
-            "--serialise-assignments", expected="one query", got=f"the list {chosen.query}"
+            "--serialise-assignments", expected="one query", got=f"the list {arguments.query}"
         )
-    if not listed and not chosen.network:
+    if not listed and not arguments.network:
         raise QueryError("--network", expected="NAME=MODEL or MODEL", got="none")
-    if not listed and (chosen.out or chosen.ledger or chosen.workers != 1 or chosen.scheduler):
+    if not listed and (
+        arguments.out or arguments.ledger or arguments.workers != 1 or arguments.scheduler
+    ):
         raise QueryError(
             "--out, --ledger, --workers, --scheduler",
             expected=f"a list of queries (a {SUFFIX} file)",
-            got=f"one query, {chosen.query}",
+            got=f"one query, {arguments.query}",
         )
     return listed
 
 
-def run_suite(chosen: argparse.Namespace) -> int:
+def run_suite(arguments: argparse.Namespace) -> int:
     """Answer the list; exit status."""
     from precond.basics.progress import progress
     from precond.proof.ledger.ledger import Ledger
@@ -71,34 +75,34 @@ def run_suite(chosen: argparse.Namespace) -> int:
     from precond.vnnlib.suite.results import ResultsFile
     from precond.vnnlib.suite.run import Asked, answer_all, unanswered
 
-    instances = read_instances(chosen.query)
-    results = ResultsFile(chosen.out)
-    if chosen.certificate is not None:
-        output_folder(chosen.certificate, "--certificate")
+    instances = read_instances(arguments.query)
+    results = ResultsFile(arguments.out)
+    if arguments.certificate is not None:
+        output_folder(arguments.certificate, "--certificate")
     asked = Asked(
-        limit=math.inf if chosen.timeout is None else chosen.timeout,
-        device=chosen.device,
-        seed=chosen.seed,
-        as_real=chosen.as_real,
-        outputs=chosen.outputs,
-        exact=chosen.exact or chosen.certificate is not None,
-        certificates=chosen.certificate,
-        input_shape=chosen.input_shape,
-        activation=chosen.activation,
+        limit=math.inf if arguments.timeout is None else arguments.timeout,
+        device=arguments.device,
+        seed=arguments.seed,
+        as_real=arguments.as_real,
+        outputs=arguments.outputs,
+        exact=arguments.exact or arguments.certificate is not None,
+        certificates=arguments.certificate,
+        input_shape=arguments.input_shape,
+        activation=arguments.activation,
     )
     open_ = unanswered(instances, asked, results)
     with ExitStack() as stack:
-        ledger = None if chosen.ledger is None else stack.enter_context(Ledger(chosen.ledger))
-        pool = stack.enter_context(pool_of(chosen, ledger))
+        ledger = None if arguments.ledger is None else stack.enter_context(Ledger(arguments.ledger))
+        pool = stack.enter_context(pool_of(arguments, ledger))
         bars = stack.enter_context(progress())
         bars.stage("queries", len(open_))
         try:
             answer_all(pool, open_, asked, results, bars.step)
         except KeyboardInterrupt:
-            _say(instances, results.rows, chosen.out)
+            _say(instances, results.rows, arguments.out)
             return stopped(None, AGAIN)
     results.in_order(instances)
-    return _say(instances, results.rows, chosen.out)
+    return _say(instances, results.rows, arguments.out)
 
 
 def _say(instances: Sequence[Instance], rows: dict[tuple[str, str], ResultRow], out: Path) -> int:

@@ -70,32 +70,32 @@ def add(commands: Commands) -> None:
     asked.set_defaults(run=supports)
 
 
-def run(chosen: argparse.Namespace) -> int:
-    if is_suite(chosen):
-        return run_suite(chosen)
+def run(arguments: argparse.Namespace) -> int:
+    if is_suite(arguments):
+        return run_suite(arguments)
     from precond.vnnlib.process import ask
 
-    folder = chosen.serialise_assignments
+    folder = arguments.serialise_assignments
     if folder is not None:
         output_folder(folder, "--serialise-assignments")
-    if chosen.certificate is not None:
-        output_folder(chosen.certificate, "--certificate")
+    if arguments.certificate is not None:
+        output_folder(arguments.certificate, "--certificate")
     request = {
-        "query": str(chosen.query),
-        "networks": chosen.network,
+        "query": str(arguments.query),
+        "networks": arguments.network,
         "assignments": None if folder is None else str(folder),
-        "device": chosen.device,
-        "seed": chosen.seed,
-        "as_real": chosen.as_real,
-        "outputs": chosen.outputs,
-        "exact": chosen.exact or chosen.certificate is not None,
-        "input_shape": chosen.input_shape,
-        "activation": chosen.activation,
-        "certificates": None if chosen.certificate is None else str(chosen.certificate),
+        "device": arguments.device,
+        "seed": arguments.seed,
+        "as_real": arguments.as_real,
+        "outputs": arguments.outputs,
+        "exact": arguments.exact or arguments.certificate is not None,
+        "input_shape": arguments.input_shape,
+        "activation": arguments.activation,
+        "certificates": None if arguments.certificate is None else str(arguments.certificate),
     }
-    limit = math.inf if chosen.timeout is None else chosen.timeout
+    limit = math.inf if arguments.timeout is None else arguments.timeout
     try:
-        reply = ask(request, chosen.begun + limit)
+        reply = ask(request, arguments.begun + limit)
     except KeyboardInterrupt:  # the child has been killed
         print("unknown", flush=True)
         return stopped(None)
@@ -108,8 +108,8 @@ def run(chosen: argparse.Namespace) -> int:
     return reply.status
 
 
-def supports(chosen: argparse.Namespace) -> int:
+def supports(arguments: argparse.Namespace) -> int:
     from precond.vnnlib.capability import capability
 
-    sys.stdout.write(capability(chosen.capability))
+    sys.stdout.write(capability(arguments.capability))
     return 0

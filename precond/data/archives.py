@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from precond.data.columns import LABEL_NAMES, Columns, numbered
+from precond.data.columns import LABEL_NAMES, TableColumns, numbered
 from precond.data.content import FileContent
 from precond.data.npy import npy_header
 from precond.errors import DataError, ModelError
@@ -29,7 +29,7 @@ SHOWN = 12
 
 
 @dataclass(frozen=True)
-class Entry:
+class ArrayEntry:
     """One array of a file: its name, and what can be said before it is read."""
 
     name: str
@@ -64,17 +64,17 @@ def split_name(spec: str) -> tuple[str, str | None]:
     return spec, None
 
 
-def roles_of(entries: list[Entry], path: str, wanted: str | None, columns: Columns) -> Roles:
+def roles_of(entries: list[ArrayEntry], path: str, key: str | None, columns: TableColumns) -> Roles:
     """Which arrays are meant; DataError, with all there are, where that is not clear."""
     names = [entry.name for entry in entries]
     if columns.drop:
         raise DataError(f"{path}", expected="a table for --drop", got="arrays")
-    for name in (wanted, columns.label):
+    for name in (key, columns.label):
         if name is not None and name not in names:
             raise DataError(f"{path}: {name}", expected=_listed(entries), got=name)
     label = columns.label or _by_name(entries, LABEL_NAMES, path, "labels")
-    if wanted is not None:
-        return Roles(wanted, None if columns.label is None and label == wanted else columns.label)
+    if key is not None:
+        return Roles(key, None if columns.label is None and label == key else columns.label)
     inputs = _by_name(entries, INPUT_NAMES, path, "inputs")
     notes = []
     if inputs is None:
@@ -93,16 +93,16 @@ def roles_of(entries: list[Entry], path: str, wanted: str | None, columns: Colum
     return Roles(inputs, label, tuple(notes))
 
 
-def read_npz(path: Path, wanted: str | None, columns: Columns) -> FileContent:
+def read_npz(path: Path, key: str | None, columns: TableColumns) -> FileContent:
     """The arrays of an ``.npz``; the caller words what numpy finds wrong."""
     entries = _npz_entries(path)
-    roles = roles_of(entries, str(path), wanted, columns)
+    roles = roles_of(entries, str(path), key, columns)
     with path.open("rb") as file, np.lib.npyio.NpzFile(file, allow_pickle=False) as archive:
         found = {n: archive[n] for n in (roles.inputs, roles.labels) if n is not None}
     return _content(found, roles, columns, path)
 
 
-def read_tensors(path: Path, wanted: str | None, columns: Columns) -> FileContent:
+def read_tensors(path: Path, key: str | None, columns: TableColumns) -> FileContent:
     """Tensors saved by torch: one, a pair of inputs and labels, or a dict of named ones."""
     import torch
 
@@ -130,13 +130,13 @@ def read_tensors(path: Path, wanted: str | None, columns: Columns) -> FileConten
             fix=fix,
         )
     arrays = {str(name): _array(value) for name, value in saved.items() if _is_array(value)}
-    entries = [Entry(name, value.shape, value.dtype) for name, value in arrays.items()]
-    roles = roles_of(entries, str(path), wanted, columns)
+    entries = [ArrayEntry(name, value.shape, value.dtype) for name, value in arrays.items()]
+    roles = roles_of(entries, str(path), key, columns)
     return _content(arrays, roles, columns, path)
 
 
 def _content(
-    arrays: Mapping[str, NDArray[Any]], roles: Roles, columns: Columns, path: Path
+    arrays: Mapping[str, NDArray[Any]], roles: Roles, columns: TableColumns, path: Path
 ) -> FileContent:
     for name in (roles.inputs, roles.labels):
         if name is not None and not isinstance(arrays[name], np.ndarray):
@@ -148,7 +148,7 @@ def _content(
     return FileContent(inputs=inputs, labels=labels, notes=roles.notes)
 
 
-def _npz_entries(path: Path) -> list[Entry]:
+def _npz_entries(path: Path) -> list[ArrayEntry]:
     """The headers of all arrays, before any is read."""
     entries = []
     with zipfile.ZipFile(path) as archive:
@@ -156,18 +156,18 @@ def _npz_entries(path: Path) -> list[Entry]:
             if item.filename.endswith(".npy") and "/" not in item.filename:
                 with archive.open(item) as file:
                     head = npy_header(file, item.file_size, f"{path}: {item.filename}")
-                entries.append(Entry(item.filename.removesuffix(".npy"), *head))
+                entries.append(ArrayEntry(item.filename.removesuffix(".npy"), *head))
     return entries
 
 
-def _by_name(entries: list[Entry], names: tuple[str, ...], path: str, role: str) -> str | None:
+def _by_name(entries: list[ArrayEntry], names: tuple[str, ...], path: str, role: str) -> str | None:
     found = [entry.name for entry in entries if entry.name.lower() in names]
     if len(found) > 1:
         raise DataError(f"{path}: {role}", expected="one name", got=" and ".join(found))
     return found[0] if found else None
 
 
-def _unclear(entries: list[Entry], path: str) -> DataError:
+def _unclear(entries: list[ArrayEntry], path: str) -> DataError:
     fix = None
     if entries:
         first = max(entries, key=lambda e: len(e.shape)).name
@@ -182,7 +182,7 @@ def _unclear(entries: list[Entry], path: str) -> DataError:
     )
 
 
-def _listed(entries: list[Entry]) -> str:
+def _listed(entries: list[ArrayEntry]) -> str:
     more = f" and {len(entries) - SHOWN} more" if len(entries) > SHOWN else ""
     return (", ".join(map(str, entries[:SHOWN])) or "no array") + more
 

@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from precond.data.columns import LABEL_NAMES, Columns, index_columns, numbered, split_table
+from precond.data.columns import LABEL_NAMES, TableColumns, index_columns, numbered, split_table
 from precond.data.content import FileContent
 from precond.data.parquet import parquet_columns
 from precond.errors import DataError
 
 
-def read_csv(path: Path, columns: Columns) -> FileContent:
+def read_csv(path: Path, columns: TableColumns) -> FileContent:
     """The rows of a ``.csv``, separated by commas, or by the semicolons or tabs of its line 1."""
     try:
         text = path.read_text(encoding="utf-8-sig")
@@ -67,7 +67,7 @@ def read_csv(path: Path, columns: Columns) -> FileContent:
 
 
 def _named_csv(
-    path: Path, text: str, names: list[str], columns: Columns, delimiter: str
+    path: Path, text: str, names: list[str], columns: TableColumns, delimiter: str
 ) -> FileContent:
     """A table whose columns the user named, or whose labels are names."""
     table, labels, features = split_table(text, names, columns, str(path), delimiter)
@@ -97,7 +97,7 @@ def _content(
     )
 
 
-def read_parquet(path: Path, columns: Columns) -> FileContent:
+def read_parquet(path: Path, columns: TableColumns) -> FileContent:
     """A Parquet file; each of its columns is one input, or a list of fixed length of them."""
     found = parquet_columns(path)
     header = list(found)
@@ -126,7 +126,7 @@ def read_parquet(path: Path, columns: Columns) -> FileContent:
     return _content(np.concatenate(parts, axis=1), names, labels, None, path)
 
 
-def named_labels(path: Path, rows: Sequence[str], columns: Columns) -> NDArray[Any]:
+def named_labels(path: Path, rows: Sequence[str], columns: TableColumns) -> NDArray[Any]:
     """The labels of the pictures ``rows`` (file names) in a ``.csv`` that lists both; names in it
     may lack the suffix."""
     text = path.read_text(encoding="utf-8-sig")

@@ -56,7 +56,7 @@ def adversarial_files(
     """
     used = np.zeros(len(adversarial.examples), dtype=np.int64)
     if retrained is not None:
-        used[retrained.used] = 1
+        used[retrained.trained_on] = 1
     stream = io.BytesIO()
     np.savez_compressed(
         stream,
@@ -77,7 +77,7 @@ def adversarial_files(
             f"{e.linf:.6g}",
             f"{e.l2:.6g}",
             e.changed,
-            f"{e.found_linf:.6g}",
+            f"{e.witness_linf:.6g}",
             e.fewest_changed or None,
             int(used[number]),
         )
@@ -102,7 +102,7 @@ def accuracy_table(retrained: Retrained) -> Table:
     rows = (
         line("training inputs", "train"),
         line("held-out inputs", "held_out"),
-        line(f"{len(retrained.used)} examples trained on", "used"),
+        line(f"{len(retrained.trained_on)} examples trained on", "used"),
         line(f"{len(retrained.kept_out)} examples kept out (other anchors)", "kept_out"),
         line(
             f"{retrained.attacked} held-out inputs under attack, radius {retrained.radius:g}",
@@ -130,7 +130,7 @@ def _page(
         Figure(
             "✗ refuted",
             value=str(adversarial.refuted),
-            hint=f"of {adversarial.asked} claims, by a witness",
+            hint=f"of {adversarial.claims} claims, by a witness",
             tone="refuted",
         ),
         Figure(
@@ -183,7 +183,7 @@ def _sizes(examples: tuple[Example, ...]) -> Table:
             continue
         for name, values in (
             ("L∞", [e.linf for e in own]),
-            ("L∞ of the witness", [e.found_linf for e in own]),
+            ("L∞ of the witness", [e.witness_linf for e in own]),
             ("L2", [e.l2 for e in own]),
             ("changed values", [float(e.changed) for e in own]),
             (
@@ -214,7 +214,7 @@ def _groups(
         difference = (e.input - flat[e.anchor]) / (2 * e.linf or 1.0) * (high - low)
         thumbs = [
             picture(flat[e.anchor], f"real: {e.label}", f"input {e.anchor}"),
-            picture(e.found, "witness", f"the witness of the {e.claim}, L∞ {e.found_linf:.3g}"),
+            picture(e.witness, "witness", f"the witness of the {e.claim}, L∞ {e.witness_linf:.3g}"),
             picture(e.input, f"small: {e.predicted}", f"minimised, L∞ {e.linf:.3g}, L2 {e.l2:.3g}"),
             picture(
                 difference + (low + high) / 2,
@@ -247,6 +247,6 @@ def _groups(
 def accuracies(one: Accuracy) -> str:
     """One line for the terminal."""
     return (
-        f"held out {_share(one.held_out)}, examples trained on {_share(one.used)}, "
+        f"held out {_share(one.held_out)}, examples trained on {_share(one.trained_on)}, "
         f"kept out {_share(one.kept_out)}, under attack {_share(one.attacked)}"
     )

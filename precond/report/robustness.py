@@ -39,11 +39,11 @@ class RobustnessPage:
 
 @dataclass(frozen=True)
 class PropertyAnswer:
-    """A property of the outputs, in words, and its verdict; ``shown`` says its witness."""
+    """A property of the outputs, in words, and its verdict; ``witness`` shows its witness."""
 
     name: str
     verdict: Verdict
-    shown: str = ""
+    witness: str = ""
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ def properties_files(
             a.verdict.status.value,
             a.verdict.engine,
             f"{a.verdict.seconds:.2f} s",
-            a.shown or a.verdict.reason or "–",
+            a.witness or a.verdict.reason or "–",
         )
         for a in answers
     )

@@ -55,7 +55,7 @@ def analyze(
     The study's signatures cover all decision layers.  ``layers``: those to mine (default: all of
     moderate width).
     """
-    run = _Run(Work(study, options, pool, progress or Silent()))
+    run = _AnalysisRun(Work(study, options, pool, progress or Silent()))
     started = time.monotonic()
     interrupted = False
     try:
@@ -77,7 +77,7 @@ def analyze(
     )
 
 
-class _Run:
+class _AnalysisRun:
     def __init__(self, work: Work) -> None:
         self.work, self.study = work, work.study
         self.deadline = Deadline.after(work.options.budget)

@@ -185,7 +185,7 @@ def test_own_precondition_shrinks_until_it_proves_and_its_box_keeps_the_answer()
         Effort(budget=600.0, each=20.0),
     )
     assert isinstance(own, OwnPrecondition) and 0.025 <= own.radius < 0.05
-    assert own.found.verdict.is_proved and own.box is not None
+    assert own.precondition.verdict.is_proved and own.box is not None
     samples = own.box.sample(200, np.random.default_rng(0))
     assert (outputs(IDENTITY, samples).argmax(axis=1) == 0).all()
 

@@ -25,7 +25,7 @@ from precond.apply.distillation.path import Exit, FastPath, checkpoints
 from precond.apply.distillation.proved_rules import ProvedRules
 from precond.apply.distillation.reading import Reading
 from precond.apply.distillation.settings import MAX_LOSS
-from precond.apply.distillation.thresholds import NEVER, Answers, Choice, choose
+from precond.apply.distillation.thresholds import NEVER, Answers, ExitThresholds, choose
 from precond.apply.distillation.training import BATCH, Sample, learned_exit
 from precond.apply.distillation.votes import Training, VoteExit
 from precond.apply.true_classes import check_classes
@@ -45,13 +45,13 @@ class Distilled:
     """A fast path and how it came about.
 
     ``choice`` is what the thresholds do on the validation inputs (None: proved rules only);
-    ``tried`` the readings that votes were learned at, with their accuracy alone.
+    ``readings`` that votes were learned at, with their accuracy alone.
     """
 
     path: FastPath
     proved: ProvedRules | None
-    choice: Choice | None
-    tried: tuple[tuple[Reading, float], ...] = ()
+    choice: ExitThresholds | None
+    readings: tuple[tuple[Reading, float], ...] = ()
 
 
 def sample_of(

@@ -92,7 +92,7 @@ def input_page(
     shared, others = sharing(subject, debugged, finding)
     own_claims, own_lines = own_words(finding)
     picture = subject.image_shape is not None
-    pattern = None if isinstance(finding.own, Unproved) else finding.own.found.pattern
+    pattern = None if isinstance(finding.own, Unproved) else finding.own.precondition.pattern
     best = finding.rules[0] if finding.rules else None
     profile = finding.profile
     return InputPage(

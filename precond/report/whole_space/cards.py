@@ -66,7 +66,7 @@ class ClassSection:
 def class_section(run: WholeSpace, result: ClassResult) -> ClassSection:
     tried = "; ".join(
         f"{t.cut}: {t.patterns} patterns, {percent(t.recall)} of training inputs, {t.seconds:.1f} s"
-        for t in result.tried
+        for t in result.cuts
     )
     cards = tuple(_card(run, result, number) for number in range(len(result.entries)))
     name = f"{result.target.name}: {result.target.property}"
