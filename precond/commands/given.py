@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from precond.commands.arguments import sizes
+from precond.commands.arguments import InputShapes, sizes
 from precond.commands.outputs import add_threshold, classifier
 from precond.errors import DataError
 from precond.formats.lowering.stated import Activation
@@ -25,12 +25,20 @@ def add_model(command: argparse.ArgumentParser) -> None:
 
 
 def add_unsaid(command: argparse.ArgumentParser) -> None:
-    """--input-shape and --activation: what a model file may leave open."""
+    """--input-shape, --output and --activation: what a model file may leave open."""
     command.add_argument(
         "--input-shape",
         type=sizes,
+        action=InputShapes,
         metavar="N,N,…",
-        help="sizes of one input, without the batch axis, where the file leaves them open",
+        help="sizes of one input, without the batch axis, where the file leaves them open; of "
+        "several inputs NAME=N,N,…, once for each",
+    )
+    command.add_argument(
+        "--output",
+        metavar="NAME",
+        help="of a model of several outputs: read this one alone (by its name, or its number from "
+        "0), instead of all side by side",
     )
     command.add_argument(
         "--activation",
@@ -43,7 +51,9 @@ def read_model(chosen: argparse.Namespace) -> Network:
     """The network of MODEL; what the user stated about it is in its ``origin``."""
     from precond.formats.load import load
 
-    return load(chosen.model, chosen.input_shape, activation=chosen.activation)
+    return load(
+        chosen.model, chosen.input_shape, activation=chosen.activation, output=chosen.output
+    )
 
 
 LABELS = "a file with one whole number per input"
@@ -112,7 +122,7 @@ def read_data(chosen: argparse.Namespace, network: Network, labels: str | None =
     from precond.data.datasets import load_dataset
     from precond.study.fitting import require_fitting, strange
 
-    columns = Columns(chosen.label_column, tuple(chosen.drop), chosen.classes)
+    columns = Columns(chosen.label_column, tuple(chosen.drop), chosen.classes, network.input_parts)
     if columns.classes and len(columns.classes) != max(network.output_size, 2):
         raise DataError(
             "--classes",

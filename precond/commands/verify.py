@@ -76,6 +76,7 @@ def run(chosen: argparse.Namespace) -> int:
         "exact": chosen.exact or chosen.certificate is not None,
         "input_shape": chosen.input_shape,
         "activation": chosen.activation,
+        "output": chosen.output,
         "certificates": None if chosen.certificate is None else str(chosen.certificate),
     }
     limit = math.inf if chosen.timeout is None else chosen.timeout

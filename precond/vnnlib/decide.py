@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 
 from precond.errors import QueryError
 from precond.formats.load import load
+from precond.formats.lowering.interface import InputShape
 from precond.formats.lowering.stated import Activation, stated_origin
 from precond.network.device import require_device
 from precond.proof.arithmetic import Arithmetic
@@ -71,8 +72,9 @@ class Request:
     outputs: str = "file"
     exact: bool = False
     certificates: Path | None = None
-    input_shape: tuple[int, ...] | None = None
+    input_shape: InputShape | None = None
     activation: str | None = None
+    output: str | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,7 +96,7 @@ def read(request: Request) -> Query:
     """
     paths = _paths(request.networks)
     networks = {
-        name: load(path, request.input_shape, activation=request.activation)
+        name: load(path, request.input_shape, activation=request.activation, output=request.output)
         for name, path in paths.items()
     }
     if request.outputs == "logits":

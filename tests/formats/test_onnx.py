@@ -447,7 +447,7 @@ for _rounding in ("round_prefer_floor", "round_prefer_ceil", "floor", "ceil"):
             nearest_mode=_rounding,
             coordinate_transformation_mode=_mode,
         )
-NOTHING_LEFT = {  # x itself, so there is no layer to read
+NOTHING_LEFT = {  # x itself, moved at most to another shape
     "cast",
     "dropout",
     "flatten -1",
@@ -459,7 +459,7 @@ NOTHING_LEFT = {  # x itself, so there is no layer to read
 }
 
 
-@pytest.mark.parametrize("name", sorted(set(OPERATORS) - NOTHING_LEFT))
+@pytest.mark.parametrize("name", sorted(OPERATORS))
 def test_operator_computes_what_onnxruntime_computes(name: str, tmp_path: Path) -> None:
     graph = OPERATORS[name]
     full = [1 if size == "N" else size for size in graph.shape]
@@ -473,7 +473,7 @@ def first_version(op: str) -> int:
     return min(schema.since_version for schema in every if (schema.name, schema.domain) == (op, ""))
 
 
-@pytest.mark.parametrize("name", sorted(set(OPERATORS) - NOTHING_LEFT))
+@pytest.mark.parametrize("name", sorted(OPERATORS))
 def test_every_opset_is_read_as_onnxruntime_reads_it(name: str, tmp_path: Path) -> None:
     """At each version of the operators: equal outputs, or both refuse the file."""
     graph = OPERATORS[name]
@@ -501,7 +501,7 @@ def test_every_opset_is_read_as_onnxruntime_reads_it(name: str, tmp_path: Path) 
     assert read
 
 
-@pytest.mark.parametrize("name", sorted(set(OPERATORS) - NOTHING_LEFT))
+@pytest.mark.parametrize("name", sorted(OPERATORS))
 def test_written_network_reads_back_as_the_same_network(name: str, tmp_path: Path) -> None:
     network = load(OPERATORS[name].save(tmp_path))
     again = tmp_path / "again.onnx"
@@ -522,8 +522,7 @@ def test_operators_without_effect_leave_only_their_neighbours(name: str, tmp_pat
     nodes = [(op, ins, ["a"], attributes), ("Relu", ["a"], ["y"], {})]
     network = load(Graph(graph.shape, nodes, graph.constants).save(tmp_path))
     assert [type(node.layer) for node in network.nodes] == [ReLU]
-    with pytest.raises(ModelError, match="at least one layer"):
-        load(graph.save(tmp_path))
+    assert [type(node.layer) for node in load(graph.save(tmp_path)).nodes] == [Reshape]
 
 
 def residual() -> Graph:
@@ -749,11 +748,11 @@ REFUSED: dict[str, tuple[Graph, str]] = {
     "batch reshape": (one("Reshape", ("N", 6), [integers(-1, 3)]), "mixes the batch axis"),
     "softmax inside": (
         Graph(("N", 3), [("Softmax", ["x"], ["s"], {}), ("Relu", ["s"], ["y"], {})]),
-        "last operator.*Train with ReLU",
+        "last operator.*for proofs train with ReLU",
     ),
     "sigmoid inside": (
         Graph(("N", 3), [("Sigmoid", ["x"], ["s"], {}), ("Relu", ["s"], ["y"], {})]),
-        "last operator.*Train with ReLU",
+        "last operator.*for proofs train with ReLU",
     ),
     "softmax of a softmax": (
         Graph(("N", 3), [("Softmax", ["x"], ["s"], {}), ("Softmax", ["s"], ["y"], {})]),
@@ -788,10 +787,6 @@ REFUSED: dict[str, tuple[Graph, str]] = {
     ),
     "wrong widths": (one("MatMul", ("N", 5), [numbers(4, 3)]), "last axis of 4"),
     "missing tensor": (Graph(("N", 3), [("Relu", ["ghost"], ["y"], {})]), "ghost"),
-    "constant output": (
-        Graph(("N", 3), [("Relu", ["c"], ["y"], {})], {"c": numbers(3)}),
-        "a constant",
-    ),
     "huge constant": (
         Graph(
             ("N", 3),
@@ -850,19 +845,6 @@ def test_nearest_points_are_the_runtimes_or_refused(
         want = runtime(path, (1, 1, 1, before), inputs)
         np.testing.assert_array_equal(outputs(network, inputs), want, f"{before} to {after}")
     assert refusals < 5
-
-
-def test_two_inputs_or_outputs_are_refused(tmp_path: Path) -> None:
-    model = Graph(("N", 3), [("Relu", ["x"], ["y"], {})]).model()
-    model.graph.output.append(helper.make_tensor_value_info("x", 1, ("N", 3)))
-    onnx.save(model, tmp_path / "two.onnx")
-    with pytest.raises(ModelError, match="expected one output, got 2"):
-        load(tmp_path / "two.onnx")
-    model = Graph(("N", 3), [("Add", ["x", "z"], ["y"], {})]).model()
-    model.graph.input.append(helper.make_tensor_value_info("z", 1, ("N", 3)))
-    onnx.save(model, tmp_path / "two.onnx")
-    with pytest.raises(ModelError, match="expected one input, got 2: x, z"):
-        load(tmp_path / "two.onnx")
 
 
 def test_what_the_output_does_not_need_may_be_anything(tmp_path: Path) -> None:

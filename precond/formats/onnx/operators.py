@@ -97,8 +97,9 @@ def flatten(call: Call) -> Outputs:
     value = call.value()
     full = value.full
     axis = call.integer("axis", 1)
-    if not -len(full) <= axis <= len(full):
-        raise ModelError("axis", expected=f"{-len(full)} to {len(full)}", got=str(axis))
+    least = -len(full) if call.opset >= 11 else 0
+    if not least <= axis <= len(full):
+        raise ModelError("axis", expected=f"{least} to {len(full)}", got=str(axis))
     axis = axis + len(full) if axis < 0 else axis
     return [moves.reshape(call.builder, value, (int(np.prod(full[:axis])), -1))]
 

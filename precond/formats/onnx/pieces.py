@@ -14,6 +14,7 @@ from precond.formats.lowering import pieces as lowering_pieces
 from precond.formats.lowering.basic import Operand
 from precond.formats.lowering.builder import Value, check_size
 from precond.formats.lowering.einsum import einsum
+from precond.formats.lowering.refusals import REMEDY
 from precond.formats.onnx.call import Call
 
 Outputs = Sequence[Operand]
@@ -122,7 +123,7 @@ def power(call: Call) -> Outputs:
     if exponents is None or (exponents != 1).any():
         raise UnsupportedOperator(
             "Pow of a computed value is not piecewise linear, which proofs need",
-            fix="Attributions work on the torch module as it is",
+            fix=REMEDY,
         )
     full = np.broadcast_shapes(call.value().full, exponents.shape)
     return [moves.expand(call.builder, call.value(), full)]

@@ -11,6 +11,7 @@ from precond.formats.lowering import basic as lowering
 from precond.formats.lowering import moves
 from precond.formats.lowering import pieces as lowering_pieces
 from precond.formats.lowering.builder import Value, check_size
+from precond.formats.lowering.refusals import REMEDY
 from precond.formats.torch.arguments import Arguments, Result
 
 
@@ -115,7 +116,7 @@ def power(a: Arguments) -> Result:
         return a.value()
     raise UnsupportedOperator(
         "pow of a computed value is not piecewise linear, which proofs need",
-        fix="Attributions work on the torch module as it is",
+        fix=REMEDY,
     )
 
 
