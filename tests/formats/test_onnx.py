@@ -428,6 +428,107 @@ OPERATORS: dict[str, Graph] = {
     ),
     "identity": Graph(("N", 4), [("Identity", ["x"], ["a"], {}), ("Relu", ["a"], ["y"], {})]),
 }
+VOLUME = ("N", 2, 5, 4, 6)
+OPERATORS |= {
+    "conv volume": one("Conv", VOLUME, [numbers(3, 2, 3, 2, 3), numbers(3)]),
+    "conv volume stride pads": one(
+        "Conv",
+        VOLUME,
+        [numbers(3, 2, 3, 2, 3), numbers(3)],
+        strides=[2, 1, 2],
+        pads=[1, 0, 2, 2, 1, 0],
+    ),
+    "conv volume dilation groups": one(
+        "Conv", VOLUME, [numbers(4, 1, 2, 2, 2), numbers(4)], dilations=[3, 1, 2], group=2
+    ),
+    "conv volume same": one(
+        "Conv", VOLUME, [numbers(3, 2, 2, 3, 2)], auto_pad="SAME_LOWER", strides=[2, 2, 1]
+    ),
+    "conv transpose volume": one(
+        "ConvTranspose",
+        ("N", 2, 3, 2, 3),
+        [numbers(2, 2, 2, 3, 2), numbers(4)],
+        group=2,
+        strides=[2, 1, 2],
+        pads=[0, 1, 1, 1, 0, 0],
+        output_padding=[1, 0, 0],
+    ),
+    "conv transpose same": one(
+        "ConvTranspose", IMAGE, [numbers(2, 3, 3, 4)], auto_pad="SAME_UPPER", strides=[1, 2]
+    ),
+    "conv transpose output shape": one(
+        "ConvTranspose", IMAGE, [numbers(2, 3, 3, 3)], output_shape=[13, 11], strides=[2, 2]
+    ),
+    "maxpool volume": one("MaxPool", VOLUME, kernel_shape=[2, 3, 2], strides=[2, 1, 3]),
+    "maxpool volume ceil": one(
+        "MaxPool",
+        VOLUME,
+        kernel_shape=[2, 3, 2],
+        strides=[2, 2, 2],
+        pads=[1, 0, 1] * 2,
+        ceil_mode=1,
+    ),
+    "maxpool volume dilation": one("MaxPool", VOLUME, kernel_shape=[2, 2, 2], dilations=[3, 2, 1]),
+    "averagepool volume": one("AveragePool", VOLUME, kernel_shape=[2, 3, 2], strides=[2, 1, 1]),
+    "averagepool volume pads": one(
+        "AveragePool", VOLUME, kernel_shape=[3, 2, 2], pads=[1, 0, 1, 1, 1, 0]
+    ),
+    "averagepool volume counted": one(
+        "AveragePool",
+        VOLUME,
+        kernel_shape=[3, 2, 2],
+        pads=[1, 0, 1, 1, 1, 0],
+        count_include_pad=1,
+    ),
+    "averagepool dilation": one(
+        "AveragePool", IMAGE, opset=19, kernel_shape=[2, 2], dilations=[2, 3]
+    ),
+    "globalaveragepool volume": one("GlobalAveragePool", VOLUME),
+    "globalmaxpool volume": one("GlobalMaxPool", VOLUME),
+    "lppool": one("LpPool", IMAGE, kernel_shape=[2, 3], p=1, strides=[2, 1]),
+    "batchnorm volume": one(
+        "BatchNormalization", VOLUME, [numbers(2), numbers(2), numbers(2), numbers(2) ** 2]
+    ),
+    "pow constant": one("Pow", ("N", 4), [np.array([0, 1, 1, 0], np.float32)]),
+    "cumsum": one("CumSum", ("N", 2, 4), [np.array(2)]),
+    "cumsum back": one("CumSum", ("N", 2, 4), [np.array(1)], exclusive=1, reverse=1),
+    "gather elements": one("GatherElements", (1, 3, 4), [np.array([[[0, -1], [2, 2]]])], axis=2),
+    "gather places": one("GatherND", (1, 3, 4), [np.array([[0, 1], [0, -1]])]),
+    "gather places batch": one("GatherND", (1, 3, 4), [np.array([[[1, 2], [0, 0]]])], batch_dims=1),
+    "upper triangle": one("Trilu", ("N", 3, 4), [np.array(1)]),
+    "lower triangle": one("Trilu", ("N", 3, 4), [np.array(-1)], upper=0),
+    "where of computed sizes": Graph(
+        ("N", 4),
+        [
+            ("Shape", ["x"], ["s"], {}),
+            ("ConstantOfShape", ["s"], ["zeros"], {}),
+            ("Equal", ["zeros", "m"], ["holds"], {}),
+            ("Where", ["holds", "x", "zeros"], ["y"], {}),
+        ],
+        {"m": np.array([0, 1, 0, 2], np.float32)},
+    ),
+    "expand to computed shape": Graph(
+        ("N", 1, 4),
+        [
+            ("Shape", ["x"], ["s"], {}),
+            ("Mul", ["s", "factors"], ["t"], {}),
+            ("Cast", ["t"], ["u"], {"to": TensorProto.INT64}),
+            ("Expand", ["x", "u"], ["y"], {}),
+        ],
+        {"factors": integers(1, 3, 1)},
+    ),
+}
+for _mode in ("half_pixel", "pytorch_half_pixel", "align_corners", "asymmetric"):
+    for _outside in (0, 1):
+        OPERATORS[f"resize cubic {_mode} {_outside}"] = one(
+            "Resize",
+            (1, 2, 3, 4),
+            [None, np.array([1, 1, 2, 1.5], np.float32)],
+            mode="cubic",
+            cubic_coeff_a=-0.5 if _outside else -0.75,
+            exclude_outside=_outside,
+            coordinate_transformation_mode=_mode,
+        )
 for _mode in ("half_pixel", "pytorch_half_pixel", "align_corners", "asymmetric"):
     for _form, _last in (("scales", np.array([1, 1, 2, 0.5], np.float32)), ("sizes", None)):
         _sizes = None if _last is not None else integers(1, 2, 5, 6)
@@ -719,9 +820,21 @@ REFUSED: dict[str, tuple[Graph, str]] = {
         Graph(("N", 5), [("Split", ["x"], ["y", "z"], {"axis": 1})]),
         "expected equal parts",
     ),
-    "cubic": (
-        one("Resize", (1, 1, 2, 2), [None, np.array([1, 1, 2, 2], np.float32)], mode="cubic"),
-        "resize: mode: expected nearest or linear, got cubic",
+    "antialias": (
+        one(
+            "Resize",
+            (1, 1, 4, 4),
+            [None, np.array([1, 1, 0.5, 0.5], np.float32)],
+            18,
+            mode="linear",
+            antialias=1,
+        ),
+        "Resize: antialias: expected 0, got 1",
+    ),
+    "square pool": (one("LpPool", IMAGE, kernel_shape=[2, 2]), "p = 1, which is piecewise"),
+    "conv transpose odd": (
+        one("ConvTranspose", IMAGE, [numbers(2, 3, 2, 4)], auto_pad="SAME_UPPER"),
+        r"even numbers of 0 or more, got \[1, 3\]",
     ),
     "einsum of branches": (
         Graph(("N", 3), [("Einsum", ["x", "x"], ["y"], {"equation": "bi,bi->b"})]),
@@ -772,7 +885,10 @@ REFUSED: dict[str, tuple[Graph, str]] = {
     ),
     "softmax of one output": (one("Softmax", ("N", 1)), "two outputs or more.*Sigmoid"),
     "softmax over part": (one("Softmax", ("N", 2, 3), axis=1), "over all outputs"),
-    "conv 3-D": (one("Conv", ("N", 2, 4, 4, 4), [numbers(3, 2, 3, 3, 3)]), "two-dimensional"),
+    "conv 4-D": (
+        one("Conv", ("N", 2, 3, 3, 3, 3), [numbers(3, 2, 1, 1, 1, 1)]),
+        "three to five axes",
+    ),
     "open image": (one("Relu", ("N", 1, "H", "W")), "fixed sizes.*input_shape"),
     "nan weight": (one("Gemm", ("N", 1), [np.array([[np.nan]], np.float32)]), "finite numbers"),
     "division by zero": (one("Div", ("N", 1), [np.zeros(1, np.float32)]), "other than 0"),

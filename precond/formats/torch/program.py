@@ -92,7 +92,20 @@ class TorchProgram:
 
 
 COMPUTING = (
-    *("conv2d", "convolution", "linear", "addmm", "mm", "matmul", "batch_norm", "avg_pool2d"),
+    *(
+        "conv2d",
+        "conv3d",
+        "conv_transpose3d",
+        "avg_pool3d",
+        "max_pool3d",
+        "convolution",
+        "linear",
+        "addmm",
+        "mm",
+        "matmul",
+        "batch_norm",
+        "avg_pool2d",
+    ),
     *("max_pool2d", "add", "sub", "rsub", "mul", "div", "neg", "sum", "mean", "cat", "relu"),
     *("relu6", "leaky_relu", "hardtanh", "clamp", "conv1d", "conv_transpose1d"),
     *("conv_transpose2d", "prelu", "abs", "maximum", "minimum", "hardsigmoid", "einsum"),
