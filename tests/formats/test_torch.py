@@ -228,6 +228,8 @@ FUNCTIONS = {
     "triangle": ((4, 6), lambda m, x: x.tril(1) + x.triu()),
     "moved": ((4, 6), lambda m, x: x.movedim(1, 2).swapaxes(1, 2) + x.view_as(x)),
     "unflattened": ((4, 6), lambda m, x: x.unflatten(2, (2, 3)).narrow(3, 1, 2)),
+    "tiled": ((4, 6), lambda m, x: x.tile(2, 1).type_as(x)),
+    "bmm": ((4, 6), lambda m, x: torch.bmm(x, m.c.t()[None].expand(x.shape[0], 6, 4))),
     "powers": ((4, 6), lambda m, x: x**1 + x**0),
     "folded": ((4, 6), lambda m, x: x + torch.sqrt(m.c * m.c).t().t()),
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -184,6 +185,12 @@ def repeat(a: Arguments) -> Result:
     return value
 
 
+def tile(a: Arguments) -> Result:
+    counts, rank = a.integers("dims"), len(a.value().full)
+    named = {**a.named, "repeats": [*[1] * (rank - len(counts)), *counts]}
+    return repeat(replace(a, named=named))
+
+
 def running_sum(a: Arguments) -> Result:
     return lowering.running_sum(a.builder, a.value(), a.integer("dim"))
 
@@ -244,6 +251,7 @@ PIECES: dict[str, Callable[[Arguments], Result]] = {
     "roll": roll,
     "stack": stack,
     "threshold": threshold,
+    "tile": tile,
     "tril": triangle(False),
     "triu": triangle(True),
     "unbind": unbind,

@@ -171,6 +171,7 @@ SHAPES: dict[str, Callable[[Arguments], Result]] = {
     "index_select": index_select,
     "movedim": movedim,
     "narrow": narrow,
+    "numpy_T": t,
     "pad": pad,
     "permute": permute,
     "reshape": reshape,
