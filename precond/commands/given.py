@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 
 def add_model(command: argparse.ArgumentParser) -> None:
     """MODEL, and the options for what its file does not say."""
-    command.add_argument("model", metavar="MODEL", help=".onnx, .nnet, or .pt/.pth")
+    command.add_argument(
+        "model", metavar="MODEL", help=".onnx, .nnet, .pt2, or weights in .pt, .pth or .safetensors"
+    )
     add_unsaid(command)
 
 

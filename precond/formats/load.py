@@ -15,7 +15,9 @@ from precond.network.graph import Network
 if TYPE_CHECKING:
     import torch
 
-STATE_SUFFIXES = (".pt", ".pth", ".pt2")
+    from precond.formats.torch.weights import Weights
+
+STATE_SUFFIXES = (".pt", ".pth", ".pt2", ".safetensors")
 SUFFIXES = (".onnx", ".nnet", *STATE_SUFFIXES)
 
 
@@ -25,14 +27,17 @@ def load(
     *,
     activation: Activation | str | None = None,
     output: str | None = None,
+    weights: Weights | None = None,
 ) -> Network:
-    """The network in a model file (.onnx, .nnet, .pt, .pth, .pt2), module or exported program.
+    """The network in a model file (.onnx, .nnet, .pt2, or weights in .pt, .pth, .safetensors), a
+    module or an exported program.
 
     ``input_shape`` has no batch axis; of several inputs it is a dict by their names.  A module
     needs it; a file needs it where it leaves sizes open.  Several inputs, and several outputs,
     stand side by side (``Network.input_parts``, ``output_parts``); ``output`` chooses one of the
     outputs, by its name or number.  ``activation`` says what stands between the layers of a
     state dict, which does not say it itself; the network's ``origin`` then names it as stated.
+    ``weights``: of a module, tensors by name, or a file of them, that are read instead of its own.
     Raises ``ModelError`` for what cannot be read, and its subclass ``UnsupportedOperator`` for an
     operator without an exact meaning as layers.
     """
@@ -43,8 +48,10 @@ def load(
             raise superfluous(type(source).__name__)
         from precond.formats.torch.reader import read_module
 
-        return read_module(source, input_shape, output)
+        return read_module(source, input_shape, output, weights)
     path = Path(source)
+    if weights is not None:
+        raise ModelError("weights", expected="a module to put them into", got=f"the file {path}")
     refuse_foreign(path, f"a file ending in {', '.join(SUFFIXES)}")
     if path.suffix.lower() not in SUFFIXES:
         raise ModelError(

@@ -17,6 +17,7 @@ from precond.errors import ModelError
 from precond.formats.lowering import arithmetic
 from precond.formats.lowering.builder import NetworkBuilder, Value, check_size, constant_array
 from precond.formats.lowering.moves import axis_of, expand, take, unsqueeze
+from precond.formats.lowering.refusals import REMEDY
 from precond.network.layers import (
     Add,
     Affine,
@@ -66,7 +67,7 @@ def multiply(b: NetworkBuilder, left: Operand, right: Operand) -> Value:
             "product of two computed values",
             expected="a constant on one side",
             got="values that both depend on the input",
-            fix="Only piecewise linear networks can be read",
+            fix=REMEDY,
         )
     if isinstance(left, Value):
         assert isinstance(right, np.ndarray)

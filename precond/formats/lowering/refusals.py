@@ -15,6 +15,8 @@ SMOOTH = frozenset(
         *("square", "sin", "cos", "tan", "sinh", "cosh", "asin", "acos", "atan", "logsigmoid"),
         *("log2", "log1p", "expm1", "lpnormalization", "instancenormalization", "layernorm"),
         *("layernormalization", "groupnormalization", "groupnorm", "nativelayernorm", "reducel2"),
+        *("instancenorm", "rmsnorm", "rmsnormalization", "scaleddotproductattention", "attention"),
+        *("multiheadattention", "glu"),
         *("lrn", "norm", "linalgvectornorm", "reduceprod", "reducelogsumexp", "logsumexp"),
     )
 )

@@ -34,7 +34,7 @@ ROUNDINGS: dict[str, Rational] = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Axis:
     """One resized axis: its old and new sizes, new over old as the file says it, and where
     the new points lie (the names of ONNX's coordinate_transformation_mode).  ``cubic``: the

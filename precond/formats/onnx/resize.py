@@ -66,7 +66,9 @@ def resize(call: Call) -> Outputs:
         new = (
             _scaled(old, float(number), places)
             if has_scales
-            else Axis(old, int(number), Fraction(int(number), old), places)
+            else Axis(
+                before=old, after=int(number), factor=Fraction(int(number), old), places=places
+            )
         )
         axes[axis] = replace(new, cubic=cubic, exclude_outside=outside)
     rounding = call.text("nearest_mode", "round_prefer_floor")
@@ -76,7 +78,8 @@ def resize(call: Call) -> Outputs:
 def _scaled(old: int, factor: float, places: str) -> Axis:
     if not 0.0 < factor < float("inf"):
         raise ModelError("scales", expected="positive numbers", got=str(factor))
-    return Axis(old, int(np.floor(old * factor)), Fraction(factor), places)
+    after = int(np.floor(old * factor))
+    return Axis(before=old, after=after, factor=Fraction(factor), places=places)
 
 
 def depth_to_space(call: Call) -> Outputs:

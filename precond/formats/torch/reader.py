@@ -9,7 +9,6 @@ of a plain multilayer perceptron (``state_dict.py``).  Nothing is ever unpickled
 from __future__ import annotations
 
 import pickle
-import warnings
 import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -52,6 +51,7 @@ from precond.formats.torch.program import (
     refs,
 )
 from precond.formats.torch.state_dict import ADVICE, perceptron
+from precond.formats.torch.weights import Weights, state_of, with_weights
 from precond.network.activation import OutputActivation
 from precond.network.graph import Network
 from precond.network.layers import Shape
@@ -86,13 +86,16 @@ def read_module(
     source: torch.nn.Module | torch.export.ExportedProgram,
     input_shape: InputShape | None,
     output: str | None = None,
+    weights: Weights | None = None,
 ) -> Network:
     """The network that a module (in evaluation mode) or an exported program computes.
 
     ``input_shape`` has no batch axis; a module needs it, by the names of its arguments where it
-    has several.  The module itself is not changed.
+    has several.  The module itself is not changed; ``weights`` are read instead of its own.
     """
     if isinstance(source, torch.export.ExportedProgram):
+        if weights is not None:
+            raise ModelError("weights", expected="a module to put them into", got="a program")
         return _convert(program_of(source, "exported program"), input_shape, output)
     if not isinstance(source, torch.nn.Module):
         raise ModelError(
@@ -101,6 +104,10 @@ def read_module(
             got=type(source).__name__,
         )
     origin = type(source).__name__
+    if weights is not None:
+        source = with_weights(source, weights)
+        given = "" if isinstance(weights, Mapping) else f" of {weights}"
+        origin = f"{origin} with weights{given}"
     if input_shape is None:
         raise ModelError(
             f"module {origin}", expected="input_shape (without the batch axis)", got="none"
@@ -134,9 +141,9 @@ def read_torch(
                 fix=_advice(kind, path),
             )
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about how it was pickled; errors say what is wrong
-            state = torch.load(path, map_location="cpu", weights_only=True)
+        state = state_of(path)
+    except ModelError:
+        raise
     except pickle.UnpicklingError as error:
         raise ModelError(
             f"{path}",

@@ -42,7 +42,7 @@ def _resized(a: Arguments, mode: str, places: str) -> Result:
     axes: list[Axis | None] = [None, None]
     for old, new, factor in zip(spatial, sizes, factors, strict=True):
         own = Fraction(new, old) if not factor else Fraction(factor)
-        axes.append(Axis(old, new, own, places))
+        axes.append(Axis(before=old, after=new, factor=own, places=places))
     rounding = "floor" if places == "asymmetric" else "round_prefer_ceil"
     return lowering_resize.resize(a.builder, value, axes, mode, rounding)
 
