@@ -24,10 +24,25 @@ EXIT_INTERRUPTED = 130
 S = TypeVar("S", bound="DataclassInstance")
 
 
-def sizes(text: str) -> tuple[int, ...]:
-    """Sizes of one input, such as 1,28,28."""
-    expected = "sizes such as 1,28,28"
-    return tuple(checked(part, int, lambda v: v >= 1, expected) for part in text.split(","))
+def sizes(text: str) -> tuple[str, tuple[int, ...]]:
+    """Sizes of one input, such as 1,28,28, or of one of several by its name: image=1,28,28."""
+    name, _, numbers = text.rpartition("=")
+    expected = "sizes such as 1,28,28, or NAME=1,28,28"
+    found = tuple(checked(part, int, lambda v: v >= 1, expected) for part in numbers.split(","))
+    return name, found
+
+
+class InputShapes(argparse.Action):
+    """--input-shape: the sizes of the one input, or given again and again those of several."""
+
+    def __call__(self, parser: Any, namespace: Any, values: Any, option_string: Any = None) -> None:
+        name, numbers = values
+        before = getattr(namespace, self.dest)
+        if before is not None and not (name and isinstance(before, dict)):
+            parser.error(
+                f"argument {option_string}: expected NAME=N,N,… for each of several inputs"
+            )
+        setattr(namespace, self.dest, {**(before or {}), name: numbers} if name else numbers)
 
 
 def add_settings(

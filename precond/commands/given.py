@@ -7,7 +7,7 @@ import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from precond.commands.arguments import sizes
+from precond.commands.arguments import InputShapes, sizes
 from precond.commands.outputs import add_threshold, classifier
 from precond.errors import DataError
 from precond.formats.lowering.stated import Activation
@@ -19,17 +19,27 @@ if TYPE_CHECKING:
 
 def add_model(command: argparse.ArgumentParser) -> None:
     """MODEL, and the options for what its file does not say."""
-    command.add_argument("model", metavar="MODEL", help=".onnx, .nnet, or .pt/.pth")
+    command.add_argument(
+        "model", metavar="MODEL", help=".onnx, .nnet, .pt2, or weights in .pt, .pth or .safetensors"
+    )
     add_unsaid(command)
 
 
 def add_unsaid(command: argparse.ArgumentParser) -> None:
-    """--input-shape and --activation: what a model file may leave open."""
+    """--input-shape, --output and --activation: what a model file may leave open."""
     command.add_argument(
         "--input-shape",
         type=sizes,
+        action=InputShapes,
         metavar="N,N,…",
-        help="sizes of one input, without the batch axis, where the file leaves them open",
+        help="sizes of one input, without the batch axis, where the file leaves them open; of "
+        "several inputs NAME=N,N,…, once for each",
+    )
+    command.add_argument(
+        "--output",
+        metavar="NAME",
+        help="of a model of several outputs: read this one alone (by its name, or its number from "
+        "0), instead of all side by side",
     )
     command.add_argument(
         "--activation",
@@ -42,7 +52,12 @@ def read_model(arguments: argparse.Namespace) -> Network:
     """The network of MODEL; what the user stated about it is in its ``origin``."""
     from precond.formats.load import load
 
-    return load(arguments.model, arguments.input_shape, activation=arguments.activation)
+    return load(
+        arguments.model,
+        arguments.input_shape,
+        activation=arguments.activation,
+        output=arguments.output,
+    )
 
 
 LABELS = "a file with one whole number per input"
@@ -139,7 +154,9 @@ def _read(
     from precond.data.columns import TableColumns
     from precond.data.datasets import load_dataset
 
-    columns = TableColumns(arguments.label_column, tuple(arguments.drop), arguments.classes)
+    columns = TableColumns(
+        arguments.label_column, tuple(arguments.drop), arguments.classes, network.input_parts
+    )
     if columns.classes and len(columns.classes) != max(network.output_size, 2):
         raise DataError(
             "--classes",

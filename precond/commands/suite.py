@@ -89,6 +89,7 @@ def run_suite(arguments: argparse.Namespace) -> int:
         certificates=arguments.certificate,
         input_shape=arguments.input_shape,
         activation=arguments.activation,
+        output=arguments.output,
     )
     open_ = unanswered(instances, asked, results)
     with ExitStack() as stack:

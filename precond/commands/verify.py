@@ -91,6 +91,7 @@ def run(arguments: argparse.Namespace) -> int:
         "exact": arguments.exact or arguments.certificate is not None,
         "input_shape": arguments.input_shape,
         "activation": arguments.activation,
+        "output": arguments.output,
         "certificates": None if arguments.certificate is None else str(arguments.certificate),
     }
     limit = math.inf if arguments.timeout is None else arguments.timeout

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from precond.data.columns import LABEL_NAMES, TableColumns, numbered
 from precond.data.content import FileContent
 from precond.data.npy import npy_header
+from precond.data.parts import has_all, side_by_side
 from precond.errors import DataError, ModelError
 
 INPUT_NAMES = ("inputs", "x")
@@ -47,11 +48,17 @@ class ArrayEntry:
 
 @dataclass(frozen=True)
 class Roles:
-    """The arrays that hold inputs and labels; ``notes`` say which were told by shape alone."""
+    """The arrays that hold inputs and labels; ``notes`` say which were told by shape alone.
+    ``parts``: one array for each input of a network that reads several, instead of ``inputs``."""
 
     inputs: str | None
     labels: str | None
     notes: tuple[str, ...] = ()
+    parts: tuple[str, ...] = ()
+
+    @property
+    def names(self) -> list[str]:
+        return [name for name in (self.inputs, self.labels, *self.parts) if name is not None]
 
 
 def split_name(spec: str) -> tuple[str, str | None]:
@@ -73,6 +80,11 @@ def roles_of(entries: list[ArrayEntry], path: str, key: str | None, columns: Tab
         if name is not None and name not in names:
             raise DataError(f"{path}: {name}", expected=_listed(entries), got=name)
     label = columns.label or _by_name(entries, LABEL_NAMES, path, "labels")
+    if key is None and has_all(columns.parts, names):
+        parts = tuple(part.name for part in columns.parts)
+        return Roles(
+            None, label, (f"inputs are arrays {', '.join(parts)} of {Path(path).name}",), parts
+        )
     if key is not None:
         return Roles(key, None if columns.label is None and label == key else columns.label)
     inputs = _by_name(entries, INPUT_NAMES, path, "inputs")
@@ -83,7 +95,7 @@ def roles_of(entries: list[ArrayEntry], path: str, key: str | None, columns: Tab
             inputs = wide[0].name
             notes.append(f"inputs are array {inputs} of {Path(path).name}, the only one of rows")
         elif wide or label is None:
-            raise _unclear(entries, path)
+            raise _unclear(entries, path, columns)
     if label is None:
         rows = next(e.shape[:1] for e in entries if e.name == inputs)
         lists = [e.name for e in entries if e.may_be_labels and e.shape == rows]
@@ -98,7 +110,7 @@ def read_npz(path: Path, key: str | None, columns: TableColumns) -> FileContent:
     entries = _npz_entries(path)
     roles = roles_of(entries, str(path), key, columns)
     with path.open("rb") as file, np.lib.npyio.NpzFile(file, allow_pickle=False) as archive:
-        found = {n: archive[n] for n in (roles.inputs, roles.labels) if n is not None}
+        found = {name: archive[name] for name in roles.names}
     return _content(found, roles, columns, path)
 
 
@@ -138,13 +150,15 @@ def read_tensors(path: Path, key: str | None, columns: TableColumns) -> FileCont
 def _content(
     arrays: Mapping[str, NDArray[Any]], roles: Roles, columns: TableColumns, path: Path
 ) -> FileContent:
-    for name in (roles.inputs, roles.labels):
-        if name is not None and not isinstance(arrays[name], np.ndarray):
+    for name in roles.names:
+        if not isinstance(arrays[name], np.ndarray):
             raise DataError(f"{path}: {name}", expected="an array", got="a file of another kind")
     labels = None if roles.labels is None else arrays[roles.labels]
     if labels is not None and labels.dtype.kind in "US":
         labels = numbered([str(v) for v in labels.astype(str).reshape(-1)], columns, str(path))
     inputs = None if roles.inputs is None else arrays[roles.inputs]
+    if roles.parts:
+        inputs = side_by_side(arrays, columns.parts, str(path))
     return FileContent(inputs=inputs, labels=labels, notes=roles.notes)
 
 
@@ -167,8 +181,9 @@ def _by_name(entries: list[ArrayEntry], names: tuple[str, ...], path: str, role:
     return found[0] if found else None
 
 
-def _unclear(entries: list[ArrayEntry], path: str) -> DataError:
+def _unclear(entries: list[ArrayEntry], path: str, columns: TableColumns) -> DataError:
     fix = None
+    parts = ", ".join(part.name for part in columns.parts)
     if entries:
         first = max(entries, key=lambda e: len(e.shape)).name
         fix = f"Say which: --inputs {Path(path).name}:{first}"
@@ -176,7 +191,8 @@ def _unclear(entries: list[ArrayEntry], path: str) -> DataError:
             fix += f" --labels {Path(path).name}:{lists[0]}"
     return DataError(
         f"{path}",
-        expected="an array named inputs or x, or only one of rows",
+        expected="an array named inputs or x, or only one of rows"
+        + (f", or one for each of {parts}" if parts else ""),
         got=_listed(entries),
         fix=fix,
     )

@@ -7,12 +7,13 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from precond.errors import DataError
+from precond.network.interface import NamedTensor
 
 LABEL_NAMES = ("labels", "label", "y", "target", "class")
 INDEX_NAMES = ("", "unnamed: 0", "index", "id", "row", "__index_level_0__")
@@ -22,11 +23,13 @@ SHOWN = 12  # names in a message
 @dataclass(frozen=True)
 class TableColumns:
     """``label``: the column of labels (None: one named label, labels or y); ``drop``: columns
-    that are no features; ``classes``: names of the classes, in the order of the outputs."""
+    that are no features; ``classes``: names of the classes, in the order of the outputs;
+    ``parts``: the inputs of a network that reads several."""
 
     label: str | None = None
     drop: tuple[str, ...] = ()
     classes: tuple[str, ...] = ()
+    parts: tuple[NamedTensor, ...] = field(default=(), compare=False)
 
     def __post_init__(self) -> None:
         if len(set(self.classes)) < len(self.classes):

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from precond.data.columns import LABEL_NAMES, TableColumns, index_columns, numbered, split_table
 from precond.data.content import FileContent
 from precond.data.parquet import parquet_columns
+from precond.data.parts import places_of
 from precond.errors import DataError
 
 
@@ -63,7 +64,7 @@ def read_csv(path: Path, columns: TableColumns) -> FileContent:
             f"{path}", expected=f"{len(header)} columns, as in line 1", got=str(table.shape[1])
         )
     label = columns.label_of(names, str(path))
-    return _content(table, names, None if label is None else table[:, label], label, path)
+    return _content(table, names, None if label is None else table[:, label], label, path, columns)
 
 
 def _named_csv(
@@ -72,7 +73,7 @@ def _named_csv(
     """A table whose columns the user named, or whose labels are names."""
     table, labels, features = split_table(text, names, columns, str(path), delimiter)
     marks = None if labels is None else numbered(labels, columns, str(path))
-    return _content(table, list(features), marks, None, path)
+    return _content(table, list(features), marks, None, path, columns)
 
 
 def _content(
@@ -81,19 +82,27 @@ def _content(
     labels: NDArray[Any] | None,
     label: int | None,
     path: Path,
+    columns: TableColumns,
 ) -> FileContent:
     """``table`` without the column of labels and those that only count the rows."""
     counting = [place for place in index_columns(names, table) if place != label]
     taken = [place for place in range(len(names)) if place != label and place not in counting]
-    notes = tuple(
+    notes = [
         f"column {names[place] or place + 1!r} of {path.name} counts the rows: no input"
         for place in counting
-    )
+    ]
+    if columns.parts:
+        order = places_of(columns.parts, [names[place] for place in taken])
+        taken = taken if order is None else [taken[i] for i in order]
+        inputs = ", ".join(part.name for part in columns.parts)
+        told = f"the inputs {inputs}, one after another"
+        how = "in the order of the file" if order is None else "by their names"
+        notes.append(f"columns of {path.name} {how} are {told}")
     return FileContent(
         inputs=table[:, taken] if taken else None,
         labels=labels,
         features=tuple(names[place] for place in taken),
-        notes=notes,
+        notes=tuple(notes),
     )
 
 
@@ -123,7 +132,7 @@ def read_parquet(path: Path, columns: TableColumns) -> FileContent:
         names += [name] if width == 1 else [f"{name}[{i}]" for i in range(width)]
     if not parts:
         return FileContent(inputs=None, labels=labels)
-    return _content(np.concatenate(parts, axis=1), names, labels, None, path)
+    return _content(np.concatenate(parts, axis=1), names, labels, None, path, columns)
 
 
 def named_labels(path: Path, rows: Sequence[str], columns: TableColumns) -> NDArray[Any]:

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from precond.errors import QueryError
 from precond.formats.load import load
+from precond.formats.lowering.interface import InputShape
 from precond.formats.lowering.stated import Activation, stated_origin
 from precond.network.device import require_device
 from precond.network.graph import Network
@@ -32,7 +33,7 @@ from precond.vnnlib.standard import (
     serialise_assignment,
 )
 
-Loader = Callable[[Path, "tuple[int, ...] | None", "str | None"], Network]
+Loader = Callable[[Path, "InputShape | None", "str | None", "str | None"], Network]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,12 +52,15 @@ class Request:
     outputs: str = "file"
     exact: bool = False
     certificates: Path | None = None
-    input_shape: tuple[int, ...] | None = None
+    input_shape: InputShape | None = None
     activation: str | None = None
+    output: str | None = None
 
 
-def load_network(path: Path, shape: tuple[int, ...] | None, activation: str | None) -> Network:
-    return load(path, shape, activation=activation)
+def load_network(
+    path: Path, shape: InputShape | None, activation: str | None, output: str | None
+) -> Network:
+    return load(path, shape, activation=activation, output=output)
 
 
 def read(request: Request, loaded: Loader = load_network) -> Query:
@@ -67,7 +71,8 @@ def read(request: Request, loaded: Loader = load_network) -> Query:
     """
     paths = _paths(request.networks)
     networks = {
-        name: loaded(path, request.input_shape, request.activation) for name, path in paths.items()
+        name: loaded(path, request.input_shape, request.activation, request.output)
+        for name, path in paths.items()
     }
     if request.outputs == "logits":
         networks = {name: network.logits for name, network in networks.items()}

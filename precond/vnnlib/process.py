@@ -91,8 +91,6 @@ def _work(asked: dict[str, Any]) -> dict[str, str]:
     fields = dict(asked["request"])
     fields["query"] = Path(fields["query"])
     fields["networks"] = tuple(fields["networks"])
-    if fields.get("input_shape") is not None:
-        fields["input_shape"] = tuple(fields["input_shape"])
     for folder in ("assignments", "certificates"):
         if fields.get(folder) is not None:
             fields[folder] = Path(fields[folder])

@@ -288,7 +288,7 @@ def test_a_batch_normalisation_is_another_program() -> None:
     mean = np.array([2.0**25])
     builder = NetworkBuilder("memory", (1,), batched=True, open_batch=True)
     ones = np.ones(1)
-    value = lowering_images.batch_norm(builder, builder.input, ones, mean, mean, ones, 0.0)
+    value = lowering_images.batch_norm(builder, builder.input, [ones, mean, mean, ones], 0.0)
     value = builder.emit(Affine(np.ones((1, 1)), np.zeros(1)), [value])
     network = builder.finish(value)
     verdict = prove(claim(network, 1.0, 1.5, 0.5), budget=5.0, execution=FLOAT32)

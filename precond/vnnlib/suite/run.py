@@ -10,11 +10,11 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 
 from precond.errors import PrecondError
 from precond.formats.load import load
+from precond.formats.lowering.interface import InputShape
 from precond.network.graph import Network
 from precond.proof.deadline import Deadline
 from precond.proof.ledger.ledger import Ledger
@@ -40,8 +40,9 @@ class Asked:
     outputs: str = "file"
     exact: bool = False
     certificates: Path | None = None
-    input_shape: tuple[int, ...] | None = None
+    input_shape: InputShape | None = None
     activation: str | None = None
+    output: str | None = None
 
     def limit_of(self, instance: Instance) -> float:
         """Seconds for a query: the smaller of the list's limit and the run's."""
@@ -59,6 +60,7 @@ class Asked:
             certificates=self.certificates,
             input_shape=self.input_shape,
             activation=self.activation,
+            output=self.output,
         )
 
 
@@ -152,17 +154,17 @@ def answer_all(
     pool.map((QueryJob(one, asked) for one in instances), take)
 
 
-@lru_cache(maxsize=NETWORKS)
-def _loaded(
-    path: Path, _stamp: int, shape: tuple[int, ...] | None, activation: str | None
+_networks: dict[tuple[object, ...], Network] = {}
+
+
+def _network(
+    path: Path, shape: InputShape | None, activation: str | None, output: str | None
 ) -> Network:
-    return load(path, shape, activation=activation)
-
-
-def _network(path: Path, shape: tuple[int, ...] | None, activation: str | None) -> Network:
     """The network in a file, read again only when the file has changed."""
-    try:
-        stamp = path.stat().st_mtime_ns
-    except OSError:
-        stamp = 0
-    return _loaded(path, stamp, shape, activation)
+    stamp = path.stat().st_mtime_ns if path.is_file() else 0
+    key = (path, stamp, repr(shape), activation, output)
+    if key not in _networks:
+        while len(_networks) >= NETWORKS:
+            del _networks[next(iter(_networks))]
+        _networks[key] = load(path, shape, activation=activation, output=output)
+    return _networks[key]
