@@ -15,7 +15,7 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
 from precond.cli import main
-from precond.data.columns import Columns
+from precond.data.columns import TableColumns
 from precond.data.datasets import load_dataset
 from precond.errors import DataError, ModelError
 from precond.formats.load import load
@@ -192,10 +192,10 @@ PARTS = (NamedTensor("image", (2, 2)), NamedTensor("age", (1,)))
 
 
 def test_data_of_several_inputs_by_name(tmp_path: Path) -> None:
-    """Columns and arrays are put in the network's order, whatever theirs is."""
+    """TableColumns and arrays are put in the network's order, whatever theirs is."""
     rows = np.arange(15.0, dtype=np.float32).reshape(3, 5)
     np.savez(tmp_path / "d.npz", age=rows[:, 4], image=rows[:, :4].reshape(3, 2, 2), y=[0, 1, 0])
-    columns = Columns(parts=PARTS)
+    columns = TableColumns(parts=PARTS)
     data = load_dataset(str(tmp_path / "d.npz"), columns=columns)
     np.testing.assert_array_equal(data.inputs, rows)
     assert data.labels is not None and data.labels.tolist() == [0, 1, 0]
