@@ -106,7 +106,7 @@ class FastBounds:
                 level = at(read(np.where(given, cut, 0.0), WORD), e)
                 n = np.where(given, np.maximum(n, level), n)
             if refine is not None and cells.lines:
-                self.tighten(cells, node.name, source, n, e, refine)
+                self.tighten(cells, node.name, source, n=n, e=e, refine=refine)
             cells.empty |= self.clash(n)
             n[1] = np.minimum(n[1], -n[0])
             cells.values[source] = short(Fixed(n, e), self.bits)

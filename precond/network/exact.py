@@ -128,7 +128,7 @@ def _values(network: Network, point: bytes) -> dict[str, ExactArray]:
     values = {INPUT: ExactArray.of(flat)}
     for node in network.nodes:
         sources = [values[source] for source in node.inputs]
-        values[node.name] = apply_layer(network, node.name, node.layer, sources)
+        values[node.name] = apply_layer(network, node.name, node.layer, sources=sources)
     return values
 
 
@@ -216,7 +216,7 @@ def _constant(values: NDArray[Any]) -> ExactArray:
 def _convolution(layer: Conv2d, x: ExactArray, shape: tuple[int, ...]) -> ExactArray:
     _, height, width = x.numbers.shape
     out, per_group, kernel_h, kernel_w = layer.weight.shape
-    probe = MaxPool2d((kernel_h, kernel_w), layer.stride, layer.padding, layer.dilation)
+    probe = MaxPool2d((kernel_h, kernel_w), layer.stride, layer.padding, dilation=layer.dilation)
     windows = probe.windows((1, height, width))  # (positions, kh·kw), −1 is padding
     padded = np.concatenate(
         [x.numbers.reshape(x.numbers.shape[0], -1), np.zeros((x.numbers.shape[0], 1), object)], 1

@@ -76,10 +76,10 @@ def attack_all(
     def tensor(values: Array) -> Tensor:
         return torch.tensor(values, dtype=torch.float64, device=device)
 
-    points = tensor(_starts(problem, starts, max(restarts, 1), seed))
+    points = tensor(_starts(problem, starts, max(restarts, 1), seed=seed))
     each, count = len(points), len(conjuncts)
     lower, upper = tensor(problem.box.lower), tensor(problem.box.upper)
-    goal = _Goal(problem, conjuncts, each, margin, device)
+    goal = _Goal(problem, conjuncts, each, margin=margin, device=device)
     limits = {
         network.pre_activation(layer): (tensor(low), tensor(high))
         for layer, (low, high) in problem.intervals.items()
@@ -121,7 +121,7 @@ def attack_all(
         return torch.stack([(t.sum(1) / s) for t, s in zip(terms, scales, strict=True)]).sum()
 
     x = points.repeat(count, 1)
-    descend(ops, x, (lower, upper), Pace(0.25, 0.93), look, wanted=wanted, steps=steps)
+    descend(ops, x, (lower, upper), pace=Pace(0.25, 0.93), look=look, wanted=wanted, steps=steps)
     return [np.array(list(points_of.values())).reshape(-1, problem.box.size) for points_of in found]
 
 

@@ -116,7 +116,7 @@ def record(
         network,
         [array],
         len(array),
-        layers,
+        layers=layers,
         values=values,
         device=device,
         dtype=dtype,
@@ -166,7 +166,7 @@ def record_blocks(
     results = allocate("outputs", (count, network.output_size), np.float64)
     wanted = list(dict.fromkeys([*sources.values(), network.output]))
     last, read = 0, partial(iterate, device=device, dtype=dtype, batch=batch)
-    for rows, found in _batches(read, network, _sized(blocks, count), wanted):
+    for rows, found in _batches(read, network, _sized(blocks, count), wanted=wanted):
         for layer, source in sources.items():
             flat = found[source].flatten(1)
             bits[layer][rows] = np.packbits((flat > 0).cpu().numpy(), axis=1)
@@ -181,7 +181,7 @@ def record_blocks(
         z = {layer: found[:last] for layer, found in z.items()}
         results = results[:last]
     if store is not None:
-        _describe(store, network, chosen, widths, count, values)
+        _describe(store, network, chosen, widths=widths, count=count, values=values)
     return Signatures(
         layers=chosen,
         widths=widths,

@@ -43,7 +43,7 @@ class RelaxJob:
             self.network,
             self.point,
             self.property,
-            self.domain,
+            domain=self.domain,
             order=self.order,
             budget=self.budget,
             each=self.each,

@@ -79,7 +79,7 @@ def layer_preconditions(
     Errors: DataError for labels that do not fit, a class without inputs, a single label,
     or decisions that are constant in every layer; QueryError for limits out of range.
     """
-    require_kind("signatures", signatures, Signatures, "record(network, inputs) gives them")
+    require_kind("signatures", signatures, Signatures, fix="record(network, inputs) gives them")
     _check_limits(minimum_precision, minimum_support, trees)
     training = _Inputs(signatures, check_labels(labels, len(signatures)), probes)
     names = tuple(signatures.layers if layers is None else layers)
@@ -99,7 +99,7 @@ def layer_preconditions(
         features = (Features.quantiles if values else Features.decisions)(signatures, layer)
         bar = training.bar(features, minimum_precision, minimum_support)
         stream = np.random.default_rng([seed, number])
-        candidates = training.candidates(bar, trees, stream, deadline)
+        candidates = training.candidates(bar, trees, stream, deadline=deadline)
         own = [c for c in candidates if c.label in wanted]
         short = merge(cover(refine(own, bar, deadline), bar.table), bar.table)
         rules.extend(_rule(features, rule) for rule in short)
@@ -166,15 +166,15 @@ class _Inputs:
         probes = self.probes
         if probes is None:
             present = _present(self.labels)
-            table = LiteralTable.build(features, self.signatures, self.labels, present)
+            table = LiteralTable.build(features, self.signatures, self.labels, classes=present)
             return Bar(table, precision, support)
         seen = check_labels(probes.labels, len(probes.signatures))
         both = _present(np.concatenate([self.labels, seen]))
         return Bar(
-            table=LiteralTable.build(features, self.signatures, self.labels, both),
+            table=LiteralTable.build(features, self.signatures, self.labels, classes=both),
             minimum_precision=precision,
             minimum_support=support,
-            probes=LiteralTable.build(features, probes.signatures, seen, both),
+            probes=LiteralTable.build(features, probes.signatures, seen, classes=both),
             probe_precision=probes.minimum_precision,
         )
 
@@ -201,7 +201,7 @@ class _Inputs:
                 own = np.concatenate([y[r] for (_, y), r in zip(sources, rows, strict=True)])
             state = int(stream.integers(2**31))
             tree = grow(codes, own, leaf=leaf, seed=state, plain=number == 0)
-            accepted.extend(paths(tree, bar.table, bar.judge, bar.minimum_support))
+            accepted.extend(paths(tree, bar.table, bar.judge, minimum_support=bar.minimum_support))
         return accepted
 
 

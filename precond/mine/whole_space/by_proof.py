@@ -69,7 +69,7 @@ def ladder(
     """At most ``patterns`` patterns that imply ``property`` over the tail's box, each adding
     ``least`` inputs or more of the class's, the first ``own`` of ``signatures`` (default: all);
     the others only count where literals are weighed.  ``each``: seconds for one proof."""
-    choices = Choices(tail, property, signatures, device, ledger)
+    choices = Choices(tail, property, signatures, device=device, ledger=ledger)
     found: list[Rung] = []
     left = np.ones(len(signatures), dtype=np.bool_)
     real = np.arange(len(signatures)) < (len(signatures) if own is None else own)
@@ -83,7 +83,7 @@ def ladder(
         middle = int(middles[_nearness(choices.on[middles]).argmin()])
         tried[middle] = True
         began = time.monotonic()
-        climb = _Climb(choices, Descent(choices, middle, left), each, deadline)
+        climb = _Climb(choices, Descent(choices, middle, left), each, deadline=deadline)
         if (tried & real).sum() == 1:  # what it meets refutes around other middles too
             climb.descent.hunt(deadline)
         best = climb.run()

@@ -254,7 +254,7 @@ class PatternSearch:
             chosen,
             at_cut,
             self._claim,
-            limit,
+            deadline=limit,
             known=verdict,
             each=self.search.each,
             device=self.search.device,

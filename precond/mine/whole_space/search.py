@@ -56,7 +56,9 @@ def whole_space_patterns(
     """
     require_kept(tail.rest, property)
     if tail.cut == INPUT:
-        return _by_ladder(tail, property, signatures, search, deadline, note, ledger)
+        return _by_ladder(
+            tail, property, signatures, search=search, deadline=deadline, note=note, ledger=ledger
+        )
     found: list[ClassPattern] = []
     left = np.arange(len(signatures))
     witnesses = np.zeros((0, tail.rest.input_size))
@@ -64,7 +66,14 @@ def whole_space_patterns(
         if len(left) < search.least or deadline.passed:
             break
         run = PatternSearch(
-            tail, property, signatures.rows(left), witnesses, search, deadline, note, ledger
+            tail,
+            property,
+            signatures.rows(left),
+            witnesses=witnesses,
+            search=search,
+            deadline=deadline,
+            note=note,
+            ledger=ledger,
         )
         result = run.run()
         witnesses = run.witnesses
@@ -88,7 +97,7 @@ def _by_ladder(
     """The whole network at once: proofs are dear, so few are asked (``ladder``)."""
     own = len(signatures)
     if search.picture is not None:
-        signatures = joined(signatures, alike(tail, property, signatures, search.picture))
+        signatures = joined(signatures, alike(tail, property, signatures, shape=search.picture))
     rungs = ladder(
         tail,
         property,

@@ -77,9 +77,9 @@ def fewest(
     def claim(choice: Flags) -> Claim | None:
         return tail.claim(pool.pattern(choice), property)
 
-    closed = _closed(pool, start, recall, claim, deadline, device)
+    closed = _closed(pool, start, recall, claim=claim, deadline=deadline, device=device)
     for begin in (closed, start):
-        less = spare(begin, pool.at(tail.cut), claim, deadline, each=each, device=device)
+        less = spare(begin, pool.at(tail.cut), claim, deadline=deadline, each=each, device=device)
         if less is not None:
             break
     else:
@@ -88,7 +88,7 @@ def fewest(
     if smaller.sum() >= len(pattern):
         return None
     inside = ~pool.shut_out(smaller)
-    return Fewest(pool.pattern(smaller), verdict, inside, time.monotonic() - began)
+    return Fewest(pool.pattern(smaller), verdict, inside, seconds=time.monotonic() - began)
 
 
 def spare(
@@ -122,7 +122,11 @@ def spare(
     verdict = known if same and known is not None else proof(smaller)
     if not verdict.is_proved and not same:
         smaller, verdict = chosen, known or proof(chosen)
-    return _dropped(smaller, verdict, last, proof, deadline) if verdict.is_proved else None
+    return (
+        _dropped(smaller, verdict, last, proof=proof, deadline=deadline)
+        if verdict.is_proved
+        else None
+    )
 
 
 def _dropped(

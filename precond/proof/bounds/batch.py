@@ -55,7 +55,7 @@ def pattern_bounds(
             ops,
             tensor([problem.box.lower for problem in problems]),
             tensor([problem.box.upper for problem in problems]),
-            Limits(constraints),
+            limits=Limits(constraints),
             passes=LayerPasses(deadline=deadline),
         )
     rows = stack_rows(first, device)

@@ -27,7 +27,7 @@ def region_of(
             operators(problem.network, device, torch.float64),
             as_tensor(problem.box.lower, device)[None],
             as_tensor(problem.box.upper, device)[None],
-            limits_of(problem, device),
+            limits=limits_of(problem, device),
             known=layer_tensors(problem.bounds or {}, device),
             passes=LayerPasses(problem.bounds is None or steps > 0, steps, deadline),
             execution=problem.execution,

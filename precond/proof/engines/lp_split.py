@@ -71,7 +71,7 @@ class LpSplitEngine:
         for turns in (TURNS,) if problem.keep_trace else (TURNS[:FIRST], TURNS):
             if program is not None:
                 limit = deadline.earlier(NARROWING * deadline.left)
-                better = narrowed(plain, bounds, limit, program.literals)
+                better = narrowed(plain, bounds, limit, literals=program.literals)
                 if better is None:
                     return [closed if s.waits else s.answer() for s in searches]
                 bounds = better
@@ -184,13 +184,13 @@ class _LpSearch:
             self.stuck = found.state is State.INFEASIBLE
             return False
         x = program.system.point(found.solution)
-        self.witness = violation_near(self.problem, self.conjunct, x, deadline)
+        self.witness = violation_near(self.problem, self.conjunct, x, deadline=deadline)
         self.stuck = split is None
         if self.witness is not None or split is None:
             return False
         if self.tree is not None:
             layer, neuron = program.neurons[split]
-            self.tree.fix(np.array([node.number]), [layer], np.array([neuron]), self.nodes)
+            self.tree.fix(np.array([node.number]), [layer], np.array([neuron]), first=self.nodes)
         side = program.side(found.solution, split)
         for phase in (-side, side):  # the last is looked at first
             child = node.choice.copy()

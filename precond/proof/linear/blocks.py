@@ -49,7 +49,7 @@ class Block:
     constant: Array
     magnitudes: Mapping[str, Sparse]
     constant_magnitude: Array
-    rounding: float
+    rounding: float = 0.0
 
     @property
     def exact(self) -> bool:
@@ -128,7 +128,7 @@ def interval_bounds(
         natural = affine_interval(blocks[node.inputs[0]], values)
         low, high = cut(natural, problem.intervals.get(node.name))
         found[node.name] = (low, high)
-        values[node.name] = values_after(network, node.name, low, high)
+        values[node.name] = values_after(network, node.name, low, high=high)
     return found
 
 
@@ -158,21 +158,29 @@ def _block(network: Network, name: str, deadline: Deadline) -> Block:
     if is_source(network, name):
         identity: Sparse = csr_array(eye_array(width, format="csr"))
         zero = np.zeros(width)
-        return Block({name: identity}, zero, {name: identity}, zero, 0.0)
+        return Block({name: identity}, zero, {name: identity}, constant_magnitude=zero)
     ops = operators(network, "cpu", torch.float64)
     passed = _between(network, name)
     exact = _is_exact(network, name, passed)
-    matrices, constant = _rows(network, name, passed, ops.affine, deadline)
+    matrices, constant = _rows(network, name, passed, affine=ops.affine, deadline=deadline)
     if exact:
         magnitudes = {source: abs(matrix) for source, matrix in matrices.items()}
-        return Block(matrices, constant, magnitudes, np.abs(constant), 0.0)
-    magnitudes, magnitude = _rows(network, name, passed, _sizes(ops, passed), deadline)
+        return Block(matrices, constant, magnitudes, constant_magnitude=np.abs(constant))
+    magnitudes, magnitude = _rows(
+        network, name, passed, affine=_sizes(ops, passed), deadline=deadline
+    )
     if _may_underflow(network, passed):
         magnitude = np.full_like(magnitude, np.inf)  # says nothing, rather than too much
     # The magnitudes are rounded too, hence twice the terms.
     terms = 2 * sum(ops.affine[node].terms + 2 for node in passed)
     off = sum(node in ops.deviation for node in passed) * AWAY
-    return Block(matrices, constant, magnitudes, magnitude, bare_gamma(terms) + off * (1 + 1e-9))
+    return Block(
+        matrices,
+        constant,
+        magnitudes,
+        constant_magnitude=magnitude,
+        rounding=bare_gamma(terms) + off * (1 + 1e-9),
+    )
 
 
 def _sizes(ops: Operators, passed: list[str]) -> dict[str, AffineOperator]:
@@ -192,7 +200,9 @@ def _sizes(ops: Operators, passed: list[str]) -> dict[str, AffineOperator]:
             ),
         )
         shapes = [network.shapes[source] for source in network.node[name].inputs]
-        built = affine_operator(layer, shapes, network.shapes[name], ops.device, ops.dtype)
+        built = affine_operator(
+            layer, shapes, network.shapes[name], device=ops.device, dtype=ops.dtype
+        )
         assert built is not None
         found[name] = built
     return found

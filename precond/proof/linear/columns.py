@@ -41,7 +41,7 @@ class GrowingSystem:
     def selection(self, rows: Index, columns: Index, height: int) -> Expression:
         """Value ``rows[k]`` is column ``columns[k]``; the others are zero."""
         matrix = coo_array((np.ones(len(rows)), (rows, columns)), shape=(height, self.capacity))
-        return Expression(csr_array(matrix), np.zeros(height), np.zeros(height), True)
+        return Expression(csr_array(matrix), np.zeros(height), np.zeros(height), simple=True)
 
     def add_columns(self, lower: Array, upper: Array) -> Index:
         first = len(self.column_lower)
@@ -70,8 +70,8 @@ class GrowingSystem:
     def halfspaces(self, halfspaces: HalfSpaces) -> None:
         rows, columns = np.nonzero(halfspaces.matrix)
         count = len(halfspaces.bound)
-        matrix = self.entries(rows, columns, halfspaces.matrix[rows, columns], count)
-        self.add_rows(matrix, np.full(count, -np.inf), halfspaces.bound, np.zeros(count))
+        matrix = self.entries(rows, columns, halfspaces.matrix[rows, columns], height=count)
+        self.add_rows(matrix, np.full(count, -np.inf), halfspaces.bound, error=np.zeros(count))
 
     def between(self, z: Expression, which: Index, low: Array, high: Array) -> Index:
         """Rows ``low ≤ z ≤ high``; the constant's subtraction is rounded into the error."""
@@ -79,7 +79,9 @@ class GrowingSystem:
         lower, upper = low - constant, high - constant
         finite = np.where(np.isfinite(lower), np.abs(lower), 0.0)
         finite = np.maximum(finite, np.where(np.isfinite(upper), np.abs(upper), 0.0))
-        return self.add_rows(z.matrix[which], lower, upper, z.error[which] + bare_gamma(2) * finite)
+        return self.add_rows(
+            z.matrix[which], lower, upper, error=z.error[which] + bare_gamma(2) * finite
+        )
 
     def entries(self, rows: Index, columns: Index, data: Array, height: int) -> Sparse:
         matrix = coo_array((data, (rows, columns)), shape=(height, self.capacity))

@@ -41,7 +41,7 @@ def empty_leaf(problem: Problem, where: Neuron, deadline: Deadline) -> Leaf | No
     output, width = problem.network.width(problem.network.output), problem.network.width(layer)
     unit = {layer: _tensor(np.eye(width)[index])}
     zero = torch.zeros(1, output + 1, dtype=torch.float64)
-    nothing = Forms(zero[:, 1:], None, zero[:, 0], zero[:, 0] > 0)
+    nothing = Forms(zero[:, 1:], inputs=None, constant=zero[:, 0], strict=zero[:, 0] > 0)
     for start in (Multipliers(low=unit), Multipliers(high=unit)):
         leaf = closing_leaf(
             refined.region,

@@ -110,11 +110,11 @@ class Witnesses:
             try:
                 bounds = known_bounds(problem, deadline)
             except OutOfTime:
-                return Satisfiability(None)
+                return Satisfiability(empty=None)
             return is_satisfiable(problem, bounds, deadline)
         engine, region = Z3Engine(), problem.only(((),))
         if engine.unsupported(region) is not None:
-            return Satisfiability(None)
+            return Satisfiability(empty=None)
         (answer,) = engine.solve(region, deadline)
         empty = answer.outcome is Outcome.INFEASIBLE
         return Satisfiability(empty or None, rigorous=empty, point=answer.witness)

@@ -69,7 +69,7 @@ class PolytopeSplitEngine:
                 note = "out of time"
                 break
             pieces = youngest(blocks, count)
-            stepped = step(ops, pieces, rows, limits)
+            stepped = step(ops, pieces, rows, limits=limits)
             done = pieces.share[stepped.closed]
             coverage.close(torch.zeros_like(done, dtype=torch.int64), done)
             if len(stepped.rest):
