@@ -234,7 +234,9 @@ class Checker:
         lines = windows[each, best], value[0] >= hi.max(-1), Dyadic(-value[1], x.e)
         return lines, Dyadic(value, x.e)
 
-    def bound(self, bounds: Bounds, forms: dict[str, Dyadic], records: list[int]) -> Dyadic:
+    def bound(  # noqa: C901 - a backward pass in one piece, to be read against its statement
+        self, bounds: Bounds, forms: dict[str, Dyadic], records: list[int]
+    ) -> Dyadic:
         """Lower bounds (R,) of ``Σ form · value`` over values with forms (R, m), with one record
         of multipliers for each row."""
         width, total, chosen = self.network.neurons, zeros(len(records)), np.array(records) >= 0

@@ -194,7 +194,7 @@ class FastBounds:
                 # Others in the block stay as they are: a bound must not depend on its company.
                 n[places] = np.where(open_[places[1:]], np.maximum(n[places], found), n[places])
 
-    def bound(
+    def bound(  # noqa: C901 - a backward pass in one piece, to be read against its statement
         self, cells: Cells, forms: dict[str, Fixed], record: Array, constant: Fixed | None = None
     ) -> Fixed:
         """Lower bounds (G, R) of ``Σ form · value + constant`` over values with forms (G, R, m),

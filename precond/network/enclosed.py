@@ -83,10 +83,10 @@ def _parts(layer: Layer) -> tuple[Layer, Layer, Layer | None]:
         return layer, replace(layer, fill=0.0), None
     if isinstance(layer, Add):
         return layer, Add(tuple(abs(c) for c in layer.coefficients)), None
-    plain = with_constants(layer, lambda _, stored, known: stored)
+    plain = with_constants(layer, lambda _name, stored, _known: stored)
     size = with_constants(
         layer,
-        lambda name, stored, known: (
+        lambda name, stored, _known: (
             np.zeros_like(stored) if name in ("bias", "shift") else np.abs(stored)
         ),
     )

@@ -91,7 +91,7 @@ class Limit(Protocol):
     def passed(self) -> bool: ...
 
 
-def record(
+def record(  # noqa: PLR0913 - options of a public function, each by its keyword
     network: Network,
     inputs: NDArray[np.floating],
     layers: Sequence[str] | None = None,
@@ -126,7 +126,7 @@ def record(
     )
 
 
-def record_blocks(
+def record_blocks(  # noqa: PLR0913 - options of a public function, each by its keyword
     network: Network,
     blocks: Iterable[NDArray[np.floating]],
     count: int,

@@ -27,11 +27,11 @@ from precond.mine.input_preconditions.patience import HASTE, IDLE, PATIENCE, Las
 from precond.mine.input_preconditions.section import Section
 from precond.network.evaluate import outputs
 from precond.network.operators import operators
-from precond.proof.bounds.limits import Limits
 from precond.proof.bounds.pieces import Pieces, batch_for, halves, step
 from precond.proof.bounds.subdomains import youngest
 from precond.proof.claim import Problem
 from precond.proof.deadline import Deadline
+from precond.proof.limits import Limits
 from precond.proof.rows import stack_rows
 from precond.proof.verdict import Status
 from precond.property import Property

@@ -34,7 +34,7 @@ class RelaxJob:
     method: Method = Method.CORE
     device: str = "cpu"
 
-    def known(self, ledger: Ledger) -> InputPrecondition | None:
+    def known(self, ledger: Ledger) -> InputPrecondition | None:  # noqa: ARG002 - a job's
         """None: the proofs are in the ledger, the search among them is done again."""
         return None
 

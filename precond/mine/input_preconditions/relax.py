@@ -78,7 +78,7 @@ class InputPrecondition:
     witnesses: Mapping[Neuron, Array] = field(default_factory=dict)
 
 
-def input_precondition(
+def input_precondition(  # noqa: PLR0913 - options of a public function, each by its keyword
     network: Network,
     point: ArrayLike,
     property: Property,

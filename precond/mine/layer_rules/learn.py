@@ -52,7 +52,7 @@ class LayerRule:
     confidence: float
 
 
-def layer_preconditions(
+def layer_preconditions(  # noqa: PLR0913 - options of a public function, each by its keyword
     signatures: Signatures,
     labels: ArrayLike,
     layers: Sequence[str] | None = None,

@@ -33,7 +33,6 @@ from precond.basics.shapes import Bool, Float
 from precond.network.graph import INPUT
 from precond.network.layers import Node
 from precond.network.operators import Operators
-from precond.proof.bounds.limits import HalfSpaceTensors
 from precond.proof.bounds.lines import ActivationLines, LayerLines, PoolLines
 from precond.proof.bounds.objective import Objective
 from precond.proof.bounds.relaxed import (
@@ -43,6 +42,7 @@ from precond.proof.bounds.relaxed import (
     through_pool,
 )
 from precond.proof.bounds.rounding import TINY, UNIT, gamma
+from precond.proof.limits import HalfSpaceTensors
 
 
 @dataclass(frozen=True, eq=False)

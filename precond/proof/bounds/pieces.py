@@ -13,12 +13,12 @@ import torch
 from torch import Tensor
 
 from precond.network.operators import Operators
-from precond.proof.bounds.limits import Limits
 from precond.proof.bounds.polytope import lifted, rounding, shrunk
 from precond.proof.bounds.region import refine
 from precond.proof.bounds.row_bounds import row_bounds
 from precond.proof.bounds.subdomains import Batch
 from precond.proof.gate import excludes
+from precond.proof.limits import Limits
 from precond.proof.rows import Rows
 
 NARROWEST = 1e-9  # of the region's box: a piece that is not cut further

@@ -9,11 +9,11 @@ from torch import Tensor
 from precond.network.operators import operators
 from precond.proof.arithmetic import Arithmetic
 from precond.proof.bounds.layer_passes import LayerPasses
-from precond.proof.bounds.limits import as_tensor, layer_tensors, limits_of
 from precond.proof.bounds.region import Refined, refine
 from precond.proof.bounds.rounding import TINY
 from precond.proof.claim import Problem
 from precond.proof.deadline import FOREVER, Deadline
+from precond.proof.limits import as_tensor, layer_tensors, limits_of
 
 
 def region_of(

@@ -27,11 +27,11 @@ from precond.proof.bounds.layer_passes import (
     depends_on_activation,
     tighten,
 )
-from precond.proof.bounds.limits import NO_LIMITS, LayerBounds, Limits
 from precond.proof.bounds.lines import LayerLines, activation_lines, pool_lines
 from precond.proof.bounds.relaxed import over_box
 from precond.proof.bounds.rounding import TINY, UNIT
 from precond.proof.gate import crossed
+from precond.proof.limits import NO_LIMITS, LayerBounds, Limits
 
 
 @dataclass(frozen=True, eq=False)

@@ -17,7 +17,6 @@ from torch import Tensor
 from precond.network.operators import operators
 from precond.proof.bounds.layer_passes import INTERVALS
 from precond.proof.bounds.leaf import leaf_of
-from precond.proof.bounds.limits import Limits, layer_tensors, limits_of
 from precond.proof.bounds.lines import ActivationLines
 from precond.proof.bounds.multipliers import improve
 from precond.proof.bounds.objective import Objective
@@ -26,6 +25,7 @@ from precond.proof.bounds.region import Refined, refine
 from precond.proof.bounds.row_bounds import improved_bounds, row_bounds
 from precond.proof.claim import Conjunct, Problem
 from precond.proof.deadline import Deadline
+from precond.proof.limits import Limits, layer_tensors, limits_of
 from precond.proof.rows import stack_rows
 from precond.proof.trace import Leaf
 from precond.region.box import Box

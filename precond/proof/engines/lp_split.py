@@ -10,6 +10,7 @@ Strong where a pattern fixes most neurons and what is left open is some dozens.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar, NamedTuple
 
@@ -77,25 +78,34 @@ class LpSplitEngine:
                 bounds = better
             system = encode(plain, bounds, deadline)
             if system.empty is not None:
-                leaf = None
-                if problem.keep_trace:
-                    leaf = empty_leaf(problem, system.empty, deadline)
+                keep = problem.keep_trace
+                leaf = empty_leaf(problem, system.empty, deadline) if keep else None
                 return [
                     replace(closed, trace=without_rows(leaf, s.conjunct)) if s.waits else s.answer()
                     for s in searches
                 ]
             program = PhaseProgram(system)
-            for search in searches:
-                if search.waits:
-                    search.restart(program)
-            for search, most in ((s, most) for most in turns for s in searches):
-                if search.goes_on and not deadline.passed:
-                    search.run(program, deadline, most)
-                if search.witness is not None:
-                    return [s.answer() for s in searches]
-            if not any(s.waits for s in searches):
+            _take_turns(searches, program, turns, deadline)
+            if any(s.witness is not None for s in searches) or not any(s.waits for s in searches):
                 break
         return [s.answer() for s in searches]
+
+
+def _take_turns(
+    searches: Sequence[_LpSearch],
+    program: PhaseProgram,
+    turns: Sequence[int],
+    deadline: Deadline,
+) -> None:
+    """Each search in turn, for more and more subdomains; until one has a witness."""
+    for search in searches:
+        if search.waits:
+            search.restart(program)
+    for search, most in ((s, most) for most in turns for s in searches):
+        if search.goes_on and not deadline.passed:
+            search.run(program, deadline, most)
+        if search.witness is not None:
+            return
 
 
 class _Node(NamedTuple):

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array, eye_array, vstack
 from torch import Tensor
 
+from precond.basics.shapes import Float
 from precond.network.affine import AffineOperator
 from precond.network.deviation import ranges, with_constants
 from precond.network.graph import INPUT, Network
@@ -46,9 +47,9 @@ class Block:
     """
 
     matrices: Mapping[str, Sparse]
-    constant: Array
+    constant: Float[Array, " m"]
     magnitudes: Mapping[str, Sparse]
-    constant_magnitude: Array
+    constant_magnitude: Float[Array, " m"]
     rounding: float = 0.0
 
     @property
@@ -75,7 +76,7 @@ def linear_blocks(network: Network, deadline: Deadline = FOREVER) -> dict[str, B
 
 
 @lru_cache(maxsize=16)
-def _known(network: Network) -> dict[str, Block]:
+def _known(_: Network) -> dict[str, Block]:
     """The blocks made so far."""
     return {}
 
@@ -101,7 +102,7 @@ def affine_interval(block: Block, values: Mapping[str, tuple[Array, Array]]) -> 
     return low - margin, high + margin
 
 
-def underflow(matrix: Sparse, largest: Array) -> Array:
+def underflow(matrix: Sparse, largest: Float[Array, " columns"]) -> Float[Array, " m"]:
     """At least what the products of each row with values up to ``largest`` lose by underflow,
     (m,); 0 where there are none."""
     return np.where(abs(matrix) @ (largest > 0).astype(np.float64) > 0, TINY, 0.0)

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array, hstack, vstack
 
+from precond.basics.shapes import Float
 from precond.proof.claim import Problem
 from precond.proof.deadline import Deadline
 from precond.proof.linear.encode import Bounds, encode
@@ -50,9 +51,9 @@ class Relaxation:
     state: State
     bound: float | None = None
     value: float | None = None
-    x: Array | None = None
-    weights: Array | None = None
-    beta: Mapping[str, tuple[Array, Array]] = field(default_factory=dict)
+    x: Float[Array, " inputs"] | None = None
+    weights: Float[Array, " inequalities"] | None = None
+    beta: Mapping[str, tuple[Float[Array, " m"], Float[Array, " m"]]] = field(default_factory=dict)
     alpha: Mapping[str, Array] = field(default_factory=dict)
 
     @property

@@ -36,7 +36,7 @@ REVISION = 2  # of what a verdict rests on: raised when an engine was found to b
 PROVED = (Status.PROVED, Status.VACUOUS)
 
 
-def prove(
+def prove(  # noqa: PLR0913 - options of a public function, each by its keyword
     claim: Claim,
     *,
     budget: float = 60.0,

@@ -22,7 +22,6 @@ from torch import Tensor
 from precond.network.operators import Operators, operators
 from precond.proof.arithmetic import Arithmetic
 from precond.proof.bounds.layer_passes import INTERVALS
-from precond.proof.bounds.limits import as_tensor, layer_tensors, limits_of
 from precond.proof.bounds.magnitudes import beyond_floats
 from precond.proof.bounds.point_runs import EVERY, NOTE, exceeds_margin
 from precond.proof.bounds.region import refine
@@ -43,6 +42,7 @@ from precond.proof.engines.input_split.boxes import Boxes, WaitingBoxes
 from precond.proof.engines.input_split.points import Points
 from precond.proof.engines.input_split.record import BoxRecord
 from precond.proof.gate import excludes
+from precond.proof.limits import as_tensor, layer_tensors, limits_of
 from precond.proof.refusal import Refusal
 from precond.proof.rows import stack_rows
 
