@@ -80,7 +80,7 @@ def _by_ladder(task: PatternTask, signatures: Signatures, deadline: Deadline) ->
     """The whole network at once: proofs are dear, so few are asked (``ladder``)."""
     own = len(signatures)
     if task.search.picture is not None:
-        moved = alike(task.tail, task.property, signatures, task.search.picture)
+        moved = alike(task.tail, task.property, signatures, shape=task.search.picture)
         signatures = joined(signatures, moved)
     rungs = ladder(task, signatures, deadline=deadline, own=own)
     return [

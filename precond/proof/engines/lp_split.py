@@ -85,7 +85,7 @@ class LpSplitEngine:
                     for s in searches
                 ]
             program = PhaseProgram(system)
-            _take_turns(searches, program, turns, deadline)
+            _take_turns(searches, program, turns, deadline=deadline)
             if any(s.witness is not None for s in searches) or not any(s.waits for s in searches):
                 break
         return [s.answer() for s in searches]

@@ -137,7 +137,7 @@ def _rest(network: Network, cut: str) -> Network:
 
 
 @lru_cache(maxsize=64)
-def _kept(*_: Network | Box | DecisionPattern | str) -> list[Reach]:
+def _kept(_: tuple[Network, Box, DecisionPattern, str]) -> list[Reach]:
     """Where bounds that were refined to the end are kept: by network, box, pattern and cut."""
     return []
 
@@ -146,7 +146,7 @@ def _reach(
     network: Network, box: Box, pattern: DecisionPattern, cut: str, deadline: Deadline
 ) -> Reach:
     """Rigorous bounds of the cut layer's pre-activations; None if it has no values."""
-    kept = _kept(network, box, pattern, cut)
+    kept = _kept((network, box, pattern, cut))
     if kept:
         return kept[0]
     found = _bounds(network, box, pattern, cut=cut, deadline=deadline)
