@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from attribution.methods.influence import influence as influence
     from attribution.methods.integrated import integrated_gradients as integrated_gradients
     from attribution.methods.peers import CaptumMethod as CaptumMethod
+    from attribution.methods.peers import CaptumSettings as CaptumSettings
     from attribution.methods.peers import captum_attribution as captum_attribution
     from attribution.quantities import Quantity as Quantity
     from attribution.quantities import class_score as class_score
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from attribution.quantities import max_class as max_class
     from attribution.quantities import unit as unit
     from attribution.rules import Rule as Rule
+    from attribution.show.explain import Display as Display
+    from attribution.show.explain import ExplainSettings as ExplainSettings
     from attribution.show.explain import explain as explain
     from attribution.show.interpret import explain_input as explain_input
     from attribution.show.interpret import unit_meaning as unit_meaning
@@ -57,10 +60,13 @@ if TYPE_CHECKING:
 _HOMES = {
     "Attribution": "attribution.attribution",
     "CaptumMethod": "attribution.methods.peers",
+    "CaptumSettings": "attribution.methods.peers",
     "ClassConditional": "attribution.distributions",
     "Clip": "attribution.show.visualise",
     "Custom": "attribution.distributions",
+    "Display": "attribution.show.explain",
     "Empirical": "attribution.distributions",
+    "ExplainSettings": "attribution.show.explain",
     "Gaussian": "attribution.distributions",
     "LinearPath": "attribution.distributions",
     "Panel": "attribution.show.visualise",

@@ -7,6 +7,7 @@ The answer is yes only if every recorded operator between is known to be affine.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -96,21 +97,16 @@ def mixes(value: Tensor) -> bool:
     return any(_kind(node) in _MIXING for node in _walk(value))
 
 
-def first_affine(model: nn.Module, inputs: Inputs, cut: Sequence[Site] = ()) -> Site | None:
-    """The first module whose output is an affine function of the values at ``cut`` (none: of
-    the input), with a matrix product or convolution in it, and through which alone they act;
-    None if there is none."""
-    if len(cut) > 1:
-        return None
-    single = inputs.take(slice(0, 1))
-    if not cut and (len(inputs.floats) != 1 or len(inputs.tensors) != 1):
-        return None
-    calls: dict[str, int] = {}
+def _candidate(
+    model: nn.Module, single: Inputs, cut: Sequence[Site]
+) -> tuple[str | None, dict[str, Tensor]]:
+    """The first module with an affine output, where it is called once; and the pass's leaves."""
+    calls: Counter[str] = Counter()
     found: list[str] = []
 
     def record(label: str) -> Any:
         def hook(_: nn.Module, __: Any, value: Any) -> None:
-            calls[label] = calls.get(label, 0) + 1
+            calls[label] += 1
             if not found and isinstance(value, Tensor) and value.requires_grad:
                 affine = is_affine(value)
                 if affine and mixes(value) and value.dim() > 1:
@@ -128,9 +124,22 @@ def first_affine(model: nn.Module, inputs: Inputs, cut: Sequence[Site] = ()) -> 
     finally:
         for handle in handles:
             handle.remove()
-    if not found or calls[found[0]] != 1:
+    once = bool(found) and calls[found[0]] == 1
+    return (found[0] if once else None), before
+
+
+def first_affine(model: nn.Module, inputs: Inputs, cut: Sequence[Site] = ()) -> Site | None:
+    """The first module whose output is an affine function of the values at ``cut`` (none: of
+    the input), with a matrix product or convolution in it, and through which alone they act;
+    None if there is none."""
+    if len(cut) > 1:
         return None
-    label = found[0]
+    single = inputs.take(slice(0, 1))
+    if not cut and (len(inputs.floats) != 1 or len(inputs.tensors) != 1):
+        return None
+    label, before = _candidate(model, single, cut)
+    if label is None:
+        return None
     if isinstance(model, NetworkModule):
         label = next(node for node, key in model.keys.items() if key == label)
     site = Site(label)

@@ -91,7 +91,7 @@ class PerInput:
         """Points per row."""
         raise NotImplementedError
 
-    def shares(self, rows: slice, total: int) -> NDArray[np.float64]:
+    def shares(self, rows: slice) -> NDArray[np.float64]:  # noqa: ARG002  others weigh each row
         """Weights (points,) or (rows, points); they sum to 1 along the points unless given."""
         return np.full(self.count(), 1 / self.count())
 
@@ -107,7 +107,13 @@ class Point(PerInput):
     def count(self) -> int:
         return 1
 
-    def build(self, values: Parts, rows: slice, total: int, points: slice) -> Parts:
+    def build(
+        self,
+        values: Parts,
+        rows: slice,  # noqa: ARG002  the interface of distributions: one point for every row
+        total: int,  # noqa: ARG002
+        points: slice,  # noqa: ARG002
+    ) -> Parts:
         return {name: value.unsqueeze(1) for name, value in values.items()}
 
 
@@ -127,7 +133,7 @@ class LinearPath(PerInput):
     def count(self) -> int:
         return self.steps
 
-    def shares(self, rows: slice, total: int) -> NDArray[np.float64]:
+    def shares(self, rows: slice) -> NDArray[np.float64]:  # noqa: ARG002  the same for each row
         return nodes(Rule.named(self.rule), self.steps)[1]
 
     def build(self, values: Parts, rows: slice, total: int, points: slice) -> Parts:
@@ -169,7 +175,7 @@ class Gaussian(PerInput):
             first, last, _ = points.indices(self.n)
             blocks = range(first // NOISE_BLOCK, -(-last // NOISE_BLOCK))
             for row in range(*rows.indices(total)):
-                drawn = torch.cat([self._noise(row, part, one, value) for one in blocks])
+                drawn = torch.cat([self._noise(row, part, block=one, like=value) for one in blocks])
                 low = first - blocks.start * NOISE_BLOCK
                 noise.append(drawn[low : low + last - first])
             stacked = torch.stack(noise).to(value.device, value.dtype)
@@ -204,13 +210,19 @@ class Custom(PerInput):
     def count(self) -> int:
         return int(self.points.shape[1 if self.per_row else 0])
 
-    def shares(self, rows: slice, total: int) -> NDArray[np.float64]:
+    def shares(self, rows: slice) -> NDArray[np.float64]:
         if self.weights is None:
-            return super().shares(rows, total)
+            return super().shares(rows)
         array = np.asarray(self.weights, dtype=np.float64)
         return array if array.ndim == 1 else np.asarray(array[rows])
 
-    def build(self, values: Parts, rows: slice, total: int, points: slice) -> Parts:
+    def build(
+        self,
+        values: Parts,
+        rows: slice,
+        total: int,  # noqa: ARG002  the interface of distributions
+        points: slice,
+    ) -> Parts:
         if len(values) != 1:
             raise DataError("Custom points", expected="one part", got=f"{len(values)} parts")
         ((name, value),) = values.items()

@@ -23,12 +23,12 @@ ROWS = 256
 
 def outputs(cut: Slice, inputs: Any, change: Change | None = None) -> Array:
     """Model outputs (N, K); with ``change``, after changing the values at the slice."""
-    return _stream(cut, inputs, change, False)
+    return _stream(cut, inputs, change, values=False)
 
 
 def values_at(cut: Slice, inputs: Any) -> Array:
     """Values (N, *shape) at a slice with one part."""
-    return _stream(cut, inputs, None, True)
+    return _stream(cut, inputs, change=None, values=True)
 
 
 def _stream(cut: Slice, inputs: Any, change: Change | None, values: bool) -> Array:
@@ -74,24 +74,27 @@ def outputs_from(cut: Slice, inputs: Any, values: Array) -> Array:
 
     Where they act through the slice alone, one row of them stands for all.
     """
-    whole = _from(cut, inputs, values[:2], slice(0, 2))
+    whole = _from(cut, inputs, values[:2], rows=slice(0, 2))
     if not cut.sites or not _separates(cut, inputs, values[:2], whole):
         return np.concatenate(
             [
-                _from(cut, inputs, values[i : i + ROWS], slice(i, i + ROWS))
+                _from(cut, inputs, values[i : i + ROWS], rows=slice(i, i + ROWS))
                 for i in range(0, len(values), ROWS)
             ]
         )
     return np.concatenate(
-        [_from(cut, inputs, values[i : i + ROWS], slice(0, 1)) for i in range(0, len(values), ROWS)]
+        [
+            _from(cut, inputs, values[i : i + ROWS], rows=slice(0, 1))
+            for i in range(0, len(values), ROWS)
+        ]
     )
 
 
 def _separates(cut: Slice, inputs: Any, values: Array, whole: Array) -> bool:
     """Whether one input row, zeros or not, gives the same outputs as each value's own."""
     try:
-        single = _from(cut, inputs, values, slice(0, 1))
-        other = _from(cut, inputs, values, slice(0, 1), zeros=True)
+        single = _from(cut, inputs, values, rows=slice(0, 1))
+        other = _from(cut, inputs, values, rows=slice(0, 1), zeros=True)
     except (DataError, RuntimeError, ValueError, IndexError):
         # The model reads its batch size from its input.
         return False

@@ -119,7 +119,7 @@ def max_class() -> Quantity:
     """max_k y_k."""
     return Quantity(
         name="largest class",
-        score=lambda output, rows: flat_output(output).amax(1),
+        score=lambda output, _: flat_output(output).amax(1),
         weights=lambda classes, rows: torch.zeros(len(rows), classes, device=rows.device),
         rivals=lambda classes, rows: torch.ones(
             len(rows), classes, dtype=torch.bool, device=rows.device
@@ -149,7 +149,7 @@ def margin(target: Target) -> Quantity:
 def unit(layer: str, index: int, *, pre: bool = False, call: int = 0) -> Quantity:
     """The ``index``-th value (flat) of an internal layer."""
 
-    def score(value: Any, rows: Tensor) -> Tensor:
+    def score(value: Any, _: Tensor) -> Tensor:
         flat = flat_output(value)
         if not 0 <= index < flat.shape[1]:
             raise QueryError(

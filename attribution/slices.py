@@ -145,7 +145,15 @@ def run(
     with ExitStack() as stack:
         for name in {site.layer for site in wanted}:
             sites = {(site.pre, site.call): site for site in wanted if site.layer == name}
-            stack.enter_context(_watched(find_layer(model, name), name, sites, interventions, at))
+            stack.enter_context(
+                _watched(
+                    find_layer(model, name),
+                    name=name,
+                    sites=sites,
+                    interventions=interventions,
+                    at=at,
+                )
+            )
         with torch.set_grad_enabled(leaves is not None):
             output = _called(model, inputs)
     for site in {*(leaves or ()), *interventions}:

@@ -25,7 +25,7 @@ import torch
 from precond.apply.adversarial_examples.retrain import retrain
 from precond.apply.adversarial_examples.search import adversarial
 from precond.apply.adversarial_examples.settings import AdversarialSettings
-from precond.apply.debugging.findings import mined
+from precond.apply.debugging.mine_rules import mine_rules
 from precond.apply.debugging.rule_book import RuleBook
 from precond.data.datasets import load_dataset
 from precond.formats.load import load
@@ -48,7 +48,7 @@ def main() -> int:
     train = data.train
     network = load(MODEL)
     flat = data.flat
-    book, _ = mined(
+    book, _ = mine_rules(
         RuleBook(
             network=network, rules=(), inputs=flat, signatures=record(network, flat), train=train
         ),

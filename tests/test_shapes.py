@@ -21,11 +21,11 @@ HOOK = f"""
 from jaxtyping import TypeCheckError, install_import_hook
 install_import_hook({CHECKED!r}, "beartype.beartype")
 import torch
-from precond.network.layers import Affine, Conv2d, MaxPool2d, Node, ReLU
+from precond.network.layers import Affine, Conv2d, MaxPool2d, Node, ReLU, Reshape
 from precond.network.graph import INPUT, Network
 from precond.network.operators import operators
 from precond.proof.bounds import intervals, objective, relaxed
-from attribution.lines import maps
+from attribution.lines import backward, bends, maps, secant, segments
 import numpy as np
 rng = np.random.default_rng(0)
 conv = Conv2d(rng.normal(size=(3, 2, 2, 2)), rng.normal(size=3), padding=(1, 1, 1, 1))
@@ -59,6 +59,20 @@ windows = maps.PoolWindows.of(network, "relu", "pool", ops)
 top, leader = windows.maximum(there)
 assert bool((torch.gather(there, 1, leader) == top).all())
 assert bool((windows.gather(there).amax(-1) == top).all())
+"""
+
+LINE_CODE = """
+from attribution import integrated_gradients, class_score, margin, max_class
+flat = Node("flat", Reshape((48,)), ("pool",))
+inner = Node("inner", Affine(rng.normal(size=(6, 48)), rng.normal(size=6)), ("flat",))
+head = Node("head", Affine(rng.normal(size=(3, 6)), rng.normal(size=3)), ("again",))
+nodes = (*network.nodes, flat, inner, Node("again", ReLU(), ("inner",)), head)
+whole = Network(nodes, (2, 4, 4), "lines")
+x = rng.uniform(-1, 1, (3, 2, 4, 4))
+for quantity in (class_score(0), margin(1), max_class()):
+    for method, steps in (("exact", 50), ("secant", 40)):
+        found = integrated_gradients(whole, x, 0.0, quantity, method=method, steps=steps)
+        assert found.values.shape == (3, 2, 4, 4) and found.completeness.max() < 1e-9
 """
 
 
@@ -107,6 +121,12 @@ WRONG = [
     "intervals.pooled(box[0], torch.zeros(3, dtype=torch.int64))",
     "maps.shaped(box[0], (2, 4, 4))",
     "maps.Map.of(network.node['conv'], ops).apply([maps.flatten(box[0]).long()])",
+    "segments.Breakpoints(torch.zeros(3, dtype=torch.int64), torch.zeros(4))",
+    "segments.zero_crossings(torch.ones(3), -torch.ones(2))",
+    "segments.differing(torch.ones(3, 8), torch.ones(2, dtype=torch.bool))",
+    "bends.Sides(torch.ones(3, 2, dtype=torch.bool), torch.zeros(2, 2, dtype=torch.int64))",
+    "backward.Gradient(torch.zeros(3), torch.arange(4), False)",
+    "secant.share_of(torch.ones(2, 3, 4), torch.ones(2, 4, 4), 0.0)",
 ]
 
 
@@ -114,7 +134,7 @@ def test_the_shapes_said_are_the_shapes_there() -> None:
     """Intervals and maps by themselves; then a pattern on a dense network, and every kind of
     layer, through each line of engines."""
     assert {"precond.proof.bounds.backward", "precond.proof.linear.system"} <= set(CHECKED)
-    done = ran(RIGHT + CLAIMS)
+    done = ran(RIGHT + LINE_CODE + CLAIMS)
     assert done.returncode == 0, done.stderr
 
 

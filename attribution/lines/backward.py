@@ -10,16 +10,14 @@ fewer; from integrals there is no way back, nor need of one.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
+from attribution.lines.forward import Forward
+from attribution.lines.pieces import LineBatch
 from attribution.lines.plan import Bend
-
-if TYPE_CHECKING:
-    from attribution.lines.forward import Forward
-    from attribution.lines.pieces import LineBatch
+from precond.basics.shapes import Float, Int
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,8 +25,8 @@ class Gradient:
     """``value`` (S, n) between the breakpoints numbered ``bounds`` (S + 1,): the gradient, or
     its integral (``summed``)."""
 
-    value: Tensor
-    bounds: Tensor
+    value: Float[Tensor, "segments units"]
+    bounds: Int[Tensor, " rows"]
     summed: bool
 
 
@@ -48,7 +46,7 @@ class Backward:
             ends[forward.rows(forward.made[""])] |= forward.sides[""].changes(None)
         bounds = torch.nonzero(ends)[:, 0]
         first = forward.slopes[bounds[:-1]].to(lines.course.dtype)
-        self._give(plan.output, Gradient(first, bounds, False))
+        self._give(plan.output, Gradient(first, bounds=bounds, summed=False))
         for step in reversed(plan.steps):
             if step.name not in self.gradients:
                 continue
@@ -115,7 +113,7 @@ class Backward:
             gradient = Gradient(both[0] + both[1], bounds, gradient.summed)
         self.gradients[name] = gradient
 
-    def _summed(self, gradient: Gradient, rows: Tensor) -> Gradient:
+    def _summed(self, gradient: Gradient, rows: Int[Tensor, " rows"]) -> Gradient:
         """Integrals between the breakpoints ``rows``, among which are all needed below."""
         bounds, value = gradient.bounds, gradient.value
         if gradient.summed:
@@ -130,9 +128,9 @@ class Backward:
             value = value.index_select(0, _segment_of(bounds, finer[:-1]))
             value *= width.to(value.dtype)[:, None]
         total = value.new_zeros(len(rows) - 1, value.shape[1]).index_add_(0, place, value)
-        return Gradient(total, rows, True)
+        return Gradient(total, bounds=rows, summed=True)
 
-    def _add(self, total: Tensor, gradient: Gradient) -> None:
+    def _add(self, total: Float[Tensor, "lines units"], gradient: Gradient) -> None:
         """Add Σ length · gradient of each line to ``total`` (lines, n) float64."""
         line = self.forward.points.line[gradient.bounds[:-1]]
         value = gradient.value
@@ -146,7 +144,7 @@ class Backward:
             total.index_add_(0, line, value.double())
 
 
-def _segment_of(bounds: Tensor, rows: Tensor) -> Tensor:
+def _segment_of(bounds: Int[Tensor, " bounds"], rows: Int[Tensor, " rows"]) -> Int[Tensor, " rows"]:
     """Numbers of the segments between ``bounds`` in which those right of ``rows`` lie."""
     found = torch.searchsorted(bounds, rows, right=True) - 1
     return found.clamp(0, len(bounds) - 2)

@@ -22,8 +22,9 @@ from attribution.lines.segments import (
     leading_intervals,
     zero_crossings,
 )
+from precond.basics.shapes import Bool, Float, Int
 
-Splitter = Callable[[Tensor, Tensor], Refinement | None]
+Splitter = Callable[[Int[Tensor, " fresh"], Float[Tensor, " fresh"]], Refinement | None]
 """(segment, fraction) → the refinement of all breakpoints; None where there is none."""
 
 
@@ -32,10 +33,10 @@ class Sides:
     """What is active on every segment: ``on`` (S, m) where there is a ReLU, ``leaders``
     (S, m), flat positions, where there is a max-pool."""
 
-    on: Tensor | None
-    leaders: Tensor | None
+    on: Bool[Tensor, "segments units"] | None
+    leaders: Int[Tensor, "segments units"] | None
 
-    def changes(self, slope: float | None) -> Tensor:
+    def changes(self, slope: float | None) -> Bool[Tensor, " rows"]:
         """(S + 1,): whether the sides before and after a row differ (ends: yes)."""
         some = self.on if self.on is not None else self.leaders
         assert some is not None
@@ -56,8 +57,8 @@ class Sides:
 
 
 def relu(
-    z: Tensor, slope: float, points: Breakpoints, split: Splitter | None
-) -> tuple[Tensor, Sides]:
+    z: Float[Tensor, "rows units"], slope: float, points: Breakpoints, split: Splitter | None
+) -> tuple[Float[Tensor, "more units"], Sides]:
     """A (leaky) ReLU of ``z`` (R, n), which may be overwritten; ``split`` None where its own
     breakpoints are among ``points`` already."""
     positive = z > 0
@@ -75,16 +76,16 @@ def relu(
     # The side of a segment is that of its middle.
     on[segment, column] = z[segment, column] + z[segment + 1, column] > 0
     value = F.relu_(z) if slope == 0.0 else F.leaky_relu(z, slope)
-    return value, Sides(on, None)
+    return value, Sides(on, leaders=None)
 
 
 def pool(
-    z: Tensor,
+    z: Float[Tensor, "rows units"],
     windows: PoolWindows,
     slope: float | None,
     points: Breakpoints,
     split: Splitter | None,
-) -> tuple[Tensor, Sides]:
+) -> tuple[Float[Tensor, "more windows"], Sides]:
     """Max-pool of ``z`` (R, n), then a (leaky) ReLU unless ``slope`` is None."""
     top, leader = windows.maximum(z)
     origin = torch.arange(len(z), device=z.device)
@@ -103,7 +104,10 @@ def pool(
     leaders = leader[:-1].clone()
     on = None if slope is None else top[:-1] > 0
     members = windows.members[window]
-    ends = [_candidates(z, origin[row], weight[row], members) for row in (segment, segment + 1)]
+    ends = [
+        _candidates(z, row=origin[row], weight=weight[row], members=members)
+        for row in (segment, segment + 1)
+    ]
     middle, best = ((ends[0] + ends[1]) / 2).max(-1)
     leaders[segment, window] = members.gather(1, best[:, None])[:, 0]
     if on is not None:
@@ -113,8 +117,11 @@ def pool(
 
 
 def _unclear(
-    top: Tensor, leader: Tensor, slope: float | None, inside: Tensor
-) -> tuple[Tensor, Tensor]:
+    top: Float[Tensor, "rows windows"],
+    leader: Int[Tensor, "rows windows"],
+    slope: float | None,
+    inside: Bool[Tensor, " segments"],
+) -> tuple[Int[Tensor, " some"], Int[Tensor, " some"]]:
     """(segment, window) whose ends have different leaders or signs."""
     changed = leader[1:] != leader[:-1]
     if slope is not None:
@@ -127,7 +134,12 @@ def _unclear(
     return segment, window
 
 
-def _candidates(z: Tensor, row: Tensor, weight: Tensor, members: Tensor) -> Tensor:
+def _candidates(
+    z: Float[Tensor, "rows units"],
+    row: Int[Tensor, " some"],
+    weight: Float[Tensor, " some"],
+    members: Int[Tensor, "some members"],
+) -> Float[Tensor, "some members"]:
     """(P, k) float64 values of ``members`` (P, k) at ``weight`` between rows ``row`` and the
     next."""
     columns = members.clamp(min=0)
@@ -137,13 +149,17 @@ def _candidates(z: Tensor, row: Tensor, weight: Tensor, members: Tensor) -> Tens
 
 
 def _crossings(
-    z: Tensor, windows: PoolWindows, slope: float | None, segment: Tensor, window: Tensor
-) -> tuple[Tensor, Tensor]:
+    z: Float[Tensor, "rows units"],
+    windows: PoolWindows,
+    slope: float | None,
+    segment: Int[Tensor, " some"],
+    window: Int[Tensor, " some"],
+) -> tuple[Int[Tensor, " bends"], Float[Tensor, " bends"]]:
     """(segment, fraction) of every bend in the given windows."""
     members = windows.members[window]
     none = torch.zeros(len(segment), dtype=torch.float64, device=z.device)
-    first = _candidates(z, segment, none, members)
-    last = _candidates(z, segment + 1, none, members)
+    first = _candidates(z, row=segment, weight=none, members=members)
+    last = _candidates(z, row=segment + 1, weight=none, members=members)
     found = leading_intervals(first, last - first, members)
     segments, fractions = [], []
     # A crossing within rounding of an end is the end itself.

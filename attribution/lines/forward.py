@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import torch
 from torch import Tensor
 
 from attribution.lines.bends import Sides, pool, relu
 from attribution.lines.maps import PoolWindows
+from attribution.lines.pieces import LineBatch
 from attribution.lines.plan import Bend
 from attribution.lines.segments import Breakpoints, Refinement, split
-
-if TYPE_CHECKING:
-    from attribution.lines.pieces import LineBatch
-    from precond.network.layers import Node
+from precond.basics.shapes import Float, Int
+from precond.network.layers import Node
 
 
 class Forward:
@@ -69,7 +66,7 @@ class Forward:
         self.numbers.reverse()
         return True
 
-    def rows(self, time: int) -> Tensor:
+    def rows(self, time: int) -> Int[Tensor, " rows"]:
         """Final numbers of the breakpoints there were at ``time``."""
         return self.numbers[time]
 
@@ -82,7 +79,9 @@ class Forward:
             self.known[name] = torch.addcmul(start[line], move[line], t)
         self.made[name] = len(self.kept)
 
-    def _split(self, segment: Tensor, fraction: Tensor) -> Refinement | None:
+    def _split(
+        self, segment: Int[Tensor, " fresh"], fraction: Float[Tensor, " fresh"]
+    ) -> Refinement | None:
         """Insert breakpoints; everything alive follows."""
         if not len(segment):
             return None
@@ -93,16 +92,18 @@ class Forward:
         self.kept.append(refined.kept())
         return refined
 
-    def _bend(self, step: Bend, z: Tensor) -> None:
+    def _bend(self, step: Bend, z: Float[Tensor, "rows units"]) -> None:
         alive = step.source in self.known
         # A straight value bends only where breakpoints are already.
         splitter = None if step.source in self.lines.plan.straight else self._split
         if step.pool is None:
             assert step.slope is not None
-            value, sides = relu(z.clone() if alive else z, step.slope, self.points, splitter)
+            value, sides = relu(
+                z.clone() if alive else z, slope=step.slope, points=self.points, split=splitter
+            )
         else:
             windows = self.lines.course.windows[step.pool]
-            value, sides = pool(z, windows, step.slope, self.points, splitter)
+            value, sides = pool(z, windows, step.slope, points=self.points, split=splitter)
         self.known[step.name] = value
         self.sides[step.name] = sides
         self.made[step.name] = len(self.kept)
@@ -116,7 +117,9 @@ class Forward:
             windows = PoolWindows.single(y.shape[1], y.device)
             bottom = y.min() - 1
             kept = torch.where(rivals[self.points.line], y, bottom)
-            _, sides = pool(kept, windows, None, self.points, self._split)
+            _, sides = pool(
+                kept, windows=windows, slope=None, points=self.points, split=self._split
+            )
             self.sides[""], self.made[""] = sides, len(self.kept)
             leaders = sides.leaders
         y, line = self.known[output].double(), self.points.line

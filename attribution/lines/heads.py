@@ -8,11 +8,15 @@ from torch import Tensor
 from attribution.lines.maps import PoolWindows, lowered
 from attribution.lines.plan import Bend
 from attribution.lines.segments import Breakpoints, leading_intervals
+from precond.basics.shapes import Float, Int
 
 
 def head_breakpoints(
-    head: Bend, start: Tensor, move: Tensor, windows: PoolWindows | None
-) -> tuple[Tensor, Tensor]:
+    head: Bend,
+    start: Float[Tensor, "lines units"],
+    move: Float[Tensor, "lines units"],
+    windows: PoolWindows | None,
+) -> tuple[Int[Tensor, " bends"], Float[Tensor, " bends"]]:
     """(line, t) in the open lines ``start + t·move`` (lines, n) where the head's value bends."""
     if windows is None:
         first, rate = start.double(), move.double()
@@ -32,7 +36,7 @@ def head_breakpoints(
 
 
 def breakpoints_by_line(
-    heads: list[tuple[Tensor, Tensor]], lines: int, device: torch.device
+    heads: list[tuple[Int[Tensor, " _"], Float[Tensor, " _"]]], lines: int, device: torch.device
 ) -> Breakpoints:
     """All lines' ends and the heads' breakpoints, by line and position."""
     every = torch.arange(lines, device=device)

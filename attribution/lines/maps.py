@@ -69,9 +69,9 @@ class Map:
 
 @dataclass(frozen=True, eq=False)
 class PoolWindows:
-    """PoolWindows ``members`` (m, k) of a max-pool, flat positions, −1 for none."""
+    """Windows ``members`` (m, k) of a max-pool, flat positions, −1 for none."""
 
-    members: Tensor
+    members: Int[Tensor, "windows members"]
     layer: MaxPool2d | None
     shape: Shape
 
@@ -91,7 +91,7 @@ class PoolWindows:
     @classmethod
     def single(cls, width: int, device: torch.device) -> PoolWindows:
         """All ``width`` columns as one window."""
-        return cls(torch.arange(width, device=device)[None], None, (width,))
+        return cls(torch.arange(width, device=device)[None], layer=None, shape=(width,))
 
     def maximum(
         self, flat: Float[Tensor, "rows _"]
@@ -122,7 +122,9 @@ class PoolWindows:
         return lowered(flat[:, self.members.clamp(min=0)], self.members)
 
 
-def lowered(candidates: Tensor, members: Tensor) -> Tensor:
+def lowered(
+    candidates: Float[Tensor, "*windows members"], members: Int[Tensor, "... members"]
+) -> Float[Tensor, "*windows members"]:
     """Candidates with those of no member (−1) far below."""
     if bool((members < 0).any()):
         return candidates.masked_fill(members < 0, -torch.finfo(candidates.dtype).max / 8)

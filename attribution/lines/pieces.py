@@ -18,6 +18,7 @@ from attribution.lines.heads import breakpoints_by_line, head_breakpoints
 from attribution.lines.maps import Map, PoolWindows, flatten, shaped
 from attribution.lines.plan import Bend, Plan
 from attribution.quantities import Quantity
+from precond.basics.shapes import Bool, Float, Int
 from precond.errors import QueryError
 from precond.network.graph import INPUT
 from precond.network.layers import Node
@@ -31,8 +32,8 @@ OVERFULL = 1.5
 class Form:
     """q = weights · y + sign · max over rivals, with one row per line."""
 
-    weights: Tensor
-    rivals: Tensor | None
+    weights: Float[Tensor, "lines outputs"]
+    rivals: Bool[Tensor, "lines outputs"] | None
     sign: int
 
     @classmethod
@@ -49,7 +50,7 @@ class Form:
         rivals = None if quantity.rivals is None else quantity.rivals(width, rows)
         return cls(quantity.weights(width, rows).double(), rivals, quantity.sign)
 
-    def take(self, lines: slice | Tensor) -> Form:
+    def take(self, lines: slice | Int[Tensor, " some"]) -> Form:
         rivals = None if self.rivals is None else self.rivals[lines]
         return Form(self.weights[lines], rivals, self.sign)
 
@@ -58,8 +59,8 @@ class Form:
 class Integral:
     """``mean`` (lines, *target shape) float64, ``change`` (lines,), segments in all."""
 
-    mean: Tensor
-    change: Tensor
+    mean: Float[Tensor, "lines ..."]
+    change: Float[Tensor, " lines"]
     segments: int
 
 
@@ -79,9 +80,13 @@ class Course:
         return cls(plan, device, dtype, memory, *_built(plan, str(device), dtype))
 
     def integrate(
-        self, start: Tensor, end: Tensor, form: Form, follow: Callable[[LineBatch], int]
+        self,
+        start: Float[Tensor, "lines ..."],
+        end: Float[Tensor, "lines ..."],
+        form: Form,
+        follow: Callable[[LineBatch], int],
     ) -> Integral:
-        """LineBatch from ``start`` to ``end`` (lines, *input shape); ``follow`` adds up a block of
+        """Lines from ``start`` to ``end`` (lines, *input shape); ``follow`` adds up a block of
         them and says on how many segments."""
         plan, network = self.plan, self.plan.network
         wide = sum(network.width(name) for name in plan.straight)
@@ -92,7 +97,9 @@ class Course:
         segments = 0
         for first in range(0, len(start), block):
             part = slice(first, first + block)
-            lines = LineBatch(self, start[part], end[part] - start[part], form.take(part))
+            lines = LineBatch(
+                self, start=start[part], move=end[part] - start[part], form=form.take(part)
+            )
             segments += follow(lines)
             mean[part] = shaped(lines.result(), shape)
             change[part] = lines.values[1] - lines.values[0]
@@ -118,7 +125,13 @@ def _built(
 class LineBatch:
     """One block of lines: straight values, and sums over chunks of breakpoints."""
 
-    def __init__(self, course: Course, start: Tensor, move: Tensor, form: Form) -> None:
+    def __init__(
+        self,
+        course: Course,
+        start: Float[Tensor, "lines ..."],
+        move: Float[Tensor, "lines ..."],
+        form: Form,
+    ) -> None:
         self.course, self.form, self.plan = course, form, course.plan
         self.count, device = len(start), start.device
         self.start, self.move = {INPUT: flatten(start)}, {INPUT: flatten(move)}
@@ -147,7 +160,7 @@ class LineBatch:
                 head,
                 self.start[head.source],
                 self.move[head.source],
-                None if head.pool is None else self.course.windows[head.pool],
+                windows=None if head.pool is None else self.course.windows[head.pool],
             )
             for head in self.plan.heads
         ]
@@ -176,7 +189,7 @@ class LineBatch:
             first, size, limit = stop, max(1, int(fits / growth)), OVERFULL * fits
         return segments
 
-    def result(self) -> Tensor:
+    def result(self) -> Float[Tensor, "lines units"]:
         """Sums (lines, n) at the target: those of straight values carried back to it."""
         if self.direct:
             return self.target_sum

@@ -78,12 +78,14 @@ def plan(network: Network, output: str, target: str) -> Plan:
                 ):
                     folded[after[0].name] = node
                 else:
-                    steps.append(Bend(node.name, node.inputs[0], node.name, None))
+                    steps.append(Bend(node.name, source=node.inputs[0], pool=node.name, slope=None))
             case ReLU() | LeakyReLU():
                 pool = folded.get(node.name)
                 source = node.inputs[0] if pool is None else pool.inputs[0]
                 slope = node.layer.slope if isinstance(node.layer, LeakyReLU) else 0.0
-                steps.append(Bend(node.name, source, None if pool is None else pool.name, slope))
+                steps.append(
+                    Bend(node.name, source, pool=None if pool is None else pool.name, slope=slope)
+                )
             case _ if all(source in straight for source in node.inputs):
                 straight.add(node.name)
                 straight_nodes.append(node)

@@ -22,6 +22,7 @@ from torch.nn import functional as F
 from attribution.lines.maps import PoolWindows
 from attribution.lines.pieces import LineBatch
 from attribution.lines.plan import Bend
+from precond.basics.shapes import Float, Int
 from precond.network.graph import INPUT
 
 
@@ -31,13 +32,15 @@ class Secant:
     goes to ``first`` up to 1, but in the cells and windows ``where`` only up to ``until``,
     then to ``last``."""
 
-    share: Tensor | None
-    first: Tensor | None = None
-    where: tuple[Tensor, Tensor] | None = None
-    last: Tensor | None = None
-    until: Tensor | None = None
+    share: Float[Tensor, "cells units"] | None
+    first: Int[Tensor, "cells units"] | None = None
+    where: tuple[Int[Tensor, " some"], Int[Tensor, " some"]] | None = None
+    last: Int[Tensor, " some"] | None = None
+    until: Float[Tensor, " some"] | None = None
 
-    def back(self, gradient: Tensor, width: int) -> Tensor:
+    def back(
+        self, gradient: Float[Tensor, "cells units"], width: int
+    ) -> Float[Tensor, "cells before"]:
         """The gradient (cells, width) before the bend."""
         if self.share is not None:
             gradient = gradient * self.share
@@ -53,7 +56,9 @@ class Secant:
         return below
 
 
-def share_of(z: Tensor, h: Tensor, slope: float) -> Tensor:
+def share_of(
+    z: Float[Tensor, "lines points units"], h: Float[Tensor, "lines points units"], slope: float
+) -> Float[Tensor, "lines cells units"]:
     """Secants (lines, cells, n) of h = (leaky) ReLU(z) at points (lines, points, n).
 
     With ends a and b the ReLU is active on max(a, b)⁺ / (max(a, b)⁺ + max(−a, −b)⁺).
@@ -66,7 +71,9 @@ def share_of(z: Tensor, h: Tensor, slope: float) -> Tensor:
     return share if slope == 0.0 else share.mul_(1 - slope).add_(slope)
 
 
-def leaders_of(z: Tensor, leader: Tensor, lines: int) -> Secant:
+def leaders_of(
+    z: Float[Tensor, "rows units"], leader: Int[Tensor, "rows windows"], lines: int
+) -> Secant:
     """Secants of maxima of ``z`` (lines · points, n) with ``leader`` (lines · points, m)."""
     value = z.reshape(lines, -1, z.shape[1])
     every = leader.reshape(lines, -1, leader.shape[1])
@@ -78,10 +85,10 @@ def leaders_of(z: Tensor, leader: Tensor, lines: int) -> Secant:
     until = torch.where(lead + gain > 0, lead / (lead + gain), torch.ones_like(lead))
     return Secant(
         None,
-        first.flatten(0, 1),
-        (line * first.shape[1] + cell, window),
-        after,
-        until,
+        first=first.flatten(0, 1),
+        where=(line * first.shape[1] + cell, window),
+        last=after,
+        until=until,
     )
 
 
@@ -101,7 +108,7 @@ def run_secants(lines: LineBatch, cells: int) -> int:
 class _Pass:
     """All lines of a block between the same points ``t``."""
 
-    def __init__(self, lines: LineBatch, t: Tensor) -> None:
+    def __init__(self, lines: LineBatch, t: Float[Tensor, " points"]) -> None:
         self.lines, self.t = lines, t
         self.known: dict[str, Tensor] = {}
         self.secants: dict[str, Secant] = {}
@@ -118,7 +125,7 @@ class _Pass:
         self.known.clear()
         self._back(slopes)
 
-    def _value(self, name: str) -> Tensor:
+    def _value(self, name: str) -> Float[Tensor, "rows units"]:
         """(lines · points, n)."""
         if name in self.known:
             return self.known[name]
@@ -141,7 +148,7 @@ class _Pass:
             secant = Secant(share, secant.first, secant.where, secant.last, secant.until)
         self.known[step.name], self.secants[step.name] = value, secant
 
-    def _quantity(self, begins: bool, ends: bool) -> Tensor:
+    def _quantity(self, begins: bool, ends: bool) -> Float[Tensor, "cells outputs"]:
         """Slopes (lines · cells, K) of q at the output; q at the lines' ends is noted."""
         lines, form = self.lines, self.lines.form
         y = self._value(lines.plan.output)
@@ -162,7 +169,7 @@ class _Pass:
             lines.values[1] = scores[:, -1]
         return slopes.to(y.dtype)
 
-    def _back(self, slopes: Tensor) -> None:
+    def _back(self, slopes: Float[Tensor, "cells outputs"]) -> None:
         lines, plan = self.lines, self.lines.plan
         gradients = {plan.output: slopes}
         for step in reversed(plan.steps):

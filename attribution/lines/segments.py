@@ -15,13 +15,15 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from precond.basics.shapes import Bool, Float, Int, Shaped
+
 
 @dataclass(frozen=True, eq=False)
 class Breakpoints:
     """``line`` (R,) numbers and ``t`` (R,) float64 positions."""
 
-    line: Tensor
-    t: Tensor
+    line: Int[Tensor, " rows"]
+    t: Float[Tensor, " rows"]
 
     def part(self, first: int, last: int) -> Breakpoints:
         """From ``first`` to ``last``, both among them."""
@@ -39,12 +41,12 @@ class Breakpoints:
         return Breakpoints(line, torch.cat([self.t[:cut], middle[None], self.t[cut:]]))
 
     @property
-    def inside(self) -> Tensor:
+    def inside(self) -> Bool[Tensor, " segments"]:
         """(R − 1,): whether segment k lies on one line."""
         return self.line[1:] == self.line[:-1]
 
     @property
-    def lengths(self) -> Tensor:
+    def lengths(self) -> Float[Tensor, " segments"]:
         """(R − 1,) float64, 0 between two lines."""
         return (self.t[1:] - self.t[:-1]) * self.inside
 
@@ -55,27 +57,31 @@ class Refinement:
     between ``origin[k]`` and its successor where ``fresh`` (numbers of rows) says so."""
 
     points: Breakpoints
-    origin: Tensor
-    fresh: Tensor
-    fraction: Tensor
+    origin: Int[Tensor, " rows"]
+    fresh: Int[Tensor, " fresh"]
+    fraction: Float[Tensor, " fresh"]
 
-    def between(self, old: Tensor) -> Tensor:
+    def between(self, old: Float[Tensor, "old ..."]) -> Float[Tensor, "fresh ..."]:
         """Values (fresh rows, …) by interpolation."""
         low = self.origin[self.fresh]
         weight = self.fraction.to(old.dtype).reshape(-1, *[1] * (old.dim() - 1))
         return torch.lerp(old.index_select(0, low), old.index_select(0, low + 1), weight)
 
-    def values(self, old: Tensor) -> Tensor:
+    def values(self, old: Float[Tensor, "old ..."]) -> Float[Tensor, "rows ..."]:
         """Values (R, …) at the old rows carried to the new."""
         return self.merged(old, self.between(old))
 
-    def merged(self, old: Tensor, between: Tensor) -> Tensor:
+    def merged(
+        self, old: Shaped[Tensor, "old ..."], between: Shaped[Tensor, "fresh ..."]
+    ) -> Shaped[Tensor, "rows ..."]:
         """Old rows, and ``between`` for the fresh ones."""
         result = old.index_select(0, self.origin)
         result[self.fresh] = between
         return result
 
-    def parts(self, segment: Tensor, column: Tensor) -> tuple[Tensor, Tensor]:
+    def parts(
+        self, segment: Int[Tensor, " some"], column: Int[Tensor, " some"]
+    ) -> tuple[Int[Tensor, " parts"], Int[Tensor, " parts"]]:
         """(segment, column) of all new segments in old ones, for equally long vectors."""
         kept = self.kept()
         first, count = kept[segment], kept[segment + 1] - kept[segment]
@@ -84,14 +90,16 @@ class Refinement:
         number = torch.arange(len(which), device=count.device) - begin[which]
         return first[which] + number, column[which]
 
-    def kept(self) -> Tensor:
+    def kept(self) -> Int[Tensor, " old"]:
         """New numbers of the old rows."""
         old = torch.ones_like(self.origin, dtype=torch.bool)
         old[self.fresh] = False
         return torch.nonzero(old)[:, 0]
 
 
-def split(points: Breakpoints, segment: Tensor, fraction: Tensor) -> Refinement:
+def split(
+    points: Breakpoints, segment: Int[Tensor, " fresh"], fraction: Float[Tensor, " fresh"]
+) -> Refinement:
     """New breakpoints at ``fraction`` ∈ (0, 1) of ``segment``, for equally long vectors."""
     count = len(points.t)
     old = torch.arange(count, device=segment.device)
@@ -105,11 +113,16 @@ def split(points: Breakpoints, segment: Tensor, fraction: Tensor) -> Refinement:
     t = points.t[origin]
     t[fresh] = torch.lerp(points.t[low], points.t[low + 1], fraction)
     return Refinement(
-        Breakpoints(points.line[origin], t), origin, torch.nonzero(fresh)[:, 0], fraction
+        Breakpoints(points.line[origin], t),
+        origin=origin,
+        fresh=torch.nonzero(fresh)[:, 0],
+        fraction=fraction,
     )
 
 
-def differing(sides: Tensor, inside: Tensor) -> tuple[Tensor, Tensor]:
+def differing(
+    sides: Bool[Tensor, "rows units"], inside: Bool[Tensor, " segments"]
+) -> tuple[Int[Tensor, " some"], Int[Tensor, " some"]]:
     """(segment, column) where the bits (R, n) of a segment's ends differ."""
     if sides.shape[1] % 8 or not sides.is_contiguous():
         changed = (sides[1:] != sides[:-1]) & inside[:, None]
@@ -125,7 +138,9 @@ def differing(sides: Tensor, inside: Tensor) -> tuple[Tensor, Tensor]:
     return segment[which], 8 * word[which] + byte
 
 
-def zero_crossings(first: Tensor, second: Tensor) -> Tensor:
+def zero_crossings(
+    first: Float[Tensor, " some"], second: Float[Tensor, " some"]
+) -> Float[Tensor, " some"]:
     """Fraction of the way from ``first`` to ``second`` where zero is crossed."""
     first, second = first.double(), second.double()
     return first / (first - second)
@@ -139,14 +154,16 @@ class Intervals:
     on [on_low, on_high].
     """
 
-    first: Tensor
-    rate: Tensor
-    low: Tensor
-    high: Tensor
-    on_low: Tensor
-    on_high: Tensor
+    first: Float[Tensor, "*windows members"]
+    rate: Float[Tensor, "*windows members"]
+    low: Float[Tensor, "*windows members"]
+    high: Float[Tensor, "*windows members"]
+    on_low: Float[Tensor, "*windows members"]
+    on_high: Float[Tensor, "*windows members"]
 
-    def breakpoints(self, pool: bool, slope: float | None) -> list[tuple[Tensor, Tensor]]:
+    def breakpoints(
+        self, pool: bool, slope: float | None
+    ) -> list[tuple[Bool[Tensor, "*windows members"], Float[Tensor, "*windows members"]]]:
         """Masks and positions where the value bends after max-pool (if any) and then a ReLU
         of ``slope`` for negative values (None: without)."""
         leads = self.low < self.high
@@ -163,7 +180,11 @@ class Intervals:
         return result
 
 
-def leading_intervals(first: Tensor, rate: Tensor, members: Tensor) -> Intervals:
+def leading_intervals(
+    first: Float[Tensor, "*windows members"],
+    rate: Float[Tensor, "*windows members"],
+    members: Int[Tensor, "... members"],
+) -> Intervals:
     """Closed form for candidates ``first + t·rate`` (lines, m, k) float64, t from 0 to 1: an
     upper envelope of lines is convex, so that each candidate leads on one interval.
 

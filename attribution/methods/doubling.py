@@ -42,4 +42,4 @@ def doubled(secants: Callable[..., Means], rows: int, tolerance: float) -> Means
     if len(late):
         notes = (f"{len(late)} rows above the tolerance {tolerance:g} at {AUTO_LAST} steps",)
     text = f"{used.min()} to {used.max()}" if used.min() < used.max() else str(used.max())
-    return Means(mean, whole.change, evaluated, f"secant, {text} steps", notes)
+    return Means(mean, whole.change, evaluated, rule=f"secant, {text} steps", notes=notes)

@@ -39,7 +39,7 @@ AUTO_FIRST, AUTO_LAST = 8, 4096
 CHUNK_FIX = "Give chunk=1: rows then go through one at a time; or write x.view(len(x), -1)"
 
 
-def integrated_gradients(
+def integrated_gradients(  # noqa: PLR0913  the public door: its options are all keywords
     model: nn.Module | Network | Slice,
     inputs: Any,
     baseline: Baseline = 0.0,
@@ -75,29 +75,20 @@ def integrated_gradients(
     if outputs == "logits":
         cut = of_logits(cut, inputs)
     if rule in NETWORK_RULES:
-        from attribution.methods.on_networks import Follow, network_integrated_gradients
+        from attribution.methods.on_networks import Follow, Machine, network_integrated_gradients
 
         return network_integrated_gradients(
             cut,
             inputs,
             baseline,
-            quantity,
-            Follow(rule, steps, tolerance),
-            device=device,
-            memory=memory,
-            dtype=dtype,
+            quantity=quantity,
+            follow=Follow(rule, steps, tolerance),
+            machine=Machine(device, memory, dtype),
         )
     module = as_module(cut.model, device=device, dtype=dtype)
     read = Inputs.read(inputs, device=place_of(module), dtype=type_of(module))
-    if not cut.sites and not read.floats:
-        raise QueryError(
-            "integrated gradients at the input",
-            expected="floating-point inputs",
-            got="whole numbers only",
-            fix="Convert numbers with .float(); cut tokens at their embedding layer",
-        )
     if not cut.sites:
-        read.check()
+        _check_numbers(read)
     with undisturbed(module), explained(module, read, CHUNK_FIX):
         if chunk == 1 and not cut.sites and fixes_batch(module, read):
             module, factor = RowByRow(module), False
@@ -115,19 +106,43 @@ def integrated_gradients(
             factor=factor,
         )
         integral = path.auto(rule, tolerance) if steps == "auto" else path.integrate(rule, steps)
+    found = _attribution(
+        integral, quantities=chosen, several=several, method=f"integrated gradients at {cut}"
+    )
+    return replace(
+        found,
+        rule=f"{rule.value}, {integral.steps} steps",
+        notes=(*integral.notes, *logits_note(cut.model)),
+    )
+
+
+def _check_numbers(inputs: Inputs) -> None:
+    """QueryError unless there are floating-point inputs; DataError unless they are finite."""
+    if not inputs.floats:
+        raise QueryError(
+            "integrated gradients at the input",
+            expected="floating-point inputs",
+            got="whole numbers only",
+            fix="Convert numbers with .float(); cut tokens at their embedding layer",
+        )
+    inputs.check()
+
+
+def _attribution(
+    integral: _Integral, quantities: tuple[Quantity, ...], several: bool, method: str
+) -> Attribution:
     total = sum(part.reshape(*part.shape[:2], -1).sum(-1) for part in integral.parts.values())
     error = np.abs(total - integral.change)
     return Attribution(
         parts=tuple(p if several else p[0] for p in integral.parts.values()),
         names=tuple(integral.parts),
-        quantities=tuple(q.name for q in chosen),
-        method=f"integrated gradients at {cut}",
-        rule=f"{rule.value}, {integral.steps} steps",
+        quantities=tuple(q.name for q in quantities),
+        method=method,
+        rule=integral.steps,
         evaluated=integral.evaluated,
         several=several,
         completeness=error if several else error[0],
         change=integral.change if several else integral.change[0],
-        notes=(*integral.notes, *logits_note(cut.model)),
     )
 
 
@@ -185,7 +200,13 @@ class _Path:
 
     def integrate(self, rule: Rule, steps: int, rows: Tensor | None = None) -> _Integral:
         """All rows, or some of them, with ``steps`` points each."""
-        kernel = Kernel(self.model, self.inputs, self.sites, self.sites, self.quantities)
+        kernel = Kernel(
+            self.model,
+            self.inputs,
+            point_sites=self.sites,
+            leaves=self.sites,
+            quantities=self.quantities,
+        )
         place = self.inputs.tensors[0].device
         position, weight = (torch.tensor(a, device=place) for a in nodes(rule, steps))
         numbers = torch.arange(self.inputs.rows) if rows is None else rows
@@ -194,7 +215,9 @@ class _Path:
             head = first_affine(self.model, self.inputs)
         size = self.chunk
         if size is None:
-            line = LineBlock.between(kernel, head, self.baseline, numbers[:1].to(place))
+            line = LineBlock.between(
+                kernel, head=head, baseline=self.baseline, rows=numbers[:1].to(place)
+            )
             made = line.kernel.bytes_per_point(line.points(position[:1]), numbers[:1])
             size = rows_for(made, self.memory, place)
         parts: dict[str, Array] = {}
@@ -202,7 +225,7 @@ class _Path:
         per_block = max(1, size // steps)
         for start in range(0, len(numbers), per_block):
             block = numbers[start : start + per_block].to(place)
-            line = LineBlock.between(kernel, head, self.baseline, block)
+            line = LineBlock.between(kernel, head=head, baseline=self.baseline, rows=block)
             mean = line.mean_gradient(position, weight, size)
             target = slice(start, start + len(block))
             change[:, target] = line.change.cpu().numpy()
@@ -212,7 +235,9 @@ class _Path:
                     parts[name] = np.zeros(shape)
                 parts[name][:, target] = value.cpu().numpy()
         notes = () if head is None else (f"{head} factored out of the steps",)
-        return _Integral(parts, change, len(numbers) * steps, str(steps), notes)
+        return _Integral(
+            parts, change, evaluated=len(numbers) * steps, steps=str(steps), notes=notes
+        )
 
     def auto(self, rule: Rule, tolerance: float) -> _Integral:
         """Double the steps of the rows whose completeness error is above ``tolerance``."""
@@ -237,4 +262,4 @@ class _Path:
         if len(late):
             notes.append(f"{len(late)} rows above the tolerance {tolerance:g} at {AUTO_LAST} steps")
         text = f"{used.min()} to {used.max()}" if used.min() < used.max() else str(used.max())
-        return _Integral(whole.parts, whole.change, evaluated, text, tuple(notes))
+        return _Integral(whole.parts, whole.change, evaluated, steps=text, notes=tuple(notes))

@@ -20,7 +20,7 @@ from attribution.slices import Site, run
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class LineBlock:
-    """LineBatch of a block of rows.
+    """Lines of a block of rows.
 
     ``start`` and ``move`` (rows, *shape) describe the line where points are given; ``span``
     is x − x' at the slice; ``change`` (Q, rows) is q(x) − q(x').
@@ -42,7 +42,7 @@ class LineBlock:
         """The lines of ``rows`` for a kernel at the slice; ``head``: the factored layer."""
         total = outer.inputs.rows
         end = outer.values(rows)
-        begin = baseline_like(baseline, end, rows, total)
+        begin = baseline_like(baseline, values=end, rows=rows, total=total)
         both = {name: torch.stack([begin[name], end[name]], 1) for name in end}
         span = {name: end[name] - begin[name] for name in end}
         if head is None:
@@ -66,7 +66,13 @@ class LineBlock:
             passed = run(outer.model, inputs, leaves=(), read=[head])
         value = passed.values[head]
         ends = _pairs(value.detach())
-        inner = Kernel(outer.model, outer.inputs, (head,), (head,), outer.quantities)
+        inner = Kernel(
+            outer.model,
+            outer.inputs,
+            point_sites=(head,),
+            leaves=(head,),
+            quantities=outer.quantities,
+        )
         key = str(head)
         return cls(
             kernel=inner,

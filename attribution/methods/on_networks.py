@@ -51,16 +51,22 @@ class Follow:
             check_steps(self.rule, self.steps)
 
 
+@dataclass(frozen=True)
+class Machine:
+    """Where lines are followed (None: where the model is), in how many bytes, in which numbers."""
+
+    device: str | None = None
+    memory: int | None = None
+    dtype: torch.dtype | None = None
+
+
 def network_integrated_gradients(
     cut: Slice,
     inputs: Any,
     baseline: Baseline,
     quantity: Any,
     follow: Follow,
-    *,
-    device: str | None = None,
-    memory: int | None = None,
-    dtype: torch.dtype | None = None,
+    machine: Machine,
 ) -> Attribution:
     """Integrated gradients at the model's input (rows, *shape)."""
     if cut.sites:
@@ -73,7 +79,7 @@ def network_integrated_gradients(
     from attribution.methods.integrated import predicted
     from attribution.quantities import quantities_of
 
-    solved = _Problem.of(cut, inputs, baseline, device, memory, dtype)
+    solved = _Problem.of(cut, inputs, baseline, machine)
     if quantity is None:
         module = network_module(solved.network, torch.float64)
         guess = predicted(
@@ -107,8 +113,7 @@ def network_influence(
     several: bool,
     path: LinearPath,
     inputs: Any,
-    device: str | None,
-    memory: int | None,
+    machine: Machine,
 ) -> Attribution:
     """Mean gradient at a slice over the whole line, (rows, *slice shape)."""
     rule = Rule.named(path.rule)
@@ -126,7 +131,7 @@ def network_influence(
             got=type(cut.model).__name__,
             fix="Cut Slice(load(model, input_shape), layer), with precond.formats.load",
         )
-    solved = _Problem.of(cut, inputs, path.baseline, device, memory, None)
+    solved = _Problem.of(cut, inputs, path.baseline, machine)
     node = INPUT
     if cut.sites:
         if len(cut.sites) != 1 or cut.sites[0].call:
@@ -157,7 +162,7 @@ def network_influence(
 
 @dataclass(frozen=True, eq=False)
 class _Problem:
-    """LineBatch from ``start`` to ``end`` (rows, *input shape) through a network."""
+    """Lines from ``start`` to ``end`` (rows, *input shape) through a network."""
 
     network: Network
     start: torch.Tensor
@@ -165,22 +170,14 @@ class _Problem:
     memory: int | None
 
     @classmethod
-    def of(
-        cls,
-        cut: Slice,
-        inputs: Any,
-        baseline: Baseline,
-        device: str | None,
-        memory: int | None,
-        dtype: torch.dtype | None,
-    ) -> _Problem:
-        check_device(device)
-        kind, place = dtype, torch.device(device or "cpu")
+    def of(cls, cut: Slice, inputs: Any, baseline: Baseline, machine: Machine) -> _Problem:
+        check_device(machine.device)
+        kind, place = machine.dtype, torch.device(machine.device or "cpu")
         if isinstance(cut.model, Network):
-            kind = dtype or torch.float64
+            kind = kind or torch.float64
         else:
-            kind = dtype or type_of(cut.model)
-            place = place if device else place_of(cut.model)
+            kind = kind or type_of(cut.model)
+            place = place if machine.device else place_of(cut.model)
         read = Inputs.read(inputs, device=place, dtype=kind)
         if len(read.tensors) != 1 or len(read.floats) != 1:
             raise QueryError(
@@ -202,8 +199,9 @@ class _Problem:
             from precond.formats.load import load
 
             network = load(cut.model, tuple(end.shape[1:]))
-        start = baseline_like(baseline, {INPUT: end}, slice(None), len(end))[INPUT]
-        return cls(network, start, end, memory)
+        parts = baseline_like(baseline, values={INPUT: end}, rows=slice(None), total=len(end))
+        start = parts[INPUT]
+        return cls(network, start, end, machine.memory)
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -231,22 +229,31 @@ class _Problem:
         found = [self._mean(quantity, target, follow) for quantity in quantities]
         return Means(
             np.stack([one.mean for one in found]),
-            np.stack([one.change for one in found]),
-            sum(one.evaluated for one in found),
-            found[0].rule,
-            tuple(dict.fromkeys(note for one in found for note in one.notes)),
+            change=np.stack([one.change for one in found]),
+            evaluated=sum(one.evaluated for one in found),
+            rule=found[0].rule,
+            notes=tuple(dict.fromkeys(note for one in found for note in one.notes)),
         )
 
     def _mean(self, quantity: Quantity, target: str, follow: Follow) -> Means:
         device, dtype = self.end.device, self.end.dtype
         output = self.output(quantity)
-        form = Form.of(quantity, self.network.width(output), len(self.end), device)
-        course = Course.of(plan(self.network, output, target), device, dtype, self._bytes())
+        form = Form.of(
+            quantity, width=self.network.width(output), lines=len(self.end), device=device
+        )
+        course = Course.of(
+            plan(self.network, output, target), device=device, dtype=dtype, memory=self._bytes()
+        )
 
         def along(step: Callable[[LineBatch], int], rows: torch.Tensor | None = None) -> Means:
             chosen = slice(None) if rows is None else rows.to(device)
             found = course.integrate(self.start[chosen], self.end[chosen], form.take(chosen), step)
-            return Means(found.mean.cpu().numpy(), found.change.cpu().numpy(), found.segments, "")
+            return Means(
+                found.mean.cpu().numpy(),
+                change=found.change.cpu().numpy(),
+                evaluated=found.segments,
+                rule="",
+            )
 
         def secants(cells: int, rows: torch.Tensor | None = None) -> Means:
             return along(lambda lines: run_secants(lines, cells), rows)
@@ -258,7 +265,9 @@ class _Problem:
             return Means(found.mean, found.change, found.evaluated, rule)
         if follow.steps != "auto":
             found = secants(follow.steps)
-            return Means(found.mean, found.change, found.evaluated, f"secant, {follow.steps} steps")
+            return Means(
+                found.mean, found.change, found.evaluated, rule=f"secant, {follow.steps} steps"
+            )
         return doubled(secants, len(self.end), follow.tolerance)
 
     def _bytes(self) -> int:

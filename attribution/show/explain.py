@@ -83,91 +83,129 @@ def _one_output(rising: bool) -> Quantity:
     )
 
 
+@dataclass(frozen=True, kw_only=True)
+class ExplainSettings:
+    """What is explained, and how.
+
+    ``method`` integrated-gradients attributes the input, or, with ``layer``, shows that layer's
+    most influential units on the line from ``baseline``; influence does so at the input itself.
+    ``quantity``: as ``parse_quantity`` reads it.  ``exact`` follows every linear piece, of a
+    network without last activation (or of its ``logits``).
+    """
+
+    method: str = METHODS[0]
+    layer: str | None = None
+    quantity: str | None = None
+    exact: bool = False
+    baseline: float = 0.0
+    device: str = "cpu"
+
+    def __post_init__(self) -> None:
+        if self.method not in METHODS:
+            raise QueryError("--method", expected=" or ".join(METHODS), got=self.method)
+        if self.exact and self.method == "influence":
+            expected = "--method integrated-gradients"
+            raise QueryError("--exact", expected=expected, got="influence at one point")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Display:
+    """How a row is shown: as a picture of ``image_shape`` in the ``natural`` range of values, or
+    with the names of its ``features``."""
+
+    image_shape: tuple[int, ...] | None = None
+    natural: tuple[float, float] | None = None
+    features: Sequence[str] | None = None
+
+
 def explain(
     network: Network,
     inputs: NDArray[np.floating],
     index: int,
     out: str | Path,
+    settings: ExplainSettings | None = None,
     *,
-    method: str = "integrated-gradients",
-    layer: str | None = None,
-    quantity: str | None = None,
-    exact: bool = False,
-    baseline: float = 0.0,
-    image_shape: tuple[int, ...] | None = None,
-    natural: tuple[float, float] | None = None,
-    features: Sequence[str] | None = None,
-    device: str = "cpu",
+    display: Display | None = None,
 ) -> Explained:
-    """Explain row ``index`` of ``inputs`` (N, …) and write ``out`` (.png, .html or .npz).
-
-    ``method`` integrated-gradients attributes the input, or, with ``layer``, shows that
-    layer's most influential units on the line from ``baseline``; influence does so at the
-    input itself.  ``features`` names the inputs.  ``exact`` follows every linear piece,
-    of a network without last activation (or of its ``logits``).
-    """
-    path = Path(out)
+    """Explain row ``index`` of ``inputs`` (N, …) and write ``out`` (.png, .html or .npz)."""
+    settings, display = settings or ExplainSettings(), display or Display()
+    path, layer = Path(out), settings.layer
     if path.suffix not in SUFFIXES:
         raise OutputError("--out", expected=f"a name ending in {', '.join(SUFFIXES)}", got=str(out))
-    if method not in METHODS:
-        raise QueryError("--method", expected=" or ".join(METHODS), got=method)
     if not 0 <= index < len(inputs):
         raise QueryError("--index", expected=f"0 to {len(inputs) - 1}", got=str(index))
     row = check_inputs(network, inputs[index : index + 1]).astype(np.float64)
     cut = Slice(network, layer)
     scores = outputs(Slice(network), row)[0]
     predicted = int(network.classes.predicted(outputs(Slice(network.logits), row))[0])
-    chosen = parse_quantity(quantity, predicted, network.classes)
-    by_points = Rule.SECANT if network.output_activation is OutputActivation.NONE else Rule.GAUSS
-    if method == "influence":
-        if exact:
-            raise QueryError(
-                "--exact", expected="--method integrated-gradients", got="influence at one point"
-            )
-        found = influence(cut, chosen, Point(), row, device=device)
-    elif layer is None:
-        rule = Rule.EXACT if exact else by_points
-        found = integrated_gradients(
-            network, row, baseline, chosen, method=rule, steps="auto", device=device
-        )
-    else:
-        path_rule = LinearPath(baseline, rule=Rule.EXACT if exact else by_points)
-        found = influence(cut, chosen, path_rule, row, device=device)
-    names = tuple(features or ()) if layer is None else ()
-    lines = _lines(found, scores, chosen, predicted, names)
+    quantity = parse_quantity(settings.quantity, predicted, network.classes)
+    found = _attribution(cut, row, quantity, settings)
+    names = tuple(display.features or ()) if layer is None else ()
+    lines = _lines(found, scores=scores, quantity=quantity, predicted=predicted, names=names)
+    shape = display.image_shape or _image(network)
     if path.suffix == ".npz":
         found.save(path)
-        return Explained(found, path, lines)
-    shape = image_shape or _image(network)
-    if shape is None and layer is None:
-        inputs_named = names or [f"input[{i}]" for i in range(row.size)]
-        _write(path, table_html(inputs_named, row[0], found.flat(), lines[0]))
-        return Explained(found, path, lines)
-    if shape is None:
-        units_named = [found.unit_name(i) for i in range(found.flat().size)]
-        active = _active(cut, row)
-        _write(path, table_html(units_named, active, found.flat(), lines[0]))
-        return Explained(found, path, lines)
-    picture = Panel(grey_image(row.reshape(shape), natural), f"input {index}")
-    if layer is None:
-        values = found.flat().reshape(shape)
-        limit = limit_of(values, Clip.MASS)
-        text = f"{found.method}, {chosen.name} (± {limit:.3g} = {Clip.MASS.value})"
-        panels = [picture, Panel(signed_map(values, limit), text)]
+    elif shape is None:
+        values = row[0] if layer is None else _active(cut, row)
+        if not names:
+            units = range(found.flat().size)
+            names = tuple(f"input[{i}]" if layer is None else found.unit_name(i) for i in units)
+        _write(path, table_html(names, inputs=values, values=found.flat(), title=lines[0]))
     else:
-        units = evidence(cut, row, found.flat(), UNITS_SHOWN)
-        maps = [one.picture.reshape(shape) for one in units]
-        texts = [
-            f"{found.unit_name(one.index)}: influence {one.influence:+.3g}, "
-            + (f"value {one.activation:.3g}" if one.picture.any() else "no gradient (off) here")
-            for one in units
-        ]
-        panels = [picture, *compared(maps, texts)]
-    if path.suffix == ".png":
-        save_png(panels, path)
-    else:
-        _write(path, panels_html(panels, f"Input {index}: {chosen.name}", lines))
+        picture = Panel(grey_image(row.reshape(shape), display.natural), f"input {index}")
+        if layer is None:
+            panels = [picture, _map(found, shape, quantity)]
+        else:
+            panels = [picture, *_units(found, cut, row, shape)]
+        if path.suffix == ".png":
+            save_png(panels, path)
+        else:
+            _write(path, panels_html(panels, f"Input {index}: {quantity.name}", lines))
     return Explained(found, path, lines)
+
+
+def _attribution(
+    cut: Slice, row: NDArray[np.float64], quantity: Quantity, settings: ExplainSettings
+) -> Attribution:
+    network, device = cut.model, settings.device
+    assert isinstance(network, Network)
+    if settings.method == "influence":
+        return influence(cut, quantity, distribution=Point(), inputs=row, device=device)
+    plain = network.output_activation is OutputActivation.NONE
+    rule = Rule.EXACT if settings.exact else Rule.SECANT if plain else Rule.GAUSS
+    if settings.layer is not None:
+        path = LinearPath(settings.baseline, rule=rule)
+        return influence(cut, quantity, distribution=path, inputs=row, device=device)
+    start = settings.baseline
+    return integrated_gradients(
+        network,
+        inputs=row,
+        baseline=start,
+        quantity=quantity,
+        method=rule,
+        steps="auto",
+        device=device,
+    )
+
+
+def _map(found: Attribution, shape: tuple[int, ...], quantity: Quantity) -> Panel:
+    values = found.flat().reshape(shape)
+    limit = limit_of(values, Clip.MASS)
+    text = f"{found.method}, {quantity.name} (± {limit:.3g} = {Clip.MASS.value})"
+    return Panel(signed_map(values, limit), text)
+
+
+def _units(
+    found: Attribution, cut: Slice, row: NDArray[np.float64], shape: tuple[int, ...]
+) -> tuple[Panel, ...]:
+    """The most influential units of a layer, as pictures of their gradients."""
+    units = evidence(cut, input_row=row, influences=found.flat(), units=UNITS_SHOWN)
+    texts = [
+        f"{found.unit_name(one.index)}: influence {one.influence:+.3g}, "
+        + (f"value {one.activation:.3g}" if one.picture.any() else "no gradient (off) here")
+        for one in units
+    ]
+    return compared([one.picture.reshape(shape) for one in units], texts)
 
 
 def _active(cut: Slice, row: NDArray[np.floating]) -> NDArray[np.float64]:

@@ -65,7 +65,12 @@ def unit_meaning(
     patches: list[Patch] = []
     if inputs.ndim >= 3:
         for row in best:
-            one = influence(start, quantity, Point(), array_rows(inputs, slice(row, row + 1)))
+            one = influence(
+                start,
+                quantity=quantity,
+                distribution=Point(),
+                inputs=array_rows(inputs, slice(row, row + 1)),
+            )
             where = support(one.values[0])
             if where is not None:
                 patches.append(Patch(int(row), float(activation[row]), where))
@@ -120,8 +125,10 @@ def explain_input(
         raise QueryError("explanation", expected="one input", got=f"{count_rows(input_row)}")
     y = outputs(cut, input_row)[0]
     chosen = class_score(int(y.argmax())) if quantity is None else quantity
-    found = influence(cut, chosen, Point(), input_row)
-    return Explanation(found.quantities[0], y, evidence(cut, input_row, found.flat(), units))
+    found = influence(cut, quantity=chosen, distribution=Point(), inputs=input_row)
+    return Explanation(
+        found.quantities[0], y, evidence(cut, input_row, influences=found.flat(), units=units)
+    )
 
 
 def evidence(
@@ -131,9 +138,13 @@ def evidence(
     active = values_at(cut, input_row).reshape(-1)
     best = np.argsort(-np.abs(influences), kind="stable")[:units]
     quantities = [_site_unit(cut, int(i)) for i in best]
-    pictures = influence(Slice(cut.model), quantities, Point(), input_row).values[:, 0]
+    pictures = influence(
+        Slice(cut.model), quantity=quantities, distribution=Point(), inputs=input_row
+    ).values[:, 0]
     return tuple(
-        UnitEvidence(int(i), float(influences[i]), float(active[i]), picture)
+        UnitEvidence(
+            int(i), influence=float(influences[i]), activation=float(active[i]), picture=picture
+        )
         for i, picture in zip(best, pictures, strict=True)
     )
 

@@ -116,7 +116,11 @@ def concentrated(
             if mean[i] >= ratio * even and ahead >= leads:
                 found.append(
                     Concentration(
-                        int(target), tuple(region), float(mean[i]), float(mean[i] / even), ahead
+                        int(target),
+                        region=tuple(region),
+                        share=float(mean[i]),
+                        ratio=float(mean[i] / even),
+                        leads=ahead,
                     )
                 )
     return tuple(sorted(found, key=lambda one: -one.share))

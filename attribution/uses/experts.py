@@ -141,7 +141,7 @@ def keep_extremes(scores: Array, share: float) -> Bools:
     return mask.reshape(scores.shape)
 
 
-def class_expert(
+def class_expert(  # noqa: PLR0913  the public door: what ranks the units are keywords
     cut: Slice,
     inputs: NDArray[np.floating],
     labels: NDArray[np.integer],
@@ -158,33 +158,36 @@ def class_expert(
     comparison, the units with the largest mean activation on the class, or units drawn with
     ``seed``.
     """
-    scores = _scores(cut, inputs, np.asarray(labels), target, ranking, quantity, seed)
-    return Expert(cut, target, _mask(scores, share, ranking))
+    one = _Class(cut, inputs, labels=np.asarray(labels), target=target)
+    return Expert(cut, target, _mask(one.scores(ranking, quantity, seed), share, ranking))
 
 
-def _scores(
-    cut: Slice,
-    inputs: NDArray[np.floating],
-    labels: NDArray[np.integer],
-    target: int,
-    ranking: Ranking,
-    quantity: Quantity | None,
-    seed: int,
-) -> Array:
-    """(*slice shape): by what units are ranked."""
-    if ranking is Ranking.INFLUENCE:
-        # Influence times mean activation would be attribution; the paper ranks by influence.
-        chosen = class_score(target) if quantity is None else quantity
-        found = influence(cut, chosen, ClassConditional(inputs, labels, target)).values
-        return np.asarray(found[0])
-    if not (labels == target).any():
-        raise DataError(f"class {target}", expected="an input with that label", got="none")
-    rows = np.flatnonzero(labels == target)
-    require_finite("input", inputs[rows], rows)
-    mean = np.asarray(values_at(cut, inputs[rows]).mean(0))
-    if ranking is Ranking.ACTIVATION:
-        return mean
-    return np.random.default_rng(seed).permutation(mean.size).reshape(mean.shape).astype(float)
+@dataclass(frozen=True, eq=False)
+class _Class:
+    """A class, with inputs of it and of others."""
+
+    cut: Slice
+    inputs: NDArray[np.floating]
+    labels: NDArray[np.integer]
+    target: int
+
+    def scores(self, ranking: Ranking, quantity: Quantity | None, seed: int) -> Array:
+        """(*slice shape): by what units are ranked."""
+        if ranking is Ranking.INFLUENCE:
+            # Influence times mean activation would be attribution; the paper ranks by influence.
+            quantity = class_score(self.target) if quantity is None else quantity
+            rows = ClassConditional(self.inputs, self.labels, self.target)
+            return np.asarray(influence(self.cut, quantity, rows).values[0])
+        own = np.flatnonzero(self.labels == self.target)
+        if not len(own):
+            expected = "an input with that label"
+            raise DataError(f"class {self.target}", expected=expected, got="none")
+        require_finite("input", self.inputs[own], own)
+        mean = np.asarray(values_at(self.cut, self.inputs[own]).mean(0))
+        if ranking is Ranking.ACTIVATION:
+            return mean
+        rng = np.random.default_rng(seed)
+        return rng.permutation(mean.size).reshape(mean.shape).astype(float)
 
 
 def _mask(scores: Array, share: float, ranking: Ranking) -> Bools:
@@ -226,14 +229,8 @@ def compare_experts(
     values = values_at(cut, inputs)
     for ranking in Ranking:
         scores = {
-            c: _scores(
-                cut,
-                train[0],
-                np.asarray(train[1]),
-                c,
-                ranking,
-                None if quantity is None else quantity(c),
-                c,
+            c: _Class(cut, inputs=train[0], labels=np.asarray(train[1]), target=c).scores(
+                ranking, None if quantity is None else quantity(c), seed=c
             )
             for c in classes
         }
@@ -247,9 +244,9 @@ def compare_experts(
                 ExpertRow(
                     ranking,
                     share,
-                    float(np.mean([one.precision for one in found])),
-                    float(np.mean([one.recall for one in found])),
-                    float(np.mean([one.f1 for one in found])),
+                    precision=float(np.mean([one.precision for one in found])),
+                    recall=float(np.mean([one.recall for one in found])),
+                    f1=float(np.mean([one.f1 for one in found])),
                 )
             )
     return tuple(rows)

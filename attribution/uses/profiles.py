@@ -67,7 +67,9 @@ class Influences:
 def influences(cut: Slice, inputs: Any) -> Influences:
     """Of every input on the score of the class it is predicted as."""
     y = outputs(cut, inputs)
-    influences = influence(cut, class_score(y.argmax(1)), Point(), inputs).values
+    influences = influence(
+        cut, quantity=class_score(y.argmax(1)), distribution=Point(), inputs=inputs
+    ).values
     return Influences(influences.reshape(len(influences), -1), y)
 
 
@@ -146,9 +148,9 @@ def error_detection(
     wrong = influences.predicted != np.asarray(labels)
     return ErrorDetection(
         {d: auroc(deviations(profiles, influences, d), wrong) for d in Distance},
-        auroc(softmax_doubt(influences.outputs), wrong),
-        int(wrong.sum()),
-        len(wrong),
+        softmax=auroc(softmax_doubt(influences.outputs), wrong),
+        wrong=int(wrong.sum()),
+        total=len(wrong),
     )
 
 

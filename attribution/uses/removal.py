@@ -64,7 +64,14 @@ def instance_removal(
     count = count_rows(inputs)
     if len(ranking) != count:
         raise DataError("ranking", expected=f"one row for each of {count}", got=f"{len(ranking)}")
-    return _curve(cut, inputs, _places(ranking.reshape(count, -1)), targets, fractions, fill)
+    return _curve(
+        cut,
+        inputs,
+        place=_places(ranking.reshape(count, -1)),
+        targets=targets,
+        fractions=fractions,
+        fill=fill,
+    )
 
 
 def class_removal(

@@ -75,7 +75,7 @@ def attack_pattern(
     least, worst = float("inf"), None
     while inside < count and not limit.passed and (inside or rounds < 10):
         rounds += 1
-        start = _starts(own, rest, batch, claim, rng)
+        start = _starts(own, rest, count=batch, claim=claim, rng=rng)
         for points in walk.points(start, rng):
             evaluated += len(start)
             if not len(points):
@@ -162,10 +162,10 @@ class _Walk:
 
         descend(
             self.quick,
-            x,
-            (lower, upper),
-            Pace(0.1, 0.93),
-            look,
+            x=x,
+            box=(lower, upper),
+            pace=Pace(0.1, 0.93),
+            look=look,
             wanted=self.wanted,
             steps=STEPS - 1,
         )

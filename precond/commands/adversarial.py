@@ -37,7 +37,7 @@ def add(commands: Commands) -> None:
 def run(arguments: argparse.Namespace) -> int:
     from precond.apply.adversarial_examples.retrain import retrain
     from precond.apply.adversarial_examples.search import adversarial
-    from precond.apply.debugging.findings import mined
+    from precond.apply.debugging.mine_rules import mine_rules
     from precond.apply.debugging.rule_book import RuleBook
     from precond.apply.true_classes import check_classes
     from precond.basics.progress import progress
@@ -67,7 +67,7 @@ def run(arguments: argparse.Namespace) -> int:
             network=network, rules=(), inputs=data.flat, signatures=signatures, train=data.train
         )
         mining = RuleSettings(seed=arguments.seed, device=arguments.device)
-        book, said = mined(book, mining, limit)
+        book, said = mine_rules(book, mining, limit)
         notes += [*left_out, *said]
         for label in range(network.classes.count):
             rules += [rule for rule in book.rules if rule.label == label][: arguments.rules]
@@ -89,7 +89,12 @@ def run(arguments: argparse.Namespace) -> int:
             with progress() as bars:
                 bars.stage("retraining", 2 * retraining.epochs)
                 retrained = retrain(
-                    network, data, found, retraining, radius=settings.radius, done=bars.step
+                    network,
+                    data,
+                    examples=found,
+                    settings=retraining,
+                    radius=settings.radius,
+                    done=bars.step,
                 )
         except KeyboardInterrupt:  # half a training is of no use; the examples are
             interrupted = True
@@ -103,7 +108,16 @@ def run(arguments: argparse.Namespace) -> int:
         write_onnx(retrained.network.whole, out / "retrained.onnx")
         print(f"network        {out / 'retrained.onnx'}")
     subject = Subject.of(model_name(network), data)
-    write_files(out, adversarial_files(subject, data.flat, settings.radius, found, retrained))
+    write_files(
+        out,
+        adversarial_files(
+            subject,
+            inputs=data.flat,
+            radius=settings.radius,
+            adversarial=found,
+            retrained=retrained,
+        ),
+    )
     print(f"report         {out / 'index.html'}")
     print(f"examples       {out / 'adversarial.npz'}")
     return stopped(out / "ledger.sqlite") if interrupted else 0

@@ -113,7 +113,7 @@ def _study(arguments: argparse.Namespace, options: Options) -> tuple[Study, Path
     if by_file:
         query = read_vnnlib(arguments.property, network)
         network = with_outputs(network, "logits")  # which the query's claims are about
-    signatures, rows = record_all(network, data, options, recording(deadline_of(arguments)))
+    signatures, rows = record_all(network, data, options, until=recording(deadline_of(arguments)))
     data, notes = recorded_rows(rows, data)
     goal = _goal(arguments.property, network, data, signatures, query)
     study = Study(network=network, data=data, signatures=signatures, domain=domain, goal=goal)
@@ -145,7 +145,7 @@ def _goal(
     if property.startswith("label:"):
         return class_goal(network, signatures, _label(property))
     if query is not None:
-        return property_goal(property, query, signatures, data.flat)
+        return property_goal(property, query=query, signatures=signatures, inputs=data.flat)
     raise DataError(
         "--property",
         expected="predicted, label:K, misclassified or a .vnnlib file",

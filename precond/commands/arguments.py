@@ -28,7 +28,10 @@ def sizes(text: str) -> tuple[str, tuple[int, ...]]:
     """Sizes of one input, such as 1,28,28, or of one of several by its name: image=1,28,28."""
     name, _, numbers = text.rpartition("=")
     expected = "sizes such as 1,28,28, or NAME=1,28,28"
-    found = tuple(checked(part, int, lambda v: v >= 1, expected) for part in numbers.split(","))
+    found = tuple(
+        checked(part, kind=int, fits=lambda v: v >= 1, expected=expected)
+        for part in numbers.split(",")
+    )
     return name, found
 
 

@@ -23,7 +23,7 @@ def add(commands: Commands) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     from precond.apply.clustering.medoids import cluster
-    from precond.apply.debugging.findings import mined
+    from precond.apply.debugging.mine_rules import mine_rules
     from precond.apply.debugging.rule_book import RuleBook
     from precond.apply.true_classes import check_classes
     from precond.errors import DataError
@@ -45,7 +45,7 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         notes = ("no labels were given: purity is by the predicted class",)
     settings = settings_of(arguments, RuleSettings)
-    book, said = mined(
+    book, said = mine_rules(
         RuleBook(network=network, rules=(), inputs=flat, signatures=signatures, train=data.train),
         settings,
     )

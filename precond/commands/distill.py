@@ -112,7 +112,7 @@ def run(arguments: argparse.Namespace) -> int:
                 network,
                 fit,
                 validation,
-                readings or None,
+                readings=readings or None,
                 max_loss=arguments.max_loss,
                 proved=proved,
                 training=training,
@@ -137,7 +137,7 @@ def run(arguments: argparse.Namespace) -> int:
             "left_out": {} if distilled.proved is None else distilled.proved.left_out,
             "table": table.to_json(),
         }
-        files = write(out, distilled, report, table.lines())
+        files = write(out, distilled=distilled, report=report, table=table.lines())
     print("\n".join(_summary(arguments, distilled, report, table)))
     for name, text in files:
         print(f"{name:<14} {text}")

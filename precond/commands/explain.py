@@ -39,7 +39,7 @@ def add(commands: Commands) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from attribution.show.explain import explain
+    from attribution.show.explain import Display, ExplainSettings, explain
     from precond.logit_property import with_threshold
     from precond.network.device import require_device
 
@@ -52,15 +52,17 @@ def run(arguments: argparse.Namespace) -> int:
         network,
         dataset.inputs,
         arguments.index,
-        arguments.out,
-        method=arguments.method,
-        layer=arguments.slice,
-        quantity=arguments.quantity,
-        exact=arguments.exact,
-        image_shape=dataset.image_shape,
-        natural=dataset.natural,
-        features=dataset.features,
-        device=arguments.device,
+        out=arguments.out,
+        settings=ExplainSettings(
+            method=arguments.method,
+            layer=arguments.slice,
+            quantity=arguments.quantity,
+            exact=arguments.exact,
+            device=arguments.device,
+        ),
+        display=Display(
+            image_shape=dataset.image_shape, natural=dataset.natural, features=dataset.features
+        ),
     )
     say("\n".join(found.lines))
     print(f"picture  {found.path}")

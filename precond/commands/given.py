@@ -126,9 +126,11 @@ def read_data(
     from precond.data.dataset import joined
     from precond.study.fitting import require_fitting, strange
 
-    dataset = _read(arguments, network, arguments.inputs, labels)
+    dataset = _read(arguments, network, spec=arguments.inputs, labels=labels)
     if getattr(arguments, "test", None) is not None:
-        dataset = joined(dataset, _read(arguments, network, arguments.test, arguments.test_labels))
+        dataset = joined(
+            dataset, _read(arguments, network, spec=arguments.test, labels=arguments.test_labels)
+        )
     elif getattr(arguments, "test_labels", None) is not None:
         raise DataError("--test-labels", expected="--test DATA", got="no such data")
     require_fitting(dataset, network, arguments.model)
@@ -142,7 +144,7 @@ def read_more(arguments: argparse.Namespace, network: Network, spec: str) -> Dat
     """Other data, ``spec``, read by the options that --inputs are read by."""
     from precond.study.fitting import require_fitting
 
-    dataset = _read(arguments, network, spec, None)
+    dataset = _read(arguments, network, spec, labels=None)
     require_fitting(dataset, network, arguments.model)
     return dataset
 
@@ -155,7 +157,10 @@ def _read(
     from precond.data.datasets import load_dataset
 
     columns = TableColumns(
-        arguments.label_column, tuple(arguments.drop), arguments.classes, network.input_parts
+        arguments.label_column,
+        drop=tuple(arguments.drop),
+        classes=arguments.classes,
+        parts=network.input_parts,
     )
     if columns.classes and len(columns.classes) != max(network.output_size, 2):
         raise DataError(

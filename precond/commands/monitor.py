@@ -85,7 +85,9 @@ def run(arguments: argparse.Namespace) -> int:
         apart = separate(watched, monitor.watch(other), arguments.outside)
     say("\n".join(lines(arguments, monitor, summary, apart)))
     if out is not None:
-        write_rows(out / "monitor.csv", monitor, watched, rows.tolist(), labels)
+        write_rows(
+            out / "monitor.csv", monitor=monitor, watched=watched, rows=rows.tolist(), labels=labels
+        )
         content = {
             "preconditions": str(arguments.file),
             "model": network.origin,

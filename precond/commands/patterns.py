@@ -90,7 +90,9 @@ def run(arguments: argparse.Namespace) -> int:
     cuts = tuple(arguments.cut or default_cuts(network))
     out = None if arguments.out is None else output_folder(arguments.out)
     deadline = deadline_of(arguments)
-    signatures, rows = values_in_time(network, data, cuts, arguments.device, recording(deadline))
+    signatures, rows = values_in_time(
+        network, data, cuts, device=arguments.device, until=recording(deadline)
+    )
     data, notes = recorded_rows(rows, data)
     goal = class_goal(network, signatures)
     if arguments.label:

@@ -112,7 +112,12 @@ def run(arguments: argparse.Namespace) -> int:
     print(f"time           {time.monotonic() - arguments.begun:.1f} s of {arguments.budget:g} s")
     if out is not None:
         subject = Subject.of(model_name(network), dataset)
-        write_files(out, robustness_files(subject, dataset.flat, labels, found, notes))
+        write_files(
+            out,
+            robustness_files(
+                subject, inputs=dataset.flat, labels=labels, robustness=found, remarks=notes
+            ),
+        )
         print(f"report         {out / 'index.html'}")
     if not found.interrupted:
         return 0
@@ -181,7 +186,8 @@ def _answers(
     ranges = [_range(text) for text in arguments.range or ()]
     monotone = [_monotone(text, features) for text in arguments.monotone or ()]
     claims = [
-        Claim(network, box, DecisionPattern(), Property.between(*limits)) for limits in ranges
+        Claim(network, box, pattern=DecisionPattern(), property=Property.between(*limits))
+        for limits in ranges
     ]
     for one in monotone:
         monotone_claim(network, one, box)  # an index that does not fit is said before any work
@@ -243,7 +249,7 @@ def _monotone(text: str, features: tuple[str, ...] | None) -> Monotone:
         raise problem
     name, output = match[1], int(match[3] or 0)
     if features is not None and name in features:
-        return Monotone(features.index(name), output, match[2] == "up", name)
+        return Monotone(features.index(name), output=output, rising=match[2] == "up", name=name)
     if not re.fullmatch(r"\d{1,9}", name):
         if features is None:
             raise problem
@@ -254,4 +260,4 @@ def _monotone(text: str, features: tuple[str, ...] | None) -> Monotone:
         )
     index = int(name)
     known = features[index] if features is not None and index < len(features) else ""
-    return Monotone(index, output, match[2] == "up", known)
+    return Monotone(index, output=output, rising=match[2] == "up", name=known)

@@ -98,7 +98,7 @@ def run_suite(arguments: argparse.Namespace) -> int:
         bars = stack.enter_context(progress())
         bars.stage("queries", len(open_))
         try:
-            answer_all(pool, open_, asked, results, bars.step)
+            answer_all(pool, instances=open_, asked=asked, results=results, done=bars.step)
         except KeyboardInterrupt:
             _say(instances, results.rows, arguments.out)
             return stopped(None, AGAIN)

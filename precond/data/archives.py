@@ -79,15 +79,18 @@ def roles_of(entries: list[ArrayEntry], path: str, key: str | None, columns: Tab
     for name in (key, columns.label):
         if name is not None and name not in names:
             raise DataError(f"{path}: {name}", expected=_listed(entries), got=name)
-    label = columns.label or _by_name(entries, LABEL_NAMES, path, "labels")
+    label = columns.label or _by_name(entries, names=LABEL_NAMES, path=path, role="labels")
     if key is None and has_all(columns.parts, names):
         parts = tuple(part.name for part in columns.parts)
         return Roles(
-            None, label, (f"inputs are arrays {', '.join(parts)} of {Path(path).name}",), parts
+            None,
+            labels=label,
+            notes=(f"inputs are arrays {', '.join(parts)} of {Path(path).name}",),
+            parts=parts,
         )
     if key is not None:
         return Roles(key, None if columns.label is None and label == key else columns.label)
-    inputs = _by_name(entries, INPUT_NAMES, path, "inputs")
+    inputs = _by_name(entries, names=INPUT_NAMES, path=path, role="inputs")
     notes = []
     if inputs is None:
         wide = [e for e in entries if len(e.shape) >= 2 and e.name != label]
@@ -108,10 +111,10 @@ def roles_of(entries: list[ArrayEntry], path: str, key: str | None, columns: Tab
 def read_npz(path: Path, key: str | None, columns: TableColumns) -> FileContent:
     """The arrays of an ``.npz``; the caller words what numpy finds wrong."""
     entries = _npz_entries(path)
-    roles = roles_of(entries, str(path), key, columns)
+    roles = roles_of(entries, path=str(path), key=key, columns=columns)
     with path.open("rb") as file, np.lib.npyio.NpzFile(file, allow_pickle=False) as archive:
         found = {name: archive[name] for name in roles.names}
-    return _content(found, roles, columns, path)
+    return _content(found, roles=roles, columns=columns, path=path)
 
 
 def read_tensors(path: Path, key: str | None, columns: TableColumns) -> FileContent:
@@ -143,7 +146,7 @@ def read_tensors(path: Path, key: str | None, columns: TableColumns) -> FileCont
         )
     arrays = {str(name): _array(value) for name, value in saved.items() if _is_array(value)}
     entries = [ArrayEntry(name, value.shape, value.dtype) for name, value in arrays.items()]
-    roles = roles_of(entries, str(path), key, columns)
+    roles = roles_of(entries, path=str(path), key=key, columns=columns)
     return _content(arrays, roles, columns, path)
 
 

@@ -38,7 +38,14 @@ def _digits() -> Dataset:
 
     values, labels = load_digits(return_X_y=True)
     inputs = (values / 16.0).astype(np.float32)
-    return Dataset("digits", inputs, labels.astype(np.int64), (8, 8), (0.0, 1.0), DIGIT_CLASSES)
+    return Dataset(
+        "digits",
+        inputs=inputs,
+        labels=labels.astype(np.int64),
+        image_shape=(8, 8),
+        natural=(0.0, 1.0),
+        classes=DIGIT_CLASSES,
+    )
 
 
 def _mnist_5k() -> Dataset:
@@ -50,7 +57,14 @@ def _mnist_5k() -> Dataset:
         ) from error
     values, labels = mnist_data()
     inputs = (values / 255.0).astype(np.float32)
-    return Dataset("mnist-5k", inputs, labels.astype(np.int64), (28, 28), (0.0, 1.0), DIGIT_CLASSES)
+    return Dataset(
+        "mnist-5k",
+        inputs=inputs,
+        labels=labels.astype(np.int64),
+        image_shape=(28, 28),
+        natural=(0.0, 1.0),
+        classes=DIGIT_CLASSES,
+    )
 
 
 def _fashion_mnist() -> Dataset:
@@ -76,7 +90,13 @@ def _fashion_mnist() -> Dataset:
     labels = class_numbers(np.concatenate(marks), len(inputs), str(folder))
     parts = np.arange(sizes[0]), np.arange(sizes[0], len(inputs))
     return Dataset(
-        "fashion-mnist", inputs, labels, (28, 28), (0.0, 1.0), FASHION_CLASSES, parts=parts
+        "fashion-mnist",
+        inputs=inputs,
+        labels=labels,
+        image_shape=(28, 28),
+        natural=(0.0, 1.0),
+        classes=FASHION_CLASSES,
+        parts=parts,
     )
 
 

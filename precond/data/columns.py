@@ -66,7 +66,7 @@ PLAIN = TableColumns()
 
 
 def index_columns(header: Sequence[str], table: NDArray[np.float64]) -> list[int]:
-    """TableColumns that only count the rows: the first or last, named as an index is (or not at
+    """Columns that only count the rows: the first or last, named as an index is (or not at
     all), whose values rise by one."""
     ends = sorted({0, len(header) - 1})
     return [

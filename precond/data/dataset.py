@@ -86,7 +86,9 @@ def split(
     Otherwise a part ``held_out`` of the rows, drawn with ``seed``, is held out; with labels,
     the same part of every class, up to one row.
     """
-    require_kind("data set", dataset, Dataset, "load_dataset(name or file) gives one")
+    require_kind(
+        "data set", value=dataset, kind=Dataset, fix="load_dataset(name or file) gives one"
+    )
     if not 0 < number("held-out part", held_out) < 1:
         raise DataError("held-out part", expected="more than 0, less than 1", got=f"{held_out:g}")
     count = len(dataset)

@@ -66,12 +66,17 @@ def load_dataset(
         raise DataError(f"data {spec!r}", expected=f"{', '.join(BUILT_IN)} or a file", got=spec)
     else:
         file, key = split_name(spec)
-        content = _read(Path(file), key, columns, picture)
-        found, rows = _dataset(Path(file), content, divide, columns), content.rows
+        content = _read(Path(file), key=key, columns=columns, picture=picture)
+        found, rows = (
+            _dataset(Path(file), content=content, divide=divide, columns=columns),
+            content.rows,
+        )
     return (
         found
         if labels is None
-        else dataclasses.replace(found, labels=_own_labels(labels, len(found), rows, columns))
+        else dataclasses.replace(
+            found, labels=_own_labels(labels, count=len(found), rows=rows, columns=columns)
+        )
     )
 
 

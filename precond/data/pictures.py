@@ -41,7 +41,7 @@ def picture_folder(path: Path) -> PictureFolder | None:
     """The pictures below ``path``; None where it holds none."""
     flat = _pictures(path)
     if flat:
-        return PictureFolder(path, tuple(flat), None)
+        return PictureFolder(path, files=tuple(flat), kinds=None)
     groups = {p.name: _pictures(p) for p in sorted(path.iterdir()) if _is_class(p)}
     files = [(file, name) for name, group in groups.items() for file in group]
     if not files:

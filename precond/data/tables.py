@@ -64,16 +64,27 @@ def read_csv(path: Path, columns: TableColumns) -> FileContent:
             f"{path}", expected=f"{len(header)} columns, as in line 1", got=str(table.shape[1])
         )
     label = columns.label_of(names, str(path))
-    return _content(table, names, None if label is None else table[:, label], label, path, columns)
+    return _content(
+        table,
+        names,
+        labels=None if label is None else table[:, label],
+        label=label,
+        path=path,
+        columns=columns,
+    )
 
 
 def _named_csv(
     path: Path, text: str, names: list[str], columns: TableColumns, delimiter: str
 ) -> FileContent:
     """A table whose columns the user named, or whose labels are names."""
-    table, labels, features = split_table(text, names, columns, str(path), delimiter)
+    table, labels, features = split_table(
+        text, header=names, columns=columns, origin=str(path), delimiter=delimiter
+    )
     marks = None if labels is None else numbered(labels, columns, str(path))
-    return _content(table, list(features), marks, None, path, columns)
+    return _content(
+        table, names=list(features), labels=marks, label=None, path=path, columns=columns
+    )
 
 
 def _content(
@@ -132,7 +143,14 @@ def read_parquet(path: Path, columns: TableColumns) -> FileContent:
         names += [name] if width == 1 else [f"{name}[{i}]" for i in range(width)]
     if not parts:
         return FileContent(inputs=None, labels=labels)
-    return _content(np.concatenate(parts, axis=1), names, labels, None, path, columns)
+    return _content(
+        np.concatenate(parts, axis=1),
+        names=names,
+        labels=labels,
+        label=None,
+        path=path,
+        columns=columns,
+    )
 
 
 def named_labels(path: Path, rows: Sequence[str], columns: TableColumns) -> NDArray[Any]:

@@ -81,8 +81,11 @@ def class_goal(network: Network, signatures: Signatures, only: int | None = None
 def correctness_goal(signatures: Signatures, truth: Rows | None) -> Goal:
     """Rules for right and wrong predictions: empirical, there is nothing to prove."""
     labels = labels_of(LabelKind.CORRECTNESS, signatures, truth)
-    targets = Target(0, "misclassified", None), Target(1, "correct", None)
-    return Goal("misclassified", GoalKind.CORRECTNESS, labels, targets)
+    targets = (
+        Target(0, name="misclassified", property=None),
+        Target(1, name="correct", property=None),
+    )
+    return Goal("misclassified", kind=GoalKind.CORRECTNESS, labels=labels, targets=targets)
 
 
 def property_goal(
@@ -105,4 +108,4 @@ def property_goal(
     if not holds.any():
         raise DataError(f"--property {name}", expected="at least one input that has it", got="none")
     targets = (Target(1, "holds", property),)
-    return Goal(name, GoalKind.PROPERTY, holds.astype(np.int64), targets)
+    return Goal(name, kind=GoalKind.PROPERTY, labels=holds.astype(np.int64), targets=targets)

@@ -95,17 +95,17 @@ class InputSearch:
         self.inputs.append(
             Precondition(
                 f"input-{target.name}-{len(patterns)}",
-                Kind.INPUT,
-                target.name,
-                target.property,
-                result.pattern,
-                self.study.support(result.pattern, target.label, box),
-                result.verdict,
-                self._box(result.pattern, row),
-                None if self.study.domain.kind is not DomainKind.BALL else box,
-                int(row),
-                result.proofs,
-                "" if result.minimal else "time ran out before every drop was tried",
+                kind=Kind.INPUT,
+                label=target.name,
+                property=target.property,
+                pattern=result.pattern,
+                support=self.study.support(result.pattern, target.label, box),
+                verdict=result.verdict,
+                box=self._box(result.pattern, row),
+                domain=None if self.study.domain.kind is not DomainKind.BALL else box,
+                source=int(row),
+                proofs=result.proofs,
+                note="" if result.minimal else "time ran out before every drop was tried",
             )
         )
         self.work.progress.step()
@@ -136,8 +136,8 @@ class InputSearch:
             return underapproximation_box(
                 self.study.network,
                 pattern,
-                self.study.data.flat[row],
-                self.study.domain.around(self.study.data.flat[row]),
+                point=self.study.data.flat[row],
+                domain=self.study.domain.around(self.study.data.flat[row]),
                 deadline=self.deadline,
             )
         except QueryError as error:

@@ -55,7 +55,7 @@ def analyze(
     The study's signatures cover all decision layers.  ``layers``: those to mine (default: all of
     moderate width).
     """
-    run = _AnalysisRun(Work(study, options, pool, progress or Silent()))
+    run = _AnalysisRun(Work(study, options, pool, progress=progress or Silent()))
     started = time.monotonic()
     interrupted = False
     try:
@@ -198,10 +198,10 @@ class _AnalysisRun:
                 share = self.deadline.left * self.work.pool.workers / (len(todo) - begun)
                 yield ProofJob(
                     Claim(self.study.network, self.study.domain.box, rule.pattern, property),
-                    min(self.work.options.each, max(0.5, share)),
-                    self.study.data.flat[inside],
-                    self.work.options.device,
-                    self.work.options.seed,
+                    budget=min(self.work.options.each, max(0.5, share)),
+                    points=self.study.data.flat[inside],
+                    device=self.work.options.device,
+                    seed=self.work.options.seed,
                 )
 
         def done(index: int, verdict: Verdict) -> None:
@@ -240,12 +240,12 @@ class _AnalysisRun:
             reason = "nothing to prove" if target.property is None else self.cut_short
             yield Precondition(
                 f"layer-{target.name}-{counts[target.name]}",
-                Kind.LAYER,
-                target.name,
-                target.property,
-                rule.pattern,
-                self.study.support(rule.pattern, rule.label, self.study.domain.box),
-                self.verdicts.get(k, Verdict(Status.EMPIRICAL, reason=reason)),
+                kind=Kind.LAYER,
+                label=target.name,
+                property=target.property,
+                pattern=rule.pattern,
+                support=self.study.support(rule.pattern, rule.label, self.study.domain.box),
+                verdict=self.verdicts.get(k, Verdict(Status.EMPIRICAL, reason=reason)),
             )
         yield from self.inputs
 

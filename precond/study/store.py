@@ -48,7 +48,9 @@ class Stored:
             )
         if entry.property is None:
             return None
-        return Claim(network, entry.domain or self.domain, entry.pattern, entry.property)
+        return Claim(
+            network, box=entry.domain or self.domain, pattern=entry.pattern, property=entry.property
+        )
 
 
 def to_json(analysis: Analysis) -> dict[str, Any]:
@@ -135,7 +137,7 @@ def read_preconditions(path: Path) -> Stored:
         domain = Box(*map(np.array, sides))
         entries = tuple(Precondition.from_json(entry) for entry in data["preconditions"])
         model, digest = (printable(str(data["network"][key])) for key in ("path", "hash"))
-        return Stored(model, digest, domain, entries)
+        return Stored(model, network_hash=digest, domain=domain, preconditions=entries)
     except QueryError as error:
         raise QueryError(f"preconditions {path}: {error}") from error
     except (KeyError, TypeError, ValueError, OverflowError) as error:

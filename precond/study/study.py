@@ -89,12 +89,12 @@ class Study:
         covered = int(held.sum())
         return Support(
             int(train.sum()),
-            covered,
-            hits / covered if covered else None,
-            hits / total if total else None,
-            wilson(hits, covered) if covered else None,
-            wilson(hits, total) if total else None,
-            float(carries[data.train][train].mean()) if train.any() else None,
+            held_out=covered,
+            precision=hits / covered if covered else None,
+            recall=hits / total if total else None,
+            precision_interval=wilson(hits, covered) if covered else None,
+            recall_interval=wilson(hits, total) if total else None,
+            train_precision=float(carries[data.train][train].mean()) if train.any() else None,
         )
 
 

@@ -12,7 +12,7 @@ from torch import nn
 from attribution.evaluate import outputs, outputs_from, values_at
 from attribution.methods.integrated import integrated_gradients
 from attribution.quantities import class_score
-from attribution.show.explain import explain, parse_quantity
+from attribution.show.explain import ExplainSettings, explain, parse_quantity
 from attribution.show.interpret import explain_input, support, unit_meaning, why_rather_than
 from attribution.show.visualise import (
     Clip,
@@ -314,7 +314,7 @@ def test_pictures_are_written(tmp_path) -> None:
 def test_the_command_writes_what_it_says(tmp_path, options, suffix) -> None:
     network = pixel_reader()
     x = np.random.default_rng(0).uniform(0, 1, (3, 16))
-    found = explain(network, x, 2, tmp_path / f"out{suffix}", **options)
+    found = explain(network, x, 2, tmp_path / f"out{suffix}", ExplainSettings(**options))
     assert found.path.stat().st_size > 300
     assert "predicted class" in found.lines[0]
     if not options.get("layer") and not options.get("method"):
@@ -330,9 +330,9 @@ def test_the_command_says_what_is_wrong(tmp_path) -> None:
     with pytest.raises(OutputError, match="png"):
         explain(network, x, 0, tmp_path / "a.gif")
     with pytest.raises(QueryError, match="--exact"):
-        explain(network, x, 0, tmp_path / "a.png", method="influence", exact=True)
+        ExplainSettings(method="influence", exact=True)
     with pytest.raises(QueryError, match="no such layer"):
-        explain(network, x, 0, tmp_path / "a.png", layer="nowhere")
+        explain(network, x, 0, tmp_path / "a.png", ExplainSettings(layer="nowhere"))
 
 
 @pytest.mark.parametrize("skip", [False, True])
@@ -371,7 +371,7 @@ def test_values_at_a_slice() -> None:
 )
 def test_methods_of_captum(name) -> None:
     pytest.importorskip("captum")
-    from attribution.methods.peers import CaptumMethod, captum_attribution
+    from attribution.methods.peers import CaptumMethod, CaptumSettings, captum_attribution
 
     torch.manual_seed(0)
     model = nn.Sequential(nn.Conv2d(1, 2, 3, padding=1), nn.ReLU(), nn.Flatten(), nn.Linear(32, 3))
@@ -379,8 +379,8 @@ def test_methods_of_captum(name) -> None:
     x = torch.rand(2, 1, 4, 4)
     method = CaptumMethod(name)
     cut = Slice(model, "1") if method is CaptumMethod.GRAD_CAM else Slice(model)
-    found = captum_attribution(cut, x, [0, 2], method, samples=40)
-    again = captum_attribution(cut, x, [0, 2], method, samples=40)
+    found = captum_attribution(cut, x, [0, 2], method, CaptumSettings(samples=40))
+    again = captum_attribution(cut, x, [0, 2], method, CaptumSettings(samples=40))
     assert found.values.shape == (2, 1, 4, 4) and np.abs(found.values).max() > 0
     np.testing.assert_allclose(found.values, again.values)
     with pytest.raises(QueryError, match="slice"):

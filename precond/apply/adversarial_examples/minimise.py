@@ -73,7 +73,7 @@ def minimise(
 
     x = np.asarray(witnesses, dtype=np.float64)
     for make in (_scaled, _clipped, _restored, _scaled):
-        x = _bisected(make(x, anchors), x, still, deadline)
+        x = _bisected(make(x, anchors), x=x, still=still, deadline=deadline)
     return x
 
 

@@ -104,28 +104,28 @@ def retrain(
         high = np.minimum(points + radius, np.maximum(natural[1], points))
         found = batch_attack(
             one,
-            Balls(points, low, high, truth).rows(np.flatnonzero(right)),
+            Balls(points, lower=low, upper=high, classes=truth).rows(np.flatnonzero(right)),
             deadline=Deadline(float("inf")),
             seed=settings.seed,
             device=device,
         )
         return Accuracy(
             share(inputs[train], labels[train]),
-            share(inputs[held_out], labels[held_out]),
-            share(added[trained_on], added_labels[trained_on]),
-            share(added[late], added_labels[late]),
-            float((right.sum() - len(found)) / max(len(points), 1)),
+            held_out=share(inputs[held_out], labels[held_out]),
+            trained_on=share(added[trained_on], added_labels[trained_on]),
+            kept_out=share(added[late], added_labels[late]),
+            attacked=float((right.sum() - len(found)) / max(len(points), 1)),
         )
 
     own = np.asarray(inputs[train], dtype=np.float32)
     before = judge(network)
-    plain = _trained(network, own, labels[train], settings, done)
+    plain = _trained(network, inputs=own, labels=labels[train], settings=settings, done=done)
     control = judge(plain)
     times = max(1, round(SHARE / (1 - SHARE) * len(train) / max(len(trained_on), 1)))
     more = np.repeat(np.asarray(added[trained_on], dtype=np.float32), times, axis=0)
     mixed = np.concatenate([own, more])
     targets = np.concatenate([labels[train], np.repeat(added_labels[trained_on], times)])
-    better = _trained(network, mixed, targets, settings, done)
+    better = _trained(network, inputs=mixed, labels=targets, settings=settings, done=done)
     return Retrained(
         network=better,
         before=before,
@@ -175,14 +175,28 @@ def _learnable(network: Network, device: str) -> tuple[Operators, dict[str, tupl
     weights: dict[str, tuple[Tensor, Tensor]] = {}
     for node in network.nodes:
         shapes = [network.shapes[source] for source in node.inputs]
-        built = affine_operator(node.layer, shapes, network.shapes[node.name], place, torch.float32)
+        built = affine_operator(
+            node.layer,
+            inputs=shapes,
+            output=network.shapes[node.name],
+            device=place,
+            dtype=torch.float32,
+        )
         if built is not None:
             affine[node.name] = built
         elif isinstance(node.layer, MaxPool2d):
             windows[node.name] = torch.tensor(node.layer.windows(shapes[0]), device=place)
         if isinstance(built, AffineLast | Convolution):
             weights[node.name] = (built.weight.requires_grad_(), built.bias.requires_grad_())
-    return Operators(network, place, torch.float32, affine, {}, {}, windows), weights
+    return Operators(
+        network,
+        device=place,
+        dtype=torch.float32,
+        affine=affine,
+        absolute={},
+        deviation={},
+        windows=windows,
+    ), weights
 
 
 def _with_weights(network: Network, weights: dict[str, tuple[Tensor, Tensor]]) -> Network:

@@ -156,14 +156,14 @@ def adversarial(
         claims, interrupted = claims + len(found.rows), found.interrupted
         for row, ball in zip(found.rows.tolist(), found.balls[0], strict=True):
             if ball.outcome is BallOutcome.ATTACKED and ball.witness is not None:
-                target = WitnessTarget(row, int(labels[row]), None)
+                target = WitnessTarget(row, label=int(labels[row]), pattern=None)
                 name = f"ball of {radius:g} around {row}"
                 witnesses.append(_Witness(name, ball.witness, target))
     except KeyboardInterrupt:
         interrupted = True
     if interrupted:  # a few seconds for what was found
         end = end.earlier(min(SHORTLY, DRAWING * settings.budget))
-    examples, lost, alike = _examples(network, data, witnesses, end, device)
+    examples, lost, alike = _examples(network, data, witnesses, deadline=end, device=device)
     return Adversarial(
         examples=examples,
         claims=claims,
@@ -200,7 +200,7 @@ def _rule_witnesses(
         if deadline.passed or not len(own):
             continue
         verdict = prove(
-            Claim(network, box, rule.pattern, Property.of_class(rule.label, network)),
+            Claim(network, box, rule.pattern, property=Property.of_class(rule.label, network)),
             budget=min(settings.each, deadline.left),
             points=np.asarray(flat[inside[:64]], dtype=np.float64),
             ledger=ledger,
@@ -228,16 +228,18 @@ def _examples(
     near = np.asarray(data.flat[anchors], dtype=np.float64)
     points = np.stack([w.point for w in witnesses])
     targets = [w.target for w in witnesses]
-    small = minimise(network, points, near, targets, device=device, deadline=deadline)
+    small = minimise(
+        network, witnesses=points, anchors=near, targets=targets, device=device, deadline=deadline
+    )
     exact = small.astype(np.float32)
     values = exact.astype(np.float64)
     classes = np.array([w.target.label for w in witnesses], dtype=np.int64)
     surely, in_float32 = violates(network, values, classes, device=device)
     said = network.classes.predicted(outputs(network, values, device=device))
-    good = surely & in_float32 & _patterns_hold(network, values, witnesses, device)
+    good = surely & in_float32 & _patterns_hold(network, values, witnesses, device=device)
     gaps = values - near
     few = fewest_changes(
-        network, near, classes, data.natural, device=device, deadline=deadline
+        network, near, classes, natural=data.natural, device=device, deadline=deadline
     ).astype(np.float32)
     solved: NDArray[np.bool_] = np.asarray(np.isfinite(few).all(axis=1))
     solved[solved] = np.logical_and(

@@ -73,7 +73,12 @@ def margin_bounds(
             return result
         rows = slice(start, start + size)
         result[rows] = _margins(
-            ops, tensor(lower[rows], ops), tensor(upper[rows], ops), classes[rows], steps, deadline
+            ops,
+            lower=tensor(lower[rows], ops),
+            upper=tensor(upper[rows], ops),
+            classes=classes[rows],
+            steps=steps,
+            deadline=deadline,
         )
     return result
 
@@ -128,7 +133,7 @@ def batch_attack(
             begin = some.points
             if attempt:
                 begin = some.lower + rng.uniform(size=begin.shape) * (some.upper - some.lower)
-            found |= _attack(ops, begin, some, part, deadline)
+            found |= _attack(ops, begin, balls=some, numbers=part, deadline=deadline)
     return found
 
 
@@ -155,7 +160,9 @@ def _attack(
         return None if len(found) == len(numbers) or deadline.passed else margin.sum()
 
     pace = Pace(0.5, 0.92, Direction.SIGNS)
-    descend(ops, x, (low, high), pace, look, wanted=[network.output], steps=ATTACK_STEPS)
+    descend(
+        ops, x, box=(low, high), pace=pace, look=look, wanted=[network.output], steps=ATTACK_STEPS
+    )
     return found
 
 

@@ -112,7 +112,7 @@ def robustness(
     settled.  Up to half of the budget goes to classifying the inputs; what is not classified by
     then is left out of ``Robustness.rows``.  Ctrl-C after that ends the search, not the answer.
     """
-    require_kind("network", network, Network, "load(model) gives one")
+    require_kind("network", value=network, kind=Network, fix="load(model) gives one")
     settings = settings or RobustnessSettings()
     started, deadline = time.monotonic(), Deadline.after(settings.budget)
     radii = numbers("radii", settings.radii).reshape(-1).tolist()
@@ -199,9 +199,9 @@ class _RobustnessRun:
         """Bounds, attack and optimised bounds over all balls of a radius at once, smallest radius
         first."""
         for k, radius in enumerate(sizes):
-            self.bound(k, radius, table, 0, done)
+            self.bound(k, radius, table, steps=0, done=done)
             self.attack(k, radius, table, done)
-            self.bound(k, radius, table, OPTIMISE, done)
+            self.bound(k, radius, table, steps=OPTIMISE, done=done)
 
     def attack(
         self, k: int, radius: float, table: list[list[Ball]], done: Callable[[int], None]
@@ -225,7 +225,7 @@ class _RobustnessRun:
         ):
             if good:
                 ball = Ball(BallOutcome.ATTACKED, "attack", witness=witness)
-                self.settle(table, k, int(which[place]), ball, done)
+                self.settle(table, k, i=int(which[place]), ball=ball, done=done)
 
     def bound(
         self,
@@ -268,7 +268,10 @@ class _RobustnessRun:
             ball = self.around(np.array([i]), sizes[k])
             target = Property.of_class(int(self.classes[i]), self.network)
             claim = Claim(
-                self.network, Box(ball.lower[0], ball.upper[0]), DecisionPattern(), target
+                self.network,
+                box=Box(ball.lower[0], ball.upper[0]),
+                pattern=DecisionPattern(),
+                property=target,
             )
             verdict = prove(
                 claim,
@@ -281,10 +284,10 @@ class _RobustnessRun:
                 answer = Ball(
                     BallOutcome.CERTIFIED, verdict.engine, verdict.confirmed, margin=verdict.bound
                 )
-                self.settle(table, k, i, answer, done)
+                self.settle(table, k, i, ball=answer, done=done)
             elif verdict.status is Status.REFUTED and verdict.confirmed:
                 answer = Ball(BallOutcome.ATTACKED, verdict.engine, witness=verdict.witness)
-                self.settle(table, k, i, answer, done)
+                self.settle(table, k, i, ball=answer, done=done)
 
 
 def _open(line: Sequence[Ball]) -> Rows:

@@ -106,7 +106,13 @@ def monotone_claim(network: Network, property: Monotone, box: Box) -> Claim:
     row[0, [i, -1]] = 1.0
     sign = 1.0 if property.rising else -1.0
     never = Property(((Inequality(((property.output, sign),), 0.0),),), str(property))
-    return Claim(copies, room, DecisionPattern(), never, HalfSpaces(row, box.upper[[i]]))
+    return Claim(
+        copies,
+        box=room,
+        pattern=DecisionPattern(),
+        property=never,
+        halfspaces=HalfSpaces(row, box.upper[[i]]),
+    )
 
 
 def prove_monotone(
@@ -142,7 +148,7 @@ def prove_monotone(
             reason = f"budget spent with {len(boxes) + len(part)} boxes open"
             return verdict(Status.UNKNOWN, reason=reason)
         low = least_derivative(network, slopes, lower, upper, direction, device)[:, property.output]
-        closed = excludes(low, True)
+        closed = excludes(low, strict=True)
         shares = np.array([share for _, _, share in part])
         coverage.close(np.zeros(int(closed.sum()), dtype=np.int64), shares[closed])
         least = min(least, float(low[closed].min(initial=np.inf)))

@@ -85,7 +85,9 @@ def linear_parts(network: Network, device: str) -> dict[str, LinearPart]:
     def made(node: Node, layer: Layer) -> AffineOperator:
         shapes = [network.shapes[source] for source in node.inputs]
         shape = network.shapes[node.name]
-        operator = affine_operator(layer, shapes, shape, place, torch.float64)
+        operator = affine_operator(
+            layer, inputs=shapes, output=shape, device=place, dtype=torch.float64
+        )
         assert operator is not None
         return operator
 
@@ -147,7 +149,7 @@ def least_derivative(
                 case ReLU() | LeakyReLU():
                     off = node.layer.slope if isinstance(node.layer, LeakyReLU) else 0.0
                     z = [b.reshape(sources[0][0].shape) for b in bounds[node.name]]
-                    values[node.name] = _gated(sources[0], z[0], z[1], off)
+                    values[node.name] = _gated(sources[0], low=z[0], high=z[1], off=off)
                 case MaxPool2d():
                     windows = ops.windows[node.name]
                     shape = network.shapes[node.name]

@@ -84,12 +84,24 @@ def cluster(
         members = np.flatnonzero(owner == number)
         if len(members) < smallest:
             continue
-        found.append(_cluster(book, labels, late, number, members, int(sizes[number]), seed))
+        found.append(
+            _cluster(
+                book,
+                labels,
+                late,
+                number=number,
+                members=members,
+                satisfying=int(sizes[number]),
+                seed=seed,
+            )
+        )
     found.sort(key=lambda c: (-len(c.members), c.rule))
     assigned = np.full(count, -1, dtype=np.int64)
     for position, one in enumerate(found):
         assigned[one.members] = position
-    return Clustering(book, labels, tuple(found), np.flatnonzero(assigned < 0), assigned)
+    return Clustering(
+        book, labels, clusters=tuple(found), rest=np.flatnonzero(assigned < 0), assigned=assigned
+    )
 
 
 def _cluster(

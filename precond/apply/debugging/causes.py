@@ -7,7 +7,7 @@ so the list is ranked by how many errors one cause explains.  Errors of a pair t
 come last: what they have in common is not known.
 
 A wrong input is *suspected to be mislabelled* when it looks as typical of the predicted class
-as inputs that are that class: its strength there (``debug_rules``) reaches the lower quartile
+as inputs that are that class: its strength there (``rule_book``) reaches the lower quartile
 of the strengths of the training inputs that were predicted right, and no rule of the class it
 is labelled as holds for it.
 """
@@ -97,7 +97,7 @@ def causes(book: RuleBook, wrong: Rows, labels: Rows) -> tuple[Cause, ...]:
     for pair in sizes:
         inside = (pairs == pair) & left
         if inside.any():
-            add(pair, None, inside)
+            add(pair, rule=None, inside=inside)
     return tuple(sorted(found, key=lambda c: (c.rule is None, -len(c.rows), c.label, c.predicted)))
 
 

@@ -59,7 +59,7 @@ class Unproved:
     seconds: float
 
 
-NOT_TRIED = Unproved((), (), HALVINGS + 1, None, 0.0)
+NOT_TRIED = Unproved((), open=(), untried=HALVINGS + 1, proved=None, seconds=0.0)
 
 
 def own_precondition(
@@ -100,7 +100,9 @@ def own_precondition(
             for status in (Status.REFUTED, Status.UNKNOWN)
         )
         untried = 0 if proved else HALVINGS + 1 - low
-        return Unproved(refuted, open_, untried, proved, time.monotonic() - begun)
+        return Unproved(
+            refuted, open=open_, untried=untried, proved=proved, seconds=time.monotonic() - begun
+        )
 
     low, high = 0, HALVINGS + 1  # larger balls than radius / 2^low do not prove
     while low < high and not deadline.passed:
@@ -125,7 +127,7 @@ def own_precondition(
         network,
         point,
         property,
-        ball,
+        domain=ball,
         budget=max(deadline.left, 1e-3),
         each=effort.each,
         ledger=ledger,
@@ -144,6 +146,6 @@ def _box(
     if not pattern.is_closed(network):
         return None
     try:
-        return underapproximation_box(network, pattern, point, ball, deadline=deadline)
+        return underapproximation_box(network, pattern, point, domain=ball, deadline=deadline)
     except QueryError:  # the input lies on the pattern's border, or time is up
         return None

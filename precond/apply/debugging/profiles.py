@@ -66,9 +66,9 @@ def comparative_gradients(
         part = slice(start, start + size)
         values = integrated_gradients(
             scores,
-            np.asarray(inputs[part], dtype=np.float64).reshape(-1, *network.input_shape),
-            baseline,
-            comparative(predicted[part], true[part]),
+            inputs=np.asarray(inputs[part], dtype=np.float64).reshape(-1, *network.input_shape),
+            baseline=baseline,
+            quantity=comparative(predicted[part], true[part]),
             steps=STEPS,
             device=device,
         ).values
@@ -106,8 +106,8 @@ def profiles(
     if len(right) > MOST:
         right = np.sort(np.random.default_rng(seed).choice(right, MOST, replace=False))
     cut = Slice(of_scores(network), layer)
-    own = _influences(network, cut, inputs, wrong, FOREVER)
-    usually = _influences(network, cut, inputs, right, deadline)
+    own = _influences(network, cut, inputs, rows=wrong, deadline=FOREVER)
+    usually = _influences(network, cut, inputs, rows=right, deadline=deadline)
     late = len(usually.values) if len(usually.values) < len(right) else None
     right = right[: len(usually.values)]
     rows = np.concatenate([right, wrong])
@@ -132,10 +132,10 @@ def profiles(
         result.append(
             Profile(
                 layer,
-                found.values[position],
-                usual.means[said],
-                usual.means[label] if known[label] else None,
-                float((same < far[position]).mean()),
+                input=found.values[position],
+                predicted=usual.means[said],
+                true=usual.means[label] if known[label] else None,
+                further_than=float((same < far[position]).mean()),
             )
         )
     return result, late

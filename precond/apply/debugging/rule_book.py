@@ -123,13 +123,25 @@ class RuleBook:
                 wrong += [(i, False) for _, i in pattern.off if z[i] > 0]
                 flips.append(
                     tuple(
-                        Flip(layer, i, on, float(z[i]), float((usual_on if on else usual_off)[i]))
+                        Flip(
+                            layer,
+                            index=i,
+                            on=on,
+                            value=float(z[i]),
+                            usual=float((usual_on if on else usual_off)[i]),
+                        )
                         for i, on in sorted(wrong)
                     )
                 )
             then = self._predicted_with(row, layer, flips)
             found += [
-                Counterfactual(label, number, switched, len(self.rules[number].pattern), said)
+                Counterfactual(
+                    label,
+                    rule=number,
+                    flips=switched,
+                    literals=len(self.rules[number].pattern),
+                    predicted_then=said,
+                )
                 for number, switched, said in zip(chosen, flips, then, strict=True)
             ]
         return tuple(sorted(found, key=lambda c: (len(c.flips), not c.changes_answer, c.rule)))

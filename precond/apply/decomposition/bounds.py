@@ -96,7 +96,9 @@ class TailBounds:
         where the property holds all over the box; and the size, (G, m), of the coefficients
         that it was found with."""
         ops = operators(self.network, self.device, torch.float64)
-        problem = Problem(self.network, Box(lower[0], upper[0]), {}, self.conjuncts)
+        problem = Problem(
+            self.network, box=Box(lower[0], upper[0]), intervals={}, conjuncts=self.conjuncts
+        )
         rows = stack_rows(problem, self.device)
         with torch.no_grad():
             low, high = _tensor(lower, self.device), _tensor(upper, self.device)

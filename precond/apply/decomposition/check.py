@@ -54,7 +54,9 @@ def second_proofs(
         if step.claim is not None and step.verdict is not None
     ]
     back = [(k.claim, k.verdict) for k in answer.lemmas if k.verdict is not None]
-    return _again(front, budget, each, device), _again(back, budget, each, device)
+    return _again(front, budget=budget, each=each, device=device), _again(
+        back, budget=budget, each=each, device=device
+    )
 
 
 def _again(

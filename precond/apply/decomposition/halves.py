@@ -1,7 +1,7 @@
 """Decomposed proofs: A(x) ⇒ B(f(x)) through an interpolant at a layer.
 
 Cut f = g ∘ h at a decision layer.  An interpolant σ = σ_1 ∨ … ∨ σ_K, each σ_k a pattern over
-that layer (off, z ≤ t, z ≥ t), is searched for (``decompose_search``), and then proved:
+that layer (off, z ≤ t, z ≥ t), is searched for (``search``), and then proved:
 
     A ⇒ σ    A is a union of boxes A_p; for each, all x in A_p satisfy σ_k(p) (claims about h)
     σ ⇒ B    all values of the layer that are reachable by bounds and satisfy σ_k have B
@@ -76,9 +76,11 @@ def decompose(
     settings = settings or DecompositionSettings()
     deadline = Deadline.after(settings.budget)
     search = deadline.earlier(SEARCH_SHARE * settings.budget)
-    cut = Tail(claim.network, claim.box, layer, search)
+    cut = Tail(claim.network, claim.box, cut=layer, deadline=search)
     kept = Lemmas() if lemmas is None else lemmas
-    run = _DecompositionRun(claim, cut, deadline, kept, ledger, settings.device, settings.seed)
+    run = _DecompositionRun(
+        claim, cut, deadline, lemmas=kept, ledger=ledger, device=settings.device, seed=settings.seed
+    )
     answer = run.answer(tuple(proposed), admits or partial(_replayed, claim))
     return replace(answer, direct=proved_whole(claim, settings)) if settings.direct else answer
 
@@ -111,18 +113,18 @@ class _DecompositionRun:
         witness = self._witness(admits)
         self.beyond = beyond_floats(self.claim.problem)
         if self.beyond is not None:
-            return self._result(_NOTHING, (), (), (_NO_HALF, _NO_HALF), witness)
+            return self._unproved(_NOTHING, witness)
         reach = self.cut.values(DecisionPattern())
         if witness is not None or reach is None:
-            return self._result(_NOTHING, (), (), (_NO_HALF, _NO_HALF), witness)
+            return self._unproved(_NOTHING, witness)
         started = time.monotonic()
         cover = self._search(reach, proposed)
         self.search_seconds = time.monotonic() - started
         if cover.uncovered:  # a proof of the rest would not answer the claim
-            return self._result(cover, (), (), (_NO_HALF, _NO_HALF), None)
+            return self._unproved(cover, None)
         lemmas, tail_half = self._tail(cover)
         steps, head_half = self._head(cover, reach)
-        return self._result(cover, steps, lemmas, (head_half, tail_half), None)
+        return self._result(cover, steps, lemmas, halves=(head_half, tail_half), witness=None)
 
     def _witness(self, admits: Admits) -> Array | None:
         """An input of A without B: among samples, then by gradient."""
@@ -157,12 +159,16 @@ class _DecompositionRun:
             )
             given += [box for box, value in zip(fitting, bound, strict=True) if excludes(value)]
         front = HeadBounds(self.front, self.device)
-        search = CoverSearch(self.claim.box, reach, front, tail, given, self.seed)
+        search = CoverSearch(
+            self.claim.box, reach, head=front, tail=tail, lemmas=given, seed=self.seed
+        )
         return search.run(self.deadline.earlier(SEARCH_SHARE * self.deadline.left))
 
     def _about(self, values: Box) -> Claim:
         """values ⇒ B, of the rest of the network."""
-        return Claim(self.cut.rest, values, DecisionPattern(), self.claim.property)
+        return Claim(
+            self.cut.rest, box=values, pattern=DecisionPattern(), property=self.claim.property
+        )
 
     def _tail(self, cover: Cover) -> tuple[tuple[Lemma, ...], Half]:
         """σ ⇒ B, pattern by pattern."""
@@ -178,8 +184,8 @@ class _DecompositionRun:
         for lemma in found:
             self.lemmas.add(lemma)
         proved, reused = sum(lemma.stands for lemma in found), len(claims) - len(new)
-        engines = _engines([lemma.verdict for lemma in found])
-        half = Half(len(found), proved, reused, time.monotonic() - started, engines)
+        engines, seconds = _engines([one.verdict for one in found]), time.monotonic() - started
+        half = Half(len(found), proved=proved, reused=reused, seconds=seconds, engines=engines)
         return tuple(found), half
 
     def _head(self, cover: Cover, reach: Box) -> tuple[tuple[Step, ...], Half]:
@@ -189,7 +195,7 @@ class _DecompositionRun:
             literals(self.cut.cut, cover.values[part.pattern], reach) for part in cover.parts
         ]
         claims = [
-            Claim(self.front, part.box, DecisionPattern(), implied(pattern))
+            Claim(self.front, box=part.box, pattern=DecisionPattern(), property=implied(pattern))
             for part, pattern in zip(cover.parts, patterns, strict=True)
             if len(pattern)
         ]
@@ -197,10 +203,14 @@ class _DecompositionRun:
         steps = []
         for part, pattern in zip(cover.parts, patterns, strict=True):
             claim, verdict = next(answers) if len(pattern) else (None, None)
-            steps.append(Step(part.box, part.pattern, pattern, claim, verdict))
+            steps.append(
+                Step(part.box, lemma=part.pattern, pattern=pattern, claim=claim, verdict=verdict)
+            )
         proved = sum(step.stands for step in steps)
         engines = _engines([step.verdict for step in steps])
-        return tuple(steps), Half(len(steps), proved, 0, time.monotonic() - started, engines)
+        return tuple(steps), Half(
+            len(steps), proved=proved, reused=0, seconds=time.monotonic() - started, engines=engines
+        )
 
     def _prove(self, claims: Sequence[Claim], later: int) -> list[Verdict | None]:
         """Each claim, with a generous share of the time, of which ``later`` more need theirs;
@@ -220,6 +230,11 @@ class _DecompositionRun:
                     seed=self.seed,
                 )
         return found
+
+    def _unproved(self, cover: Cover, witness: Array | None) -> Decomposition:
+        """The answer where neither half was put to the prover."""
+        halves = (_NO_HALF, _NO_HALF)
+        return self._result(cover, steps=(), lemmas=(), halves=halves, witness=witness)
 
     def _result(
         self,
@@ -275,5 +290,5 @@ def _replayed(claim: Claim, point: Array) -> Array | None:
     return point if replay(claim, point).counts else None
 
 
-_NOTHING = Cover((), (), 1.0, 0, 0)
-_NO_HALF = Half(0, 0, 0, 0.0, ())
+_NOTHING = Cover((), values=(), uncovered=1.0, splits=0, mined=0)
+_NO_HALF = Half(0, proved=0, reused=0, seconds=0.0, engines=())

@@ -83,7 +83,9 @@ def literals(layer: str, values: Box, reach: Box) -> DecisionPattern:
             off.append((layer, index))
     for index in np.flatnonzero(values.lower > reach.lower).tolist():
         above.append((layer, index, float(values.lower[index])))
-    return DecisionPattern(frozenset(), frozenset(off), frozenset(above), frozenset(below))
+    return DecisionPattern(
+        frozenset(), off=frozenset(off), above=frozenset(above), below=frozenset(below)
+    )
 
 
 def implied(pattern: DecisionPattern) -> Property:

@@ -32,18 +32,9 @@ from precond.region.box import Box
 Array = NDArray[np.float64]
 BATCH = 128  # parts looked at together
 SAMPLES = 24  # inputs of a part that its pattern is mined from
-WIDER = (
-    1.0,
-    0.5,
-    0.25,
-    0.12,
-    0.06,
-    0.03,
-    0.015,
-)  # shares of the way from V to all that is reachable
+# Shares of the way from V to all that is reachable.
+WIDER = (1.0, 0.5, 0.25, 0.12, 0.06, 0.03, 0.015)
 ROOM = 1e-6  # V is wider than what it is made from by this share of what is reachable
-
-
 LEAST = 1e-300  # of A: what is left is never called nothing while a part is open
 
 
@@ -74,7 +65,7 @@ class Cover:
 
 
 @dataclass(eq=False)
-class _Found:
+class _ClosedPart:
     """A closed part: its box, and the box of its values."""
 
     lower: Array
@@ -102,7 +93,7 @@ class CoverSearch:
         self.slopes: list[Array] = []  # of those mined here
         self.lemmas = len(lemmas)
         self.rng = np.random.default_rng(seed)
-        self.found: list[_Found] = []
+        self.closed: list[_ClosedPart] = []
         self.splits = 0
         self.coverage = Coverage(1)
 
@@ -117,7 +108,7 @@ class CoverSearch:
         if waiting or fault is not None:  # a share may be too small for a float
             left = max(left, abs(float(self.coverage.share[0])), LEAST)
         parts, values = self._chosen(deadline)
-        return Cover(parts, values, left, self.splits, len(self.slopes))
+        return Cover(parts, values, uncovered=left, splits=self.splits, mined=len(self.slopes))
 
     def _look(
         self, batch: list[tuple[int, Array, Array]], deadline: Deadline
@@ -142,11 +133,13 @@ class CoverSearch:
                 if not self._known(low[k : k + 1], high[k : k + 1])[0]:
                     self._keep(wide_low[row], wide_high[row], slope[row])
                 closed[k] = True
-            self._mine(lower, upper, low, high, rest[~excludes(bound)], deadline)
+            self._mine(lower, upper, low, high=high, rows=rest[~excludes(bound)], deadline=deadline)
         for k in np.flatnonzero(closed):
             self.coverage.close(0, _share(paths[k]))
-            self.found.append(_Found(lower[k], upper[k], low[k], high[k]))
-        return self._halves(paths, lower, upper, moved * (above > 0)[..., None], weight, ~closed)
+            self.closed.append(_ClosedPart(lower[k], upper[k], low[k], high[k]))
+        return self._halves(
+            paths, lower, upper, moved=moved * (above > 0)[..., None], weight=weight, open_=~closed
+        )
 
     def _known(self, low: Array, high: Array) -> NDArray[np.bool_]:
         """Which boxes of activations (G, m) lie in one over which B is known."""
@@ -266,7 +259,7 @@ class CoverSearch:
 
     def _chosen(self, deadline: Deadline) -> tuple[tuple[Part, ...], tuple[Box, ...]]:
         """A small set of patterns that every closed part satisfies one of."""
-        if not self.found:
+        if not self.closed:
             return (), ()
         self._widened(self._few(), deadline)
         chosen = self._few()
@@ -275,13 +268,13 @@ class CoverSearch:
         used = np.unique(first)
         parts = tuple(
             Part(Box(found.lower, found.upper), int(np.searchsorted(used, pattern)))
-            for found, pattern in zip(self.found, first, strict=True)
+            for found, pattern in zip(self.closed, first, strict=True)
         )
         return parts, tuple(Box(self.lows[chosen[k]], self.highs[chosen[k]]) for k in used)
 
     def _table(self) -> NDArray[np.bool_]:
         """Which parts lie in which patterns' boxes, (parts, patterns)."""
-        low, high = (np.stack([getattr(f, name) for f in self.found]) for name in ("low", "high"))
+        low, high = (np.stack([getattr(f, name) for f in self.closed]) for name in ("low", "high"))
         columns = [
             ((low >= below) & (high <= above)).all(1)
             for below, above in zip(self.lows, self.highs, strict=True)

@@ -81,7 +81,9 @@ def prove_only(network: Network, proved: ProvedRules) -> Distilled:
             got=reasons or "an empty rule set",
             fix="Run 'precond analyze' with a longer --budget or a smaller --domain",
         )
-    return Distilled(FastPath(network, checkpoints(network, proved), proved), proved, None)
+    return Distilled(
+        FastPath(network, checkpoints(network, proved), proved), proved=proved, choice=None
+    )
 
 
 def distill(
@@ -109,19 +111,22 @@ def distill(
         raise QueryError("layers for votes", expected="1 to 3", got=str(len(places)))
     exits, tried = [], []
     for reading in places:
-        exit = learned_exit(network, reading, fit, how)
+        exit = learned_exit(network, reading, sample=fit, training=how)
         exits.append(exit)
         before = NetworkSegment(network, INPUT, [exit.cut])
         label, _ = judged(exit, before, validation)
         tried.append((reading, float((label == validation.labels).float().mean())))
     known = proved if proved is not None and proved.entries else None
     right = (validation.predicted == validation.labels).numpy()
-    answered = _proved_places(network, known, validation, exits)
+    answered = _proved_places(network, proved=known, sample=validation, exits=exits)
     path = FastPath(network, exits)  # puts the exits in order
     ordered = [exit for exit in path.exits if isinstance(exit, VoteExit)]
-    found = [_answers(network, exit, validation, answered[exits.index(exit)]) for exit in ordered]
+    found = [
+        _answers(network, exit, sample=validation, answered=answered[exits.index(exit)])
+        for exit in ordered
+    ]
     stages, prices = costs(path, validation.inputs[:BATCH])
-    choice = choose(found, right, stages, prices, max_loss)
+    choice = choose(found, right=right, stages=stages, prices=prices, max_loss=max_loss)
     kept: list[VoteExit] = []
     for exit, threshold in zip(ordered, choice.thresholds, strict=True):
         if threshold != NEVER:
@@ -129,10 +134,14 @@ def distill(
             kept.append(exit)
     if not kept:
         free = [0.0] * len(prices)
-        anyway = choose(found, right, [*free, 1.0], free, max_loss).coverage
-        _refuse(network, places, len(validation), max_loss, anyway)
+        anyway = choose(
+            found, right=right, stages=[*free, 1.0], prices=free, max_loss=max_loss
+        ).coverage
+        _refuse(network, places, inputs=len(validation), max_loss=max_loss, coverage=anyway)
     whole: list[Exit] = [*kept, *(checkpoints(network, known) if known is not None else [])]
-    return Distilled(FastPath(network, whole, known), known, choice, tuple(tried))
+    return Distilled(
+        FastPath(network, whole, known), proved=known, choice=choice, readings=tuple(tried)
+    )
 
 
 def _refuse(
@@ -259,7 +268,7 @@ def augmented(sample: Sample, network: Network, shift: int) -> Sample:
     padded = torch.nn.functional.pad(sample.inputs, (shift,) * 4)
     ways = [(a, b) for a in (0, shift, 2 * shift) for b in (0, shift, 2 * shift)]
     inputs = torch.cat([padded[:, :, a : a + height, b : b + width] for a, b in ways])
-    every = sample_of(network, inputs.numpy(), None)
+    every = sample_of(network, inputs=inputs.numpy(), labels=None)
     return replace(every, labels=sample.labels.repeat(len(ways)))
 
 

@@ -182,7 +182,7 @@ def checkpoints(network: Network, proved: ProvedRules) -> list[Checkpoint]:
     """One checkpoint for each layer with literals of proved rules."""
     order = network.decision_layers
     return [
-        Checkpoint(proved, layer, network.pre_activation(layer), order)
+        Checkpoint(proved, layer, cut=network.pre_activation(layer), order=order)
         for layer in order
         if layer in proved.layers
     ]
@@ -241,7 +241,10 @@ def load_fast_path(file: Path, network: Network, proved: ProvedRules | None = No
     exits: list[Exit] = []
     for entry in stored:
         exit = VoteExit(
-            network, Reading(entry["layer"], entry["step"]), entry["rules"], entry["levels"]
+            network,
+            reading=Reading(entry["layer"], entry["step"]),
+            rules=entry["rules"],
+            levels=entry["levels"],
         )
         state = dict(entry["state"])
         exit.threshold = state.pop("threshold")

@@ -78,7 +78,7 @@ def linear_path(
             (value,) = before(inputs)
         return exit.scores(value.clone())
 
-    descend(exit.linear, scores, fit, training)
+    descend(exit.linear, scores=scores, sample=fit, training=training)
     with torch.inference_mode():
         parts = torch.split(validation.inputs, PART)
         found = [exit.judge(before(part)[0]) for part in parts]
@@ -89,7 +89,9 @@ def linear_path(
     stages, prices = costs(path, validation.inputs[:256])
     answers = Answers(confidence, right, right & False)
     own = (validation.predicted == validation.labels).numpy()
-    (threshold,) = choose([answers], own, stages, prices, max_loss).thresholds
+    (threshold,) = choose(
+        [answers], right=own, stages=stages, prices=prices, max_loss=max_loss
+    ).thresholds
     exit.threshold = torch.tensor(threshold, dtype=torch.float32)
     return path
 
@@ -133,5 +135,5 @@ class SmallNetwork(nn.Module):
 def small_network(network: Network, fit: Sample, training: Training) -> SmallNetwork:
     """A smaller network that learned what the votes learned."""
     small = SmallNetwork(network)
-    descend(small.body, small.scores, fit, training)
+    descend(small.body, scores=small.scores, sample=fit, training=training)
     return small

@@ -142,7 +142,13 @@ def trade_off(
     place = first.reading if isinstance(first, VoteExit) else Reading(_layer(first))
     rivals = [
         linear_path(
-            network, place, fit, validation, thin=thin, max_loss=max_loss, training=training
+            network,
+            reading=place,
+            fit=fit,
+            validation=validation,
+            thin=thin,
+            max_loss=max_loss,
+            training=training,
         )
         for thin in ([False, True] if place.step > 1 else [False])
     ]
@@ -155,7 +161,7 @@ def trade_off(
     runs: dict[str, Run] = {name: run for name, run in methods.items()}
     if compile:
         quick = FastPath(network, cast(Any, list(path.exits)), distilled.proved)
-        trouble = _compiled(plain, quick, test.inputs, runs)
+        trouble = _compiled(plain, path=quick, inputs=test.inputs, runs=runs)
         if trouble is None:
             for name in ("plain network", "fast path"):
                 given[f"{name}, compiled"] = given[name]
@@ -191,7 +197,13 @@ def trade_off(
         )
     order = ["plain network", "plain network, compiled", "fast path", "fast path, compiled"]
     rows.sort(key=lambda row: order.index(row.method) if row.method in order else len(order))
-    return TradeOffTable(tuple(rows), BATCHES, len(test), torch.get_num_threads(), tuple(notes))
+    return TradeOffTable(
+        tuple(rows),
+        batches=BATCHES,
+        inputs=len(test),
+        threads=torch.get_num_threads(),
+        notes=tuple(notes),
+    )
 
 
 def _layer(exit: nn.Module) -> str:

@@ -84,7 +84,7 @@ def train_vote(exit: VoteExit, before: NetworkSegment, sample: Sample, training:
             bits = exit.bits(value)
         return exit.vote.trained(bits)
 
-    descend(exit.vote, scores, sample, training)
+    descend(exit.vote, scores=scores, sample=sample, training=training)
 
 
 def descend(

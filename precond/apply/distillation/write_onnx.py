@@ -40,7 +40,7 @@ def write_stages(path: FastPath, folder: Path) -> list[Path]:
         models["boxes"] = _boxes(path.boxes, network)
     cuts = [INPUT, *(cast(str, exit.cut) for exit in path.exits)]
     for number, (source, cut) in enumerate(pairwise(cuts), start=1):
-        models[f"stage-{number}"] = _stage(path, number - 1, source, cut)
+        models[f"stage-{number}"] = _stage(path, number=number - 1, source=source, cut=cut)
     rest = part(network, cuts[-1], network.output)
     models["rest"] = _value_in(onnx_model(rest))
     files = []

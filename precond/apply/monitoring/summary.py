@@ -103,9 +103,9 @@ def summarise(
     groups = tuple(
         Agreement(
             "+".join(layers),
-            sum(entry.pattern.layers == layers for entry in monitor.entries),
-            float((votes[:, k] != NO_VOTE).mean()),
-            float(agrees[:, k].mean()),
+            rules=sum(entry.pattern.layers == layers for entry in monitor.entries),
+            votes=float((votes[:, k] != NO_VOTE).mean()),
+            agrees=float(agrees[:, k].mean()),
         )
         for k, layers in enumerate(monitor.groups)
     )
@@ -123,7 +123,12 @@ def summarise(
             "correct": (opinion == Opinion.CORRECT, ~wrong),
         }
         detections = tuple(
-            Detection(name, int(flag.sum()), int((flag & truth).sum()), int(truth.sum()))
+            Detection(
+                name,
+                predictions=int(flag.sum()),
+                hits=int((flag & truth).sum()),
+                present=int(truth.sum()),
+            )
             for name, (flag, truth) in flags.items()
         )
     return Summary(

@@ -110,7 +110,9 @@ class Monitor(nn.Module):
         self.network, self.entries, self.dtype = network, tuple(usable), dtype
         self.rules = PackedRules([entry.pattern for entry in usable])
         self.sources = [network.pre_activation(layer) for layer in self.rules.layers]
-        self.stage = NetworkSegment(network, INPUT, [*self.sources, network.output], dtype)
+        self.stage = NetworkSegment(
+            network, given=INPUT, wanted=[*self.sources, network.output], dtype=dtype
+        )
         order = {layer: k for k, layer in enumerate(network.decision_layers)}
         names = {e.pattern.layers: max(order[n] for n in e.pattern.layers) for e in usable}
         self.groups = tuple(sorted(names, key=lambda g: (names[g], len(g), g)))
@@ -156,10 +158,10 @@ class Monitor(nn.Module):
             outputs,
             predicted,
             holds,
-            votes,
-            opinion,
-            self._strength(holds, predicted, classes),
-            (literal & ~holds).sum(1),
+            votes=votes,
+            opinion=opinion,
+            strength=self._strength(holds, predicted, classes),
+            outside=(literal & ~holds).sum(1),
         )
 
     def _in_boxes(self, literal: Tensor, inputs: Tensor) -> Tensor:

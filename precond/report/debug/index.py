@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from precond.apply.debugging.causes import Cause, Suspect
-from precond.apply.debugging.findings import Debugged, Finding
+from precond.apply.debugging.examine import Finding
+from precond.apply.debugging.findings import Debugged
 from precond.report.debug.input import input_page
 from precond.report.debug.pictures import FOLDER, Link, page_address, page_name, thumb
 from precond.report.debug.tables import CELLS, debug_tables, error_cells, ranks

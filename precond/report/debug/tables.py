@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from precond.apply.debugging.causes import Cause, Suspect
-from precond.apply.debugging.findings import Debugged, Finding
+from precond.apply.debugging.examine import Finding
+from precond.apply.debugging.findings import Debugged
 from precond.apply.debugging.own_precondition import Unproved
 from precond.report.debug.pictures import page_address
 from precond.report.tables import csv_text

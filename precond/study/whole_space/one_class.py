@@ -78,7 +78,16 @@ class ClassJob:
         return search_class(self, ledger)
 
     def failed(self, reason: str) -> ClassPatterns:
-        return ClassPatterns(self.cuts[0], (), (), (), 0, 0, self.seconds, reason)
+        return ClassPatterns(
+            self.cuts[0],
+            patterns=(),
+            moments=(),
+            cuts=(),
+            rounds=0,
+            proofs=0,
+            seconds=self.seconds,
+            failed=reason,
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,7 +121,7 @@ def search_class(job: ClassJob, ledger: Ledger | None = None) -> ClassPatterns:
         last = turn == len(job.cuts) - 1  # earlier cuts are likelier: see FIRST
         share = limit if last else limit.earlier(FIRST * limit.left)
         patterns = whole_space_patterns(
-            Tail(job.network, job.box, cut, share),
+            Tail(job.network, job.box, cut, deadline=share),
             job.property,
             job.signatures,
             search=job.search,
@@ -124,7 +133,9 @@ def search_class(job: ClassJob, ledger: Ledger | None = None) -> ClassPatterns:
             np.any([f.inside for f in patterns], axis=0) if patterns else np.zeros(1, np.bool_)
         )
         recall = float(covered.mean())
-        trials.append(CutTrial(cut, len(patterns), recall, time.monotonic() - started))
+        trials.append(
+            CutTrial(cut, patterns=len(patterns), recall=recall, seconds=time.monotonic() - started)
+        )
         rounds += sum(f.rounds for f in patterns)
         proofs += sum(f.proofs for f in patterns)
         if recall > best[0]:
@@ -136,12 +147,12 @@ def search_class(job: ClassJob, ledger: Ledger | None = None) -> ClassPatterns:
     end = Deadline.after(job.seconds - (time.monotonic() - began))
     return ClassPatterns(
         cut,
-        tuple(_confirmed(job, cut, patterns, end, ledger)),
-        tuple(moments),
-        tuple(trials),
-        rounds,
-        proofs,
-        time.monotonic() - began,
+        patterns=tuple(_confirmed(job, cut, patterns, end, ledger)),
+        moments=tuple(moments),
+        cuts=tuple(trials),
+        rounds=rounds,
+        proofs=proofs,
+        seconds=time.monotonic() - began,
     )
 
 
@@ -154,16 +165,16 @@ def _confirmed(
         claim = Claim(job.network, job.box, one.pattern, job.property)
         share = float(weight[turn] / weight[turn:].sum())
         half = end.earlier(end.left * share / 2)
-        verdict = _remembered(job, cut, claim, one.verdict, ledger, half)
+        verdict = _remembered(job, cut, claim, first=one.verdict, ledger=ledger, deadline=half)
         if verdict is None and end.passed:
-            late = SecondProof(Status.UNKNOWN, (), 0.0, "time ran out")
+            late = SecondProof(Status.UNKNOWN, engines=(), seconds=0.0, reason="time ran out")
             yield replace(one, verdict=replace(one.verdict, second=late))
             continue
         if verdict is None:
             verdict = confirm(
                 claim,
                 one.verdict,
-                tail=Tail(job.network, job.box, cut, end),
+                tail=Tail(job.network, job.box, cut, deadline=end),
                 budget=min(max(end.left * share, LEAST), end.left),
                 device=job.search.device,
             )
@@ -239,12 +250,12 @@ def forced_literals(
         result.append(
             Forced(
                 literal,
-                witnesses[w],
-                int(said[w]),
-                int(rows[near]),
-                float(np.degrees(np.arccos(min(likeness[near], 1.0)))),
-                bool(alone[:, k].any()),
-                int(excluded[:, k].sum()),
+                values=witnesses[w],
+                output=int(said[w]),
+                nearest=int(rows[near]),
+                distance=float(np.degrees(np.arccos(min(likeness[near], 1.0)))),
+                alone=bool(alone[:, k].any()),
+                excluded=int(excluded[:, k].sum()),
             )
         )
     result.sort(key=lambda f: (not f.alone, -f.excluded))

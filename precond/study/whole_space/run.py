@@ -139,12 +139,12 @@ def run_whole_space(
             study.network,
             study.domain.box,
             target.property,
-            study.signatures.rows(rows[target.label]),
-            order,
-            search,
-            seconds,
-            certificates,
-            None if say is None else _of(say, target),
+            signatures=study.signatures.rows(rows[target.label]),
+            cuts=order,
+            search=search,
+            seconds=seconds,
+            certificates=certificates,
+            note=None if say is None else _of(say, target),
         )
 
     done: dict[int, ClassPatterns] = {}
@@ -158,7 +158,7 @@ def run_whole_space(
 
     try:
         with _one_thread():
-            pool.map(_jobs(searched, job, search.budget, pool.workers), ended)
+            pool.map(_jobs(searched, job=job, budget=search.budget, workers=pool.workers), ended)
     except KeyboardInterrupt:
         interrupted = True
     classes: list[ClassResult] = []
@@ -171,15 +171,15 @@ def run_whole_space(
         if result.failed:
             notes.append(f"{target.name}: not searched, {result.failed}")
         classes.append(_result(study, target, rows[target.label], result))
-        events += _events(target, len(rows[target.label]), result, wall)
+        events += _events(target, inputs=len(rows[target.label]), result=result, start=wall)
     return WholeSpace(
         study,
-        tuple(classes),
-        tuple(sorted(events, key=lambda e: e.seconds)),
-        time.monotonic() - started,
-        search.budget,
-        interrupted,
-        tuple(notes),
+        classes=tuple(classes),
+        events=tuple(sorted(events, key=lambda e: e.seconds)),
+        seconds=time.monotonic() - started,
+        budget=search.budget,
+        interrupted=interrupted,
+        notes=tuple(notes),
     )
 
 
@@ -209,7 +209,9 @@ def _events(target: Target, inputs: int, result: ClassPatterns, start: float) ->
     for one, moment in zip(result.patterns, result.moments, strict=True):
         added = int((one.inside & ~covered).sum())
         covered |= one.inside
-        yield Event(max(moment - start, 0.0), target.name, added, len(one.pattern))
+        yield Event(
+            max(moment - start, 0.0), label=target.name, added=added, literals=len(one.pattern)
+        )
 
 
 def _result(study: Study, target: Target, rows: Rows, result: ClassPatterns) -> ClassResult:
@@ -223,19 +225,21 @@ def _result(study: Study, target: Target, rows: Rows, result: ClassPatterns) -> 
         entries.append(
             Precondition(
                 f"space-{target.name}-{number}",
-                Kind.SPACE,
-                target.name,
-                target.property,
-                one.pattern,
-                study.support(one.pattern, target.label, box, recalled=box),
-                one.verdict,
+                kind=Kind.SPACE,
+                label=target.name,
+                property=target.property,
+                pattern=one.pattern,
+                support=study.support(one.pattern, target.label, box, recalled=box),
+                verdict=one.verdict,
                 proofs=one.proofs,
                 note="proved of the whole network"
                 if result.cut == INPUT
                 else f"proved through the tail after {result.cut}",
             )
         )
-        forced.append(forced_literals(tail, one.pattern, one.witnesses, seen, train))
+        forced.append(
+            forced_literals(tail, one.pattern, one.witnesses, signatures=seen, rows=train)
+        )
     inside = np.zeros(len(signatures), dtype=np.bool_)
     for one in result.patterns:
         inside |= one.pattern.holds(signatures)
@@ -243,14 +247,14 @@ def _result(study: Study, target: Target, rows: Rows, result: ClassPatterns) -> 
     return ClassResult(
         target,
         result.cut,
-        tuple(entries),
-        tuple(forced),
-        Share(int(inside[rows].sum()), len(rows)),
-        Share(int((inside & own)[held].sum()), int(own[held].sum())),
-        result.rounds,
-        result.proofs,
-        result.seconds,
-        result.cuts,
+        entries=tuple(entries),
+        forced=tuple(forced),
+        train=Share(int(inside[rows].sum()), len(rows)),
+        held_out=Share(int((inside & own)[held].sum()), int(own[held].sum())),
+        rounds=result.rounds,
+        proofs=result.proofs,
+        seconds=result.seconds,
+        cuts=result.cuts,
     )
 
 

@@ -1,0 +1,156 @@
+"""One wrong input after another: rules that hold, flips, its own precondition, attributions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from precond.apply.debugging.own_precondition import (
+    NOT_TRIED,
+    OwnPrecondition,
+    Unproved,
+    own_precondition,
+)
+from precond.apply.debugging.profiles import Profile, comparative_gradients, profiles
+from precond.apply.debugging.rule_book import Counterfactual, RuleBook
+from precond.apply.debugging.settings import DebugSettings
+from precond.proof.claim import Claim
+from precond.proof.deadline import Deadline
+from precond.proof.ledger.ledger import Ledger
+from precond.property import Property
+from precond.region.box import Box
+from precond.region.pattern import DecisionPattern
+
+Array = NDArray[np.float64]
+Rows = NDArray[np.int64]
+EXPLAINING = 0.3  # of the time left, for attributions at most, and as much for profiles
+PROVING = 0.8  # of what is left then, for the inputs' own preconditions
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Finding:
+    """One wrong input.
+
+    ``rules``: numbers in the book of the predicted class's rules it satisfies, best-supported
+    first.  ``nearest``: the fewest flips to a rule of its true class; ``switching``: the fewest
+    that change the network's answer to it (None where there is none).  ``own``: its precondition,
+    or why it has none.  ``gradients`` (n,):
+    for the predicted class rather than the true one.
+    """
+
+    row: int
+    label: int
+    predicted: int
+    outputs: Array
+    rules: tuple[int, ...]
+    nearest: Counterfactual | None
+    switching: Counterfactual | None
+    own: OwnPrecondition | Unproved
+    gradients: Array
+    profile: Profile | None
+
+
+class Examiner:
+    """Examines wrong inputs of a book one by one, within the budget of its settings."""
+
+    def __init__(
+        self,
+        book: RuleBook,
+        labels: Rows,
+        natural: tuple[float, float],
+        settings: DebugSettings,
+        ledger: Ledger | None,
+    ) -> None:
+        self.book, self.labels, self.natural = book, labels, natural
+        self.settings, self.ledger = settings, ledger
+        self.deadline = Deadline.after(settings.budget)
+
+    def findings(self, rows: Rows, notes: list[str]) -> Iterator[Finding]:
+        """One of ``rows`` after another; ``notes`` on those without a precondition of their own."""
+        book, predicted = self.book, self.book.signatures.predicted
+        all_rows = len(rows)
+        gradients = self._gradients(rows)
+        rows = rows[: len(gradients)]
+        scores = book.network.classes.scores(np.asarray(book.signatures.outputs[rows]))
+        usual, seen = self._profiles(rows)
+        if seen is not None:
+            notes.append(f"time ran out: what is usual for a class rests on {seen} right inputs")
+        satisfied = book.satisfied(rows) & (book.labels[None] == predicted[rows][:, None])
+        proving = self.deadline.earlier(PROVING * self.deadline.left)
+        found, without, late = 0, 0, 0
+        for position, row in enumerate(rows.tolist()):
+            if position and self.deadline.passed:
+                break
+            own: OwnPrecondition | Unproved = NOT_TRIED
+            if proving.passed:
+                late += 1
+            else:
+                own = self._own(row, budget=proving.left / (len(rows) - position))
+            ways = book.counterfactuals(row, int(self.labels[row]))
+            found, without = found + 1, without + isinstance(own, Unproved)
+            yield Finding(
+                row=row,
+                label=int(self.labels[row]),
+                predicted=int(predicted[row]),
+                outputs=scores[position],
+                rules=tuple(np.flatnonzero(satisfied[position]).tolist()),
+                nearest=ways[0] if ways else None,
+                switching=next((way for way in ways if way.changes_answer), None),
+                own=own,
+                gradients=gradients[position],
+                profile=usual[position],
+            )
+        if found < all_rows:
+            notes.append(f"time ran out: {found} of {all_rows} wrong inputs were examined")
+        if without:
+            notes.append(
+                f"{without} of {found} inputs examined have no precondition of their own; their "
+                f"pages say why; {late} were not tried, as the time for it was over"
+            )
+
+    def _gradients(self, rows: Rows) -> Array:
+        """For the predicted class rather than the true one; fewer rows where time runs out."""
+        return comparative_gradients(
+            self.book.network,
+            inputs=self.book.inputs[rows],
+            predicted=self.book.signatures.predicted[rows],
+            true=self.labels[rows],
+            baseline=self.natural[0],
+            device=self.settings.device,
+            deadline=self.deadline.earlier(EXPLAINING * self.deadline.left),
+        )
+
+    def _profiles(self, rows: Rows) -> tuple[list[Profile | None], int | None]:
+        book, train = self.book, self.book.train
+        predicted = book.signatures.predicted
+        return profiles(
+            book.network,
+            inputs=book.inputs,
+            labels=self.labels,
+            right=train[predicted[train] == self.labels[train]],
+            wrong=rows,
+            seed=self.settings.seed,
+            deadline=self.deadline.earlier(EXPLAINING * self.deadline.left),
+        )
+
+    def _own(self, row: int, budget: float) -> OwnPrecondition | Unproved:
+        """Within the natural range of values and all that the data show."""
+        network, inputs, signatures = self.book.network, self.book.inputs, self.book.signatures
+        low, high = self.natural
+        within = Box(np.minimum(low, inputs.min(axis=0)), np.maximum(high, inputs.max(axis=0)))
+        claim = Claim(
+            network,
+            box=within,
+            pattern=DecisionPattern.of_row(signatures, row),
+            property=Property.of_class(int(signatures.predicted[row]), network),
+        )
+        return own_precondition(
+            claim,
+            point=np.asarray(inputs[row], dtype=np.float64),
+            radius=self.settings.radius,
+            effort=replace(self.settings, budget=budget),
+            ledger=self.ledger,
+        )
