@@ -51,6 +51,7 @@ OPERATIONS = (
         ("_native_batch_norm_legit_no_training", "batch_norm"),
         "in evaluation mode",
     ),
+    Operation("standardisation (scikit-learn)", ("ai.onnx.ml::Scaler",), ()),
     Operation(
         "convolution of 1 to 3 axes",
         ("Conv",),
