@@ -69,6 +69,9 @@ class Sort:
     options: tuple[str, ...] = ()
     refused: bool = False
 
+    def __str__(self) -> str:
+        return self.name
+
 
 def digits(high: float = 1.0, *, picture: bool = False) -> Data:
     values, labels = load_digits(return_X_y=True)
