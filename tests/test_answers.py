@@ -164,10 +164,9 @@ def test_short_words_in_python(network: Network) -> None:
 @pytest.mark.parametrize(
     ("name", "line"),
     [
-        ("m.h5", r"load_model\('m\.h5'\)\.export"),
+        ("m.h5", r"load_model\('m\.h5'\).*model\.export\('model\.onnx', format='onnx'\)"),
         ("m.pkl", "a pickle, which could run code.*skl2onnx"),
         ("m.ckpt", r"load_from_checkpoint\('m\.ckpt'\)"),
-        ("m.safetensors", r"load_file\('m\.safetensors'\)"),
         ("m.tflite", "tf2onnx.convert --tflite m.tflite"),
     ],
 )

@@ -28,6 +28,7 @@ from precond.region.box import Box
 from precond.region.inequality import Inequality
 from precond.region.pattern import DecisionPattern
 from precond.vnnlib.formula import Atom, Conjunction
+from precond.vnnlib.implied import imply_bounds
 from precond.vnnlib.rounding import down, half_space, up, weakened
 from precond.vnnlib.sort import Parts, TightestBounds, sort
 
@@ -99,7 +100,7 @@ class ClaimBuilder:
     def _claim(
         self, intervals: TightestBounds, linear: list[Atom], conjunctions: list[Conjunction]
     ) -> tuple[Claim, ExactBox] | None:
-        _imply_missing(intervals, linear)
+        imply_bounds(intervals, linear, self.network.input_size)
         if intervals.is_empty():
             return None
         region = self._region(intervals)
@@ -127,7 +128,8 @@ class ClaimBuilder:
                     f"{self.source}: region of inputs",
                     expected="both bounds of every input",
                     got=f"no {word} bound of {names}{more}",
-                    fix="Assert bounds of every input in every disjunct",
+                    fix="Assert bounds of every input in every disjunct, or constraints that they "
+                    "follow from",
                 )
             sides.append(tuple(side[INPUT, i][0] for i in range(self.network.input_size)))
         return ExactBox(*sides)
@@ -159,29 +161,6 @@ class ClaimBuilder:
 def _contents(atoms: Sequence[Atom]) -> frozenset[object]:
     """What the atoms say, wherever in the file."""
     return frozenset((atom.terms, atom.constant, atom.strict) for atom in atoms)
-
-
-def _imply_missing(intervals: TightestBounds, linear: Sequence[Atom]) -> None:
-    """Bounds that follow from the linear constraints, for inputs that have none of their own.
-
-    From ``c_j x_j + Σ c_i x_i + k ≤ 0``: ``c_j x_j ≤ −k − min Σ c_i x_i`` over the bounds known.
-    """
-    changed = True
-    while changed:
-        changed = False
-        for atom in linear:
-            for cell, factor in atom.terms:
-                mine = intervals.upper if factor > 0 else intervals.lower
-                sides = [
-                    (c, v, intervals.lower if c > 0 else intervals.upper)
-                    for v, c in atom.terms
-                    if v != cell
-                ]
-                if cell in mine or any(v not in side for _, v, side in sides):
-                    continue
-                least = sum((c * side[v][0] for c, v, side in sides), Fraction(0))
-                mine[cell] = ((-atom.constant - least) / factor, False)
-                changed = True
 
 
 def _half_spaces(linear: Sequence[Atom], reach: list[Fraction]) -> HalfSpaces | None:

@@ -19,6 +19,7 @@ from precond.data.columns import TableColumns
 from precond.data.datasets import load_dataset
 from precond.errors import DataError, ModelError
 from precond.formats.load import load
+from precond.network.activation import OutputActivation
 from precond.network.describe import describe
 from precond.network.evaluate import outputs
 from precond.network.graph import Network
@@ -122,7 +123,7 @@ def test_an_activation_at_one_of_several_outputs_needs_a_choice(
     shapes: dict[str, Shape] = {"image": ("N", 1, 4, 3), "table": ("N", 3)}
     path = saved(tmp_path / "m.onnx", shapes, nodes, ["score", "p"], WEIGHTS)
     assert main(["info", str(path)]) == 2
-    assert "choose one output: --output NAME" in capsys.readouterr().err
+    assert "read one output alone: --output score or p" in capsys.readouterr().err
     assert main(["info", str(path), "--output", "p"]) == 0
     assert "after a last softmax" in capsys.readouterr().out
 
@@ -148,6 +149,50 @@ def test_outputs_that_are_the_input_or_constant(
     network = load(path)
     want = runs(path, network, {"x": (1, 4)})
     np.testing.assert_array_equal(outputs(network, inputs_of(network)), want)
+
+
+def test_the_outputs_of_scikit_learns_networks(tmp_path: Path) -> None:
+    """As skl2onnx writes a binary MLPClassifier behind a StandardScaler: labels, (1 − p, p)."""
+    head = [
+        helper.make_node(
+            "Scaler",
+            ["x"],
+            ["s"],
+            domain="ai.onnx.ml",
+            offset=[1.0, -2.0, 0.5],
+            scale=[0.3, 2.0, 1.0],
+        )
+    ]
+    body = [
+        ("Gemm", ["s", "w"], ["h"], {}),
+        ("Relu", ["h"], ["r"], {}),
+        ("Gemm", ["r", "v"], ["z"], {}),
+        ("Sigmoid", ["z"], ["p"], {}),
+        ("Sub", ["one", "p"], ["q"], {}),
+        ("Concat", ["q", "p"], ["probabilities"], {"axis": 1}),
+        ("ArgMax", ["probabilities"], ["label"], {"axis": 1}),
+    ]
+    weights = {"w": numbers(3, 5), "v": numbers(5, 1), "one": np.ones(1, np.float32)}
+    path = saved(tmp_path / "m.onnx", {"x": ("N", 3)}, body, ["label", "probabilities"], weights)
+    model = onnx.load(path)
+    model.graph.node.insert(0, head[0])
+    model.graph.output[0].type.tensor_type.elem_type = TensorProto.INT64
+    model.opset_import.append(helper.make_opsetid("ai.onnx.ml", 1))
+    onnx.save(model, path)
+    with pytest.raises(ModelError, match="read one output alone: --output label or probabilities"):
+        load(path)
+    network = load(path, output="probabilities")
+    rows = inputs_of(network)
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    (want,) = session.run(["probabilities"], {"x": rows})
+    assert network.output_activation is OutputActivation.SOFTMAX
+    got = OutputActivation.SOFTMAX.of(outputs(network, rows))
+    np.testing.assert_allclose(got, want, 1e-5, 1e-5)
+    wide = [*body[:2], ("Gemm", ["r", "u"], ["z"], {}), *body[3:6]]
+    weights["u"] = numbers(5, 2)
+    path = saved(tmp_path / "w.onnx", {"s": ("N", 3)}, wide, ["probabilities"], weights)
+    with pytest.raises(ModelError, match="1 − p beside p of a last sigmoid: expected one logit"):
+        load(path)
 
 
 class TwoInputs(nn.Module):

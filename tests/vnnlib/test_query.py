@@ -21,10 +21,12 @@ from precond.network.interface import NamedTensor
 from precond.network.layers import Affine, Node, ReLU
 from precond.region.inequality import Inequality
 from precond.region.pattern import DecisionPattern
-from precond.vnnlib.formula import UnsupportedQuery
+from precond.vnnlib.formula import Atom, UnsupportedQuery
+from precond.vnnlib.implied import imply_bounds
 from precond.vnnlib.query import Query
 from precond.vnnlib.read import parse_vnnlib, read_vnnlib
 from precond.vnnlib.rounding import down, into, scale_of, up, weakened
+from precond.vnnlib.sort import TightestBounds
 
 DATA = Path(__file__).parents[2].parent / "shared" / "data"
 
@@ -513,6 +515,58 @@ def test_hidden_bounds_are_pattern_literals(
     (claim,) = query.claims
     assert claim.pattern == expected
     assert clauses(query) == [["y0 > 0"]]
+
+
+@pytest.mark.parametrize(
+    ("box", "lower", "upper"),
+    [
+        # x + y ≤ 1 and x − y ≤ 1: x ≤ 1; then −2 ≤ x gives y ≤ 3 and y ≥ −3
+        ("(<= (+ X_0 X_1) 1) (<= (- X_0 X_1) 1) (>= X_0 -2)", [-2, -3], [1, 3]),
+        # a triangle, with no bound of either input by itself: corners (0, 0), (3, 0), (0, 1.5)
+        (
+            "(>= (+ X_0 (* 3 X_1)) 0) (>= (+ (* 3 X_0) X_1) 0) (<= (+ X_0 (* 2 X_1)) 3)",
+            [-0.6, -3],
+            [9, 1.8],
+        ),
+        # equality: x = 2 y, |y| ≤ 1/3
+        ("(= X_0 (* 2 X_1)) (<= (* 3 X_1) 1) (>= (* 3 X_1) -1)", [-2 / 3, -1 / 3], [2 / 3, 1 / 3]),
+    ],
+)
+def test_bounds_follow_from_several_constraints(
+    box: str, lower: list[float], upper: list[float]
+) -> None:
+    (claim,) = v1("(assert (<= Y_0 Y_1))", f"(assert (and {box}))").claims
+    np.testing.assert_allclose(claim.box.lower, lower, rtol=1e-15)
+    np.testing.assert_allclose(claim.box.upper, upper, rtol=1e-15)
+
+
+def test_what_follows_from_nothing_is_refused_by_name() -> None:
+    """A strip: x − y is bounded, neither x nor y is."""
+    with pytest.raises(QueryError, match=r"got no lower bound of X_0, X_1.*or constraints that"):
+        v1("(assert (<= Y_0 Y_1))", "(assert (and (<= (- X_0 X_1) 1) (>= (- X_0 X_1) -1)))")
+
+
+def test_implied_bounds_are_those_of_the_corners() -> None:
+    """Against the corners of random triangles, exactly: each is the crossing of two lines."""
+    rng = random.Random(0)
+    for _ in range(20):
+        corners = [(Fraction(rng.randint(-9, 9)), Fraction(rng.randint(-9, 9))) for _ in range(3)]
+        (ax, ay), (bx, by), (cx, cy) = corners
+        if (bx - ax) * (cy - ay) == (by - ay) * (cx - ax):
+            continue  # on one line
+        atoms = []
+        for (px, py), (qx, qy), (rx, ry) in ((corners * 2)[k : k + 3] for k in range(3)):
+            a, b = qy - py, px - qx
+            k = -(a * px + b * py)
+            sign = 1 if a * rx + b * ry + k < 0 else -1
+            terms = tuple((("input", i), sign * v) for i, v in ((0, a), (1, b)) if v)
+            atoms.append(Atom(terms, sign * k, False, 0))
+        bounds = TightestBounds()
+        imply_bounds(bounds, atoms, 2)
+        for i in (0, 1):
+            values = [corner[i] for corner in corners]
+            assert bounds.lower["input", i][0] == min(values)
+            assert bounds.upper["input", i][0] == max(values)
 
 
 def test_equal_hidden_bounds_are_not_a_contradiction() -> None:

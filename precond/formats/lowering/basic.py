@@ -80,7 +80,10 @@ def divide(b: NetworkBuilder, left: Operand, right: Operand) -> Value:
     """``left / constant``, as a product with the reciprocal, which need be no float."""
     if isinstance(right, Value):
         raise ModelError(
-            "division by a computed value", expected="a constant divisor", got="a computed one"
+            "division by a computed value",
+            expected="a constant divisor",
+            got="a computed one",
+            fix=REMEDY,
         )
     return multiply(b, left, arithmetic.divide(1.0, right))
 

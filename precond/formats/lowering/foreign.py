@@ -6,10 +6,12 @@ from pathlib import Path
 
 from precond.errors import ModelError
 
-EXPORT = "torch.onnx.export(model.eval(), (torch.zeros(1, *INPUT_SHAPE),), 'model.onnx'"
+EXPORT = (
+    "torch.onnx.export(model.eval(), (torch.zeros(1, *INPUT_SHAPE),), 'model.onnx', dynamo=False"
+)
 CLASS = "In Python, where the network's class is at hand: "
 WHOLE_MODULE = f"{CLASS}model = torch.load('{{name}}', weights_only=False); {EXPORT})"
-TORCHSCRIPT = f"In Python: model = torch.jit.load('{{name}}'); {EXPORT}, dynamo=False)"
+TORCHSCRIPT = f"In Python: model = torch.jit.load('{{name}}'); {EXPORT})"
 CHECKPOINT = (
     f"{CLASS}model = Net(); model.load_state_dict(torch.load('{{name}}')['{{entry}}']); {EXPORT})"
 )
@@ -20,12 +22,15 @@ SAFETENSORS = (
     f"{EXPORT})"
 )
 KERAS = (
-    "In Python, with Keras 3: keras.models.load_model('{name}').export('model.onnx', format='onnx')"
+    "In Python, with Keras 3: import keras, numpy; model = keras.models.load_model('{name}'); "
+    "model(numpy.zeros((1, *model.input_shape[1:]), 'float32')); "
+    "model.export('model.onnx', format='onnx')"
 )
 PICKLE = (
     "In Python, of scikit-learn's network: onx = skl2onnx.to_onnx(model, X[:1].astype('float32'), "
-    "options={'zipmap': False}); open('model.onnx', 'wb').write(onx.SerializeToString()); "
-    f"of torch's: {EXPORT})"
+    "options={id(model): {'zipmap': False}}); "
+    "open('model.onnx', 'wb').write(onx.SerializeToString()), and of a classifier read "
+    f"--output probabilities; of torch's: {EXPORT})"
 )
 LITE = "python -m tf2onnx.convert --tflite {name} --output model.onnx"
 TENSORFLOW = "python -m tf2onnx.convert --saved-model FOLDER --output model.onnx"

@@ -159,6 +159,11 @@ def output_names(names: Sequence[str], wanted: str | None, origin: str) -> list[
     )
 
 
+def one_alone(names: Sequence[str]) -> str:
+    """What to add to a refusal where others of several outputs may do; empty for one."""
+    return f". Or read one output alone: --output {' or '.join(names)}" if len(names) > 1 else ""
+
+
 def closed(builder: NetworkBuilder, outputs: Sequence[tuple[str, Operand]]) -> Network:
     """The network whose output are these, side by side."""
     values = [

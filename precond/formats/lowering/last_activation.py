@@ -5,7 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+import numpy as np
+
 from precond.errors import ModelError
+from precond.formats.lowering.basic import linear
 from precond.formats.lowering.builder import NetworkBuilder, Value
 from precond.formats.lowering.moves import axis_of
 from precond.formats.lowering.refusals import REMEDY
@@ -41,11 +44,23 @@ def sigmoid(b: NetworkBuilder, value: Value, last: bool) -> Value:
     return value
 
 
+def two_probabilities(b: NetworkBuilder, logit: Value) -> Value:
+    """1 − σ(z) beside σ(z) is the softmax of (0, z)."""
+    if logit.shape != (1,):
+        raise ModelError(
+            "1 − p beside p of a last sigmoid",
+            expected="one logit",
+            got=f"those of shape {logit.full}",
+        )
+    both = linear(b, logit, np.array([[0.0], [1.0]]))
+    return softmax(b, both, [-1], OutputActivation.SOFTMAX, True)
+
+
 def _require_last(activation: OutputActivation, last: bool) -> None:
     if not last:
         raise ModelError(
             activation.value,
             expected="it as the last operator",
             got="operators after it, or a second output",
-            fix=f"Of several outputs choose one output: --output NAME. {REMEDY}",
+            fix=REMEDY,
         )

@@ -49,6 +49,10 @@ REMEDY = (
     "ReLU network"
 )
 """What still works, and what would, where something inside a network is not piecewise linear."""
+JUMP_REMEDY = (
+    "Let the network end before it; a choice between pieces that meet (x where x > 0, else 0.1 x) "
+    "is read as ReLU, LeakyReLU or Max"
+)
 BRANCHES = frozenset(("if", "loop", "scan", "cond", "whileloop"))
 RECURRENT = frozenset(("lstm", "gru", "rnn"))
 
@@ -64,7 +68,7 @@ def refused(name: str, known: str, fix: str) -> UnsupportedOperator:
     if plain in JUMPS:
         return UnsupportedOperator(
             f"{name} of a computed value jumps, and proofs are about continuous networks",
-            fix="Let the network end before it, or train without it",
+            fix=JUMP_REMEDY,
         )
     if plain in ROUNDED:
         return UnsupportedOperator(

@@ -10,7 +10,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from precond.formats.lowering.refusals import BRANCHES, JUMPS, RECURRENT, REMEDY, ROUNDED, SMOOTH
+from precond.formats.lowering.refusals import (
+    BRANCHES,
+    JUMP_REMEDY,
+    JUMPS,
+    RECURRENT,
+    REMEDY,
+    ROUNDED,
+    SMOOTH,
+)
 
 
 @dataclass(frozen=True)
@@ -51,6 +59,7 @@ OPERATIONS = (
         ("_native_batch_norm_legit_no_training", "batch_norm"),
         "in evaluation mode",
     ),
+    Operation("standardisation (scikit-learn)", ("ai.onnx.ml::Scaler",), ()),
     Operation(
         "convolution of 1 to 3 axes",
         ("Conv",),
@@ -166,7 +175,7 @@ OPERATIONS = (
 
 REFUSED = (
     ("is not piecewise linear", SMOOTH, REMEDY),
-    ("jumps", JUMPS, "Let the network end before it, or train without it"),
+    ("jumps", JUMPS, JUMP_REMEDY),
     ("rounds", ROUNDED, "Export the model before it is quantised"),
     ("chooses what is run", BRANCHES, "Export the model without control flow"),
     ("multiplies computed values", RECURRENT, "Only feed-forward networks can be read"),

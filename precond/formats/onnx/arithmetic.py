@@ -152,7 +152,7 @@ def _extreme(operands: Operands, attributes: Attributes, sign: float) -> Numbers
     return arithmetic.multiply(found, sign)
 
 
-def _power(operands: Operands, attributes: Attributes) -> Numbers:
+def _power(operands: Operands, _: Attributes) -> Numbers:
     return arithmetic.power(*_two(operands))
 
 
@@ -206,13 +206,13 @@ def _running(operands: Operands, attributes: Attributes) -> Numbers:
     return np.flip(found, at) if attributes.get("reverse", 0) else found
 
 
-def _range(operands: Operands, attributes: Attributes) -> Numbers:
+def _range(operands: Operands, _: Attributes) -> Numbers:
     start, limit, step = (Real.of(np.ravel(o)[0]) for o in operands if o is not None)
     count = max(0, math.ceil((limit.low - start.low) / step.low))
     return np.array([start + step * k for k in range(count)], dtype=np.object_)
 
 
-def _sigmoid(operands: Operands, attributes: Attributes) -> Numbers:
+def _sigmoid(operands: Operands, _: Attributes) -> Numbers:
     away = arithmetic.exponential(arithmetic.negative(_one(operands)))
     return arithmetic.divide(1.0, arithmetic.add(1.0, away))
 
@@ -248,45 +248,45 @@ def _each(operands: Operands, function: Callable[..., Numbers]) -> Numbers:
 
 
 ARITHMETIC: dict[str, Callable[[Operands, Attributes], Numbers]] = {
-    "Add": lambda o, a: arithmetic.add(*_two(o)),
-    "Cos": lambda o, a: arithmetic.elementwise("cos", _one(o)),
+    "Add": lambda o, _: arithmetic.add(*_two(o)),
+    "Cos": lambda o, _: arithmetic.elementwise("cos", _one(o)),
     "CumSum": _running,
     "DequantizeLinear": _dequantized,
-    "Div": lambda o, a: arithmetic.divide(*_two(o)),
-    "Erf": lambda o, a: arithmetic.elementwise("erf", _one(o)),
-    "Exp": lambda o, a: arithmetic.exponential(_one(o)),
+    "Div": lambda o, _: arithmetic.divide(*_two(o)),
+    "Erf": lambda o, _: arithmetic.elementwise("erf", _one(o)),
+    "Exp": lambda o, _: arithmetic.exponential(_one(o)),
     "Gemm": _gemm,
-    "Log": lambda o, a: arithmetic.elementwise("log", _one(o)),
-    "MatMul": lambda o, a: arithmetic.matmul(*_two(o)),
-    "Mul": lambda o, a: arithmetic.multiply(*_two(o)),
+    "Log": lambda o, _: arithmetic.elementwise("log", _one(o)),
+    "MatMul": lambda o, _: arithmetic.matmul(*_two(o)),
+    "Mul": lambda o, _: arithmetic.multiply(*_two(o)),
     "Pow": _power,
     "Range": _range,
-    "Reciprocal": lambda o, a: arithmetic.divide(1.0, _one(o)),
+    "Reciprocal": lambda o, _: arithmetic.divide(1.0, _one(o)),
     "ReduceL1": _size,
     "ReduceL2": _length,
     "ReduceMean": _mean,
     "ReduceProd": _product,
     "ReduceSum": _sum,
     "Sigmoid": _sigmoid,
-    "Sin": lambda o, a: arithmetic.elementwise("sin", _one(o)),
+    "Sin": lambda o, _: arithmetic.elementwise("sin", _one(o)),
     "Softmax": _softmax,
-    "Sqrt": lambda o, a: arithmetic.square_root(_one(o)),
-    "Sub": lambda o, a: arithmetic.subtract(*_two(o)),
-    "Sum": lambda o, a: _each(o, arithmetic.add),
-    "Tanh": lambda o, a: arithmetic.elementwise("tanh", _one(o)),
+    "Sqrt": lambda o, _: arithmetic.square_root(_one(o)),
+    "Sub": lambda o, _: arithmetic.subtract(*_two(o)),
+    "Sum": lambda o, _: _each(o, arithmetic.add),
+    "Tanh": lambda o, _: arithmetic.elementwise("tanh", _one(o)),
 }
 """What may round in the file's number types."""
 
 COMPARED: dict[str, Callable[[Operands, Attributes], Numbers]] = {
-    "Abs": lambda o, a: arithmetic.absolute(_one(o)),
+    "Abs": lambda o, _: arithmetic.absolute(_one(o)),
     "Cast": _cast,
-    "CastLike": lambda o, a: arithmetic.as_type(_one(o), o[1].dtype),  # type: ignore[union-attr]
+    "CastLike": lambda o, _: arithmetic.as_type(_one(o), o[1].dtype),  # type: ignore[union-attr]
     "Clip": _clip,
-    "Max": lambda o, a: _each(o, arithmetic.maximum),
-    "Min": lambda o, a: _each(o, arithmetic.minimum),
-    "Neg": lambda o, a: arithmetic.negative(_one(o)),
+    "Max": lambda o, _: _each(o, arithmetic.maximum),
+    "Min": lambda o, _: _each(o, arithmetic.minimum),
+    "Neg": lambda o, _: arithmetic.negative(_one(o)),
     "ReduceMax": lambda o, a: _extreme(o, a, 1.0),
     "ReduceMin": lambda o, a: _extreme(o, a, -1.0),
-    "Relu": lambda o, a: arithmetic.maximum(_one(o), 0.0),
+    "Relu": lambda o, _: arithmetic.maximum(_one(o), 0.0),
 }
 """What never rounds: ONNX computes it, but of ``Real`` numbers."""

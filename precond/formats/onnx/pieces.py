@@ -199,6 +199,16 @@ def cast_like(call: Call) -> Outputs:
     return [call.value()]
 
 
+def scaler(call: Call) -> Outputs:
+    """(x − offset) · scale along the last axis."""
+    offset, factor = (
+        np.asarray(call.attributes.get(name, default), dtype=np.float64)
+        for name, default in (("offset", [0.0]), ("scale", [1.0]))
+    )
+    shifted = lowering.add(call.builder, call.value(), offset, -1.0)
+    return [lowering.multiply(call.builder, shifted, factor)]
+
+
 def sums_of_products(call: Call) -> Outputs:
     return [einsum(call.builder, call.text("equation", ""), _all(call))]
 
@@ -265,4 +275,5 @@ PIECES: dict[str, Callable[[Call], Outputs]] = {
     "Tile": tile,
     "Trilu": triangle,
     "Where": where,
+    "ai.onnx.ml::Scaler": scaler,
 }

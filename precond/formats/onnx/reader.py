@@ -21,18 +21,21 @@ from precond.formats.lowering.interface import (
     InputShape,
     Source,
     closed,
+    one_alone,
     opened,
     output_names,
     shapes_by_name,
     source_of,
 )
+from precond.formats.lowering.last_activation import two_probabilities
 from precond.formats.lowering.refusals import refused
 from precond.formats.onnx.call import Call
 from precond.formats.onnx.file import BROKEN, array_of, one_line, parse
 from precond.formats.onnx.folding import SAME_EVERYWHERE, Folder
 from precond.formats.onnx.graph import ordered
 from precond.formats.onnx.operators import OPERATORS
-from precond.formats.onnx.schema import DOMAINS, check_node, opset_of
+from precond.formats.onnx.schema import DOMAINS, check_node, name_of, opset_of
+from precond.formats.onnx.two_classes import pair_of
 from precond.network.activation import OutputActivation
 from precond.network.graph import Network
 from precond.network.layers import Shape
@@ -89,13 +92,21 @@ def _read(
     finals = _finals(graph, chosen[0]) if len(chosen) == 1 else set()
     labels = Counter(node.name for node in nodes)
     folder = Folder(opset)
+    pair = pair_of(nodes, finals, constants)
     for node in nodes:
+        if pair is not None and node.output[0] in pair.within:
+            continue
         where = f"{path}: node {node.name or ', '.join(node.output)!s} ({node.op_type})"
         builder.label = node.name if labels[node.name] == 1 else ""
         try:
-            results = _convert(node, builder, values, folder, finals)
+            logit = values.get(pair.logit) if pair and node.output[0] == pair.result else None
+            results: Sequence[Operand] = (
+                [two_probabilities(builder, logit)]
+                if isinstance(logit, Value)
+                else _convert(node, builder, values, folder, finals)
+            )
         except ModelError as error:
-            raise type(error)(f"{where}: {error}") from error
+            raise type(error)(f"{where}: {error}{one_alone(chosen)}") from error
         except BROKEN as error:
             raise ModelError(f"{where} is malformed: {one_line(error)}") from error
         for tensor, result in zip(node.output, results, strict=False):
@@ -134,9 +145,10 @@ def _convert(
         if node.op_type not in SAME_EVERYWHERE and not whole:
             builder.other_arithmetic.append(f"a constant made by {node.op_type}")
         return folder.fold(node, operands)
-    if not known or node.op_type not in OPERATORS:
+    name = name_of(node)
+    if name not in OPERATORS:
         raise refused(
-            node.op_type if known else f"{node.domain}::{node.op_type}",
+            name,
             ", ".join(sorted(OPERATORS)),
             "Other operators may only read constants",
         )
@@ -150,7 +162,7 @@ def _convert(
         outputs=len(node.output),
         last=last,
     )
-    return OPERATORS[node.op_type](call)
+    return OPERATORS[name](call)
 
 
 def _source(item: onnx.ValueInfoProto, given: Shape | None, origin: str) -> Source:

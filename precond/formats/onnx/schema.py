@@ -81,8 +81,10 @@ VERSIONS: dict[str, tuple[int, ...]] = {
     "Unsqueeze": (1, 11, 13, 21, 23, 24, 25),
     "Upsample": (7, 9),
     "Where": (9, 16),
+    "ai.onnx.ml::Scaler": (1,),
 }
-"""Of every operator that can read computed tensors: the versions that are handled."""
+"""Of every operator that can read computed tensors: the versions that are handled.  Those of other
+domains have had one alone."""
 
 
 def opset_of(model: onnx.ModelProto, origin: str) -> int:
@@ -102,13 +104,19 @@ def opset_of(model: onnx.ModelProto, origin: str) -> int:
     return opset
 
 
+def name_of(node: onnx.NodeProto) -> str:
+    """The operator's name, with its domain where that is not the standard's own."""
+    return node.op_type if node.domain in DOMAINS else f"{node.domain}::{node.op_type}"
+
+
 def check_node(node: onnx.NodeProto, opset: int) -> None:
     """ModelError unless the node is of a version that is known, and fits it."""
-    schema = schema_of(node.op_type, opset)
-    if schema.since_version not in VERSIONS[node.op_type]:
+    name = name_of(node)
+    schema = schema_of(name, opset)
+    if schema.since_version not in VERSIONS[name]:
         raise UnsupportedOperator(
-            f"{node.op_type} of opset {opset}",
-            expected=f"its version {' or '.join(map(str, VERSIONS[node.op_type]))}",
+            f"{name} of opset {opset}",
+            expected=f"its version {' or '.join(map(str, VERSIONS[name]))}",
             got=f"version {schema.since_version}, which has another meaning",
             fix="Export the model at opset 13 or later",
         )
@@ -126,8 +134,9 @@ def check_node(node: onnx.NodeProto, opset: int) -> None:
 
 def schema_of(name: str, opset: int) -> onnx.defs.OpSchema:
     """The version of an operator that an opset means; ModelError if the opset has none."""
+    domain, _, own = name.rpartition("::")
     try:
-        schema = onnx.defs.get_schema(name, opset, "")
+        schema = onnx.defs.get_schema(own, max(VERSIONS[name]) if domain else opset, domain)
     except onnx.defs.SchemaError as error:
         raise ModelError(name, expected=f"an operator of opset {opset}", got="none") from error
     if schema.deprecated:

@@ -183,7 +183,7 @@ def program_of(exported: torch.export.ExportedProgram, origin: str) -> TorchProg
     spec = exported.call_spec.out_spec
     outputs = named_outputs([s.arg.name for s in specs], None if spec is None else spec.context)
     nodes = {node.name: node.meta.get("val") for node in exported.graph.nodes}
-    calls = tuple(_call(n, origin) for n in exported.graph.nodes if n.op == "call_function")
+    calls = tuple(_call(n) for n in exported.graph.nodes if n.op == "call_function")
     return TorchProgram(
         origin=origin,
         inputs=tuple(_input(name, nodes[name], origin) for name in inputs),
@@ -207,7 +207,7 @@ def named_outputs(values: Sequence[str], keys: object) -> dict[str, str]:
     return dict(zip(names, values, strict=True))
 
 
-def _call(node: torch.fx.Node, origin: str) -> ProgramCall:
+def _call(node: torch.fx.Node) -> ProgramCall:
     target = node.target
     named: dict[str, object]
     if isinstance(target, torch._ops.OpOverload):

@@ -29,6 +29,7 @@ from precond.formats.lowering.interface import (
     InputShape,
     Source,
     closed,
+    one_alone,
     opened,
     output_names,
     shapes_by_name,
@@ -200,7 +201,7 @@ def _convert(program: TorchProgram, input_shape: InputShape | None, wanted: str 
         try:
             result = _result(call, builder, values, program, call.outputs[0] in finals)
         except ModelError as error:
-            raise type(error)(f"{where}: {error}") from error
+            raise type(error)(f"{where}: {error}{one_alone(chosen)}") from error
         except _BROKEN as error:
             reason = (str(error).strip() or type(error).__name__).splitlines()[0]
             raise ModelError(f"{where} is malformed: {reason}") from error
