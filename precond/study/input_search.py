@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from precond.errors import QueryError
 from precond.mine.boxes.largest_box import underapproximation_box
+from precond.mine.input_preconditions.by_units import wide
 from precond.mine.input_preconditions.job import RelaxJob
 from precond.mine.input_preconditions.relax import InputPrecondition, surest
 from precond.proof.deadline import Deadline
@@ -69,12 +70,22 @@ class InputSearch:
                     property=target.property,
                     domain=box,
                     order=self.work.options.order,
-                    budget=self.deadline.left * self.work.pool.workers / (len(waiting) - turn),
+                    budget=self._share(len(waiting) - turn),
                     each=self.work.options.each,
                     device=self.work.options.device,
                 )
                 if self._enough(target):
                     sources.pop(target, None)
+
+    def _share(self, classes: int) -> float:
+        """Seconds for the next input, where as many ``classes`` have their turn before all have
+        had one: of a wide signature, which is never weighed to the end, for all inputs wanted."""
+        waiting = classes
+        if wide(self.study.network):
+            wanted = len(self.targets) * self.work.options.per_class
+            begun = len(self.drawn) - self.taken - 1
+            waiting = max(1, wanted - len(self.inputs) - begun)
+        return self.deadline.left * self.work.pool.workers / waiting
 
     def _enough(self, target: Target) -> bool:
         return len(self.found[target]) >= self.work.options.per_class
@@ -105,7 +116,7 @@ class InputSearch:
                 domain=None if self.study.domain.kind is not DomainKind.BALL else box,
                 source=int(row),
                 proofs=result.proofs,
-                note="" if result.minimal else "time ran out before every drop was tried",
+                note=result.unfinished,
             )
         )
         self.work.progress.step()

@@ -1,9 +1,9 @@
 """``analyze``: from a network and data to an ``Analysis``: mine, relax, prove, box, count.
 
 The budget is shared out: at most 0.3 of it for mining layer rules (a layer once begun is
-finished), up to 0.75 for input preconditions, which prove most, the rest for the layer rules'
-claims, most supported first.  Every verdict is in the ledger before it is counted, so a run
-that was interrupted loses nothing.
+finished), up to 0.75 and at least 0.5 for input preconditions, which prove most, the rest for
+the layer rules' claims, most supported first.  Every verdict is in the ledger before it is
+counted, so a run that was interrupted loses nothing.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ from precond.study.study import Study, Work
 from precond.workers.pool import Pool, ProofJob
 
 WIDEST = 2048  # neurons of a layer that is mined without being asked for
+INPUTS = 0.5  # of the budget, that input preconditions have at least
 PROBES = 8000
 PROBING = 0.5  # of the time for layer rules, for running the probes through the network
 
@@ -211,10 +212,11 @@ class _AnalysisRun:
         self.work.pool.map(jobs(), done)
 
     def relax(self) -> None:
-        """Input preconditions, with at most three quarters of the budget."""
-        search = InputSearch(
-            self.work, Deadline(self.deadline.at - 0.25 * self.work.options.budget)
-        )
+        """Input preconditions, until three quarters of the budget are spent, and with at least
+        half of it, whatever came before."""
+        begun, budget = Deadline.after(0.0).at, self.work.options.budget
+        until = max(self.deadline.at - 0.25 * budget, begun + INPUTS * budget)
+        search = InputSearch(self.work, self.deadline.earlier(max(0.0, until - begun)))
         try:
             search.run()
         finally:
