@@ -23,12 +23,14 @@ from attribution.show.visualise import (
     compared,
     grey_image,
     limit_of,
-    panels_html,
     save_png,
+    scale_picture,
     signed_map,
-    table_html,
+    signed_overlay,
 )
 from attribution.slices import Slice
+from precond.basics.notebook import Page, page_of
+from precond.basics.whole_files import write_whole
 from precond.errors import OutputError, QueryError
 from precond.network.activation import OutputActivation
 from precond.network.classes import Classes
@@ -38,21 +40,64 @@ from precond.network.graph import Network
 METHODS = ("integrated-gradients", "influence")
 SUFFIXES = (".png", ".html", ".npz")
 UNITS_SHOWN = 5
+SIZE = 320  # pixels of one picture of four
 
 
-@dataclass(frozen=True, eq=False)
-class Explained:
-    """What was found and where it was written; ``lines`` say it in words."""
+@dataclass(frozen=True)
+class Part:
+    """An input or unit with its value here and what it adds to the quantity."""
+
+    name: str
+    value: float
+    attribution: float
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Explained(Page):
+    """What moved one output: ``headline`` and ``lines`` say it in words.
+
+    ``parts`` are all inputs, or all units of a layer, largest magnitude first; ``panels`` the
+    pictures, where an input is one (``columns`` of them in a row).
+    """
 
     attribution: Attribution
-    path: Path
+    headline: str
     lines: tuple[str, ...]
+    facts: tuple[tuple[str, str], ...]
+    parts: tuple[Part, ...]
+    panels: tuple[Panel, ...] = ()
+    columns: int = 2
+    path: Path | None = None
+
+    @property
+    def lead(self) -> str:
+        """The largest parts, in a sentence."""
+        top = ", ".join(f"{part.name} ({part.attribution:+.3g})" for part in self.parts[:3])
+        return f"Moved most by {top}."
+
+    def write(self, path: Path) -> None:
+        """A picture, a page or the numbers, by the name's ending."""
+        if path.suffix == ".npz":
+            self.attribution.save(path)
+        elif path.suffix == ".html":
+            write_whole(path, page_of(self))
+        elif self.panels:
+            save_png(self.panels, path, size=SIZE, columns=self.columns)
+        else:
+            raise OutputError(
+                f"--out {path}",
+                expected=".html or .npz for inputs that are no pictures",
+                got=".png",
+                fix=f"Give --out {path.with_suffix('.html')}",
+            )
 
 
 def parse_quantity(text: str | None, predicted: int, classes: Classes) -> Quantity:
     """``class:K`` or ``compare:A,B``; None: the predicted class, or the one output there is."""
     if text is None:
-        return _one_output(True) if classes.binary else class_score(predicted)
+        if classes.binary:
+            return replace(class_score(0), name="y0, the only output")
+        return class_score(predicted)
     kind, _, rest = text.partition(":")
     try:
         numbers = [int(part) for part in rest.split(",")]
@@ -87,7 +132,7 @@ def explain(
     network: Network,
     inputs: NDArray[np.floating],
     index: int,
-    out: str | Path,
+    out: str | Path | None = None,
     *,
     method: str = "integrated-gradients",
     layer: str | None = None,
@@ -97,17 +142,18 @@ def explain(
     image_shape: tuple[int, ...] | None = None,
     natural: tuple[float, float] | None = None,
     features: Sequence[str] | None = None,
+    classes: Sequence[str] | None = None,
     device: str = "cpu",
 ) -> Explained:
-    """Explain row ``index`` of ``inputs`` (N, …) and write ``out`` (.png, .html or .npz).
+    """Explain row ``index`` of ``inputs`` (N, …), and write ``out`` (.png, .html or .npz).
 
     ``method`` integrated-gradients attributes the input, or, with ``layer``, shows that
     layer's most influential units on the line from ``baseline``; influence does so at the
-    input itself.  ``features`` names the inputs.  ``exact`` follows every linear piece,
-    of a network without last activation (or of its ``logits``).
+    input itself.  ``features`` and ``classes`` name the inputs and the classes.  ``exact`` follows
+    every linear piece, of a network without last activation (or of its ``logits``).
     """
-    path = Path(out)
-    if path.suffix not in SUFFIXES:
+    path = None if out is None else Path(out)
+    if path is not None and path.suffix not in SUFFIXES:
         raise OutputError("--out", expected=f"a name ending in {', '.join(SUFFIXES)}", got=str(out))
     if method not in METHODS:
         raise QueryError("--method", expected=" or ".join(METHODS), got=method)
@@ -118,60 +164,127 @@ def explain(
     scores = outputs(Slice(network), row)[0]
     predicted = int(network.classes.predicted(outputs(Slice(network.logits), row))[0])
     chosen = parse_quantity(quantity, predicted, network.classes)
+    found = _attributed(cut, chosen, row, method, exact, baseline, device)
+    shape = image_shape or _image(network)
+    names = None
+    if layer is None:
+        names = _pixels(shape) if shape is not None else tuple(features or ())
+    parts = _parts(found, cut, row, names)
+    panels: tuple[Panel, ...] = ()
+    if shape is not None and layer is None:
+        panels = _four(row.reshape(shape), found.flat().reshape(shape), natural)
+    elif shape is not None:
+        panels = _unit_panels(cut, row, found, shape, natural)
+    said = f"{_class_words(predicted, classes)}, score {scores.max():.4g}"
+    if network.classes.binary:
+        said = f"y0 = {scores[0]:.4g}, or {_class_words(predicted, classes)}"
+    by_class = quantity is None and not network.classes.binary
+    explained = Explained(
+        attribution=found,
+        headline=f"Why input {index} is {_class_words(predicted, classes)}"
+        if by_class
+        else f"Input {index}: {chosen.name}",
+        lines=_lines(found, f"{chosen.name} (predicted {said})", parts),
+        facts=(
+            ("Model", Path(network.origin).name),
+            ("Predicted", said),
+            ("Explained", chosen.name),
+            ("Method", f"{found.method}; {found.rule}"),
+            *((("Sum", _sum_words(found)),) if found.change is not None else ()),
+        ),
+        parts=parts,
+        panels=panels,
+        columns=2 if layer is None else 3,
+        path=path,
+    )
+    if path is not None:
+        explained.write(path)
+    return explained
+
+
+def _attributed(
+    cut: Slice,
+    chosen: Quantity,
+    row: NDArray[np.float64],
+    method: str,
+    exact: bool,
+    baseline: float,
+    device: str,
+) -> Attribution:
+    network = cut.model
+    assert isinstance(network, Network)
     by_points = Rule.SECANT if network.output_activation is OutputActivation.NONE else Rule.GAUSS
+    rule = Rule.EXACT if exact else by_points
     if method == "influence":
         if exact:
             raise QueryError(
                 "--exact", expected="--method integrated-gradients", got="influence at one point"
             )
-        found = influence(cut, chosen, Point(), row, device=device)
-    elif layer is None:
-        rule = Rule.EXACT if exact else by_points
-        found = integrated_gradients(
+        return influence(cut, chosen, Point(), row, device=device)
+    if not cut.sites:
+        return integrated_gradients(
             network, row, baseline, chosen, method=rule, steps="auto", device=device
         )
-    else:
-        path_rule = LinearPath(baseline, rule=Rule.EXACT if exact else by_points)
-        found = influence(cut, chosen, path_rule, row, device=device)
-    names = tuple(features or ()) if layer is None else ()
-    lines = _lines(found, scores, chosen, predicted, names)
-    if path.suffix == ".npz":
-        found.save(path)
-        return Explained(found, path, lines)
-    shape = image_shape or _image(network)
-    if shape is None and layer is None:
-        inputs_named = names or [f"input[{i}]" for i in range(row.size)]
-        _write(path, table_html(inputs_named, row[0], found.flat(), lines[0]))
-        return Explained(found, path, lines)
-    if shape is None:
-        units_named = [found.unit_name(i) for i in range(found.flat().size)]
-        active = _active(cut, row)
-        _write(path, table_html(units_named, active, found.flat(), lines[0]))
-        return Explained(found, path, lines)
-    picture = Panel(grey_image(row.reshape(shape), natural), f"input {index}")
-    if layer is None:
-        values = found.flat().reshape(shape)
-        limit = limit_of(values, Clip.MASS)
-        text = f"{found.method}, {chosen.name} (± {limit:.3g} = {Clip.MASS.value})"
-        panels = [picture, Panel(signed_map(values, limit), text)]
-    else:
-        units = evidence(cut, row, found.flat(), UNITS_SHOWN)
-        maps = [one.picture.reshape(shape) for one in units]
-        texts = [
-            f"{found.unit_name(one.index)}: influence {one.influence:+.3g}, "
-            + (f"value {one.activation:.3g}" if one.picture.any() else "no gradient (off) here")
-            for one in units
-        ]
-        panels = [picture, *compared(maps, texts)]
-    if path.suffix == ".png":
-        save_png(panels, path)
-    else:
-        _write(path, panels_html(panels, f"Input {index}: {chosen.name}", lines))
-    return Explained(found, path, lines)
+    return influence(cut, chosen, LinearPath(baseline, rule=rule), row, device=device)
 
 
-def _active(cut: Slice, row: NDArray[np.floating]) -> NDArray[np.float64]:
-    return values_at(cut, row).reshape(-1)
+def _parts(
+    found: Attribution, cut: Slice, row: NDArray[np.float64], names: Sequence[str] | None
+) -> tuple[Part, ...]:
+    """All parts, largest magnitude first."""
+    flat = found.flat()
+    values = (values_at(cut, row) if cut.sites else row).reshape(-1)
+    order = np.argsort(-np.abs(flat), kind="stable").tolist()
+    return tuple(
+        Part(
+            names[i] if names and names[i] else found.unit_name(i),
+            float(values[i]),
+            float(flat[i]),
+        )
+        for i in order
+    )
+
+
+def _pixels(shape: tuple[int, ...]) -> tuple[str, ...]:
+    """Names of a picture's values, counted from 0."""
+    many = len(shape) == 3 and shape[0] > 1
+    return tuple(
+        f"pixel ({place[-2]}, {place[-1]})" + (f" of channel {place[0]}" if many else "")
+        for place in np.ndindex(*shape)
+    )
+
+
+def _four(
+    image: NDArray[np.float64], values: NDArray[np.float64], natural: tuple[float, float] | None
+) -> tuple[Panel, ...]:
+    """The input, its signed map, both together, and the scale."""
+    limit = limit_of(values, Clip.MASS)
+    return (
+        Panel(grey_image(image, natural), "the input"),
+        Panel(signed_map(values, limit), "its attributions: red for, blue against"),
+        Panel(signed_overlay(image, values, limit, natural), "both together"),
+        Panel(
+            scale_picture(limit, SIZE), f"scale: full colour at ± {limit:.3g} ({Clip.MASS.value})"
+        ),
+    )
+
+
+def _unit_panels(
+    cut: Slice,
+    row: NDArray[np.float64],
+    found: Attribution,
+    shape: tuple[int, ...],
+    natural: tuple[float, float] | None,
+) -> tuple[Panel, ...]:
+    """The input, and the most influential units, each with the gradient of its value."""
+    units = evidence(cut, row, found.flat(), UNITS_SHOWN)
+    texts = [
+        f"{found.unit_name(one.index)}: influence {one.influence:+.3g}, "
+        + (f"value {one.activation:.3g}" if one.picture.any() else "no gradient (off) here")
+        for one in units
+    ]
+    maps = compared([one.picture.reshape(shape) for one in units], texts)
+    return (Panel(grey_image(row.reshape(shape), natural), "the input"), *maps)
 
 
 def _image(network: Network) -> tuple[int, ...] | None:
@@ -179,39 +292,22 @@ def _image(network: Network) -> tuple[int, ...] | None:
     return shape if len(shape) == 3 and shape[0] in (1, 3) else None
 
 
-def _lines(
-    found: Attribution,
-    scores: NDArray[np.float64],
-    chosen: Quantity,
-    predicted: int,
-    names: Sequence[str],
-) -> tuple[str, ...]:
-    lines = [
-        f"{found.method}: {chosen.name} (predicted class {predicted}, "
-        f"score {scores.max():.4g}); {found.rule}"
-    ]
+def _class_words(label: int, names: Sequence[str] | None) -> str:
+    named = names is not None and label < len(names) and names[label] != str(label)
+    return f"class {label} ({names[label]})" if named and names is not None else f"class {label}"
+
+
+def _sum_words(found: Attribution) -> str:
+    assert found.change is not None and found.completeness is not None
+    return (
+        f"attributions sum to {found.values.sum():.6g}, the score changed by "
+        f"{found.change[0]:.6g} (error {found.completeness[0]:.2g})"
+    )
+
+
+def _lines(found: Attribution, what: str, parts: Sequence[Part]) -> tuple[str, ...]:
+    lines = [f"{found.method}: {what}; {found.rule}"]
     if found.completeness is not None and found.change is not None:
-        lines.append(
-            f"attributions sum to {found.values.sum():.6g}, the score changed by "
-            f"{found.change[0]:.6g} (error {found.completeness[0]:.2g})"
-        )
-    top = found.top(UNITS_SHOWN)
-    if names:
-        order = np.argsort(-np.abs(found.flat()), kind="stable")[: len(top)]
-        top = [(names[i], float(found.flat()[i])) for i in order]
-    lines += [f"{name} {value:+.4g}" for name, value in top]
+        lines.append(_sum_words(found))
+    lines += [f"{one.name} {one.attribution:+.4g}" for one in parts[:UNITS_SHOWN]]
     return (*lines, *found.notes)
-
-
-def _write(path: Path, page: str) -> None:
-    if path.suffix == ".png":
-        raise OutputError(
-            str(path),
-            expected=".html or .npz for inputs that are no pictures",
-            got=".png",
-            fix="Give the picture's shape, or another name",
-        )
-    try:
-        path.write_text(page, encoding="utf-8")
-    except OSError as error:
-        raise OutputError(f"{path} cannot be written: {error.strerror or error}") from error

@@ -10,15 +10,25 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from precond.apply.distillation.settings import MAX_LOSS, Training
-from precond.commands.arguments import Commands, add_settings, output_folder, settings_of
+from precond.basics.terminal import say
+from precond.commands.arguments import (
+    EXIT_NOT_WORTH_IT,
+    Commands,
+    add_settings,
+    output_folder,
+    settings_of,
+)
 from precond.commands.given import add_data, add_model, read_data, read_model
-from precond.commands.outputs import add_threshold, classifier
+from precond.commands.outputs import add_threshold, classifier, model_name
+from precond.commands.stopped import stopped
 
 if TYPE_CHECKING:
-    from precond.apply.distillation.learn import Distilled
+    from precond.apply.distillation.learn import Distilled, NotWorthIt
     from precond.apply.distillation.proved_rules import ProvedRules
     from precond.apply.distillation.table import TradeOffTable
     from precond.network.graph import Network
+
+PAGE = "index.html"
 
 
 def add(commands: Commands) -> None:
@@ -62,12 +72,19 @@ def add(commands: Commands) -> None:
 def run(chosen: argparse.Namespace) -> int:
     import numpy as np
 
-    from precond.apply.distillation.learn import augmented, distill, prove_only, sample_of
+    from precond.apply.distillation.learn import (
+        NotWorthIt,
+        augmented,
+        distill,
+        prove_only,
+        sample_of,
+    )
     from precond.apply.distillation.reading import Reading
     from precond.apply.distillation.settings import ROWS
     from precond.apply.distillation.table import Samples, trade_off
     from precond.apply.distillation.training import PASSES
     from precond.errors import QueryError
+    from precond.report.distill import distill_page, headline
 
     if not 0 <= chosen.max_loss < 100:
         raise QueryError(
@@ -103,28 +120,37 @@ def run(chosen: argparse.Namespace) -> int:
     validation = augmented(whole.rows(np.sort(mixed[:fifth])), network, chosen.shift)
     rows = min(ROWS, PASSES * len(fit))
     training = settings_of(chosen, Training, rows=rows)
+    facts = (
+        ("Model", model_name(network)),
+        ("Data", f"{dataset.name}: {len(train)} training, {len(held_out)} held-out inputs"),
+    )
+    table: TradeOffTable | None = None
     with _folder(chosen.out) as out:
-        if chosen.proved_only:
-            assert proved is not None
-            found = prove_only(network, proved)
-        else:
-            found = distill(
+        try:
+            if chosen.proved_only:
+                assert proved is not None
+                found = prove_only(network, proved)
+            else:
+                found = distill(
+                    network,
+                    fit,
+                    validation,
+                    readings or None,
+                    max_loss=chosen.max_loss,
+                    proved=proved,
+                    training=training,
+                )
+        except NotWorthIt as slow:
+            return _refused(slow, out, facts, chosen.max_loss)
+        with suppress(KeyboardInterrupt):
+            table = trade_off(
                 network,
-                fit,
-                validation,
-                readings or None,
+                found,
+                Samples(fit, validation, test),
                 max_loss=chosen.max_loss,
-                proved=proved,
                 training=training,
+                compile=not chosen.no_compile,
             )
-        table = trade_off(
-            network,
-            found,
-            Samples(fit, validation, test),
-            max_loss=chosen.max_loss,
-            training=training,
-            compile=not chosen.no_compile,
-        )
         every = found.path.predict(whole.inputs.numpy())
         changed = every.labels != whole.predicted.numpy()
         report = {
@@ -135,13 +161,31 @@ def run(chosen: argparse.Namespace) -> int:
             "proved_only": chosen.proved_only,
             "exits": _exits(found, every.exits, changed),
             "left_out": {} if found.proved is None else found.proved.left_out,
-            "table": table.to_json(),
+            "table": None if table is None else table.to_json(),
         }
-        files = write(out, found, report, table.lines())
-    print("\n".join(_summary(chosen, found, report, table)))
+        notes = (*dataset.notes, *_notes(chosen, table))
+        page = distill_page(facts, table, found.curves, chosen.max_loss, report["exits"], notes)
+        files = write(out, found, report, [] if table is None else table.lines(), page)
+    say(headline(table))
+    say("\n".join([*_summary(found, report, table), *(f"note           {n}" for n in notes)]))
     for name, text in files:
         print(f"{name:<14} {text}")
-    return 0
+    if table is None:
+        return stopped(None, "the fast path was written, not measured")
+    return 0 if table.worth_it else EXIT_NOT_WORTH_IT
+
+
+def _refused(
+    slow: NotWorthIt, out: Path, facts: tuple[tuple[str, str], ...], max_loss: float
+) -> int:
+    """No exit pays: a page with what each of them would answer, and nothing else."""
+    from precond.report.distill import NOT_WORTH_IT, refused_page
+    from precond.report.pages import write_files
+
+    write_files(out, {PAGE: refused_page(facts, slow.curves, max_loss, str(slow))})
+    say(f"{NOT_WORTH_IT}: {slow}")
+    print(f"report         {out / PAGE}")
+    return EXIT_NOT_WORTH_IT
 
 
 @contextmanager
@@ -182,12 +226,7 @@ def _exits(found: Distilled, exits: Any, changed: Any) -> list[dict[str, object]
     ]
 
 
-def _summary(
-    chosen: argparse.Namespace,
-    found: Distilled,
-    report: dict[str, Any],
-    table: TradeOffTable,
-) -> list[str]:
+def _summary(found: Distilled, report: dict[str, Any], table: TradeOffTable | None) -> list[str]:
     lines = [f"network        {report['model']}"]
     for exit in report["exits"]:
         lines.append(
@@ -206,7 +245,13 @@ def _summary(
             f"proved rules   {len(found.proved.entries)} used"
             + (f"; left out: {', '.join(reasons)}" if reasons else "")
         )
-    lines += ["", *table.lines(), ""]
+    return lines + (["", *table.terminal_lines(), ""] if table is not None else [])
+
+
+def _notes(chosen: argparse.Namespace, table: TradeOffTable | None) -> list[str]:
+    """Remarks on what was measured."""
+    if table is None:
+        return []
     notes = list(table.notes)
     if table.slower():
         where = " and ".join(map(str, table.slower()))
@@ -216,11 +261,11 @@ def _summary(
         notes.append(
             f"slower than the plain network at batch {where}" + (f": {why}" if why else "")
         )
-    return lines + [f"note           {note}" for note in notes]
+    return notes
 
 
 def write(
-    folder: Path, found: Distilled, report: dict[str, Any], table: list[str]
+    folder: Path, found: Distilled, report: dict[str, Any], table: list[str], page: str
 ) -> list[tuple[str, str]]:
     """All files of a fast path, made in a temporary folder and moved when they are complete."""
     import os
@@ -235,6 +280,7 @@ def write(
         stages = write_stages(found.path, place)
         (place / "distill.json").write_text(json.dumps(report, indent=1), encoding="utf-8")
         (place / "tradeoff.md").write_text("\n".join(table) + "\n", encoding="utf-8")
+        (place / PAGE).write_text(page, encoding="utf-8")
         for old in [*folder.glob("stage-*.onnx"), folder / "boxes.onnx"]:
             old.unlink(missing_ok=True)
         for path in sorted(place.iterdir()):
@@ -244,4 +290,5 @@ def write(
         ("ONNX", ", ".join(str(folder / path.name) for path in stages)),
         ("table", str(folder / "tradeoff.md")),
         ("details", str(folder / "distill.json")),
+        ("report", str(folder / PAGE)),
     ]

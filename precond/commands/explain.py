@@ -60,6 +60,7 @@ def run(chosen: argparse.Namespace) -> int:
         image_shape=dataset.image_shape,
         natural=dataset.natural,
         features=dataset.features,
+        classes=dataset.classes,
         device=chosen.device,
     )
     say("\n".join(found.lines))

@@ -14,7 +14,7 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import NoReturn, cast
+from typing import cast
 
 import numpy as np
 import torch
@@ -25,7 +25,14 @@ from precond.apply.distillation.path import Exit, FastPath, checkpoints
 from precond.apply.distillation.proved_rules import ProvedRules
 from precond.apply.distillation.reading import Reading
 from precond.apply.distillation.settings import MAX_LOSS
-from precond.apply.distillation.thresholds import NEVER, Answers, Choice, choose
+from precond.apply.distillation.thresholds import (
+    NEVER,
+    Answers,
+    Choice,
+    ExitCurve,
+    choose,
+    exit_curve,
+)
 from precond.apply.distillation.training import BATCH, Sample, learned_exit
 from precond.apply.distillation.votes import Training, VoteExit
 from precond.apply.true_classes import check_classes
@@ -45,13 +52,21 @@ class Distilled:
     """A fast path and how it came about.
 
     ``choice`` is what the thresholds do on the validation inputs (None: proved rules only);
-    ``tried`` the readings that votes were learned at, with their accuracy alone.
+    ``tried`` the readings that votes were learned at, with their accuracy alone, and ``curves``
+    what each of them would answer and lose.
     """
 
     path: FastPath
     proved: ProvedRules | None
     choice: Choice | None
     tried: tuple[tuple[Reading, float], ...] = ()
+    curves: tuple[ExitCurve, ...] = ()
+
+
+class NotWorthIt(DataError):
+    """No exit saves more time than it costs; ``curves`` say what each of them would answer."""
+
+    curves: tuple[ExitCurve, ...] = ()
 
 
 def sample_of(
@@ -122,6 +137,10 @@ def distill(
     found = [_answers(network, exit, validation, answered[exits.index(exit)]) for exit in ordered]
     stages, prices = costs(path, validation.inputs[:BATCH])
     choice = choose(found, right, stages, prices, max_loss)
+    curves = tuple(
+        exit_curve(str(exit.name), one, right, threshold)
+        for exit, one, threshold in zip(ordered, found, choice.thresholds, strict=True)
+    )
     kept: list[VoteExit] = []
     for exit, threshold in zip(ordered, choice.thresholds, strict=True):
         if threshold != NEVER:
@@ -130,24 +149,31 @@ def distill(
     if not kept:
         free = [0.0] * len(prices)
         anyway = choose(found, right, [*free, 1.0], free, max_loss).coverage
-        _refuse(network, places, len(validation), max_loss, anyway)
+        raise _refusal(network, places, curves, len(validation), max_loss, anyway)
     whole: list[Exit] = [*kept, *(checkpoints(network, known) if known is not None else [])]
-    return Distilled(FastPath(network, whole, known), known, choice, tuple(tried))
+    return Distilled(FastPath(network, whole, known), known, choice, tuple(tried), curves)
 
 
-def _refuse(
-    network: Network, places: Sequence[Reading], inputs: int, max_loss: float, coverage: float
-) -> NoReturn:
-    """Say why there is no fast path: no early answers, or none that pay."""
+def _refusal(
+    network: Network,
+    places: Sequence[Reading],
+    curves: tuple[ExitCurve, ...],
+    inputs: int,
+    max_loss: float,
+    coverage: float,
+) -> DataError:
+    """Why there is no fast path: no early answers, or none that pay."""
     where = ", ".join(map(str, places))
     if coverage:
-        raise DataError(
+        slow = NotWorthIt(
             f"a fast path of {network.origin} with exits at {where}",
             expected="an exit that costs less time than it saves",
             got=f"none, though {100 * coverage:.0f} % of {inputs} validation inputs could take one",
             fix="Choose earlier layers; a small network may be fast enough as it is",
         )
-    raise DataError(
+        slow.curves = curves
+        return slow
+    return DataError(
         f"a loss of at most {max_loss:g} percentage points",
         expected=f"early answers at {where} within it",
         got=f"none on {inputs} validation inputs",

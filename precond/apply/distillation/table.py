@@ -24,6 +24,7 @@ from precond.apply.distillation.reading import Reading
 from precond.apply.distillation.rivals import linear_path, small_network
 from precond.apply.distillation.training import Sample
 from precond.apply.distillation.votes import Training, VoteExit
+from precond.basics.terminal import fitted
 from precond.network.graph import INPUT, Network
 from precond.network.module import Stage
 
@@ -64,27 +65,58 @@ class TradeOffTable:
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
 
-    def lines(self) -> list[str]:
-        """A Markdown table."""
+    def cells(self) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+        """The head and the rows, without what was not measured at all."""
         head = ["method", "coverage", "accuracy", "loss, points", "answers changed"]
         head += [f"CPU ms, batch {b}" for b in self.batches]
         head += [f"processor ms, batch {b}" for b in self.batches]
-        head += [f"GPU ms, batch {b}" for b in self.batches]
-        lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
-        for row in self.rows:
-            cells = [
+        gpu = any(value is not None for row in self.rows for value in row.gpu)
+        head += [f"GPU ms, batch {b}" for b in self.batches] if gpu else []
+        rows = [
+            (
                 row.method,
                 "–" if row.coverage is None else f"{100 * row.coverage:.1f} %",
                 f"{100 * row.accuracy:.2f} %",
                 f"{row.loss:+.2f}",
                 f"{row.changed}",
-                *(_milliseconds(value) for value in (*row.cpu, *row.processor, *row.gpu)),
-            ]
-            lines.append("| " + " | ".join(cells) + " |")
+                *map(_milliseconds, (*row.cpu, *row.processor, *(row.gpu if gpu else ()))),
+            )
+            for row in self.rows
+        ]
+        return tuple(head), rows
+
+    def lines(self) -> list[str]:
+        """A Markdown table."""
+        head, rows = self.cells()
+        lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+        return lines + ["| " + " | ".join(row) + " |" for row in rows]
+
+    def terminal_lines(self) -> list[str]:
+        """A table of fewer columns, for a terminal."""
+        lines = [
+            f"{'method':<36} {'coverage':>9} {'accuracy':>9} {'loss':>7}"
+            + "".join(f" {f'ms, batch {b}':>14}" for b in self.batches)
+        ]
+        for row, cells in zip(self.rows, self.cells()[1], strict=True):
+            lines.append(
+                f"{fitted(row.method, 36)} {cells[1]:>9} {cells[2]:>9} {cells[3]:>7}"
+                + "".join(f" {_milliseconds(value):>14}" for value in row.cpu)
+            )
         return lines
 
     def row(self, method: str) -> TradeOffRow:
         return next(row for row in self.rows if row.method == method)
+
+    def speedups(self) -> tuple[float | None, ...]:
+        """For each batch size the time of the plain network over that of the fast path."""
+        pairs = zip(self.row("plain network").cpu, self.row("fast path").cpu, strict=True)
+        return tuple(None if not (plain and fast) else plain / fast for plain, fast in pairs)
+
+    @property
+    def worth_it(self) -> bool:
+        """Whether the fast path is faster at some batch size, or was not measured at any."""
+        known = [value for value in self.speedups() if value is not None]
+        return not known or max(known) > 1
 
     def slower(self) -> tuple[int, ...]:
         """The batch sizes at which the fast path takes longer than the plain network."""
