@@ -16,20 +16,10 @@ from attribution.methods.influence import influence
 from attribution.methods.integrated import integrated_gradients
 from attribution.quantities import Quantity, class_score, comparative
 from attribution.rules import Rule
-from attribution.show.interpret import evidence
-from attribution.show.visualise import (
-    Clip,
-    Panel,
-    compared,
-    grey_image,
-    limit_of,
-    save_png,
-    scale_picture,
-    signed_map,
-    signed_overlay,
-)
+from attribution.show.panels import SIZE, four_panels, picture_shape, pixel_names, unit_panels
+from attribution.show.visualise import Panel, save_png
 from attribution.slices import Slice
-from precond.basics.notebook import Page, page_of
+from precond.basics.notebook import NotebookPage, page_of
 from precond.basics.whole_files import write_whole
 from precond.errors import OutputError, QueryError
 from precond.network.activation import OutputActivation
@@ -39,12 +29,11 @@ from precond.network.graph import Network
 
 METHODS = ("integrated-gradients", "influence")
 SUFFIXES = (".png", ".html", ".npz")
-UNITS_SHOWN = 5
-SIZE = 320  # pixels of one picture of four
+LINES = 5  # parts that are printed
 
 
 @dataclass(frozen=True)
-class Part:
+class Contribution:
     """An input or unit with its value here and what it adds to the quantity."""
 
     name: str
@@ -53,7 +42,7 @@ class Part:
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Explained(Page):
+class Explained(NotebookPage):
     """What moved one output: ``headline`` and ``lines`` say it in words.
 
     ``parts`` are all inputs, or all units of a layer, largest magnitude first; ``panels`` the
@@ -64,10 +53,13 @@ class Explained(Page):
     headline: str
     lines: tuple[str, ...]
     facts: tuple[tuple[str, str], ...]
-    parts: tuple[Part, ...]
+    parts: tuple[Contribution, ...]
     panels: tuple[Panel, ...] = ()
     columns: int = 2
     path: Path | None = None
+
+    def __repr__(self) -> str:
+        return f"Explained({self.headline}: {self.lead})"
 
     @property
     def lead(self) -> str:
@@ -165,16 +157,16 @@ def explain(
     predicted = int(network.classes.predicted(outputs(Slice(network.logits), row))[0])
     chosen = parse_quantity(quantity, predicted, network.classes)
     found = _attributed(cut, chosen, row, method, exact, baseline, device)
-    shape = image_shape or _image(network)
+    shape = image_shape or picture_shape(network)
     names = None
     if layer is None:
-        names = _pixels(shape) if shape is not None else tuple(features or ())
+        names = pixel_names(shape) if shape is not None else tuple(features or ())
     parts = _parts(found, cut, row, names)
     panels: tuple[Panel, ...] = ()
     if shape is not None and layer is None:
-        panels = _four(row.reshape(shape), found.flat().reshape(shape), natural)
+        panels = four_panels(row.reshape(shape), found.flat().reshape(shape), natural)
     elif shape is not None:
-        panels = _unit_panels(cut, row, found, shape, natural)
+        panels = unit_panels(cut, row, found, shape, natural)
     said = f"{_class_words(predicted, classes)}, score {scores.max():.4g}"
     if network.classes.binary:
         said = f"y0 = {scores[0]:.4g}, or {_class_words(predicted, classes)}"
@@ -230,66 +222,19 @@ def _attributed(
 
 def _parts(
     found: Attribution, cut: Slice, row: NDArray[np.float64], names: Sequence[str] | None
-) -> tuple[Part, ...]:
+) -> tuple[Contribution, ...]:
     """All parts, largest magnitude first."""
     flat = found.flat()
     values = (values_at(cut, row) if cut.sites else row).reshape(-1)
     order = np.argsort(-np.abs(flat), kind="stable").tolist()
     return tuple(
-        Part(
+        Contribution(
             names[i] if names and names[i] else found.unit_name(i),
             float(values[i]),
             float(flat[i]),
         )
         for i in order
     )
-
-
-def _pixels(shape: tuple[int, ...]) -> tuple[str, ...]:
-    """Names of a picture's values, counted from 0."""
-    many = len(shape) == 3 and shape[0] > 1
-    return tuple(
-        f"pixel ({place[-2]}, {place[-1]})" + (f" of channel {place[0]}" if many else "")
-        for place in np.ndindex(*shape)
-    )
-
-
-def _four(
-    image: NDArray[np.float64], values: NDArray[np.float64], natural: tuple[float, float] | None
-) -> tuple[Panel, ...]:
-    """The input, its signed map, both together, and the scale."""
-    limit = limit_of(values, Clip.MASS)
-    return (
-        Panel(grey_image(image, natural), "the input"),
-        Panel(signed_map(values, limit), "its attributions: red for, blue against"),
-        Panel(signed_overlay(image, values, limit, natural), "both together"),
-        Panel(
-            scale_picture(limit, SIZE), f"scale: full colour at ± {limit:.3g} ({Clip.MASS.value})"
-        ),
-    )
-
-
-def _unit_panels(
-    cut: Slice,
-    row: NDArray[np.float64],
-    found: Attribution,
-    shape: tuple[int, ...],
-    natural: tuple[float, float] | None,
-) -> tuple[Panel, ...]:
-    """The input, and the most influential units, each with the gradient of its value."""
-    units = evidence(cut, row, found.flat(), UNITS_SHOWN)
-    texts = [
-        f"{found.unit_name(one.index)}: influence {one.influence:+.3g}, "
-        + (f"value {one.activation:.3g}" if one.picture.any() else "no gradient (off) here")
-        for one in units
-    ]
-    maps = compared([one.picture.reshape(shape) for one in units], texts)
-    return (Panel(grey_image(row.reshape(shape), natural), "the input"), *maps)
-
-
-def _image(network: Network) -> tuple[int, ...] | None:
-    shape = network.input_shape
-    return shape if len(shape) == 3 and shape[0] in (1, 3) else None
 
 
 def _class_words(label: int, names: Sequence[str] | None) -> str:
@@ -305,9 +250,9 @@ def _sum_words(found: Attribution) -> str:
     )
 
 
-def _lines(found: Attribution, what: str, parts: Sequence[Part]) -> tuple[str, ...]:
+def _lines(found: Attribution, what: str, parts: Sequence[Contribution]) -> tuple[str, ...]:
     lines = [f"{found.method}: {what}; {found.rule}"]
     if found.completeness is not None and found.change is not None:
         lines.append(_sum_words(found))
-    lines += [f"{one.name} {one.attribution:+.4g}" for one in parts[:UNITS_SHOWN]]
+    lines += [f"{one.name} {one.attribution:+.4g}" for one in parts[:LINES]]
     return (*lines, *found.notes)

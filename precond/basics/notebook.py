@@ -1,7 +1,7 @@
 """What a notebook shows of a result: the page that its command writes.
 
 Results know nothing of pages, which are drawn two rooms above most of them; the module that draws
-them is named here once.  Small things (a box, a pattern, a verdict) are a line or a table.
+them is named here once.  Small things (a box, a pattern, a verdict) are a line.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from importlib import import_module
 
 from precond.printable import printable_page
 
-PAGES = "precond.report.notebook"
+PAGES = "precond.report.notebook.pages"
 HEIGHT = 640  # pixels of the frame that a page is scrolled in
 SHOWN = 12  # lines of a table
 
@@ -22,7 +22,7 @@ def page_of(result: object) -> str:
     return str(import_module(PAGES).page_of(result))
 
 
-class Page:
+class NotebookPage:
     """A result that a notebook shows as its page, in a frame of its own."""
 
     def _repr_html_(self) -> str:
@@ -33,14 +33,11 @@ class Page:
         )
 
 
-def words_html(text: str) -> str:
-    """One line, as code."""
-    return printable_page(f"<code>{html.escape(text)}</code>")
+class NotebookLine:
+    """Something that a notebook shows as its one line, in letters of equal width."""
 
-
-def lines_html(text: str) -> str:
-    """Lines of equal letters."""
-    return printable_page(f"<pre>{html.escape(text)}</pre>")
+    def _repr_html_(self) -> str:
+        return printable_page(f"<code>{html.escape(repr(self))}</code>")
 
 
 def table_html(title: str, head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -182,8 +182,8 @@ def _refused(
     from precond.report.distill import NOT_WORTH_IT, refused_page
     from precond.report.pages import write_files
 
-    write_files(out, {PAGE: refused_page(facts, slow.curves, max_loss, str(slow))})
-    say(f"{NOT_WORTH_IT}: {slow}")
+    write_files(out, {PAGE: refused_page(facts, slow.curves, max_loss, slow.why)})
+    say(f"{NOT_WORTH_IT}: {slow.why}")
     print(f"report         {out / PAGE}")
     return EXIT_NOT_WORTH_IT
 

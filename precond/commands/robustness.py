@@ -112,7 +112,7 @@ def run(chosen: argparse.Namespace) -> int:
     print(f"time           {time.monotonic() - chosen.begun:.1f} s of {chosen.budget:g} s")
     if out is not None:
         given = Given.of(model_name(network), dataset)
-        write_files(out, robustness_files(given, dataset.flat, labels, found, notes))
+        write_files(out, robustness_files(given, labels, found, notes))
         print(f"report         {out / 'index.html'}")
     if not found.interrupted:
         return 0

@@ -12,6 +12,7 @@ from functools import cached_property
 import numpy as np
 
 from precond.basics.arguments import items, require_kind, whole
+from precond.basics.notebook import NotebookLine
 from precond.errors import ModelError
 from precond.network.activation import OutputActivation
 from precond.network.classes import Classes
@@ -24,7 +25,7 @@ INPUT = "input"
 
 
 @dataclass(frozen=True, eq=False)
-class Network:
+class Network(NotebookLine):
     """Nodes in topological order, from the value named ``input`` to the last node's value.
 
     ``input_shape`` has no batch dimension.  The last node's values are the logits; the outputs

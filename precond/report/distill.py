@@ -47,7 +47,8 @@ def headline(table: TradeOffTable | None) -> str:
         where = " and ".join(str(batch) for batch, _ in known)
         return f"{NOT_WORTH_IT}: slower than the plain network at batch {where}"
     words = ", ".join(f"{value:.2f} times as fast at batch {batch}" for batch, value in known)
-    return f"The fast path is {words}; {path.loss:+.2f} points of accuracy lost"
+    change = "lost" if path.loss >= 0 else "won"
+    return f"The fast path is {words}; {abs(path.loss):.2f} points of accuracy are {change}"
 
 
 def distill_page(

@@ -9,7 +9,7 @@ import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
 
-from precond.apply.certification.certify import Ball, BallOutcome, Robustness
+from precond.apply.certification.answers import Ball, BallOutcome, Robustness
 from precond.proof.verdict import Status, Verdict
 from precond.report.evidence import Gallery, Given, Table, Thumb
 from precond.report.header import Figure
@@ -57,13 +57,12 @@ class PropertiesPage:
 
 def robustness_files(
     given: Given,
-    inputs: NDArray[np.floating],
     labels: NDArray[np.int64] | None,
     found: Robustness,
     remarks: Sequence[str] = (),
 ) -> dict[str, str]:
     """File name → content: the page with ``remarks``, and one line per input and radius."""
-    page = _page(given, inputs, found, remarks)
+    page = _page(given, found, remarks)
     lines = [
         (
             int(row),
@@ -111,9 +110,7 @@ def properties_files(
     }
 
 
-def _page(
-    given: Given, inputs: NDArray[np.floating], found: Robustness, remarks: Sequence[str]
-) -> RobustnessPage:
+def _page(given: Given, found: Robustness, remarks: Sequence[str]) -> RobustnessPage:
     total = len(found.rows)
     last = len(found.radii) - 1
     unknown = sum(found.count(k, BallOutcome.UNKNOWN) for k in range(last + 1))
@@ -168,11 +165,11 @@ def _page(
             counts,
         ),
         Table("What certified them", "", ("radius", *names), engines),
-        _galleries(given, inputs, found),
+        _galleries(given, found),
     )
 
 
-def _galleries(given: Given, flat: NDArray[np.floating], found: Robustness) -> tuple[Gallery, ...]:
+def _galleries(given: Given, found: Robustness) -> tuple[Gallery, ...]:
     """Attacked inputs of each radius: the input and its witness side by side."""
     shape = given.image_shape
     if shape is None:
@@ -187,7 +184,7 @@ def _galleries(given: Given, flat: NDArray[np.floating], found: Robustness) -> t
             if ball.outcome is BallOutcome.ATTACKED and i not in seen
         ]
         for i, ball in fresh[:EXAMPLES]:
-            thumbs += _pair(given, shape, flat, found, i, ball)
+            thumbs += _pair(given, shape, found, i, ball)
         seen |= {i for i, _ in fresh}
         if thumbs:
             remark = f"{min(len(fresh), EXAMPLES)} of {len(fresh)}: the input, then its witness"
@@ -198,16 +195,15 @@ def _galleries(given: Given, flat: NDArray[np.floating], found: Robustness) -> t
 def _pair(
     given: Given,
     shape: tuple[int, ...],
-    flat: NDArray[np.floating],
     found: Robustness,
     i: int,
     ball: Ball,
 ) -> list[Thumb]:
     assert ball.witness is not None
     row = int(found.rows[i])
-    own = row_picture(flat[row], shape, given.natural)
+    own = row_picture(found.inputs[i], shape, given.natural)
     other = row_picture(ball.witness, shape, given.natural)
-    gap = float(np.abs(ball.witness - flat[row]).max())
+    gap = float(np.abs(ball.witness - found.inputs[i]).max())
     return [
         Thumb(own, f"#{row}: {int(found.classes[i])}", f"input {row}"),
         Thumb(other, "witness", f"its witness, at most {gap:.4g} away in every value"),

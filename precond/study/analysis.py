@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from precond.basics.notebook import NotebookPage
 from precond.data.datasets import Dataset
 from precond.errors import QueryError
 from precond.mine.support import CurvePoint as CurvePoint
@@ -95,7 +96,7 @@ def _interval(box: Box) -> str:
 
 
 @dataclass(frozen=True, eq=False)
-class Analysis:
+class Analysis(NotebookPage):
     """One run: what was given, what was found.
 
     ``signatures`` covers all rows of ``data.inputs`` in order.  ``interrupted`` says that

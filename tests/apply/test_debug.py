@@ -12,7 +12,8 @@ import pytest
 
 from precond import Box, DecisionPattern, Network, Property, load, record
 from precond.apply.debugging.causes import causes, suspects
-from precond.apply.debugging.findings import Debugged, DebugSettings, debug
+from precond.apply.debugging.debugged import Debugged
+from precond.apply.debugging.findings import DebugSettings, debug
 from precond.apply.debugging.own_precondition import (
     NOT_TRIED,
     OwnPrecondition,

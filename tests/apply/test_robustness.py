@@ -12,8 +12,9 @@ import pytest
 from known import ABSOLUTE, BUMP, LEAKY, POOLED
 
 from precond import Box, Network, Status
+from precond.apply.certification.answers import BallOutcome, Robustness
 from precond.apply.certification.batch import margin_bounds, violates
-from precond.apply.certification.certify import BallOutcome, Robustness, robustness
+from precond.apply.certification.certify import robustness
 from precond.apply.certification.monotone import (
     Monotone,
     monotone_claim,

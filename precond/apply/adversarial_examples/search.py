@@ -20,10 +20,12 @@ from numpy.typing import NDArray
 from precond.apply.adversarial_examples.minimise import WitnessTarget, minimise
 from precond.apply.adversarial_examples.settings import AdversarialSettings
 from precond.apply.adversarial_examples.sparse import fewest_changes
+from precond.apply.certification.answers import BallOutcome
 from precond.apply.certification.batch import violates
-from precond.apply.certification.certify import BallOutcome, robustness
+from precond.apply.certification.certify import robustness
 from precond.apply.certification.settings import RobustnessSettings
 from precond.apply.true_classes import check_classes
+from precond.basics.notebook import NotebookLine
 from precond.data.datasets import Dataset
 from precond.errors import DataError
 from precond.mine.layer_rules.learn import LayerRule
@@ -75,7 +77,7 @@ class Example:
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Adversarial:
+class Adversarial(NotebookLine):
     """Distinct ``examples``, nearest to their anchors first.  ``refuted``: witnesses there were;
     ``lost``: those that no longer counted in float32 values; ``alike``: duplicates dropped;
     ``asked``: claims put to the provers; ``interrupted``: Ctrl-C left some of them out."""
@@ -87,6 +89,9 @@ class Adversarial:
     alike: int
     seconds: float
     interrupted: bool = False
+
+    def __repr__(self) -> str:
+        return f"Adversarial({len(self.examples)} examples, {self.refuted} of {self.asked} refuted)"
 
     def inputs(self) -> NDArray[np.float32]:
         """(M, n)."""

@@ -9,20 +9,21 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from precond.apply.debugging.causes import Cause, Suspect, causes, suspects
+from precond.apply.debugging.causes import causes, suspects
+from precond.apply.debugging.debugged import Debugged, Finding
 from precond.apply.debugging.own_precondition import (
     NOT_TRIED,
     OwnPrecondition,
     Unproved,
     own_precondition,
 )
-from precond.apply.debugging.profiles import Profile, comparative_gradients, profiles
-from precond.apply.debugging.rule_book import Counterfactual, RuleBook
+from precond.apply.debugging.profiles import comparative_gradients, profiles
+from precond.apply.debugging.rule_book import RuleBook
 from precond.apply.debugging.settings import DebugSettings
 from precond.apply.true_classes import check_classes
 from precond.data.datasets import Dataset
@@ -49,51 +50,6 @@ SMALL = 512  # neurons up to which more trees are affordable
 MINING = 0.5  # of the budget, for rules at most; half of it for running probes
 EXPLAINING = 0.3  # of what is left then, for attributions at most, and as much for profiles
 PROVING = 0.8  # of what is left then, for the inputs' own preconditions
-
-
-@dataclass(frozen=True, eq=False, kw_only=True)
-class Finding:
-    """One wrong input.
-
-    ``rules``: numbers in the book of the predicted class's rules it satisfies, best-supported
-    first.  ``nearest``: the fewest flips to a rule of its true class; ``switching``: the fewest
-    that change the network's answer to it (None where there is none).  ``own``: its precondition,
-    or why it has none.  ``gradients`` (n,):
-    for the predicted class rather than the true one.
-    """
-
-    row: int
-    label: int
-    predicted: int
-    outputs: Array
-    rules: tuple[int, ...]
-    nearest: Counterfactual | None
-    switching: Counterfactual | None
-    own: OwnPrecondition | Unproved
-    gradients: Array
-    profile: Profile | None
-
-
-@dataclass(frozen=True, eq=False, kw_only=True)
-class Debugged:
-    """All that was found; ``wrong`` are row numbers, held-out ones first, and ``findings`` the
-    first of them; fewer where Ctrl-C ended the work (``interrupted``)."""
-
-    book: RuleBook
-    labels: Rows
-    held_out: Rows
-    wrong: Rows
-    findings: tuple[Finding, ...]
-    causes: tuple[Cause, ...]
-    suspects: tuple[Suspect, ...]
-    settings: DebugSettings
-    seconds: float
-    interrupted: bool = False
-    notes: tuple[str, ...] = ()
-
-    @property
-    def predicted(self) -> Rows:
-        return self.book.signatures.predicted
 
 
 def debug(

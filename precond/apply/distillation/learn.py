@@ -64,8 +64,10 @@ class Distilled:
 
 
 class NotWorthIt(DataError):
-    """No exit saves more time than it costs; ``curves`` say what each of them would answer."""
+    """No exit saves more time than it costs: ``why``, in a sentence; ``curves`` say what each of
+    them would answer."""
 
+    why: str = ""
     curves: tuple[ExitCurve, ...] = ()
 
 
@@ -172,6 +174,11 @@ def _refusal(
             fix="Choose earlier layers; a small network may be fast enough as it is",
         )
         slow.curves = curves
+        slow.why = (
+            f"{100 * coverage:.0f} % of {inputs} validation inputs could be answered at {where}, "
+            "but that costs more time than it saves. Choose earlier layers; a small network may "
+            "be fast enough as it is"
+        )
         return slow
     return DataError(
         f"a loss of at most {max_loss:g} percentage points",

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from precond.apply.debugging.causes import Cause, Suspect
-from precond.apply.debugging.findings import Debugged, Finding
+from precond.apply.debugging.debugged import Debugged, Finding
 from precond.apply.debugging.own_precondition import Unproved
 from precond.report.debug.input import Link, input_page, page_name, thumb
 from precond.report.debug.words import suspect_words

@@ -10,7 +10,7 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 
 from precond.apply.debugging.causes import Suspect
-from precond.apply.debugging.findings import Debugged, Finding
+from precond.apply.debugging.debugged import Debugged, Finding
 from precond.apply.debugging.own_precondition import Unproved
 from precond.apply.debugging.rule_book import Counterfactual
 from precond.data.dataset import input_name

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from precond.apply.debugging.causes import Suspect
-from precond.apply.debugging.findings import Debugged, Finding
+from precond.apply.debugging.debugged import Debugged, Finding
 from precond.apply.debugging.own_precondition import NOT_TRIED, Unproved
 from precond.report.plot.labels import percent
 from precond.report.plot.pattern import literal_lines

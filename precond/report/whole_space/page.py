@@ -7,6 +7,7 @@ from pathlib import Path
 
 from markupsafe import Markup
 
+from precond.basics.terminal import fitted
 from precond.proof.precondition import Precondition
 from precond.proof.verdict import Status
 from precond.report.evidence import Table
@@ -65,16 +66,16 @@ def table_text(run: WholeSpace, model: str) -> str:
         f"{len(run.study.data.held_out)} held-out inputs",
         f"domain         {run.study.domain}",
         "",
-        f"{'class':<8} {'cut':<10} {'patterns':>8} {'literals':>8} {'training':>9} "
-        f"{'held out':>9} {'95 %':>15} {'rounds':>7} {'proofs':>7} {'seconds':>8}  proof",
+        f"{'class':<10} {'cut':<14} {'patterns':>8} {'literals':>8} {'training':>8} "
+        f"{'held out':>8} {'95 %':>13} {'seconds':>8}  proof",
     ]
     for found in run.classes:
         low, high = found.held_out.interval
         lines.append(
-            f"{found.target.name:<8} {found.cut:<10} {len(found.entries):>8} "
-            f"{found.literals:>8} {percent(found.train.value):>9} "
-            f"{percent(found.held_out.value):>9} {f'{100 * low:.1f}–{100 * high:.1f} %':>15} "
-            f"{found.rounds:>7} {found.proofs:>7} {found.seconds:>8.1f}  {_proof_words(found)}"
+            f"{fitted(found.target.name, 10)} {fitted(found.cut, 14)} {len(found.entries):>8} "
+            f"{found.literals:>8} {percent(found.train.value):>8} "
+            f"{percent(found.held_out.value):>8} {f'{100 * low:.1f}–{100 * high:.1f} %':>13} "
+            f"{found.seconds:>8.1f}  {_proof_words(found)}"
         )
     low, high = run.held_out.interval
     proved = sum(found.proved for found in run.classes)
