@@ -59,7 +59,7 @@ def small(network: Network) -> list[object]:
             label="1",
             property=Property.argmax(1, 2),
             pattern=pattern,
-            support=Support(train=3, held_out=1, precision=1.0, recall=0.5, label_total=2),
+            support=Support(3, 1, 1.0, 0.5),
             verdict=verdict,
         ),
     ]

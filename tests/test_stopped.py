@@ -44,8 +44,6 @@ def folder(tmp_path: Path, monkeypatch: Patch) -> Path:
     return tmp_path
 
 
-
-
 def test_robustness_writes_the_balls_it_knows(
     folder: Path, monkeypatch: Patch, capsys: Text
 ) -> None:

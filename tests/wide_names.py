@@ -62,7 +62,16 @@ GIVEN = ["m.onnx", "--inputs", "d.csv", "--label-column", "kind", "--classes", "
 COMMANDS: dict[str, list[str]] = {
     "info": ["info", "m.onnx"],
     "analyze": ["analyze", *GIVEN, "--per-class", "1", "--out", "a"],
-    "analyze a label": ["analyze", *GIVEN, "--property", "label:1", "--domain", "-1:1", "--out", "b"],
+    "analyze a label": [
+        "analyze",
+        *GIVEN,
+        "--property",
+        "label:1",
+        "--domain",
+        "-1:1",
+        "--out",
+        "b",
+    ],
     "debug": ["debug", *GIVEN, "--pages", "2", "--out", "d"],
     "robustness": ["robustness", *GIVEN, "--most", "4", "--radius", "0.1", "0.5", "--out", "r"],
     "properties": [

@@ -28,6 +28,7 @@ class RobustnessPage:
     """Everything the page shows."""
 
     title: str
+    lead: str
     facts: tuple[tuple[str, str], ...]
     notes: tuple[str, ...]
     figures: tuple[Figure, ...]
@@ -149,6 +150,7 @@ def _page(given: Given, found: Robustness, remarks: Sequence[str]) -> Robustness
     )
     return RobustnessPage(
         f"Robustness of {given.model}",
+        headline(found),
         (
             ("Model", given.model),
             ("Data", f"{given.data}: {total} inputs"),
@@ -167,6 +169,16 @@ def _page(given: Given, found: Robustness, remarks: Sequence[str]) -> Robustness
         Table("What certified them", "", ("radius", *names), engines),
         _galleries(given, found),
     )
+
+
+def headline(found: Robustness) -> str:
+    """The answer at the smallest radius, in a sentence."""
+    total, radius = len(found.rows), found.radii[0]
+    certified = found.count(0, BallOutcome.CERTIFIED)
+    change = f"no change of each value by at most {radius:g} changes the class"
+    if not certified:
+        return f"Nothing was certified: for none of {total} inputs it is proved that {change}."
+    return f"For {certified} of {total} inputs it is proved that {change}."
 
 
 def _galleries(given: Given, found: Robustness) -> tuple[Gallery, ...]:

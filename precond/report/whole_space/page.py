@@ -32,6 +32,8 @@ class WholeSpacePage:
     """Everything the page shows."""
 
     title: str
+    lead: str
+    found: bool
     facts: tuple[tuple[str, str], ...]
     notes: tuple[str, ...]
     figures: tuple[Figure, ...]
@@ -135,6 +137,8 @@ def make_page(run: WholeSpace, model: str) -> WholeSpacePage:
     ]
     return WholeSpacePage(
         f"Patterns over the whole domain: {Path(model).name}",
+        lead(run),
+        bool(run.entries),
         (
             ("Model", Path(model).name),
             ("Network", f"{network.input_size} inputs, layers of {widths} neurons"),
@@ -164,6 +168,23 @@ def make_page(run: WholeSpace, model: str) -> WholeSpacePage:
         _class_table(run),
         tuple(class_section(run, found) for found in run.classes),
     )  # fmt: skip
+
+
+def lead(run: WholeSpace) -> str:
+    """What was found, in a sentence or two."""
+    proved = sum(found.proved for found in run.classes)
+    if not run.entries:
+        return (
+            f"No pattern was found for any of {len(run.classes)} classes: nothing is proved. The "
+            "remarks below say what to try."
+        )
+    asked = (
+        "Which few neurons decide a class: every input of the domain that has a class's pattern is "
+        "answered with that class."
+    )
+    if proved == len(run.classes):
+        return f"{asked} This is proved for each class, not counted."
+    return f"{asked} This is proved for {proved} of {len(run.classes)} classes."
 
 
 def _class_table(run: WholeSpace) -> Table:
