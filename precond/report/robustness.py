@@ -128,10 +128,10 @@ def _page(given: Given, found: Robustness, remarks: Sequence[str]) -> Robustness
         notes.append(f"{unconfirmed} certified balls rest on one floating-point solver alone.")
     figures = tuple(
         Figure(
-            f"✓ certified at {radius:g}",
+            f"{'✓ ' * bool(found.count(k, BallOutcome.CERTIFIED))}certified at {radius:g}",
             percent(found.count(k, BallOutcome.CERTIFIED) / total),
             f"{found.count(k, BallOutcome.CERTIFIED)} of {total} inputs",
-            "proved",
+            "proved" * bool(found.count(k, BallOutcome.CERTIFIED)),
         )
         for k, radius in list(enumerate(found.radii))[:6]
     )

@@ -66,6 +66,7 @@ def table_text(run: WholeSpace, model: str) -> str:
         f"network        {model} ({run.study.network.neurons} neurons)",
         f"data           {run.study.data.name}: {len(run.study.data.train)} training, "
         f"{len(run.study.data.held_out)} held-out inputs",
+        *(f"{what:<14} {names}" for what, names in run.study.data.legend()),
         f"domain         {run.study.domain}",
         "",
         f"{'class':<10} {'cut':<14} {'patterns':>8} {'literals':>8} {'training':>8} "
@@ -147,6 +148,7 @@ def make_page(run: WholeSpace, model: str) -> WholeSpacePage:
                 f"{run.study.data.name}: {len(run.study.data.train)} training, "
                 f"{len(run.study.data.held_out)} held-out inputs",
             ),
+            *((what.capitalize(), names) for what, names in run.study.data.legend()),
             ("Domain", str(run.study.domain)),
             ("Time", f"{run.seconds:.1f} s of {run.budget:g} s"),
         ),
