@@ -137,14 +137,14 @@ def first_affine(model: nn.Module, inputs: Inputs, cut: Sequence[Site] = ()) -> 
     if site in cut:
         return None
     value = run(model, single, read=[site]).values[site]
-    with_graph = run(model, single, given={site: value}, leaves=cut)
+    with_graph = run(model, single, interventions={site: value}, leaves=cut)
     if not isinstance(with_graph.output, Tensor) or with_graph.output.requires_grad:
         return None
     # A path without derivatives (a mask made from the input, say) shows in the value.
     zeros = {name: torch.zeros_like(leaf) for name, leaf in before.items()}
     if cut:
-        given = {cut[0]: zeros[str(cut[0])], site: value}
-        elsewhere = run(model, single, given=given).output
+        interventions = {cut[0]: zeros[str(cut[0])], site: value}
+        elsewhere = run(model, single, interventions=interventions).output
     else:
-        elsewhere = run(model, single.with_floats(zeros), given={site: value}).output
+        elsewhere = run(model, single.with_floats(zeros), interventions={site: value}).output
     return site if torch.equal(elsewhere, with_graph.output.detach()) else None

@@ -50,7 +50,7 @@ def _stream(cut: Slice, inputs: Any, change: Change | None, values: bool) -> Arr
             assert change is not None
             changed = change(here, slice(start, start + len(here)))
             if cut.sites:
-                result = run(model, part, given={cut.sites[0]: changed})
+                result = run(model, part, interventions={cut.sites[0]: changed})
             else:
                 ((name, _),) = part.floats.items()
                 result = run(model, part.with_floats({name: changed}))
@@ -108,11 +108,11 @@ def _from(cut: Slice, inputs: Any, values: Array, rows: slice, zeros: bool = Fal
         if zeros:
             blank = {name: torch.zeros_like(value) for name, value in part.floats.items()}
             part = part.with_floats(blank)
-        given = torch.as_tensor(values).to(place, kind)
-        require_finite(f"values at {cut}", given)
+        points = torch.as_tensor(values).to(place, kind)
+        require_finite(f"values at {cut}", points)
         if cut.sites:
-            result = run(model, part, given={cut.sites[0]: given})
+            result = run(model, part, interventions={cut.sites[0]: points})
         else:
             ((name, _),) = part.floats.items()
-            result = run(model, part.with_floats({name: given}))
+            result = run(model, part.with_floats({name: points}))
         return np.asarray(flat_output(result.output).double().cpu().numpy())

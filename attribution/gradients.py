@@ -40,22 +40,22 @@ class GradientBlock:
 
 @dataclass(frozen=True, eq=False)
 class Kernel:
-    """``given``: sites of the points, none for the model's input; ``leaves`` likewise."""
+    """``point_sites``: those of the points, none for the model's input; ``leaves`` likewise."""
 
     model: nn.Module
     inputs: Inputs
-    given: tuple[Site, ...]
+    point_sites: tuple[Site, ...]
     leaves: tuple[Site, ...]
     quantities: tuple[Quantity, ...]
 
     def values(self, rows: slice | Tensor) -> Parts:
         """Values (rows, *shape) at the sites of the points for some input rows."""
         part = self.inputs.take(rows)
-        if not self.given:
+        if not self.point_sites:
             return part.floats
         with torch.no_grad():
-            found = run(self.model, part, read=self.given).values
-        return {str(site): found[site] for site in self.given}
+            found = run(self.model, part, read=self.point_sites).values
+        return {str(site): found[site] for site in self.point_sites}
 
     def forward(self, points: Parts, rows: slice | Tensor, *, gradients: bool) -> ForwardPass:
         """One pass over points (rows, points, *shape)."""
@@ -65,12 +65,12 @@ class Kernel:
         if gradients and self._last is not None:
             read.append(self._last[0])
         leaves = self.leaves if gradients else None
-        if not self.given:
+        if not self.point_sites:
             inputs = self.inputs.take(rows, count).with_floats(flat)
             return run(self.model, inputs, leaves=leaves, read=read)
-        given = {site: flat[str(site)] for site in self.given}
+        interventions = {site: flat[str(site)] for site in self.point_sites}
         inputs = self.inputs.take(rows, count)
-        return run(self.model, inputs, given=given, leaves=leaves, read=read)
+        return run(self.model, inputs, interventions=interventions, leaves=leaves, read=read)
 
     def scores(self, points: Parts, rows: slice | Tensor) -> Tensor:
         """Quantities (Q, rows, points) without gradients."""
@@ -153,7 +153,7 @@ class Kernel:
         ends = model.network.output_activation is OutputActivation.NONE
         if node is None or not isinstance(layer, nn.Linear) or not ends:
             return None
-        behind = any(s.layer == node.name and not s.pre for s in (*self.given, *self.leaves))
+        behind = any(s.layer == node.name and not s.pre for s in (*self.point_sites, *self.leaves))
         if behind or len(model.network.shapes[node.inputs[0]]) != 1:
             return None
         return Site(node.name, pre=True), layer.weight

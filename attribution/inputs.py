@@ -24,7 +24,7 @@ class Inputs:
     """Positional and keyword arguments of one forward call, with a common number of rows."""
 
     positional: tuple[Any, ...]
-    named: Mapping[str, Any]
+    keywords: Mapping[str, Any]
 
     @classmethod
     def read(
@@ -45,7 +45,7 @@ class Inputs:
             return value if dtype is None or not value.is_floating_point() else value.to(dtype)
 
         if isinstance(values, Inputs):
-            values = values.named or values.positional
+            values = values.keywords or values.positional
         if isinstance(values, Mapping):
             result = cls((), {str(k): tensor(v) for k, v in values.items()})
         elif isinstance(values, tuple):
@@ -69,7 +69,7 @@ class Inputs:
 
     @property
     def tensors(self) -> list[Tensor]:
-        every = [*self.positional, *self.named.values()]
+        every = [*self.positional, *self.keywords.values()]
         return [value for value in every if isinstance(value, Tensor)]
 
     @property
@@ -93,7 +93,7 @@ class Inputs:
             for i, value in enumerate(self.positional)
             if isinstance(value, Tensor) and value.is_floating_point()
         }
-        for name, value in self.named.items():
+        for name, value in self.keywords.items():
             if isinstance(value, Tensor) and value.is_floating_point():
                 found[name] = value
         return found
@@ -106,7 +106,7 @@ class Inputs:
                 values.get(f"input[{i}]" if several else "input", value)
                 for i, value in enumerate(self.positional)
             ),
-            {name: values.get(name, value) for name, value in self.named.items()},
+            {name: values.get(name, value) for name, value in self.keywords.items()},
         )
 
     def take(self, rows: slice | Tensor, times: int = 1) -> Inputs:
@@ -120,7 +120,7 @@ class Inputs:
 
         return Inputs(
             tuple(part(value) for value in self.positional),
-            {name: part(value) for name, value in self.named.items()},
+            {name: part(value) for name, value in self.keywords.items()},
         )
 
 

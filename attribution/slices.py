@@ -4,7 +4,7 @@
 reads, ``call=n`` at its n-th call where it is used more than once; a tuple of names cuts
 at all of them; no name cuts at the model's input.
 
-``run`` makes one forward pass that serves all purposes: values may be *given* at some
+``run`` makes one forward pass that serves all purposes: values may be *put in* at some
 sites (what lies before is not recomputed there), *leaves* are where gradients are wanted
 (the graph begins there, so h is evaluated without one), and *read* sites are recorded.
 The hooks live for the pass only.
@@ -110,12 +110,12 @@ def run(
     model: nn.Module,
     inputs: Inputs,
     *,
-    given: Mapping[Site, Tensor] | None = None,
+    interventions: Mapping[Site, Tensor] | None = None,
     leaves: Sequence[Site] | None = None,
     read: Sequence[Site] = (),
 ) -> ForwardPass:
     """One forward pass.  ``leaves`` None: no gradients; empty: at the floating inputs."""
-    given = given or {}
+    interventions = interventions or {}
     found: dict[str, Tensor] = {}
     values: dict[Site, Tensor] = {}
     if leaves is not None and not leaves:
@@ -131,8 +131,8 @@ def run(
         inputs = inputs.with_floats({name: leaf.clone() for name, leaf in found.items()})
 
     def at(site: Site, value: Tensor) -> Tensor:
-        if site in given and site.pre:
-            value = given[site]
+        if site in interventions and site.pre:
+            value = interventions[site]
         if leaves is not None and site in leaves:
             leaf = value.detach().requires_grad_()
             found[str(site)] = leaf
@@ -141,14 +141,14 @@ def run(
             values[site] = value.clone()
         return value
 
-    wanted = {*given, *(leaves or ()), *read}
+    wanted = {*interventions, *(leaves or ()), *read}
     with ExitStack() as stack:
         for name in {site.layer for site in wanted}:
             sites = {(site.pre, site.call): site for site in wanted if site.layer == name}
-            stack.enter_context(_watched(find_layer(model, name), name, sites, given, at))
+            stack.enter_context(_watched(find_layer(model, name), name, sites, interventions, at))
         with torch.set_grad_enabled(leaves is not None):
             output = _called(model, inputs)
-    for site in {*(leaves or ()), *given}:
+    for site in {*(leaves or ()), *interventions}:
         if site in (leaves or ()) and str(site) not in found:
             raise QueryError(
                 f"slice at {site}",
@@ -165,7 +165,7 @@ def run(
 def _called(model: nn.Module, inputs: Inputs) -> Any:
     """What the model makes of the inputs; DataError where it does not take them."""
     try:
-        return model(*inputs.positional, **inputs.named)
+        return model(*inputs.positional, **inputs.keywords)
     except torch.OutOfMemoryError:
         raise
     except RuntimeError as error:  # torch's word for shapes that do not fit
@@ -183,7 +183,7 @@ def _watched(
     module: nn.Module,
     name: str,
     sites: Mapping[tuple[bool, int], Site],
-    given: Mapping[Site, Tensor],
+    interventions: Mapping[Site, Tensor],
     at: Callable[[Site, Tensor], Tensor],
 ) -> Iterator[None]:
     """Hooks on one module for one pass; a given output replaces the module's computation."""
@@ -216,7 +216,9 @@ def _watched(
             )
         return at(site, value)
 
-    replaced = {s.call: given[s] for s in sites.values() if s in given and not s.pre}
+    replaced = {
+        s.call: interventions[s] for s in sites.values() if s in interventions and not s.pre
+    }
     original = module.forward
 
     def forward(*args: Any, **named: Any) -> Any:

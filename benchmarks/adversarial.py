@@ -65,7 +65,7 @@ def main() -> int:
         few = [e.fewest_changed for e in found.examples if e.fewest is not None]
         from_rules = sum(e.claim.startswith("rule") for e in found.examples)
         print(
-            f"radius {radius:g}: {found.asked} claims, {found.refuted} refuted, "
+            f"radius {radius:g}: {found.claims} claims, {found.refuted} refuted, "
             f"{len(found.examples)} distinct examples ({from_rules} from rules), "
             f"median L∞ {np.median(sizes):.4f}, fewest changed {np.median(few):.0f}"
         )
@@ -77,7 +77,7 @@ def main() -> int:
         )
         row: dict[str, object] = {
             "radius": radius,
-            "asked": found.asked,
+            "asked": found.claims,
             "refuted": found.refuted,
             "examples": len(found.examples),
             "from_rules": from_rules,
@@ -89,8 +89,9 @@ def main() -> int:
             ("after", done.after),
         ):
             print(
-                f"  {name:<8} held out {one.held_out:.3f}   examples trained on {one.used:.3f}   "
-                f"kept out {one.kept_out:.3f}   under attack {one.attacked:.3f}"
+                f"  {name:<8} held out {one.held_out:.3f}   "
+                f"examples trained on {one.trained_on:.3f}   kept out {one.kept_out:.3f}   "
+                f"under attack {one.attacked:.3f}"
             )
             row[name] = vars(one)
         row["seconds"] = round(time.monotonic() - begun, 1)

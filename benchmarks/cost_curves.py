@@ -27,6 +27,7 @@ from precond.network.graph import INPUT, Network
 from precond.network.layers import Affine, Node, ReLU
 from precond.network.operators import operators
 from precond.proof.bounds.backward import lower_bound
+from precond.proof.bounds.objective import Objective
 from precond.proof.bounds.problem import layer_bounds, region_of
 from precond.proof.bounds.region import refine
 from precond.proof.claim import Claim
@@ -84,8 +85,8 @@ def bounds(net: Network, batch: int, device: str) -> Callable[[], object]:
 
     def work() -> object:
         with torch.no_grad():
-            refined = refine(ops, centre - 0.1, centre + 0.1, {})
-            return lower_bound(refined.region, net.output, form, constant)
+            refined = refine(ops, centre - 0.1, centre + 0.1)
+            return lower_bound(refined.region, Objective(net.output, form, constant))
 
     return work
 

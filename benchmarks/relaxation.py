@@ -49,6 +49,7 @@ from precond.proof.engines.input_split.search import InputSplitEngine
 from precond.proof.engines.marabou.engine import MarabouEngine
 from precond.proof.engines.relu_split.search import ReluSplitEngine
 from precond.proof.prover.plans import Stage, known_bounds, search_stages
+from precond.proof.refusal import Refusal
 from precond.property import Property
 from precond.region.box import Box
 from precond.region.pattern import DecisionPattern
@@ -67,7 +68,7 @@ class Believed:
     name: str = "marabou"
     lines: Lines = SOLVERS
 
-    def unsupported(self, problem: Problem) -> str | None:
+    def unsupported(self, problem: Problem) -> Refusal | None:
         return self.engine.unsupported(problem)
 
     def solve(self, problem: Problem, deadline: Deadline) -> list[Answer]:

@@ -116,10 +116,10 @@ def attacked(
             claim = Claim(run.study.network, run.study.domain.box, entry.pattern, entry.property)
             limit = None if seconds is None else Deadline.after(seconds)
             result = attack_pattern(
-                claim, flat[own], flat[~own], wanted=count, deadline=limit, device=device
+                claim, flat[own], flat[~own], count=count, deadline=limit, device=device
             )
             print(
-                f"  {entry.id:<12} {result.made:>9} made {result.inside:>9} with the pattern "
+                f"  {entry.id:<12} {result.evaluated:>9} made {result.inside:>9} with the pattern "
                 f"{result.violating:>3} violating, least margin {result.least:9.4f} "
                 f"{result.seconds:7.1f} s",
                 flush=True,
@@ -127,7 +127,7 @@ def attacked(
             rows.append(
                 {
                     "id": entry.id,
-                    "made": result.made,
+                    "made": result.evaluated,
                     "inside": result.inside,
                     "violating": result.violating,
                     "replayed": result.replayed,
@@ -178,7 +178,7 @@ def row(name: str, run: WholeSpace, attacks: list[dict[str, Any]]) -> dict[str, 
                 "rounds": found.rounds,
                 "proofs": found.proofs,
                 "seconds": round(found.seconds, 1),
-                "tried": [[t.cut, t.patterns, t.recall, round(t.seconds, 1)] for t in found.tried],
+                "tried": [[t.cut, t.patterns, t.recall, round(t.seconds, 1)] for t in found.cuts],
             }
             for found in run.classes
         ],
@@ -214,7 +214,7 @@ def main() -> None:
         if options.pages is not None:
             folder = options.pages / name
             folder.mkdir(parents=True, exist_ok=True)
-            write_preconditions(run.analysis(NETWORKS[name]), folder / "preconditions.json")
+            write_preconditions(run.analysis(), folder / "preconditions.json")
             write_files(folder, whole_space_files(run, NETWORKS[name].name))
             (folder / "certificates").mkdir(exist_ok=True)
             for claim, certificate in run.certified:

@@ -118,13 +118,13 @@ def attacks(
             Claim(network, box, entry.pattern, entry.property),
             flat[own],
             flat[~own],
-            wanted=options.attack,
+            count=options.attack,
             deadline=None if limit is None else Deadline.after(limit),
             device=options.device,
         )
         row = {
             "id": entry.id,
-            "made": found.made,
+            "made": found.evaluated,
             "inside": found.inside,
             "violating": found.violating,
             "replayed": found.replayed,

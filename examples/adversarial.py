@@ -9,7 +9,7 @@ from precond.data import load_dataset
 network = load(Path(__file__).parents[1] / "models" / "digits-mlp.onnx")
 data = load_dataset("digits")
 found = adversarial(network, data, AdversarialSettings(radius=0.1, most=200, budget=5.0, each=0.5))
-print(f"{found.refuted} of {found.asked} balls refuted; {len(found.examples)} distinct examples")
+print(f"{found.refuted} of {found.claims} balls refuted; {len(found.examples)} distinct examples")
 first = found.examples[0]
 print(
     f"the smallest moves no pixel of input {first.anchor}, a {first.label}, by more than ", end=""

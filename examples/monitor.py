@@ -29,6 +29,6 @@ watched = monitor.watch(data.inputs[held_out])
 found = summarise(monitor, watched, data.labels[held_out])
 print(f"{len(entries)} rules, {found.in_pattern} of {found.inputs} held-out digits in pattern")
 for one in found.detections:
-    print(f"judged {one.verdict}: {one.given}, of which {one.hits} are")
+    print(f"judged {one.verdict}: {one.predictions}, of which {one.hits} are")
 weakest = watched.strength.argsort()[:5].tolist()
 print(f"weakest support from the rules: rows {', '.join(str(held_out[k]) for k in weakest)}")

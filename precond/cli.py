@@ -83,14 +83,14 @@ def _printable_output() -> Iterator[None]:
         sys.stdout, sys.stderr = streams
 
 
-def _run(chosen: argparse.Namespace, begun: float) -> int:
-    chosen.begun = begun
+def _run(arguments: argparse.Namespace, begun: float) -> int:
+    arguments.begun = begun
     try:
-        return int(chosen.run(chosen))
+        return int(arguments.run(arguments))
     except PrecondError as error:
         return _refused(error)
     except KeyboardInterrupt:
-        print(f"precond: {nothing_yet(chosen)}", file=sys.stderr)
+        print(f"precond: {nothing_yet(arguments)}", file=sys.stderr)
         return EXIT_INTERRUPTED
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -110,13 +110,13 @@ class _Parser(argparse.ArgumentParser):
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         """As argparse does, but a word that a command does not know is its own error."""
-        chosen, unknown = super().parse_known_args(args, namespace)
+        arguments, unknown = super().parse_known_args(args, namespace)
         if unknown and self._subparsers is None:
             options = [text for action in self._actions for text in action.option_strings]
             first = unknown[0]
             meant = nearest(first.partition("=")[0], options) if first.startswith("-") else ""
             self.error(f"expected one of its options and arguments, got {first}{meant}")
-        return chosen, unknown
+        return arguments, unknown
 
 
 def nearest(word: str, known: Sequence[str]) -> str:

@@ -10,12 +10,12 @@ import torch
 from torch import nn
 
 from precond.cli import main
-from precond.data.columns import Columns
+from precond.data.columns import TableColumns
 from precond.data.datasets import load_dataset
 from precond.errors import DataError
 
 TABLE = "id,width,kind,height\nr1,1.5,dog,2\nr2,-1,cat,0.5\nr3,0,dog,7\n"
-KINDS = Columns("kind", ("id",), ("cat", "dog"))
+KINDS = TableColumns("kind", ("id",), ("cat", "dog"))
 
 
 def saved(folder: Path, text: str = TABLE) -> str:
@@ -30,26 +30,26 @@ def test_labels_features_and_names(tmp_path: Path) -> None:
     assert data.inputs.tolist() == [[1.5, 2], [-1, 0.5], [0, 7]]
     assert data.labels is not None and data.labels.tolist() == [1, 0, 1]
     assert data.classes == ("cat", "dog")
-    other = load_dataset(saved(tmp_path), columns=Columns("kind", ("id",), ("dog", "cat")))
+    other = load_dataset(saved(tmp_path), columns=TableColumns("kind", ("id",), ("dog", "cat")))
     assert other.labels is not None and other.labels.tolist() == [0, 1, 0]
 
 
 @pytest.mark.parametrize(
     ("text", "columns", "match"),
     [
-        (TABLE, Columns("kind", ("id",)), r"got names: cat, dog.*--classes cat,dog"),
-        (TABLE, Columns("kind"), r"line 2, column 'id': expected a number.*--drop"),
-        (TABLE, Columns("sort", ("id",)), r"--label-column: expected one of id.*got sort"),
-        (TABLE, Columns("kind", ("name",)), r"--drop: expected one of id"),
-        (TABLE, Columns("kind", ("id",), ("cat", "cow")), r"--classes cat,cow, got cat, dog"),
-        ("a,label\n1,x\n2,y\n", Columns(), r"got names: x, y.*--classes x,y"),
-        ("a,label\n1,x\n2\n", Columns(), "line 3: expected 2 values"),
-        ("1,2\n3,4\n", Columns("a"), "line 1: expected names of columns, got numbers"),
-        ("a,a,label\n1,2,0\n", Columns(None, ("a",)), "stands there twice"),
+        (TABLE, TableColumns("kind", ("id",)), r"got names: cat, dog.*--classes cat,dog"),
+        (TABLE, TableColumns("kind"), r"line 2, column 'id': expected a number.*--drop"),
+        (TABLE, TableColumns("sort", ("id",)), r"--label-column: expected one of id.*got sort"),
+        (TABLE, TableColumns("kind", ("name",)), r"--drop: expected one of id"),
+        (TABLE, TableColumns("kind", ("id",), ("cat", "cow")), r"--classes cat,cow, got cat, dog"),
+        ("a,label\n1,x\n2,y\n", TableColumns(), r"got names: x, y.*--classes x,y"),
+        ("a,label\n1,x\n2\n", TableColumns(), "line 3: expected 2 values"),
+        ("1,2\n3,4\n", TableColumns("a"), "line 1: expected names of columns, got numbers"),
+        ("a,a,label\n1,2,0\n", TableColumns(None, ("a",)), "stands there twice"),
     ],
 )
 def test_what_does_not_fit_is_refused(
-    text: str, columns: Columns, match: str, tmp_path: Path
+    text: str, columns: TableColumns, match: str, tmp_path: Path
 ) -> None:
     with pytest.raises(DataError, match=match):
         load_dataset(saved(tmp_path, text), columns=columns)
@@ -57,11 +57,11 @@ def test_what_does_not_fit_is_refused(
 
 def test_numbers_as_labels_may_have_names(tmp_path: Path) -> None:
     table = "a,b,label\n1,2,0\n3,4,1\n"
-    data = load_dataset(saved(tmp_path, table), columns=Columns(classes=("cat", "dog")))
+    data = load_dataset(saved(tmp_path, table), columns=TableColumns(classes=("cat", "dog")))
     assert data.labels is not None and data.labels.tolist() == [0, 1]
     assert load_dataset(saved(tmp_path, table)).features == ("a", "b")
     signs = load_dataset(
-        saved(tmp_path, "a,label\n1,-1\n2,1\n"), columns=Columns(classes=("-1", "1"))
+        saved(tmp_path, "a,label\n1,-1\n2,1\n"), columns=TableColumns(classes=("-1", "1"))
     )
     assert signs.labels is not None and signs.labels.tolist() == [0, 1]
 
@@ -69,7 +69,7 @@ def test_numbers_as_labels_may_have_names(tmp_path: Path) -> None:
 def test_other_files_have_no_columns(tmp_path: Path) -> None:
     np.save(tmp_path / "d.npy", np.zeros((3, 2)))
     with pytest.raises(DataError, match=r"a table \(.csv or .parquet\) for --label-column"):
-        load_dataset(str(tmp_path / "d.npy"), columns=Columns("kind"))
+        load_dataset(str(tmp_path / "d.npy"), columns=TableColumns("kind"))
 
 
 def test_analyze_a_table_with_names_and_a_state_dict(

@@ -112,7 +112,7 @@ def test_examples_are_one_line(network: Network, data: Dataset) -> None:
     found = adversarial(network, data, AdversarialSettings(radius=0.5, most=5, budget=60))
     assert isinstance(found, Adversarial)
     assert repr(found) == (
-        f"Adversarial({len(found.examples)} examples, {found.refuted} of {found.asked} refuted)"
+        f"Adversarial({len(found.examples)} examples, {found.refuted} of {found.claims} refuted)"
     )
 
 

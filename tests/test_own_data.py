@@ -12,7 +12,7 @@ from PIL import Image
 from torch import nn
 
 from precond.cli import main
-from precond.data.columns import Columns
+from precond.data.columns import TableColumns
 from precond.data.dataset import Dataset, joined, split
 from precond.data.datasets import load_dataset
 from precond.errors import DataError
@@ -45,7 +45,7 @@ def test_a_folder_of_pictures_is_a_folder_a_class(tmp_path: Path) -> None:
     assert found.labels is not None and found.labels.tolist() == [0, 0, 1]
     assert found.classes == ("cat", "dog") and found.natural == (0.0, 1.0)
     assert "--classes gives another order" in found.notes[0]
-    other = load_dataset(str(tmp_path / "p"), columns=Columns(classes=("dog", "cat")))
+    other = load_dataset(str(tmp_path / "p"), columns=TableColumns(classes=("dog", "cat")))
     assert other.labels is not None and other.labels.tolist() == [1, 1, 0] and not other.notes
 
 
@@ -68,7 +68,7 @@ def test_a_folder_and_a_table_of_labels(tmp_path: Path) -> None:
         picture(tmp_path / "p" / name, np.full((2, 2), value, np.uint8))
     names = tmp_path / "labels.csv"
     names.write_text("file,kind\nc.png,dog\na,cat\nb.png,dog\n")
-    columns = Columns(classes=("cat", "dog"))
+    columns = TableColumns(classes=("cat", "dog"))
     found = load_dataset(str(tmp_path / "p"), str(names), columns=columns)
     assert found.inputs[:, 0, 0].tolist() == [1, 2, 3]
     assert found.labels is not None and found.labels.tolist() == [0, 1, 1]
@@ -122,7 +122,7 @@ def test_parquet_has_columns_too(tmp_path: Path) -> None:
     table = {"id": [5, 6, 7], "a": [1.0, 2, 3], "b": [4, 5, 6], "kind": ["dog", "cat", "dog"]}
     path = tmp_path / "d.parquet"
     parquet.write_table(pyarrow.table(table), path)
-    columns = Columns("kind", classes=("cat", "dog"))
+    columns = TableColumns("kind", classes=("cat", "dog"))
     found = load_dataset(str(path), columns=columns)
     assert found.features == ("a", "b") and found.inputs.tolist() == [[1, 4], [2, 5], [3, 6]]
     assert found.labels is not None and found.labels.tolist() == [1, 0, 1]

@@ -24,12 +24,13 @@ from precond.network.graph import INPUT, Network
 from precond.network.layers import Affine, Node, ReLU, Scale
 from precond.proof.deadline import Deadline
 from precond.proof.verdict import Status, Verdict
-from precond.vnnlib import decide as verify
 from precond.vnnlib import process as verify_process
+from precond.vnnlib import solution as verify
 from precond.vnnlib.capability import capability
-from precond.vnnlib.decide import Request, read, reply, solve
+from precond.vnnlib.decide import Request, read, reply
 from precond.vnnlib.formula import UnsupportedQuery
 from precond.vnnlib.read import parse_vnnlib
+from precond.vnnlib.solution import solve
 from precond.vnnlib.standard import Result
 
 ACASXU = Path(__file__).parents[1].parent / "shared" / "data" / "acasxu"

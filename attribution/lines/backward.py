@@ -19,7 +19,7 @@ from attribution.lines.plan import Bend
 
 if TYPE_CHECKING:
     from attribution.lines.forward import Forward
-    from attribution.lines.pieces import Lines
+    from attribution.lines.pieces import LineBatch
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,7 +33,7 @@ class Gradient:
 
 
 class Backward:
-    def __init__(self, lines: Lines, forward: Forward) -> None:
+    def __init__(self, lines: LineBatch, forward: Forward) -> None:
         self.lines, self.forward = lines, forward
         self.lengths = forward.points.lengths
         self.gradients: dict[str, Gradient] = {}

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from attribution.lines.maps import Windows, lowered
+from attribution.lines.maps import PoolWindows, lowered
 from attribution.lines.segments import (
     Breakpoints,
     Refinement,
@@ -80,7 +80,7 @@ def relu(
 
 def pool(
     z: Tensor,
-    windows: Windows,
+    windows: PoolWindows,
     slope: float | None,
     points: Breakpoints,
     split: Splitter | None,
@@ -137,7 +137,7 @@ def _candidates(z: Tensor, row: Tensor, weight: Tensor, members: Tensor) -> Tens
 
 
 def _crossings(
-    z: Tensor, windows: Windows, slope: float | None, segment: Tensor, window: Tensor
+    z: Tensor, windows: PoolWindows, slope: float | None, segment: Tensor, window: Tensor
 ) -> tuple[Tensor, Tensor]:
     """(segment, fraction) of every bend in the given windows."""
     members = windows.members[window]

@@ -8,12 +8,12 @@ import torch
 from torch import Tensor
 
 from attribution.lines.bends import Sides, pool, relu
-from attribution.lines.maps import Windows
+from attribution.lines.maps import PoolWindows
 from attribution.lines.plan import Bend
 from attribution.lines.segments import Breakpoints, Refinement, split
 
 if TYPE_CHECKING:
-    from attribution.lines.pieces import Lines
+    from attribution.lines.pieces import LineBatch
     from precond.network.layers import Node
 
 
@@ -25,7 +25,7 @@ class Forward:
     k.  The name of the quantity's own maximum is empty.
     """
 
-    def __init__(self, lines: Lines, points: Breakpoints) -> None:
+    def __init__(self, lines: LineBatch, points: Breakpoints) -> None:
         self.lines = lines
         self.points = points
         self.known: dict[str, Tensor] = {}
@@ -113,7 +113,7 @@ class Forward:
         rivals, leaders = form.rivals, None
         if rivals is not None:
             y = self.known[output]
-            windows = Windows.single(y.shape[1], y.device)
+            windows = PoolWindows.single(y.shape[1], y.device)
             bottom = y.min() - 1
             kept = torch.where(rivals[self.points.line], y, bottom)
             _, sides = pool(kept, windows, None, self.points, self._split)

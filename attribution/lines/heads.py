@@ -5,13 +5,13 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from attribution.lines.maps import Windows, lowered
+from attribution.lines.maps import PoolWindows, lowered
 from attribution.lines.plan import Bend
 from attribution.lines.segments import Breakpoints, leading_intervals
 
 
 def head_breakpoints(
-    head: Bend, start: Tensor, move: Tensor, windows: Windows | None
+    head: Bend, start: Tensor, move: Tensor, windows: PoolWindows | None
 ) -> tuple[Tensor, Tensor]:
     """(line, t) in the open lines ``start + t·move`` (lines, n) where the head's value bends."""
     if windows is None:
@@ -31,13 +31,15 @@ def head_breakpoints(
     return torch.cat(lines), torch.cat(times)
 
 
-def ordered(found: list[tuple[Tensor, Tensor]], lines: int, device: torch.device) -> Breakpoints:
+def breakpoints_by_line(
+    heads: list[tuple[Tensor, Tensor]], lines: int, device: torch.device
+) -> Breakpoints:
     """All lines' ends and the heads' breakpoints, by line and position."""
     every = torch.arange(lines, device=device)
-    line = torch.cat([every, every, *(one[0] for one in found)])
+    line = torch.cat([every, every, *(one[0] for one in heads)])
     ends = torch.zeros(2 * lines, dtype=torch.float64, device=device)
     ends[lines:] = 1.0
-    t = torch.cat([ends, *(one[1] for one in found)])
+    t = torch.cat([ends, *(one[1] for one in heads)])
     order = torch.argsort(t, stable=True)
     order = order[torch.argsort(line[order], stable=True)]
     return Breakpoints(line[order], t[order])

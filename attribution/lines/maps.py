@@ -68,15 +68,15 @@ class Map:
 
 
 @dataclass(frozen=True, eq=False)
-class Windows:
-    """Windows ``members`` (m, k) of a max-pool, flat positions, −1 for none."""
+class PoolWindows:
+    """PoolWindows ``members`` (m, k) of a max-pool, flat positions, −1 for none."""
 
     members: Tensor
     layer: MaxPool2d | None
     shape: Shape
 
     @classmethod
-    def of(cls, network: Network, source: str, pool: str, ops: Operators) -> Windows:
+    def of(cls, network: Network, source: str, pool: str, ops: Operators) -> PoolWindows:
         layer = next(node.layer for node in network.nodes if node.name == pool)
         assert isinstance(layer, MaxPool2d)
         before, after = network.shapes[source], network.shapes[pool]
@@ -89,7 +89,7 @@ class Windows:
         return cls(moved[places(after, members.device)], plain, before)
 
     @classmethod
-    def single(cls, width: int, device: torch.device) -> Windows:
+    def single(cls, width: int, device: torch.device) -> PoolWindows:
         """All ``width`` columns as one window."""
         return cls(torch.arange(width, device=device)[None], None, (width,))
 

@@ -14,8 +14,8 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-from attribution.lines.heads import head_breakpoints, ordered
-from attribution.lines.maps import Map, Windows, flatten, shaped
+from attribution.lines.heads import breakpoints_by_line, head_breakpoints
+from attribution.lines.maps import Map, PoolWindows, flatten, shaped
 from attribution.lines.plan import Bend, Plan
 from attribution.quantities import Quantity
 from precond.errors import QueryError
@@ -72,16 +72,16 @@ class Course:
     dtype: torch.dtype
     memory: int
     maps: Mapping[str, Map]
-    windows: Mapping[str, Windows]
+    windows: Mapping[str, PoolWindows]
 
     @classmethod
     def of(cls, plan: Plan, device: torch.device, dtype: torch.dtype, memory: int) -> Course:
         return cls(plan, device, dtype, memory, *_built(plan, str(device), dtype))
 
     def integrate(
-        self, start: Tensor, end: Tensor, form: Form, follow: Callable[[Lines], int]
+        self, start: Tensor, end: Tensor, form: Form, follow: Callable[[LineBatch], int]
     ) -> Integral:
-        """Lines from ``start`` to ``end`` (lines, *input shape); ``follow`` adds up a block of
+        """LineBatch from ``start`` to ``end`` (lines, *input shape); ``follow`` adds up a block of
         them and says on how many segments."""
         plan, network = self.plan, self.plan.network
         wide = sum(network.width(name) for name in plan.straight)
@@ -92,7 +92,7 @@ class Course:
         segments = 0
         for first in range(0, len(start), block):
             part = slice(first, first + block)
-            lines = Lines(self, start[part], end[part] - start[part], form.take(part))
+            lines = LineBatch(self, start[part], end[part] - start[part], form.take(part))
             segments += follow(lines)
             mean[part] = shaped(lines.result(), shape)
             change[part] = lines.values[1] - lines.values[0]
@@ -102,20 +102,20 @@ class Course:
 @lru_cache(maxsize=16)
 def _built(
     plan: Plan, device: str, dtype: torch.dtype
-) -> tuple[Mapping[str, Map], Mapping[str, Windows]]:
+) -> tuple[Mapping[str, Map], Mapping[str, PoolWindows]]:
     network = plan.network
     ops = operators(network, device, dtype)
     affine = [*plan.straight_nodes, *(s for s in plan.steps if isinstance(s, Node))]
     maps = {node.name: Map.of(node, ops) for node in affine}
     windows = {
-        step.pool: Windows.of(network, step.source, step.pool, ops)
+        step.pool: PoolWindows.of(network, step.source, step.pool, ops)
         for step in plan.steps
         if isinstance(step, Bend) and step.pool is not None
     }
     return maps, windows
 
 
-class Lines:
+class LineBatch:
     """One block of lines: straight values, and sums over chunks of breakpoints."""
 
     def __init__(self, course: Course, start: Tensor, move: Tensor, form: Form) -> None:
@@ -151,7 +151,7 @@ class Lines:
             )
             for head in self.plan.heads
         ]
-        every = ordered(found, self.count, self.start[INPUT].device)
+        every = breakpoints_by_line(found, self.count, self.start[INPUT].device)
         widths = sum(self.plan.network.width(step.name) for step in self.plan.steps)
         widths += max(self.plan.network.width(name) for name in self.plan.straight)
         fits = max(4, self.course.memory // (widths * self.start[INPUT].element_size()))

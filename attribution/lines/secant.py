@@ -19,8 +19,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from attribution.lines.maps import Windows
-from attribution.lines.pieces import Lines
+from attribution.lines.maps import PoolWindows
+from attribution.lines.pieces import LineBatch
 from attribution.lines.plan import Bend
 from precond.network.graph import INPUT
 
@@ -85,7 +85,7 @@ def leaders_of(z: Tensor, leader: Tensor, lines: int) -> Secant:
     )
 
 
-def run_secants(lines: Lines, cells: int) -> int:
+def run_secants(lines: LineBatch, cells: int) -> int:
     """Add the sums of ``lines`` over ``cells`` equal cells; the number of points."""
     widths = sum(lines.plan.network.width(step.name) for step in lines.plan.steps)
     widths += max(lines.plan.network.width(name) for name in lines.plan.straight)
@@ -101,7 +101,7 @@ def run_secants(lines: Lines, cells: int) -> int:
 class _Pass:
     """All lines of a block between the same points ``t``."""
 
-    def __init__(self, lines: Lines, t: Tensor) -> None:
+    def __init__(self, lines: LineBatch, t: Tensor) -> None:
         self.lines, self.t = lines, t
         self.known: dict[str, Tensor] = {}
         self.secants: dict[str, Secant] = {}
@@ -130,7 +130,7 @@ class _Pass:
         z, count = self._value(step.source), self.lines.count
         secant = Secant(None)
         if step.pool is not None:
-            windows: Windows = self.lines.course.windows[step.pool]
+            windows: PoolWindows = self.lines.course.windows[step.pool]
             top, leader = windows.maximum(z)
             secant, z = leaders_of(z, leader, count), top
         value = z

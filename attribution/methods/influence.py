@@ -50,20 +50,20 @@ def influence(
     quantities.  The model is not moved; on another ``device`` a copy of it works.
     """
     cut = cut if isinstance(cut, Slice) else Slice(cut)
-    chosen, several = quantities_of(quantity)
+    quantities, several = quantities_of(quantity)
     distribution = Point() if distribution is None else distribution
     if isinstance(distribution, LinearPath) and distribution.rule in NETWORK_RULES:
         from attribution.methods.on_networks import network_influence
 
-        return network_influence(cut, chosen, several, distribution, inputs, device, memory)
+        return network_influence(cut, quantities, several, distribution, inputs, device, memory)
     model = as_module(cut.model, device=device)
     with undisturbed(model):
         if isinstance(distribution, Empirical):
-            found = _over_data(model, cut, chosen, distribution, inputs, memory, chunk)
+            found = _over_data(model, cut, quantities, distribution, inputs, memory, chunk)
         elif isinstance(distribution, PerInput):
             rows = Inputs.read(inputs, device=place_of(model), dtype=type_of(model))
             with explained(model, rows, "Write x.view(len(x), -1) there"):
-                found = _per_input(model, cut, chosen, distribution, inputs, memory, chunk)
+                found = _per_input(model, cut, quantities, distribution, inputs, memory, chunk)
         else:
             raise QueryError(
                 "distribution",
@@ -74,7 +74,7 @@ def influence(
     return Attribution(
         parts=tuple(p if several else p[0] for p in parts.values()),
         names=tuple(parts),
-        quantities=tuple(q.name for q in chosen),
+        quantities=tuple(q.name for q in quantities),
         method=f"influence of {cut}",
         rule=type(distribution).__name__,
         evaluated=evaluated,
@@ -96,7 +96,7 @@ def _sites(model: nn.Module, layer: str | None, pre: bool) -> tuple[Site, ...]:
 def _per_input(
     model: nn.Module,
     cut: Slice,
-    chosen: tuple[Quantity, ...],
+    quantities: tuple[Quantity, ...],
     distribution: PerInput,
     inputs: Any,
     memory: int | None,
@@ -105,8 +105,8 @@ def _per_input(
     if inputs is None:
         raise DataError(type(distribution).__name__, expected="inputs", got="none")
     rows = Inputs.read(inputs, device=place_of(model), dtype=type_of(model))
-    given = _sites(model, distribution.at, distribution.pre)
-    kernel = Kernel(model, rows, given, cut.sites, chosen)
+    point_sites = _sites(model, distribution.at, distribution.pre)
+    kernel = Kernel(model, rows, point_sites, cut.sites, quantities)
     total, count = rows.rows, distribution.count()
 
     def build(block: slice, points: slice) -> Parts:
@@ -131,7 +131,7 @@ def _per_input(
             affine = found.affine
             for name, mean in found.gradients.items():
                 if name not in result:
-                    result[name] = np.zeros((len(chosen), total, *mean.shape[2:]))
+                    result[name] = np.zeros((len(quantities), total, *mean.shape[2:]))
                 result[name][:, block] += mean.cpu().numpy()
     return result, total * count, affine
 
@@ -142,9 +142,9 @@ class _Source:
 
     model: nn.Module
     sites: tuple[Site, ...]
-    given: tuple[Site, ...]
+    point_sites: tuple[Site, ...]
     context: Inputs | None
-    chosen: tuple[Quantity, ...]
+    quantities: tuple[Quantity, ...]
 
     def read(
         self, part: Any, leaves: tuple[Site, ...], first: int = 0
@@ -155,35 +155,35 @@ class _Source:
         if self.context is None:
             read = Inputs.read(part, device=place, dtype=dtype, first=first)
             points = {name: value.unsqueeze(1) for name, value in read.floats.items()}
-            kernel = Kernel(self.model, read, (), leaves, self.chosen)
+            kernel = Kernel(self.model, read, (), leaves, self.quantities)
             return kernel, points, slice(0, read.rows)
         values = torch.as_tensor(part).to(place, dtype)
-        require_finite(f"data at layer {self.given[0]}", values, first)
-        kernel = Kernel(self.model, self.context, self.given, leaves, self.chosen)
+        require_finite(f"data at layer {self.point_sites[0]}", values, first)
+        kernel = Kernel(self.model, self.context, self.point_sites, leaves, self.quantities)
         rows = torch.zeros(len(values), dtype=torch.int64, device=place)
-        return kernel, {str(self.given[0]): values.unsqueeze(1)}, rows
+        return kernel, {str(self.point_sites[0]): values.unsqueeze(1)}, rows
 
     def single(self, part: Any) -> tuple[Inputs, dict[Site, Tensor]]:
         """Arguments of a pass over the first row, and what is given in it."""
         kernel, points, _ = self.read(array_rows(part, slice(0, 1)), self.sites)
-        values = {site: points[str(site)].flatten(0, 1) for site in self.given}
+        values = {site: points[str(site)].flatten(0, 1) for site in self.point_sites}
         return kernel.inputs.take(slice(0, 1)), values
 
 
 def _over_data(
     model: nn.Module,
     cut: Slice,
-    chosen: tuple[Quantity, ...],
+    quantities: tuple[Quantity, ...],
     distribution: Empirical,
     inputs: Any,
     memory: int | None,
     chunk: int | None,
 ) -> Found:
     place = place_of(model)
-    given = _sites(model, distribution.at, distribution.pre)
+    point_sites = _sites(model, distribution.at, distribution.pre)
     context = None
     here: tuple[int, ...] = ()
-    if given:
+    if point_sites:
         if inputs is None or count_rows(inputs) != 1:
             raise DataError(
                 f"data at layer {distribution.at}",
@@ -192,15 +192,15 @@ def _over_data(
             )
         context = Inputs.read(inputs, device=place, dtype=type_of(model))
         with torch.no_grad():
-            here = tuple(run(model, context, read=given).values[given[0]].shape[1:])
-    source = _Source(model, cut.sites, given, context, chosen)
+            here = tuple(run(model, context, read=point_sites).values[point_sites[0]].shape[1:])
+    source = _Source(model, cut.sites, point_sites, context, quantities)
     sums: dict[str, Tensor] = {}
     weight_sum, evaluated, affine, size = 0.0, 0, False, chunk
     through: _Through | None = None
     leaves: tuple[Site, ...] | None = None
     for batch, weights in distribution.batches():
         length = count_rows(batch)
-        if given and tuple(np.shape(batch)[1:]) != here:
+        if point_sites and tuple(np.shape(batch)[1:]) != here:
             raise DataError(
                 f"data at layer {distribution.at}",
                 expected=f"rows of shape {here}",
@@ -268,14 +268,16 @@ class _Through:
 
     @classmethod
     def of(cls, source: _Source, batch: Any) -> _Through | None:
-        if source.given and source.given != source.sites:
+        if source.point_sites and source.point_sites != source.sites:
             return None
         inputs, values = source.single(batch)
         site = first_affine(source.model, inputs, source.sites)
         if site is None:
             return None
         with torch.enable_grad():
-            passed = run(source.model, inputs, given=values, leaves=source.sites, read=[site])
+            passed = run(
+                source.model, inputs, interventions=values, leaves=source.sites, read=[site]
+            )
         ((name, leaf),) = passed.leaves.items()
         return cls(site, name, leaf, passed.values[site])
 

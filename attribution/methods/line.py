@@ -20,7 +20,7 @@ from attribution.slices import Site, run
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class LineBlock:
-    """Lines of a block of rows.
+    """LineBatch of a block of rows.
 
     ``start`` and ``move`` (rows, *shape) describe the line where points are given; ``span``
     is x − x' at the slice; ``change`` (Q, rows) is q(x) − q(x').

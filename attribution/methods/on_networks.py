@@ -21,7 +21,7 @@ import torch
 from attribution.attribution import AFFINE_NOTE, Attribution
 from attribution.distributions import Baseline, LinearPath, baseline_like
 from attribution.inputs import Inputs
-from attribution.lines.pieces import Course, Form, Lines
+from attribution.lines.pieces import Course, Form, LineBatch
 from attribution.lines.plan import plan
 from attribution.lines.secant import run_secants
 from attribution.methods.doubling import Means, doubled
@@ -103,7 +103,7 @@ def network_integrated_gradients(
 
 def network_influence(
     cut: Slice,
-    chosen: tuple[Quantity, ...],
+    quantities: tuple[Quantity, ...],
     several: bool,
     path: LinearPath,
     inputs: Any,
@@ -138,15 +138,15 @@ def network_influence(
         node = site.layer
         if site.pre:
             node = solved.network.node[site.layer].inputs[0]
-    found = solved.means(chosen, node, Follow(rule, path.steps, 0.0))
+    found = solved.means(quantities, node, Follow(rule, path.steps, 0.0))
     bends = any(
         q.rivals is not None or plan(solved.network, solved.output(q), node).bends_after_target
-        for q in chosen
+        for q in quantities
     )
     return Attribution(
         parts=(found.mean if several else found.mean[0],),
         names=(str(cut),),
-        quantities=tuple(q.name for q in chosen),
+        quantities=tuple(q.name for q in quantities),
         method=f"influence of {cut}",
         rule=f"LinearPath, {found.rule}",
         evaluated=found.evaluated,
@@ -157,7 +157,7 @@ def network_influence(
 
 @dataclass(frozen=True, eq=False)
 class _Problem:
-    """Lines from ``start`` to ``end`` (rows, *input shape) through a network."""
+    """LineBatch from ``start`` to ``end`` (rows, *input shape) through a network."""
 
     network: Network
     start: torch.Tensor
@@ -243,7 +243,7 @@ class _Problem:
         form = Form.of(quantity, self.network.width(output), len(self.end), device)
         course = Course.of(plan(self.network, output, target), device, dtype, self._bytes())
 
-        def along(step: Callable[[Lines], int], rows: torch.Tensor | None = None) -> Means:
+        def along(step: Callable[[LineBatch], int], rows: torch.Tensor | None = None) -> Means:
             chosen = slice(None) if rows is None else rows.to(device)
             found = course.integrate(self.start[chosen], self.end[chosen], form.take(chosen), step)
             return Means(found.mean.cpu().numpy(), found.change.cpu().numpy(), found.segments, "")
@@ -252,7 +252,7 @@ class _Problem:
             return along(lambda lines: run_secants(lines, cells), rows)
 
         if follow.rule is Rule.EXACT:
-            found = along(Lines.run)
+            found = along(LineBatch.run)
             average = found.evaluated / max(len(found.mean), 1)
             rule = f"exact, {average:.0f} segments on average"
             return Means(found.mean, found.change, found.evaluated, rule)

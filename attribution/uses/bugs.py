@@ -138,7 +138,7 @@ class OverStability:
     rest of the input is not read."""
 
     features: tuple[int, ...]
-    kept: float
+    alone: float
     whole: float
 
 

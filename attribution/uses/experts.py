@@ -43,15 +43,15 @@ class Ranking(Enum):
 
 @dataclass(frozen=True, eq=False)
 class Expert:
-    """``kept`` (*slice shape) of the units of ``cut`` go on, for class ``target``."""
+    """``mask`` (*slice shape) of the units of ``cut`` go on, for class ``target``."""
 
     cut: Slice
     target: int
-    kept: Bools
+    mask: Bools
 
     def outputs(self, inputs: Any) -> Array:
         """Outputs (N, K) of the masked model."""
-        mask = torch.as_tensor(self.kept)
+        mask = torch.as_tensor(self.mask)
         return outputs(
             self.cut, inputs, lambda values, _: values * mask.to(values.device, values.dtype)
         )
@@ -63,7 +63,7 @@ class Expert:
     def score(self, inputs: Any, labels: NDArray[np.integer]) -> PrecisionRecall:
         """Against class-vs-rest labels."""
         true = np.asarray(labels) == self.target
-        return _agreement(self.predict(inputs), true, int(self.kept.sum()))
+        return _agreement(self.predict(inputs), true, int(self.mask.sum()))
 
     def network(self, input_shape: Sequence[int] | None = None) -> Network:
         """The expert as a network: its mask is a scale layer after the slice."""
@@ -80,7 +80,7 @@ class Expert:
             )
         layer = network.require(self.cut.sites[0].layer)
         shape = network.shapes[layer]
-        factor = self.kept.reshape(shape).astype(np.float64)
+        factor = self.mask.reshape(shape).astype(np.float64)
         masked = f"{layer}_expert_{self.target}"
         nodes: list[Node] = []
         for node in network.nodes:
@@ -114,9 +114,11 @@ class PrecisionRecall:
         return 2 * self.precision * self.recall / total if total else 0.0
 
 
-def _agreement(said: Bools, true: Bools, units: int) -> PrecisionRecall:
-    both = int((said & true).sum())
-    return PrecisionRecall(both / max(int(said.sum()), 1), both / max(int(true.sum()), 1), units)
+def _agreement(predicted: Bools, true: Bools, units: int) -> PrecisionRecall:
+    both = int((predicted & true).sum())
+    return PrecisionRecall(
+        both / max(int(predicted.sum()), 1), both / max(int(true.sum()), 1), units
+    )
 
 
 def keep_extremes(scores: Array, share: float) -> Bools:
@@ -133,10 +135,10 @@ def keep_extremes(scores: Array, share: float) -> Bools:
     positive, negative = int((flat > 0).sum()), int((flat < 0).sum())
     top = min(positive, count - min(negative, count // 2))
     bottom = min(negative, count - top)
-    kept = np.zeros(flat.size, dtype=np.bool_)
-    kept[order[:top]] = True
-    kept[order[flat.size - bottom :]] = True
-    return kept.reshape(scores.shape)
+    mask = np.zeros(flat.size, dtype=np.bool_)
+    mask[order[:top]] = True
+    mask[order[flat.size - bottom :]] = True
+    return mask.reshape(scores.shape)
 
 
 def class_expert(
@@ -157,7 +159,7 @@ def class_expert(
     ``seed``.
     """
     scores = _scores(cut, inputs, np.asarray(labels), target, ranking, quantity, seed)
-    return Expert(cut, target, _kept(scores, share, ranking))
+    return Expert(cut, target, _mask(scores, share, ranking))
 
 
 def _scores(
@@ -185,15 +187,15 @@ def _scores(
     return np.random.default_rng(seed).permutation(mean.size).reshape(mean.shape).astype(float)
 
 
-def _kept(scores: Array, share: float, ranking: Ranking) -> Bools:
+def _mask(scores: Array, share: float, ranking: Ranking) -> Bools:
     if ranking is Ranking.INFLUENCE:
         return keep_extremes(scores, share)
     if not 0 < share <= 1:
         raise QueryError("share of units", expected="in (0, 1]", got=str(share))
     count = max(2, math.ceil(share * scores.size))
-    kept = np.zeros(scores.size, dtype=np.bool_)
-    kept[np.argsort(-scores.reshape(-1), kind="stable")[:count]] = True
-    return kept.reshape(scores.shape)
+    mask = np.zeros(scores.size, dtype=np.bool_)
+    mask[np.argsort(-scores.reshape(-1), kind="stable")[:count]] = True
+    return mask.reshape(scores.shape)
 
 
 @dataclass(frozen=True)
@@ -238,9 +240,9 @@ def compare_experts(
         for share in shares:
             found = []
             for c in classes:
-                kept = _kept(scores[c], share, ranking)
-                said = outputs_from(cut, inputs, values * kept).argmax(1) == c
-                found.append(_agreement(said, labels == c, int(kept.sum())))
+                mask = _mask(scores[c], share, ranking)
+                said = outputs_from(cut, inputs, values * mask).argmax(1) == c
+                found.append(_agreement(said, labels == c, int(mask.sum())))
             rows.append(
                 ExpertRow(
                     ranking,

@@ -67,36 +67,36 @@ class Influences:
 def influences(cut: Slice, inputs: Any) -> Influences:
     """Of every input on the score of the class it is predicted as."""
     y = outputs(cut, inputs)
-    found = influence(cut, class_score(y.argmax(1)), Point(), inputs).values
-    return Influences(found.reshape(len(found), -1), y)
+    influences = influence(cut, class_score(y.argmax(1)), Point(), inputs).values
+    return Influences(influences.reshape(len(influences), -1), y)
 
 
-def class_profiles(cut: Slice, found: Influences, labels: NDArray[np.integer]) -> Profiles:
+def class_profiles(cut: Slice, influences: Influences, labels: NDArray[np.integer]) -> Profiles:
     """Mean influence of each class over the inputs that were predicted right."""
-    labels, predicted = np.asarray(labels), found.predicted
-    means = np.full((found.outputs.shape[1], found.values.shape[1]), np.nan)
+    labels, predicted = np.asarray(labels), influences.predicted
+    means = np.full((influences.outputs.shape[1], influences.values.shape[1]), np.nan)
     for c in range(len(means)):
         rows = (predicted == c) & (labels == c)
         if rows.any():
-            means[c] = found.values[rows].mean(0)
+            means[c] = influences.values[rows].mean(0)
     return Profiles(cut, means)
 
 
-def deviations(profiles: Profiles, found: Influences, distance: Distance) -> Array:
+def deviations(profiles: Profiles, influences: Influences, distance: Distance) -> Array:
     """Distance of every input (N,) from the profile of its predicted class.
 
     An input whose influences are all 0 has no direction: it is as far as an unrelated one.
     """
-    profile = profiles.means[found.predicted]
+    profile = profiles.means[influences.predicted]
     if np.isnan(profile).any():
-        missing = sorted(set(found.predicted[np.isnan(profile).any(1)].tolist()))
+        missing = sorted(set(influences.predicted[np.isnan(profile).any(1)].tolist()))
         raise DataError(
             "class profiles",
             expected="one for every predicted class",
             got=f"none for {missing}",
             fix="Build them on more inputs",
         )
-    values = found.values
+    values = influences.values
     if distance is Distance.RANK:
         values, profile = rankdata(values, axis=1), rankdata(profile, axis=1)
         middle = (values.shape[1] + 1) / 2
@@ -140,13 +140,13 @@ class ErrorDetection:
 
 
 def error_detection(
-    profiles: Profiles, found: Influences, labels: NDArray[np.integer]
+    profiles: Profiles, influences: Influences, labels: NDArray[np.integer]
 ) -> ErrorDetection:
     """How well deviation tells wrong predictions, on inputs the profiles were not built on."""
-    wrong = found.predicted != np.asarray(labels)
+    wrong = influences.predicted != np.asarray(labels)
     return ErrorDetection(
-        {d: auroc(deviations(profiles, found, d), wrong) for d in Distance},
-        auroc(softmax_doubt(found.outputs), wrong),
+        {d: auroc(deviations(profiles, influences, d), wrong) for d in Distance},
+        auroc(softmax_doubt(influences.outputs), wrong),
         int(wrong.sum()),
         len(wrong),
     )
@@ -167,7 +167,7 @@ class ProfileGrid:
 
 def profile_grid(
     profiles: Profiles,
-    found: Influences,
+    influences: Influences,
     labels: NDArray[np.integer],
     target: int,
     *,
@@ -176,13 +176,13 @@ def profile_grid(
 ) -> ProfileGrid:
     """The grid of class ``target``: up to ``rows`` right and wrong inputs each; of many units
     the ones at both ends of the order."""
-    predicted, labels = found.predicted, np.asarray(labels)
+    predicted, labels = influences.predicted, np.asarray(labels)
     order = profiles.order(target)
     if len(order) > units:
         order = np.concatenate([order[: units // 2], order[-(units - units // 2) :]])
     right = np.flatnonzero((predicted == target) & (labels == target))[:rows]
     wrong = np.flatnonzero((predicted == target) & (labels != target))[:rows]
-    values = found.values[np.concatenate([right, wrong])]
+    values = influences.values[np.concatenate([right, wrong])]
     largest = np.abs(values).max(1, keepdims=True)
     scaled = (values / np.where(largest == 0, 1.0, largest))[:, order]
     return ProfileGrid(np.asarray(scaled), len(right), target)

@@ -26,12 +26,12 @@ Ints = NDArray[np.int64]
 
 @dataclass(frozen=True, eq=False)
 class RemovalCurve:
-    """``fractions`` (F,) of units removed, ``scores`` (F, N) of the target, ``kept`` (F,) the
+    """``fractions`` (F,) of units removed, ``scores`` (F, N) of the target, ``agreement`` (F,) the
     share of inputs still predicted as their target."""
 
     fractions: Array
     scores: Array
-    kept: Array
+    agreement: Array
 
     @property
     def area(self) -> float:
@@ -106,7 +106,7 @@ def _curve(
         raise DataError("targets", expected=f"({count},)", got=str(chosen.shape))
     filling = torch.as_tensor(fill)
     require_finite("fill", filling)
-    scores, kept = [], []
+    scores, agreement = [], []
     for part in share:
         limit = round(part * units)
 
@@ -120,5 +120,5 @@ def _curve(
             got = f"{chosen.min()} to {chosen.max()}"
             raise DataError("targets", expected=f"classes 0 to {found.shape[1] - 1}", got=got)
         scores.append(found[np.arange(count), chosen])
-        kept.append(float((found.argmax(1) == chosen).mean()))
-    return RemovalCurve(share, np.stack(scores), np.array(kept))
+        agreement.append(float((found.argmax(1) == chosen).mean()))
+    return RemovalCurve(share, np.stack(scores), np.array(agreement))

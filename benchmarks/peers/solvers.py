@@ -38,9 +38,9 @@ from precond.property import Property
 from precond.region.box import Box
 from precond.region.inequality import Inequality
 from precond.region.pattern import DecisionPattern
-from precond.vnnlib.decide import solve
 from precond.vnnlib.query import Query
 from precond.vnnlib.read import read_vnnlib
+from precond.vnnlib.solution import solve
 
 DRIVER = Path(__file__).with_name("vibecheck_driver.py")
 LATE = 30.0  # seconds past the cap after which a driver is killed

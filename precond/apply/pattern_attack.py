@@ -37,12 +37,12 @@ TOLERANCE = 1e-4  # of a pre-activation in float32, for what is worth a look in 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class PatternAttack:
-    """``made``: inputs evaluated.  ``inside``: of these with the pattern, in float64.
+    """``evaluated``: inputs run.  ``inside``: of these with the pattern, in float64.
     ``violating``: of these without the property, in float64; ``replayed``: of these that exact
     arithmetic agrees on (of the first ``REPLAYED``).  ``least``: the smallest margin of the
     property seen inside the pattern.  ``worst`` (n,): the input that has it."""
 
-    made: int
+    evaluated: int
     inside: int
     violating: int
     replayed: int
@@ -56,7 +56,7 @@ def attack_pattern(
     inputs: NDArray[np.floating],
     others: NDArray[np.floating],
     *,
-    wanted: int = 100_000,
+    count: int = 100_000,
     deadline: Deadline | None = None,
     batch: int = 2000,
     device: str = "cpu",
@@ -71,13 +71,13 @@ def attack_pattern(
     rng = np.random.default_rng(SEED)
     own = np.asarray(inputs, dtype=np.float64).reshape(len(inputs), claim.box.size)
     rest = np.asarray(others, dtype=np.float64).reshape(len(others), claim.box.size)
-    made = inside = violating = replayed = rounds = 0
+    evaluated = inside = violating = replayed = rounds = 0
     least, worst = float("inf"), None
-    while inside < wanted and not limit.passed and (inside or rounds < 10):
+    while inside < count and not limit.passed and (inside or rounds < 10):
         rounds += 1
         start = _starts(own, rest, batch, claim, rng)
         for points in walk.points(start, rng):
-            made += len(start)
+            evaluated += len(start)
             if not len(points):
                 continue
             margin, has, holds = walk.look(points)
@@ -91,11 +91,11 @@ def attack_pattern(
             for row in bad[: max(0, REPLAYED - violating)]:
                 replayed += replay(claim, points[row]).counts
             violating += len(bad)
-            if inside >= wanted or limit.passed:
+            if inside >= count or limit.passed:
                 break
     seconds = Deadline.after(0.0).at - began
     return PatternAttack(
-        made=made,
+        evaluated=evaluated,
         inside=inside,
         violating=violating,
         replayed=replayed,

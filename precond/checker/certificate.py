@@ -41,7 +41,7 @@ class Invalid(Exception):
     """Why a certificate is not valid."""
 
 
-class OutOfTime(Exception):
+class CheckStopped(Exception):
     """Whoever asked for a check has stopped it."""
 
 
@@ -68,7 +68,7 @@ class Linear:
 
 
 @dataclass(frozen=True, slots=True)
-class Literal:
+class PreActivationBound:
     """Pre-activation ``index`` of decision layer ``layer``: z ≥ ``value``, z ≤ if not ``above``."""
 
     layer: str
@@ -109,7 +109,7 @@ class Statement:
     origin: str
     lower: Array
     upper: Array
-    literals: tuple[Literal, ...]
+    literals: tuple[PreActivationBound, ...]
     clauses: tuple[tuple[Linear, ...], ...]
     matrix: Array
     bound: Array

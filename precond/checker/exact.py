@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from precond.checker.canonical import misfit
-from precond.checker.certificate import Certificate, Invalid, Linear, OutOfTime, region
+from precond.checker.certificate import Certificate, CheckStopped, Invalid, Linear, region
 from precond.checker.tree import leaves, never
 from precond.network.dyadic import Away, Dyadic, DyadicMatrix, exact, larger, zeros
 from precond.network.graph import INPUT, Network
@@ -56,7 +56,7 @@ def check(
         verify(certificate, network)
         for failure in Checker(network, certificate).failures(stopped):
             return CheckResult(False, failure)
-    except OutOfTime as error:
+    except CheckStopped as error:
         return CheckResult(False, str(error), decided=False)
     except Invalid as error:
         return CheckResult(False, str(error))

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from precond.checker.cells import Cells
-from precond.checker.certificate import Certificate, Invalid, Linear, OutOfTime, Tree, region
+from precond.checker.certificate import Certificate, CheckStopped, Invalid, Linear, Tree, region
 from precond.checker.exact import CheckResult, verify
 from precond.checker.fast_bounds import CHUNK, FastBounds
 from precond.checker.tree import leaves, never
@@ -41,7 +41,7 @@ def check_fast(
             for leaf, conjunct, bound in failures(checker, t, tree, stopped):
                 where = f"tree {t}, leaf {leaf}: way to fail {conjunct} is not contradicted"
                 return CheckResult(False, f"{where} ({bound:.3g})")
-    except (TooLong, OverflowError, OutOfTime) as error:
+    except (TooLong, OverflowError, CheckStopped) as error:
         return CheckResult(False, str(error), decided=False)
     except Invalid as error:
         return CheckResult(False, str(error))

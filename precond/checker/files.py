@@ -27,7 +27,7 @@ from precond.checker.canonical import malformed
 from precond.checker.certificate import (
     Certificate,
     Linear,
-    Literal,
+    PreActivationBound,
     Refinements,
     Statement,
     Tree,
@@ -172,7 +172,7 @@ def _statement(header: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> State
         lower=lower,
         upper=upper,
         literals=tuple(
-            Literal(_text(layer), _whole(index), _truth(above), _number(value))
+            PreActivationBound(_text(layer), _whole(index), _truth(above), _number(value))
             for layer, index, above, value in _list(header["literals"])
         ),
         clauses=tuple(tuple(map(_linear, _list(clause))) for clause in _list(header["clauses"])),

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from precond.checker.certificate import FRAME, SPLIT, OutOfTime, Tree
+from precond.checker.certificate import FRAME, SPLIT, CheckStopped, Tree
 
 Array = NDArray[Any]
 DEPTH = 2_000  # of a split tree
@@ -40,7 +40,7 @@ def leaves(
 ) -> Iterator[tuple[int, Array, int, Array]]:
     """Number and region (2, coordinates) of every leaf; its frame's node (−1: none) and region,
     which is the leaf's own array where the leaf is a frame.  ``tree``'s nodes cover ``root``.
-    OutOfTime where ``stopped`` says so, at a leaf.
+    CheckStopped where ``stopped`` says so, at a leaf.
 
     What is kept in between is a few words for each node on the way.
     """
@@ -52,7 +52,7 @@ def leaves(
             frame, outer = node, cut
         if not kind & SPLIT:
             if stopped():
-                raise OutOfTime(f"stopped at leaf {number}")
+                raise CheckStopped(f"stopped at leaf {number}")
             state = _cut(root, cut)
             if frame == node:
                 around = state

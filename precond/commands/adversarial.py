@@ -34,7 +34,7 @@ def add(commands: Commands) -> None:
     adversarial.set_defaults(run=run)
 
 
-def run(chosen: argparse.Namespace) -> int:
+def run(arguments: argparse.Namespace) -> int:
     from precond.apply.adversarial_examples.retrain import retrain
     from precond.apply.adversarial_examples.search import adversarial
     from precond.apply.debugging.findings import mined
@@ -46,39 +46,39 @@ def run(chosen: argparse.Namespace) -> int:
     from precond.proof.ledger.ledger import Ledger
     from precond.region.recording import record_in_time
     from precond.report.adversarial import accuracies, adversarial_files
-    from precond.report.evidence import Given
+    from precond.report.evidence import Subject
     from precond.report.pages import write_files
 
-    network, data = read_given(chosen)
+    network, data = read_given(arguments)
     check_classes(data.labels, len(data), network)
-    if chosen.rules < 0 or chosen.retrain < 0:
+    if arguments.rules < 0 or arguments.retrain < 0:
         raise QueryError("--rules and --retrain", expected="0 or more", got="a negative number")
-    deadline = deadline_of(chosen)
-    retraining = settings_of(chosen, Retraining, device=chosen.device, seed=chosen.seed)
+    deadline = deadline_of(arguments)
+    retraining = settings_of(arguments, Retraining, device=arguments.device, seed=arguments.seed)
     rules = []
     notes: list[str] = []
-    if chosen.rules:
+    if arguments.rules:
         limit = deadline.earlier(RULES * deadline.left)
         signatures, rows = record_in_time(
-            network, data.inputs, until=recording(limit), device=chosen.device
+            network, data.inputs, until=recording(limit), device=arguments.device
         )
         data, left_out = recorded_rows(rows, data)
         book = RuleBook(
             network=network, rules=(), inputs=data.flat, signatures=signatures, train=data.train
         )
-        mining = RuleSettings(seed=chosen.seed, device=chosen.device)
+        mining = RuleSettings(seed=arguments.seed, device=arguments.device)
         book, said = mined(book, mining, limit)
         notes += [*left_out, *said]
         for label in range(network.classes.count):
-            rules += [rule for rule in book.rules if rule.label == label][: chosen.rules]
-    settings = settings_of(chosen, AdversarialSettings, budget=deadline.left)
-    out = output_folder(chosen.out)
+            rules += [rule for rule in book.rules if rule.label == label][: arguments.rules]
+    settings = settings_of(arguments, AdversarialSettings, budget=deadline.left)
+    out = output_folder(arguments.out)
     with Ledger(out / "ledger.sqlite") as ledger, progress() as bars:
         bars.stage("claims", len(rules) + min(settings.most, len(data.train)))
         found = adversarial(network, data, settings, rules=rules, ledger=ledger, done=bars.step)
     for note in notes:
         say(f"note           {note}")
-    print(f"claims         {found.asked}, {found.refuted} refuted by a witness")
+    print(f"claims         {found.claims}, {found.refuted} refuted by a witness")
     if not found.examples:
         say("examples       none: nothing was written beside the ledger. A larger --radius may do")
         return stopped(out / "ledger.sqlite") if found.interrupted else 0
@@ -102,8 +102,8 @@ def run(chosen: argparse.Namespace) -> int:
             print(f"{name:<14} {accuracies(one)}")
         write_onnx(retrained.network.whole, out / "retrained.onnx")
         print(f"network        {out / 'retrained.onnx'}")
-    given = Given.of(model_name(network), data)
-    write_files(out, adversarial_files(given, data.flat, settings.radius, found, retrained))
+    subject = Subject.of(model_name(network), data)
+    write_files(out, adversarial_files(subject, data.flat, settings.radius, found, retrained))
     print(f"report         {out / 'index.html'}")
     print(f"examples       {out / 'adversarial.npz'}")
     return stopped(out / "ledger.sqlite") if interrupted else 0

@@ -56,7 +56,7 @@ def add(commands: Commands) -> None:
     analyze.set_defaults(run=run)
 
 
-def run(chosen: argparse.Namespace) -> int:
+def run(arguments: argparse.Namespace) -> int:
     from precond.basics.progress import progress
     from precond.proof.ledger.ledger import Ledger
     from precond.report import hints
@@ -65,19 +65,19 @@ def run(chosen: argparse.Namespace) -> int:
     from precond.study.store import write_preconditions
     from precond.study.summary import summary
 
-    require_device(chosen.device)
-    study, out, notes = _study(chosen, settings_of(chosen, Options))
-    options = settings_of(chosen, Options, budget=deadline_of(chosen).left)
+    require_device(arguments.device)
+    study, out, notes = _study(arguments, settings_of(arguments, Options))
+    options = settings_of(arguments, Options, budget=deadline_of(arguments).left)
     with (
         Ledger(out / "ledger.sqlite") as ledger,
-        pool_of(chosen, ledger) as pool,
+        pool_of(arguments, ledger) as pool,
         progress() as bars,
     ):
-        analysis = analyze(study, options, pool, layers=chosen.layer, progress=bars)
+        analysis = analyze(study, options, pool, layers=arguments.layer, progress=bars)
     analysis = replace(
         analysis,
-        seconds=time.monotonic() - chosen.begun,
-        budget=chosen.budget,
+        seconds=time.monotonic() - arguments.begun,
+        budget=arguments.budget,
         notes=(*study.data.notes, *notes, *analysis.notes, *hints.of_analysis(analysis)),
     )
     write_preconditions(analysis, out / "preconditions.json")
@@ -88,7 +88,7 @@ def run(chosen: argparse.Namespace) -> int:
     return stopped(out / "ledger.sqlite") if analysis.interrupted else 0
 
 
-def _study(chosen: argparse.Namespace, options: Options) -> tuple[Study, Path, tuple[str, ...]]:
+def _study(arguments: argparse.Namespace, options: Options) -> tuple[Study, Path, tuple[str, ...]]:
     """The question of the run, its output folder, made before the first long work, and a note
     where there was no time to record all inputs."""
     from precond.study.analysis import Domain
@@ -96,26 +96,26 @@ def _study(chosen: argparse.Namespace, options: Options) -> tuple[Study, Path, t
     from precond.study.study import Study
     from precond.vnnlib.read import read_vnnlib
 
-    network = read_model(chosen)
-    by_file = chosen.property.endswith((".vnnlib", ".vnnlib.gz"))
+    network = read_model(arguments)
+    by_file = arguments.property.endswith((".vnnlib", ".vnnlib.gz"))
     if not by_file:
-        network = classifier(network, chosen.threshold)
-    elif chosen.outputs == "logits":
+        network = classifier(network, arguments.threshold)
+    elif arguments.outputs == "logits":
         network = network.logits
-    data = read_data(chosen, network, chosen.labels)
-    for layer in chosen.layer or ():
+    data = read_data(arguments, network, arguments.labels)
+    for layer in arguments.layer or ():
         network.require_decisions(layer)
-    if chosen.property == "predicted":
+    if arguments.property == "predicted":
         _require_classes(data, network)
-    domain = Domain.parse(chosen.domain, data.flat[data.train], data.natural)
-    out = output_folder(chosen.out)
+    domain = Domain.parse(arguments.domain, data.flat[data.train], data.natural)
+    out = output_folder(arguments.out)
     query = None
     if by_file:
-        query = read_vnnlib(chosen.property, network)
+        query = read_vnnlib(arguments.property, network)
         network = with_outputs(network, "logits")  # which the query's claims are about
-    signatures, rows = record_all(network, data, options, recording(deadline_of(chosen)))
+    signatures, rows = record_all(network, data, options, recording(deadline_of(arguments)))
     data, notes = recorded_rows(rows, data)
-    goal = _goal(chosen.property, network, data, signatures, query)
+    goal = _goal(arguments.property, network, data, signatures, query)
     study = Study(network=network, data=data, signatures=signatures, domain=domain, goal=goal)
     return study, out, notes
 

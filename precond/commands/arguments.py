@@ -25,10 +25,25 @@ EXIT_INTERRUPTED = 130
 S = TypeVar("S", bound="DataclassInstance")
 
 
-def sizes(text: str) -> tuple[int, ...]:
-    """Sizes of one input, such as 1,28,28."""
-    expected = "sizes such as 1,28,28"
-    return tuple(checked(part, int, lambda v: v >= 1, expected) for part in text.split(","))
+def sizes(text: str) -> tuple[str, tuple[int, ...]]:
+    """Sizes of one input, such as 1,28,28, or of one of several by its name: image=1,28,28."""
+    name, _, numbers = text.rpartition("=")
+    expected = "sizes such as 1,28,28, or NAME=1,28,28"
+    found = tuple(checked(part, int, lambda v: v >= 1, expected) for part in numbers.split(","))
+    return name, found
+
+
+class InputShapes(argparse.Action):
+    """--input-shape: the sizes of the one input, or given again and again those of several."""
+
+    def __call__(self, parser: Any, namespace: Any, values: Any, option_string: Any = None) -> None:
+        name, numbers = values
+        before = getattr(namespace, self.dest)
+        if before is not None and not (name and isinstance(before, dict)):
+            parser.error(
+                f"argument {option_string}: expected NAME=N,N,… for each of several inputs"
+            )
+        setattr(namespace, self.dest, {**(before or {}), name: numbers} if name else numbers)
 
 
 def add_settings(
@@ -66,15 +81,15 @@ def _words(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def settings_of(chosen: argparse.Namespace, settings: type[S], **given: object) -> S:
+def settings_of(arguments: argparse.Namespace, settings: type[S], **given: object) -> S:
     """The settings that the options say, with the fields ``given``."""
     values: dict[str, object] = {}
     for one in fields(settings):
         said = option_of(one)
         name = None if said is None else said.name or one.name
-        if name is None or not hasattr(chosen, name):
+        if name is None or not hasattr(arguments, name):
             continue
-        value, default = getattr(chosen, name), one.default
+        value, default = getattr(arguments, name), one.default
         if isinstance(default, Enum):
             value = type(default)(value)
         values[one.name] = tuple(value) if isinstance(default, tuple) else value

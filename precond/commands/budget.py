@@ -26,9 +26,9 @@ BUDGET = "seconds for everything, from the start of the command; what was done b
 RECORDING = 0.5  # of the time left, for running the data through the network
 
 
-def deadline_of(chosen: argparse.Namespace) -> Deadline:
+def deadline_of(arguments: argparse.Namespace) -> Deadline:
     """When the command's budget is spent."""
-    return Deadline(chosen.begun + chosen.budget)
+    return Deadline(arguments.begun + arguments.budget)
 
 
 def recording(deadline: Deadline) -> Deadline:

@@ -38,7 +38,7 @@ def add(commands: Commands) -> None:
     command.set_defaults(run=run)
 
 
-def run(chosen: argparse.Namespace) -> int:
+def run(arguments: argparse.Namespace) -> int:
     # Products are small: threads would cost more than they bring.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from precond.checker.exact import check
@@ -47,13 +47,13 @@ def run(chosen: argparse.Namespace) -> int:
     from precond.errors import QueryError
     from precond.printable import printable
 
-    certificate = read_certificate(chosen.certificate)
-    for line in certificate.statement.lines() if chosen.statement else _first(certificate):
+    certificate = read_certificate(arguments.certificate)
+    for line in certificate.statement.lines() if arguments.statement else _first(certificate):
         print(line)
-    network = read_model(chosen).logits
+    network = read_model(arguments).logits
     if network.output_words:
         print(f"of that model: y are the {network.output_words}")
-    result = (check_fast if chosen.fast else check)(certificate, network)
+    result = (check_fast if arguments.fast else check)(certificate, network)
     if not result.decided:
         raise QueryError(
             "check --fast", expected="shorter numbers", got=result.where, fix="Check without --fast"

@@ -21,7 +21,7 @@ def add(commands: Commands) -> None:
     cluster.set_defaults(run=run)
 
 
-def run(chosen: argparse.Namespace) -> int:
+def run(arguments: argparse.Namespace) -> int:
     from precond.apply.clustering.medoids import cluster
     from precond.apply.debugging.findings import mined
     from precond.apply.debugging.rule_book import RuleBook
@@ -29,22 +29,22 @@ def run(chosen: argparse.Namespace) -> int:
     from precond.errors import DataError
     from precond.region.recording import record
     from precond.report.cluster import cluster_files
-    from precond.report.evidence import Given
+    from precond.report.evidence import Subject
     from precond.report.pages import write_files
 
-    network, data = read_given(chosen)
-    if chosen.layer is not None:
-        network.require_decisions(chosen.layer)
+    network, data = read_given(arguments)
+    if arguments.layer is not None:
+        network.require_decisions(arguments.layer)
     flat = data.flat
-    layers = None if chosen.layer is None else [chosen.layer]
-    signatures = record(network, flat, layers, device=chosen.device)
+    layers = None if arguments.layer is None else [arguments.layer]
+    signatures = record(network, flat, layers, device=arguments.device)
     labels = signatures.predicted
     notes: tuple[str, ...] = ()
     if data.labels is not None:
         labels = check_classes(data.labels, len(flat), network)
     else:
         notes = ("no labels were given: purity is by the predicted class",)
-    settings = settings_of(chosen, RuleSettings)
+    settings = settings_of(arguments, RuleSettings)
     book, said = mined(
         RuleBook(network=network, rules=(), inputs=flat, signatures=signatures, train=data.train),
         settings,
@@ -56,10 +56,10 @@ def run(chosen: argparse.Namespace) -> int:
             got="none",
             fix="Allow a lower --precision or --support, or give more inputs. " + "; ".join(said),
         )
-    found = cluster(book, labels, data.held_out, seed=chosen.seed)
-    out = output_folder(chosen.out)
-    given = Given.of(model_name(network), data)
-    write_files(out, cluster_files(given, found, (*notes, *said)))
+    found = cluster(book, labels, data.held_out, seed=arguments.seed)
+    out = output_folder(arguments.out)
+    subject = Subject.of(model_name(network), data)
+    write_files(out, cluster_files(subject, found, (*notes, *said)))
     inside = len(flat) - len(found.rest)
     print(f"rules          {len(book.rules)}")
     print(f"clusters       {len(found.clusters)}, of {inside} of {len(flat)} inputs")

@@ -25,7 +25,7 @@ def add(commands: Commands) -> None:
     debug.set_defaults(run=run)
 
 
-def run(chosen: argparse.Namespace) -> int:
+def run(arguments: argparse.Namespace) -> int:
     from precond.apply.debugging.findings import debug
     from precond.apply.true_classes import check_classes
     from precond.basics.progress import progress
@@ -33,14 +33,14 @@ def run(chosen: argparse.Namespace) -> int:
     from precond.region.recording import record_in_time
     from precond.report import hints
     from precond.report.debug.index import cause_title, debug_files
-    from precond.report.evidence import Given
+    from precond.report.evidence import Subject
     from precond.report.pages import write_files
 
-    network, data = read_given(chosen)
+    network, data = read_given(arguments)
     labels = check_classes(data.labels, len(data), network)
-    deadline = deadline_of(chosen)
+    deadline = deadline_of(arguments)
     until = recording(deadline)
-    signatures, rows = record_in_time(network, data.inputs, until=until, device=chosen.device)
+    signatures, rows = record_in_time(network, data.inputs, until=until, device=arguments.device)
     data, notes = recorded_rows(rows, data)
     labels = labels[rows]
     wrong = int((signatures.predicted != labels).sum())
@@ -48,14 +48,14 @@ def run(chosen: argparse.Namespace) -> int:
         for note in notes:
             print(f"note           {note}")
         print(
-            f"no wrong predictions: {chosen.model} gives each of the {len(data)} inputs of "
+            f"no wrong predictions: {arguments.model} gives each of the {len(data)} inputs of "
             f"{data.name} its label; nothing was written"
         )
         return 0
-    settings = settings_of(chosen, DebugSettings, budget=deadline.left)
-    out = output_folder(chosen.out)
+    settings = settings_of(arguments, DebugSettings, budget=deadline.left)
+    out = output_folder(arguments.out)
     with Ledger(out / "ledger.sqlite") as ledger, progress() as bars:
-        bars.stage("wrong inputs", min(wrong, chosen.pages))
+        bars.stage("wrong inputs", min(wrong, arguments.pages))
         found = debug(
             network,
             data,
@@ -66,8 +66,8 @@ def run(chosen: argparse.Namespace) -> int:
         )
     tips = hints.of_debugged(found, data.natural)
     found = replace(found, notes=(*data.notes, *notes, *found.notes, *tips))
-    given = Given.of(model_name(network), data)
-    write_files(out, debug_files(given, found))
+    subject = Subject.of(model_name(network), data)
+    write_files(out, debug_files(subject, found))
     late = int(sum(row in set(data.held_out.tolist()) for row in found.wrong.tolist()))
     say(f"wrong          {len(found.wrong)} of {len(data)} inputs, {late} of them held out")
     print(f"rules          {len(found.book.rules)}")

@@ -62,38 +62,38 @@ def add(commands: Commands) -> None:
     parts.set_defaults(run=run)
 
 
-def run(chosen: argparse.Namespace) -> int:
+def run(arguments: argparse.Namespace) -> int:
     from precond.apply.decomposition.lemmas import Lemmas
     from precond.apply.decomposition.query import decompose_query, proposed_boxes, to_json
     from precond.apply.decomposition.requirements import check_layer
     from precond.network.device import require_device
     from precond.proof.ledger.ledger import Ledger
 
-    require_device(chosen.device)
-    network = read_model(chosen)
-    if chosen.outputs == "logits":
+    require_device(arguments.device)
+    network = read_model(arguments)
+    if arguments.outputs == "logits":
         network = network.logits
-    if chosen.layer is not None:
-        check_layer(network, chosen.layer)
-    queries = _queries(chosen, network)
+    if arguments.layer is not None:
+        check_layer(network, arguments.layer)
+    queries = _queries(arguments, network)
     network = with_outputs(network, "logits")  # which the queries' claims are about
     proposed = [
         box
-        for path in chosen.patterns
-        for box in proposed_boxes(_read(path), chosen.layer, str(path))
+        for path in arguments.patterns
+        for box in proposed_boxes(_read(path), arguments.layer, str(path))
     ]
-    if chosen.out is not None:
-        output_folder(chosen.out.parent)
-        if chosen.out.is_dir():
-            raise OutputError(f"--out {chosen.out}", expected="a file", got="a folder")
-    ledger = None if chosen.ledger is None else Ledger(chosen.ledger)
-    settings = settings_of(chosen, DecompositionSettings, direct=not chosen.no_direct)
+    if arguments.out is not None:
+        output_folder(arguments.out.parent)
+        if arguments.out.is_dir():
+            raise OutputError(f"--out {arguments.out}", expected="a file", got="a folder")
+    ledger = None if arguments.ledger is None else Ledger(arguments.ledger)
+    settings = settings_of(arguments, DecompositionSettings, direct=not arguments.no_direct)
     lemmas = Lemmas()
-    layer = chosen.layer
+    layer = arguments.layer
     written = []
     interrupted = False
     try:
-        for path, query in zip(chosen.queries, queries, strict=True):
+        for path, query in zip(arguments.queries, queries, strict=True):
             answer = decompose_query(
                 query, layer, settings, lemmas=lemmas, proposed=proposed, ledger=ledger
             )
@@ -102,27 +102,27 @@ def run(chosen: argparse.Namespace) -> int:
             written.append(to_json(answer, network, path.name))
             if answer.interrupted:
                 raise KeyboardInterrupt
-            if chosen.check and answer.status.value == "proved":
-                written[-1]["check"] = [_check(part, chosen) for part in answer.parts]
+            if arguments.check and answer.status.value == "proved":
+                written[-1]["check"] = [_check(part, arguments) for part in answer.parts]
     except KeyboardInterrupt:
         interrupted = True
     finally:
         if ledger is not None:
             ledger.close()
-    if chosen.out is not None and written:
+    if arguments.out is not None and written:
         whole = written[0] if len(written) == 1 else _together(written)
-        write_whole(chosen.out, json.dumps(whole, indent=1), name=f"--out {chosen.out}")
-        print(f"written        {chosen.out}")
-    return _stopped(chosen, len(written)) if interrupted else 0
+        write_whole(arguments.out, json.dumps(whole, indent=1), name=f"--out {arguments.out}")
+        print(f"written        {arguments.out}")
+    return _stopped(arguments, len(written)) if interrupted else 0
 
 
-def _queries(chosen: argparse.Namespace, network: Network) -> list[Query]:
+def _queries(arguments: argparse.Namespace, network: Network) -> list[Query]:
     """The queries, each of a kind that can be decomposed."""
     from precond.apply.decomposition.query import check_query
     from precond.vnnlib.read import read_vnnlib
 
-    queries = [read_vnnlib(path, network) for path in chosen.queries]
-    for path, query in zip(chosen.queries, queries, strict=True):
+    queries = [read_vnnlib(path, network) for path in arguments.queries]
+    for path, query in zip(arguments.queries, queries, strict=True):
         try:
             check_query(query)
         except QueryError as error:
@@ -133,20 +133,20 @@ def _queries(chosen: argparse.Namespace, network: Network) -> list[Query]:
     return queries
 
 
-def _stopped(chosen: argparse.Namespace, begun: int) -> int:
-    known = f"{begun} of {len(chosen.queries)} queries shown"
-    if chosen.ledger is None:
+def _stopped(arguments: argparse.Namespace, begun: int) -> int:
+    known = f"{begun} of {len(arguments.queries)} queries shown"
+    if arguments.ledger is None:
         known += "; with --ledger FILE verdicts are kept, and a second run goes on"
-    return stopped(chosen.ledger, known)
+    return stopped(arguments.ledger, known)
 
 
-def _together(written: list[dict[str, Any]]) -> dict[str, Any]:
+def _together(answers: list[dict[str, Any]]) -> dict[str, Any]:
     """Several queries in one file, in the form of one."""
-    claims = [{"query": w["query"], **claim} for w in written for claim in w["claims"]]
-    statuses = {str(w["query"]): w["status"] for w in written}
-    first = written[0]
+    claims = [{"query": w["query"], **claim} for w in answers for claim in w["claims"]]
+    statuses = {str(w["query"]): w["status"] for w in answers}
+    first = answers[0]
     kept = {key: first[key] for key in ("format", "network", "layer")}
-    checks = [check for w in written for check in w.get("check", ())]
+    checks = [check for w in answers for check in w.get("check", ())]
     return {**kept, "statuses": statuses, "claims": claims, "check": checks}
 
 
@@ -179,15 +179,15 @@ def _show(name: str, answer: DecompositionAnswer) -> None:
             print(f"  direct        {said.status.value} by {said.engine}, {said.seconds:.2f} s")
 
 
-def _check(part: Decomposition, chosen: argparse.Namespace) -> dict[str, Any]:
+def _check(part: Decomposition, arguments: argparse.Namespace) -> dict[str, Any]:
     from precond.apply.decomposition.check import replayed, second_proofs
 
-    points = replayed(part, seed=chosen.seed + 1)
+    points = replayed(part, seed=arguments.seed + 1)
     print(
         f"  replay        {points.points} random inputs of A: {points.outside} outside σ, "
         f"{points.violations} without B"
     )
-    halves = second_proofs(part, budget=chosen.budget, device=chosen.device)
+    halves = second_proofs(part, budget=arguments.budget, device=arguments.device)
     for word, again in zip(("A ⇒ σ again", "σ ⇒ B again"), halves, strict=True):
         say(
             f"  {word:<13} {again.proved} of {again.claims} by {', '.join(again.engines) or '–'}, "

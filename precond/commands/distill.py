@@ -43,7 +43,7 @@ def add(commands: Commands) -> None:
         action="append",
         metavar="NAME[:STEP]",
         help="an exit at this layer, reading every STEP-th row and column of its neurons "
-        "(up to three times; default: chosen from the network)",
+        "(up to three times; default: arguments from the network)",
     )
     distill.add_argument(
         "--max-loss",
@@ -69,7 +69,7 @@ def add(commands: Commands) -> None:
     distill.set_defaults(run=run)
 
 
-def run(chosen: argparse.Namespace) -> int:
+def run(arguments: argparse.Namespace) -> int:
     import numpy as np
 
     from precond.apply.distillation.learn import (
@@ -86,88 +86,90 @@ def run(chosen: argparse.Namespace) -> int:
     from precond.errors import QueryError
     from precond.report.distill import distill_page, headline
 
-    if not 0 <= chosen.max_loss < 100:
+    if not 0 <= arguments.max_loss < 100:
         raise QueryError(
-            "--max-loss", expected="percentage points from 0 to 100", got=f"{chosen.max_loss:g}"
+            "--max-loss", expected="percentage points from 0 to 100", got=f"{arguments.max_loss:g}"
         )
-    if chosen.proved_only and chosen.rules is None:
+    if arguments.proved_only and arguments.rules is None:
         raise QueryError(
             "--proved-only",
             expected="proved rules",
             got="no --rules",
             fix="Give --rules DIR/preconditions.json, written by 'precond analyze'",
         )
-    network = classifier(read_model(chosen), chosen.threshold)
-    readings = [Reading.parse(text) for text in chosen.layer or ()]
+    network = classifier(read_model(arguments), arguments.threshold)
+    readings = [Reading.parse(text) for text in arguments.layer or ()]
     for reading in readings:
         network.require_decisions(reading.layer)
         reading.check(network)
     proved = None
-    if chosen.rules is not None:
-        proved = _proved_rules(chosen.rules, network)
-    dataset = read_data(chosen, network, chosen.labels)
-    if chosen.shift and (chosen.shift < 0 or len(network.input_shape) != 3):
+    if arguments.rules is not None:
+        proved = _proved_rules(arguments.rules, network)
+    dataset = read_data(arguments, network, arguments.labels)
+    if arguments.shift and (arguments.shift < 0 or len(network.input_shape) != 3):
         raise QueryError(
             "--shift",
             expected="0, or a few pixels for a network of pictures",
-            got=str(chosen.shift),
+            got=str(arguments.shift),
         )
     train, held_out = dataset.train, dataset.held_out
-    mixed = np.random.RandomState(chosen.seed).permutation(train)
+    mixed = np.random.RandomState(arguments.seed).permutation(train)
     fifth = max(1, len(train) // 5)
     whole = sample_of(network, np.asarray(dataset.inputs), dataset.labels)
     fit, test = whole.rows(np.sort(mixed[fifth:])), whole.rows(held_out)
-    validation = augmented(whole.rows(np.sort(mixed[:fifth])), network, chosen.shift)
+    validation = augmented(whole.rows(np.sort(mixed[:fifth])), network, arguments.shift)
     rows = min(ROWS, PASSES * len(fit))
-    training = settings_of(chosen, Training, rows=rows)
+    training = settings_of(arguments, Training, rows=rows)
     facts = (
         ("Model", model_name(network)),
         ("Data", f"{dataset.name}: {len(train)} training, {len(held_out)} held-out inputs"),
     )
     table: TradeOffTable | None = None
-    with _folder(chosen.out) as out:
+    with _folder(arguments.out) as out:
         try:
-            if chosen.proved_only:
+            if arguments.proved_only:
                 assert proved is not None
-                found = prove_only(network, proved)
+                distilled = prove_only(network, proved)
             else:
-                found = distill(
+                distilled = distill(
                     network,
                     fit,
                     validation,
                     readings or None,
-                    max_loss=chosen.max_loss,
+                    max_loss=arguments.max_loss,
                     proved=proved,
                     training=training,
                 )
         except NotWorthIt as slow:
-            return _refused(slow, out, facts, chosen.max_loss)
+            return _refused(slow, out, facts, arguments.max_loss)
         with suppress(KeyboardInterrupt):
             table = trade_off(
                 network,
-                found,
+                distilled,
                 Samples(fit, validation, test),
-                max_loss=chosen.max_loss,
+                max_loss=arguments.max_loss,
                 training=training,
-                compile=not chosen.no_compile,
+                compile=not arguments.no_compile,
             )
-        every = found.path.predict(whole.inputs.numpy())
+        every = distilled.path.predict(whole.inputs.numpy())
         changed = every.labels != whole.predicted.numpy()
         report = {
             "model": network.origin,
             "hash": network.hash,
             "data": dataset.name,
-            "max_loss": chosen.max_loss,
-            "proved_only": chosen.proved_only,
-            "exits": _exits(found, every.exits, changed),
-            "left_out": {} if found.proved is None else found.proved.left_out,
+            "max_loss": arguments.max_loss,
+            "proved_only": arguments.proved_only,
+            "exits": _exits(distilled, every.exits, changed),
+            "left_out": {} if distilled.proved is None else distilled.proved.left_out,
             "table": None if table is None else table.to_json(),
         }
-        notes = (*dataset.notes, *_notes(chosen, table))
-        page = distill_page(facts, table, found.curves, chosen.max_loss, report["exits"], notes)
-        files = write(out, found, report, [] if table is None else table.lines(), page)
+        notes = (*dataset.notes, *_notes(arguments, table))
+        page = distill_page(
+            facts, table, distilled.curves, arguments.max_loss, report["exits"], notes
+        )
+        files = write(out, distilled, report, [] if table is None else table.lines(), page)
     say(headline(table))
-    say("\n".join([*_summary(found, report, table), *(f"note           {n}" for n in notes)]))
+    say("\n".join([*_summary(distilled, report, table), *(f"note           {n}" for n in notes)]))
     for name, text in files:
         print(f"{name:<14} {text}")
     if table is None:
@@ -214,7 +216,7 @@ def _proved_rules(file: Path, network: Network) -> ProvedRules:
     return ProvedRules.select(network, stored.preconditions, stored.domain)
 
 
-def _exits(found: Distilled, exits: Any, changed: Any) -> list[dict[str, object]]:
+def _exits(distilled: Distilled, exits: Any, changed: Any) -> list[dict[str, object]]:
     return [
         {
             "exit": name,
@@ -222,33 +224,35 @@ def _exits(found: Distilled, exits: Any, changed: Any) -> list[dict[str, object]
             "share": float((exits == number).mean()),
             "changed": int(changed[exits == number].sum()),
         }
-        for number, name in enumerate(found.path.names())
+        for number, name in enumerate(distilled.path.names())
     ]
 
 
-def _summary(found: Distilled, report: dict[str, Any], table: TradeOffTable | None) -> list[str]:
+def _summary(
+    distilled: Distilled, report: dict[str, Any], table: TradeOffTable | None
+) -> list[str]:
     lines = [f"network        {report['model']}"]
     for exit in report["exits"]:
         lines.append(
             f"answered by    {exit['exit']}: {exit['inputs']} inputs "
             f"({100 * exit['share']:.1f} %), {exit['changed']} predictions changed"
         )
-    if found.choice is not None:
-        choice = found.choice
+    if distilled.choice is not None:
+        choice = distilled.choice
         lines.append(
             f"validation     {choice.inputs} inputs, {100 * choice.coverage:.1f} % answered early, "
             f"{choice.lost} lost and {choice.won} won: {choice.loss:+.2f} points"
         )
-    if found.proved is not None:
-        reasons = [f"{count} {why}" for why, count in found.proved.left_out.items()]
+    if distilled.proved is not None:
+        reasons = [f"{count} {why}" for why, count in distilled.proved.left_out.items()]
         lines.append(
-            f"proved rules   {len(found.proved.entries)} used"
+            f"proved rules   {len(distilled.proved.entries)} used"
             + (f"; left out: {', '.join(reasons)}" if reasons else "")
         )
     return lines + (["", *table.terminal_lines(), ""] if table is not None else [])
 
 
-def _notes(chosen: argparse.Namespace, table: TradeOffTable | None) -> list[str]:
+def _notes(arguments: argparse.Namespace, table: TradeOffTable | None) -> list[str]:
     """Remarks on what was measured."""
     if table is None:
         return []
@@ -256,7 +260,9 @@ def _notes(chosen: argparse.Namespace, table: TradeOffTable | None) -> list[str]
     if table.slower():
         where = " and ".join(map(str, table.slower()))
         why = (
-            "rules that end at the last layers leave nothing to save" if chosen.proved_only else ""
+            "rules that end at the last layers leave nothing to save"
+            if arguments.proved_only
+            else ""
         )
         notes.append(
             f"slower than the plain network at batch {where}" + (f": {why}" if why else "")
@@ -265,7 +271,7 @@ def _notes(chosen: argparse.Namespace, table: TradeOffTable | None) -> list[str]
 
 
 def write(
-    folder: Path, found: Distilled, report: dict[str, Any], table: list[str], page: str
+    folder: Path, distilled: Distilled, report: dict[str, Any], table: list[str], page: str
 ) -> list[tuple[str, str]]:
     """All files of a fast path, made in a temporary folder and moved when they are complete."""
     import os
@@ -276,8 +282,8 @@ def write(
 
     with tempfile.TemporaryDirectory(dir=folder, prefix=".distill-") as temporary:
         place = Path(temporary)
-        save_fast_path(found.path, place / "fastpath.pt")
-        stages = write_stages(found.path, place)
+        save_fast_path(distilled.path, place / "fastpath.pt")
+        stages = write_stages(distilled.path, place)
         (place / "distill.json").write_text(json.dumps(report, indent=1), encoding="utf-8")
         (place / "tradeoff.md").write_text("\n".join(table) + "\n", encoding="utf-8")
         (place / PAGE).write_text(page, encoding="utf-8")

@@ -38,30 +38,30 @@ def add(commands: Commands) -> None:
     explain.set_defaults(run=run)
 
 
-def run(chosen: argparse.Namespace) -> int:
+def run(arguments: argparse.Namespace) -> int:
     from attribution.show.explain import explain
     from precond.logit_property import with_threshold
     from precond.network.device import require_device
 
-    require_device(chosen.device)
-    network = with_outputs(read_model(chosen), chosen.outputs)
-    if chosen.threshold is not None:
-        network = with_threshold(network, chosen.threshold)
-    dataset = read_data(chosen, network)
+    require_device(arguments.device)
+    network = with_outputs(read_model(arguments), arguments.outputs)
+    if arguments.threshold is not None:
+        network = with_threshold(network, arguments.threshold)
+    dataset = read_data(arguments, network)
     found = explain(
         network,
         dataset.inputs,
-        chosen.index,
-        chosen.out,
-        method=chosen.method,
-        layer=chosen.slice,
-        quantity=chosen.quantity,
-        exact=chosen.exact,
+        arguments.index,
+        arguments.out,
+        method=arguments.method,
+        layer=arguments.slice,
+        quantity=arguments.quantity,
+        exact=arguments.exact,
         image_shape=dataset.image_shape,
         natural=dataset.natural,
         features=dataset.features,
         classes=dataset.classes,
-        device=chosen.device,
+        device=arguments.device,
     )
     say("\n".join(found.lines))
     print(f"picture  {found.path}")

@@ -7,7 +7,7 @@ import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from precond.commands.arguments import sizes
+from precond.commands.arguments import InputShapes, sizes
 from precond.commands.outputs import add_threshold, classifier
 from precond.errors import DataError
 from precond.formats.lowering.stated import Activation
@@ -19,17 +19,27 @@ if TYPE_CHECKING:
 
 def add_model(command: argparse.ArgumentParser) -> None:
     """MODEL, and the options for what its file does not say."""
-    command.add_argument("model", metavar="MODEL", help=".onnx, .nnet, or .pt/.pth")
+    command.add_argument(
+        "model", metavar="MODEL", help=".onnx, .nnet, .pt2, or weights in .pt, .pth or .safetensors"
+    )
     add_unsaid(command)
 
 
 def add_unsaid(command: argparse.ArgumentParser) -> None:
-    """--input-shape and --activation: what a model file may leave open."""
+    """--input-shape, --output and --activation: what a model file may leave open."""
     command.add_argument(
         "--input-shape",
         type=sizes,
+        action=InputShapes,
         metavar="N,N,…",
-        help="sizes of one input, without the batch axis, where the file leaves them open",
+        help="sizes of one input, without the batch axis, where the file leaves them open; of "
+        "several inputs NAME=N,N,…, once for each",
+    )
+    command.add_argument(
+        "--output",
+        metavar="NAME",
+        help="of a model of several outputs: read this one alone (by its name, or its number from "
+        "0), instead of all side by side",
     )
     command.add_argument(
         "--activation",
@@ -38,11 +48,16 @@ def add_unsaid(command: argparse.ArgumentParser) -> None:
     )
 
 
-def read_model(chosen: argparse.Namespace) -> Network:
+def read_model(arguments: argparse.Namespace) -> Network:
     """The network of MODEL; what the user stated about it is in its ``origin``."""
     from precond.formats.load import load
 
-    return load(chosen.model, chosen.input_shape, activation=chosen.activation)
+    return load(
+        arguments.model,
+        arguments.input_shape,
+        activation=arguments.activation,
+        output=arguments.output,
+    )
 
 
 LABELS = "a file with one whole number per input"
@@ -103,39 +118,45 @@ def add_columns(command: argparse.ArgumentParser) -> None:
     )
 
 
-def read_data(chosen: argparse.Namespace, network: Network, labels: str | None = None) -> Dataset:
+def read_data(
+    arguments: argparse.Namespace, network: Network, labels: str | None = None
+) -> Dataset:
     """The data of --inputs, with ``labels`` of another file if there is one, and of --test;
     what is odd about it is said on stderr, and in its ``notes``."""
     from precond.data.dataset import joined
     from precond.study.fitting import require_fitting, strange
 
-    dataset = _read(chosen, network, chosen.inputs, labels)
-    if getattr(chosen, "test", None) is not None:
-        dataset = joined(dataset, _read(chosen, network, chosen.test, chosen.test_labels))
-    elif getattr(chosen, "test_labels", None) is not None:
+    dataset = _read(arguments, network, arguments.inputs, labels)
+    if getattr(arguments, "test", None) is not None:
+        dataset = joined(dataset, _read(arguments, network, arguments.test, arguments.test_labels))
+    elif getattr(arguments, "test_labels", None) is not None:
         raise DataError("--test-labels", expected="--test DATA", got="no such data")
-    require_fitting(dataset, network, chosen.model)
+    require_fitting(dataset, network, arguments.model)
     dataset = replace(dataset, notes=(*dataset.notes, *strange(network, dataset)))
     for note in dataset.notes:
         print(f"precond: note: {note}", file=sys.stderr)
     return dataset
 
 
-def read_more(chosen: argparse.Namespace, network: Network, spec: str) -> Dataset:
+def read_more(arguments: argparse.Namespace, network: Network, spec: str) -> Dataset:
     """Other data, ``spec``, read by the options that --inputs are read by."""
     from precond.study.fitting import require_fitting
 
-    dataset = _read(chosen, network, spec, None)
-    require_fitting(dataset, network, chosen.model)
+    dataset = _read(arguments, network, spec, None)
+    require_fitting(dataset, network, arguments.model)
     return dataset
 
 
-def _read(chosen: argparse.Namespace, network: Network, spec: str, labels: str | None) -> Dataset:
+def _read(
+    arguments: argparse.Namespace, network: Network, spec: str, labels: str | None
+) -> Dataset:
     """One data set, by the options that say what its values and columns mean."""
-    from precond.data.columns import Columns
+    from precond.data.columns import TableColumns
     from precond.data.datasets import load_dataset
 
-    columns = Columns(chosen.label_column, tuple(chosen.drop), chosen.classes)
+    columns = TableColumns(
+        arguments.label_column, tuple(arguments.drop), arguments.classes, network.input_parts
+    )
     if columns.classes and len(columns.classes) != max(network.output_size, 2):
         raise DataError(
             "--classes",
@@ -143,21 +164,21 @@ def _read(chosen: argparse.Namespace, network: Network, spec: str, labels: str |
             got=", ".join(columns.classes),
         )
     return load_dataset(
-        spec, labels, divide=chosen.divide, columns=columns, picture=network.input_shape
+        spec, labels, divide=arguments.divide, columns=columns, picture=network.input_shape
     )
 
 
-def read_given(chosen: argparse.Namespace) -> tuple[Network, Dataset]:
+def read_given(arguments: argparse.Namespace) -> tuple[Network, Dataset]:
     """The network, read as a classifier, and the data, checked to fit each other."""
-    network, dataset = read_both(chosen)
-    return classifier(network, chosen.threshold), dataset
+    network, dataset = read_both(arguments)
+    return classifier(network, arguments.threshold), dataset
 
 
-def read_both(chosen: argparse.Namespace) -> tuple[Network, Dataset]:
+def read_both(arguments: argparse.Namespace) -> tuple[Network, Dataset]:
     """The network as the file gives it, and the data, checked to fit each other."""
     from precond.network.device import require_device
 
-    require_device(chosen.device)
-    network = read_model(chosen)
-    dataset = read_data(chosen, network, chosen.labels)
+    require_device(arguments.device)
+    network = read_model(arguments)
+    dataset = read_data(arguments, network, arguments.labels)
     return network, dataset

@@ -14,8 +14,8 @@ def add(commands: Commands) -> None:
     info.set_defaults(run=run)
 
 
-def run(chosen: argparse.Namespace) -> int:
+def run(arguments: argparse.Namespace) -> int:
     from precond.network.describe import describe
 
-    print(describe(read_model(chosen)))
+    print(describe(read_model(arguments)))
     return 0

@@ -37,21 +37,21 @@ def add(commands: Commands) -> None:
     pruned.set_defaults(run=run)
 
 
-def run(chosen: argparse.Namespace) -> int:
-    return {"list": _list, "export": _export, "prune": _prune}[chosen.action](chosen)
+def run(arguments: argparse.Namespace) -> int:
+    return {"list": _list, "export": _export, "prune": _prune}[arguments.action](arguments)
 
 
-def _list(chosen: argparse.Namespace) -> int:
+def _list(arguments: argparse.Namespace) -> int:
     from precond.printable import printable
     from precond.proof.arithmetic import Arithmetic, words
     from precond.proof.ledger.ledger import Ledger
 
     counts: Counter[str] = Counter()
     damaged: list[str] = []
-    with Ledger(chosen.file, writable=False) as ledger:
+    with Ledger(arguments.file, writable=False) as ledger:
         for entry in ledger.entries(damaged.append):
             verdict = entry.verdict
-            if chosen.status not in (None, verdict.status.value):
+            if arguments.status not in (None, verdict.status.value):
                 continue
             counts[verdict.status.value] += 1
             when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(entry.written))
@@ -67,18 +67,18 @@ def _list(chosen: argparse.Namespace) -> int:
     print(", ".join(f"{counts[name]} {name}" for name in STATUSES if counts[name]) or "no verdicts")
     if damaged:
         print(
-            f"precond: {len(damaged)} damaged entries; 'precond ledger {chosen.file} prune "
+            f"precond: {len(damaged)} damaged entries; 'precond ledger {arguments.file} prune "
             "--damaged' drops them",
             file=sys.stderr,
         )
     return 1 if damaged else 0
 
 
-def _export(chosen: argparse.Namespace) -> int:
+def _export(arguments: argparse.Namespace) -> int:
     from precond.basics.whole_files import write_whole
     from precond.proof.ledger.ledger import Ledger
 
-    with Ledger(chosen.file, writable=False) as ledger:
+    with Ledger(arguments.file, writable=False) as ledger:
         lines = (
             json.dumps(
                 {
@@ -89,38 +89,38 @@ def _export(chosen: argparse.Namespace) -> int:
                 }
             )
             for entry in ledger.entries()
-            if chosen.status in (None, entry.verdict.status.value)
+            if arguments.status in (None, entry.verdict.status.value)
         )
-        if chosen.out is None:
+        if arguments.out is None:
             for line in lines:
                 print(line)
             return 0
-        write_whole(chosen.out, (f"{line}\n" for line in lines), name=f"--out {chosen.out}")
+        write_whole(arguments.out, (f"{line}\n" for line in lines), name=f"--out {arguments.out}")
     return 0
 
 
-def _prune(chosen: argparse.Namespace) -> int:
+def _prune(arguments: argparse.Namespace) -> int:
     from precond.errors import QueryError
-    from precond.proof.ledger.ledger import Entry, Ledger
+    from precond.proof.ledger.ledger import Ledger, LedgerRow
 
-    if chosen.status is None and chosen.older is None and not chosen.damaged:
+    if arguments.status is None and arguments.older is None and not arguments.damaged:
         raise QueryError(
             "precond ledger prune",
             expected="--status, --older or --damaged",
             got="no condition",
             fix="To drop everything, delete the file",
         )
-    limit = None if chosen.older is None else time.time() - chosen.older * DAY
+    limit = None if arguments.older is None else time.time() - arguments.older * DAY
 
-    def unwanted(entry: Entry) -> bool:
-        if chosen.status is None and limit is None:
+    def unwanted(entry: LedgerRow) -> bool:
+        if arguments.status is None and limit is None:
             return False
-        fits = chosen.status in (None, entry.verdict.status.value)
+        fits = arguments.status in (None, entry.verdict.status.value)
         return fits and (limit is None or entry.written < limit)
 
-    if not chosen.file.is_file():
-        raise QueryError(f"ledger {chosen.file}", expected="a file", got="no such file")
-    with Ledger(chosen.file) as ledger:
-        dropped = ledger.prune(unwanted, damaged=chosen.damaged)
+    if not arguments.file.is_file():
+        raise QueryError(f"ledger {arguments.file}", expected="a file", got="no such file")
+    with Ledger(arguments.file) as ledger:
+        dropped = ledger.prune(unwanted, damaged=arguments.damaged)
         print(f"dropped {dropped}, kept {len(ledger)}")
     return 0

@@ -48,7 +48,7 @@ def add(commands: Commands) -> None:
     monitor.set_defaults(run=run)
 
 
-def run(chosen: argparse.Namespace) -> int:
+def run(arguments: argparse.Namespace) -> int:
     import numpy as np
 
     from precond.apply.monitoring.summary import separate, summarise
@@ -59,35 +59,35 @@ def run(chosen: argparse.Namespace) -> int:
     from precond.network.evaluate import check_inputs
     from precond.study.store import read_preconditions
 
-    require_device(chosen.device)
-    stored = read_preconditions(chosen.file)
-    network = classifier(read_model(chosen), chosen.threshold)
+    require_device(arguments.device)
+    stored = read_preconditions(arguments.file)
+    network = classifier(read_model(arguments), arguments.threshold)
     if not stored.preconditions:
-        raise QueryError(f"rules {chosen.file}", expected="one or more", got="an empty rule set")
+        raise QueryError(f"rules {arguments.file}", expected="one or more", got="an empty rule set")
     stored.claim(stored.preconditions[0], network)  # the hash is this network's
-    monitor = Monitor(network, stored.preconditions, stored.domain).to(chosen.device)
-    dataset = read_data(chosen, network, chosen.labels)
+    monitor = Monitor(network, stored.preconditions, stored.domain).to(arguments.device)
+    dataset = read_data(arguments, network, arguments.labels)
     rows = np.arange(len(dataset))
-    if chosen.rows == "held-out":
+    if arguments.rows == "held-out":
         rows = dataset.held_out
     inputs = check_inputs(network, dataset.inputs)[rows]
     labels = None
     if dataset.labels is not None:
         labels = check_classes(dataset.labels, len(dataset), network)[rows]
     other = None
-    if chosen.outside is not None:
-        other = check_inputs(network, read_more(chosen, network, chosen.outside).inputs)
-    out = None if chosen.out is None else output_folder(chosen.out)
+    if arguments.outside is not None:
+        other = check_inputs(network, read_more(arguments, network, arguments.outside).inputs)
+    out = None if arguments.out is None else output_folder(arguments.out)
     watched = monitor.watch(inputs)
     summary = summarise(monitor, watched, labels)
     apart = None
     if other is not None:
-        apart = separate(watched, monitor.watch(other), chosen.outside)
-    say("\n".join(lines(chosen, monitor, summary, apart)))
+        apart = separate(watched, monitor.watch(other), arguments.outside)
+    say("\n".join(lines(arguments, monitor, summary, apart)))
     if out is not None:
         write_rows(out / "monitor.csv", monitor, watched, rows.tolist(), labels)
         content = {
-            "preconditions": str(chosen.file),
+            "preconditions": str(arguments.file),
             "model": network.origin,
             "summary": summary.to_json(),
             "outside": None if apart is None else apart.to_json(),
@@ -99,7 +99,7 @@ def run(chosen: argparse.Namespace) -> int:
 
 
 def lines(
-    chosen: argparse.Namespace, monitor: Monitor, summary: Summary, apart: Separation | None
+    arguments: argparse.Namespace, monitor: Monitor, summary: Summary, apart: Separation | None
 ) -> list[str]:
     """The summary in words."""
     proved = int(monitor.proved.sum())
@@ -107,7 +107,7 @@ def lines(
     found = [
         f"rules          {len(monitor.entries)}, {proved} proved"
         + (f"; {monitor.left_out} of no use" if monitor.left_out else ""),
-        f"inputs         {count} of {chosen.inputs}"
+        f"inputs         {count} of {arguments.inputs}"
         + (f", accuracy {_percent(summary.accuracy)}" if summary.accuracy is not None else ""),
         f"in pattern     {summary.in_pattern} ({_percent(summary.in_pattern / count)}), "
         f"{summary.proved} in a proved one, {summary.contradicted} against it; "
@@ -122,8 +122,8 @@ def lines(
         )
     for one in summary.detections:
         found.append(
-            f"as {one.verdict:<18} {one.given} predictions, precision {_percent(one.precision)}, "
-            f"recall {_percent(one.recall)} of {one.present}"
+            f"as {one.verdict:<18} {one.predictions} predictions, "
+            f"precision {_percent(one.precision)}, recall {_percent(one.recall)} of {one.present}"
         )
     if apart is not None:
         found.append(

@@ -34,23 +34,23 @@ def add_threshold(command: argparse.ArgumentParser) -> None:
 
 def with_outputs(network: Network, outputs: str) -> Network:
     """The network, or its logits; a line says what its outputs are where that needs saying."""
-    chosen = network.logits if outputs == "logits" else network
-    if chosen.output_words:
-        print(f"outputs        y: {chosen.output_words}")
-    return chosen
+    arguments = network.logits if outputs == "logits" else network
+    if arguments.output_words:
+        print(f"outputs        y: {arguments.output_words}")
+    return arguments
 
 
 def classifier(network: Network, threshold: float | None) -> Network:
     """The logits of the network, read as classes; a line says how, where that needs saying."""
     from precond.logit_property import with_threshold
 
-    chosen = (network if threshold is None else with_threshold(network, threshold)).logits
-    words = [f"y: {chosen.output_words}"] if chosen.output_words else []
-    if chosen.classes.binary:
-        words.append(chosen.classes.words())
+    arguments = (network if threshold is None else with_threshold(network, threshold)).logits
+    words = [f"y: {arguments.output_words}"] if arguments.output_words else []
+    if arguments.classes.binary:
+        words.append(arguments.classes.words())
     if words:
         print(f"outputs        {'; '.join(words)}")
-    return chosen
+    return arguments
 
 
 def model_name(network: Network) -> str:

@@ -64,7 +64,7 @@ def add(commands: Commands) -> None:
     patterns.set_defaults(run=run)
 
 
-def run(chosen: argparse.Namespace) -> int:
+def run(arguments: argparse.Namespace) -> int:
     from precond.basics.progress import progress
     from precond.errors import QueryError
     from precond.network.graph import INPUT
@@ -79,31 +79,31 @@ def run(chosen: argparse.Namespace) -> int:
     from precond.study.study import Study
     from precond.study.whole_space.run import default_cuts, run_whole_space, values_in_time
 
-    network, data = read_given(chosen)
-    text = chosen.domain or ("unit" if tuple(data.natural) == (0.0, 1.0) else "data")
+    network, data = read_given(arguments)
+    text = arguments.domain or ("unit" if tuple(data.natural) == (0.0, 1.0) else "data")
     if text.startswith("ball"):
         raise QueryError("--domain", expected="unit, data or LO:HI", got=text)
     domain = Domain.parse(text, data.flat[data.train], data.natural)
-    for cut in chosen.cut or ():
+    for cut in arguments.cut or ():
         if cut != INPUT:
             network.require_decisions(cut)
-    cuts = tuple(chosen.cut or default_cuts(network))
-    out = None if chosen.out is None else output_folder(chosen.out)
-    deadline = deadline_of(chosen)
-    signatures, rows = values_in_time(network, data, cuts, chosen.device, recording(deadline))
+    cuts = tuple(arguments.cut or default_cuts(network))
+    out = None if arguments.out is None else output_folder(arguments.out)
+    deadline = deadline_of(arguments)
+    signatures, rows = values_in_time(network, data, cuts, arguments.device, recording(deadline))
     data, notes = recorded_rows(rows, data)
     goal = class_goal(network, signatures)
-    if chosen.label:
-        goal = _only(goal, chosen.label, network.classes.count)
-    picture = data.image_shape if chosen.shifts else None
-    search = settings_of(chosen, Search, picture=picture, budget=deadline.left)
+    if arguments.label:
+        goal = _only(goal, arguments.label, network.classes.count)
+    picture = data.image_shape if arguments.shifts else None
+    search = settings_of(arguments, Search, picture=picture, budget=deadline.left)
     study = Study(network=network, data=data, signatures=signatures, domain=domain, goal=goal)
-    file = chosen.ledger or (None if out is None else out / "ledger.sqlite")
-    here = None if chosen.scheduler is not None else out
+    file = arguments.ledger or (None if out is None else out / "ledger.sqlite")
+    here = None if arguments.scheduler is not None else out
     certificates = None if here is None else here / "certificates"
     with ExitStack() as stack:
         ledger = None if file is None else stack.enter_context(Ledger(file))
-        pool = stack.enter_context(pool_of(chosen, ledger))
+        pool = stack.enter_context(pool_of(arguments, ledger))
         bars = stack.enter_context(progress())
         found = run_whole_space(
             study,
@@ -112,12 +112,12 @@ def run(chosen: argparse.Namespace) -> int:
             pool=pool,
             certificates=certificates,
             progress=bars,
-            note=_progress if chosen.verbose else None,
+            note=_progress if arguments.verbose else None,
         )
     found = replace(
         found,
-        seconds=time.monotonic() - chosen.begun,
-        budget=chosen.budget,
+        seconds=time.monotonic() - arguments.begun,
+        budget=arguments.budget,
         notes=(*data.notes, *notes, *found.notes, *hints.of_whole_space(found)),
     )
     say(table_text(found, model_name(network)))

@@ -40,11 +40,11 @@ def size(text: str) -> int:
 
 
 @contextmanager
-def pool_of(chosen: argparse.Namespace, ledger: Ledger | None = None) -> Iterator[Pool]:
+def pool_of(arguments: argparse.Namespace, ledger: Ledger | None = None) -> Iterator[Pool]:
     """The pool that the options ask for."""
     from precond.workers.pool import open_pool
 
     with open_pool(
-        chosen.workers, scheduler=chosen.scheduler, memory=chosen.memory, ledger=ledger
+        arguments.workers, scheduler=arguments.scheduler, memory=arguments.memory, ledger=ledger
     ) as pool:
         yield pool

@@ -40,7 +40,7 @@ def add(commands: Commands) -> None:
     again.set_defaults(run=run)
 
 
-def run(chosen: argparse.Namespace) -> int:
+def run(arguments: argparse.Namespace) -> int:
     from precond.basics.progress import progress
     from precond.proof.arithmetic import Arithmetic, words
     from precond.proof.certificates.folder import keep
@@ -52,15 +52,15 @@ def run(chosen: argparse.Namespace) -> int:
     from precond.workers.exact import ExactJob
     from precond.workers.pool import ProofJob
 
-    require_device(chosen.device)
-    folder = chosen.certificate
+    require_device(arguments.device)
+    folder = arguments.certificate
     if folder is not None:
         output_folder(folder, "--certificate")
-    exact = chosen.exact or folder is not None
-    execution = Arithmetic(chosen.execution)
-    stored = read_preconditions(chosen.file)
-    network = with_outputs(read_model(chosen), "logits")  # which all stored claims are about
-    wanted = _wanted(chosen, {entry.id for entry in stored.preconditions})
+    exact = arguments.exact or folder is not None
+    execution = Arithmetic(arguments.execution)
+    stored = read_preconditions(arguments.file)
+    network = with_outputs(read_model(arguments), "logits")  # which all stored claims are about
+    wanted = _wanted(arguments, {entry.id for entry in stored.preconditions})
     asked = [
         (entry, claim)
         for entry in stored.preconditions
@@ -99,41 +99,41 @@ def run(chosen: argparse.Namespace) -> int:
                 print(f"  certificate {path}", flush=True)
             elif exact and now.status is Status.UNKNOWN:
                 say(f"  {now.reason}")
-            if tip := hints.of_verdict(now, chosen.budget):
+            if tip := hints.of_verdict(now, arguments.budget):
                 say(f"  to try: {tip}")
             shown += 1
         bars.step()
 
     with ExitStack() as stack:
-        ledger = None if chosen.ledger is None else stack.enter_context(Ledger(chosen.ledger))
+        ledger = None if arguments.ledger is None else stack.enter_context(Ledger(arguments.ledger))
         bars = stack.enter_context(progress())
-        pool = stack.enter_context(pool_of(chosen, ledger))
+        pool = stack.enter_context(pool_of(arguments, ledger))
         bars.stage("claims", len(asked))
         claims = [claim for _, claim in asked]
         kind: Callable[..., ProofJob] = partial(ExactJob, folder=folder) if exact else ProofJob
         jobs = (
-            kind(claim, chosen.budget, device=chosen.device, execution=execution)
+            kind(claim, arguments.budget, device=arguments.device, execution=execution)
             for claim in claims
         )
         try:
             verdicts = pool.map(jobs, show)
         except KeyboardInterrupt:
-            return stopped(chosen.ledger, f"{shown} of {len(asked)} claims are answered above")
+            return stopped(arguments.ledger, f"{shown} of {len(asked)} claims are answered above")
     if not asked:
         print("no entry of the file makes a claim that could be proved")
     changed = [contradicts(entry, v) for (entry, _), v in zip(asked, verdicts, strict=True)]
     return 1 if any(changed) else 0
 
 
-def _wanted(chosen: argparse.Namespace, known: set[str]) -> set[str]:
+def _wanted(arguments: argparse.Namespace, known: set[str]) -> set[str]:
     """The entries of --only, which must be there."""
     from precond.errors import QueryError
 
-    wanted = set(chosen.only or ())
+    wanted = set(arguments.only or ())
     if missing := wanted - known:
         raise QueryError(
             f"--only {', '.join(sorted(missing))}",
-            expected=f"an id of {chosen.file}",
+            expected=f"an id of {arguments.file}",
             got="none of that name",
         )
     return wanted

@@ -60,11 +60,11 @@ def add(commands: Commands) -> None:
     robust.set_defaults(run=run)
 
 
-def run(chosen: argparse.Namespace) -> int:
-    network, dataset = read_both(chosen)
-    if chosen.range or chosen.monotone:
-        return _properties(chosen, with_outputs(network, chosen.outputs), dataset)
-    network = classifier(network, chosen.threshold)
+def run(arguments: argparse.Namespace) -> int:
+    network, dataset = read_both(arguments)
+    if arguments.range or arguments.monotone:
+        return _properties(arguments, with_outputs(network, arguments.outputs), dataset)
+    network = classifier(network, arguments.threshold)
     import numpy as np
 
     from precond.apply.certification.certify import robustness
@@ -72,18 +72,18 @@ def run(chosen: argparse.Namespace) -> int:
     from precond.basics.progress import progress
     from precond.proof.ledger.ledger import Ledger
     from precond.report import hints
-    from precond.report.evidence import Given
+    from precond.report.evidence import Subject
     from precond.report.pages import write_files
     from precond.report.robustness import counts_text, robustness_files
 
-    left = deadline_of(chosen).left
-    settings = settings_of(chosen, RobustnessSettings, natural=dataset.natural, budget=left)
+    left = deadline_of(arguments).left
+    settings = settings_of(arguments, RobustnessSettings, natural=dataset.natural, budget=left)
     labels = dataset.labels
     if labels is not None:
         labels = check_classes(labels, len(dataset), network)
-    rows = np.arange(len(dataset)) if chosen.rows == "all" else dataset.held_out
-    rows = rows[: chosen.most]
-    out = None if chosen.out is None else output_folder(chosen.out)
+    rows = np.arange(len(dataset)) if arguments.rows == "all" else dataset.held_out
+    rows = rows[: arguments.most]
+    out = None if arguments.out is None else output_folder(arguments.out)
     ledger = None if out is None else Ledger(out / "ledger.sqlite")
     with progress() as bars:
         bars.stage("balls", len(rows) * len(set(settings.radii)))
@@ -103,16 +103,16 @@ def run(chosen: argparse.Namespace) -> int:
             f"note           time ran out after {len(found.rows)} of {len(rows)} inputs were "
             "classified: the others take no part"
         )
-    print(f"inputs         {len(found.rows)} of {dataset.name} ({chosen.rows})")
+    print(f"inputs         {len(found.rows)} of {dataset.name} ({arguments.rows})")
     print("\n".join(counts_text(found)))
-    tips = hints.of_robustness(found, dataset.natural, chosen.budget)
+    tips = hints.of_robustness(found, dataset.natural, arguments.budget)
     notes = (*dataset.notes, *tips)
     for note in tips:
         say(f"note           {note}")
-    print(f"time           {time.monotonic() - chosen.begun:.1f} s of {chosen.budget:g} s")
+    print(f"time           {time.monotonic() - arguments.begun:.1f} s of {arguments.budget:g} s")
     if out is not None:
-        given = Given.of(model_name(network), dataset)
-        write_files(out, robustness_files(given, labels, found, notes))
+        subject = Subject.of(model_name(network), dataset)
+        write_files(out, robustness_files(subject, labels, found, notes))
         print(f"report         {out / 'index.html'}")
     if not found.interrupted:
         return 0
@@ -120,35 +120,35 @@ def run(chosen: argparse.Namespace) -> int:
     return stopped(None if out is None else out / "ledger.sqlite", kept)
 
 
-def _properties(chosen: argparse.Namespace, network: Network, dataset: Dataset) -> int:
+def _properties(arguments: argparse.Namespace, network: Network, dataset: Dataset) -> int:
     from precond.report import hints
-    from precond.report.evidence import Given
+    from precond.report.evidence import Subject
     from precond.report.pages import write_files
     from precond.report.robustness import properties_files
     from precond.study.analysis import Domain, DomainKind
 
-    domain = Domain.parse(chosen.domain, dataset.inputs, dataset.natural)
+    domain = Domain.parse(arguments.domain, dataset.inputs, dataset.natural)
     if domain.kind is DomainKind.BALL:
-        raise QueryError("--domain", expected="data, unit or LO:HI", got=chosen.domain)
+        raise QueryError("--domain", expected="data, unit or LO:HI", got=arguments.domain)
     answers: list[PropertyAnswer] = []
     interrupted = False
     try:
-        for answer in _answers(chosen, network, domain.box, dataset.features):
+        for answer in _answers(arguments, network, domain.box, dataset.features):
             answers.append(answer)
-            _show(answer, hints.of_verdict(answer.verdict, chosen.budget / _asked(chosen)))
+            _show(answer, hints.of_verdict(answer.verdict, arguments.budget / _asked(arguments)))
     except KeyboardInterrupt:
         interrupted = True
-    if chosen.out is not None:
-        out = output_folder(chosen.out)
-        given = Given.of(model_name(network), dataset)
-        write_files(out, properties_files(given, str(domain), answers))
+    if arguments.out is not None:
+        out = output_folder(arguments.out)
+        subject = Subject.of(model_name(network), dataset)
+        write_files(out, properties_files(subject, str(domain), answers))
         print(f"report  {out / 'index.html'}")
-    return stopped(None, f"{len(answers)} of {_asked(chosen)} answered") if interrupted else 0
+    return stopped(None, f"{len(answers)} of {_asked(arguments)} answered") if interrupted else 0
 
 
-def _asked(chosen: argparse.Namespace) -> int:
+def _asked(arguments: argparse.Namespace) -> int:
     """How many properties."""
-    return len(chosen.range or ()) + len(chosen.monotone or ())
+    return len(arguments.range or ()) + len(arguments.monotone or ())
 
 
 def _show(answer: PropertyAnswer, tip: str) -> None:
@@ -159,14 +159,14 @@ def _show(answer: PropertyAnswer, tip: str) -> None:
         say(f"{answer.name}\n  {known}".rstrip())
     else:
         say(f"{answer.name:<{NAME}} {known}".rstrip())
-    if words := answer.shown or verdict.reason:
+    if words := answer.witness or verdict.reason:
         say(f"  {words}")
     if tip:
         say(f"  to try: {tip}")
 
 
 def _answers(
-    chosen: argparse.Namespace, network: Network, box: Box, features: tuple[str, ...] | None
+    arguments: argparse.Namespace, network: Network, box: Box, features: tuple[str, ...] | None
 ) -> Iterator[PropertyAnswer]:
     import numpy as np
 
@@ -178,19 +178,19 @@ def _answers(
     from precond.region.pattern import DecisionPattern
     from precond.report.robustness import PropertyAnswer
 
-    ranges = [_range(text) for text in chosen.range or ()]
-    monotone = [_monotone(text, features) for text in chosen.monotone or ()]
+    ranges = [_range(text) for text in arguments.range or ()]
+    monotone = [_monotone(text, features) for text in arguments.monotone or ()]
     claims = [
         Claim(network, box, DecisionPattern(), Property.between(*limits)) for limits in ranges
     ]
     for one in monotone:
         monotone_claim(network, one, box)  # an index that does not fit is said before any work
     of = "" if network.whole is network else ", y: logits"
-    deadline = deadline_of(chosen)
+    deadline = deadline_of(arguments)
     ahead = len(claims) + len(monotone)
     for number, claim in enumerate(claims):
         share = deadline.left / (ahead - number)
-        verdict = prove(claim, budget=share, device=chosen.device, seed=chosen.seed)
+        verdict = prove(claim, budget=share, device=arguments.device, seed=arguments.seed)
         shown = ""
         if verdict.witness is not None:
             y = network.output_activation.of(outputs(network, verdict.witness[None]))[0]
@@ -198,7 +198,7 @@ def _answers(
         yield PropertyAnswer(f"{claim.property}{of}", verdict, shown)
     for number, one in enumerate(monotone, len(claims)):
         share = deadline.left / (ahead - number)
-        verdict = prove_monotone(network, one, box, budget=share, device=chosen.device)
+        verdict = prove_monotone(network, one, box, budget=share, device=arguments.device)
         shown = ""
         if verdict.witness is not None:
             first, step = verdict.witness[:-1], verdict.witness[-1]

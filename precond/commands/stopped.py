@@ -29,12 +29,14 @@ def stopped(ledger: Path | None, known: str = "") -> int:
     return EXIT_INTERRUPTED
 
 
-def nothing_yet(chosen: argparse.Namespace) -> str:
+def nothing_yet(arguments: argparse.Namespace) -> str:
     """What is known where a command does not say it itself: the verdicts of its ledger."""
     from precond.proof.ledger.ledger import Ledger
 
-    out = getattr(chosen, "out", None)
-    file = getattr(chosen, "ledger", None) or (None if out is None else Path(out) / "ledger.sqlite")
+    out = getattr(arguments, "out", None)
+    file = getattr(arguments, "ledger", None) or (
+        None if out is None else Path(out) / "ledger.sqlite"
+    )
     if file is None or not Path(file).is_file():
         return "stopped: nothing was written"
     try:

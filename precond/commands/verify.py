@@ -12,17 +12,25 @@ from precond.commands.exact import add_exact
 from precond.commands.given import add_unsaid
 from precond.commands.outputs import add_outputs
 from precond.commands.stopped import stopped
+from precond.commands.suite import add_suite, is_suite, run_suite
 from precond.errors import PrecondError
 from precond.proof.effort import Effort
 
 
 def add(commands: Commands) -> None:
-    verify = commands.add_parser("verify", help="decide a VNN-LIB query: sat, unsat or unknown")
-    verify.add_argument("query", type=Path, metavar="QUERY", help=".vnnlib or .vnnlib.gz")
+    verify = commands.add_parser(
+        "verify", help="decide a VNN-LIB query, or a list of them: sat, unsat or unknown"
+    )
+    verify.add_argument(
+        "query",
+        type=Path,
+        metavar="QUERY",
+        help=".vnnlib or .vnnlib.gz; or a .csv list of them, NETWORK,QUERY[,SECONDS[,ANSWER]] "
+        "a row, with --out",
+    )
     verify.add_argument(
         "--network",
         action="append",
-        required=True,
         metavar="NAME=MODEL",
         help="the model file of a network by its name in the query; one alone needs no name",
     )
@@ -30,7 +38,7 @@ def add(commands: Commands) -> None:
         "--timeout",
         type=seconds,
         metavar="SECONDS",
-        help="for everything, loading included (default: no limit)",
+        help="for a query, loading included (default: no limit)",
     )
     verify.add_argument(
         "--serialise-assignments",
@@ -48,6 +56,7 @@ def add(commands: Commands) -> None:
     add_exact(verify)
     add_unsaid(verify)
     add_settings(verify, Effort, "device", "seed")
+    add_suite(verify)
     verify.set_defaults(run=run)
 
     # With another prefix a capability, which starts with "--", is an argument, not an option.
@@ -61,30 +70,33 @@ def add(commands: Commands) -> None:
     asked.set_defaults(run=supports)
 
 
-def run(chosen: argparse.Namespace) -> int:
+def run(arguments: argparse.Namespace) -> int:
+    if is_suite(arguments):
+        return run_suite(arguments)
     from precond.vnnlib.process import ask
 
-    folder = chosen.serialise_assignments
+    folder = arguments.serialise_assignments
     if folder is not None:
         output_folder(folder, "--serialise-assignments")
-    if chosen.certificate is not None:
-        output_folder(chosen.certificate, "--certificate")
+    if arguments.certificate is not None:
+        output_folder(arguments.certificate, "--certificate")
     request = {
-        "query": str(chosen.query),
-        "networks": chosen.network,
+        "query": str(arguments.query),
+        "networks": arguments.network,
         "assignments": None if folder is None else str(folder),
-        "device": chosen.device,
-        "seed": chosen.seed,
-        "as_real": chosen.as_real,
-        "outputs": chosen.outputs,
-        "exact": chosen.exact or chosen.certificate is not None,
-        "input_shape": chosen.input_shape,
-        "activation": chosen.activation,
-        "certificates": None if chosen.certificate is None else str(chosen.certificate),
+        "device": arguments.device,
+        "seed": arguments.seed,
+        "as_real": arguments.as_real,
+        "outputs": arguments.outputs,
+        "exact": arguments.exact or arguments.certificate is not None,
+        "input_shape": arguments.input_shape,
+        "activation": arguments.activation,
+        "output": arguments.output,
+        "certificates": None if arguments.certificate is None else str(arguments.certificate),
     }
-    limit = math.inf if chosen.timeout is None else chosen.timeout
+    limit = math.inf if arguments.timeout is None else arguments.timeout
     try:
-        reply = ask(request, chosen.begun + limit)
+        reply = ask(request, arguments.begun + limit)
     except KeyboardInterrupt:  # the child has been killed
         print("unknown", flush=True)
         return stopped(None)
@@ -97,8 +109,8 @@ def run(chosen: argparse.Namespace) -> int:
     return reply.status
 
 
-def supports(chosen: argparse.Namespace) -> int:
+def supports(arguments: argparse.Namespace) -> int:
     from precond.vnnlib.capability import capability
 
-    sys.stdout.write(capability(chosen.capability))
+    sys.stdout.write(capability(arguments.capability))
     return 0

@@ -18,9 +18,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from precond.data.columns import LABEL_NAMES, Columns, numbered
+from precond.data.columns import LABEL_NAMES, TableColumns, numbered
 from precond.data.content import FileContent
 from precond.data.npy import npy_header
+from precond.data.parts import has_all, side_by_side
 from precond.errors import DataError, ModelError
 
 INPUT_NAMES = ("inputs", "x")
@@ -29,7 +30,7 @@ SHOWN = 12
 
 
 @dataclass(frozen=True)
-class Entry:
+class ArrayEntry:
     """One array of a file: its name, and what can be said before it is read."""
 
     name: str
@@ -47,11 +48,17 @@ class Entry:
 
 @dataclass(frozen=True)
 class Roles:
-    """The arrays that hold inputs and labels; ``notes`` say which were told by shape alone."""
+    """The arrays that hold inputs and labels; ``notes`` say which were told by shape alone.
+    ``parts``: one array for each input of a network that reads several, instead of ``inputs``."""
 
     inputs: str | None
     labels: str | None
     notes: tuple[str, ...] = ()
+    parts: tuple[str, ...] = ()
+
+    @property
+    def names(self) -> list[str]:
+        return [name for name in (self.inputs, self.labels, *self.parts) if name is not None]
 
 
 def split_name(spec: str) -> tuple[str, str | None]:
@@ -64,17 +71,22 @@ def split_name(spec: str) -> tuple[str, str | None]:
     return spec, None
 
 
-def roles_of(entries: list[Entry], path: str, wanted: str | None, columns: Columns) -> Roles:
+def roles_of(entries: list[ArrayEntry], path: str, key: str | None, columns: TableColumns) -> Roles:
     """Which arrays are meant; DataError, with all there are, where that is not clear."""
     names = [entry.name for entry in entries]
     if columns.drop:
         raise DataError(f"{path}", expected="a table for --drop", got="arrays")
-    for name in (wanted, columns.label):
+    for name in (key, columns.label):
         if name is not None and name not in names:
             raise DataError(f"{path}: {name}", expected=_listed(entries), got=name)
     label = columns.label or _by_name(entries, LABEL_NAMES, path, "labels")
-    if wanted is not None:
-        return Roles(wanted, None if columns.label is None and label == wanted else columns.label)
+    if key is None and has_all(columns.parts, names):
+        parts = tuple(part.name for part in columns.parts)
+        return Roles(
+            None, label, (f"inputs are arrays {', '.join(parts)} of {Path(path).name}",), parts
+        )
+    if key is not None:
+        return Roles(key, None if columns.label is None and label == key else columns.label)
     inputs = _by_name(entries, INPUT_NAMES, path, "inputs")
     notes = []
     if inputs is None:
@@ -83,7 +95,7 @@ def roles_of(entries: list[Entry], path: str, wanted: str | None, columns: Colum
             inputs = wide[0].name
             notes.append(f"inputs are array {inputs} of {Path(path).name}, the only one of rows")
         elif wide or label is None:
-            raise _unclear(entries, path)
+            raise _unclear(entries, path, columns)
     if label is None:
         rows = next(e.shape[:1] for e in entries if e.name == inputs)
         lists = [e.name for e in entries if e.may_be_labels and e.shape == rows]
@@ -93,16 +105,16 @@ def roles_of(entries: list[Entry], path: str, wanted: str | None, columns: Colum
     return Roles(inputs, label, tuple(notes))
 
 
-def read_npz(path: Path, wanted: str | None, columns: Columns) -> FileContent:
+def read_npz(path: Path, key: str | None, columns: TableColumns) -> FileContent:
     """The arrays of an ``.npz``; the caller words what numpy finds wrong."""
     entries = _npz_entries(path)
-    roles = roles_of(entries, str(path), wanted, columns)
+    roles = roles_of(entries, str(path), key, columns)
     with path.open("rb") as file, np.lib.npyio.NpzFile(file, allow_pickle=False) as archive:
-        found = {n: archive[n] for n in (roles.inputs, roles.labels) if n is not None}
+        found = {name: archive[name] for name in roles.names}
     return _content(found, roles, columns, path)
 
 
-def read_tensors(path: Path, wanted: str | None, columns: Columns) -> FileContent:
+def read_tensors(path: Path, key: str | None, columns: TableColumns) -> FileContent:
     """Tensors saved by torch: one, a pair of inputs and labels, or a dict of named ones."""
     import torch
 
@@ -130,25 +142,27 @@ def read_tensors(path: Path, wanted: str | None, columns: Columns) -> FileConten
             fix=fix,
         )
     arrays = {str(name): _array(value) for name, value in saved.items() if _is_array(value)}
-    entries = [Entry(name, value.shape, value.dtype) for name, value in arrays.items()]
-    roles = roles_of(entries, str(path), wanted, columns)
+    entries = [ArrayEntry(name, value.shape, value.dtype) for name, value in arrays.items()]
+    roles = roles_of(entries, str(path), key, columns)
     return _content(arrays, roles, columns, path)
 
 
 def _content(
-    arrays: Mapping[str, NDArray[Any]], roles: Roles, columns: Columns, path: Path
+    arrays: Mapping[str, NDArray[Any]], roles: Roles, columns: TableColumns, path: Path
 ) -> FileContent:
-    for name in (roles.inputs, roles.labels):
-        if name is not None and not isinstance(arrays[name], np.ndarray):
+    for name in roles.names:
+        if not isinstance(arrays[name], np.ndarray):
             raise DataError(f"{path}: {name}", expected="an array", got="a file of another kind")
     labels = None if roles.labels is None else arrays[roles.labels]
     if labels is not None and labels.dtype.kind in "US":
         labels = numbered([str(v) for v in labels.astype(str).reshape(-1)], columns, str(path))
     inputs = None if roles.inputs is None else arrays[roles.inputs]
+    if roles.parts:
+        inputs = side_by_side(arrays, columns.parts, str(path))
     return FileContent(inputs=inputs, labels=labels, notes=roles.notes)
 
 
-def _npz_entries(path: Path) -> list[Entry]:
+def _npz_entries(path: Path) -> list[ArrayEntry]:
     """The headers of all arrays, before any is read."""
     entries = []
     with zipfile.ZipFile(path) as archive:
@@ -156,19 +170,20 @@ def _npz_entries(path: Path) -> list[Entry]:
             if item.filename.endswith(".npy") and "/" not in item.filename:
                 with archive.open(item) as file:
                     head = npy_header(file, item.file_size, f"{path}: {item.filename}")
-                entries.append(Entry(item.filename.removesuffix(".npy"), *head))
+                entries.append(ArrayEntry(item.filename.removesuffix(".npy"), *head))
     return entries
 
 
-def _by_name(entries: list[Entry], names: tuple[str, ...], path: str, role: str) -> str | None:
+def _by_name(entries: list[ArrayEntry], names: tuple[str, ...], path: str, role: str) -> str | None:
     found = [entry.name for entry in entries if entry.name.lower() in names]
     if len(found) > 1:
         raise DataError(f"{path}: {role}", expected="one name", got=" and ".join(found))
     return found[0] if found else None
 
 
-def _unclear(entries: list[Entry], path: str) -> DataError:
+def _unclear(entries: list[ArrayEntry], path: str, columns: TableColumns) -> DataError:
     fix = None
+    parts = ", ".join(part.name for part in columns.parts)
     if entries:
         first = max(entries, key=lambda e: len(e.shape)).name
         fix = f"Say which: --inputs {Path(path).name}:{first}"
@@ -176,13 +191,14 @@ def _unclear(entries: list[Entry], path: str) -> DataError:
             fix += f" --labels {Path(path).name}:{lists[0]}"
     return DataError(
         f"{path}",
-        expected="an array named inputs or x, or only one of rows",
+        expected="an array named inputs or x, or only one of rows"
+        + (f", or one for each of {parts}" if parts else ""),
         got=_listed(entries),
         fix=fix,
     )
 
 
-def _listed(entries: list[Entry]) -> str:
+def _listed(entries: list[ArrayEntry]) -> str:
     more = f" and {len(entries) - SHOWN} more" if len(entries) > SHOWN else ""
     return (", ".join(map(str, entries[:SHOWN])) or "no array") + more
 

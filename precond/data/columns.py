@@ -7,12 +7,13 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from precond.errors import DataError
+from precond.network.interface import NamedTensor
 
 LABEL_NAMES = ("labels", "label", "y", "target", "class")
 INDEX_NAMES = ("", "unnamed: 0", "index", "id", "row", "__index_level_0__")
@@ -20,13 +21,15 @@ SHOWN = 12  # names in a message
 
 
 @dataclass(frozen=True)
-class Columns:
+class TableColumns:
     """``label``: the column of labels (None: one named label, labels or y); ``drop``: columns
-    that are no features; ``classes``: names of the classes, in the order of the outputs."""
+    that are no features; ``classes``: names of the classes, in the order of the outputs;
+    ``parts``: the inputs of a network that reads several."""
 
     label: str | None = None
     drop: tuple[str, ...] = ()
     classes: tuple[str, ...] = ()
+    parts: tuple[NamedTensor, ...] = field(default=(), compare=False)
 
     def __post_init__(self) -> None:
         if len(set(self.classes)) < len(self.classes):
@@ -59,11 +62,11 @@ class Columns:
         return [i for i in range(len(header)) if i not in dropped]
 
 
-PLAIN = Columns()
+PLAIN = TableColumns()
 
 
 def index_columns(header: Sequence[str], table: NDArray[np.float64]) -> list[int]:
-    """Columns that only count the rows: the first or last, named as an index is (or not at
+    """TableColumns that only count the rows: the first or last, named as an index is (or not at
     all), whose values rise by one."""
     ends = sorted({0, len(header) - 1})
     return [
@@ -77,7 +80,7 @@ def index_columns(header: Sequence[str], table: NDArray[np.float64]) -> list[int
 
 
 def split_table(
-    text: str, header: Sequence[str], columns: Columns, origin: str, delimiter: str = ","
+    text: str, header: Sequence[str], columns: TableColumns, origin: str, delimiter: str = ","
 ) -> tuple[NDArray[np.float64], list[str] | None, tuple[str, ...]]:
     """Features (N, n), the labels as they are written (None: no such column), feature names.
 
@@ -115,7 +118,7 @@ def split_table(
     return np.array(rows, np.float64), None if label is None else labels, names
 
 
-def numbered(labels: Sequence[str], columns: Columns, origin: str) -> NDArray[np.float64]:
+def numbered(labels: Sequence[str], columns: TableColumns, origin: str) -> NDArray[np.float64]:
     """Labels as class numbers.  Names need ``columns.classes``: their order is not guessed."""
     found = sorted(set(labels))
     if columns.classes and set(found) <= set(columns.classes):

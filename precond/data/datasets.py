@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from precond.basics.arguments import number, path_of
 from precond.data.archives import split_name
 from precond.data.builtin import BUILT_IN
-from precond.data.columns import PLAIN, Columns
+from precond.data.columns import PLAIN, TableColumns
 from precond.data.content import FileContent
 from precond.data.dataset import Dataset as Dataset
 from precond.data.dataset import class_numbers
@@ -36,7 +36,7 @@ def load_dataset(
     labels: str | None = None,
     *,
     divide: float = 1.0,
-    columns: Columns = PLAIN,
+    columns: TableColumns = PLAIN,
     picture: Sequence[int] | None = None,
 ) -> Dataset:
     """The data set that ``spec`` names: a built-in name or a file.
@@ -65,8 +65,8 @@ def load_dataset(
     elif os.sep not in spec and not Path(spec).suffix and not Path(spec).exists():
         raise DataError(f"data {spec!r}", expected=f"{', '.join(BUILT_IN)} or a file", got=spec)
     else:
-        file, wanted = split_name(spec)
-        content = _read(Path(file), wanted, columns, picture)
+        file, key = split_name(spec)
+        content = _read(Path(file), key, columns, picture)
         found, rows = _dataset(Path(file), content, divide, columns), content.rows
     return (
         found
@@ -76,29 +76,29 @@ def load_dataset(
 
 
 def _own_labels(
-    spec: str, count: int, rows: Sequence[str] | None, columns: Columns
+    spec: str, count: int, rows: Sequence[str] | None, columns: TableColumns
 ) -> NDArray[np.int64]:
     """The labels of another file, one for each row."""
-    file, wanted = split_name(spec)
+    file, key = split_name(spec)
     path = Path(file)
     if rows is not None and path.suffix.lower() in (".csv", ".tsv"):
         return class_numbers(named_labels(path, rows, columns), count, spec)
     given = dataclasses.replace(columns, label=None, drop=())
-    return class_numbers(read_labels(path, given, wanted=wanted), count, spec)
+    return class_numbers(read_labels(path, given, key=key), count, spec)
 
 
 def _read(
-    path: Path, wanted: str | None, columns: Columns, picture: Sequence[int] | None
+    path: Path, key: str | None, columns: TableColumns, picture: Sequence[int] | None
 ) -> FileContent:
     if not path.is_dir():
-        return read_file(path, columns, wanted=wanted)
+        return read_file(path, columns, key=key)
     pictures = picture_folder(path)
     if pictures is None:
         return open_shards(path).content()
     return read_pictures(pictures, columns, picture)
 
 
-def _dataset(path: Path, content: FileContent, divide: float, columns: Columns) -> Dataset:
+def _dataset(path: Path, content: FileContent, divide: float, columns: TableColumns) -> Dataset:
     raw = content.inputs
     if raw is None:
         raise DataError(f"{path}", expected="inputs", got="labels only")

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from precond.data.archives import SUFFIXES, read_npz, read_tensors
-from precond.data.columns import PLAIN, Columns
+from precond.data.columns import PLAIN, TableColumns
 from precond.data.content import FileContent
 from precond.data.idx import read_idx
 from precond.data.npy import check_npy
@@ -43,10 +43,10 @@ BROKEN = (
 FINITE_BYTES = 32 << 20  # values checked at once, roughly
 
 
-def read_file(path: Path, columns: Columns = PLAIN, *, wanted: str | None = None) -> FileContent:
+def read_file(path: Path, columns: TableColumns = PLAIN, *, key: str | None = None) -> FileContent:
     """Arrays of one file; an ``.npy`` stays on disk (memory-mapped).
 
-    ``columns`` says what the columns of a table mean, ``wanted`` which array of several holds
+    ``columns`` says what the columns of a table mean, ``key`` which array of several holds
     the inputs.
 
     Errors: DataError for a file that is missing, of another kind, or broken.
@@ -63,7 +63,7 @@ def read_file(path: Path, columns: Columns = PLAIN, *, wanted: str | None = None
             got=path.suffix or "no suffix",
         )
     try:
-        return _by_suffix(path, columns, wanted)
+        return _by_suffix(path, columns, key)
     except csv.Error as error:
         raise DataError(f"{path}", expected="rows of numbers", got=str(error)) from error
     except OSError as error:
@@ -79,15 +79,15 @@ def read_file(path: Path, columns: Columns = PLAIN, *, wanted: str | None = None
         ) from error
 
 
-def _by_suffix(path: Path, columns: Columns, wanted: str | None) -> FileContent:
+def _by_suffix(path: Path, columns: TableColumns, key: str | None) -> FileContent:
     name = path.name.lower()
     bare = name.removesuffix(".gz")
     if name.endswith(".npy"):
         return FileContent(inputs=_read_npy(path))
     if name.endswith(".npz"):
-        return _read_npz(path, wanted, columns)
+        return _read_npz(path, key, columns)
     if name.endswith(SUFFIXES):
-        return read_tensors(path, wanted, columns)
+        return read_tensors(path, key, columns)
     if name.endswith((".csv", ".tsv")):
         return read_csv(path, columns)
     if name.endswith(".parquet"):
@@ -97,9 +97,11 @@ def _by_suffix(path: Path, columns: Columns, wanted: str | None) -> FileContent:
     raise DataError(f"{path}", expected=KINDS, got=path.suffix or "no suffix")
 
 
-def read_labels(path: Path, columns: Columns = PLAIN, *, wanted: str | None = None) -> NDArray[Any]:
+def read_labels(
+    path: Path, columns: TableColumns = PLAIN, *, key: str | None = None
+) -> NDArray[Any]:
     """The labels of a file: its label column or array, or else all it holds."""
-    content = read_file(path, columns, wanted=wanted)
+    content = read_file(path, columns, key=key)
     values = content.inputs if content.labels is None else content.labels
     if values is None:
         raise DataError(f"{path}", expected="labels", got="none")
@@ -128,9 +130,9 @@ def _read_npy(path: Path) -> NDArray[Any]:
         raise _numpy_error(path, error) from error
 
 
-def _read_npz(path: Path, wanted: str | None, columns: Columns) -> FileContent:
+def _read_npz(path: Path, key: str | None, columns: TableColumns) -> FileContent:
     try:
-        return read_npz(path, wanted, columns)
+        return read_npz(path, key, columns)
     except BROKEN as error:
         raise _numpy_error(path, error) from error
 

@@ -1,7 +1,7 @@
 """Parquet files, read block by block (extra ``precond[parquet]``); the only module with pyarrow.
 
 Each column is one input value, or a list of fixed length of them; a column named as labels
-are holds the labels.  Columns keep the file's order.
+are holds the labels.  TableColumns keep the file's order.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Folders of pictures: one folder a class, or one folder and a CSV of file names and labels.
 
 All pictures have one size.  Grey ones are (H, W), coloured ones (3, H, W), channels first, as
-bytes (16 bits where a file has them); ``wanted`` is the shape of the network's input, which
+bytes (16 bits where a file has them); ``shape`` is that of the network's input, which
 decides where it says so: grey pictures for a network of three channels are repeated, coloured
 ones whose channels agree are taken for grey, and channels stand last where the network's do.
 Classes are numbered in the order of their folders' names, as torchvision's ``ImageFolder``
@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from precond.data.columns import Columns
+from precond.data.columns import TableColumns
 from precond.data.content import FileContent
 from precond.errors import DataError
 
@@ -29,7 +29,7 @@ SHOWN = 8
 
 
 @dataclass(frozen=True)
-class Folder:
+class PictureFolder:
     """Files in order, and the folder (class) of each where classes are folders."""
 
     path: Path
@@ -37,11 +37,11 @@ class Folder:
     kinds: tuple[str, ...] | None
 
 
-def picture_folder(path: Path) -> Folder | None:
+def picture_folder(path: Path) -> PictureFolder | None:
     """The pictures below ``path``; None where it holds none."""
     flat = _pictures(path)
     if flat:
-        return Folder(path, tuple(flat), None)
+        return PictureFolder(path, tuple(flat), None)
     groups = {p.name: _pictures(p) for p in sorted(path.iterdir()) if _is_class(p)}
     files = [(file, name) for name, group in groups.items() for file in group]
     if not files:
@@ -55,16 +55,18 @@ def picture_folder(path: Path) -> Folder | None:
             got="none",
             fix="Remove the folder, or put the pictures of its class there",
         )
-    return Folder(path, tuple(f for f, _ in files), tuple(name for _, name in files))
+    return PictureFolder(path, tuple(f for f, _ in files), tuple(name for _, name in files))
 
 
-def read_pictures(folder: Folder, columns: Columns, wanted: Sequence[int] | None) -> FileContent:
+def read_pictures(
+    folder: PictureFolder, columns: TableColumns, shape: Sequence[int] | None
+) -> FileContent:
     """All pictures of a folder, and their classes."""
     if columns.label is not None or columns.drop:
         raise DataError(
             f"{folder.path}", expected="a table for --label-column and --drop", got="pictures"
         )
-    inputs = _stacked(folder.files, wanted)
+    inputs = _stacked(folder.files, shape)
     rows = tuple(file.name for file in folder.files)
     if folder.kinds is None:
         return FileContent(inputs=inputs, rows=rows)
@@ -81,24 +83,24 @@ def read_pictures(folder: Folder, columns: Columns, wanted: Sequence[int] | None
     )
 
 
-def _order(found: list[str], columns: Columns, path: Path) -> list[str]:
+def _order(folders: list[str], columns: TableColumns, path: Path) -> list[str]:
     if columns.classes:
-        if not set(found) <= set(columns.classes):
+        if not set(folders) <= set(columns.classes):
             raise DataError(
                 f"folders of {path}",
                 expected=f"names of --classes {','.join(columns.classes)}",
-                got=", ".join(found[:SHOWN]),
+                got=", ".join(folders[:SHOWN]),
             )
         return list(columns.classes)
-    if all(name.isdecimal() for name in found) and found != _numbers(found):
+    if all(name.isdecimal() for name in folders) and folders != _numbers(folders):
         raise DataError(
             f"folders of {path}",
             expected="names, or the numbers 0 to K − 1, K at most 10",
-            got=", ".join(found[:SHOWN]),
+            got=", ".join(folders[:SHOWN]),
             fix="Say which output each is, in their order: "
-            f"--classes {','.join(sorted(found, key=int))}",
+            f"--classes {','.join(sorted(folders, key=int))}",
         )
-    return found
+    return folders
 
 
 def _numbers(names: Sequence[str]) -> list[str]:
@@ -127,7 +129,7 @@ def _pictures(path: Path) -> list[Path]:
     return sorted(p for p in path.iterdir() if p.suffix.lower() in SUFFIXES and p.is_file())
 
 
-def _stacked(files: Sequence[Path], wanted: Sequence[int] | None) -> NDArray[Any]:
+def _stacked(files: Sequence[Path], shape: Sequence[int] | None) -> NDArray[Any]:
     pictures = [_read(file) for file in files]
     sizes = Counter(picture.shape[:2] for picture in pictures)
     if len(sizes) > 1:
@@ -143,7 +145,7 @@ def _stacked(files: Sequence[Path], wanted: Sequence[int] | None) -> NDArray[Any
     height, width = next(iter(sizes))
     room = np.uint8 if all(p.dtype == np.uint8 for p in pictures) else np.uint16
     coloured = any(p.ndim == 3 and not _is_grey(p) for p in pictures)
-    shape = tuple(wanted or ())
+    shape = tuple(shape or ())
     if shape in ((3, height, width), (height, width, 3)):
         coloured = True
     result = np.empty((len(pictures), height, width, 3 if coloured else 1), room)

@@ -12,13 +12,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from precond.data.columns import LABEL_NAMES, Columns, index_columns, numbered, split_table
+from precond.data.columns import LABEL_NAMES, TableColumns, index_columns, numbered, split_table
 from precond.data.content import FileContent
 from precond.data.parquet import parquet_columns
+from precond.data.parts import places_of
 from precond.errors import DataError
 
 
-def read_csv(path: Path, columns: Columns) -> FileContent:
+def read_csv(path: Path, columns: TableColumns) -> FileContent:
     """The rows of a ``.csv``, separated by commas, or by the semicolons or tabs of its line 1."""
     try:
         text = path.read_text(encoding="utf-8-sig")
@@ -63,16 +64,16 @@ def read_csv(path: Path, columns: Columns) -> FileContent:
             f"{path}", expected=f"{len(header)} columns, as in line 1", got=str(table.shape[1])
         )
     label = columns.label_of(names, str(path))
-    return _content(table, names, None if label is None else table[:, label], label, path)
+    return _content(table, names, None if label is None else table[:, label], label, path, columns)
 
 
 def _named_csv(
-    path: Path, text: str, names: list[str], columns: Columns, delimiter: str
+    path: Path, text: str, names: list[str], columns: TableColumns, delimiter: str
 ) -> FileContent:
     """A table whose columns the user named, or whose labels are names."""
     table, labels, features = split_table(text, names, columns, str(path), delimiter)
     marks = None if labels is None else numbered(labels, columns, str(path))
-    return _content(table, list(features), marks, None, path)
+    return _content(table, list(features), marks, None, path, columns)
 
 
 def _content(
@@ -81,23 +82,31 @@ def _content(
     labels: NDArray[Any] | None,
     label: int | None,
     path: Path,
+    columns: TableColumns,
 ) -> FileContent:
     """``table`` without the column of labels and those that only count the rows."""
     counting = [place for place in index_columns(names, table) if place != label]
     taken = [place for place in range(len(names)) if place != label and place not in counting]
-    notes = tuple(
+    notes = [
         f"column {names[place] or place + 1!r} of {path.name} counts the rows: no input"
         for place in counting
-    )
+    ]
+    if columns.parts:
+        order = places_of(columns.parts, [names[place] for place in taken])
+        taken = taken if order is None else [taken[i] for i in order]
+        inputs = ", ".join(part.name for part in columns.parts)
+        told = f"the inputs {inputs}, one after another"
+        how = "in the order of the file" if order is None else "by their names"
+        notes.append(f"columns of {path.name} {how} are {told}")
     return FileContent(
         inputs=table[:, taken] if taken else None,
         labels=labels,
         features=tuple(names[place] for place in taken),
-        notes=notes,
+        notes=tuple(notes),
     )
 
 
-def read_parquet(path: Path, columns: Columns) -> FileContent:
+def read_parquet(path: Path, columns: TableColumns) -> FileContent:
     """A Parquet file; each of its columns is one input, or a list of fixed length of them."""
     found = parquet_columns(path)
     header = list(found)
@@ -123,10 +132,10 @@ def read_parquet(path: Path, columns: Columns) -> FileContent:
         names += [name] if width == 1 else [f"{name}[{i}]" for i in range(width)]
     if not parts:
         return FileContent(inputs=None, labels=labels)
-    return _content(np.concatenate(parts, axis=1), names, labels, None, path)
+    return _content(np.concatenate(parts, axis=1), names, labels, None, path, columns)
 
 
-def named_labels(path: Path, rows: Sequence[str], columns: Columns) -> NDArray[Any]:
+def named_labels(path: Path, rows: Sequence[str], columns: TableColumns) -> NDArray[Any]:
     """The labels of the pictures ``rows`` (file names) in a ``.csv`` that lists both; names in it
     may lack the suffix."""
     text = path.read_text(encoding="utf-8-sig")

@@ -2,55 +2,56 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from precond.basics.arguments import items, whole
 from precond.errors import ModelError
 from precond.formats.lowering.foreign import refuse_foreign
+from precond.formats.lowering.interface import InputShape, checked_shape
 from precond.formats.lowering.stated import Activation, superfluous
 from precond.network.graph import Network
 
 if TYPE_CHECKING:
     import torch
 
-STATE_SUFFIXES = (".pt", ".pth", ".pt2")
+    from precond.formats.torch.weights import Weights
+
+STATE_SUFFIXES = (".pt", ".pth", ".pt2", ".safetensors")
 SUFFIXES = (".onnx", ".nnet", *STATE_SUFFIXES)
 
 
 def load(
     source: str | Path | torch.nn.Module | torch.export.ExportedProgram,
-    input_shape: Sequence[int] | None = None,
+    input_shape: InputShape | None = None,
     *,
     activation: Activation | str | None = None,
+    output: str | None = None,
+    weights: Weights | None = None,
 ) -> Network:
-    """The network in a model file (.onnx, .nnet, .pt, .pth, .pt2), module or exported program.
+    """The network in a model file (.onnx, .nnet, .pt2, or weights in .pt, .pth, .safetensors), a
+    module or an exported program.
 
-    ``input_shape`` has no batch axis.  A module needs it; a file needs it where it leaves
-    sizes open.  ``activation`` says what stands between the layers of a state dict, which does
-    not say it itself; the network's ``origin`` then names it as stated.  Raises ``ModelError``
-    for what cannot be read, and its subclass ``UnsupportedOperator`` for an operator without
-    an exact meaning as layers.
+    ``input_shape`` has no batch axis; of several inputs it is a dict by their names.  A module
+    needs it; a file needs it where it leaves sizes open.  Several inputs, and several outputs,
+    stand side by side (``Network.input_parts``, ``output_parts``); ``output`` chooses one of the
+    outputs, by its name or number.  ``activation`` says what stands between the layers of a
+    state dict, which does not say it itself; the network's ``origin`` then names it as stated.
+    ``weights``: of a module, tensors by name, or a file of them, that are read instead of its own.
+    Raises ``ModelError`` for what cannot be read, and its subclass ``UnsupportedOperator`` for an
+    operator without an exact meaning as layers.
     """
-    if input_shape is not None:
-        input_shape = tuple(
-            whole("input_shape", n) for n in items("input_shape", input_shape, "sizes")
-        )
-        if not input_shape or any(size < 1 for size in input_shape):
-            raise ModelError(
-                "input_shape",
-                expected="positive sizes without the batch axis",
-                got=str(input_shape),
-            )
+    input_shape = checked_shape(input_shape)
     stated = Activation.named(activation)
     if not isinstance(source, str | Path):
         if stated is not None:
             raise superfluous(type(source).__name__)
         from precond.formats.torch.reader import read_module
 
-        return read_module(source, input_shape)
+        return read_module(source, input_shape, output, weights)
     path = Path(source)
+    if weights is not None:
+        raise ModelError("weights", expected="a module to put them into", got=f"the file {path}")
     refuse_foreign(path, f"a file ending in {', '.join(SUFFIXES)}")
     if path.suffix.lower() not in SUFFIXES:
         raise ModelError(
@@ -66,15 +67,15 @@ def load(
         if path.suffix.lower() in STATE_SUFFIXES:
             from precond.formats.torch.reader import read_torch
 
-            return read_torch(path, input_shape, stated)
+            return read_torch(path, input_shape, stated, output)
         if stated is not None:
             raise superfluous(str(path))
-        return _reader(path)(path, input_shape)
+        return _reader(path)(path, input_shape, output)
     except OSError as error:
         raise ModelError(f"{path} cannot be read: {error.strerror or error}") from error
 
 
-def _reader(path: Path) -> Callable[[Path, Sequence[int] | None], Network]:
+def _reader(path: Path) -> Callable[[Path, InputShape | None, str | None], Network]:
     match path.suffix.lower():
         case ".onnx":
             from precond.formats.onnx.reader import read_onnx

@@ -12,7 +12,7 @@ property's input box says where it is asked.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -20,11 +20,14 @@ import numpy as np
 from precond.errors import ModelError
 from precond.formats.lowering import basic as lowering
 from precond.formats.lowering.builder import NetworkBuilder
+from precond.formats.lowering.interface import InputShape, output_names, shapes_by_name
 from precond.network.graph import Network
 from precond.network.layers import Affine, Array, ReLU
 
 
-def read_nnet(path: Path, input_shape: Sequence[int] | None = None) -> Network:
+def read_nnet(
+    path: Path, input_shape: InputShape | None = None, output: str | None = None
+) -> Network:
     """The network in a ``.nnet`` file, with its normalisation; ReLU layers are relu1, relu2, …"""
     rows = _rows(path)
     header = _whole(_take(rows, path, "the header"), path, "header")
@@ -46,7 +49,9 @@ def read_nnet(path: Path, input_shape: Sequence[int] | None = None) -> Network:
     ranges = _take(rows, path, "the ranges", inputs + 1)
     if (ranges == 0.0).any():
         raise ModelError(f"{path}: ranges", expected="numbers other than 0", got="0")
-    shape = (inputs,) if input_shape is None else tuple(input_shape)
+    output_names(["output"], output, str(path))
+    (given,) = shapes_by_name(input_shape, ["input"], str(path)).values()
+    shape = (inputs,) if given is None else given
     if shape != (inputs,):
         raise ModelError(f"{path}: input_shape", expected=str((inputs,)), got=str(shape))
     builder = NetworkBuilder(str(path), shape, batched=True, open_batch=True)

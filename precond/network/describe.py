@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from precond.network.activation import OutputActivation
 from precond.network.graph import Network
+from precond.network.interface import NamedTensor, places
 from precond.printable import printable
 
 NAME = 24  # columns for a layer's name
+
+
+def _named(role: str, parts: Sequence[NamedTensor]) -> list[str]:
+    """A line for each of several inputs or outputs: which values are its."""
+    return [
+        f"  {printable(part.name):<16} {role}s {start} to {end - 1}  shape {part.shape}"
+        for part, start, end in places(parts)
+    ]
 
 
 def describe(network: Network) -> str:
@@ -15,7 +26,9 @@ def describe(network: Network) -> str:
         f"network   {printable(network.origin)}",
         f"hash      {network.hash}",
         f"inputs    {network.input_size}  shape {network.input_shape}",
+        *_named("input", network.input_parts),
         f"outputs   {network.output_size}",
+        *_named("output", network.output_parts),
         f"neurons   {network.neurons} in {len(network.decision_layers)} decision layers",
     ]
     if network.roundings:

@@ -18,6 +18,7 @@ from precond.network.activation import OutputActivation
 from precond.network.classes import Classes
 from precond.network.constants import Range
 from precond.network.deviation import constants, ranges
+from precond.network.interface import NamedTensor
 from precond.network.layers import AFFINE_KINDS, Add, Concat, LeakyReLU, Node, ReLU, Shape
 from precond.printable import printable
 
@@ -31,11 +32,12 @@ class Network(NotebookLine):
     ``input_shape`` has no batch dimension.  The last node's values are the logits; the outputs
     are ``output_activation`` of them.  ``logits_of`` is set in the view ``logits`` alone: the
     activation that the file has and that the view stops before.  ``threshold``: what one logit
-    is compared with to tell two classes, between two floats (see ``Classes``); like ``origin``
-    (a path, or a module's class) it takes no part in ``hash``.  ``tensor_names`` maps names
-    used in the model file to node names, so that queries written against the file can be read.
+    is compared with to tell two classes, between two floats (see ``Classes``); like ``origin`` it
+    takes no part in ``hash``.  ``tensor_names`` maps names in the model file to node names.
     ``other_arithmetic`` names operators of the model whose floating-point run is not that of the
     layers here (their real values are the same): nothing is said about its runs in floats.
+    ``input_parts`` and ``output_parts`` name several inputs and outputs of the file, which stand
+    side by side in the input and in the output (empty: there is one).
     """
 
     nodes: tuple[Node, ...]
@@ -46,6 +48,8 @@ class Network(NotebookLine):
     logits_of: OutputActivation = OutputActivation.NONE
     threshold: tuple[float, float] = (0.0, 0.0)
     other_arithmetic: tuple[str, ...] = ()
+    input_parts: tuple[NamedTensor, ...] = ()
+    output_parts: tuple[NamedTensor, ...] = ()
 
     def __post_init__(self) -> None:
         nodes = items(f"nodes of {self.origin}", self.nodes, "Node")
@@ -179,7 +183,6 @@ class Network(NotebookLine):
 
     @property
     def neurons(self) -> int:
-        """Number of neurons in all decision layers."""
         return sum(self.width(name) for name in self.decision_layers)
 
     def pre_activation(self, layer: str) -> str:

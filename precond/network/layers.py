@@ -21,7 +21,7 @@ from precond.basics.arguments import number
 from precond.errors import ModelError
 from precond.network.checked import require_positive, settle
 from precond.network.constants import Range
-from precond.network.windows import Windows
+from precond.network.windows import WindowGeometry
 
 Array = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -86,7 +86,7 @@ class Conv2d:
         channels = self.weight.shape[1] * self.groups
         if len(shape) != 3 or shape[0] != channels:
             raise ModelError("conv layer", expected=f"({channels}, H, W)", got=str(shape))
-        places = Windows(self.weight.shape[2:], self.stride, self.padding, self.dilation)
+        places = WindowGeometry(self.weight.shape[2:], self.stride, self.padding, self.dilation)
         return (self.weight.shape[0], *places.counts(shape[1:]))
 
 
@@ -266,8 +266,8 @@ class MaxPool2d:
         return (shape[0], *places.counts(shape[1:]))
 
     @property
-    def _windows(self) -> Windows:
-        return Windows(self.kernel, self.stride, self.padding, self.dilation, self.ceil_mode)
+    def _windows(self) -> WindowGeometry:
+        return WindowGeometry(self.kernel, self.stride, self.padding, self.dilation, self.ceil_mode)
 
     def windows(self, shape: Shape) -> IntArray:
         """Flat input indices (outputs, kh·kw) of every window; −1 where it lies in padding."""

@@ -1,9 +1,9 @@
 """A network as torch modules: one a layer, and the whole or a part of a network made of these.
 
 ``layer_module`` is the one place where a layer becomes a ``torch.nn.Module``.  ``NetworkModule``
-has one submodule a node, named by it, so that others can hook into it; ``Stage`` leads from the
-value of one node to those of others: the plain network, the stages between the exits of a fast
-path, the pre-activations a monitor reads.
+has one submodule a node, named by it, so that others can hook into it; ``NetworkSegment`` leads
+from the value of one node to those of others: the plain network, the stages between the exits of
+a fast path, the pre-activations a monitor reads.
 
 A module evaluates, has gradients, moves between devices and compiles.  What proofs need of a
 layer besides (its transpose, its absolute values) is in ``precond.network.affine``.
@@ -176,7 +176,7 @@ def _values(
     return values
 
 
-class Stage(nn.Module):
+class NetworkSegment(nn.Module):
     """Values of ``wanted`` nodes from the value of the node ``given``, (N, *shape) each.
 
     A wanted node may be the given one.  QueryError where a wanted value also depends on the

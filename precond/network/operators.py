@@ -19,11 +19,8 @@ from precond.network.affine import (
     Added,
     AffineLast,
     AffineOperator,
-    Concatenated,
     Convolution,
     ElementScale,
-    Reshaped,
-    Selected,
     Summed,
 )
 from precond.network.deviation import deviation
@@ -41,6 +38,7 @@ from precond.network.layers import (
     Shape,
     Sum,
 )
+from precond.network.moves import Concatenated, Reshaped, Selected
 
 
 def affine_operator(

@@ -91,6 +91,7 @@ def tail(network: Network, name: str) -> Network:
         input_shape=network.shapes[name],
         origin=f"{network.origin} after {name}",
         tensor_names={},
+        input_parts=(),
     )
 
 
@@ -103,4 +104,5 @@ def of_scores(network: Network) -> Network:
     layer = Affine(np.array([[-0.5], [0.5]]), np.array([half, -half]))
     flat = Node("one logit", Reshape((1,)), (network.output,))
     both = Node("scores of both classes", layer, (flat.name,))
-    return replace(network.logits, nodes=(*network.nodes, flat, both), tensor_names={})
+    nodes = (*network.nodes, flat, both)
+    return replace(network.logits, nodes=nodes, tensor_names={}, output_parts=())

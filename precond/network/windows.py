@@ -15,7 +15,7 @@ MOST_PLACES = 10_000_000  # along one axis, of windows that are looked at one by
 
 
 @dataclass(frozen=True)
-class Windows:
+class WindowGeometry:
     """Sizes along (height, width); ``padding`` is (top, left, bottom, right)."""
 
     kernel: Sequence[int]

@@ -42,3 +42,6 @@ class Deadline:
     def earlier(self, seconds: float) -> Deadline:
         """This deadline, or ``seconds`` from now if that is sooner."""
         return Deadline(min(self.at, time.monotonic() + seconds), self.cancelled)
+
+
+FOREVER = Deadline(float("inf"))

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from precond.apply.adversarial_examples.retrain import Accuracy, Retrained
 from precond.apply.adversarial_examples.search import Adversarial, Example
-from precond.report.evidence import Given, Table, Thumb
+from precond.report.evidence import Subject, Table, Thumb
 from precond.report.header import Figure
 from precond.report.pages import render_page
 from precond.report.plot.labels import percent
@@ -43,10 +43,10 @@ class AdversarialPage:
 
 
 def adversarial_files(
-    given: Given,
+    subject: Subject,
     inputs: NDArray[np.floating],
     radius: float,
-    found: Adversarial,
+    adversarial: Adversarial,
     retrained: Retrained | None,
 ) -> dict[str, str | bytes]:
     """File name → content: ``index.html``, ``adversarial.csv`` and ``adversarial.npz``.
@@ -54,16 +54,16 @@ def adversarial_files(
     The archive holds ``inputs`` (M, n) float32, ``labels`` (the right classes), ``predicted``,
     ``anchors`` (row numbers) and ``used`` (1 where the example was trained on).
     """
-    used = np.zeros(len(found.examples), dtype=np.int64)
+    used = np.zeros(len(adversarial.examples), dtype=np.int64)
     if retrained is not None:
-        used[retrained.used] = 1
+        used[retrained.trained_on] = 1
     stream = io.BytesIO()
     np.savez_compressed(
         stream,
-        inputs=found.inputs(),
-        labels=found.labels(),
-        predicted=np.array([e.predicted for e in found.examples], dtype=np.int64),
-        anchors=np.array([e.anchor for e in found.examples], dtype=np.int64),
+        inputs=adversarial.inputs(),
+        labels=adversarial.labels(),
+        predicted=np.array([e.predicted for e in adversarial.examples], dtype=np.int64),
+        anchors=np.array([e.anchor for e in adversarial.examples], dtype=np.int64),
         used=used,
     )
     head = ("number", "claim", "anchor", "label", "predicted", "linf", "l2", "changed")
@@ -77,15 +77,15 @@ def adversarial_files(
             f"{e.linf:.6g}",
             f"{e.l2:.6g}",
             e.changed,
-            f"{e.found_linf:.6g}",
+            f"{e.witness_linf:.6g}",
             e.fewest_changed or None,
             int(used[number]),
         )
-        for number, e in enumerate(found.examples)
+        for number, e in enumerate(adversarial.examples)
     ]
     return {
         "index.html": render_page(
-            "adversarial.html", _page(given, inputs, radius, found, retrained), SHEETS
+            "adversarial.html", _page(subject, inputs, radius, adversarial, retrained), SHEETS
         ),
         "adversarial.csv": csv_text((*head, "witness_linf", "fewest_changed", "used"), lines),
         "adversarial.npz": stream.getvalue(),
@@ -102,7 +102,7 @@ def accuracy_table(retrained: Retrained) -> Table:
     rows = (
         line("training inputs", "train"),
         line("held-out inputs", "held_out"),
-        line(f"{len(retrained.used)} examples trained on", "used"),
+        line(f"{len(retrained.trained_on)} examples trained on", "used"),
         line(f"{len(retrained.kept_out)} examples kept out (other anchors)", "kept_out"),
         line(
             f"{retrained.attacked} held-out inputs under attack, radius {retrained.radius:g}",
@@ -111,7 +111,7 @@ def accuracy_table(retrained: Retrained) -> Table:
     )
     head = ("accuracy on", "before", "after control", "after examples")
     remark = "the control is trained as long, without the examples"
-    return Table("Before and after retraining", remark, head, rows)
+    return Table("Before and after retraining", remark=remark, head=head, rows=rows)
 
 
 def _share(value: float) -> str:
@@ -119,21 +119,25 @@ def _share(value: float) -> str:
 
 
 def _page(
-    given: Given,
+    subject: Subject,
     inputs: NDArray[np.floating],
     radius: float,
-    found: Adversarial,
+    adversarial: Adversarial,
     retrained: Retrained | None,
 ) -> AdversarialPage:
-    examples = found.examples
+    examples = adversarial.examples
     figures = [
         Figure(
-            "✗ refuted", str(found.refuted), f"of {found.asked} claims, by a witness", "refuted"
+            "✗ refuted",
+            value=str(adversarial.refuted),
+            hint=f"of {adversarial.claims} claims, by a witness",
+            tone="refuted",
         ),
         Figure(
             "Distinct examples",
             str(len(examples)),
-            f"replayed in real arithmetic and in float32; {found.alike} alike, {found.lost} lost",
+            f"replayed in real arithmetic and in float32; {adversarial.alike} alike, "
+            f"{adversarial.lost} lost",
         ),
         Figure(
             "Median change",
@@ -150,23 +154,23 @@ def _page(
         figures.append(
             Figure(
                 "Under attack",
-                f"{percent(retrained.before.attacked)} → {percent(retrained.after.attacked)}",
-                f"held-out accuracy; control {percent(retrained.control.attacked)}",
-                "proved",
+                value=f"{percent(retrained.before.attacked)} → {percent(retrained.after.attacked)}",
+                hint=f"held-out accuracy; control {percent(retrained.control.attacked)}",
+                tone="proved",
             )
         )
     return AdversarialPage(
-        f"Adversarial examples of {given.model}",
-        (
-            ("Model", given.model),
-            ("Data", given.data),
+        f"Adversarial examples of {subject.model}",
+        facts=(
+            ("Model", subject.model),
+            ("Data", subject.data),
             ("Claims", f"balls of radius {radius:g} around training inputs, and layer rules"),
-            ("Time", f"{found.seconds:.1f} s"),
+            ("Time", f"{adversarial.seconds:.1f} s"),
         ),
-        tuple(figures),
-        None if retrained is None else accuracy_table(retrained),
-        _sizes(examples),
-        _groups(given, inputs, examples),
+        figures=tuple(figures),
+        accuracy=None if retrained is None else accuracy_table(retrained),
+        sizes=_sizes(examples),
+        groups=_groups(subject, inputs, examples),
     )
 
 
@@ -179,7 +183,7 @@ def _sizes(examples: tuple[Example, ...]) -> Table:
             continue
         for name, values in (
             ("L∞", [e.linf for e in own]),
-            ("L∞ of the witness", [e.found_linf for e in own]),
+            ("L∞ of the witness", [e.witness_linf for e in own]),
             ("L2", [e.l2 for e in own]),
             ("changed values", [float(e.changed) for e in own]),
             (
@@ -191,26 +195,26 @@ def _sizes(examples: tuple[Example, ...]) -> Table:
                 cells = (f"{q:.3g}" for q in np.percentile(values, [0, 25, 50, 75, 100]))
                 rows.append((f"{len(own)} from {kind}s: {name}", *cells))
     head = ("distance from the real input", "least", "quarter", "median", "3 quarters", "largest")
-    return Table("How far from real inputs", "", head, tuple(rows))
+    return Table("How far from real inputs", remark="", head=head, rows=tuple(rows))
 
 
 def _groups(
-    given: Given, flat: NDArray[np.floating], examples: tuple[Example, ...]
+    subject: Subject, flat: NDArray[np.floating], examples: tuple[Example, ...]
 ) -> tuple[Group, ...]:
-    shape = given.image_shape
+    shape = subject.image_shape
     if shape is None:
         return ()
-    low, high = given.natural
+    low, high = subject.natural
 
     def strip(e: Example) -> tuple[Thumb, ...]:
         def picture(values: NDArray[np.floating], caption: str, title: str) -> Thumb:
             assert shape is not None
-            return Thumb(row_picture(values, shape, given.natural), caption, title)
+            return Thumb(row_picture(values, shape, subject.natural), caption, title)
 
         difference = (e.input - flat[e.anchor]) / (2 * e.linf or 1.0) * (high - low)
         thumbs = [
             picture(flat[e.anchor], f"real: {e.label}", f"input {e.anchor}"),
-            picture(e.found, "witness", f"the witness of the {e.claim}, L∞ {e.found_linf:.3g}"),
+            picture(e.witness, "witness", f"the witness of the {e.claim}, L∞ {e.witness_linf:.3g}"),
             picture(e.input, f"small: {e.predicted}", f"minimised, L∞ {e.linf:.3g}, L2 {e.l2:.3g}"),
             picture(
                 difference + (low + high) / 2,
@@ -243,6 +247,6 @@ def _groups(
 def accuracies(one: Accuracy) -> str:
     """One line for the terminal."""
     return (
-        f"held out {_share(one.held_out)}, examples trained on {_share(one.used)}, "
+        f"held out {_share(one.held_out)}, examples trained on {_share(one.trained_on)}, "
         f"kept out {_share(one.kept_out)}, under attack {_share(one.attacked)}"
     )

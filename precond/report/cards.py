@@ -51,8 +51,8 @@ def needs_no_neuron(item: Precondition) -> bool:
 
 def witness_outputs(analysis: Analysis) -> dict[str, NDArray[np.float64]]:
     """Outputs (K,) at the witness of every precondition that has one, by its id."""
-    found = [(p.id, p.verdict.witness) for p in analysis.preconditions]
-    rows = [(name, w) for name, w in found if w is not None]
+    witnesses = [(p.id, p.verdict.witness) for p in analysis.preconditions]
+    rows = [(name, w) for name, w in witnesses if w is not None]
     if not rows:
         return {}
     values = outputs(analysis.network, np.stack([w for _, w in rows]))
@@ -83,7 +83,14 @@ def make_card(
             count, place = match.pattern.sum(), _place(analysis, item)
             inside = f"; of the {count}, {match.inside.sum()} inside {place} too"
         if analysis.data.image_shape is not None:
-            pictures = galleries(analysis, item, examples, wrong, at_witness.get(item.id), inside)
+            pictures = galleries(
+                analysis,
+                item,
+                examples,
+                wrong=wrong,
+                at_witness=at_witness.get(item.id),
+                inside=inside,
+            )
         else:
             tables = feature_tables(analysis, item, examples, wrong, inside)
     remarks = [text for text in (item.note, match.problem) if text]
@@ -91,17 +98,17 @@ def make_card(
         remarks.append("Not drawn: pictures are made for the first of each class only.")
     return Card(
         _claim(analysis, item),
-        _facts(analysis, item, match, at_witness.get(item.id)),
-        tuple((a.engine, seconds(a.seconds), a.text) for a in item.verdict.attempts),
-        literal_lines(item.pattern),
-        f"No neuron needed: every input of {_place(analysis, item)} has the property."
+        facts=_facts(analysis, item, match, at_witness=at_witness.get(item.id)),
+        attempts=tuple((a.engine, seconds(a.seconds), a.text) for a in item.verdict.attempts),
+        literals=literal_lines(item.pattern),
+        unconstrained=f"No neuron needed: every input of {_place(analysis, item)} has the property."
         if needs_no_neuron(item)
         else "No neuron is constrained.",
-        drawing,
-        bool(item.pattern.above or item.pattern.below),
-        pictures,
-        tables,
-        tuple(remarks),
+        drawing=drawing,
+        has_bounds=bool(item.pattern.above or item.pattern.below),
+        galleries=pictures,
+        tables=tables,
+        remarks=tuple(remarks),
     )
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from precond.apply.clustering.medoids import Cluster, Clustering
-from precond.report.evidence import Given, Thumb
+from precond.report.evidence import Subject, Thumb
 from precond.report.header import Figure
 from precond.report.pages import render_page
 from precond.report.plot.labels import percent
@@ -42,9 +42,11 @@ class ClusterPage:
     more: int
 
 
-def cluster_files(given: Given, found: Clustering, notes: tuple[str, ...] = ()) -> dict[str, str]:
+def cluster_files(
+    subject: Subject, clustering: Clustering, notes: tuple[str, ...] = ()
+) -> dict[str, str]:
     """File name → content: the page, one line per cluster, one line per input."""
-    book = found.book
+    book = clustering.book
     head = ("cluster", "rule", "layer", "pattern", "members", "satisfying", "label", "purity")
     lines = [
         (
@@ -60,48 +62,58 @@ def cluster_files(given: Given, found: Clustering, notes: tuple[str, ...] = ()) 
             c.medoid,
             f"{c.spread:.6g}",
         )
-        for position, c in enumerate(found.clusters, 1)
+        for position, c in enumerate(clustering.clusters, 1)
     ]
     rows = [
         (
             row,
-            int(found.labels[row]),
+            int(clustering.labels[row]),
             int(book.signatures.predicted[row]),
             k + 1 if k >= 0 else None,
         )
-        for row, k in enumerate(found.assigned.tolist())
+        for row, k in enumerate(clustering.assigned.tolist())
     ]
     return {
-        "index.html": render_page("cluster.html", _page(given, found, notes), SHEETS),
+        "index.html": render_page("cluster.html", _page(subject, clustering, notes), SHEETS),
         "clusters.csv": csv_text((*head, "held_out_purity", "medoid", "spread"), lines),
         "inputs.csv": csv_text(("row", "label", "predicted", "cluster"), rows),
     }
 
 
-def _page(given: Given, found: Clustering, notes: tuple[str, ...]) -> ClusterPage:
-    total = len(found.assigned)
-    inside = total - len(found.rest)
+def _page(subject: Subject, clustering: Clustering, notes: tuple[str, ...]) -> ClusterPage:
+    book, total = clustering.book, len(clustering.assigned)
+    inside = total - len(clustering.rest)
     return ClusterPage(
-        f"Clusters of {given.model}",
-        (
-            ("Model", given.model),
-            ("Data", f"{given.data}: {total} inputs"),
-            ("Rules", f"{len(found.book.rules)}, mined on {len(found.book.train)} training inputs"),
+        f"Clusters of {subject.model}",
+        facts=(
+            ("Model", subject.model),
+            ("Data", f"{subject.data}: {total} inputs"),
+            (
+                "Rules",
+                f"{len(book.rules)}, mined on {len(book.train)} training inputs",
+            ),
         ),
-        notes,
-        (
-            Figure("Clusters", str(len(found.clusters)), "one for each rule that keeps members"),
+        notes=notes,
+        figures=(
+            Figure(
+                "Clusters", str(len(clustering.clusters)), "one for each rule that keeps members"
+            ),
             Figure("Clustered", percent(inside / total), f"{inside} of {total} inputs"),
-            Figure("Purity", percent(found.purity), "share with their cluster's commonest label"),
-            Figure("Left over", str(len(found.rest)), "inputs that satisfy no rule"),
+            Figure(
+                "Purity", percent(clustering.purity), "share with their cluster's commonest label"
+            ),
+            Figure("Left over", str(len(clustering.rest)), "inputs that satisfy no rule"),
         ),
-        tuple(_card(given, found, k, c) for k, c in enumerate(found.clusters[:SHOWN], 1)),
-        max(0, len(found.clusters) - SHOWN),
+        cards=tuple(
+            _card(subject, clustering, number=k, one=c)
+            for k, c in enumerate(clustering.clusters[:SHOWN], 1)
+        ),
+        more=max(0, len(clustering.clusters) - SHOWN),
     )
 
 
-def _card(given: Given, found: Clustering, number: int, one: Cluster) -> ClusterCard:
-    book = found.book
+def _card(subject: Subject, clustering: Clustering, number: int, one: Cluster) -> ClusterCard:
+    book = clustering.book
     rule = book.rules[one.rule]
     words = [
         f"{len(one.members)} members, purity {percent(one.purity)}"
@@ -113,38 +125,38 @@ def _card(given: Given, found: Clustering, number: int, one: Cluster) -> Cluster
     ]
     return ClusterCard(
         f"{number}. label {one.label}",
-        tuple(words),
-        _pictures(given, found, one),
-        tuple(
+        words=tuple(words),
+        pictures=_pictures(subject, clustering, one),
+        odd=tuple(
             t
             for row in one.odd[:ODD].tolist()
-            if (t := _thumb(given, found, row, str(int(found.labels[row]))))
+            if (t := _thumb(subject, clustering, row, caption=str(int(clustering.labels[row]))))
         ),
     )
 
 
-def _pictures(given: Given, found: Clustering, one: Cluster) -> tuple[Thumb, ...]:
+def _pictures(subject: Subject, clustering: Clustering, one: Cluster) -> tuple[Thumb, ...]:
     """The medoid, the mean, and members from the nearest to the furthest."""
-    shape = given.image_shape
+    shape = subject.image_shape
     if shape is None:
         return ()
-    inputs = found.book.inputs
-    members = one.members[found.labels[one.members] == one.label]
+    inputs = clustering.book.inputs
+    members = one.members[clustering.labels[one.members] == one.label]
     points = np.asarray(inputs[members], dtype=np.float64)
     away = np.linalg.norm(points - points[members == one.medoid][0], axis=1)
     order = members[np.argsort(away, kind="stable")]
     places = np.linspace(0, len(order) - 1, min(MEMBERS, len(order))).astype(int)
-    mean = row_picture(points.mean(axis=0), shape, given.natural)
+    mean = row_picture(points.mean(axis=0), shape, subject.natural)
     thumbs = [
-        _thumb(given, found, one.medoid, "medoid"),
+        _thumb(subject, clustering, row=one.medoid, caption="medoid"),
         Thumb(mean, "mean", "mean of the members"),
-        *(_thumb(given, found, int(row), f"#{row}") for row in order[places]),
+        *(_thumb(subject, clustering, row=int(row), caption=f"#{row}") for row in order[places]),
     ]
     return tuple(t for t in thumbs if t is not None)
 
 
-def _thumb(given: Given, found: Clustering, row: int, caption: str) -> Thumb | None:
-    if given.image_shape is None:
+def _thumb(subject: Subject, clustering: Clustering, row: int, caption: str) -> Thumb | None:
+    if subject.image_shape is None:
         return None
-    picture = row_picture(found.book.inputs[row], given.image_shape, given.natural)
-    return Thumb(picture, caption, f"input {row}, label {int(found.labels[row])}")
+    picture = row_picture(clustering.book.inputs[row], subject.image_shape, subject.natural)
+    return Thumb(picture, caption, f"input {row}, label {int(clustering.labels[row])}")

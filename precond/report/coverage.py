@@ -22,10 +22,10 @@ from precond.region.pattern import DecisionPattern
 from precond.region.signature import Signatures
 from precond.report.plot.bars import ClassCoverage, Series
 from precond.study.analysis import Analysis, DomainKind
+from precond.study.goals import GoalKind
 
 Mask = NDArray[np.bool_]
-PREDICTED, MISCLASSIFIED = "predicted", "misclassified"  # names of goals, as a run gives them
-CORRECT = "correct"
+CORRECT, MISCLASSIFIED = "correct", "misclassified"  # classes of a run about correctness
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,7 +84,7 @@ def members(analysis: Analysis, label: str, preconditions: Sequence[Precondition
     data, held_out = analysis.data, analysis.data.held_out
     if not len(held_out):
         return np.zeros(0, dtype=np.bool_)
-    if data.labels is not None and analysis.property == MISCLASSIFIED:
+    if data.labels is not None and analysis.goal is GoalKind.CORRECTNESS:
         right = analysis.signatures.predicted[held_out] == data.labels[held_out]
         return np.asarray(right if label == CORRECT else ~right)
     if data.labels is not None and label.isdecimal():
@@ -102,16 +102,16 @@ def members(analysis: Analysis, label: str, preconditions: Sequence[Precondition
 def class_names(analysis: Analysis) -> list[str]:
     """Labels of the preconditions and, where the run asked for all classes, those without one."""
     names = {item.label for item in analysis.preconditions}
-    if analysis.property == MISCLASSIFIED:
+    if analysis.goal is GoalKind.CORRECTNESS:
         names |= {CORRECT, MISCLASSIFIED}
-    elif analysis.property == PREDICTED and analysis.data.labels is not None:
+    elif analysis.goal is GoalKind.CLASSES and analysis.data.labels is not None:
         names |= {str(k) for k in np.unique(analysis.data.labels)}
     return sorted(names, key=lambda name: (not name.isdecimal(), name.zfill(12)))
 
 
 def class_meaning(analysis: Analysis) -> str:
     """What makes an input one of a class, in words (see ``members``)."""
-    if analysis.property == MISCLASSIFIED:
+    if analysis.goal is GoalKind.CORRECTNESS:
         return "whether the network's answer is its true label"
     if not all(name.isdecimal() for name in class_names(analysis)):
         return "its output has the property"
@@ -152,7 +152,14 @@ def class_coverage(analysis: Analysis, matches: Sequence[Match]) -> list[ClassCo
             return int((union(masks, len(within)) & within).sum()) / count
 
         result.append(
-            ClassCoverage(label, total, len(rules), share(rules), len(proved), share(proved))
+            ClassCoverage(
+                label,
+                inputs=total,
+                rules=len(rules),
+                by_rules=share(rules),
+                proved=len(proved),
+                by_proofs=share(proved),
+            )
         )
     return result
 

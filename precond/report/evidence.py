@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from precond.data.dataset import Dataset, input_name
 from precond.proof.precondition import Precondition
+from precond.region.box import Box
 from precond.report.plot.pictures import row_picture
 from precond.study.analysis import Analysis
 
@@ -22,7 +23,7 @@ Rows = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class Given:
+class Subject:
     """What the run was given, in words, and how a row is shown."""
 
     model: str
@@ -32,7 +33,7 @@ class Given:
     features: tuple[str, ...] | None = None
 
     @classmethod
-    def of(cls, model: str, dataset: Dataset) -> Given:
+    def of(cls, model: str, dataset: Dataset) -> Subject:
         """A model on a data set, whose classes are named where the data names them."""
         words = dataset.name
         if dataset.classes is not None and dataset.classes != tuple(
@@ -41,7 +42,13 @@ class Given:
             shown = [f"{k} {name}" for k, name in enumerate(dataset.classes[:CLASSES])]
             more = ", …" if len(dataset.classes) > CLASSES else ""
             words += f" (classes: {', '.join(shown)}{more})"
-        return cls(model, words, dataset.image_shape, dataset.natural, dataset.features)
+        return cls(
+            model,
+            data=words,
+            image_shape=dataset.image_shape,
+            natural=dataset.natural,
+            features=dataset.features,
+        )
 
 
 @dataclass(frozen=True)
@@ -75,8 +82,8 @@ class Table:
 def says_classes(analysis: Analysis) -> bool:
     """Whether the network's outputs are read as classes: several are, and one where labels, or
     the question of the run, say so."""
-    by_class = analysis.property == "predicted" or analysis.property.startswith("label:")
-    return not analysis.network.classes.binary or by_class or analysis.data.labels is not None
+    known = analysis.goal.by_class or analysis.data.labels is not None
+    return not analysis.network.classes.binary or known
 
 
 def misclassified(analysis: Analysis, rows: Rows) -> Rows:
@@ -111,57 +118,73 @@ def galleries(
 
     ``inside`` says how many of the examples the claim is about; empty where it is all.
     """
-    data = analysis.data
-
-    def picture(values: NDArray[np.floating], caption: str, title: str) -> Thumb:
-        return Thumb(row_picture(values, data.image_shape or (), data.natural), caption, title)
-
-    def rows(chosen: Rows) -> tuple[Thumb, ...]:
-        return tuple(
-            picture(data.inputs[r], _short(analysis, r), f"input {r}{labels_of(analysis, r)}")
-            for r in map(int, chosen[:THUMBS])
-        )
-
-    found = []
+    galleries = []
     if item.source is not None:
-        source = np.array([item.source], dtype=np.int64)
-        found.append(Gallery("Input it was found from", f"input {item.source}", rows(source)))
+        source = _row_pictures(analysis, np.array([item.source], dtype=np.int64))
+        galleries.append(Gallery("Input it was found from", f"input {item.source}", source))
     if len(examples):
-        mean = np.asarray(data.inputs[examples], dtype=np.float64).mean(axis=0)
-        thumbs = (picture(mean, "mean", "mean of all of them"), *rows(examples))
-        found.append(Gallery(EXAMPLES, _of(examples) + inside, thumbs))
+        mean = np.asarray(analysis.data.inputs[examples], dtype=np.float64).mean(axis=0)
+        first = _picture(analysis, mean, "mean", "mean of all of them")
+        thumbs = (first, *_row_pictures(analysis, examples))
+        galleries.append(Gallery(EXAMPLES, _of(examples) + inside, thumbs))
     if len(wrong):
-        found.append(Gallery(WRONG, _of(wrong), rows(wrong)))
-    witness = item.verdict.witness
-    if witness is not None:
-        caption, title = "witness", "the witness"
-        if at_witness is not None and says_classes(analysis):
-            said = int(analysis.network.classes.predicted(at_witness[None])[0])
-            caption, title = f"witness → {said}", f"the witness, predicted {said}"
-        thumbs = (picture(witness, caption, title),)
-        if item.source is not None:
-            thumbs += (picture(data.inputs[item.source], "source", "the input it started from"),)
-            gap = np.abs(witness - np.asarray(data.inputs[item.source]).reshape(-1)).max()
-            remark = f"largest change of one value from the source: {gap:.4g}"
-        else:
-            remark = "in the region, without the property"
-        found.append(Gallery("Witness against the claim", remark, thumbs))
+        galleries.append(Gallery(WRONG, _of(wrong), _row_pictures(analysis, wrong)))
+    if item.verdict.witness is not None:
+        galleries.append(_witness(analysis, item, item.verdict.witness, at_witness))
     if item.box is not None:
-        low = data.natural[0]
-        found.append(
-            Gallery(
-                "Box inside the region",
-                "every picture between lowest and highest has the property"
-                if item.verdict.is_proved
-                else "every picture between lowest and highest has the pattern",
-                (
-                    picture(item.box.lower, "lowest", "lower bound of every value"),
-                    picture(item.box.upper, "highest", "upper bound of every value"),
-                    picture(low + item.box.width, "width", "white where a value is free"),
-                ),
-            )
+        galleries.append(_box(analysis, item.box, item.verdict.is_proved))
+    return tuple(galleries)
+
+
+def _picture(analysis: Analysis, values: NDArray[np.floating], caption: str, title: str) -> Thumb:
+    data = analysis.data
+    return Thumb(row_picture(values, data.image_shape or (), data.natural), caption, title)
+
+
+def _row_pictures(analysis: Analysis, rows: Rows) -> tuple[Thumb, ...]:
+    return tuple(
+        _picture(
+            analysis,
+            analysis.data.inputs[r],
+            caption=_short(analysis, r),
+            title=f"input {r}{labels_of(analysis, r)}",
         )
-    return tuple(found)
+        for r in map(int, rows[:THUMBS])
+    )
+
+
+def _witness(
+    analysis: Analysis,
+    item: Precondition,
+    witness: NDArray[np.float64],
+    at_witness: NDArray[np.float64] | None,
+) -> Gallery:
+    caption, title = "witness", "the witness"
+    if at_witness is not None and says_classes(analysis):
+        said = int(analysis.network.classes.predicted(at_witness[None])[0])
+        caption, title = f"witness → {said}", f"the witness, predicted {said}"
+    thumbs = [_picture(analysis, witness, caption, title)]
+    remark = "in the region, without the property"
+    if item.source is not None:
+        source = analysis.data.inputs[item.source]
+        thumbs.append(_picture(analysis, source, "source", "the input it started from"))
+        gap = np.abs(witness - np.asarray(source).reshape(-1)).max()
+        remark = f"largest change of one value from the source: {gap:.4g}"
+    return Gallery("Witness against the claim", remark, tuple(thumbs))
+
+
+def _box(analysis: Analysis, box: Box, proved: bool) -> Gallery:
+    what = "property" if proved else "pattern"
+    width = analysis.data.natural[0] + box.width
+    return Gallery(
+        "Box inside the region",
+        f"every picture between lowest and highest has the {what}",
+        (
+            _picture(analysis, box.lower, "lowest", "lower bound of every value"),
+            _picture(analysis, box.upper, "highest", "upper bound of every value"),
+            _picture(analysis, width, "width", "white where a value is free"),
+        ),
+    )
 
 
 def _of(rows: Rows) -> str:
@@ -204,12 +227,14 @@ def feature_tables(
             for k in range(min(size, FEATURES))
         )
         head = ("input", *(name for name, _ in columns))
-        tables.append(Table("Input values", remark, head, cells))
+        tables.append(Table("Input values", remark=remark, head=head, rows=cells))
     if len(wrong):
         assert data.labels is not None
         lines = tuple(
             (str(r), str(data.labels[r]), str(analysis.signatures.predicted[r]))
             for r in wrong[:THUMBS]
         )
-        tables.append(Table(WRONG, _of(wrong), ("row", "true label", "predicted"), lines))
+        tables.append(
+            Table(WRONG, remark=_of(wrong), head=("row", "true label", "predicted"), rows=lines)
+        )
     return tuple(tables)

@@ -111,23 +111,43 @@ def key_figures(
     ]
     if kinds[Kind.SPACE]:
         figures.append(Figure(PLURALS[Kind.SPACE], str(kinds[Kind.SPACE]), "over the whole domain"))
-    unconfirmed = count(Status.REFUTED, False)
+    unconfirmed = count(Status.REFUTED, confirmed=False)
     figures += [
         Figure("rule coverage", percent(coverage), "held-out inputs with some rule's pattern"),
         Figure("rule precision", percent(precision), "of those, with the rule's label"),
-        Figure("✓ proved", str(count(Status.PROVED, True)), "rigorous, or checked twice", "proved"),
         Figure(
-            "✓ unconfirmed", str(count(Status.PROVED, False)), "proofs by one solver only", "proved"
+            "✓ proved",
+            value=str(count(Status.PROVED, confirmed=True)),
+            hint="rigorous, or checked twice",
+            tone="proved",
+        ),
+        Figure(
+            "✓ unconfirmed",
+            value=str(count(Status.PROVED, confirmed=False)),
+            hint="proofs by one solver only",
+            tone="proved",
         ),
         Figure(
             "✗ refuted",
-            str(count(Status.REFUTED)),
-            f"by a witness; {unconfirmed} unconfirmed" if unconfirmed else "by a witness",
-            "refuted",
+            value=str(count(Status.REFUTED)),
+            hint=f"by a witness; {unconfirmed} unconfirmed" if unconfirmed else "by a witness",
+            tone="refuted",
         ),
-        Figure("? unknown", str(count(Status.UNKNOWN)), "not answered in time", "unknown"),
-        Figure("≈ empirical", str(count(Status.EMPIRICAL)), "counted on data only", "empirical"),
-        Figure("∅ vacuous", str(count(Status.VACUOUS)), "true of no input", "vacuous"),
+        Figure(
+            "? unknown",
+            value=str(count(Status.UNKNOWN)),
+            hint="not answered in time",
+            tone="unknown",
+        ),
+        Figure(
+            "≈ empirical",
+            value=str(count(Status.EMPIRICAL)),
+            hint="counted on data only",
+            tone="empirical",
+        ),
+        Figure(
+            "∅ vacuous", value=str(count(Status.VACUOUS)), hint="true of no input", tone="vacuous"
+        ),
     ]
     return tuple(figures)
 

@@ -81,38 +81,38 @@ def of_analysis(analysis: Analysis) -> tuple[str, ...]:
 
 
 def of_robustness(
-    found: Robustness, natural: tuple[float, float], budget: float
+    robustness: Robustness, natural: tuple[float, float], budget: float
 ) -> tuple[str, ...]:
     """What to try after ``robustness``."""
     words = []
-    first = found.balls[0] if found.balls else ()
+    first = robustness.balls[0] if robustness.balls else ()
     known = {ball.outcome for ball in first}
     if first and BallOutcome.CERTIFIED not in known:
-        words.append(Shortfall.RADIUS.say(f"{found.radii[0] / 4:.2g}"))
-    if any(ball.outcome is BallOutcome.UNKNOWN for balls in found.balls for ball in balls):
-        spent = found.seconds >= NEARLY * budget
+        words.append(Shortfall.RADIUS.say(f"{robustness.radii[0] / 4:.2g}"))
+    if any(ball.outcome is BallOutcome.UNKNOWN for balls in robustness.balls for ball in balls):
+        spent = robustness.seconds >= NEARLY * budget
         words.append((Shortfall.TIME if spent else Shortfall.EACH).say())
-    if found.radii:
-        words += _tiny(found.radii[-1], natural)
+    if robustness.radii:
+        words += _tiny(robustness.radii[-1], natural)
     return _once(f"to try: {line}" for line in words)
 
 
-def of_debugged(found: Debugged, natural: tuple[float, float]) -> tuple[str, ...]:
+def of_debugged(debugged: Debugged, natural: tuple[float, float]) -> tuple[str, ...]:
     """What to try after ``debug``."""
     words = []
-    if not found.book.rules:
+    if not debugged.book.rules:
         words.append(Shortfall.RULES.say())
-    if found.findings and all(isinstance(one.own, Unproved) for one in found.findings):
-        words.append(Shortfall.OWN.say(found.settings.radius))
-        if found.seconds >= NEARLY * found.settings.budget:
+    if debugged.findings and all(isinstance(one.own, Unproved) for one in debugged.findings):
+        words.append(Shortfall.OWN.say(debugged.settings.radius))
+        if debugged.seconds >= NEARLY * debugged.settings.budget:
             words.append(Shortfall.TIME.say())
-    words += _tiny(found.settings.radius, natural)
+    words += _tiny(debugged.settings.radius, natural)
     return _once(f"to try: {line}" for line in words)
 
 
-def of_whole_space(found: WholeSpace) -> tuple[str, ...]:
+def of_whole_space(run: WholeSpace) -> tuple[str, ...]:
     """What to try after ``patterns``."""
-    if any(entry.verdict.is_proved for entry in found.entries) or found.interrupted:
+    if any(entry.verdict.is_proved for entry in run.entries) or run.interrupted:
         return ()
     return (f"to try: {Shortfall.PATTERNS.say()}",)
 

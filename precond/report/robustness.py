@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from precond.apply.certification.answers import Ball, BallOutcome, Robustness
 from precond.proof.verdict import Status, Verdict
-from precond.report.evidence import Gallery, Given, Table, Thumb
+from precond.report.evidence import Gallery, Subject, Table, Thumb
 from precond.report.header import Figure
 from precond.report.pages import render_page
 from precond.report.plot.labels import percent
@@ -40,11 +40,11 @@ class RobustnessPage:
 
 @dataclass(frozen=True)
 class PropertyAnswer:
-    """A property of the outputs, in words, and its verdict; ``shown`` says its witness."""
+    """A property of the outputs, in words, and its verdict; ``witness`` shows its witness."""
 
     name: str
     verdict: Verdict
-    shown: str = ""
+    witness: str = ""
 
 
 @dataclass(frozen=True)
@@ -57,26 +57,28 @@ class PropertiesPage:
 
 
 def robustness_files(
-    given: Given,
+    subject: Subject,
     labels: NDArray[np.int64] | None,
-    found: Robustness,
+    robustness: Robustness,
     remarks: Sequence[str] = (),
 ) -> dict[str, str]:
     """File name → content: the page with ``remarks``, and one line per input and radius."""
-    page = _page(given, found, remarks)
+    page = _page(subject, robustness, remarks)
     lines = [
         (
             int(row),
             None if labels is None else int(labels[row]),
-            int(found.classes[i]),
+            int(robustness.classes[i]),
             f"{radius:g}",
             ball.outcome.value,
             ball.engine or None,
             int(ball.confirmed),
             None if ball.margin is None else f"{ball.margin:.6g}",
         )
-        for k, radius in enumerate(found.radii)
-        for i, (row, ball) in enumerate(zip(found.rows.tolist(), found.balls[k], strict=True))
+        for k, radius in enumerate(robustness.radii)
+        for i, (row, ball) in enumerate(
+            zip(robustness.rows.tolist(), robustness.balls[k], strict=True)
+        )
     ]
     head = ("row", "label", "predicted", "radius", "outcome", "engine", "confirmed", "margin_bound")
     return {
@@ -86,7 +88,7 @@ def robustness_files(
 
 
 def properties_files(
-    given: Given, region: str, answers: Sequence[PropertyAnswer]
+    subject: Subject, region: str, answers: Sequence[PropertyAnswer]
 ) -> dict[str, str]:
     """File name → content for properties of the outputs over a region."""
     rows = tuple(
@@ -95,15 +97,15 @@ def properties_files(
             a.verdict.status.value,
             a.verdict.engine,
             f"{a.verdict.seconds:.2f} s",
-            a.shown or a.verdict.reason or "–",
+            a.witness or a.verdict.reason or "–",
         )
         for a in answers
     )
     head = ("property", "answer", "engine", "time", "witness or reason")
     page = PropertiesPage(
-        f"Properties of {given.model}",
-        (("Model", given.model), ("Claimed over", region)),
-        Table("Answers", f"over {region}", head, rows),
+        f"Properties of {subject.model}",
+        (("Model", subject.model), ("Claimed over", region)),
+        Table("Answers", remark=f"over {region}", head=head, rows=rows),
     )
     return {
         "index.html": render_page("properties.html", page, SHEETS),
@@ -111,12 +113,12 @@ def properties_files(
     }
 
 
-def _page(given: Given, found: Robustness, remarks: Sequence[str]) -> RobustnessPage:
-    total = len(found.rows)
-    last = len(found.radii) - 1
-    unknown = sum(found.count(k, BallOutcome.UNKNOWN) for k in range(last + 1))
-    unconfirmed = sum(found.unconfirmed(k) for k in range(last + 1))
-    low, high = given.natural
+def _page(subject: Subject, robustness: Robustness, remarks: Sequence[str]) -> RobustnessPage:
+    total = len(robustness.rows)
+    last = len(robustness.radii) - 1
+    unknown = sum(robustness.count(k, BallOutcome.UNKNOWN) for k in range(last + 1))
+    unconfirmed = sum(robustness.unconfirmed(k) for k in range(last + 1))
+    low, high = subject.natural
     notes = [
         f"Balls are L∞ and cut to [{low:g}, {high:g}]. Certified holds for the network read as "
         "real arithmetic, rounding of the bounds included; an attacked ball's witness is given "
@@ -128,75 +130,75 @@ def _page(given: Given, found: Robustness, remarks: Sequence[str]) -> Robustness
         notes.append(f"{unconfirmed} certified balls rest on one floating-point solver alone.")
     figures = tuple(
         Figure(
-            f"{'✓ ' * bool(found.count(k, BallOutcome.CERTIFIED))}certified at {radius:g}",
-            percent(found.count(k, BallOutcome.CERTIFIED) / total),
-            f"{found.count(k, BallOutcome.CERTIFIED)} of {total} inputs",
-            "proved" * bool(found.count(k, BallOutcome.CERTIFIED)),
+            f"{'✓ ' * bool(robustness.count(k, BallOutcome.CERTIFIED))}certified at {radius:g}",
+            value=percent(robustness.count(k, BallOutcome.CERTIFIED) / total),
+            hint=f"{robustness.count(k, BallOutcome.CERTIFIED)} of {total} inputs",
+            tone="proved" * bool(robustness.count(k, BallOutcome.CERTIFIED)),
         )
-        for k, radius in list(enumerate(found.radii))[:6]
+        for k, radius in list(enumerate(robustness.radii))[:6]
     )
     counts = tuple(
         (
             f"{radius:g}",
-            *(str(found.count(k, o)) for o in ORDER),
-            percent(found.count(k, BallOutcome.CERTIFIED) / total),
+            *(str(robustness.count(k, o)) for o in ORDER),
+            percent(robustness.count(k, BallOutcome.CERTIFIED) / total),
         )
-        for k, radius in enumerate(found.radii)
+        for k, radius in enumerate(robustness.radii)
     )
-    names = sorted({name for k in range(last + 1) for name in found.engines(k)})
+    names = sorted({name for k in range(last + 1) for name in robustness.engines(k)})
     engines = tuple(
-        (f"{radius:g}", *(str(found.engines(k)[name]) for name in names))
-        for k, radius in enumerate(found.radii)
+        (f"{radius:g}", *(str(robustness.engines(k)[name]) for name in names))
+        for k, radius in enumerate(robustness.radii)
     )
     return RobustnessPage(
-        f"Robustness of {given.model}",
-        headline(found),
-        (
-            ("Model", given.model),
-            ("Data", f"{given.data}: {total} inputs"),
-            ("Radii", ", ".join(f"{r:g}" for r in found.radii)),
-            ("Time", f"{found.seconds:.1f} s"),
+        f"Robustness of {subject.model}",
+        lead=headline(robustness),
+        facts=(
+            ("Model", subject.model),
+            ("Data", f"{subject.data}: {total} inputs"),
+            ("Radii", ", ".join(f"{r:g}" for r in robustness.radii)),
+            ("Time", f"{robustness.seconds:.1f} s"),
         ),
-        (*remarks, *notes),
-        figures,
-        radius_chart(found),
-        Table(
+        notes=(*remarks, *notes),
+        figures=figures,
+        chart=radius_chart(robustness),
+        counts=Table(
             "Inputs by radius",
-            "",
-            ("radius", *(o.value for o in ORDER), "certified share"),
-            counts,
+            remark="",
+            head=("radius", *(o.value for o in ORDER), "certified share"),
+            rows=counts,
         ),
-        Table("What certified them", "", ("radius", *names), engines),
-        _galleries(given, found),
+        engines=Table("What certified them", remark="", head=("radius", *names), rows=engines),
+        galleries=_galleries(subject, robustness),
     )
 
 
-def headline(found: Robustness) -> str:
+def headline(robustness: Robustness) -> str:
     """The answer at the smallest radius, in a sentence."""
-    total, radius = len(found.rows), found.radii[0]
-    certified = found.count(0, BallOutcome.CERTIFIED)
+    total, radius = len(robustness.rows), robustness.radii[0]
+    certified = robustness.count(0, BallOutcome.CERTIFIED)
     change = f"no change of each value by at most {radius:g} changes the class"
     if not certified:
         return f"Nothing was certified: for none of {total} inputs it is proved that {change}."
     return f"For {certified} of {total} inputs it is proved that {change}."
 
 
-def _galleries(given: Given, found: Robustness) -> tuple[Gallery, ...]:
+def _galleries(subject: Subject, robustness: Robustness) -> tuple[Gallery, ...]:
     """Attacked inputs of each radius: the input and its witness side by side."""
-    shape = given.image_shape
+    shape = subject.image_shape
     if shape is None:
         return ()
     result = []
     seen: set[int] = set()
-    for k, radius in enumerate(found.radii):
+    for k, radius in enumerate(robustness.radii):
         thumbs: list[Thumb] = []
         fresh = [
             (i, ball)
-            for i, ball in enumerate(found.balls[k])
+            for i, ball in enumerate(robustness.balls[k])
             if ball.outcome is BallOutcome.ATTACKED and i not in seen
         ]
         for i, ball in fresh[:EXAMPLES]:
-            thumbs += _pair(given, shape, found, i, ball)
+            thumbs += _pair(subject, shape, robustness, i, ball)
         seen |= {i for i, _ in fresh}
         if thumbs:
             remark = f"{min(len(fresh), EXAMPLES)} of {len(fresh)}: the input, then its witness"
@@ -205,28 +207,28 @@ def _galleries(given: Given, found: Robustness) -> tuple[Gallery, ...]:
 
 
 def _pair(
-    given: Given,
+    subject: Subject,
     shape: tuple[int, ...],
-    found: Robustness,
+    robustness: Robustness,
     i: int,
     ball: Ball,
 ) -> list[Thumb]:
     assert ball.witness is not None
-    row = int(found.rows[i])
-    own = row_picture(found.inputs[i], shape, given.natural)
-    other = row_picture(ball.witness, shape, given.natural)
-    gap = float(np.abs(ball.witness - found.inputs[i]).max())
+    row = int(robustness.rows[i])
+    own = row_picture(robustness.inputs[i], shape, subject.natural)
+    other = row_picture(ball.witness, shape, subject.natural)
+    gap = float(np.abs(ball.witness - robustness.inputs[i]).max())
     return [
-        Thumb(own, f"#{row}: {int(found.classes[i])}", f"input {row}"),
+        Thumb(own, f"#{row}: {int(robustness.classes[i])}", f"input {row}"),
         Thumb(other, "witness", f"its witness, at most {gap:.4g} away in every value"),
     ]
 
 
-def counts_text(found: Robustness) -> list[str]:
+def counts_text(robustness: Robustness) -> list[str]:
     """One line per radius, for the terminal."""
     lines = []
-    for k, radius in enumerate(found.radii):
-        words = [f"{found.count(k, o)} {o.value}" for o in ORDER]
+    for k, radius in enumerate(robustness.radii):
+        words = [f"{robustness.count(k, o)} {o.value}" for o in ORDER]
         lines.append(f"radius {radius:<8g} {', '.join(words)}")
     return lines
 

@@ -18,6 +18,7 @@ from precond.network.graph import Network
 from precond.proof.precondition import Kind, Precondition
 from precond.region.box import Box
 from precond.region.signature import Signatures
+from precond.study.goals import GoalKind
 
 
 class DomainKind(Enum):
@@ -99,6 +100,7 @@ def _interval(box: Box) -> str:
 class Analysis(NotebookPage):
     """One run: what was given, what was found.
 
+    ``property``: the question, for people; ``goal``: of which kind it is.
     ``signatures`` covers all rows of ``data.inputs`` in order.  ``interrupted`` says that
     the run was stopped early and holds what was proved until then.
     """
@@ -115,6 +117,7 @@ class Analysis(NotebookPage):
     budget: float = 0.0
     interrupted: bool = False
     notes: tuple[str, ...] = field(default=())
+    goal: GoalKind = GoalKind.CLASSES
 
     def __repr__(self) -> str:
         proved = sum(p.verdict.is_proved for p in self.preconditions)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from enum import Enum
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,20 @@ from precond.region.signature import Signatures
 from precond.vnnlib.query import Query
 
 Rows = NDArray[np.int64]
+
+
+class GoalKind(Enum):
+    """What the labels of a run are."""
+
+    CLASSES = "classes"
+    ONE_CLASS = "one class"
+    CORRECTNESS = "correctness"
+    PROPERTY = "property"
+
+    @property
+    def by_class(self) -> bool:
+        """Whether labels are predicted classes."""
+        return self in (GoalKind.CLASSES, GoalKind.ONE_CLASS)
 
 
 @dataclass(frozen=True)
@@ -32,14 +47,13 @@ class Goal:
     """The question of a run: a label per input (``NO_LABEL`` for none) and the targets.
 
     ``relabel``: the label of any recorded input, where the network's output alone decides it.
-    ``by_class``: labels are predicted classes.
     """
 
     text: str
+    kind: GoalKind
     labels: Rows
     targets: tuple[Target, ...]
     relabel: Callable[[Signatures], Rows] | None = None
-    by_class: bool = False
 
 
 def class_goal(network: Network, signatures: Signatures, only: int | None = None) -> Goal:
@@ -58,16 +72,17 @@ def class_goal(network: Network, signatures: Signatures, only: int | None = None
             got="none",
             fix="Choose another --property or more data",
         )
-    text = "predicted" if only is None else f"label:{only}"
-    return Goal(text, labels, targets, lambda more: more.predicted, by_class=True)
+    text, kind = "predicted", GoalKind.CLASSES
+    if only is not None:
+        text, kind = f"label:{only}", GoalKind.ONE_CLASS
+    return Goal(text, kind, labels, targets, relabel=lambda more: more.predicted)
 
 
 def correctness_goal(signatures: Signatures, truth: Rows | None) -> Goal:
     """Rules for right and wrong predictions: empirical, there is nothing to prove."""
     labels = labels_of(LabelKind.CORRECTNESS, signatures, truth)
-    return Goal(
-        "misclassified", labels, (Target(0, "misclassified", None), Target(1, "correct", None))
-    )
+    targets = Target(0, "misclassified", None), Target(1, "correct", None)
+    return Goal("misclassified", GoalKind.CORRECTNESS, labels, targets)
 
 
 def property_goal(
@@ -89,4 +104,5 @@ def property_goal(
     holds = property.holds(signatures.outputs, inputs)
     if not holds.any():
         raise DataError(f"--property {name}", expected="at least one input that has it", got="none")
-    return Goal(name, holds.astype(np.int64), (Target(1, "holds", property),))
+    targets = (Target(1, "holds", property),)
+    return Goal(name, GoalKind.PROPERTY, holds.astype(np.int64), targets)

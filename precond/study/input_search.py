@@ -122,7 +122,7 @@ class InputSearch:
         train = self.study.data.train[
             self.study.domain.box.contains(self.study.data.flat[self.study.data.train])
         ]
-        if self.study.goal.by_class:
+        if self.study.goal.kind.by_class:
             truth = None if self.study.data.labels is None else self.study.data.labels[train]
             y = np.asarray(self.study.signatures.outputs[train])
             rows: NDArray[np.int64] = surest(self.study.network, y, target.label, labels=truth)
@@ -156,19 +156,19 @@ class InputSearch:
                 short.setdefault(text, []).append(target.name)
         self.notes += [f"{', '.join(names)}: {text}" for text, names in short.items()]
 
-    def _why(self, tried: Counter[Status]) -> str:
+    def _why(self, statuses: Counter[Status]) -> str:
         """What the prover said of the inputs tried."""
         said = [
-            f"{tried[status]} full signatures {words}"
+            f"{statuses[status]} full signatures {words}"
             for status, words in (
                 (Status.REFUTED, "do not imply it in this domain"),
                 (Status.VACUOUS, "hold nowhere in this domain"),
                 (Status.UNKNOWN, "were not decided"),
             )
-            if tried[status]
+            if statuses[status]
         ]
         if self.deadline.passed:
             said.append("time ran out")
-        if tried[Status.REFUTED]:
+        if statuses[Status.REFUTED]:
             said.append("a smaller domain may help")
         return "".join(f"; {text}" for text in said)

@@ -22,9 +22,8 @@ from precond.mine.layer_rules.learn import LayerRule, constant_layers, layer_pre
 from precond.mine.layer_rules.probes import Probes, mixed_inputs
 from precond.mine.support import curve
 from precond.network.graph import Network
-from precond.proof.bounds.region import FOREVER
 from precond.proof.claim import Claim
-from precond.proof.deadline import Deadline
+from precond.proof.deadline import FOREVER, Deadline
 from precond.proof.precondition import Kind, Precondition
 from precond.proof.verdict import Status, Verdict
 from precond.region.recording import Limit, record, record_in_time
@@ -56,7 +55,7 @@ def analyze(
     The study's signatures cover all decision layers.  ``layers``: those to mine (default: all of
     moderate width).
     """
-    run = _Run(Work(study, options, pool, progress or Silent()))
+    run = _AnalysisRun(Work(study, options, pool, progress or Silent()))
     started = time.monotonic()
     interrupted = False
     try:
@@ -78,7 +77,7 @@ def analyze(
     )
 
 
-class _Run:
+class _AnalysisRun:
     def __init__(self, work: Work) -> None:
         self.work, self.study = work, work.study
         self.deadline = Deadline.after(work.options.budget)

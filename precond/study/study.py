@@ -63,6 +63,7 @@ class Study:
             data=self.data,
             domain=self.domain,
             property=self.goal.text,
+            goal=self.goal.kind,
             signatures=self.signatures,
             preconditions=preconditions,
             curve=curve,

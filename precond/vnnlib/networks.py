@@ -16,28 +16,49 @@ import numpy as np
 
 from precond.errors import QueryError
 from precond.network.graph import INPUT, Network
+from precond.network.interface import NamedTensor, places
 from precond.network.layers import Concat, Node, Reshape, Select, Shape
+
+
+@dataclass(frozen=True)
+class Slot:
+    """One input or output of a model: where its values begin among all, and its shape; ``name``
+    is the file's, empty where the model has only one."""
+
+    name: str
+    offset: int
+    shape: Shape
 
 
 @dataclass(frozen=True)
 class NetworkPart:
     """Where one of the given networks lies in the whole; ``tensor_names`` has the whole's nodes."""
 
-    input_offset: int
-    input_shape: Shape
-    output_offset: int
-    output_shape: Shape
+    inputs: tuple[Slot, ...]
+    outputs: tuple[Slot, ...]
     tensor_names: Mapping[str, str]
+
+
+def _part(network: Network, start: int, end: int, tensor_names: Mapping[str, str]) -> NetworkPart:
+    """Its inputs begin at ``start`` of the whole's, its outputs at ``end``."""
+    return NetworkPart(
+        _slots(network.input_parts, network.input_shape, start),
+        _slots(network.output_parts, network.shapes[network.output], end),
+        tensor_names,
+    )
+
+
+def _slots(parts: Sequence[NamedTensor], shape: Shape, offset: int) -> tuple[Slot, ...]:
+    if not parts:
+        return (Slot("", offset, shape),)
+    return tuple(Slot(part.name, offset + start, part.shape) for part, start, _ in places(parts))
 
 
 def side_by_side(networks: Mapping[str, Network]) -> tuple[Network, tuple[NetworkPart, ...]]:
     """One network over the inputs of all, and each one's part; a single one is kept as it is."""
     if len(networks) == 1:
         (network,) = networks.values()
-        part = NetworkPart(
-            0, network.input_shape, 0, network.shapes[network.output], network.tensor_names
-        )
-        return network, (part,)
+        return network, (_part(network, 0, 0, network.tensor_names),)
     total = sum(network.input_size for network in networks.values())
     nodes: list[Node] = []
     parts: list[NetworkPart] = []
@@ -60,9 +81,7 @@ def side_by_side(networks: Mapping[str, Network]) -> tuple[Network, tuple[Networ
             for tensor, node in network.tensor_names.items()
             if node in renamed
         }
-        parts.append(
-            NetworkPart(start, network.input_shape, end, network.shapes[network.output], names)
-        )
+        parts.append(_part(network, start, end, names))
         start += network.input_size
         end += network.output_size
     nodes.append(Node("side by side", Concat(0), tuple(ends)))
@@ -85,7 +104,8 @@ def exposing(network: Network, names: Sequence[str]) -> tuple[Network, dict[str,
         for i, name in enumerate(pieces)
     ]
     tail = Node("exposed", Concat(0), tuple(node.name for node in flats))
-    return replace(network, nodes=(*network.nodes, *flats, tail)), offsets
+    nodes = (*network.nodes, *flats, tail)
+    return replace(network, nodes=nodes, output_parts=()), offsets
 
 
 def models_of(

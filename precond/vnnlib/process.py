@@ -29,6 +29,7 @@ import precond
 from precond.basics.quiet import quiet_libraries
 
 GRACE = 0.8
+LONGEST = 20 * 86400.0  # seconds that the system can be told to wait
 PR_SET_PDEATHSIG = 1
 BUG = 1  # exit status of a child that ended by an exception nobody expected
 
@@ -57,7 +58,7 @@ def ask(request: Mapping[str, Any], at: float) -> VerifyReply:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 env={**os.environ, "PYTHONPATH": path, "TMPDIR": scratch},
-                timeout=max(0.0, at - time.monotonic()) + GRACE if limited else None,
+                timeout=min(max(0.0, at - time.monotonic()), LONGEST) + GRACE if limited else None,
                 check=False,
             )
         except subprocess.TimeoutExpired as late:
@@ -90,8 +91,6 @@ def _work(asked: dict[str, Any]) -> dict[str, str]:
     fields = dict(asked["request"])
     fields["query"] = Path(fields["query"])
     fields["networks"] = tuple(fields["networks"])
-    if fields.get("input_shape") is not None:
-        fields["input_shape"] = tuple(fields["input_shape"])
     for folder in ("assignments", "certificates"):
         if fields.get(folder) is not None:
             fields[folder] = Path(fields[folder])

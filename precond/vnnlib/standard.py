@@ -91,7 +91,7 @@ _FIXED: dict[Capability, tuple[str, ...]] = {
     Capability.ONNX_ELEMENT_TYPES: ("real", "float64", "float32"),
     Capability.VNNLIB_VERSIONS: ("1.0", "2.0"),
     Capability.HIDDEN_NODE_THEORIES: ("NH", "H"),
-    Capability.MULTIPLE_INPUT_OUTPUT_THEORIES: ("SIO",),
+    Capability.MULTIPLE_INPUT_OUTPUT_THEORIES: ("SIO", "MIO"),
     Capability.MULTIPLE_NETWORK_THEORIES: ("SNET", "MENET", "MINET", "MNET"),
     Capability.MULTIPLE_NODE_COMPARISON_THEORIES: ("SNC", "MNC"),
     Capability.ARITHMETIC_COMPLEXITY_THEORIES: ("BND", "OUTC", "LIN"),

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -40,7 +40,7 @@ from precond.vnnlib.formula import (
     product_of,
     sum_of,
 )
-from precond.vnnlib.networks import NetworkPart, models_of, side_by_side
+from precond.vnnlib.networks import NetworkPart, Slot, models_of, side_by_side
 
 _ELEMENT_TYPES = {
     "Real": "real",
@@ -163,27 +163,38 @@ class _ReaderV2:
         self.variables: dict[str, Declaration] = {}
 
     def declare(self, declared: Any, part: NetworkPart) -> None:
-        if len(declared.inputs) != 1 or len(declared.outputs) != 1:
-            raise UnsupportedQuery(
-                f"{self.source}: network {declared.name}",
-                expected="one input and one output",
-                got=f"{len(declared.inputs)} and {len(declared.outputs)}",
-            )
-        self.add(declared.inputs[0], VariableKind.INPUT, INPUT, part.input_offset, part.input_shape)
+        inputs = self.slots(declared, declared.inputs, part.inputs, "input")
+        outputs = self.slots(declared, declared.outputs, part.outputs, "output")
+        for item, slot in zip(declared.inputs, inputs, strict=True):
+            self.add(item, VariableKind.INPUT, INPUT, slot)
         for item in declared.hidden:
             node = self.hidden_node(item, part)
-            self.add(item, VariableKind.HIDDEN, node, 0, self.network.shapes[node])
-        self.add(
-            declared.outputs[0],
-            VariableKind.OUTPUT,
-            self.network.output,
-            part.output_offset,
-            part.output_shape,
-        )
+            self.add(item, VariableKind.HIDDEN, node, Slot("", 0, self.network.shapes[node]))
+        for item, slot in zip(declared.outputs, outputs, strict=True):
+            self.add(item, VariableKind.OUTPUT, self.network.output, slot)
+
+    def slots(
+        self, declared: Any, items: Sequence[Any], slots: Sequence[Slot], role: str
+    ) -> list[Slot]:
+        """The model's inputs or outputs in the order in which the query declares them: that of
+        the model, or by the tensor's name where a declaration has one."""
+        if len(items) != len(slots):
+            names = [slot.name for slot in slots if slot.name]
+            raise QueryError(
+                f"{self.source}: network {declared.name}",
+                expected=f"{len(slots)} {role}{'s' * (len(slots) > 1)} as in the model"
+                + (f": {', '.join(names)}" if names else ""),
+                got=f"{len(items)}: {', '.join(item.name for item in items) or 'none'}",
+            )
+        by_name = {slot.name: slot for slot in slots}
+        told = [_tensor_name(item) for item in items]
+        if all(name in by_name for name in told) and len(set(told)) == len(told):
+            return [by_name[name] for name in told if name is not None]
+        return list(slots)
 
     def hidden_node(self, item: Any, part: NetworkPart) -> str:
-        name = re.sub(r"\\(.)", r"\1", str(item.onnx_name)[1:-1])
-        node = part.tensor_names.get(name)
+        name = _tensor_name(item)
+        node = None if name is None else part.tensor_names.get(name)
         if node is None:
             known = ", ".join(list(part.tensor_names)[:12]) or "none is known by name"
             raise UnsupportedQuery(
@@ -193,9 +204,7 @@ class _ReaderV2:
             )
         return node
 
-    def add(
-        self, item: Any, kind: VariableKind, node: str, offset: int, actual: tuple[int, ...]
-    ) -> None:
+    def add(self, item: Any, kind: VariableKind, node: str, slot: Slot) -> None:
         element_type = _ELEMENT_TYPES.get(item.dtype.name)
         if element_type is None:
             raise UnsupportedQuery(
@@ -204,10 +213,10 @@ class _ReaderV2:
                 got="another, or no such type" if item.dtype.name == "Unknown" else item.dtype.name,
             )
         shape = tuple(int(n) for n in item.shape)
-        if not fits(shape, actual):
+        if not fits(shape, slot.shape):
             raise QueryError(
                 f"{self.source}: shape of {kind.value} {item.name} of network {item.network_name}",
-                expected=f"{list(actual)} as in the model (axes of one aside)",
+                expected=f"{list(slot.shape)} as in the model (axes of one aside)",
                 got=str(list(shape)),
             )
         self.variables[item.name] = Declaration(
@@ -217,7 +226,7 @@ class _ReaderV2:
             kind=kind,
             network=item.network_name,
             node=node,
-            offset=offset,
+            offset=slot.offset,
         )
 
     def formula(self, item: Any) -> Formula:
@@ -257,6 +266,11 @@ class _ReaderV2:
                         "term", expected="a variable or a number", got=str(item).strip()[:60]
                     )
                 return LinearSum({}, value)
+
+
+def _tensor_name(item: Any) -> str | None:
+    """The name that a declaration has for its tensor in the model file, without its quotes."""
+    return None if item.onnx_name is None else re.sub(r"\\(.)", r"\1", str(item.onnx_name)[1:-1])
 
 
 def _line(item: Any) -> int:

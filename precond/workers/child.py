@@ -6,7 +6,7 @@ import os
 import time
 
 from precond.errors import PrecondError
-from precond.proof.processes.child import Child as Transport
+from precond.proof.processes.child import ChildProcess as Transport
 from precond.proof.processes.child import Died as Died
 from precond.proof.processes.child import TimedOut as TimedOut
 
@@ -14,7 +14,7 @@ WORKER = "precond.workers.worker"
 START = 120.0  # seconds a worker may take to start
 
 
-class Child(Transport):
+class WorkerProcess(Transport):
     """One worker process; ``memory``: bytes it may allocate.  Its first message says that it is
     ready."""
 

@@ -33,7 +33,7 @@ AHEAD = 2  # jobs under way for each thread of the cluster
 
 
 @dataclass(eq=False)
-class _Task:
+class _DaskTask:
     index: int
     job: Job[Any]
     parcel: Parcel
@@ -85,7 +85,7 @@ class DaskPool:
 
     def map(self, jobs: Iterable[Job[R]], done: Callable[[int, R], None] | None = None) -> list[R]:
         results: dict[int, Any] = {}
-        flying: dict[Any, _Task] = {}
+        flying: dict[Any, _DaskTask] = {}
         source = enumerate(jobs)
         looked, room = -LOOK, 1
 
@@ -103,7 +103,7 @@ class DaskPool:
                     if known is not None:
                         finish(index, known)
                         continue
-                    task = _Task(index, job, self._sender.pack(job))
+                    task = _DaskTask(index, job, self._sender.pack(job))
                     flying[self._submit(task)] = task
                     if len(flying) >= room:
                         break
@@ -127,7 +127,7 @@ class DaskPool:
             for name in self._sender.gone(self._scattered):
                 del self._scattered[name]
 
-    def _submit(self, task: _Task) -> Any:
+    def _submit(self, task: _DaskTask) -> Any:
         shared = {name: self._scatter(name) for name in task.parcel.names}
         return self._client.submit(
             serve, task.parcel.job, shared, task.job.budget, self._memory, pure=False
@@ -161,7 +161,7 @@ class DaskPool:
             if found:
                 return found
 
-    def _reply(self, future: Any, task: _Task) -> Reply | None:
+    def _reply(self, future: Any, task: _DaskTask) -> Reply | None:
         """What came of a task; None where it is to be sent again."""
         try:
             reply = pickle.loads(future.result(timeout=CONNECT))

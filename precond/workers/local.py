@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 
 from precond.errors import PrecondError
 from precond.proof.ledger.ledger import Ledger
-from precond.workers.child import START, Child, Died, TimedOut
+from precond.workers.child import START, Died, TimedOut, WorkerProcess
 from precond.workers.pool import DEATHS, GRACE, Job
-from precond.workers.wire import Order, Parcel, Reply, Sender
+from precond.workers.wire import Parcel, Reply, Sender, WorkOrder
 
 R = TypeVar("R")
 
@@ -33,7 +33,7 @@ class RemoteTrace(Exception):
 
 
 @dataclass(eq=False)
-class _Task:
+class _LocalTask:
     """A job on its way."""
 
     index: int
@@ -46,18 +46,18 @@ class _Task:
 class _Seat:
     """A place for a worker; ``limit`` (monotonic clock) is when it is killed."""
 
-    child: Child | None = None
-    task: _Task | None = None
+    child: WorkerProcess | None = None
+    task: _LocalTask | None = None
     limit: float = 0.0
 
 
 @dataclass(eq=False)
-class _Run:
+class _MapCall:
     """One call of ``map``."""
 
     done: Callable[[int, Any], None] | None
     results: dict[int, Any] = field(default_factory=dict)
-    again: deque[_Task] = field(default_factory=deque)
+    again: deque[_LocalTask] = field(default_factory=deque)
 
     def finish(self, index: int, result: Any) -> None:
         self.results[index] = result
@@ -84,7 +84,7 @@ class LocalPool:
             self._vacate(seat)
 
     def map(self, jobs: Iterable[Job[R]], done: Callable[[int, R], None] | None = None) -> list[R]:
-        run = _Run(done)
+        run = _MapCall(done)
         source = enumerate(jobs)
         try:
             while True:
@@ -98,7 +98,7 @@ class LocalPool:
                     self._vacate(seat)
             raise
 
-    def _fill(self, run: _Run, source: Iterable[tuple[int, Job[Any]]]) -> None:
+    def _fill(self, run: _MapCall, source: Iterable[tuple[int, Job[Any]]]) -> None:
         """Give every idle worker a job, as long as there are any."""
         for seat in self._seats:
             if seat.task is not None:
@@ -112,26 +112,26 @@ class LocalPool:
             else:
                 self._send(run, seat)
 
-    def _draw(self, run: _Run, source: Iterable[tuple[int, Job[Any]]]) -> _Task | None:
+    def _draw(self, run: _MapCall, source: Iterable[tuple[int, Job[Any]]]) -> _LocalTask | None:
         """The next job that the ledger does not answer."""
         for index, job in source:
             known = None if self._ledger is None else job.known(self._ledger)
             if known is None:
-                return _Task(index, job, self._sender.pack(job))
+                return _LocalTask(index, job, self._sender.pack(job))
             run.finish(index, known)
         return None
 
     def _start(self, seat: _Seat) -> None:
         self._drop(seat)
-        seat.child = Child(self._memory)
+        seat.child = WorkerProcess(self._memory)
         seat.limit = time.monotonic() + START
 
-    def _send(self, run: _Run, seat: _Seat) -> None:
+    def _send(self, run: _MapCall, seat: _Seat) -> None:
         child, task = seat.child, seat.task
         assert child is not None and task is not None
         gone = self._sender.gone(child.known)
         lacking = [name for name in task.parcel.names if name not in child.known]
-        order = Order(
+        order = WorkOrder(
             {name: self._sender.value(name) for name in lacking},
             task.parcel.job,
             None if self._ledger is None else str(self._ledger.path.absolute()),
@@ -146,7 +146,7 @@ class LocalPool:
         child.known.update(lacking)
         seat.limit = time.monotonic() + task.job.budget + GRACE
 
-    def _wait(self, run: _Run) -> None:
+    def _wait(self, run: _MapCall) -> None:
         """Until some worker has something to say, or has run out of time."""
         busy = [seat for seat in self._seats if seat.task is not None]
         with selectors.DefaultSelector() as selector:
@@ -161,7 +161,7 @@ class LocalPool:
             if seat.task is not None and time.monotonic() >= seat.limit:
                 self._late(run, seat)
 
-    def _hear(self, run: _Run, seat: _Seat) -> None:
+    def _hear(self, run: _MapCall, seat: _Seat) -> None:
         child, task = seat.child, seat.task
         assert child is not None and task is not None
         try:
@@ -190,7 +190,7 @@ class LocalPool:
         else:
             run.finish(task.index, reply.result)
 
-    def _late(self, run: _Run, seat: _Seat) -> None:
+    def _late(self, run: _MapCall, seat: _Seat) -> None:
         child, task = seat.child, seat.task
         assert child is not None and task is not None
         if not child.ready:
@@ -200,7 +200,7 @@ class LocalPool:
         reason = f"ran more than {GRACE:g} s past its budget of {task.job.budget:g} s, was killed"
         run.finish(task.index, task.job.failed(reason))
 
-    def _died(self, run: _Run, seat: _Seat, reason: str) -> None:
+    def _died(self, run: _MapCall, seat: _Seat, reason: str) -> None:
         task = seat.task
         assert task is not None
         self._vacate(seat)

@@ -12,12 +12,12 @@ import threading
 import time
 from collections.abc import Mapping
 
-from precond.workers.child import START, Child, Died, TimedOut
+from precond.workers.child import START, Died, TimedOut, WorkerProcess
 from precond.workers.pool import DEATHS, GRACE
-from precond.workers.wire import Order, Reply
+from precond.workers.wire import Reply, WorkOrder
 
 MOST = 64  # shared values that a process may hold before another takes its place
-_idle: dict[int, list[Child]] = {}  # by memory limit
+_idle: dict[int, list[WorkerProcess]] = {}  # by memory limit
 _lock = threading.Lock()
 
 
@@ -31,7 +31,7 @@ def serve(job: bytes, shared: Mapping[str, bytes], budget: float, memory: int) -
                 child.answer(time.monotonic() + START)
                 child.ready = True
             lacking = {n: content for n, content in shared.items() if n not in child.known}
-            order = pickle.dumps(Order(lacking, job), pickle.HIGHEST_PROTOCOL)
+            order = pickle.dumps(WorkOrder(lacking, job), pickle.HIGHEST_PROTOCOL)
             child.send(order, time.monotonic() + START)
             child.known.update(lacking)
             reply = child.answer(time.monotonic() + budget + GRACE)
@@ -65,7 +65,7 @@ def release() -> int:
     return len(children)
 
 
-def _take(memory: int) -> Child:
+def _take(memory: int) -> WorkerProcess:
     with _lock:
         part = _idle.get(memory, [])
         while part:
@@ -73,4 +73,4 @@ def _take(memory: int) -> Child:
             if child.alive and len(child.known) < MOST:
                 return child
             child.kill()
-    return Child(memory or None)
+    return WorkerProcess(memory or None)

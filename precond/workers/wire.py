@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from precond.network.graph import Network
-from precond.proof.ledger.ledger import Entry
+from precond.proof.ledger.ledger import LedgerRow
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,7 +32,7 @@ class Parcel:
 
 
 @dataclass(frozen=True, eq=False)
-class Order:
+class WorkOrder:
     """What a worker is asked: the shared values it lacks, a job, where the ledger is, and the
     names of shared values that it may forget.
 
@@ -53,7 +53,7 @@ class Reply:
     error: BaseException | None = None
     trace: str = ""
     failed: str = ""
-    entries: tuple[Entry, ...] = field(default=())
+    entries: tuple[LedgerRow, ...] = field(default=())
 
 
 @dataclass(frozen=True)

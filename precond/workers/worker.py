@@ -49,7 +49,7 @@ def main() -> None:
 
 def _serve(source: IO[bytes], target: IO[bytes]) -> None:
     from precond.proof.ledger.ledger import Ledger
-    from precond.workers.wire import Order, Receiver
+    from precond.workers.wire import Receiver, WorkOrder
 
     receiver = Receiver()
     with contextlib.ExitStack() as stack:
@@ -59,7 +59,7 @@ def _serve(source: IO[bytes], target: IO[bytes]) -> None:
             if len(header) < HEADER:
                 return
             order = pickle.loads(_read(source, int.from_bytes(header, "big")))
-            assert isinstance(order, Order)
+            assert isinstance(order, WorkOrder)
             if order.ledger is None:
                 with Ledger(":memory:") as ledger:
                     reply = _run(receiver, order, ledger)
@@ -76,9 +76,9 @@ def _serve(source: IO[bytes], target: IO[bytes]) -> None:
 def _run(receiver: object, order: object, ledger: object) -> bytes:
     """The reply to an order, pickled."""
     from precond.proof.ledger.ledger import Ledger
-    from precond.workers.wire import Order, Receiver, Reply
+    from precond.workers.wire import Receiver, Reply, WorkOrder
 
-    assert isinstance(receiver, Receiver) and isinstance(order, Order)
+    assert isinstance(receiver, Receiver) and isinstance(order, WorkOrder)
     assert isinstance(ledger, Ledger)
     try:
         receiver.keep(order.shared, order.gone)

@@ -127,7 +127,7 @@ def test_sizes_are_measured_from_the_anchor_and_examples_are_distinct(
         assert e.linf == pytest.approx(np.abs(change).max())
         assert e.l2 == pytest.approx(np.linalg.norm(change))
         assert e.label == data.labels[e.anchor]
-        assert e.linf <= e.found_linf + 1e-6
+        assert e.linf <= e.witness_linf + 1e-6
         if e.fewest is not None:
             assert e.fewest_changed == int((np.abs(e.fewest - data.inputs[e.anchor]) > 1e-6).sum())
     assert len({e.input.tobytes() for e in result.examples}) == len(result.examples)
@@ -155,10 +155,10 @@ def test_retraining_is_repeatable_and_learns_the_examples(
             Retraining(epochs=2),
             radius=0.05,
         )
-        assert not set(anchors[done.used]) & set(anchors[done.kept_out])
-        assert sorted([*done.used, *done.kept_out]) == list(range(len(anchors)))
-        assert done.before.used == 0 and done.before.kept_out == 0
-        assert done.after.used > done.control.used and done.after.used > 0.8
+        assert not set(anchors[done.trained_on]) & set(anchors[done.kept_out])
+        assert sorted([*done.trained_on, *done.kept_out]) == list(range(len(anchors)))
+        assert done.before.trained_on == 0 and done.before.kept_out == 0
+        assert done.after.trained_on > done.control.trained_on and done.after.trained_on > 0.8
         assert done.after.held_out > 0.95
         return done.network, done.after
 

@@ -32,7 +32,7 @@ from precond.proof.claim import Claim
 from precond.proof.effort import Effort
 from precond.report.debug.index import debug_files
 from precond.report.debug.words import unproved_words
-from precond.report.evidence import Given
+from precond.report.evidence import Subject
 
 DIGITS = Path(__file__).parents[2] / "models" / "digits-mlp.onnx"
 
@@ -186,7 +186,7 @@ def test_own_precondition_shrinks_until_it_proves_and_its_box_keeps_the_answer()
         Effort(budget=600.0, each=20.0),
     )
     assert isinstance(own, OwnPrecondition) and 0.025 <= own.radius < 0.05
-    assert own.found.verdict.is_proved and own.box is not None
+    assert own.precondition.verdict.is_proved and own.box is not None
     samples = own.box.sample(200, np.random.default_rng(0))
     assert (outputs(IDENTITY, samples).argmax(axis=1) == 0).all()
 
@@ -218,7 +218,7 @@ def test_pages_need_nothing_else_and_escape_what_they_are_given(
     flipped: tuple[Debugged, set[int]],
 ) -> None:
     found, _ = flipped
-    given = Given("<script>alert(1)</script>.onnx", "digits & <b>", (8, 8), (0.0, 1.0))
+    given = Subject("<script>alert(1)</script>.onnx", "digits & <b>", (8, 8), (0.0, 1.0))
     files = debug_files(given, found)
     names = {f"inputs/input-{finding.row}.html" for finding in found.findings}
     assert names < set(files)
@@ -227,7 +227,7 @@ def test_pages_need_nothing_else_and_escape_what_they_are_given(
             assert "<script" not in text and "<b>" not in text.replace("<b aria", "")
             assert not re.search(r'(src|href)="(?!data:|inputs/|input-|\.\./index)', text)
             assert "default-src &#39;none&#39;" in text or "default-src 'none'" in text
-    tabular = debug_files(Given("m", "d", None, (0.0, 1.0)), found)
+    tabular = debug_files(Subject("m", "d", None, (0.0, 1.0)), found)
     assert "Inputs that decide" in tabular[next(iter(names))]
     assert "<img" not in tabular["index.html"]
 

@@ -69,7 +69,7 @@ def test_both_halves_are_proved(proved: Decomposition) -> None:
     assert proved.status is Status.PROVED
     assert proved.head.stands and proved.head.claims == len(proved.steps) > 1
     assert proved.tail.stands and proved.tail.claims == len(proved.lemmas) > 1
-    assert proved.left == 0
+    assert proved.uncovered == 0
     assert proved.direct is not None and proved.direct.is_proved
     assert 0 < proved.search_seconds + proved.head.seconds + proved.tail.seconds < proved.seconds
 
@@ -187,7 +187,7 @@ def test_what_time_leaves_open_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     ticking(monkeypatch)
     answer = decompose(at_most(1.0 + 1e-13), "a", DecompositionSettings(budget=200.0))
     assert answer.status is Status.UNKNOWN
-    assert 0 < answer.left < 1 and "of A" in answer.reason
+    assert 0 < answer.uncovered < 1 and "of A" in answer.reason
 
 
 def random_network(seed: int) -> Network:
@@ -349,7 +349,7 @@ def test_the_first_layer_that_answers_is_taken(monkeypatch: pytest.MonkeyPatch) 
         tried.append((layer, settings.budget))
         found = real(claim, layer, replace(settings, budget=600.0), **more)
         if len(tried) < 4:
-            return replace(found, status=Status.UNKNOWN, left=0.5)
+            return replace(found, status=Status.UNKNOWN, uncovered=0.5)
         return found
 
     monkeypatch.setattr("precond.apply.decomposition.query.decompose", watched)
@@ -361,7 +361,9 @@ def test_the_first_layer_that_answers_is_taken(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(
         "precond.apply.decomposition.query.decompose",
         lambda *given, **more: replace(
-            watched(*given, **more), status=Status.UNKNOWN, left=0.25 if given[1] == first else 0.5
+            watched(*given, **more),
+            status=Status.UNKNOWN,
+            uncovered=0.25 if given[1] == first else 0.5,
         ),
     )
     assert first_layer(x, DecompositionSettings(budget=100.0)) == (first, None)
@@ -454,7 +456,7 @@ def test_choosing_a_layer_ends_with_its_share_of_the_budget(
         tried.append(layer)
         Deadline.after(0.0)
         left = 0.5 if layer == "relu2" else 0.75
-        return SimpleNamespace(status=Status.UNKNOWN, left=left, seconds=1.0)
+        return SimpleNamespace(status=Status.UNKNOWN, uncovered=left, seconds=1.0)
 
     monkeypatch.setattr(query_module, "decompose", open_trial)
     nodes: list[Node] = []

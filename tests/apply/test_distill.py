@@ -47,7 +47,7 @@ from precond.network.layers import (
     Select,
     Sum,
 )
-from precond.network.module import Stage
+from precond.network.module import NetworkSegment
 from precond.network.parts import is_cut
 from precond.proof.claim import Claim
 from precond.proof.precondition import Kind, Precondition, Support
@@ -102,7 +102,7 @@ EVERY = Network(
 def test_stages_compute_what_the_network_does() -> None:
     x = RNG.normal(size=(7, 1, 10, 9))
     names = [node.name for node in EVERY.nodes]
-    found = Stage(EVERY, INPUT, names, torch.float64)(torch.as_tensor(x))
+    found = NetworkSegment(EVERY, INPUT, names, torch.float64)(torch.as_tensor(x))
     for name, value in zip(names, found, strict=True):
         np.testing.assert_allclose(
             value.flatten(1).numpy(), values_at(EVERY, x, name), rtol=0, atol=1e-12
@@ -113,14 +113,14 @@ def test_cuts() -> None:
     cuts = [node.name for node in EVERY.nodes if is_cut(EVERY, node.name)]
     assert cuts == ["c1", "r1", "p1", "s1", "cat", "p2", "mean", "pick", "flat", "y"]
     with pytest.raises(QueryError, match="values that pass it by"):
-        Stage(EVERY, "c2", ["y"])
+        NetworkSegment(EVERY, "c2", ["y"])
 
 
 @pytest.mark.parametrize(("layer", "step"), [("r1", 2), ("r1", 3), ("r2", 2), ("r1", 1)])
 def test_a_reading_is_part_of_the_layer(layer: str, step: int) -> None:
     reading = Reading(layer, step)
     x = RNG.normal(size=(5, 1, 10, 9)).astype(np.float32)
-    (value,) = Stage(EVERY, INPUT, [reading.cut(EVERY)])(torch.as_tensor(x))
+    (value,) = NetworkSegment(EVERY, INPUT, [reading.cut(EVERY)])(torch.as_tensor(x))
     found = Probe(EVERY, reading)(value)
     whole = values_at(EVERY, x, EVERY.pre_activation(layer))
     np.testing.assert_allclose(found.numpy(), whole[:, reading.neurons(EVERY)], atol=1e-5)
@@ -193,7 +193,7 @@ def test_decisions_and_votes_by_the_formula(step: int, levels: int) -> None:
     )
     z = values_at(network, given.inputs.numpy(), "c")[:, exit.reading.neurons(network)]
     t = exit.levels.numpy()
-    (value,) = Stage(network, INPUT, [exit.cut])(given.inputs)
+    (value,) = NetworkSegment(network, INPUT, [exit.cut])(given.inputs)
     before = value.clone()
     d = exit.bits(value).numpy()
     assert torch.equal(value, before)  # the network goes on from it

@@ -200,9 +200,9 @@ def test_summary_counts_by_hand() -> None:
     assert found.verdicts == {"wrong": 1, "uncertain": 1, "correct": 2}
     assert found.accuracy == 0.5
     wrong, doubted, correct = found.detections
-    assert (wrong.given, wrong.hits, wrong.present) == (1, 1, 2)
+    assert (wrong.predictions, wrong.hits, wrong.present) == (1, 1, 2)
     assert (wrong.precision, wrong.recall) == (1.0, 0.5)
-    assert (doubted.given, doubted.hits) == (2, 1)
+    assert (doubted.predictions, doubted.hits) == (2, 1)
     assert (correct.precision, correct.recall) == (0.5, 0.5)
 
 

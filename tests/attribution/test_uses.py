@@ -74,11 +74,11 @@ def test_expert_keeps_the_units_that_are_read() -> None:
     model, x, y = voters()
     cut = Slice(model, "1")
     expert = class_expert(cut, x, y, 0, 1 / 3)
-    np.testing.assert_array_equal(np.flatnonzero(expert.kept), [0, 1])
+    np.testing.assert_array_equal(np.flatnonzero(expert.mask), [0, 1])
     score = expert.score(x, y)
     assert (score.precision, score.recall, score.units) == (1.0, 1.0, 2)
     loud = class_expert(cut, x, y, 0, 1 / 3, ranking=Ranking.ACTIVATION)
-    assert not loud.kept[:2].any()
+    assert not loud.mask[:2].any()
     # With neither read unit left all outputs are equal, and class 0 is always said.
     assert loud.score(x, y).precision == pytest.approx((y == 0).mean())
     table = compare_experts(cut, (x, y), (x, y), [0, 1], [1 / 3])
@@ -132,7 +132,7 @@ def test_area_under_a_removal_curve() -> None:
     ranking = np.array([[0, 9, 8, 0, 0, 0.0]])
     curve = instance_removal(Slice(model), x, ranking, [1], fractions=[0, 0.5, 1])
     assert curve.area == pytest.approx(0.25)
-    np.testing.assert_array_equal(curve.kept, [1, 0, 0])
+    np.testing.assert_array_equal(curve.agreement, [1, 0, 0])
 
 
 def test_auroc_counts_pairs() -> None:
@@ -250,7 +250,7 @@ def test_over_stability() -> None:
     values = integrated_gradients(model, x, 0.0, class_score(y), steps=4).values
     rows = bugs.over_stability(Slice(model), x, y, values, counts=(2, 6), top=2)
     assert set(rows[0].features) == {0, 1}
-    assert rows[0].kept == rows[0].whole == rows[1].kept == 1.0
+    assert rows[0].alone == rows[0].whole == rows[1].alone == 1.0
     swapped = bugs.replaced_subject(Slice(model), x, values, count=2)
     # The two read inputs get the content of two others: half the answers change.
     assert 0.3 < swapped.share < 0.7

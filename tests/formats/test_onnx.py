@@ -428,6 +428,107 @@ OPERATORS: dict[str, Graph] = {
     ),
     "identity": Graph(("N", 4), [("Identity", ["x"], ["a"], {}), ("Relu", ["a"], ["y"], {})]),
 }
+VOLUME = ("N", 2, 5, 4, 6)
+OPERATORS |= {
+    "conv volume": one("Conv", VOLUME, [numbers(3, 2, 3, 2, 3), numbers(3)]),
+    "conv volume stride pads": one(
+        "Conv",
+        VOLUME,
+        [numbers(3, 2, 3, 2, 3), numbers(3)],
+        strides=[2, 1, 2],
+        pads=[1, 0, 2, 2, 1, 0],
+    ),
+    "conv volume dilation groups": one(
+        "Conv", VOLUME, [numbers(4, 1, 2, 2, 2), numbers(4)], dilations=[3, 1, 2], group=2
+    ),
+    "conv volume same": one(
+        "Conv", VOLUME, [numbers(3, 2, 2, 3, 2)], auto_pad="SAME_LOWER", strides=[2, 2, 1]
+    ),
+    "conv transpose volume": one(
+        "ConvTranspose",
+        ("N", 2, 3, 2, 3),
+        [numbers(2, 2, 2, 3, 2), numbers(4)],
+        group=2,
+        strides=[2, 1, 2],
+        pads=[0, 1, 1, 1, 0, 0],
+        output_padding=[1, 0, 0],
+    ),
+    "conv transpose same": one(
+        "ConvTranspose", IMAGE, [numbers(2, 3, 3, 4)], auto_pad="SAME_UPPER", strides=[1, 2]
+    ),
+    "conv transpose output shape": one(
+        "ConvTranspose", IMAGE, [numbers(2, 3, 3, 3)], output_shape=[13, 11], strides=[2, 2]
+    ),
+    "maxpool volume": one("MaxPool", VOLUME, kernel_shape=[2, 3, 2], strides=[2, 1, 3]),
+    "maxpool volume ceil": one(
+        "MaxPool",
+        VOLUME,
+        kernel_shape=[2, 3, 2],
+        strides=[2, 2, 2],
+        pads=[1, 0, 1] * 2,
+        ceil_mode=1,
+    ),
+    "maxpool volume dilation": one("MaxPool", VOLUME, kernel_shape=[2, 2, 2], dilations=[3, 2, 1]),
+    "averagepool volume": one("AveragePool", VOLUME, kernel_shape=[2, 3, 2], strides=[2, 1, 1]),
+    "averagepool volume pads": one(
+        "AveragePool", VOLUME, kernel_shape=[3, 2, 2], pads=[1, 0, 1, 1, 1, 0]
+    ),
+    "averagepool volume counted": one(
+        "AveragePool",
+        VOLUME,
+        kernel_shape=[3, 2, 2],
+        pads=[1, 0, 1, 1, 1, 0],
+        count_include_pad=1,
+    ),
+    "averagepool dilation": one(
+        "AveragePool", IMAGE, opset=19, kernel_shape=[2, 2], dilations=[2, 3]
+    ),
+    "globalaveragepool volume": one("GlobalAveragePool", VOLUME),
+    "globalmaxpool volume": one("GlobalMaxPool", VOLUME),
+    "lppool": one("LpPool", IMAGE, kernel_shape=[2, 3], p=1, strides=[2, 1]),
+    "batchnorm volume": one(
+        "BatchNormalization", VOLUME, [numbers(2), numbers(2), numbers(2), numbers(2) ** 2]
+    ),
+    "pow constant": one("Pow", ("N", 4), [np.array([0, 1, 1, 0], np.float32)]),
+    "cumsum": one("CumSum", ("N", 2, 4), [np.array(2)]),
+    "cumsum back": one("CumSum", ("N", 2, 4), [np.array(1)], exclusive=1, reverse=1),
+    "gather elements": one("GatherElements", (1, 3, 4), [np.array([[[0, -1], [2, 2]]])], axis=2),
+    "gather places": one("GatherND", (1, 3, 4), [np.array([[0, 1], [0, -1]])]),
+    "gather places batch": one("GatherND", (1, 3, 4), [np.array([[[1, 2], [0, 0]]])], batch_dims=1),
+    "upper triangle": one("Trilu", ("N", 3, 4), [np.array(1)]),
+    "lower triangle": one("Trilu", ("N", 3, 4), [np.array(-1)], upper=0),
+    "where of computed sizes": Graph(
+        ("N", 4),
+        [
+            ("Shape", ["x"], ["s"], {}),
+            ("ConstantOfShape", ["s"], ["zeros"], {}),
+            ("Equal", ["zeros", "m"], ["holds"], {}),
+            ("Where", ["holds", "x", "zeros"], ["y"], {}),
+        ],
+        {"m": np.array([0, 1, 0, 2], np.float32)},
+    ),
+    "expand to computed shape": Graph(
+        ("N", 1, 4),
+        [
+            ("Shape", ["x"], ["s"], {}),
+            ("Mul", ["s", "factors"], ["t"], {}),
+            ("Cast", ["t"], ["u"], {"to": TensorProto.INT64}),
+            ("Expand", ["x", "u"], ["y"], {}),
+        ],
+        {"factors": integers(1, 3, 1)},
+    ),
+}
+for _mode in ("half_pixel", "pytorch_half_pixel", "align_corners", "asymmetric"):
+    for _outside in (0, 1):
+        OPERATORS[f"resize cubic {_mode} {_outside}"] = one(
+            "Resize",
+            (1, 2, 3, 4),
+            [None, np.array([1, 1, 2, 1.5], np.float32)],
+            mode="cubic",
+            cubic_coeff_a=-0.5 if _outside else -0.75,
+            exclude_outside=_outside,
+            coordinate_transformation_mode=_mode,
+        )
 for _mode in ("half_pixel", "pytorch_half_pixel", "align_corners", "asymmetric"):
     for _form, _last in (("scales", np.array([1, 1, 2, 0.5], np.float32)), ("sizes", None)):
         _sizes = None if _last is not None else integers(1, 2, 5, 6)
@@ -447,7 +548,7 @@ for _rounding in ("round_prefer_floor", "round_prefer_ceil", "floor", "ceil"):
             nearest_mode=_rounding,
             coordinate_transformation_mode=_mode,
         )
-NOTHING_LEFT = {  # x itself, so there is no layer to read
+NOTHING_LEFT = {  # x itself, moved at most to another shape
     "cast",
     "dropout",
     "flatten -1",
@@ -459,7 +560,7 @@ NOTHING_LEFT = {  # x itself, so there is no layer to read
 }
 
 
-@pytest.mark.parametrize("name", sorted(set(OPERATORS) - NOTHING_LEFT))
+@pytest.mark.parametrize("name", sorted(OPERATORS))
 def test_operator_computes_what_onnxruntime_computes(name: str, tmp_path: Path) -> None:
     graph = OPERATORS[name]
     full = [1 if size == "N" else size for size in graph.shape]
@@ -473,7 +574,7 @@ def first_version(op: str) -> int:
     return min(schema.since_version for schema in every if (schema.name, schema.domain) == (op, ""))
 
 
-@pytest.mark.parametrize("name", sorted(set(OPERATORS) - NOTHING_LEFT))
+@pytest.mark.parametrize("name", sorted(OPERATORS))
 def test_every_opset_is_read_as_onnxruntime_reads_it(name: str, tmp_path: Path) -> None:
     """At each version of the operators: equal outputs, or both refuse the file."""
     graph = OPERATORS[name]
@@ -501,7 +602,7 @@ def test_every_opset_is_read_as_onnxruntime_reads_it(name: str, tmp_path: Path) 
     assert read
 
 
-@pytest.mark.parametrize("name", sorted(set(OPERATORS) - NOTHING_LEFT))
+@pytest.mark.parametrize("name", sorted(OPERATORS))
 def test_written_network_reads_back_as_the_same_network(name: str, tmp_path: Path) -> None:
     network = load(OPERATORS[name].save(tmp_path))
     again = tmp_path / "again.onnx"
@@ -522,8 +623,7 @@ def test_operators_without_effect_leave_only_their_neighbours(name: str, tmp_pat
     nodes = [(op, ins, ["a"], attributes), ("Relu", ["a"], ["y"], {})]
     network = load(Graph(graph.shape, nodes, graph.constants).save(tmp_path))
     assert [type(node.layer) for node in network.nodes] == [ReLU]
-    with pytest.raises(ModelError, match="at least one layer"):
-        load(graph.save(tmp_path))
+    assert [type(node.layer) for node in load(graph.save(tmp_path)).nodes] == [Reshape]
 
 
 def residual() -> Graph:
@@ -720,9 +820,21 @@ REFUSED: dict[str, tuple[Graph, str]] = {
         Graph(("N", 5), [("Split", ["x"], ["y", "z"], {"axis": 1})]),
         "expected equal parts",
     ),
-    "cubic": (
-        one("Resize", (1, 1, 2, 2), [None, np.array([1, 1, 2, 2], np.float32)], mode="cubic"),
-        "resize: mode: expected nearest or linear, got cubic",
+    "antialias": (
+        one(
+            "Resize",
+            (1, 1, 4, 4),
+            [None, np.array([1, 1, 0.5, 0.5], np.float32)],
+            18,
+            mode="linear",
+            antialias=1,
+        ),
+        "Resize: antialias: expected 0, got 1",
+    ),
+    "square pool": (one("LpPool", IMAGE, kernel_shape=[2, 2]), "p = 1, which is piecewise"),
+    "conv transpose odd": (
+        one("ConvTranspose", IMAGE, [numbers(2, 3, 2, 4)], auto_pad="SAME_UPPER"),
+        r"even numbers of 0 or more, got \[1, 3\]",
     ),
     "einsum of branches": (
         Graph(("N", 3), [("Einsum", ["x", "x"], ["y"], {"equation": "bi,bi->b"})]),
@@ -749,11 +861,11 @@ REFUSED: dict[str, tuple[Graph, str]] = {
     "batch reshape": (one("Reshape", ("N", 6), [integers(-1, 3)]), "mixes the batch axis"),
     "softmax inside": (
         Graph(("N", 3), [("Softmax", ["x"], ["s"], {}), ("Relu", ["s"], ["y"], {})]),
-        "last operator.*Train with ReLU",
+        "last operator.*for proofs train with ReLU",
     ),
     "sigmoid inside": (
         Graph(("N", 3), [("Sigmoid", ["x"], ["s"], {}), ("Relu", ["s"], ["y"], {})]),
-        "last operator.*Train with ReLU",
+        "last operator.*for proofs train with ReLU",
     ),
     "softmax of a softmax": (
         Graph(("N", 3), [("Softmax", ["x"], ["s"], {}), ("Softmax", ["s"], ["y"], {})]),
@@ -773,7 +885,10 @@ REFUSED: dict[str, tuple[Graph, str]] = {
     ),
     "softmax of one output": (one("Softmax", ("N", 1)), "two outputs or more.*Sigmoid"),
     "softmax over part": (one("Softmax", ("N", 2, 3), axis=1), "over all outputs"),
-    "conv 3-D": (one("Conv", ("N", 2, 4, 4, 4), [numbers(3, 2, 3, 3, 3)]), "two-dimensional"),
+    "conv 4-D": (
+        one("Conv", ("N", 2, 3, 3, 3, 3), [numbers(3, 2, 1, 1, 1, 1)]),
+        "three to five axes",
+    ),
     "open image": (one("Relu", ("N", 1, "H", "W")), "fixed sizes.*input_shape"),
     "nan weight": (one("Gemm", ("N", 1), [np.array([[np.nan]], np.float32)]), "finite numbers"),
     "division by zero": (one("Div", ("N", 1), [np.zeros(1, np.float32)]), "other than 0"),
@@ -788,10 +903,6 @@ REFUSED: dict[str, tuple[Graph, str]] = {
     ),
     "wrong widths": (one("MatMul", ("N", 5), [numbers(4, 3)]), "last axis of 4"),
     "missing tensor": (Graph(("N", 3), [("Relu", ["ghost"], ["y"], {})]), "ghost"),
-    "constant output": (
-        Graph(("N", 3), [("Relu", ["c"], ["y"], {})], {"c": numbers(3)}),
-        "a constant",
-    ),
     "huge constant": (
         Graph(
             ("N", 3),
@@ -850,19 +961,6 @@ def test_nearest_points_are_the_runtimes_or_refused(
         want = runtime(path, (1, 1, 1, before), inputs)
         np.testing.assert_array_equal(outputs(network, inputs), want, f"{before} to {after}")
     assert refusals < 5
-
-
-def test_two_inputs_or_outputs_are_refused(tmp_path: Path) -> None:
-    model = Graph(("N", 3), [("Relu", ["x"], ["y"], {})]).model()
-    model.graph.output.append(helper.make_tensor_value_info("x", 1, ("N", 3)))
-    onnx.save(model, tmp_path / "two.onnx")
-    with pytest.raises(ModelError, match="expected one output, got 2"):
-        load(tmp_path / "two.onnx")
-    model = Graph(("N", 3), [("Add", ["x", "z"], ["y"], {})]).model()
-    model.graph.input.append(helper.make_tensor_value_info("z", 1, ("N", 3)))
-    onnx.save(model, tmp_path / "two.onnx")
-    with pytest.raises(ModelError, match="expected one input, got 2: x, z"):
-        load(tmp_path / "two.onnx")
 
 
 def test_what_the_output_does_not_need_may_be_anything(tmp_path: Path) -> None:

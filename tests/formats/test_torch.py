@@ -188,6 +188,49 @@ FUNCTIONS = {
     "pixels back": ((4, 6), lambda m, x: F.pixel_unshuffle(x.reshape(-1, 1, 4, 6), 2)),
     "einsum": ((4, 6), lambda m, x: torch.einsum("bij,kj->bik", x, m.c)),
     "einsum both": ((4, 6), lambda m, x: torch.einsum("bij,ij->bi", x, m.c)),
+    "conv volume": (
+        (2, 4, 3, 5),
+        lambda m, x: F.conv3d(x, m.c.reshape(2, 2, 3, 2, 1), m.c[0, :2], 2, 1, dilation=(1, 2, 1)),
+    ),
+    "conv volume same": (
+        (2, 4, 3, 5),
+        lambda m, x: F.conv3d(x, m.c.reshape(2, 1, 3, 2, 2), padding="same", groups=2),
+    ),
+    "conv volume up": (
+        (2, 4, 3, 5),
+        lambda m, x: F.conv_transpose3d(x, m.c.reshape(2, 3, 1, 2, 2), stride=2, padding=(0, 1, 0)),
+    ),
+    "pools volume": (
+        (2, 4, 3, 5),
+        lambda m, x: F.max_pool3d(x, 2, 1, 1, ceil_mode=True) - F.avg_pool3d(x, 2, 1, 1),
+    ),
+    "pools volume adaptive": (
+        (2, 4, 3, 5),
+        lambda m, x: F.adaptive_avg_pool3d(x, (2, 3, 1)) - F.adaptive_max_pool3d(x, 1),
+    ),
+    "average volume divisor": (
+        (2, 4, 3, 5),
+        lambda m, x: F.avg_pool3d(x, (2, 1, 3), divisor_override=4),
+    ),
+    "trilinear": (
+        (2, 4, 3, 5),
+        lambda m, x: F.interpolate(x, scale_factor=2, mode="trilinear"),
+    ),
+    "bicubic": (IMAGE, lambda m, x: F.interpolate(x, scale_factor=2, mode="bicubic")),
+    "bicubic corners": (
+        IMAGE,
+        lambda m, x: F.interpolate(x, (9, 11), mode="bicubic", align_corners=True),
+    ),
+    "cumsum": ((4, 6), lambda m, x: x.cumsum(1) - x.cumsum(-1)),
+    "gather": ((4, 6), lambda m, x: x.gather(2, torch.tensor([[[1, 0]]]).expand(x.shape[0], 4, 2))),
+    "indexed": ((4, 6), lambda m, x: x[:, [2, 0]] + x[:, 1:2, :]),
+    "masked index": ((4, 6), lambda m, x: x[:, :, torch.tensor([True, False] * 3)]),
+    "triangle": ((4, 6), lambda m, x: x.tril(1) + x.triu()),
+    "moved": ((4, 6), lambda m, x: x.movedim(1, 2).swapaxes(1, 2) + x.view_as(x)),
+    "unflattened": ((4, 6), lambda m, x: x.unflatten(2, (2, 3)).narrow(3, 1, 2)),
+    "tiled": ((4, 6), lambda m, x: x.tile(2, 1).type_as(x)),
+    "bmm": ((4, 6), lambda m, x: torch.bmm(x, m.c.t()[None].expand(x.shape[0], 6, 4))),
+    "powers": ((4, 6), lambda m, x: x**1 + x**0),
     "folded": ((4, 6), lambda m, x: x + torch.sqrt(m.c * m.c).t().t()),
 }
 

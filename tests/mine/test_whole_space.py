@@ -129,7 +129,7 @@ def test_no_attack_breaks_a_pattern(case: WholeSpace) -> None:
     flat = case.study.data.inputs
     for claim, entry in zip(claims(case), case.entries, strict=True):
         own = case.study.goal.labels == int(entry.label)
-        result = attack_pattern(claim, flat[own], flat[~own], wanted=10_000, batch=500)
+        result = attack_pattern(claim, flat[own], flat[~own], count=10_000, batch=500)
         assert result.inside >= 10_000
         assert result.violating == 0 and result.least > 0
 
@@ -422,7 +422,7 @@ def test_an_attack_finds_what_is_wrong_with_a_pattern() -> None:
     predicted = outputs(network, data.inputs).argmax(1)
     claim = Claim(network, Box.uniform(2, 0, 1), DecisionPattern(), Property.argmax(0, 3))
     own, rest = data.inputs[predicted == 0], data.inputs[predicted != 0]
-    result = attack_pattern(claim, own, rest, wanted=2000, batch=200)
+    result = attack_pattern(claim, own, rest, count=2000, batch=200)
     assert result.violating > 0 and result.replayed > 0 and result.least < 0
     assert result.worst is not None
     assert not claim.property.holds(outputs(network, result.worst[None])).any()
@@ -435,7 +435,7 @@ def test_an_attack_counts_only_inputs_with_the_pattern() -> None:
     off = DecisionPattern(off=frozenset({("relu1", 0)}))
     inputs = np.array([[0.4], [0.9]])
     claim = Claim(network, box, off, Property.argmax(0, 2))
-    result = attack_pattern(claim, inputs, inputs[:0], wanted=50, batch=20)
-    assert 0 < result.inside < result.made
+    result = attack_pattern(claim, inputs, inputs[:0], count=50, batch=20)
+    assert 0 < result.inside < result.evaluated
     assert result.violating == result.inside  # each of them is x = 0
     assert result.least == -0.5

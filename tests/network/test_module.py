@@ -11,7 +11,7 @@ import torch
 from precond.network.evaluate import outputs
 from precond.network.graph import INPUT, Network
 from precond.network.layers import Add, Affine, Conv2d, MaxPool2d, Node, ReLU, Reshape, Select, Sum
-from precond.network.module import Stage, network_module
+from precond.network.module import NetworkSegment, network_module
 
 
 def pooled(pool: MaxPool2d) -> Network:
@@ -35,7 +35,7 @@ def test_window_maxima_are_those_of_a_loop(
     assert np.array_equal(outputs(network, x), wanted)
     given = torch.tensor(x)
     assert np.array_equal(network_module(network)(given).numpy(), wanted)
-    (value,) = Stage(network, INPUT, ["pool"], torch.float64)(given)
+    (value,) = NetworkSegment(network, INPUT, ["pool"], torch.float64)(given)
     assert value.shape[1:] == network.shapes["pool"]
     assert np.array_equal(value.flatten(1).numpy(), wanted)
 
@@ -74,10 +74,10 @@ def test_every_number_moves_along_to_another_type() -> None:
     """A copy in float32 computes what one built in float32 does; the first stays as it is."""
     network = of_several_kinds(*PLAIN)
     x = torch.rand(2, 2, 4, 4, generator=torch.Generator().manual_seed(0)).double()
-    stage = Stage(network, INPUT, [network.output], torch.float64)
+    stage = NetworkSegment(network, INPUT, [network.output], torch.float64)
     (before,) = stage(x)
     (moved,) = copy.deepcopy(stage).to(torch.float32)(x.float())
-    (built,) = Stage(network, INPUT, [network.output], torch.float32)(x.float())
+    (built,) = NetworkSegment(network, INPUT, [network.output], torch.float32)(x.float())
     assert moved.dtype == torch.float32 and torch.allclose(moved, built, rtol=1e-5)
     assert torch.equal(stage(x)[0], before)
     assert np.allclose(before.numpy(), outputs(network, x.numpy()), rtol=1e-12)
@@ -86,5 +86,5 @@ def test_every_number_moves_along_to_another_type() -> None:
 def test_making_a_module_draws_no_random_numbers() -> None:
     torch.manual_seed(0)
     state = torch.get_rng_state()
-    Stage(of_several_kinds(*PLAIN), INPUT, ["dense"])
+    NetworkSegment(of_several_kinds(*PLAIN), INPUT, ["dense"])
     assert torch.equal(torch.get_rng_state(), state)

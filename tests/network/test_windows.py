@@ -1,4 +1,4 @@
-"""Windows of pools: which lie in the padding alone, without a look at each of them."""
+"""WindowGeometry of pools: which lie in the padding alone, without a look at each of them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from precond.errors import ModelError
-from precond.network.windows import Windows
+from precond.network.windows import WindowGeometry
 
 
 def has_empty_window(kernel: int, stride: int, pads: tuple[int, int], step: int, size: int) -> bool:
@@ -27,7 +27,7 @@ def test_a_window_in_the_padding_alone_is_refused(size: int) -> None:
     ):
         if size + before + after < step * (kernel - 1) + 1:
             continue
-        windows = Windows((kernel, 1), (stride, 1), (before, 0, after, 0), (step, 1))
+        windows = WindowGeometry((kernel, 1), (stride, 1), (before, 0, after, 0), (step, 1))
         refused = has_empty_window(kernel, stride, (before, after), step, size)
         if refused:
             with pytest.raises(ModelError, match="a window in the padding alone"):
@@ -40,4 +40,4 @@ def test_a_window_in_the_padding_alone_is_refused(size: int) -> None:
 
 def test_huge_padding_costs_nothing() -> None:
     with pytest.raises(ModelError, match="padding alone"):
-        Windows((2, 2), (1, 1), (2**31, 0, 0, 0), (1, 1)).require_values((4, 4))
+        WindowGeometry((2, 2), (1, 1), (2**31, 0, 0, 0), (1, 1)).require_values((4, 4))

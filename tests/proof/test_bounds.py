@@ -29,6 +29,7 @@ from precond.network.layers import (
 from precond.network.operators import operators
 from precond.proof.bounds.backward import Multipliers, lower_bound
 from precond.proof.bounds.multipliers import improve
+from precond.proof.bounds.objective import Objective
 from precond.proof.bounds.problem import region_of
 from precond.proof.bounds.region import refine
 from precond.proof.claim import Claim, HalfSpaces, Problem
@@ -135,9 +136,7 @@ def output_bounds(problem: Problem, form: np.ndarray, steps: int) -> np.ndarray:
     constant = torch.zeros(1, len(form), dtype=torch.float64)
     bound, _ = improve(
         refined.region,
-        problem.network.output,
-        rows,
-        constant,
+        Objective(problem.network.output, rows, constant),
         steps=steps,
         deadline=Deadline.after(600.0),
         goal=float("inf"),
@@ -196,7 +195,7 @@ def test_pattern_multipliers_never_pass_the_exact_minimum(scale: str) -> None:
             beta = [torch.tensor(factor * rng.random(size))[None, None] for _ in range(2)]
             chosen = Multipliers(low={layer: beta[0]}, high={layer: beta[1]})
             form = torch.ones(1, 1, 1, dtype=torch.float64)
-            bound = lower_bound(refined.region, "y", form, torch.zeros(1, 1), chosen)
+            bound = lower_bound(refined.region, Objective("y", form, torch.zeros(1, 1)), chosen)
             assert Fraction(float(bound.value[0, 0])) <= min(inside)
         assert Fraction(float(output_bounds(problem, np.ones((1, 1)), 20)[0])) <= min(inside)
     assert checked >= 10
@@ -275,7 +274,7 @@ def test_negative_multipliers_count_as_zero() -> None:
     region = region_of(problem).region
     wrong = Multipliers(half=torch.full((1, 1, 1), -5.0, dtype=torch.float64))
     form = torch.ones(1, 1, 1, dtype=torch.float64)
-    bound = lower_bound(region, "y", form, torch.zeros(1, 1), wrong)
+    bound = lower_bound(region, Objective("y", form, torch.zeros(1, 1)), wrong)
     assert float(bound.value[0, 0]) <= 0.0
 
 
@@ -336,9 +335,9 @@ def test_batches_agree_with_single_boxes() -> None:
     centres = rng.normal(size=(7, 9))
     lower, upper = torch.tensor(centres - 0.1), torch.tensor(centres + 0.1)
     with torch.no_grad():
-        together = refine(ops, lower, upper, {})
+        together = refine(ops, lower, upper)
         for row in range(7):
-            alone = refine(ops, lower[row : row + 1], upper[row : row + 1], {})
+            alone = refine(ops, lower[row : row + 1], upper[row : row + 1])
             for name, (low, high) in together.bounds.items():
                 torch.testing.assert_close(low[row], alone.bounds[name][0][0])
                 torch.testing.assert_close(high[row], alone.bounds[name][1][0])

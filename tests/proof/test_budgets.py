@@ -20,9 +20,8 @@ from precond.mine.violators import Literals
 from precond.mine.whole_space.class_pattern import ClassPattern
 from precond.mine.whole_space.search import Search
 from precond.proof.bounds import region
-from precond.proof.bounds.region import FOREVER
 from precond.proof.claim import Claim
-from precond.proof.deadline import Deadline, OutOfTime
+from precond.proof.deadline import FOREVER, Deadline, OutOfTime
 from precond.proof.engines.base import Engine, Outcome
 from precond.proof.engines.bounds import BoundsEngine
 from precond.proof.engines.highs import HighsEngine

@@ -16,7 +16,14 @@ from certificate_forged import AT_LEAST, AT_MOST, bombs, comb, forged, frauds
 from scipy.sparse import csr_array
 from small_networks import IDENTITY, layered
 
-from precond.checker.certificate import SPLIT, Certificate, Linear, Literal, Statement, Tree
+from precond.checker.certificate import (
+    SPLIT,
+    Certificate,
+    Linear,
+    PreActivationBound,
+    Statement,
+    Tree,
+)
 from precond.checker.exact import check
 from precond.checker.fast import check_fast
 from precond.checker.files import read_certificate, write_certificate
@@ -227,8 +234,8 @@ def _weights(count: int) -> dict[str, np.ndarray]:
 
 
 def test_names_that_look_like_a_statement_are_quoted() -> None:
-    assert str(Literal("relu1", 3, True, 0.0)) == "pre-activation relu1[3] ≥ 0.0"
-    odd = Literal("relu1[3] ≥ 0.0 or relu2", 1, False, 2.0)
+    assert str(PreActivationBound("relu1", 3, True, 0.0)) == "pre-activation relu1[3] ≥ 0.0"
+    odd = PreActivationBound("relu1[3] ≥ 0.0 or relu2", 1, False, 2.0)
     assert str(odd) == "pre-activation 'relu1[3] ≥ 0.0 or relu2'[1] ≤ 2.0"
 
 

@@ -23,7 +23,7 @@ from precond.checker.certificate import (
     SPLIT,
     Certificate,
     Linear,
-    Literal,
+    PreActivationBound,
     Refinements,
     Statement,
     Tree,
@@ -54,7 +54,7 @@ def statement(
     low: float,
     high: float,
     *clauses: Linear,
-    literals: tuple[Literal, ...] = (),
+    literals: tuple[PreActivationBound, ...] = (),
     vacuous: bool = False,
     half: tuple[list[list[float]], list[float]] = ([], []),
 ) -> Statement:
@@ -136,7 +136,7 @@ def test_beta_of_a_literal(judge: Judge) -> None:
     """y = relu(x) − relu(−x) with x ≤ 1/4 by a literal.  Over [−1, 1/4] relu(x) ≤ (x + 1)/5, and
     relu(−x) ≥ 0 with slope 0, so −y ≥ −x/5 − 1/5 ≥ −1/4 with β = 1/5 on z ≤ 1/4."""
     stated = statement(
-        IDENTITY, -1, 1, at_most(0, 0.3), literals=(Literal("relu0", 0, False, 0.25),)
+        IDENTITY, -1, 1, at_most(0, 0.3), literals=(PreActivationBound("relu0", 0, False, 0.25),)
     )
     free = statement(IDENTITY, -1, 1, at_most(0, 0.3))
     slopes_only, with_beta = csr_array((1, 6)), csr_array(np.array([[0, 0, 0, 0, 0.2, 0]]))
@@ -165,7 +165,7 @@ def _recorded(given: Tree, *numbers: int) -> Tree:
 @CHECKS
 def test_no_input_at_all(judge: Judge) -> None:
     """x in [0.5, 1] with relu0[0] off (x ≤ 0): vacuous.  With x in [−1, 1] it is not."""
-    off = (Literal("relu0", 0, False, 0.0),)
+    off = (PreActivationBound("relu0", 0, False, 0.0),)
     leaf = Tree(
         (0,), *(np.array(k) for k in ([FRAME], [-1], [])), np.zeros((1, 0)), np.array([[-1]])
     )

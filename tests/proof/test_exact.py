@@ -28,6 +28,7 @@ from precond.proof.engines.marabou.engine import MarabouEngine
 from precond.proof.ledger.ledger import Ledger
 from precond.proof.precondition import Kind, Precondition, Support
 from precond.proof.prover.prove import Stage, prove
+from precond.proof.refusal import Refusal
 from precond.proof.verdict import Status, Verdict
 from precond.workers.exact import ExactJob
 from precond.workers.pool import open_pool
@@ -46,7 +47,7 @@ class Says:
     name: str = "oracle"
     lines: Lines = NO_LINE
 
-    def unsupported(self, problem: Problem) -> str | None:
+    def unsupported(self, problem: Problem) -> Refusal | None:
         return None
 
     def solve(self, problem: Problem, deadline: Deadline) -> list[Answer]:

@@ -99,7 +99,7 @@ def test_layer_bounds_hold_for_every_value_of_every_run(seed: int) -> None:
     refined = region_of(problem)
     lower, upper = (torch.tensor(side)[None] for side in (box.lower, box.upper))
     ops = operators(network, "cpu", torch.float64)
-    sizes = refine(ops, lower, upper, {}, execution=FLOAT32).region.sizes
+    sizes = refine(ops, lower, upper, execution=FLOAT32).region.sizes
     runner = Runner(network)
     for _ in range(5):
         x = inside(rng.uniform(box.lower, box.upper), box)
@@ -165,7 +165,7 @@ def test_engines_that_reason_about_real_numbers_refuse() -> None:
         for stage in default_stages(problem):
             engine = stage.engine
             if engine.name not in (*COUNTING, "bounds-optimised", "attack"):
-                assert "real numbers" in (engine.unsupported(problem) or "")
+                assert "real numbers" in str(engine.unsupported(problem))
 
 
 def worst_sum(count: int) -> Network:
@@ -288,7 +288,7 @@ def test_a_batch_normalisation_is_another_program() -> None:
     mean = np.array([2.0**25])
     builder = NetworkBuilder("memory", (1,), batched=True, open_batch=True)
     ones = np.ones(1)
-    value = lowering_images.batch_norm(builder, builder.input, ones, mean, mean, ones, 0.0)
+    value = lowering_images.batch_norm(builder, builder.input, [ones, mean, mean, ones], 0.0)
     value = builder.emit(Affine(np.ones((1, 1)), np.zeros(1)), [value])
     network = builder.finish(value)
     verdict = prove(claim(network, 1.0, 1.5, 0.5), budget=5.0, execution=FLOAT32)

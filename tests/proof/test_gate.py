@@ -25,7 +25,7 @@ from precond.proof.engines.highs import HighsEngine
 from precond.proof.engines.input_split.search import InputSplitEngine
 from precond.proof.engines.lp_split import LpSplitEngine
 from precond.proof.engines.relu_split import search as relu_split
-from precond.proof.engines.relu_split.blocks import Block
+from precond.proof.engines.relu_split.blocks import Subdomains
 from precond.proof.engines.relu_split.search import ReluSplitEngine
 from precond.proof.engines.tighten_split import TightenSplitEngine
 from precond.proof.gate import crossed, excludes, is_off, is_on
@@ -117,14 +117,14 @@ def test_a_search_that_loses_a_subdomain_is_undecided(monkeypatch: pytest.Monkey
     problem = Claim(network, Box.uniform(2, -1, 1), DecisionPattern(), below(0, 4.1)).problem
     (whole,) = ReluSplitEngine(steps=0, root_steps=0).solve(problem, Deadline(INF))
     assert whole.outcome is Outcome.INFEASIBLE
-    split = relu_split._Search._split
+    split = relu_split._PhaseSearch._split
 
-    def half(self: relu_split._Search, block: Block, scores: Tensor, row: Tensor) -> None:
+    def half(self: relu_split._PhaseSearch, block: Subdomains, scores: Tensor, row: Tensor) -> None:
         split(self, block, scores, row)
         _, children = self.waiting.blocks.pop()
         self.waiting.push(children.rows(torch.tensor([0])))
 
-    monkeypatch.setattr(relu_split._Search, "_split", half)
+    monkeypatch.setattr(relu_split._PhaseSearch, "_split", half)
     (lost,) = ReluSplitEngine(steps=0, root_steps=0).solve(problem, Deadline(INF))
     assert lost.outcome is Outcome.UNDECIDED
     assert "internal error" in lost.note
@@ -183,7 +183,7 @@ def test_any_number_of_a_claim_may_be_the_one_too_many(part: str) -> None:
     claim = Claim(network, box, literal, Property(((inequality,),)))
     reason = beyond_floats(claim.problem)
     assert reason is not None
-    assert "only exact arithmetic can answer" in reason
+    assert "only exact arithmetic can answer" in reason.reason
 
 
 def test_ordinary_numbers_are_carried() -> None:

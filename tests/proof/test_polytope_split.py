@@ -73,7 +73,7 @@ def test_steps_lie_between_the_box_and_the_linear_program(seed: int) -> None:
 def test_what_it_cannot_take() -> None:
     engine = PolytopeSplitEngine()
     plain = Claim(MAXIMUM, box(UNIT, UNIT), ANY, at_least(0.0, 1.0))
-    assert engine.unsupported(plain.problem) == "the region has no half-spaces"
+    assert str(engine.unsupported(plain.problem)) == "the region has no half-spaces"
     half = Claim(POOLED, box(*[UNIT] * 4), ANY, at_least(0.25, 1.0), SUM_AT_LEAST_3)
     (answer,) = engine.solve(half.problem, SOON)
     assert answer.outcome is Outcome.INFEASIBLE and answer.rigorous

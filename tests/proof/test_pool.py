@@ -22,7 +22,7 @@ from precond.proof.claim import Claim
 from precond.proof.ledger.ledger import Ledger
 from precond.proof.prover.prove import prove
 from precond.proof.verdict import Status, Verdict
-from precond.workers.child import Child
+from precond.workers.child import WorkerProcess
 from precond.workers.local import LocalPool
 from precond.workers.pool import GRACE, InProcess, Job, ProofJob, open_pool, prove_all
 from precond.workers.wire import Receiver, Sender
@@ -237,7 +237,7 @@ def test_a_closed_pool_leaves_nothing() -> None:
         return len(os.listdir("/proc/self/fd"))
 
     before = descriptors()
-    child = Child()
+    child = WorkerProcess()
     pid = child.pid
     child.answer(time.monotonic() + 60.0)
     environment = Path(f"/proc/{pid}/environ").read_text().split("\0")

@@ -23,6 +23,7 @@ from precond.proof.engines.bounds import BoundsEngine
 from precond.proof.engines.input_split.search import InputSplitEngine
 from precond.proof.engines.relu_split.search import ReluSplitEngine
 from precond.proof.prover.prove import Stage, default_stages, prove, quick_stages
+from precond.proof.refusal import Refusal
 from precond.proof.replay import replay
 from precond.proof.verdict import Status, Verdict
 from precond.property import Property
@@ -42,7 +43,7 @@ class Says:
     name: str = "one"
     lines: Lines = NO_LINE
 
-    def unsupported(self, problem: Problem) -> str | None:
+    def unsupported(self, problem: Problem) -> Refusal | None:
         return None
 
     def solve(self, problem: Problem, deadline: Deadline) -> list[Answer]:

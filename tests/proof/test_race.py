@@ -17,6 +17,7 @@ from precond.proof.engines.base import NO_LINE, Answer, Lines, Outcome, Stoppabl
 from precond.proof.engines.marabou.engine import MarabouEngine
 from precond.proof.prover import racer as race
 from precond.proof.prover.prove import Stage, default_stages, prove
+from precond.proof.refusal import Refusal
 from precond.proof.verdict import Status
 
 TRUE = Claim(ABSOLUTE, box((-2, 2)), ANY, at_least(-2.5, -1.0))
@@ -38,7 +39,7 @@ class Searches:
     lines: Lines = NO_LINE
     after: threading.Event | None = None  # wait for it first
 
-    def unsupported(self, problem: Problem) -> str | None:
+    def unsupported(self, problem: Problem) -> Refusal | None:
         return None
 
     def solve(self, problem: Problem, deadline: Deadline) -> list[Answer]:

@@ -12,7 +12,7 @@ from precond.network.evaluate import outputs
 from precond.network.graph import Network
 from precond.network.layers import Affine, Node, ReLU
 from precond.network.operators import operators
-from precond.proof.bounds import region
+from precond.proof.bounds import layer_passes, region
 from precond.proof.claim import Claim
 from precond.proof.engines.base import Deadline, Outcome
 from precond.proof.engines.input_split.search import InputSplitEngine
@@ -87,14 +87,14 @@ def test_boxes_without_open_neurons_fill_a_chunk(
     monkeypatch: pytest.MonkeyPatch, first: int
 ) -> None:
     """One box per chunk; in one of the two every sign is known, so its chunk has nothing to do."""
-    monkeypatch.setattr(region, "CACHE_BYTES", 8)
+    monkeypatch.setattr(layer_passes, "CACHE_BYTES", 8)
     claim = random_claim(5)
     ops = operators(claim.network, "cpu", torch.float64)
     centre = torch.tensor((claim.box.lower + claim.box.upper) / 2)[None]
     radii = torch.tensor([[1e-9], [3.0]] if first else [[3.0], [1e-9]], dtype=torch.float64)
-    both = region.refine(ops, centre - radii, centre + radii, {}).bounds
+    both = region.refine(ops, centre - radii, centre + radii).bounds
     for row in (0, 1):
-        alone = region.refine(ops, centre - radii[row], centre + radii[row], {}).bounds
+        alone = region.refine(ops, centre - radii[row], centre + radii[row]).bounds
         for name, (low, high) in alone.items():
             torch.testing.assert_close(both[name][0][row], low[0])
             torch.testing.assert_close(both[name][1][row], high[0])

@@ -143,4 +143,4 @@ def test_too_many_free_neurons_are_refused() -> None:
     known = replace(problem, bounds=interval_bounds(problem))
     assert TightenSplitEngine(LINEAR).unsupported(known) is None
     refusal = TightenSplitEngine(LINEAR, free=2).unsupported(known)
-    assert refusal is not None and "free neurons, more than 2" in refusal
+    assert refusal is not None and "free neurons, more than 2" in refusal.reason

@@ -18,7 +18,9 @@ from precond.network.evaluate import outputs
 from precond.network.layers import LeakyReLU, ReLU
 from precond.network.operators import operators
 from precond.proof.bounds.backward import Multipliers, Region, lower_bound
+from precond.proof.bounds.limits import limits_of
 from precond.proof.bounds.lines import activation_lines
+from precond.proof.bounds.objective import Objective
 from precond.proof.bounds.problem import region_of
 from precond.proof.bounds.region import Refined, refine
 from precond.proof.claim import Claim, Problem
@@ -82,10 +84,7 @@ def refined_region(problem: Problem, known: Bounds) -> Refined:
         operators(problem.network, "cpu", torch.float64),
         tensor(problem.box.lower)[None],
         tensor(problem.box.upper)[None],
-        {n: (tensor(lo)[None], tensor(hi)[None]) for n, (lo, hi) in problem.intervals.items()},
-        half=None
-        if problem.halfspaces is None
-        else (tensor(problem.halfspaces.matrix), tensor(problem.halfspaces.bound)),
+        limits_of(problem),
         known=known,
     )
 
@@ -131,8 +130,8 @@ def closes(problem: Problem, conjunct: int, leaf: Leaf, known: Bounds, root: Ref
     )
     mixed = tensor(-weights @ form)[None], tensor(weights @ bound)[None]
     for region in regions:
-        output = problem.network.output
-        found = lower_bound(region, output, *mixed, used, tensor(-weights @ inputs)[None]).value
+        objective = Objective(problem.network.output, *mixed, tensor(-weights @ inputs)[None])
+        found = lower_bound(region, objective, used).value
         if bool((found >= 0).any() if strict else (found > 0).any()):
             return True
     return False

@@ -35,6 +35,7 @@ from precond.report.plot.labels import percent
 from precond.report.plot.pattern import draw_pattern, literal_lines
 from precond.report.plot.pictures import CELL, OFF, ON, phase_picture, row_picture
 from precond.study.analysis import Analysis, CurvePoint, Domain, DomainKind
+from precond.study.goals import GoalKind
 from precond.study.store import to_json
 
 HOSTILE = "</script><script>alert(1)</script><img src=x onerror='a()'>\"&"
@@ -322,7 +323,7 @@ def about_correctness(analysis: Analysis) -> Analysis:
     rule = dataclasses.replace(
         first, label="correct", property=None, verdict=Verdict(Status.EMPIRICAL)
     )
-    return dataclasses.replace(analysis, property="misclassified", preconditions=(rule,))
+    return dataclasses.replace(analysis, goal=GoalKind.CORRECTNESS, preconditions=(rule,))
 
 
 def test_correctness_has_its_own_classes(analysis: Analysis) -> None:
@@ -339,6 +340,14 @@ def test_correctness_has_its_own_classes(analysis: Analysis) -> None:
     assert page.classes[1].by_rules == 0.0
     assert page.series == (Series.RULES,)
     assert "(its true label)" not in render(run)
+
+
+def test_a_question_is_not_read_from_its_name(analysis: Analysis) -> None:
+    """A property's file may be called what another question is called."""
+    run = dataclasses.replace(
+        about_correctness(analysis), property="misclassified", goal=GoalKind.PROPERTY
+    )
+    assert [c.label for c in make_page(run).classes] == ["correct"]
 
 
 def test_no_rules_no_chart(analysis: Analysis) -> None:

@@ -17,6 +17,7 @@ from precond.errors import PrecondError, QueryError
 from precond.network.activation import OutputActivation
 from precond.network.exact import exact_values
 from precond.network.graph import Network
+from precond.network.interface import NamedTensor
 from precond.network.layers import Affine, Node, ReLU
 from precond.region.inequality import Inequality
 from precond.region.pattern import DecisionPattern
@@ -570,6 +571,48 @@ def test_several_networks_stand_side_by_side() -> None:
     assert query.assignment([0.5, 0.0, 0.5, 0.0])["D"].tolist() == [7.0, 17.0]
 
 
+PARTS = """(vnnlib-version <2.0>)
+(declare-network f
+  (declare-input A real [1,2]) (declare-input B real [])
+  (declare-output C real [2]) (declare-output D real [1]))
+(assert (and (>= A[0,0] 0.0) (<= A[0,0] 1.0) (== A[0,1] 0.5) (>= B 0.0) (<= B 2.0)))
+(assert (>= D[0] C[1]))
+"""
+
+
+def test_several_inputs_and_outputs_of_one_network() -> None:
+    """Inputs A (2), B (1) and outputs C (2), D (1) lie one after another, in the model's order."""
+    pytest.importorskip("vnnlib")
+    parts = {
+        "input_parts": (NamedTensor("a", (2,)), NamedTensor("b", ())),
+        "output_parts": (NamedTensor("c", (2,)), NamedTensor("d", (1,))),
+    }
+    query = parse_vnnlib(PARTS, net(3, 3, **parts))
+    (claim,) = query.claims
+    assert claim.box.lower.tolist() == [0.0, 0.5, 0.0]
+    assert claim.box.upper.tolist() == [1.0, 0.5, 2.0]
+    assert clauses(query) == [["y1 - y2 > 0"]]
+    # relu(x + 1) = 1, 1.5, 1 at the left end; rows 4 5 6 and 7 8 9: 17.5 and 28
+    assert query.admits([0.0, 0.5, 0.0])
+    values = query.assignment([0.0, 0.5, 0.0])
+    assert list(values) == ["A", "B", "C", "D"]
+    assert values["A"].tolist() == [[0.0, 0.5]] and values["B"].tolist() == 0.0
+    assert values["C"].tolist() == [7.0, 17.5] and values["D"].tolist() == [28.0]
+    one = PARTS.replace("(declare-input B real [])", "")
+    with pytest.raises(QueryError, match="expected 2 inputs as in the model: a, b, got 1: A"):
+        parse_vnnlib(one.replace("(>= B 0.0) (<= B 2.0)", ""), net(3, 3, **parts))
+    equal = PARTS.replace(
+        "(assert (and",
+        "(declare-network g (equal-to f) (declare-input E real [1,2])"
+        "(declare-input F real []) (declare-output G real [2]) (declare-output H real [1]))"
+        "(assert (and (== E[0,0] A[0,0]) (== E[0,1] A[0,1]) (== F B)",
+        1,
+    ).replace("D[0] C[1]", "H[0] D[0]")
+    query = parse_vnnlib(equal, net(3, 3, **parts))
+    assert query.network.input_size == 6
+    assert clauses(query) == [["y2 - y5 > 0"]]
+
+
 @pytest.mark.parametrize(
     ("text", "networks", "match"),
     [
@@ -602,7 +645,11 @@ def test_models_must_match_declarations(
         ("X real [1,2]", "X real [2]", r"line 6: Too many indices .* got 'X\[0,0\]'"),
         ("X real [1,2]", "X bfloat16 [1,2]", r"element type of X: expected one of .* got BF16"),
         ("<= X[0,0] 1.0", "<= X[0,1] 1.0", r"got no upper bound of X\[0,0\]"),
-        ("Y real [2]", "Y real [2]) (declare-output Z real [2]", r"one input and one output"),
+        (
+            "Y real [2]",
+            "Y real [2]) (declare-output Z real [2]",
+            r"expected 1 output as in the model, got 2: Y, Z",
+        ),
     ],
 )
 def test_version_2_errors(old: str, new: str, match: str) -> None:

@@ -22,8 +22,7 @@ from numpy.typing import NDArray
 
 from precond.network.evaluate import outputs
 from precond.network.graph import Network
-from precond.proof.bounds.region import FOREVER
-from precond.proof.deadline import Deadline
+from precond.proof.deadline import FOREVER, Deadline
 from precond.region.pattern import DecisionPattern
 from precond.region.recording import record
 

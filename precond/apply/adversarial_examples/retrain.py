@@ -41,7 +41,7 @@ class Accuracy:
 
     train: float
     held_out: float
-    used: float
+    trained_on: float
     kept_out: float
     attacked: float
 
@@ -50,7 +50,7 @@ class Accuracy:
 class Retrained:
     """The retrained network and the table: before, after the control, after the examples.
 
-    ``used`` and ``kept_out`` are numbers of the examples; ``attacked``: how many held-out
+    ``trained_on`` and ``kept_out`` are numbers of the examples; ``attacked``: how many held-out
     inputs were attacked, each within ``radius``.
     """
 
@@ -58,7 +58,7 @@ class Retrained:
     before: Accuracy
     control: Accuracy
     after: Accuracy
-    used: Rows
+    trained_on: Rows
     kept_out: Rows
     attacked: int
     radius: float
@@ -87,7 +87,7 @@ def retrain(
     rng = np.random.default_rng(settings.seed)
     names = rng.permutation(np.unique(anchors))
     early = np.isin(anchors, names[: -(-len(names) // 2)])
-    used, late = np.flatnonzero(early), np.flatnonzero(~early)
+    trained_on, late = np.flatnonzero(early), np.flatnonzero(~early)
     attacked = held_out[:1000]
 
     def judge(one: Network) -> Accuracy:
@@ -112,7 +112,7 @@ def retrain(
         return Accuracy(
             share(inputs[train], labels[train]),
             share(inputs[held_out], labels[held_out]),
-            share(added[used], added_labels[used]),
+            share(added[trained_on], added_labels[trained_on]),
             share(added[late], added_labels[late]),
             float((right.sum() - len(found)) / max(len(points), 1)),
         )
@@ -121,17 +121,17 @@ def retrain(
     before = judge(network)
     plain = _trained(network, own, labels[train], settings, done)
     control = judge(plain)
-    times = max(1, round(SHARE / (1 - SHARE) * len(train) / max(len(used), 1)))
-    more = np.repeat(np.asarray(added[used], dtype=np.float32), times, axis=0)
+    times = max(1, round(SHARE / (1 - SHARE) * len(train) / max(len(trained_on), 1)))
+    more = np.repeat(np.asarray(added[trained_on], dtype=np.float32), times, axis=0)
     mixed = np.concatenate([own, more])
-    targets = np.concatenate([labels[train], np.repeat(added_labels[used], times)])
+    targets = np.concatenate([labels[train], np.repeat(added_labels[trained_on], times)])
     better = _trained(network, mixed, targets, settings, done)
     return Retrained(
         network=better,
         before=before,
         control=control,
         after=judge(better),
-        used=used,
+        trained_on=trained_on,
         kept_out=late,
         attacked=len(attacked),
         radius=radius,

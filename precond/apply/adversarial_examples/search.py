@@ -56,8 +56,8 @@ class Example:
 
     ``input`` (n,) float32 is given class ``predicted`` though ``anchor``, the real training
     input it was minimised to, is rightly given ``label``.  ``claim`` names the refuted claim;
-    ``linf``, ``l2``, ``changed`` measure its distance from the anchor; ``found`` (n,) is the
-    witness before minimising, ``found_linf`` its distance.  ``fewest`` (n,) changes as few values
+    ``linf``, ``l2``, ``changed`` measure its distance from the anchor; ``witness`` (n,) is the
+    witness before minimising, ``witness_linf`` its distance.  ``fewest`` (n,) changes as few values
     of the anchor as was found, ``fewest_changed`` of them, anywhere in the natural range (None
     and 0 where 40 were not enough).
     """
@@ -70,8 +70,8 @@ class Example:
     linf: float
     l2: float
     changed: int
-    found: Array
-    found_linf: float
+    witness: Array
+    witness_linf: float
     fewest: NDArray[np.float32] | None
     fewest_changed: int
 
@@ -80,10 +80,10 @@ class Example:
 class Adversarial(NotebookLine):
     """Distinct ``examples``, nearest to their anchors first.  ``refuted``: witnesses there were;
     ``lost``: those that no longer counted in float32 values; ``alike``: duplicates dropped;
-    ``asked``: claims put to the provers; ``interrupted``: Ctrl-C left some of them out."""
+    ``claims``: put to the provers; ``interrupted``: Ctrl-C left some of them out."""
 
     examples: tuple[Example, ...]
-    asked: int
+    claims: int
     refuted: int
     lost: int
     alike: int
@@ -91,7 +91,9 @@ class Adversarial(NotebookLine):
     interrupted: bool = False
 
     def __repr__(self) -> str:
-        return f"Adversarial({len(self.examples)} examples, {self.refuted} of {self.asked} refuted)"
+        return (
+            f"Adversarial({len(self.examples)} examples, {self.refuted} of {self.claims} refuted)"
+        )
 
     def inputs(self) -> NDArray[np.float32]:
         """(M, n)."""
@@ -144,10 +146,10 @@ def adversarial(
         drawn = np.random.default_rng(settings.seed).choice(right, settings.most, replace=False)
         chosen = np.sort(drawn)
     witnesses: list[_Witness] = []
-    asked, interrupted = 0, False
+    claims, interrupted = 0, False
     try:
         for witness in _rule_witnesses(network, data, right, rules, settings, ledger, done):
-            asked += 1
+            claims += 1
             witnesses += [] if witness is None else [witness]
         balls = RobustnessSettings(
             radii=(radius,),
@@ -158,7 +160,7 @@ def adversarial(
             seed=settings.seed,
         )
         found = robustness(network, flat, balls, rows=chosen, ledger=ledger, done=done)
-        asked, interrupted = asked + len(found.rows), found.interrupted
+        claims, interrupted = claims + len(found.rows), found.interrupted
         for row, ball in zip(found.rows.tolist(), found.balls[0], strict=True):
             if ball.outcome is BallOutcome.ATTACKED and ball.witness is not None:
                 target = WitnessTarget(row, int(labels[row]), None)
@@ -168,10 +170,10 @@ def adversarial(
         interrupted = True
     if interrupted:  # a few seconds for what was found
         end = end.earlier(min(SHORTLY, DRAWING * settings.budget))
-    examples, lost, alike = _kept(network, data, witnesses, end, device)
+    examples, lost, alike = _examples(network, data, witnesses, end, device)
     return Adversarial(
         examples=examples,
-        asked=asked,
+        claims=claims,
         refuted=len(witnesses),
         lost=lost,
         alike=alike,
@@ -219,7 +221,7 @@ def _rule_witnesses(
         yield _Witness(f"rule {number + 1} of class {rule.label}", verdict.witness, target)
 
 
-def _kept(
+def _examples(
     network: Network,
     data: Dataset,
     witnesses: Sequence[_Witness],
@@ -259,8 +261,8 @@ def _kept(
             linf=float(np.abs(gaps[k]).max()),
             l2=float(np.linalg.norm(gaps[k])),
             changed=int((np.abs(gaps[k]) > CHANGED).sum()),
-            found=witness.point,
-            found_linf=float(np.abs(witness.point - near[k]).max()),
+            witness=witness.point,
+            witness_linf=float(np.abs(witness.point - near[k]).max()),
             fewest=few[k] if solved[k] else None,
             fewest_changed=int(counts[k]) if solved[k] else 0,
         )

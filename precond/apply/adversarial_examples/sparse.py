@@ -18,8 +18,7 @@ from precond.apply.certification.batch import chunk
 from precond.network.evaluate import forward
 from precond.network.graph import INPUT, Network
 from precond.network.operators import Operators, operators
-from precond.proof.bounds.region import FOREVER
-from precond.proof.deadline import Deadline
+from precond.proof.deadline import FOREVER, Deadline
 
 Array = NDArray[np.float64]
 Rows = NDArray[np.int64]

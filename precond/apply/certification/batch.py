@@ -18,7 +18,9 @@ from precond.network.evaluate import outputs
 from precond.network.graph import Network
 from precond.network.operators import Operators, operators
 from precond.proof.bounds.backward import lower_bound
+from precond.proof.bounds.layer_passes import INTERVALS, LayerPasses
 from precond.proof.bounds.multipliers import improve
+from precond.proof.bounds.objective import Objective
 from precond.proof.bounds.region import refine
 from precond.proof.deadline import Deadline
 from precond.proof.descent import Direction, Pace, descend
@@ -82,13 +84,12 @@ def _margins(
     network = ops.network
     form, constant = (part.to(ops.device) for part in rivals(network, classes))
     with torch.no_grad():
-        refined = refine(ops, lower, upper, {}, deadline=deadline)
+        refined = refine(ops, lower, upper, passes=LayerPasses(deadline=deadline))
+        objective = Objective(network.output, form, constant)
         if not steps:
-            bound = lower_bound(refined.region, network.output, form, constant)
+            bound = lower_bound(refined.region, objective)
     if steps:
-        bound, _ = improve(
-            refined.region, network.output, form, constant, steps=steps, deadline=deadline
-        )
+        bound, _ = improve(refined.region, objective, steps=steps, deadline=deadline)
     values = bound.value.detach()
     return np.asarray(values.min(dim=1).values.cpu().numpy())
 
@@ -180,8 +181,8 @@ def violates(
         form, constant = (-part[chosen][:, None].to(ops.device) for part in (forms, constants))
         at = tensor(points[rows], ops)
         with torch.no_grad():
-            refined = refine(ops, at, at, {}, backward=False)
-            bound = lower_bound(refined.region, network.output, form, constant)
+            refined = refine(ops, at, at, passes=INTERVALS)
+            bound = lower_bound(refined.region, Objective(network.output, form, constant))
         surely[rows] = excludes(bound.value[:, 0]).cpu().numpy()
     small = outputs(network, points, device=device, dtype=torch.float32)
     return surely, np.asarray(network.classes.predicted(small) != classes)

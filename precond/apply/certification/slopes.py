@@ -137,7 +137,7 @@ def least_derivative(
         return torch.tensor(values, dtype=torch.float64, device=device)
 
     with torch.no_grad():
-        bounds = refine(ops, tensor(lower), tensor(upper), {}).bounds
+        bounds = refine(ops, tensor(lower), tensor(upper)).bounds
         start = tensor(direction).reshape(1, *network.input_shape)
         start = start.expand(len(lower), *network.input_shape)
         values: dict[str, Interval] = {INPUT: (start, start)}

@@ -35,10 +35,10 @@ BISECTIONS = 2
 
 @dataclass(frozen=True, eq=False)
 class OwnPrecondition:
-    """``found`` in the ball of ``radius``; ``box`` lies inside its region, where one was made."""
+    """``precondition`` in the ball of ``radius``; ``box``, where there is one, in its region."""
 
     radius: float
-    found: InputPrecondition
+    precondition: InputPrecondition
     box: Box | None
 
 

@@ -25,8 +25,7 @@ from attribution.uses.profiles import (
 )
 from precond.network.graph import Network
 from precond.network.parts import of_scores
-from precond.proof.bounds.region import FOREVER
-from precond.proof.deadline import Deadline
+from precond.proof.deadline import FOREVER, Deadline
 
 Array = NDArray[np.float64]
 Rows = NDArray[np.int64]

@@ -54,8 +54,8 @@ class Half:
 class Decomposition:
     """The answer to ``claim``, cut at ``layer``.
 
-    ``steps``: A ⇒ σ, part by part; ``lemmas``: σ ⇒ B, pattern by pattern.  ``left``: the share of
-    A (by volume) that no pattern was found for.  ``seconds`` is everything but the direct
+    ``steps``: A ⇒ σ, part by part; ``lemmas``: σ ⇒ B, pattern by pattern.  ``uncovered``: the
+    share of A (by volume) that no pattern was found for.  ``seconds`` is everything but the direct
     proof: ``search_seconds``, both halves', and the search for a witness.
     """
 
@@ -66,7 +66,7 @@ class Decomposition:
     lemmas: tuple[Lemma, ...]
     head: Half
     tail: Half
-    left: float
+    uncovered: float
     splits: int
     search_seconds: float
     seconds: float

@@ -18,10 +18,12 @@ from torch import Tensor
 from precond.network.graph import Network
 from precond.network.operators import Operators, operators
 from precond.proof.bounds.backward import lower_bound
-from precond.proof.bounds.region import FOREVER, refine
+from precond.proof.bounds.layer_passes import LayerPasses
+from precond.proof.bounds.objective import Objective
+from precond.proof.bounds.region import refine
 from precond.proof.bounds.row_bounds import improved_bounds
 from precond.proof.claim import Conjunct, Problem
-from precond.proof.deadline import Deadline
+from precond.proof.deadline import FOREVER, Deadline
 from precond.proof.rows import stack_rows
 from precond.region.box import Box
 
@@ -61,16 +63,16 @@ class HeadBounds:
         size = max(1, CHUNK_BYTES // (8 * widest * count))
         low, high = _tensor(lower, self.device), _tensor(upper, self.device)
         with torch.no_grad():
-            refined = refine(ops, low, high, {}, deadline=deadline)
+            refined = refine(ops, low, high, passes=LayerPasses(deadline=deadline))
             for at in range(0, 2 * m, size):
                 if deadline.passed:
                     break
                 rows = torch.arange(at, min(at + size, 2 * m), device=self.device)
                 unit = low.new_zeros(len(rows), m)
                 unit[torch.arange(len(rows)), rows % m] = torch.where(rows < m, 1.0, -1.0).double()
-                bound = lower_bound(
-                    refined.region, self.network.output, unit[None], unit.new_zeros(1, len(rows))
-                )
+                zeros = unit.new_zeros(1, len(rows))
+                objective = Objective(self.network.output, unit[None], zeros)
+                bound = lower_bound(refined.region, objective)
                 value[:, at : at + size] = bound.value.cpu().numpy()
                 form[:, at : at + size] = bound.form.abs().cpu().numpy()
         moved = (form[:, :m] + form[:, m:]) / 2 * (upper - lower)[:, None]
@@ -98,7 +100,7 @@ class TailBounds:
         rows = stack_rows(problem, self.device)
         with torch.no_grad():
             low, high = _tensor(lower, self.device), _tensor(upper, self.device)
-            refined = refine(ops, low, high, {}, deadline=deadline)
+            refined = refine(ops, low, high, passes=LayerPasses(deadline=deadline))
         bound, _ = improved_bounds(refined.region, rows, steps=self.steps, deadline=deadline)
         value = bound.value.detach().nan_to_num(nan=-torch.inf)
         least, worst = rows.best(value).min(1)

@@ -118,7 +118,7 @@ class _DecompositionRun:
         started = time.monotonic()
         cover = self._search(reach, proposed)
         self.search_seconds = time.monotonic() - started
-        if cover.left:  # a proof of the rest would not answer the claim
+        if cover.uncovered:  # a proof of the rest would not answer the claim
             return self._result(cover, (), (), (_NO_HALF, _NO_HALF), None)
         lemmas, tail_half = self._tail(cover)
         steps, head_half = self._head(cover, reach)
@@ -234,9 +234,9 @@ class _DecompositionRun:
         if witness is not None:
             status = Status.REFUTED
         elif self.beyond is not None:
-            reason = self.beyond
-        elif cover.left:
-            reason = f"no pattern was found in time for {cover.left:.3g} of A"
+            reason = self.beyond.reason
+        elif cover.uncovered:
+            reason = f"no pattern was found in time for {cover.uncovered:.3g} of A"
         elif not halves[0].stands:
             reason = f"A ⇒ σ: {halves[0].claims - halves[0].proved} claims are not proved"
         elif not halves[1].stands:
@@ -251,7 +251,7 @@ class _DecompositionRun:
             lemmas=lemmas,
             head=halves[0],
             tail=halves[1],
-            left=cover.left,
+            uncovered=cover.uncovered,
             splits=cover.splits,
             search_seconds=self.search_seconds,
             seconds=time.monotonic() - self.begun,

@@ -186,7 +186,7 @@ def first_layer(
             )
             if trial.status is not Status.UNKNOWN:
                 return layer, trial
-            left[layer] = trial.left, trial.seconds
+            left[layer] = trial.uncovered, trial.seconds
     return min((*of, layer) for layer, of in left.items())[-1], None
 
 
@@ -226,7 +226,7 @@ def _claim_json(part: Decomposition) -> dict[str, Any]:
         "box": _box_json(part.claim.box),
         "status": part.status.value,
         "reason": part.reason,
-        "share_left": part.left,
+        "share_left": part.uncovered,
         "splits": part.splits,
         "seconds": {
             "all": part.seconds,

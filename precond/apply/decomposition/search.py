@@ -62,13 +62,13 @@ class Part:
 
 @dataclass(frozen=True, eq=False)
 class Cover:
-    """``parts`` with the boxes of activations they reach; ``left`` is the share of A, by
+    """``parts`` with the boxes of activations they reach; ``uncovered`` is the share of A, by
     volume, that is in none.  ``splits``: boxes that were cut in two; ``mined``: patterns that
     were found before some were chosen."""
 
     parts: tuple[Part, ...]
     values: tuple[Box, ...]
-    left: float
+    uncovered: float
     splits: int
     mined: int
 
@@ -84,7 +84,7 @@ class _Found:
 
 
 class CoverSearch:
-    """``box`` is A; ``reach``: all activations the layer can have over A; ``given``: values
+    """``box`` is A; ``reach``: all activations the layer can have over A; ``lemmas``: values
     over which B is known already."""
 
     def __init__(
@@ -93,14 +93,14 @@ class CoverSearch:
         reach: Box,
         head: HeadBounds,
         tail: TailBounds,
-        given: Sequence[Box] = (),
+        lemmas: Sequence[Box] = (),
         seed: int = 0,
     ) -> None:
         self.box, self.reach, self.head, self.tail = box, reach, head, tail
-        self.lows = [values.lower for values in given]
-        self.highs = [values.upper for values in given]
+        self.lows = [values.lower for values in lemmas]
+        self.highs = [values.upper for values in lemmas]
         self.slopes: list[Array] = []  # of those mined here
-        self.given = len(given)
+        self.lemmas = len(lemmas)
         self.rng = np.random.default_rng(seed)
         self.found: list[_Found] = []
         self.splits = 0
@@ -198,15 +198,15 @@ class CoverSearch:
         self.highs.append(high)
         self.slopes.append(slope)
 
-    def _widened(self, chosen: NDArray[np.int64], deadline: Deadline) -> None:
+    def _widened(self, numbers: NDArray[np.int64], deadline: Deadline) -> None:
         """Widen the chosen patterns that were mined, while B still follows: all sides alike,
         then without the literals that matter least."""
-        mined = chosen[chosen >= self.given]
+        mined = numbers[numbers >= self.lemmas]
         if not len(mined):
             return
         reach = self.reach
         low, high = (np.stack([part[k] for k in mined]) for part in (self.lows, self.highs))
-        slope = np.stack([self.slopes[k - self.given] for k in mined])
+        slope = np.stack([self.slopes[k - self.lemmas] for k in mined])
         open_ = np.ones(len(mined), dtype=np.bool_)
         for share in WIDER:
             wider = low + share * (reach.lower - low), high + share * (reach.upper - high)

@@ -28,8 +28,8 @@ from precond.apply.distillation.settings import MAX_LOSS
 from precond.apply.distillation.thresholds import (
     NEVER,
     Answers,
-    Choice,
     ExitCurve,
+    ExitThresholds,
     choose,
     exit_curve,
 )
@@ -40,7 +40,7 @@ from precond.errors import DataError, QueryError
 from precond.network.evaluate import check_inputs
 from precond.network.graph import INPUT, Network
 from precond.network.layers import Affine, Conv2d
-from precond.network.module import Stage
+from precond.network.module import NetworkSegment
 from precond.network.parts import is_cut
 
 MOST_EXITS = 3
@@ -52,14 +52,14 @@ class Distilled:
     """A fast path and how it came about.
 
     ``choice`` is what the thresholds do on the validation inputs (None: proved rules only);
-    ``tried`` the readings that votes were learned at, with their accuracy alone, and ``curves``
+    ``readings`` the readings that votes were learned at, with their accuracy alone, and ``curves``
     what each of them would answer and lose.
     """
 
     path: FastPath
     proved: ProvedRules | None
-    choice: Choice | None
-    tried: tuple[tuple[Reading, float], ...] = ()
+    choice: ExitThresholds | None
+    readings: tuple[tuple[Reading, float], ...] = ()
     curves: tuple[ExitCurve, ...] = ()
 
 
@@ -78,7 +78,7 @@ def sample_of(
     for right."""
     array = check_inputs(network, inputs)
     x = torch.as_tensor(np.ascontiguousarray(array, dtype=np.float32))
-    whole = Stage(network, INPUT, [network.output])
+    whole = NetworkSegment(network, INPUT, [network.output])
     with torch.inference_mode():
         logits = torch.cat([whole(part)[0].flatten(1) for part in _parts(x)])
     scores = network.classes.scores(logits).clone()  # an ordinary tensor again, for training
@@ -128,7 +128,7 @@ def distill(
     for reading in places:
         exit = learned_exit(network, reading, fit, how)
         exits.append(exit)
-        before = Stage(network, INPUT, [exit.cut])
+        before = NetworkSegment(network, INPUT, [exit.cut])
         label, _ = judged(exit, before, validation)
         tried.append((reading, float((label == validation.labels).float().mean())))
     known = proved if proved is not None and proved.entries else None
@@ -188,7 +188,7 @@ def _refusal(
     )
 
 
-def judged(exit: VoteExit, before: Stage, sample: Sample) -> tuple[Tensor, Tensor]:
+def judged(exit: VoteExit, before: NetworkSegment, sample: Sample) -> tuple[Tensor, Tensor]:
     """The exit's labels and confidences for every input of a sample."""
     with torch.inference_mode():
         found = [exit.judge(before(part)[0]) for part in _parts(sample.inputs)]
@@ -198,7 +198,7 @@ def judged(exit: VoteExit, before: Stage, sample: Sample) -> tuple[Tensor, Tenso
 def _answers(
     network: Network, exit: VoteExit, sample: Sample, answered: NDArray[np.bool_]
 ) -> Answers:
-    label, confidence = judged(exit, Stage(network, INPUT, [exit.cut]), sample)
+    label, confidence = judged(exit, NetworkSegment(network, INPUT, [exit.cut]), sample)
     return Answers(confidence.numpy(), (label == sample.labels).numpy(), answered)
 
 
@@ -220,7 +220,7 @@ def costs(path: FastPath, inputs: Tensor) -> tuple[list[float], list[float]]:
     """What each stage and the rest, and each exit, cost one input, as parts of what the plain
     network costs; the mean of batch 1 and of all ``inputs`` at once."""
     network = path.network
-    whole = Stage(network, INPUT, [network.output])
+    whole = NetworkSegment(network, INPUT, [network.output])
     stages, prices = np.zeros(len(path.stages) + 1), np.zeros(len(path.stages))
     with torch.inference_mode():
         for part in (inputs[:1], inputs):

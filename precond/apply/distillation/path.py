@@ -25,7 +25,7 @@ from precond.apply.distillation.votes import VoteExit
 from precond.errors import DataError, OutputError, QueryError
 from precond.network.evaluate import check_inputs
 from precond.network.graph import INPUT, Network
-from precond.network.module import Stage
+from precond.network.module import NetworkSegment
 
 FORMAT = 2
 
@@ -67,8 +67,8 @@ class FastPath(nn.Module):
         ordered = sorted(exits, key=lambda e: place[e.cut])
         cuts = [INPUT, *(e.cut for e in ordered)]
         self.exits = nn.ModuleList(cast(Sequence[nn.Module], ordered))
-        self.stages = nn.ModuleList(Stage(network, a, [b]) for a, b in pairwise(cuts))
-        self.rest = Stage(network, cuts[-1], [network.output])
+        self.stages = nn.ModuleList(NetworkSegment(network, a, [b]) for a, b in pairwise(cuts))
+        self.rest = NetworkSegment(network, cuts[-1], [network.output])
         self.boxes = RuleBoxes(proved.boxes) if proved is not None and proved.entries else None
         self._run: list[tuple[Callable[..., Any] | None, Callable[..., Any], bool]] = []
         self.use()
@@ -78,7 +78,7 @@ class FastPath(nn.Module):
         pairs = zip(self.stages, self.exits, strict=True)
         self._run = [
             (
-                prepare(stage) if len(cast(Stage, stage).operations) else None,
+                prepare(stage) if len(cast(NetworkSegment, stage).operations) else None,
                 prepare(exit),
                 isinstance(exit, Checkpoint),
             )

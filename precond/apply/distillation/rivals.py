@@ -21,7 +21,7 @@ from precond.apply.distillation.training import Sample, descend
 from precond.apply.distillation.votes import Training
 from precond.network.graph import INPUT, Network
 from precond.network.layers import MaxPool2d
-from precond.network.module import Stage
+from precond.network.module import NetworkSegment
 
 PART = 512
 
@@ -71,7 +71,7 @@ def linear_path(
     """The network with a linear exit at the layer of ``reading``; its threshold is infinite
     where the loss allowed leaves it nothing to answer."""
     exit = LinearExit(network, reading, thin=thin)
-    before = Stage(network, INPUT, [exit.cut])
+    before = NetworkSegment(network, INPUT, [exit.cut])
 
     def scores(inputs: Tensor) -> Tensor:
         with torch.no_grad():

@@ -26,7 +26,7 @@ from precond.apply.distillation.training import Sample
 from precond.apply.distillation.votes import Training, VoteExit
 from precond.basics.terminal import fitted
 from precond.network.graph import INPUT, Network
-from precond.network.module import Stage
+from precond.network.module import NetworkSegment
 
 BATCHES = (1, 256)
 ROUNDS = {1: 7, 256: 9}
@@ -138,7 +138,7 @@ class Plain(nn.Module):
     def __init__(self, network: Network) -> None:
         super().__init__()
         self.shape, self.classes = network.input_shape, network.classes
-        self.stage = Stage(network, INPUT, [network.output])
+        self.stage = NetworkSegment(network, INPUT, [network.output])
 
     def forward(self, inputs: Tensor) -> Tensor:
         (logits,) = self.stage(inputs.reshape(len(inputs), *self.shape))

@@ -34,7 +34,7 @@ class Answers:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Choice:
+class ExitThresholds:
     """Thresholds, one per exit (infinite: the exit is not worth having), and what they do on
     the validation inputs: share answered early, lost, won, mean cost."""
 
@@ -87,7 +87,7 @@ def choose(
     stages: Sequence[float],
     prices: Sequence[float],
     max_loss: float,
-) -> Choice:
+) -> ExitThresholds:
     """The cheapest thresholds within ``max_loss`` percentage points.
 
     ``right`` (n,): whether the network's own answer is right.  ``stages``: the cost
@@ -103,7 +103,7 @@ def choose(
         levels = np.unique(usable)
         picks = np.linspace(0, max(len(levels) - 1, 0), GRID[len(exits)]).round().astype(int)
         grids.append([NEVER, *levels[np.unique(picks)].tolist()] if len(levels) else [NEVER])
-    best: Choice | None = None
+    best: ExitThresholds | None = None
     for thresholds in product(*grids):
         left = np.ones(count, dtype=np.bool_)
         lost = won = early = 0
@@ -119,7 +119,7 @@ def choose(
         cost = (cost + stages[-1] * int(left.sum())) / count
         allowed = lost - won + ERRORS * np.sqrt(lost + won) <= max_loss / 100 * count + 1e-9
         if allowed and (best is None or cost < best.cost):
-            best = Choice(
+            best = ExitThresholds(
                 thresholds=thresholds,
                 coverage=early / count,
                 lost=lost,

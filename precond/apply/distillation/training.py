@@ -21,7 +21,7 @@ from precond.apply.distillation.settings import ROWS as ROWS
 from precond.apply.distillation.settings import Training as Training
 from precond.apply.distillation.votes import VoteExit
 from precond.network.graph import INPUT, Network
-from precond.network.module import Stage
+from precond.network.module import NetworkSegment
 
 BATCH = 256
 WARMTH = 4.0  # temperature of the scores that are learned from
@@ -55,7 +55,7 @@ def learned_exit(
 ) -> VoteExit:
     """An exit whose value thresholds and votes are learned on ``sample``; it answers nothing
     until it is given a threshold."""
-    before = Stage(network, INPUT, [reading.cut(network)])
+    before = NetworkSegment(network, INPUT, [reading.cut(network)])
     with torch.no_grad():
         (value,) = before(sample.inputs[:LEVEL_ROWS])
         z = Probe(network, reading)(value)
@@ -75,7 +75,7 @@ def quantiles(values: Tensor, shape: tuple[int, ...], count: int) -> Tensor:
     return torch.as_tensor(found.astype(np.float32))
 
 
-def train_vote(exit: VoteExit, before: Stage, sample: Sample, training: Training) -> None:
+def train_vote(exit: VoteExit, before: NetworkSegment, sample: Sample, training: Training) -> None:
     """Learn the exit's votes on ``sample``; ``before`` brings inputs to the exit's cut."""
 
     def scores(inputs: Tensor) -> Tensor:

@@ -39,8 +39,8 @@ def write_stages(path: FastPath, folder: Path) -> list[Path]:
     if path.boxes is not None:
         models["boxes"] = _boxes(path.boxes, network)
     cuts = [INPUT, *(cast(str, exit.cut) for exit in path.exits)]
-    for number, (given, cut) in enumerate(pairwise(cuts), start=1):
-        models[f"stage-{number}"] = _stage(path, number - 1, given, cut)
+    for number, (source, cut) in enumerate(pairwise(cuts), start=1):
+        models[f"stage-{number}"] = _stage(path, number - 1, source, cut)
     rest = part(network, cuts[-1], network.output)
     models["rest"] = _value_in(onnx_model(rest))
     files = []
@@ -55,22 +55,22 @@ def write_stages(path: FastPath, folder: Path) -> list[Path]:
     return files
 
 
-def part(network: Network, given: str, wanted: str) -> Network:
-    """The network from the value ``given`` (its input) to ``wanted`` (its output)."""
-    needed = required(network, given, [wanted])
+def part(network: Network, source: str, target: str) -> Network:
+    """The network from the value ``source`` (its input) to ``target`` (its output)."""
+    needed = required(network, source, [target])
     if not needed:
-        raise QueryError(f"part from {given} to {wanted}", expected="layers between", got="none")
+        raise QueryError(f"part from {source} to {target}", expected="layers between", got="none")
     nodes = tuple(
-        Node(n.name, n.layer, tuple(INPUT if s == given else s for s in n.inputs))
+        Node(n.name, n.layer, tuple(INPUT if s == source else s for s in n.inputs))
         for n in network.nodes
         if n.name in needed
     )
     none = OutputActivation.NONE
-    last = network.output_activation if wanted == network.output else none
+    last = network.output_activation if target == network.output else none
     return replace(
         network,
         nodes=nodes,
-        input_shape=network.shapes[given],
+        input_shape=network.shapes[source],
         output_activation=last,
         tensor_names={},
     )
@@ -98,18 +98,18 @@ class _Graph:
         return self.op("Cast", [value], to=kind)
 
 
-def _stage(path: FastPath, number: int, given: str, cut: str) -> onnx.ModelProto:
+def _stage(path: FastPath, number: int, source: str, cut: str) -> onnx.ModelProto:
     network, exit = path.network, path.exits[number]
     graph = _Graph()
     kind = TensorProto.FLOAT
     value = INPUT
-    if given != cut:
-        before = onnx_model(part(network, given, cut))
+    if source != cut:
+        before = onnx_model(part(network, source, cut))
         kind = before.graph.output[0].type.tensor_type.elem_type
         graph.nodes.extend(before.graph.node)
         graph.constants.extend(before.graph.initializer)
         value = before.graph.output[0].name
-    inputs = [helper.make_tensor_value_info(INPUT, kind, ["batch", *network.shapes[given]])]
+    inputs = [helper.make_tensor_value_info(INPUT, kind, ["batch", *network.shapes[source]])]
     graph.op("Identity", [value], "next")
     outputs = [
         helper.make_tensor_value_info("label", TensorProto.INT64, ["batch"]),

@@ -36,13 +36,13 @@ class Detection:
     what it says (``hits``) and how many such predictions there are (``present``)."""
 
     verdict: str
-    given: int
+    predictions: int
     hits: int
     present: int
 
     @property
     def precision(self) -> float | None:
-        return self.hits / self.given if self.given else None
+        return self.hits / self.predictions if self.predictions else None
 
     @property
     def recall(self) -> float | None:

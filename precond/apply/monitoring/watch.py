@@ -32,7 +32,7 @@ from precond.apply.packed import PackedRules
 from precond.errors import QueryError
 from precond.network.evaluate import check_inputs
 from precond.network.graph import INPUT, Network
-from precond.network.module import Stage
+from precond.network.module import NetworkSegment
 from precond.proof.precondition import Precondition
 from precond.proof.verdict import Status
 from precond.region.box import Box
@@ -110,7 +110,7 @@ class Monitor(nn.Module):
         self.network, self.entries, self.dtype = network, tuple(usable), dtype
         self.rules = PackedRules([entry.pattern for entry in usable])
         self.sources = [network.pre_activation(layer) for layer in self.rules.layers]
-        self.stage = Stage(network, INPUT, [*self.sources, network.output], dtype)
+        self.stage = NetworkSegment(network, INPUT, [*self.sources, network.output], dtype)
         order = {layer: k for k, layer in enumerate(network.decision_layers)}
         names = {e.pattern.layers: max(order[n] for n in e.pattern.layers) for e in usable}
         self.groups = tuple(sorted(names, key=lambda g: (names[g], len(g), g)))

@@ -15,8 +15,9 @@ from numpy.typing import ArrayLike
 
 from precond.errors import ModelError
 from precond.formats.lowering import arithmetic
-from precond.formats.lowering.builder import NetworkBuilder, Value, constant_array
+from precond.formats.lowering.builder import NetworkBuilder, Value, check_size, constant_array
 from precond.formats.lowering.moves import axis_of, expand, take, unsqueeze
+from precond.formats.lowering.refusals import REMEDY
 from precond.network.layers import (
     Add,
     Affine,
@@ -66,7 +67,7 @@ def multiply(b: NetworkBuilder, left: Operand, right: Operand) -> Value:
             "product of two computed values",
             expected="a constant on one side",
             got="values that both depend on the input",
-            fix="Only piecewise linear networks can be read",
+            fix=REMEDY,
         )
     if isinstance(left, Value):
         assert isinstance(right, np.ndarray)
@@ -113,6 +114,20 @@ def matmul(b: NetworkBuilder, left: Operand, right: Operand) -> Value:
     if matrix.ndim == 1:
         return take(b, result, -1, np.array(0))
     return _leading_ones(b, _swapped(b, result), np.ndim(left))
+
+
+def running_sum(
+    b: NetworkBuilder, value: Value, axis: int, *, exclusive: bool = False, reverse: bool = False
+) -> Value:
+    """Sums of all elements up to each along one axis; ``exclusive``: without it; ``reverse``: of
+    those from it on."""
+    where, last = axis_of(value, axis), len(value.full) - 1
+    size = value.full[where]
+    check_size((size, size))
+    weight = np.tri(size, k=-1 if exclusive else 0)
+    moved = b.rearrange(value, value.index.swapaxes(where, last), where != 0)
+    total = linear(b, moved, weight.T if reverse else weight)
+    return b.rearrange(total, total.index.swapaxes(where, last), where != 0)
 
 
 def reduce(

@@ -25,6 +25,7 @@ from precond.errors import ModelError
 from precond.formats.lowering.arithmetic import numbers
 from precond.network.activation import OutputActivation
 from precond.network.graph import INPUT, Network
+from precond.network.interface import NamedTensor
 from precond.network.layers import (
     ALONE,
     Add,
@@ -95,6 +96,8 @@ class NetworkBuilder:
         self.output_activation = OutputActivation.NONE
         self.other_arithmetic: list[str] = []  # as in ``Network``
         self.tensors: dict[str, str] = {}
+        self.input_parts: tuple[NamedTensor, ...] = ()
+        self.output_parts: tuple[NamedTensor, ...] = ()
         check_size(input_shape)
         self.input = Value(INPUT, input_shape, batched)
         self._nodes: list[Node] = []
@@ -156,9 +159,8 @@ class NetworkBuilder:
     def finish(self, output: Value) -> Network:
         """The simplified network with its final names."""
         if output.name == INPUT:
-            raise ModelError(
-                self.origin, expected="at least one layer", got="an output that is the input"
-            )
+            self.label = ""
+            output = self.emit(Reshape(output.shape), [output])
         nodes = _up_to(self._nodes, output.name)
         live = {INPUT, *(node.name for node in nodes)}
         raw = Network(
@@ -168,6 +170,8 @@ class NetworkBuilder:
             self.output_activation,
             {tensor: name for tensor, name in self.tensors.items() if name in live},
             other_arithmetic=tuple(dict.fromkeys(self.other_arithmetic)),
+            input_parts=self.input_parts,
+            output_parts=self.output_parts,
         )
         network = simplify(raw)
         return rename(network, self._names(network))

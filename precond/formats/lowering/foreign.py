@@ -13,6 +13,7 @@ TORCHSCRIPT = f"In Python: model = torch.jit.load('{{name}}'); {EXPORT}, dynamo=
 CHECKPOINT = (
     f"{CLASS}model = Net(); model.load_state_dict(torch.load('{{name}}')['{{entry}}']); {EXPORT})"
 )
+STATE = f"{CLASS}model = Net(); model.load_state_dict(torch.load('{{name}}')); {EXPORT})"
 LIGHTNING = f"{CLASS}model = Net.load_from_checkpoint('{{name}}'); {EXPORT})"
 SAFETENSORS = (
     f"{CLASS}model = Net(); model.load_state_dict(safetensors.torch.load_file('{{name}}')); "
@@ -38,7 +39,6 @@ KINDS = {
     ".tflite": ("a TensorFlow Lite model", LITE),
     ".pb": ("a TensorFlow model", TENSORFLOW),
     ".ckpt": ("a checkpoint", LIGHTNING),
-    ".safetensors": ("weights without their network", SAFETENSORS),
 }
 
 

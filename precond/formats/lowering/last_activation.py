@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from precond.errors import ModelError
 from precond.formats.lowering.builder import NetworkBuilder, Value
 from precond.formats.lowering.moves import axis_of
+from precond.formats.lowering.refusals import REMEDY
 from precond.network.activation import OutputActivation
 
 
@@ -46,5 +47,5 @@ def _require_last(activation: OutputActivation, last: bool) -> None:
             activation.value,
             expected="it as the last operator",
             got="operators after it, or a second output",
-            fix="Train with ReLU inside; attribution takes any torch module as it is",
+            fix=f"Of several outputs choose one output: --output NAME. {REMEDY}",
         )

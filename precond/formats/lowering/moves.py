@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -142,3 +143,38 @@ def expand(b: NetworkBuilder, value: Value, full: Shape) -> Value:
         return value
     index = np.broadcast_to(value.index, full)
     return b.rearrange(value, index, len(full) == len(value.full))
+
+
+def gather_elements(b: NetworkBuilder, value: Value, axis: int, indices: IntArray) -> Value:
+    """``numpy.take_along_axis``, where ``indices`` may be smaller along other axes."""
+    where = axis_of(value, axis)
+    full, size = value.full, value.full[where]
+    small = indices.ndim == len(full) and all(
+        n <= full[i] for i, n in enumerate(indices.shape) if i != where
+    )
+    if not small or not indices.size or indices.min() < -size or indices.max() >= size:
+        raise ModelError(
+            "indices", expected=f"{-size} to {size - 1} within {full}", got=str(indices.shape)
+        )
+    cut = tuple(slice(None) if i == where else slice(n) for i, n in enumerate(indices.shape))
+    return b.rearrange(value, np.take_along_axis(value.index[cut], indices % size, where))
+
+
+def pick(b: NetworkBuilder, value: Value, index: tuple[Any, ...]) -> Value:
+    """``value[index]`` as numpy means it, for constant slices and whole numbers."""
+    return b.rearrange(value, value.index[index], _keeps_first(index))
+
+
+def _keeps_first(index: tuple[Any, ...]) -> bool:
+    """Whether the first axis of the result still is the whole first axis."""
+    first = index[0] if index else slice(None)
+    return isinstance(first, slice) and first == slice(None)
+
+
+def triangle(b: NetworkBuilder, value: Value, upper: bool, diagonal: int) -> Value:
+    """The last two axes above (or below) a diagonal, 0 elsewhere."""
+    if len(value.full) < 2:
+        raise ModelError("triangle", expected="two axes or more", got=str(value.full))
+    rows, columns = value.full[-2:]
+    keep = np.tri(rows, columns, diagonal - 1 if upper else diagonal, dtype=bool)
+    return b.rearrange(value, np.where(~keep if upper else keep, value.index, -1))

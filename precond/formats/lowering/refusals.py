@@ -15,6 +15,8 @@ SMOOTH = frozenset(
         *("square", "sin", "cos", "tan", "sinh", "cosh", "asin", "acos", "atan", "logsigmoid"),
         *("log2", "log1p", "expm1", "lpnormalization", "instancenormalization", "layernorm"),
         *("layernormalization", "groupnormalization", "groupnorm", "nativelayernorm", "reducel2"),
+        *("instancenorm", "rmsnorm", "rmsnormalization", "scaleddotproductattention", "attention"),
+        *("multiheadattention", "glu"),
         *("lrn", "norm", "linalgvectornorm", "reduceprod", "reducelogsumexp", "logsumexp"),
     )
 )
@@ -42,6 +44,11 @@ ROUNDED = frozenset(
         *("qlinearmatmul", "convinteger", "matmulinteger", "quantizepertensor", "dequantize"),
     )
 )
+REMEDY = (
+    "Attributions work on the torch module as it is; for proofs train with ReLU, or distil into a "
+    "ReLU network"
+)
+"""What still works, and what would, where something inside a network is not piecewise linear."""
 BRANCHES = frozenset(("if", "loop", "scan", "cond", "whileloop"))
 RECURRENT = frozenset(("lstm", "gru", "rnn"))
 
@@ -52,8 +59,7 @@ def refused(name: str, known: str, fix: str) -> UnsupportedOperator:
     if plain in SMOOTH:
         return UnsupportedOperator(
             f"{name} of a computed value is not piecewise linear, which proofs need",
-            fix="Attributions work on the torch module as it is; for proofs train with ReLU, or "
-            "distil into a ReLU network",
+            fix=REMEDY,
         )
     if plain in JUMPS:
         return UnsupportedOperator(

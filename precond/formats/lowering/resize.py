@@ -1,4 +1,4 @@
-"""Changes of resolution as layers: nearest and linear resizing, transposed convolution, and
+"""Changes of resolution as layers: nearest, linear and cubic resizing, transposed convolution, and
 moves between channels and space.
 
 A resized axis is an affine map with rational weights.  They are written as whole numbers and
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
 
@@ -18,9 +18,9 @@ import numpy as np
 from precond.errors import ModelError
 from precond.formats.lowering.basic import divide, linear
 from precond.formats.lowering.builder import NetworkBuilder, Value, check_size, constant_array
-from precond.formats.lowering.images import image
+from precond.formats.lowering.images import Filters, conv, spatial
 from precond.formats.lowering.moves import axis_of, pad, take
-from precond.network.layers import Array, Conv2d, Pads, Pair
+from precond.formats.lowering.window import Sizes, Window, unpadded
 
 HALF = Fraction(1, 2)
 EXACT = 1 << 53
@@ -34,15 +34,19 @@ ROUNDINGS: dict[str, Rational] = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Axis:
     """One resized axis: its old and new sizes, new over old as the file says it, and where
-    the new points lie (the names of ONNX's coordinate_transformation_mode)."""
+    the new points lie (the names of ONNX's coordinate_transformation_mode).  ``cubic``: the
+    coefficient of cubic interpolation; ``exclude_outside``: old points beyond the ends count
+    nothing there."""
 
     before: int
     after: int
     factor: Fraction
     places: str
+    cubic: Fraction = Fraction(-3, 4)
+    exclude_outside: bool = False
 
     def point(self, i: int) -> Fraction:
         """Where new point ``i`` lies among the old ones."""
@@ -102,20 +106,53 @@ def nearest(b: NetworkBuilder, value: Value, axis: int, resized: Axis, rounding:
     return take(b, value, axis, np.array(chosen, dtype=np.int64))
 
 
-def interpolated(b: NetworkBuilder, value: Value, axis: int, resized: Axis) -> Value:
-    """One axis by linear interpolation; beyond the ends the last old point counts."""
-    b.other_arithmetic.append("a linear resize")
-    last_old = Fraction(resized.before - 1)
-    points = [min(max(resized.point(i), Fraction(0)), last_old) for i in range(resized.after)]
-    common = math.lcm(*(point.denominator for point in points))
+def linear_weights(place: Fraction, axis: Axis) -> dict[int, Fraction]:
+    """Weights of the two old points around ``place``; beyond the ends the last one counts."""
+    inside = min(max(place, Fraction(0)), Fraction(axis.before - 1))
+    low = math.floor(inside)
+    share = inside - low
+    found = {low: 1 - share}
+    found[axis.inside(low + 1)] = found.get(axis.inside(low + 1), Fraction(0)) + share
+    return found
+
+
+def cubic_weights(place: Fraction, axis: Axis) -> dict[int, Fraction]:
+    """Weights of the four old points around ``place``, by Keys's kernel (1981): a cubic function
+    of where the point lies, but linear in the values.  Beyond the ends the last value counts, or
+    nothing where ``exclude_outside`` makes the others sum to 1 again."""
+    low, a = math.floor(place), axis.cubic
+    found: dict[int, Fraction] = {}
+    for point in range(low - 1, low + 3):
+        if axis.exclude_outside and not 0 <= point < axis.before:
+            continue
+        x = abs(place - point)
+        near = (a + 2) * x**3 - (a + 3) * x**2 + 1
+        weight = near if x <= 1 else a * (x**3 - 5 * x**2 + 8 * x - 4)
+        found[axis.inside(point)] = found.get(axis.inside(point), Fraction(0)) + weight
+    total = sum(found.values())
+    if total == 0:
+        raise ModelError("resize: cubic", expected="weights that sum to 1", got="to 0")
+    return {point: weight / total for point, weight in found.items()}
+
+
+Weights = Callable[[Fraction, Axis], dict[int, Fraction]]
+WEIGHTS: dict[str, Weights] = {"linear": linear_weights, "cubic": cubic_weights}
+
+
+def interpolated(
+    b: NetworkBuilder, value: Value, axis: int, resized: Axis, weights: Weights
+) -> Value:
+    """One axis by weighted sums of its old points."""
+    b.other_arithmetic.append("an interpolating resize")
+    rows = [weights(resized.point(i), resized) for i in range(resized.after)]
+    common = math.lcm(*(weight.denominator for row in rows for weight in row.values()))
     if common > EXACT:
         raise ModelError("resize: factor", expected="a simple fraction", got=str(resized.factor))
     divisor = 1 if _is_power(common) else common
     matrix = np.zeros((resized.after, resized.before))
-    for row, point in zip(matrix, points, strict=True):
-        low = math.floor(point)
-        row[low] += float((1 - (point - low)) * divisor)
-        row[resized.inside(low + 1)] += float((point - low) * divisor)
+    for line, row in zip(matrix, rows, strict=True):
+        for place, weight in row.items():
+            line[place] = float(weight * divisor)
     where = axis_of(value, axis)
     last = len(value.full) - 1
     moved = b.rearrange(value, value.index.swapaxes(where, last), where != 0)
@@ -140,60 +177,48 @@ def resize(
             continue
         if mode == "nearest":
             value = nearest(b, value, number, axis, rounding)
-        elif mode == "linear":
-            value = interpolated(b, value, number, axis)
+        elif mode in WEIGHTS:
+            value = interpolated(b, value, number, axis, WEIGHTS[mode])
         else:
-            raise ModelError("resize: mode", expected="nearest or linear", got=mode)
+            raise ModelError("resize: mode", expected="nearest, linear or cubic", got=mode)
     return value
 
 
 def conv_transpose(
-    b: NetworkBuilder,
-    value: Value,
-    weight: Array,
-    bias: Array | None,
-    stride: Pair,
-    padding: Pads,
-    dilation: Pair,
-    groups: int,
-    more: Pair,
+    b: NetworkBuilder, value: Value, filters: Filters, window: Window, more: Sizes
 ) -> Value:
     """The transpose of a convolution: zeros between the points, then a plain convolution.
 
-    ``weight`` (C, out/groups, kh, kw); ``more`` are rows and columns added at the end.
+    ``filters.weight`` (C, out/groups, …); ``more`` are places added at the end of each axis.
     """
-    value = image(b, value)
-    weight = constant_array(weight)
+    value = spatial(b, value, window.rank)
+    weight, groups = constant_array(filters.weight), filters.groups
     channels = value.shape[0]
-    if weight.ndim != 4 or groups < 1 or channels % groups or weight.shape[0] != channels:
+    fits = weight.ndim == window.rank + 2 and groups >= 1 and channels % groups == 0
+    if not fits or weight.shape[0] != channels:
         raise ModelError(
             "transposed convolution",
             expected=f"weights of {channels} channels",
             got=str(weight.shape),
         )
+    if len(more) != window.rank or min(more) < 0:
+        raise ModelError("output_padding", expected="sizes of 0 or more", got=str(more))
     outputs = weight.shape[1] * groups
-    shift = np.zeros(outputs) if bias is None else constant_array(bias)
-    if shift.shape != (outputs,):
-        raise ModelError(
-            "transposed convolution: bias", expected=f"({outputs},)", got=str(shift.shape)
-        )
-    for axis in (0, 1):
-        size = value.full[axis + 2]
-        check_size((*value.full, stride[axis]))
-        spread = np.full((size - 1) * stride[axis] + 1, -1, dtype=np.int64)
-        spread[:: stride[axis]] = np.arange(size)
-        value = _spread(b, value, axis + 2, spread)
-    reach = [dilation[axis] * (weight.shape[axis + 2] - 1) for axis in (0, 1)]
-    edges = [
-        (reach[axis] - padding[axis], reach[axis] - padding[axis + 2] + more[axis])
-        for axis in (0, 1)
-    ]
-    value = pad(b, value, [(0, 0), (0, 0), *edges], 0.0, "constant")
+    edges = [(0, 0), (0, 0)]
+    for axis in range(window.rank):
+        size, stride = value.full[axis + 2], window.stride[axis]
+        check_size((*value.full, stride))
+        places = np.full((size - 1) * stride + 1, -1, dtype=np.int64)
+        places[::stride] = np.arange(size)
+        value = _spread(b, value, axis + 2, places)
+        reach = window.dilation[axis] * (weight.shape[axis + 2] - 1)
+        edges.append((reach - window.before[axis], reach - window.after[axis] + more[axis]))
+    value = pad(b, value, edges, 0.0, "constant")
     grouped = weight.reshape(groups, channels // groups, *weight.shape[1:])
     kernel = grouped.swapaxes(1, 2).reshape(outputs, channels // groups, *weight.shape[2:])
-    return b.emit(
-        Conv2d(kernel[:, :, ::-1, ::-1], shift, (1, 1), (0, 0, 0, 0), dilation, groups), [value]
-    )
+    flipped = np.flip(kernel, tuple(range(2, kernel.ndim)))
+    plain = replace(unpadded(window.kernel, (1,) * window.rank), dilation=window.dilation)
+    return conv(b, value, Filters(flipped, filters.bias, groups), plain)
 
 
 def _is_power(number: int) -> bool:

@@ -32,7 +32,7 @@ def parse(path: Path) -> onnx.ModelProto:
         raise ModelError(
             f"{path}", expected="an ONNX model", got="a broken or truncated file"
         ) from error
-    if not model.graph.node:
+    if not model.graph.node and not model.graph.output:
         raise ModelError(f"{path}", expected="an ONNX model", got="a file without any node")
     tensors = [*model.graph.initializer]
     tensors += [

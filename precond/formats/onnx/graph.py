@@ -1,7 +1,7 @@
-"""The nodes of an ONNX graph that its output needs, each after the nodes it reads.
+"""The nodes of an ONNX graph that its outputs need, each after the nodes it reads.
 
 The standard asks for sorted nodes, but runtimes take any order and some exporters write one.
-Nodes that the output does not need are left out: they may hold anything.
+Nodes that no output needs are left out: they may hold anything.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from precond.errors import ModelError
 
 
 def ordered(
-    graph: onnx.GraphProto, output: str, given: Mapping[str, object], origin: str
+    graph: onnx.GraphProto, outputs: Sequence[str], given: Mapping[str, object], origin: str
 ) -> list[onnx.NodeProto]:
-    """The nodes that ``output`` depends on, sorted; those that could go first in file order.
+    """The nodes that ``outputs`` depend on, sorted; those that could go first in file order.
 
     ``given``: tensors that need no node (inputs, weights).  ModelError for a tensor that is
     made twice, for one that nothing makes, and for a cycle.
     """
     nodes = list(graph.node)
     makers = _makers(nodes, given, origin)
-    needed = _needed(nodes, makers, output)
+    needed = _needed(nodes, makers, outputs)
     waits = {number: _made(nodes[number], makers) for number in needed}
     readers: dict[int, list[int]] = {}
     for number, sources in waits.items():
@@ -72,8 +72,10 @@ def _made(node: onnx.NodeProto, makers: Mapping[str, int]) -> set[int]:
     return {makers[name] for name in names if name in makers}
 
 
-def _needed(nodes: Sequence[onnx.NodeProto], makers: Mapping[str, int], output: str) -> list[int]:
-    waiting = [makers[output]] if output in makers else []
+def _needed(
+    nodes: Sequence[onnx.NodeProto], makers: Mapping[str, int], outputs: Sequence[str]
+) -> list[int]:
+    waiting = [makers[output] for output in outputs if output in makers]
     seen = set(waiting)
     while waiting:
         for source in _made(nodes[waiting.pop()], makers):

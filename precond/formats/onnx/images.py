@@ -1,67 +1,83 @@
-"""ONNX operators on images: convolution, pooling, batch normalisation."""
+"""ONNX operators on lines, pictures and volumes: convolution, pooling, batch normalisation."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from precond.errors import ModelError
-from precond.formats.lowering import images as lowering_images
+from precond.formats.lowering import images as lowering
+from precond.formats.lowering import pieces
 from precond.formats.lowering.basic import Operand
-from precond.formats.lowering.builder import Value
+from precond.formats.lowering.resize import conv_transpose as transposed
+from precond.formats.lowering.window import Window, positive, same_padding
 from precond.formats.onnx.call import Call
-from precond.network.layers import Pads, Pair
 
 Outputs = Sequence[Operand]
 
 
 def conv(call: Call) -> Outputs:
-    weight = call.required(1)
-    value = lowering_images.image(call.builder, call.value())
-    if weight.ndim != 4:
-        raise ModelError("Conv weight", expected="four axes (2-D)", got=str(weight.shape))
-    kernel = lowering_images.pair(weight.shape[2:], "kernel_shape")
-    if (call.integers("kernel_shape") or list(kernel)) != list(kernel):
-        raise ModelError("kernel_shape", expected=str(kernel), got=str(call.attributes))
-    stride, padding, dilation = _window(call, value, kernel)
-    groups = call.integer("group", 1)
-    bias = call.constant(2)
-    return [
-        lowering_images.conv(call.builder, value, weight, bias, stride, padding, dilation, groups)
+    filters, kernel = _filters(call)
+    window = _window(call, kernel, call.value().full[2:])
+    return [lowering.conv(call.builder, call.value(), filters, window)]
+
+
+def conv_transpose(call: Call) -> Outputs:
+    filters, kernel = _filters(call)
+    value, rank = call.value(), len(kernel)
+    more = tuple(call.integers("output_padding") or [0] * rank)
+    auto, shape = call.text("auto_pad", "NOTSET"), call.integers("output_shape")
+    if shape is None and auto in ("NOTSET", "VALID"):
+        window = _window(call, kernel, value.full[2:])
+        return [transposed(call.builder, value, filters, window, more)]
+    plain = replace(call, attributes={**call.attributes, "auto_pad": b"VALID", "pads": []})
+    window = _window(plain, kernel, value.full[2:])
+    sizes = value.full[2:]
+    if shape is None:
+        shape = [size * step for size, step in zip(sizes, window.stride, strict=True)]
+    wanted = shape[-rank:]
+    total = [
+        step * (size - 1) + extra + (width - 1) * apart + 1 - new
+        for step, size, extra, width, apart, new in zip(
+            window.stride, sizes, more, kernel, window.dilation, wanted, strict=True
+        )
     ]
+    if any(padding < 0 or padding % 2 for padding in total):
+        raise ModelError(
+            "ConvTranspose: padding of output_shape or auto_pad",
+            expected="even numbers of 0 or more",
+            got=str(total),
+            fix="Runtimes split an odd one differently: export it with pads",
+        )
+    half = tuple(padding // 2 for padding in total)
+    padded = replace(window, before=half, after=half)
+    return [transposed(call.builder, value, filters, padded, more)]
 
 
 def max_pool(call: Call) -> Outputs:
-    value = lowering_images.image(call.builder, call.value())
-    kernel = lowering_images.pair(call.integers("kernel_shape") or [], "kernel_shape")
-    stride, padding, dilation = _window(call, value, kernel)
-    ceil_mode = bool(call.integer("ceil_mode", 0))
-    return [
-        lowering_images.max_pool(call.builder, value, kernel, stride, padding, dilation, ceil_mode)
-    ]
+    return [lowering.max_pool(call.builder, call.value(), _pool(call))]
 
 
 def average_pool(call: Call) -> Outputs:
-    value = lowering_images.image(call.builder, call.value())
-    kernel = lowering_images.pair(call.integers("kernel_shape") or [], "kernel_shape")
-    stride, padding, dilation = _window(call, value, kernel)
-    return [
-        lowering_images.average_pool(
-            call.builder,
-            value,
-            kernel,
-            stride,
-            padding,
-            dilation,
-            bool(call.integer("ceil_mode", 0)),
-            bool(call.integer("count_include_pad", 0)),
+    padded = bool(call.integer("count_include_pad", 0))
+    window = _pool(call)
+    return [lowering.average_pool(call.builder, call.value(), window, include_pad=padded)]
+
+
+def sums_pool(call: Call) -> Outputs:
+    """LpPool of p = 1: sums of absolute values."""
+    if call.integer("p", 2) != 1:
+        raise ModelError(
+            "LpPool", expected="p = 1, which is piecewise linear", got=str(call.integer("p", 2))
         )
-    ]
+    sizes = pieces.absolute(call.builder, call.value())
+    return [lowering.average_pool(call.builder, sizes, _pool(call), divisor=1)]
 
 
 def global_average_pool(call: Call) -> Outputs:
-    return [lowering_images.global_average(call.builder, call.value())]
+    return [lowering.global_average(call.builder, call.value())]
 
 
 def batch_normalization(call: Call) -> Outputs:
@@ -72,33 +88,58 @@ def batch_normalization(call: Call) -> Outputs:
     if not call.integer("spatial", 1):
         raise ModelError("batch normalisation", expected="spatial = 1", got="spatial = 0")
     parameters = [call.required(position) for position in (1, 2, 3, 4)]
-    gain, bias, mean, variance = parameters
     epsilon = call.number("epsilon", float(np.float32(1e-5)))
-    return [
-        lowering_images.batch_norm(call.builder, call.value(), gain, bias, mean, variance, epsilon)
-    ]
+    return [lowering.batch_norm(call.builder, call.value(), parameters, epsilon)]
 
 
-def _window(call: Call, value: Value, kernel: Pair) -> tuple[Pair, Pads, Pair]:
-    """Stride, padding (top, left, bottom, right) and dilation of a sliding window."""
-    sizes = call.integers("kernel_shape")
-    if sizes is not None and len(sizes) != 2:
-        raise ModelError("kernel_shape", expected="two sizes", got=str(sizes))
-    stride = lowering_images.pair(call.integers("strides") or [1, 1], "strides")
-    dilation = lowering_images.pair(call.integers("dilations") or [1, 1], "dilations")
+def _filters(call: Call) -> tuple[lowering.Filters, tuple[int, ...]]:
+    """Weights, and the sizes of the kernel."""
+    weight = call.required(1)
+    if not 3 <= weight.ndim <= 5:
+        raise ModelError("weight", expected="three to five axes", got=str(weight.shape))
+    kernel = weight.shape[2:]
+    if (call.integers("kernel_shape") or list(kernel)) != list(kernel):
+        raise ModelError("kernel_shape", expected=str(kernel), got=str(call.attributes))
+    return lowering.Filters(weight, call.constant(2), call.integer("group", 1)), kernel
+
+
+def _pool(call: Call) -> Window:
+    kernel = tuple(call.integers("kernel_shape") or [])
+    return _window(call, kernel, call.value().full[2:])
+
+
+def _window(call: Call, kernel: Sequence[int], size: Sequence[int]) -> Window:
+    """The sliding window of a call on spatial axes of ``size``."""
+    rank = len(kernel)
+    if rank != len(size):
+        raise ModelError("kernel_shape", expected=f"{len(size)} sizes", got=str(list(kernel)))
+    pads = call.integers("pads") or [0] * (2 * rank)
+    if len(pads) != 2 * rank:
+        raise ModelError("pads", expected=f"{2 * rank} sizes", got=str(pads))
     auto = call.text("auto_pad", "NOTSET")
-    if auto != "NOTSET" and any(call.integers("pads") or []):
+    if auto != "NOTSET" and any(pads):
         raise ModelError("pads", expected="none beside auto_pad", got=auto)
+    window = Window(
+        kernel=positive(kernel, rank, "kernel_shape"),
+        stride=positive(call.integers("strides") or [1], rank, "strides"),
+        before=tuple(pads[:rank]),
+        after=tuple(pads[rank:]),
+        dilation=positive(call.integers("dilations") or [1], rank, "dilations"),
+        ceil_mode=bool(call.integer("ceil_mode", 0)),
+    )
     if auto in ("SAME_UPPER", "SAME_LOWER"):
-        return (
-            stride,
-            lowering_images.same_padding(
-                value.shape[1:], kernel, stride, dilation, auto == "SAME_UPPER"
-            ),
-            dilation,
-        )
+        return same_padding(size, window, auto == "SAME_UPPER")
     if auto not in ("NOTSET", "VALID"):
         raise ModelError("auto_pad", expected="NOTSET, VALID or SAME_…", got=auto)
-    pads = call.integers("pads") if auto == "NOTSET" else None
-    top, left, bottom, right = pads or [0, 0, 0, 0]
-    return stride, (top, left, bottom, right), dilation
+    return window
+
+
+IMAGES: dict[str, Callable[[Call], Outputs]] = {
+    "AveragePool": average_pool,
+    "BatchNormalization": batch_normalization,
+    "Conv": conv,
+    "ConvTranspose": conv_transpose,
+    "GlobalAveragePool": global_average_pool,
+    "LpPool": sums_pool,
+    "MaxPool": max_pool,
+}

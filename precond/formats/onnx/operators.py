@@ -17,15 +17,9 @@ from precond.formats.lowering import basic as lowering
 from precond.formats.lowering.basic import Operand
 from precond.formats.lowering.builder import Value
 from precond.formats.onnx.call import Call
-from precond.formats.onnx.images import (
-    average_pool,
-    batch_normalization,
-    conv,
-    global_average_pool,
-    max_pool,
-)
+from precond.formats.onnx.images import IMAGES
 from precond.formats.onnx.pieces import FLOATS, PIECES
-from precond.formats.onnx.resize import RESIZING, planar
+from precond.formats.onnx.resize import RESIZING
 from precond.network.activation import OutputActivation
 from precond.network.layers import ReLU
 
@@ -97,8 +91,9 @@ def flatten(call: Call) -> Outputs:
     value = call.value()
     full = value.full
     axis = call.integer("axis", 1)
-    if not -len(full) <= axis <= len(full):
-        raise ModelError("axis", expected=f"{-len(full)} to {len(full)}", got=str(axis))
+    least = -len(full) if call.opset >= 11 else 0
+    if not least <= axis <= len(full):
+        raise ModelError("axis", expected=f"{least} to {len(full)}", got=str(axis))
     axis = axis + len(full) if axis < 0 else axis
     return [moves.reshape(call.builder, value, (int(np.prod(full[:axis])), -1))]
 
@@ -244,24 +239,20 @@ def _times(array: np.ndarray, factor: float) -> np.ndarray:
 
 
 OPERATORS: dict[str, Callable[[Call], Outputs]] = {
+    **IMAGES,
     **PIECES,
     **RESIZING,
     "Add": add,
-    "AveragePool": planar(average_pool),
-    "BatchNormalization": batch_normalization,
     "Cast": cast,
     "Concat": concat,
-    "Conv": planar(conv),
     "Div": divide,
     "Dropout": dropout,
     "Flatten": flatten,
     "Gather": gather,
     "Gemm": gemm,
-    "GlobalAveragePool": planar(global_average_pool),
     "Identity": identity,
     "LogSoftmax": log_softmax,
     "MatMul": matmul,
-    "MaxPool": planar(max_pool),
     "Mul": multiply,
     "Neg": negate,
     "Pad": pad,

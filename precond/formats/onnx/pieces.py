@@ -14,6 +14,7 @@ from precond.formats.lowering import pieces as lowering_pieces
 from precond.formats.lowering.basic import Operand
 from precond.formats.lowering.builder import Value, check_size
 from precond.formats.lowering.einsum import einsum
+from precond.formats.lowering.refusals import REMEDY
 from precond.formats.onnx.call import Call
 
 Outputs = Sequence[Operand]
@@ -119,13 +120,12 @@ def where(call: Call) -> Outputs:
 
 def power(call: Call) -> Outputs:
     exponents = call.constant(1) if isinstance(call.operand(0), Value) else None
-    if exponents is None or (exponents != 1).any():
+    if exponents is None or not np.isin(exponents, (0, 1)).all():
         raise UnsupportedOperator(
             "Pow of a computed value is not piecewise linear, which proofs need",
-            fix="Attributions work on the torch module as it is",
+            fix=REMEDY,
         )
-    full = np.broadcast_shapes(call.value().full, exponents.shape)
-    return [moves.expand(call.builder, call.value(), full)]
+    return [lowering.scale(call.builder, call.value(), exponents == 1, exponents == 0)]
 
 
 def expand(call: Call) -> Outputs:
@@ -147,6 +147,45 @@ def tile(call: Call) -> Outputs:
         places = np.tile(np.arange(value.full[axis]), count)
         value = moves.take(call.builder, value, axis, places) if count > 1 else value
     return [value]
+
+
+def running_sum(call: Call) -> Outputs:
+    axis = int(np.ravel(call.required(1))[0])
+    exclusive, reverse = (bool(call.integer(name, 0)) for name in ("exclusive", "reverse"))
+    value = lowering.running_sum(
+        call.builder, call.value(), axis, exclusive=exclusive, reverse=reverse
+    )
+    return [value]
+
+
+def gather_elements(call: Call) -> Outputs:
+    indices = call.required(1).astype(np.int64)
+    axis = call.integer("axis", 0)
+    return [moves.gather_elements(call.builder, call.value(), axis, indices)]
+
+
+def gather_places(call: Call) -> Outputs:
+    """GatherND: the last axis of the indices names places, whole axes where it is short."""
+    value, indices = call.value(), call.required(1).astype(np.int64)
+    batch, depth = call.integer("batch_dims", 0), indices.shape[-1]
+    full = value.full
+    sizes = full[batch : batch + depth]
+    inside = all(
+        (indices[..., i] >= -n).all() and (indices[..., i] < n).all() for i, n in enumerate(sizes)
+    )
+    if len(sizes) < depth or not inside or indices.shape[:batch] != full[:batch]:
+        raise ModelError("GatherND: indices", expected=f"within {full}", got=str(indices.shape))
+    outer = np.ix_(*(range(n) for n in full[:batch])) if batch else ()
+    rest = indices.ndim - 1 - batch
+    grids = [grid.reshape(grid.shape[:batch] + (1,) * rest) for grid in outer]
+    places = tuple(indices[..., i] for i in range(depth))
+    return [call.builder.rearrange(value, value.index[(*grids, *places)], batch > 0)]
+
+
+def triangle(call: Call) -> Outputs:
+    diagonal = call.constant(1)
+    shift = 0 if diagonal is None else int(np.ravel(diagonal)[0])
+    return [moves.triangle(call.builder, call.value(), bool(call.integer("upper", 1)), shift)]
 
 
 def size(call: Call) -> Outputs:
@@ -203,8 +242,11 @@ PIECES: dict[str, Callable[[Call], Outputs]] = {
     "Abs": absolute,
     "CastLike": cast_like,
     "Clip": clip,
+    "CumSum": running_sum,
     "Einsum": sums_of_products,
     "Expand": expand,
+    "GatherElements": gather_elements,
+    "GatherND": gather_places,
     "GlobalMaxPool": global_max_pool,
     "HardSigmoid": hard_sigmoid,
     "LeakyRelu": leaky_relu,
@@ -221,5 +263,6 @@ PIECES: dict[str, Callable[[Call], Outputs]] = {
     "Sum": total,
     "ThresholdedRelu": thresholded_relu,
     "Tile": tile,
+    "Trilu": triangle,
     "Where": where,
 }

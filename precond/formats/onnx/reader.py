@@ -2,7 +2,6 @@
 
 Subgraphs of constants are folded by ONNX's reference implementation in the file's own
 number types; everything that depends on the input becomes layers (``onnx_operators.py``).
-Without an ``input_shape``, a first axis that is open or of size 1 is the batch.
 External data is read only from the model's own folder.
 """
 
@@ -18,6 +17,15 @@ import onnx
 from precond.errors import ModelError
 from precond.formats.lowering.basic import Operand
 from precond.formats.lowering.builder import NetworkBuilder, Value
+from precond.formats.lowering.interface import (
+    InputShape,
+    Source,
+    closed,
+    opened,
+    output_names,
+    shapes_by_name,
+    source_of,
+)
 from precond.formats.lowering.refusals import refused
 from precond.formats.onnx.call import Call
 from precond.formats.onnx.file import BROKEN, array_of, one_line, parse
@@ -26,7 +34,7 @@ from precond.formats.onnx.graph import ordered
 from precond.formats.onnx.operators import OPERATORS
 from precond.formats.onnx.schema import DOMAINS, check_node, opset_of
 from precond.network.activation import OutputActivation
-from precond.network.graph import INPUT, Network
+from precond.network.graph import Network
 from precond.network.layers import Shape
 
 FLOATS = (
@@ -36,45 +44,49 @@ FLOATS = (
     onnx.TensorProto.BFLOAT16,
 )
 PASSED_THROUGH = ("Identity", "Dropout", "Cast", "Reshape", "Flatten", "Squeeze", "Unsqueeze")
-SHAPE_FIX = "Give the sizes: --input-shape 1,28,28 (in Python input_shape=(1, 28, 28))"
 
 
-def read_onnx(path: Path, input_shape: Sequence[int] | None = None) -> Network:
-    """The network in an ONNX file with one input and one output.
+def read_onnx(
+    path: Path, input_shape: InputShape | None = None, output: str | None = None
+) -> Network:
+    """The network in an ONNX file; of several outputs all, or the one named ``output``.
 
     ``input_shape`` (no batch axis) is needed where the file leaves other axes than the
     first open.  Raises ``ModelError`` for a broken file, ``UnsupportedOperator`` for an
     operator that has no exact meaning as layers.
     """
     try:
-        return _read(parse(path), path, input_shape)
+        return _read(parse(path), path, input_shape, output)
     except (onnx.checker.ValidationError, *BROKEN) as error:
         raise ModelError(f"{path}", expected="an ONNX model", got=one_line(error)) from error
 
 
-def _read(model: onnx.ModelProto, path: Path, input_shape: Sequence[int] | None) -> Network:
+def _read(
+    model: onnx.ModelProto, path: Path, input_shape: InputShape | None, wanted: str | None
+) -> Network:
     graph = model.graph
     opset = opset_of(model, str(path))
-    output = _single([item.name for item in graph.output], path, "output")
+    chosen = output_names([item.name for item in graph.output], wanted, str(path))
     weights = {tensor.name: tensor for tensor in graph.initializer}
     if len(weights) < len(graph.initializer):
         raise ModelError(f"{path}: weights", expected="a name for each", got="a name twice")
     inputs = {item.name: item for item in graph.input if item.name not in weights}
-    nodes = ordered(graph, output, {**weights, **inputs}, str(path))
-    read = {output, *(name for node in nodes for name in node.input)}
+    nodes = ordered(graph, chosen, {**weights, **inputs}, str(path))
+    read = {*chosen, *(name for node in nodes for name in node.input)}
     constants: dict[str, Operand | None] = {
         name: array_of(tensor, path) for name, tensor in weights.items() if name in read
     }
     used = [item for name, item in inputs.items() if name in read] or list(inputs.values())
-    name, shape, batched, open_batch = _input(used, path, input_shape)
+    names = [item.name for item in used]
+    given = shapes_by_name(input_shape, names, str(path))
+    sources = [_source(item, given[item.name], str(path)) for item in used]
     try:
-        builder = NetworkBuilder(str(path), shape, batched, open_batch)
+        builder, own = opened(str(path), sources)
     except ModelError as error:
-        raise ModelError(f"{path}: input {name!r}: {error}") from error
-    builder.other_arithmetic += _number_types(graph, name)
-    values: dict[str, Operand | None] = {**constants, name: builder.input}
-    builder.tensors[name] = INPUT
-    finals = _finals(graph, output)
+        raise ModelError(f"{path}: inputs {', '.join(names)}: {error}") from error
+    builder.other_arithmetic += _number_types(graph, names)
+    values: dict[str, Operand | None] = {**constants, **own}
+    finals = _finals(graph, chosen[0]) if len(chosen) == 1 else set()
     labels = Counter(node.name for node in nodes)
     folder = Folder(opset)
     for node in nodes:
@@ -91,14 +103,16 @@ def _read(model: onnx.ModelProto, path: Path, input_shape: Sequence[int] | None)
             activated = builder.output_activation is not OutputActivation.NONE and tensor in finals
             if isinstance(result, Value) and not activated:
                 builder.tensors[tensor] = result.name
-    found = values.get(output)
-    if not isinstance(found, Value):
+    return closed(builder, [(name, _output(name, values, path)) for name in chosen])
+
+
+def _output(name: str, values: Mapping[str, Operand | None], path: Path) -> Operand:
+    result = values.get(name)
+    if result is None:
         raise ModelError(
-            f"{path}: output {output!r}",
-            expected="a tensor computed from the input",
-            got="a constant" if output in values else "no node that makes it",
+            f"{path}: output {name!r}", expected="a tensor of the file", got="no node that makes it"
         )
-    return builder.finish(found)
+    return result
 
 
 def _convert(
@@ -139,74 +153,30 @@ def _convert(
     return OPERATORS[node.op_type](call)
 
 
-def _input(
-    inputs: Sequence[onnx.ValueInfoProto],
-    path: Path,
-    input_shape: Sequence[int] | None,
-) -> tuple[str, Shape, bool, bool]:
-    """Name of the one input, its shape without a batch axis, batched, batch left open."""
-    name = _single([item.name for item in inputs], path, "input")
-    kind = inputs[0].type.tensor_type
+def _source(item: onnx.ValueInfoProto, given: Shape | None, origin: str) -> Source:
+    """An input as the file declares it; ModelError for what holds no floating-point numbers."""
+    kind = item.type.tensor_type
     if kind.elem_type not in FLOATS:
         raise ModelError(
-            f"{path}: input {name!r}",
+            f"{origin}: input {item.name!r}",
             expected="floating-point numbers",
             got=onnx.TensorProto.DataType.Name(kind.elem_type),
         )
     dims: list[int | None] | None = None
     if kind.HasField("shape"):
         dims = [d.dim_value if d.dim_value > 0 else None for d in kind.shape.dim]
-    given = None if input_shape is None else tuple(int(size) for size in input_shape)
-    if dims is None:
-        if given is None:
-            raise ModelError(f"{path}: input {name!r} has no shape", fix=SHAPE_FIX)
-        return name, given, True, True
-    shown = str(["?" if d is None else d for d in dims])
-    if given is not None:
-        batched = len(dims) == len(given) + 1 and dims[0] in (1, None)
-        inner = dims[1:] if batched else dims
-        fits = len(inner) == len(given) and all(
-            d in (None, n) for d, n in zip(inner, given, strict=True)
-        )
-        if not fits:
-            raise ModelError(
-                f"{path}: input_shape",
-                expected=f"one that fits {shown} in the file",
-                got=str(given),
-                fix="Leave the batch axis out",
-            )
-        return name, given, batched, batched and dims[0] is None
-    batched = len(dims) > 1 and dims[0] in (1, None)
-    inner = dims[1:] if batched else dims
-    shape = tuple(d for d in inner if d is not None)
-    if len(shape) != len(inner) or not shape:
-        raise ModelError(
-            f"{path}: input {name!r}",
-            expected="fixed sizes after the batch axis",
-            got=shown,
-            fix=SHAPE_FIX,
-        )
-    return name, shape, batched, batched and dims[0] is None
+    return source_of(item.name, dims, given, origin)
 
 
-def _number_types(graph: onnx.GraphProto, name: str) -> list[str]:
+def _number_types(graph: onnx.GraphProto, names: Sequence[str]) -> list[str]:
     """What makes the file's own run one of several number types, or of a short one."""
-    (kind,) = (item.type.tensor_type.elem_type for item in graph.input if item.name == name)
-    if kind in (onnx.TensorProto.FLOAT16, onnx.TensorProto.BFLOAT16):
-        return [f"inputs of type {onnx.TensorProto.DataType.Name(kind)}"]
+    kinds = {item.type.tensor_type.elem_type for item in graph.input if item.name in names}
+    short = kinds & {onnx.TensorProto.FLOAT16, onnx.TensorProto.BFLOAT16}
+    if short:
+        return [f"inputs of type {onnx.TensorProto.DataType.Name(kind)}" for kind in sorted(short)]
     casts = any(node.op_type == "Cast" for node in graph.node)
-    return ["a Cast from another number type"] if casts and kind != onnx.TensorProto.FLOAT else []
-
-
-def _single(names: Sequence[str], path: Path, role: str) -> str:
-    if len(names) != 1:
-        raise ModelError(
-            f"{path}",
-            expected=f"one {role}",
-            got=f"{len(names)}: {', '.join(names)}",
-            fix=f"Export the model with a single {role}",
-        )
-    return names[0]
+    single = kinds == {onnx.TensorProto.FLOAT}
+    return [] if single or not (casts or len(kinds) > 1) else ["a Cast from another number type"]
 
 
 def _finals(graph: onnx.GraphProto, output: str) -> set[str]:

@@ -17,7 +17,13 @@ from typing import Any
 import torch
 
 from precond.errors import ModelError
-from precond.formats.torch.program import ProgramCall, Ref, TorchProgram, single
+from precond.formats.torch.program import (
+    ProgramCall,
+    ProgramInput,
+    Ref,
+    TorchProgram,
+    named_outputs,
+)
 
 SCHEMA_MAJOR = 8
 COMPRESSED = 1 << 26
@@ -98,18 +104,30 @@ def _program(archive: zipfile.ZipFile, path: Path) -> TorchProgram:
             fix="Export the module in evaluation mode",
         )
     outputs = [argument["as_tensor"]["name"] for argument in graph["outputs"]]
-    single(inputs, str(path), "input")
-    single(outputs, str(path), "output")
-    meta = graph["tensor_values"][inputs[0]]
+    metas = [graph["tensor_values"][name] for name in inputs]
     return TorchProgram(
         origin=str(path),
-        input=inputs[0],
-        input_dims=tuple(size.get("as_int") for size in meta["sizes"]),
-        dtype=DTYPES[meta["dtype"]],
+        inputs=tuple(
+            ProgramInput(
+                name,
+                tuple(size.get("as_int") for size in meta["sizes"]),
+                DTYPES[meta["dtype"]],
+            )
+            for name, meta in zip(inputs, metas, strict=True)
+        ),
         constants=constants,
         calls=tuple(_call(node) for node in graph["nodes"]),
-        output=outputs[0],
+        outputs=named_outputs(outputs, _keys(model["graph_module"])),
     )
+
+
+def _keys(module: Mapping[str, Any]) -> object:
+    """The keys of the dict that the program gives back; None where it is none."""
+    try:
+        text = module["module_call_graph"][0]["signature"]["out_spec"]
+        return json.loads(json.loads(text)[1]["context"])
+    except (LookupError, TypeError, ValueError):
+        return None
 
 
 def _tensors(archive: zipfile.ZipFile, root: str, kind: str, path: Path) -> dict[str, torch.Tensor]:

@@ -13,10 +13,8 @@ import numpy as np
 import torch
 
 from precond.errors import ModelError
-from precond.formats.lowering import images as lowering_images
 from precond.formats.lowering.basic import Operand
 from precond.formats.lowering.builder import NetworkBuilder, Value
-from precond.network.layers import Pads, Pair
 
 Result = Operand | Sequence[Operand]
 """Of an operator."""
@@ -86,11 +84,3 @@ class Arguments:
         if not isinstance(items, Sequence) or not all(isinstance(item, int) for item in items):
             raise ModelError(f"argument {name}", expected="integers", got=str(found))
         return [int(item) for item in items]
-
-    def pair(self, name: str, default: Sequence[int] = (1, 1)) -> Pair:
-        return lowering_images.pair(self.integers(name) or default, name)
-
-    def padding(self) -> Pads:
-        sizes = self.integers("padding") or [0, 0]
-        height, width = sizes * 2 if len(sizes) == 1 else sizes
-        return (height, width, height, width)

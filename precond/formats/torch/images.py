@@ -1,97 +1,86 @@
-"""aten operators over images: convolutions, pools, normalisation."""
+"""aten operators over lines, pictures and volumes: convolutions, pools, normalisation."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
 from precond.errors import ModelError
-from precond.formats.lowering import images as lowering_images
+from precond.formats.lowering import images as lowering
+from precond.formats.lowering import pieces
 from precond.formats.lowering.builder import Value
+from precond.formats.lowering.resize import conv_transpose as transposed
+from precond.formats.lowering.window import Window, positive, same_padding, unpadded
 from precond.formats.torch.arguments import Arguments, Result
-from precond.formats.torch.resize import conv_transpose, planar
+
+Operator = Callable[[Arguments], Result]
 
 
-def conv2d(a: Arguments) -> Result:
-    value = lowering_images.image(a.builder, a.value("input"))
-    weight = a.constant("weight")
-    stride, dilation = a.pair("stride"), a.pair("dilation")
-    mode = a.get("padding")
-    if mode == "same":
-        kernel = lowering_images.pair(weight.shape[2:], "kernel")
-        padding = lowering_images.same_padding(
-            value.shape[1:], kernel, stride, dilation, upper=True
+def conv(a: Arguments) -> Result:
+    if a.get("transposed", False):
+        return conv_transpose(a)
+    filters, value = _filters(a), a.value("input")
+    window = _window(a, filters.weight.shape[2:])
+    if a.get("padding") == "same":
+        window = same_padding(value.full[2:], window, upper=True)
+    return lowering.conv(a.builder, value, filters, window)
+
+
+def conv_transpose(a: Arguments) -> Result:
+    filters = _filters(a)
+    window = _window(a, filters.weight.shape[2:])
+    more = a.integers("output_padding") or [0]
+    more = more * window.rank if len(more) == 1 else more
+    return transposed(a.builder, a.value("input"), filters, window, tuple(more))
+
+
+def _filters(a: Arguments) -> lowering.Filters:
+    return lowering.Filters(a.constant("weight"), a.optional("bias"), a.integer("groups", 1))
+
+
+def max_pool(rank: int, *, indices: bool = False) -> Operator:
+    """Over ``rank`` axes; ``indices``: the operator also gives where the largest stand."""
+
+    def apply(a: Arguments) -> Result:
+        found = lowering.max_pool(a.builder, a.value(), _pool(a, rank))
+        return [found] if indices else found
+
+    return apply
+
+
+def average_pool(rank: int) -> Operator:
+    def apply(a: Arguments) -> Result:
+        given = a.get("divisor_override") is not None
+        return lowering.average_pool(
+            a.builder,
+            a.value(),
+            _pool(a, rank),
+            include_pad=bool(a.get("count_include_pad", True)),
+            divisor=a.integer("divisor_override") if given else None,
         )
-    else:
-        padding = (0, 0, 0, 0) if mode == "valid" else a.padding()
-    return lowering_images.conv(
-        a.builder,
-        value,
-        weight,
-        a.optional("bias"),
-        stride,
-        padding,
-        dilation,
-        a.integer("groups", 1),
-    )
+
+    return apply
 
 
-def convolution(a: Arguments) -> Result:
-    return conv_transpose(a) if a.get("transposed", False) else conv2d(a)
+def adaptive_average_pool(rank: int) -> Operator:
+    def apply(a: Arguments) -> Result:
+        if set(a.integers("output_size")) == {1}:
+            return lowering.global_average(a.builder, lowering.spatial(a.builder, a.value(), rank))
+        return lowering.average_pool(a.builder, a.value(), _parts(a, rank))
+
+    return apply
 
 
-def max_pool2d(a: Arguments) -> Result:
-    kernel = a.pair("kernel_size")
-    return lowering_images.max_pool(
-        a.builder,
-        a.value(),
-        kernel,
-        a.pair("stride", kernel),
-        a.padding(),
-        a.pair("dilation"),
-        bool(a.get("ceil_mode", False)),
-    )
+def adaptive_max_pool(rank: int) -> Operator:
+    def apply(a: Arguments) -> Result:
+        if set(a.integers("output_size")) == {1}:
+            axes = range(-rank, 0)
+            return [pieces.extreme_over(a.builder, a.value(), axes, True, 1.0)]
+        return [lowering.max_pool(a.builder, a.value(), _parts(a, rank))]
 
-
-def max_pool2d_with_indices(a: Arguments) -> Result:
-    values = max_pool2d(a)
-    assert isinstance(values, Value)
-    return [values]
-
-
-def avg_pool2d(a: Arguments) -> Result:
-    kernel = a.pair("kernel_size")
-    divisor = a.get("divisor_override")
-    return lowering_images.average_pool(
-        a.builder,
-        a.value(),
-        kernel,
-        a.pair("stride", kernel),
-        a.padding(),
-        (1, 1),
-        bool(a.get("ceil_mode", False)),
-        bool(a.get("count_include_pad", True)),
-        None if divisor is None else a.integer("divisor_override"),
-    )
-
-
-def adaptive_avg_pool2d(a: Arguments) -> Result:
-    value = lowering_images.image(a.builder, a.value())
-    rows, columns = a.pair("output_size")
-    _, height, width = value.shape
-    if (rows, columns) == (1, 1):
-        return lowering_images.global_average(a.builder, value)
-    if height % rows or width % columns:
-        raise ModelError(
-            "adaptive average pool",
-            expected=f"a size that divides {(height, width)}",
-            got=str((rows, columns)),
-        )
-    kernel = (height // rows, width // columns)
-    return lowering_images.average_pool(
-        a.builder, value, kernel, kernel, (0, 0, 0, 0), (1, 1), False, False
-    )
+    return apply
 
 
 def batch_norm(a: Arguments) -> Result:
@@ -102,14 +91,13 @@ def batch_norm(a: Arguments) -> Result:
             got="training mode",
             fix="Call module.eval() before torch.export.export",
         )
-    value = a.value("input")
     mean, variance = a.constant("running_mean"), a.constant("running_var")
     gain, bias = a.optional("weight"), a.optional("bias")
     gain = np.ones_like(mean) if gain is None else gain
     bias = np.zeros_like(mean) if bias is None else bias
     epsilon = a.get("eps", 1e-5)
     assert isinstance(epsilon, float)
-    return lowering_images.batch_norm(a.builder, value, gain, bias, mean, variance, epsilon)
+    return lowering.batch_norm(a.builder, a.value("input"), [gain, bias, mean, variance], epsilon)
 
 
 def batch_norm_outputs(a: Arguments) -> Result:
@@ -118,18 +106,62 @@ def batch_norm_outputs(a: Arguments) -> Result:
     return [values]
 
 
-IMAGES: dict[str, Callable[[Arguments], Result]] = {
-    "adaptive_avg_pool1d": planar(adaptive_avg_pool2d),
-    "_adaptive_avg_pool2d": adaptive_avg_pool2d,
+def _pool(a: Arguments, rank: int) -> Window:
+    kernel = positive(a.integers("kernel_size"), rank, "kernel_size")
+    given = a.integers("stride") or list(kernel)
+    ceil_mode = bool(a.get("ceil_mode", False))
+    return replace(_window(a, kernel, given), ceil_mode=ceil_mode)
+
+
+def _window(a: Arguments, kernel: tuple[int, ...], stride: list[int] | None = None) -> Window:
+    rank = len(kernel)
+    given = a.get("padding")
+    padding = [0] if isinstance(given, str) else a.integers("padding") or [0]
+    padding = padding * rank if len(padding) == 1 else padding
+    return Window(
+        kernel=kernel,
+        stride=positive(stride or a.integers("stride") or [1], rank, "stride"),
+        before=tuple(padding),
+        after=tuple(padding),
+        dilation=positive(a.integers("dilation") or [1], rank, "dilation"),
+    )
+
+
+def _parts(a: Arguments, rank: int) -> Window:
+    """The window of an adaptive pool whose parts are of one size."""
+    sizes = a.value().full[-rank:]
+    counts = positive(a.integers("output_size"), rank, "output_size")
+    if any(size % count for size, count in zip(sizes, counts, strict=True)):
+        raise ModelError(
+            "adaptive pool", expected=f"a size that divides {sizes}", got=str(tuple(counts))
+        )
+    return unpadded(tuple(size // count for size, count in zip(sizes, counts, strict=True)))
+
+
+IMAGES: dict[str, Operator] = {
+    "_adaptive_avg_pool2d": adaptive_average_pool(2),
+    "_adaptive_avg_pool3d": adaptive_average_pool(3),
     "_native_batch_norm_legit_no_training": batch_norm_outputs,
-    "adaptive_avg_pool2d": adaptive_avg_pool2d,
-    "avg_pool2d": avg_pool2d,
+    "adaptive_avg_pool1d": adaptive_average_pool(1),
+    "adaptive_avg_pool2d": adaptive_average_pool(2),
+    "adaptive_avg_pool3d": adaptive_average_pool(3),
+    "adaptive_max_pool1d": adaptive_max_pool(1),
+    "adaptive_max_pool2d": adaptive_max_pool(2),
+    "adaptive_max_pool3d": adaptive_max_pool(3),
+    "avg_pool1d": average_pool(1),
+    "avg_pool2d": average_pool(2),
+    "avg_pool3d": average_pool(3),
     "batch_norm": batch_norm,
-    "avg_pool1d": planar(avg_pool2d),
-    "conv1d": planar(conv2d),
-    "conv2d": conv2d,
-    "convolution": planar(convolution),
-    "max_pool1d": planar(max_pool2d),
-    "max_pool2d": max_pool2d,
-    "max_pool2d_with_indices": max_pool2d_with_indices,
+    "conv1d": conv,
+    "conv2d": conv,
+    "conv3d": conv,
+    "conv_transpose1d": conv_transpose,
+    "conv_transpose2d": conv_transpose,
+    "conv_transpose3d": conv_transpose,
+    "convolution": conv,
+    "max_pool1d": max_pool(1),
+    "max_pool2d": max_pool(2),
+    "max_pool2d_with_indices": max_pool(2, indices=True),
+    "max_pool3d": max_pool(3),
+    "max_pool3d_with_indices": max_pool(3, indices=True),
 }

@@ -168,6 +168,7 @@ OPERATORS: dict[str, Callable[[Arguments], Result]] = {
     "addmm": addmm,
     "alias": unchanged,
     "einsum": sums_of_products,
+    "bmm": mm,
     "clone": unchanged,
     "contiguous": unchanged,
     "detach": unchanged,
@@ -188,6 +189,7 @@ OPERATORS: dict[str, Callable[[Arguments], Result]] = {
     "sub": sub,
     "sum": sum_,
     "to": to_float,
+    "type_as": unchanged,
 }
 """aten operators that can read computed tensors; ``relu_`` and its like mean ``relu``."""
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
+import torch
 
 from precond.errors import ModelError, UnsupportedOperator
 from precond.formats.lowering import basic as lowering
 from precond.formats.lowering import moves
 from precond.formats.lowering import pieces as lowering_pieces
 from precond.formats.lowering.builder import Value, check_size
+from precond.formats.lowering.refusals import REMEDY
 from precond.formats.torch.arguments import Arguments, Result
 
 
@@ -111,11 +114,12 @@ def masked_fill(a: Arguments) -> Result:
 
 
 def power(a: Arguments) -> Result:
-    if isinstance(a.get("exponent"), int | float) and a.get("exponent") == 1:
-        return a.value()
+    exponent = a.get("exponent")
+    if exponent in (0, 1):
+        return lowering.scale(a.builder, a.value(), float(exponent == 1), float(exponent == 0))
     raise UnsupportedOperator(
         "pow of a computed value is not piecewise linear, which proofs need",
-        fix="Attributions work on the torch module as it is",
+        fix=REMEDY,
     )
 
 
@@ -181,6 +185,43 @@ def repeat(a: Arguments) -> Result:
     return value
 
 
+def tile(a: Arguments) -> Result:
+    counts, rank = a.integers("dims"), len(a.value().full)
+    named = {**a.named, "repeats": [*[1] * (rank - len(counts)), *counts]}
+    return repeat(replace(a, named=named))
+
+
+def running_sum(a: Arguments) -> Result:
+    return lowering.running_sum(a.builder, a.value(), a.integer("dim"))
+
+
+def gather(a: Arguments) -> Result:
+    indices = a.constant("index").astype(np.int64)
+    return moves.gather_elements(a.builder, a.value(), a.integer("dim"), indices)
+
+
+def index(a: Arguments) -> Result:
+    """``x[:, [2, 0]]``: a constant list of places for each axis, or all of it."""
+    given = a.get("indices")
+    assert isinstance(given, Sequence)
+    places: list[object] = [slice(None)] * len(given)
+    for axis, one in enumerate(given):
+        if one is not None:
+            array = a.as_operand(one, "indices")
+            if isinstance(array, Value):
+                raise ModelError("index", expected="constant places", got="computed ones")
+            boolean = getattr(one, "dtype", None) in (torch.bool, torch.uint8)
+            places[axis] = array.astype(bool) if boolean else array.astype(np.int64)
+    return moves.pick(a.builder, a.value(), tuple(places))
+
+
+def triangle(upper: bool) -> Callable[[Arguments], Result]:
+    def apply(a: Arguments) -> Result:
+        return moves.triangle(a.builder, a.value(), upper, a.integer("diagonal"))
+
+    return apply
+
+
 PIECES: dict[str, Callable[[Arguments], Result]] = {
     "abs": absolute,
     "amax": amax,
@@ -188,10 +229,13 @@ PIECES: dict[str, Callable[[Arguments], Result]] = {
     "clamp": clamp,
     "clamp_max": clamp,
     "clamp_min": clamp,
+    "cumsum": running_sum,
     "flip": flip,
     "full_like": filled(None),
+    "gather": gather,
     "hardsigmoid": hardsigmoid,
     "hardtanh": hardtanh,
+    "index": index,
     "leaky_relu": leaky_relu,
     "masked_fill": masked_fill,
     "max": max_,
@@ -207,6 +251,9 @@ PIECES: dict[str, Callable[[Arguments], Result]] = {
     "roll": roll,
     "stack": stack,
     "threshold": threshold,
+    "tile": tile,
+    "tril": triangle(False),
+    "triu": triangle(True),
     "unbind": unbind,
     "where": where,
     "zeros_like": filled(0.0),

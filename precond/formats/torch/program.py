@@ -41,21 +41,33 @@ class ProgramCall:
     outputs: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class ProgramInput:
+    """A tensor that a program reads; an open size is None."""
+
+    name: str
+    dims: tuple[int | None, ...]
+    dtype: torch.dtype
+
+
 @dataclass(frozen=True, kw_only=True)
 class TorchProgram:
-    """Calls in order, from one input to one output; an open size is None."""
+    """Calls in order, from inputs to outputs (values by the names they are given back under)."""
 
     origin: str
-    input: str
-    input_dims: tuple[int | None, ...]
-    dtype: torch.dtype
+    inputs: tuple[ProgramInput, ...]
     constants: Mapping[str, torch.Tensor]
     calls: tuple[ProgramCall, ...]
-    output: str
+    outputs: Mapping[str, str]
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """What plain numbers are rounded to: the type of the inputs."""
+        return self.inputs[0].dtype
 
     def needed(self) -> tuple[ProgramCall, ...]:
-        """The calls that the output depends on."""
-        wanted = {self.output}
+        """The calls that the outputs depend on."""
+        wanted = set(self.outputs.values())
         kept = []
         for call in reversed(self.calls):
             if wanted.intersection(call.outputs):
@@ -64,11 +76,13 @@ class TorchProgram:
         return tuple(reversed(kept))
 
     def finals(self) -> frozenset[str]:
-        """Values that only calls which change no number stand between and the output."""
+        """Values that only calls which change no number stand between and the one output."""
+        if len(self.outputs) > 1:
+            return frozenset()
         calls = self.needed()
         makers = {name: call for call in calls for name in call.outputs}
         reads = Counter(name for call in calls for name in refs(call.arguments.values()))
-        found = [self.output]
+        found = [*self.outputs.values()]
         while (made := makers.get(found[-1])) and made.operator in PASSED_THROUGH:
             source = next(iter(made.arguments.values()))
             if not isinstance(source, Ref) or reads[source.name] > 1:
@@ -78,7 +92,20 @@ class TorchProgram:
 
 
 COMPUTING = (
-    *("conv2d", "convolution", "linear", "addmm", "mm", "matmul", "batch_norm", "avg_pool2d"),
+    *(
+        "conv2d",
+        "conv3d",
+        "conv_transpose3d",
+        "avg_pool3d",
+        "max_pool3d",
+        "convolution",
+        "linear",
+        "addmm",
+        "mm",
+        "matmul",
+        "batch_norm",
+        "avg_pool2d",
+    ),
     *("max_pool2d", "add", "sub", "rsub", "mul", "div", "neg", "sum", "mean", "cat", "relu"),
     *("relu6", "leaky_relu", "hardtanh", "clamp", "conv1d", "conv_transpose1d"),
     *("conv_transpose2d", "prelu", "abs", "maximum", "minimum", "hardsigmoid", "einsum"),
@@ -96,8 +123,9 @@ def check_mutation(program: TorchProgram) -> None:
     it, may be overwritten without anybody noticing; then ``relu_`` means ``relu``.
     """
     readers = Counter(name for call in program.calls for name in refs(call.arguments.values()))
-    readers[program.output] += 1
+    readers.update(program.outputs.values())
     makers = {name: call for call in program.calls for name in call.outputs}
+    inputs = {item.name for item in program.inputs}
     for call in program.calls:
         if not call.operator.endswith("_") or call.operator.endswith("__"):
             continue
@@ -109,7 +137,7 @@ def check_mutation(program: TorchProgram) -> None:
             if base not in VIEWS:
                 name = ""
             name = next(refs(makers[name].arguments.values()), "") if name else ""
-        if readers[name] != 1 or (name not in makers and name != program.input):
+        if readers[name] != 1 or (name not in makers and name not in inputs):
             raise ModelError(
                 f"{program.origin}: operator {call.operator} overwrites a tensor read elsewhere",
                 expected="a program without in-place operators",
@@ -144,40 +172,39 @@ def program_of(exported: torch.export.ExportedProgram, origin: str) -> TorchProg
         if not isinstance(tensor, torch.Tensor):
             raise ModelError(f"{origin}: constant {spec.target}", expected="a tensor", got="none")
         constants[spec.arg.name] = tensor.detach()
-    outputs = [s.arg.name for s in signature.output_specs if s.kind == OutputKind.USER_OUTPUT]
-    single(inputs, origin, "input")
-    single(outputs, origin, "output")
-    if len(signature.output_specs) != 1:
+    specs = [s for s in signature.output_specs if s.kind == OutputKind.USER_OUTPUT]
+    if len(specs) < len(signature.output_specs):
         raise ModelError(
             origin,
             expected="inference",
             got="a program that changes buffers",
             fix="Export the module in evaluation mode",
         )
-    sample = next(n for n in exported.graph.nodes if n.name == inputs[0]).meta.get("val")
-    if not isinstance(sample, torch.Tensor):
-        raise ModelError(f"{origin}: input {inputs[0]}", expected="a tensor", got=str(type(sample)))
-    dims = tuple(size if isinstance(size, int) else None for size in sample.shape)
+    spec = exported.call_spec.out_spec
+    outputs = named_outputs([s.arg.name for s in specs], None if spec is None else spec.context)
+    nodes = {node.name: node.meta.get("val") for node in exported.graph.nodes}
     calls = tuple(_call(n, origin) for n in exported.graph.nodes if n.op == "call_function")
     return TorchProgram(
         origin=origin,
-        input=inputs[0],
-        input_dims=dims,
-        dtype=sample.dtype,
+        inputs=tuple(_input(name, nodes[name], origin) for name in inputs),
         constants=constants,
         calls=calls,
-        output=outputs[0],
+        outputs=outputs,
     )
 
 
-def single(names: Sequence[str], origin: str, role: str) -> None:
-    if len(names) != 1:
-        raise ModelError(
-            origin,
-            expected=f"one {role}",
-            got=f"{len(names)}: {', '.join(names)}",
-            fix=f"Export a module with a single {role}",
-        )
+def _input(name: str, sample: object, origin: str) -> ProgramInput:
+    if not isinstance(sample, torch.Tensor):
+        raise ModelError(f"{origin}: input {name}", expected="a tensor", got=str(type(sample)))
+    dims = tuple(size if isinstance(size, int) else None for size in sample.shape)
+    return ProgramInput(name, dims, sample.dtype)
+
+
+def named_outputs(values: Sequence[str], keys: object) -> dict[str, str]:
+    """The values that a program gives back, by the keys of its dict or else by numbers."""
+    whole = isinstance(keys, list | tuple) and len(keys) == len(values) and len(values) > 1
+    names = [str(key) for key in keys] if whole else [f"output{i}" for i in range(len(values))]  # type: ignore[attr-defined]  # whole says that it is a list
+    return dict(zip(names, values, strict=True))
 
 
 def _call(node: torch.fx.Node, origin: str) -> ProgramCall:

@@ -9,12 +9,13 @@ of a plain multilayer perceptron (``state_dict.py``).  Nothing is ever unpickled
 from __future__ import annotations
 
 import pickle
-import warnings
 import zipfile
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from precond.errors import ModelError, UnsupportedOperator
@@ -24,16 +25,35 @@ from precond.formats.lowering.foreign import (
     WHOLE_MODULE,
     export_line,
 )
+from precond.formats.lowering.interface import (
+    InputShape,
+    Source,
+    closed,
+    opened,
+    output_names,
+    shapes_by_name,
+    source_of,
+)
 from precond.formats.lowering.refusals import refused
 from precond.formats.lowering.stated import Activation, superfluous
 from precond.formats.torch.archive import MODEL, check_entries, read_archive
 from precond.formats.torch.arguments import Arguments
 from precond.formats.torch.arithmetic import folded
+from precond.formats.torch.export import exported
 from precond.formats.torch.operators import OPERATORS, SIZES
-from precond.formats.torch.program import ProgramCall, Ref, TorchProgram, check_mutation, program_of
+from precond.formats.torch.program import (
+    ProgramCall,
+    ProgramInput,
+    Ref,
+    TorchProgram,
+    check_mutation,
+    program_of,
+    refs,
+)
 from precond.formats.torch.state_dict import ADVICE, perceptron
+from precond.formats.torch.weights import Weights, state_of, with_weights
 from precond.network.activation import OutputActivation
-from precond.network.graph import INPUT, Network
+from precond.network.graph import Network
 from precond.network.layers import Shape
 
 ADVICE_OPERATOR = "Write it with operators that are known"
@@ -63,14 +83,20 @@ _BROKEN = (
 
 
 def read_module(
-    source: torch.nn.Module | torch.export.ExportedProgram, input_shape: Sequence[int] | None
+    source: torch.nn.Module | torch.export.ExportedProgram,
+    input_shape: InputShape | None,
+    output: str | None = None,
+    weights: Weights | None = None,
 ) -> Network:
     """The network that a module (in evaluation mode) or an exported program computes.
 
-    ``input_shape`` has no batch axis; a module needs it.  The module itself is not changed.
+    ``input_shape`` has no batch axis; a module needs it, by the names of its arguments where it
+    has several.  The module itself is not changed; ``weights`` are read instead of its own.
     """
     if isinstance(source, torch.export.ExportedProgram):
-        return _convert(program_of(source, "exported program"), input_shape)
+        if weights is not None:
+            raise ModelError("weights", expected="a module to put them into", got="a program")
+        return _convert(program_of(source, "exported program"), input_shape, output)
     if not isinstance(source, torch.nn.Module):
         raise ModelError(
             "model",
@@ -78,15 +104,23 @@ def read_module(
             got=type(source).__name__,
         )
     origin = type(source).__name__
+    if weights is not None:
+        source = with_weights(source, weights)
+        given = "" if isinstance(weights, Mapping) else f" of {weights}"
+        origin = f"{origin} with weights{given}"
     if input_shape is None:
         raise ModelError(
             f"module {origin}", expected="input_shape (without the batch axis)", got="none"
         )
-    return _convert(program_of(_export(source, tuple(input_shape)), origin), input_shape)
+    program = program_of(exported(source, input_shape), origin)
+    return _convert(program, input_shape, output)
 
 
 def read_torch(
-    path: Path, input_shape: Sequence[int] | None = None, activation: Activation | None = None
+    path: Path,
+    input_shape: InputShape | None = None,
+    activation: Activation | None = None,
+    output: str | None = None,
 ) -> Network:
     """The network in an exported program or a state dict of a plain perceptron.
 
@@ -96,7 +130,7 @@ def read_torch(
     if any(name.endswith(MODEL) for name in names):
         if activation is not None:
             raise superfluous(str(path))
-        return _convert(read_archive(path), input_shape)
+        return _convert(read_archive(path), input_shape, output)
     for name in names:
         kind = OTHER_ARCHIVES.get(name.rpartition("/")[2])
         if kind is not None:
@@ -107,9 +141,9 @@ def read_torch(
                 fix=_advice(kind, path),
             )
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about how it was pickled; errors say what is wrong
-            state = torch.load(path, map_location="cpu", weights_only=True)
+        state = state_of(path)
+    except ModelError:
+        raise
     except pickle.UnpicklingError as error:
         raise ModelError(
             f"{path}",
@@ -124,7 +158,9 @@ def read_torch(
             got="a broken or truncated file",
             fix=ADVICE,
         ) from error
-    return perceptron(state, path, input_shape, activation)
+    output_names(["output"], output, str(path))
+    (shape,) = shapes_by_name(input_shape, ["input"], str(path)).values()
+    return perceptron(state, path, shape, activation)
 
 
 def _advice(kind: str, path: Path) -> str:
@@ -147,40 +183,17 @@ def _entries(path: Path) -> list[str]:
         ) from error
 
 
-def _export(module: torch.nn.Module, shape: Shape) -> torch.export.ExportedProgram:
-    """``module`` exported in evaluation mode, with an open batch where it allows one."""
-    first = next(iter(module.parameters()), torch.zeros(()))
-    modes = [(part, part.training) for part in module.modules()]
-    zeros = torch.zeros((2, *shape), dtype=first.dtype, device=first.device)
-    failure: Exception | None = None
-    try:
-        for part, _ in modes:
-            part.training = False
-        for sample, sizes in ((zeros, ({0: torch.export.Dim.DYNAMIC},)), (zeros[:1], None)):
-            try:
-                return torch.export.export(module, (sample,), dynamic_shapes=sizes)
-            except Exception as error:  # export raises whatever the module's own code raises
-                failure = error
-    finally:
-        for part, training in modes:
-            part.training = training
-    reason = (str(failure).strip() or type(failure).__name__).splitlines()[0]
-    raise ModelError(
-        f"module {type(module).__name__}",
-        expected=f"one that torch.export.export accepts on inputs of shape {shape}",
-        got=reason,
-        fix="Check input_shape, or export the module yourself",
-    ) from failure
-
-
-def _convert(program: TorchProgram, input_shape: Sequence[int] | None) -> Network:
+def _convert(program: TorchProgram, input_shape: InputShape | None, wanted: str | None) -> Network:
+    chosen = output_names([*program.outputs], wanted, program.origin)
+    program = replace(program, outputs={name: program.outputs[name] for name in chosen})
     check_mutation(program)
-    shape, batched = _input(program, input_shape)
-    open_batch = batched and program.input_dims[0] is None
-    builder = NetworkBuilder(program.origin, shape, batched, open_batch)
-    builder.tensors[program.input] = INPUT
-    values: dict[str, object] = {**program.constants, program.input: builder.input}
     calls = program.needed()
+    read = {*program.outputs.values(), *refs([call.arguments for call in calls])}
+    used = [item for item in program.inputs if item.name in read] or list(program.inputs)
+    given = shapes_by_name(input_shape, [item.name for item in used], program.origin)
+    sources = [_source(item, given[item.name], program.origin) for item in used]
+    builder, own = opened(program.origin, sources)
+    values: dict[str, object] = {**program.constants, **own}
     finals = program.finals()
     for call in calls:
         where = f"{program.origin}: node {', '.join(call.outputs)} ({call.operator})"
@@ -197,14 +210,17 @@ def _convert(program: TorchProgram, input_shape: Sequence[int] | None) -> Networ
             activated = builder.output_activation is not OutputActivation.NONE and name in finals
             if isinstance(value, Value) and not activated:
                 builder.tensors[name] = value.name
-    output = values.get(program.output)
-    if not isinstance(output, Value):
-        raise ModelError(
-            f"{program.origin}: output",
-            expected="a tensor computed from the input",
-            got="a constant",
-        )
-    return builder.finish(output)
+    return closed(
+        builder, [(key, _output(values.get(name))) for key, name in program.outputs.items()]
+    )
+
+
+def _output(value: object) -> Value | np.ndarray:
+    if isinstance(value, Value | np.ndarray):
+        return value
+    if isinstance(value, torch.Tensor):
+        return value.detach().cpu().to(torch.float64).numpy()
+    raise ModelError("output", expected="a tensor", got=type(value).__name__)
 
 
 def _result(
@@ -256,28 +272,11 @@ def _computed(items: Sequence[object]) -> bool:
     )
 
 
-def _input(program: TorchProgram, input_shape: Sequence[int] | None) -> tuple[Shape, bool]:
-    """Input shape without the batch axis, and whether the program's input has that axis."""
-    dims = program.input_dims
-    if not program.dtype.is_floating_point:
+def _source(item: ProgramInput, given: Shape | None, origin: str) -> Source:
+    if not item.dtype.is_floating_point:
         raise ModelError(
-            f"{program.origin}: input", expected="floating-point numbers", got=str(program.dtype)
+            f"{origin}: input {item.name}",
+            expected="floating-point numbers",
+            got=str(item.dtype),
         )
-    batched = len(dims) > 1 and dims[0] in (1, None)
-    given = None if input_shape is None else tuple(input_shape)
-    if given is not None and len(given) == len(dims):
-        batched = False
-    inner = dims[1:] if batched else dims
-    if given is None:
-        given = tuple(size for size in inner if size is not None)
-    fits = len(given) == len(inner) and all(
-        size in (None, n) for size, n in zip(inner, given, strict=True)
-    )
-    if not fits or not given:
-        raise ModelError(
-            f"{program.origin}: input_shape",
-            expected=f"one that fits {['?' if size is None else size for size in dims]}",
-            got=str(given),
-            fix="Leave the batch axis out",
-        )
-    return given, batched
+    return source_of(item.name, item.dims, given, origin)

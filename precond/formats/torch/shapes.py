@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from precond.formats.lowering import basic as lowering
 from precond.formats.lowering import moves
+from precond.formats.lowering.builder import Value
 from precond.formats.torch.arguments import Arguments, Result
 
 LAST = 2**63 - 1  # torch's way to say "to the end"
@@ -39,6 +41,11 @@ def transpose(a: Arguments) -> Result:
     first, second = (moves.axis_of(value, a.integer(f"dim{i}")) for i in (0, 1))
     order[first], order[second] = order[second], order[first]
     return moves.transpose(a.builder, value, order)
+
+
+def swapaxes(a: Arguments) -> Result:
+    named = {**a.named, "dim0": a.get("axis0"), "dim1": a.get("axis1")}
+    return transpose(replace(a, named=named))
 
 
 def t(a: Arguments) -> Result:
@@ -112,24 +119,73 @@ def pad(a: Arguments) -> Result:
     return moves.pad(a.builder, value, widths, a.number("value", 0.0), mode)
 
 
+def movedim(a: Arguments) -> Result:
+    value = a.value()
+    source = [moves.axis_of(value, axis) for axis in a.integers("source")]
+    target = [moves.axis_of(value, axis) for axis in a.integers("destination")]
+    rest = [axis for axis in range(len(value.full)) if axis not in source]
+    for place, axis in sorted(zip(target, source, strict=True)):
+        rest.insert(place, axis)
+    return moves.transpose(a.builder, value, rest)
+
+
+def unflatten(a: Arguments) -> Result:
+    value, axis = a.value(), moves.axis_of(a.value(), a.integer("dim"))
+    sizes = (*value.full[:axis], *a.integers("sizes"), *value.full[axis + 1 :])
+    return moves.reshape(a.builder, value, sizes)
+
+
+def narrow(a: Arguments) -> Result:
+    start, length = a.integer("start"), a.integer("length")
+    places = np.arange(start, start + length)
+    return moves.take(a.builder, a.value(), a.integer("dim"), places)
+
+
+def like(operator: Callable[[Arguments, list[int]], Result]) -> Callable[[Arguments], Result]:
+    """To the shape of another tensor."""
+
+    def apply(a: Arguments) -> Result:
+        other = a.operand("other")
+        full = other.full if isinstance(other, Value) else other.shape
+        return operator(a, list(full))
+
+    return apply
+
+
+def _view(a: Arguments, full: list[int]) -> Result:
+    return moves.reshape(a.builder, a.value(), full)
+
+
+def _expand(a: Arguments, full: list[int]) -> Result:
+    return moves.expand(a.builder, a.value(), tuple(full))
+
+
 SHAPES: dict[str, Callable[[Arguments], Result]] = {
     "_unsafe_view": reshape,
     "cat": cat,
     "chunk": chunk,
     "constant_pad_nd": pad,
     "expand": expand,
+    "expand_as": like(_expand),
     "flatten": flatten,
     "index_select": index_select,
+    "movedim": movedim,
+    "narrow": narrow,
+    "numpy_T": t,
     "pad": pad,
     "permute": permute,
     "reshape": reshape,
+    "reshape_as": like(_view),
     "select": select,
     "slice": slice_,
     "split": split,
     "split_with_sizes": split,
     "squeeze": squeeze,
     "t": t,
+    "swapaxes": swapaxes,
     "transpose": transpose,
+    "unflatten": unflatten,
     "unsqueeze": unsqueeze,
     "view": reshape,
+    "view_as": like(_view),
 }

@@ -15,10 +15,7 @@ import torch
 
 from precond.errors import ModelError
 from precond.formats.lowering.builder import NetworkBuilder
-from precond.formats.lowering.foreign import (
-    CHECKPOINT,
-    export_line,
-)
+from precond.formats.lowering.foreign import CHECKPOINT, SAFETENSORS, STATE, export_line
 from precond.formats.lowering.stated import Activation, stated_origin
 from precond.network.graph import Network
 from precond.network.layers import Affine, ReLU
@@ -50,7 +47,7 @@ def perceptron(
             got="weights alone",
             fix="If one ReLU stands between any two linear layers and nothing follows the last, "
             "say --activation relu (in Python activation='relu'); if not: "
-            f"{ADVICE}",
+            f"{_advice(path)}",
         )
     steps = np.diff([index for index, _, _ in layers])
     if layers[0][0] > 1 or (steps != 2).any():
@@ -58,7 +55,7 @@ def perceptron(
             f"{path}: positions {[index for index, _, _ in layers]} of the linear layers",
             expected=f"Linear and {activation} in turn (0, 2, 4, …)",
             got="modules between them that a state dict does not name",
-            fix=ADVICE,
+            fix=_advice(path),
         )
     width = layers[0][1].shape[1]
     shape = (width,) if input_shape is None else tuple(input_shape)
@@ -104,10 +101,16 @@ def _linear_layers(state: object, path: Path) -> list[tuple[int, torch.Tensor, t
     return layers
 
 
+def _advice(path: Path) -> str:
+    """The lines that export the network the weights are of."""
+    line = SAFETENSORS if path.suffix.lower() == ".safetensors" else STATE
+    return f"{export_line(line, path)}. Or: {ADVICE}"
+
+
 def _not_plain(path: Path, got: str) -> ModelError:
     return ModelError(
         f"{path}",
         expected="the state dict of one Sequential of Linear and ReLU (0.weight, 0.bias, 2.weight)",
         got=got,
-        fix=ADVICE,
+        fix=_advice(path),
     )

@@ -20,8 +20,8 @@ from precond.basics.arguments import numbers, require_kind
 from precond.errors import QueryError
 from precond.network.graph import Network
 from precond.network.operators import operators
-from precond.proof.bounds.region import FOREVER, refine
-from precond.proof.deadline import Deadline
+from precond.proof.bounds.region import refine
+from precond.proof.deadline import FOREVER, Deadline
 from precond.region.box import Box
 from precond.region.pattern import DecisionPattern
 from precond.region.polytope import polytope
@@ -80,9 +80,9 @@ def implies_pattern(network: Network, box: Box, pattern: DecisionPattern) -> boo
     ops = operators(network, "cpu", torch.float64)
     lower, upper = torch.tensor(box.lower)[None], torch.tensor(box.upper)[None]
     with torch.no_grad():
-        found = refine(ops, lower, upper, {}).bounds
+        bounds = refine(ops, lower, upper).bounds
     for layer, (low, high) in pattern.intervals(network).items():
-        least, most = (bound[0].numpy() for bound in found[layer])
+        least, most = (bound[0].numpy() for bound in bounds[layer])
         if not ((least >= low).all() and (most <= high).all()):  # NaN proves nothing
             return False
     return True

@@ -27,6 +27,7 @@ from precond.mine.input_preconditions.patience import HASTE, IDLE, PATIENCE, Las
 from precond.mine.input_preconditions.section import Section
 from precond.network.evaluate import outputs
 from precond.network.operators import operators
+from precond.proof.bounds.limits import Limits
 from precond.proof.bounds.pieces import Pieces, batch_for, halves, step
 from precond.proof.bounds.subdomains import youngest
 from precond.proof.claim import Problem
@@ -234,17 +235,17 @@ class Bisection:
         section, kept = self.section, self.kept
         matrix = np.concatenate([section.rows, section.slopes[kept]])
         limits = np.concatenate([section.limits, section.offsets[kept]])
-        half = torch.tensor(matrix), torch.tensor(limits)
-        constraints = {}
+        layers = {}
         if kept.any():
             on, off = kept & (section.phases > 0), kept & (section.phases < 0)
-            constraints[section.layer] = (
+            layers[section.layer] = (
                 torch.tensor(np.where(on, 0.0, -np.inf))[None],
                 torch.tensor(np.where(off, 0.0, np.inf))[None],
             )
         pieces = youngest(self.open, batch_for(self.rows, len(limits), self.x.size))
         self.pieces += len(pieces)
-        stepped = step(self.ops, pieces, self.rows, half, constraints)
+        half = torch.tensor(matrix), torch.tensor(limits)
+        stepped = step(self.ops, pieces, self.rows, Limits(layers, half))
         if bool(stepped.closed.any()):
             done = pieces.rows(stepped.closed.nonzero().squeeze(1))
             self.closed = [*self.closed, (kept, done)]

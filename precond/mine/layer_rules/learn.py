@@ -27,8 +27,7 @@ from precond.mine.layer_rules.probes import Probes
 from precond.mine.layer_rules.shortlist import Bar, Candidate, cover, merge, refine
 from precond.mine.layer_rules.trees import grow, paths
 from precond.mine.support import wilson
-from precond.proof.bounds.region import FOREVER
-from precond.proof.deadline import Deadline
+from precond.proof.deadline import FOREVER, Deadline
 from precond.region.pattern import DecisionPattern
 from precond.region.signature import Signatures
 
@@ -90,25 +89,9 @@ def layer_preconditions(
     """
     require_kind("signatures", signatures, Signatures, "record(network, inputs) gives them")
     _check_limits(minimum_precision, minimum_support, trees)
-    every = check_labels(labels, len(signatures))
+    training = _Inputs(signatures, check_labels(labels, len(signatures)), probes)
     names = tuple(signatures.layers if layers is None else layers)
-    present = _present(every)
-    wanted = tuple(k for k in present if k != NO_LABEL) if classes is None else tuple(classes)
-    if len(present) < 2:
-        raise DataError(
-            "labels",
-            expected="two labels or more, to tell apart",
-            got=f"{present[0]} for all inputs" if present else "no inputs",
-            fix="Give more inputs or other labels",
-        )
-    for label in wanted:
-        if label == NO_LABEL or label not in present:
-            raise DataError(
-                f"class {label}",
-                expected="at least one training input that carries it",
-                got="none",
-                fix=f"Labels that occur: {', '.join(str(k) for k in present if k != NO_LABEL)}",
-            )
+    wanted = training.classes(classes)
     constant = constant_layers(signatures, names, values=values)
     if len(constant) == len(names):
         raise DataError(
@@ -117,19 +100,19 @@ def layer_preconditions(
             got="the same decisions for all inputs",
             fix="Choose another layer, other data, or value thresholds",
         )
-    found: list[LayerRule] = []
+    rules: list[LayerRule] = []
     for number, layer in enumerate(names):
         if layer in constant:
             continue
         features = (Features.quantiles if values else Features.decisions)(signatures, layer)
-        bar = _bar(features, signatures, every, minimum_precision, minimum_support, probes)
+        bar = training.bar(features, minimum_precision, minimum_support)
         stream = np.random.default_rng([seed, number])
-        candidates = _candidates(bar, signatures, every, probes, trees, stream, deadline)
-        kept = [c for c in candidates if c.label in wanted]
-        rules = merge(cover(refine(kept, bar, deadline), bar.table), bar.table)
-        found.extend(_rule(features, rule) for rule in rules)
+        candidates = training.candidates(bar, trees, stream, deadline)
+        own = [c for c in candidates if c.label in wanted]
+        short = merge(cover(refine(own, bar, deadline), bar.table), bar.table)
+        rules.extend(_rule(features, rule) for rule in short)
     return tuple(
-        sorted(found, key=lambda r: (-r.support, r.label, names.index(r.layer), str(r.pattern)))
+        sorted(rules, key=lambda r: (-r.support, r.label, names.index(r.layer), str(r.pattern)))
     )
 
 
@@ -138,13 +121,13 @@ def constant_layers(
 ) -> tuple[str, ...]:
     """Layers in which every neuron decides the same (or, with ``values``, has the same
     pre-activation) for all recorded inputs: no rule can be learned there."""
-    found = []
+    constant = []
     for layer in signatures.layers if layers is None else layers:
         data = signatures.values(layer) if values else _packed(signatures, layer)
         parts = (data[at : at + CHUNK] for at in range(0, len(data), CHUNK))
         if all((part == data[0]).all() for part in parts):
-            found.append(layer)
-    return tuple(found)
+            constant.append(layer)
+    return tuple(constant)
 
 
 def _packed(signatures: Signatures, layer: str) -> NDArray[np.uint8]:
@@ -158,59 +141,76 @@ def _packed(signatures: Signatures, layer: str) -> NDArray[np.uint8]:
     return signatures.bits[layer]
 
 
-def _bar(
-    features: Features,
-    signatures: Signatures,
-    labels: Labels,
-    precision: float,
-    support: int,
-    probes: Probes | None,
-) -> Bar:
-    if probes is None:
-        table = LiteralTable.build(features, signatures, labels, _present(labels))
-        return Bar(table, precision, support)
-    seen = check_labels(probes.labels, len(probes.signatures))
-    both = _present(np.concatenate([labels, seen]))
-    return Bar(
-        LiteralTable.build(features, signatures, labels, both),
-        precision,
-        support,
-        LiteralTable.build(features, probes.signatures, seen, both),
-        probes.minimum_precision,
-    )
+@dataclass(frozen=True, eq=False)
+class _Inputs:
+    """The training inputs with their labels, and the probes beside them."""
 
+    signatures: Signatures
+    labels: Labels
+    probes: Probes | None
 
-def _candidates(
-    bar: Bar,
-    signatures: Signatures,
-    labels: Labels,
-    probes: Probes | None,
-    trees: int,
-    stream: np.random.Generator,
-    deadline: Deadline,
-) -> list[Candidate]:
-    """Accepted paths of all trees; each tree is grown on its own sample of inputs."""
-    features = bar.table.features
-    sources = [(signatures, labels)]
-    if probes is not None:
-        sources.append((probes.signatures, probes.labels))
-    total = sum(len(own) for _, own in sources)
-    share = min(1.0, TREE_ROWS / total)
-    leaf = max(1, int(bar.minimum_support * share / 2))
-    found: list[Candidate] = []
-    codes, own = None, None
-    for number in range(trees):
-        if deadline.passed:
-            break
-        if codes is None or own is None or share < 1:
-            rows = [_sample(len(part), share, stream) for _, part in sources]
-            parts = [features.codes(s, r) for (s, _), r in zip(sources, rows, strict=True)]
-            codes = np.concatenate(parts).astype(np.float32)
-            own = np.concatenate([y[r] for (_, y), r in zip(sources, rows, strict=True)])
-        state = int(stream.integers(2**31))
-        tree = grow(codes, own, leaf=leaf, seed=state, plain=number == 0)
-        found.extend(paths(tree, bar.table, bar.judge, bar.minimum_support))
-    return found
+    def classes(self, chosen: Sequence[int] | None) -> tuple[int, ...]:
+        """The labels to find rules for: those ``chosen``, or all."""
+        present = _present(self.labels)
+        if len(present) < 2:
+            raise DataError(
+                "labels",
+                expected="two labels or more, to tell apart",
+                got=f"{present[0]} for all inputs" if present else "no inputs",
+                fix="Give more inputs or other labels",
+            )
+        carried = tuple(label for label in present if label != NO_LABEL)
+        for label in chosen or ():
+            if label not in carried:
+                raise DataError(
+                    f"class {label}",
+                    expected="at least one training input that carries it",
+                    got="none",
+                    fix=f"Labels that occur: {', '.join(str(k) for k in carried)}",
+                )
+        return carried if chosen is None else tuple(chosen)
+
+    def bar(self, features: Features, precision: float, support: int) -> Bar:
+        probes = self.probes
+        if probes is None:
+            present = _present(self.labels)
+            table = LiteralTable.build(features, self.signatures, self.labels, present)
+            return Bar(table, precision, support)
+        seen = check_labels(probes.labels, len(probes.signatures))
+        both = _present(np.concatenate([self.labels, seen]))
+        return Bar(
+            table=LiteralTable.build(features, self.signatures, self.labels, both),
+            minimum_precision=precision,
+            minimum_support=support,
+            probes=LiteralTable.build(features, probes.signatures, seen, both),
+            probe_precision=probes.minimum_precision,
+        )
+
+    def candidates(
+        self, bar: Bar, trees: int, stream: np.random.Generator, deadline: Deadline
+    ) -> list[Candidate]:
+        """Accepted paths of all trees; each tree is grown on its own sample of inputs."""
+        features = bar.table.features
+        sources = [(self.signatures, self.labels)]
+        if self.probes is not None:
+            sources.append((self.probes.signatures, self.probes.labels))
+        total = sum(len(own) for _, own in sources)
+        share = min(1.0, TREE_ROWS / total)
+        leaf = max(1, int(bar.minimum_support * share / 2))
+        accepted: list[Candidate] = []
+        codes, own = None, None
+        for number in range(trees):
+            if deadline.passed:
+                break
+            if codes is None or own is None or share < 1:
+                rows = [_sample(len(part), share, stream) for _, part in sources]
+                parts = [features.codes(s, r) for (s, _), r in zip(sources, rows, strict=True)]
+                codes = np.concatenate(parts).astype(np.float32)
+                own = np.concatenate([y[r] for (_, y), r in zip(sources, rows, strict=True)])
+            state = int(stream.integers(2**31))
+            tree = grow(codes, own, leaf=leaf, seed=state, plain=number == 0)
+            accepted.extend(paths(tree, bar.table, bar.judge, bar.minimum_support))
+        return accepted
 
 
 def _sample(count: int, share: float, stream: np.random.Generator) -> Labels:

@@ -59,11 +59,11 @@ class Features:
         for low, high, column in zip(z.min(axis=0), z.max(axis=0), levels.T, strict=True):
             rounded = {float(f"{t:.3g}") for t in column}
             chosen.append([0.0, *sorted(t for t in rounded if t != 0 and low <= t < high)])
-        sizes = [len(found) for found in chosen]
+        sizes = [len(thresholds) for thresholds in chosen]
         return cls(
             layer,
             np.repeat(np.arange(len(sizes)), sizes),
-            np.array([t for found in chosen for t in sorted(found)]),
+            np.array([t for thresholds in chosen for t in sorted(thresholds)]),
             np.concatenate([[0], np.cumsum(sizes)]),
             True,
         )
@@ -92,13 +92,13 @@ class Features:
 
     def bounds(self, literals: frozenset[int]) -> Bounds:
         """Per (neuron, is upper) the tightest bound, negated where upper: larger is tighter."""
-        found: Bounds = {}
+        tightest: Bounds = {}
         for literal in literals:
             upper = literal % 2 == 1
             key = (int(self.neuron[literal // 2]), upper)
             value = float(self.threshold[literal // 2]) * (-1 if upper else 1)
-            found[key] = max(value, found.get(key, value))
-        return found
+            tightest[key] = max(value, tightest.get(key, value))
+        return tightest
 
     def pattern(self, literals: frozenset[int]) -> DecisionPattern:
         """The pattern that the literals stand for."""

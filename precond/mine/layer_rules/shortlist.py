@@ -18,8 +18,7 @@ import numpy as np
 
 from precond.mine.labels import NO_LABEL
 from precond.mine.layer_rules.literals import Bounds, LiteralTable, Words
-from precond.proof.bounds.region import FOREVER
-from precond.proof.deadline import Deadline
+from precond.proof.deadline import FOREVER, Deadline
 
 
 def reaches(hits: Any, total: Any, precision: float) -> Any:
@@ -106,7 +105,7 @@ def refine(
     are covered by then; until ``deadline``."""
     table = bar.table
     covered = np.zeros_like(table.valid)
-    found: dict[tuple[int, frozenset[int]], Candidate] = {}
+    short: dict[tuple[int, frozenset[int]], Candidate] = {}
     for candidate in sorted(set(candidates), key=lambda c: (-c.hits, c.label, sorted(c.literals))):
         if deadline.passed:
             break
@@ -115,8 +114,8 @@ def refine(
             continue
         rule = shorten(candidate, bar)
         covered[group] |= table.matches(sorted(rule.literals), group)
-        found.setdefault((rule.label, rule.literals), rule)
-    return list(found.values())
+        short.setdefault((rule.label, rule.literals), rule)
+    return list(short.values())
 
 
 def cover(rules: Sequence[Candidate], table: LiteralTable) -> list[Candidate]:
@@ -139,15 +138,15 @@ def cover(rules: Sequence[Candidate], table: LiteralTable) -> list[Candidate]:
 
 def merge(rules: Sequence[Candidate], table: LiteralTable) -> list[Candidate]:
     """The rules that imply no other rule of the same label (of equal ones, the first)."""
-    kept: dict[int, list[tuple[Candidate, Bounds]]] = {}
+    weakest: dict[int, list[tuple[Candidate, Bounds]]] = {}
     for rule in sorted(rules, key=lambda r: -r.support):
-        own = kept.setdefault(rule.label, [])
+        own = weakest.setdefault(rule.label, [])
         bounds = table.features.bounds(rule.literals)
         if any(_implies(bounds, other) for _, other in own):
             continue
         own[:] = [(r, b) for r, b in own if not _implies(b, bounds)]
         own.append((rule, bounds))
-    return [rule for own in kept.values() for rule, _ in own]
+    return [rule for own in weakest.values() for rule, _ in own]
 
 
 def _implies(rule: Bounds, other: Bounds) -> bool:

@@ -43,7 +43,7 @@ def paths(tree: Any, table: LiteralTable, judge: Judge, minimum_support: int) ->
     """
     first, features, thresholds = table.features.first, tree.feature, tree.threshold
     left, right = tree.children_left, tree.children_right
-    found = []
+    accepted = []
     stack = [(0, frozenset[int](), table.valid)]
     while stack:
         node, literals, inside = stack.pop()
@@ -51,7 +51,7 @@ def paths(tree: Any, table: LiteralTable, judge: Judge, minimum_support: int) ->
             continue
         candidate = judge(literals, inside) if literals else None
         if candidate is not None:
-            found.append(candidate)
+            accepted.append(candidate)
             continue
         if left[node] == LEAF:
             continue
@@ -59,4 +59,4 @@ def paths(tree: Any, table: LiteralTable, judge: Judge, minimum_support: int) ->
         above = table.bits[feature]
         stack.append((left[node], literals | {2 * feature + 1}, inside & ~above))
         stack.append((right[node], literals | {2 * feature}, inside & above))
-    return found
+    return accepted

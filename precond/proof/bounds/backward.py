@@ -24,15 +24,24 @@ Source: Zhang et al. 2018 (CROWN); Xu et al. 2021 (α); Wang et al. 2021 (β).
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
 
+from precond.basics.shapes import Bool, Float
 from precond.network.graph import INPUT
+from precond.network.layers import Node
 from precond.network.operators import Operators
-from precond.proof.bounds.lines import Lines, PoolLines
-from precond.proof.bounds.relaxed import Choice, over_box, through_activation, through_pool
+from precond.proof.bounds.limits import HalfSpaceTensors
+from precond.proof.bounds.lines import ActivationLines, LayerLines, PoolLines
+from precond.proof.bounds.objective import Objective
+from precond.proof.bounds.relaxed import (
+    LayerMultipliers,
+    over_box,
+    through_activation,
+    through_pool,
+)
 from precond.proof.bounds.rounding import TINY, UNIT, gamma
 
 
@@ -49,9 +58,9 @@ class Multipliers:
     high: Mapping[str, Tensor] = field(default_factory=dict)
     half: Tensor | None = None
 
-    def at(self, layer: str) -> Choice:
+    def at(self, layer: str) -> LayerMultipliers:
         """Those of one layer."""
-        return Choice(self.alpha.get(layer), self.low.get(layer), self.high.get(layer))
+        return LayerMultipliers(self.alpha.get(layer), self.low.get(layer), self.high.get(layer))
 
     def changed(self, change: Callable[[Tensor], Tensor]) -> Multipliers:
         """With every tensor changed."""
@@ -76,13 +85,13 @@ class Region:
     """
 
     ops: Operators
-    lower: Tensor
-    upper: Tensor
-    lines: Mapping[str, Lines]
+    lower: Float[Tensor, "subdomains inputs"]
+    upper: Float[Tensor, "subdomains inputs"]
+    lines: Mapping[str, LayerLines]
     constraints: Mapping[str, tuple[Tensor, Tensor]]
     sizes: Mapping[str, Tensor]
     floors: Mapping[str, Tensor]
-    half: tuple[Tensor, Tensor] | None = None
+    half: HalfSpaceTensors | None = None
     slacks: Mapping[str, Tensor] = field(default_factory=dict)
 
     def take(self, rows: Tensor | slice) -> Region:
@@ -91,16 +100,15 @@ class Region:
         def pick(value: Tensor) -> Tensor:
             return value if value.shape[0] == 1 else value[rows]
 
-        return Region(
-            self.ops,
-            self.lower[rows],
-            self.upper[rows],
-            {name: lines.take(rows) for name, lines in self.lines.items()},
-            {name: (pick(lo), pick(hi)) for name, (lo, hi) in self.constraints.items()},
-            {name: pick(size) for name, size in self.sizes.items()},
-            {name: pick(floor) for name, floor in self.floors.items()},
-            self.half,
-            {name: pick(slack) for name, slack in self.slacks.items()},
+        return replace(
+            self,
+            lower=self.lower[rows],
+            upper=self.upper[rows],
+            lines={name: lines.take(rows) for name, lines in self.lines.items()},
+            constraints={n: (pick(low), pick(high)) for n, (low, high) in self.constraints.items()},
+            sizes={name: pick(size) for name, size in self.sizes.items()},
+            floors={name: pick(floor) for name, floor in self.floors.items()},
+            slacks={name: pick(slack) for name, slack in self.slacks.items()},
         )
 
 
@@ -114,10 +122,19 @@ class Bound:
     kept when asked for.
     """
 
-    value: Tensor
-    form: Tensor
-    constant: Tensor
-    coefficients: dict[str, Tensor]
+    value: Float[Tensor, "subdomains rows"]
+    form: Float[Tensor, "subdomains rows inputs"]
+    constant: Float[Tensor, "subdomains rows"]
+    coefficients: dict[str, Float[Tensor, "subdomains rows _"]]
+
+    def raised(self, other: Bound, better: Bool[Tensor, "subdomains rows"]) -> Bound:
+        """``other`` in the rows where it is better."""
+        return Bound(
+            torch.where(better, other.value.detach(), self.value),
+            torch.where(better.unsqueeze(-1), other.form.detach(), self.form),
+            torch.where(better, other.constant.detach(), self.constant),
+            self.coefficients,
+        )
 
 
 NO_MULTIPLIERS = Multipliers()
@@ -125,110 +142,137 @@ NO_MULTIPLIERS = Multipliers()
 
 def lower_bound(
     region: Region,
-    start: str,
-    form: Tensor,
-    constant: Tensor,
+    objective: Objective,
     multipliers: Multipliers = NO_MULTIPLIERS,
-    input_form: Tensor | None = None,
+    *,
     keep: bool = False,
-    mix: Tensor | None = None,
+    mix: Float[Tensor, "_ mixes rows"] | None = None,
 ) -> Bound:
-    """Bound ``form · value(start) + input_form · x + constant`` from below.
+    """Bound the rows of ``objective`` from below.
 
-    ``form`` (G or 1, R, width of start), ``constant`` (G or 1, R), ``input_form``
-    (G or 1, R, n).  With ``mix`` (G or 1, M, R) ≥ 0 the M weighted sums of the rows are
-    bounded instead.  Differentiable in the multipliers and in ``mix``.
+    With ``mix`` (G or 1, M, R) ≥ 0 the M weighted sums of the rows are bounded instead.
+    ``keep``: say the ``coefficients``.  Differentiable in the multipliers and in ``mix``.
     """
-    ops = region.ops
-    network = ops.network
-    count = region.lower.shape[0]
-    start_error: Tensor | float = 0.0
-    if mix is not None:
-        reach = (form.abs() @ _size_at(region, start)).squeeze(-1) + constant.abs()
-        if input_form is not None:
-            reach = reach + (input_form.abs() @ _largest(region)).squeeze(-1)
-            input_form = mix @ input_form
-        floor = TINY * form.shape[1] * _size_at(region, start).sum(1)
-        start_error = gamma(form.shape[1]) * (mix @ reach.unsqueeze(-1)).squeeze(-1) + floor
-        constant = (mix @ constant.unsqueeze(-1)).squeeze(-1)
-        form = mix @ form
-    rows = form.shape[1]
-    forms: dict[str, Tensor] = {start: form.expand(count, rows, -1)}
-    total = constant.expand(count, rows)
-    mass = total.abs()  # of everything ever added to ``total``: what its rounding scales with
-    error = mass * UNIT + start_error
-    kept: dict[str, Tensor] = {}
-    covered: set[str] = set()  # affine nodes whose rounding an activation has counted
-    if input_form is not None:
-        forms[INPUT] = input_form.expand(count, rows, -1)
-        if start == INPUT:
-            forms[INPUT] = forms[INPUT] + form
-    for node in reversed(network.nodes):
-        if node.name not in forms:
+    carried = _BackwardPass(region, objective, mix)
+    coefficients: dict[str, Tensor] = {}
+    for node in reversed(region.ops.network.nodes):
+        if node.name not in carried.forms:
             continue
-        current = forms.pop(node.name)
-        shape = network.shapes[node.name]
+        form = carried.forms.pop(node.name)
         if node.name in region.slacks:
             slack = region.slacks[node.name].transpose(1, 2)
-            error = error + torch.matmul(current.abs(), slack).squeeze(-1)
-        if node.name in ops.affine:
-            operator = ops.affine[node.name]
-            flat = current.reshape(count * rows, *shape)
-            shift = operator.bias_dot(flat).reshape(count, rows)
-            total, mass = total + shift, mass + shift.abs()
-            if node.name not in covered:
-                size = region.sizes[node.name].flatten(1).unsqueeze(-1)
-                loss = torch.matmul(current.abs(), size).squeeze(-1)
-                terms = operator.terms + network.consumers[node.name]
-                error = error + gamma(terms) * loss
-            error = error + region.floors[node.name]
-            for source, part in zip(node.inputs, operator.transpose(flat), strict=True):
-                _add(forms, source, part.reshape(count, rows, -1))
-            continue
-        lines = region.lines[node.name]
-        (source,) = node.inputs
-        if isinstance(lines, PoolLines):
-            part, shift = through_pool(lines, current, network.width(source))
-            loss = torch.matmul(current.abs(), lines.size.transpose(1, 2)).squeeze(-1)
-            error = error + gamma(lines.top.shape[-1]) * loss
+            carried.error = carried.error + torch.matmul(form.abs(), slack).squeeze(-1)
+        if node.name in region.ops.affine:
+            carried.affine(node, form)
+        elif isinstance(lines := region.lines[node.name], PoolLines):
+            carried.pool(node, form, lines)
         else:
             if keep:
-                kept[node.name] = current
-            weight = 8 * UNIT * lines.size + gamma(lines.size.shape[-1]) * lines.shift
-            before = None
-            if source in ops.affine and network.consumers[source] == 1:
-                covered.add(source)
-                size = region.sizes[source].flatten(1).unsqueeze(1)
-                before = gamma(ops.affine[source].terms) * size
-                weight = weight + before
-            part, shift, loss = through_activation(
-                lines,
-                current,
-                weight,
-                before,
-                region.constraints.get(node.name),
-                multipliers.at(node.name),
+                coefficients[node.name] = form
+            carried.activation(node, form, lines, multipliers.at(node.name))
+    value, form = carried.at_box(multipliers.half)
+    return Bound(value, form, carried.total, coefficients)
+
+
+class _BackwardPass:
+    """Forms on their way back, and what that may have rounded.
+
+    ``forms`` (G, R, m): per node, the form that waits there.  ``total``: constants (G, R);
+    ``mass``: of everything ever added to ``total``, what its rounding scales with.
+    ``covered``: affine nodes whose rounding an activation has counted.
+    """
+
+    def __init__(self, region: Region, objective: Objective, mix: Tensor | None) -> None:
+        self.region = region
+        form, constant, inputs = objective.form, objective.constant, objective.inputs
+        start_error: Tensor | float = 0.0
+        if mix is not None:
+            size = _size_at(region, objective.node)
+            reach = (form.abs() @ size).squeeze(-1) + constant.abs()
+            if inputs is not None:
+                reach = reach + (inputs.abs() @ _largest(region)).squeeze(-1)
+                inputs = mix @ inputs
+            floor = TINY * form.shape[1] * size.sum(1)
+            start_error = gamma(form.shape[1]) * (mix @ reach.unsqueeze(-1)).squeeze(-1) + floor
+            constant = (mix @ constant.unsqueeze(-1)).squeeze(-1)
+            form = mix @ form
+        self.shape = region.lower.shape[0], form.shape[1]
+        self.forms: dict[str, Tensor] = {objective.node: form.expand(*self.shape, -1)}
+        if inputs is not None:
+            self._add(INPUT, inputs.expand(*self.shape, -1))
+        self.total = constant.expand(self.shape)
+        self.mass = self.total.abs()
+        self.error = self.mass * UNIT + start_error
+        self.covered: set[str] = set()
+
+    def affine(self, node: Node, form: Tensor) -> None:
+        """Exact but for rounding: ``a ← Lᵀa``, ``d ← d + a·b``."""
+        region, network = self.region, self.region.ops.network
+        operator = region.ops.affine[node.name]
+        flat = form.reshape(self.shape[0] * self.shape[1], *network.shapes[node.name])
+        self._shift(operator.bias_dot(flat).reshape(self.shape))
+        if node.name not in self.covered:
+            size = region.sizes[node.name].flatten(1).unsqueeze(-1)
+            loss = torch.matmul(form.abs(), size).squeeze(-1)
+            terms = operator.terms + network.consumers[node.name]
+            self.error = self.error + gamma(terms) * loss
+        self.error = self.error + region.floors[node.name]
+        for source, part in zip(node.inputs, operator.transpose(flat), strict=True):
+            self._add(source, part.reshape(*self.shape, -1))
+
+    def pool(self, node: Node, form: Tensor, lines: PoolLines) -> None:
+        (source,) = node.inputs
+        part, shift = through_pool(lines, form, self.region.ops.network.width(source))
+        loss = torch.matmul(form.abs(), lines.size.transpose(1, 2)).squeeze(-1)
+        self.error = self.error + gamma(lines.top.shape[-1]) * loss
+        self._shift(shift)
+        self._add(source, part)
+
+    def activation(
+        self, node: Node, form: Tensor, lines: ActivationLines, chosen: LayerMultipliers
+    ) -> None:
+        """A line for each neuron; with the rounding of the affine layer that alone feeds it."""
+        region, ops = self.region, self.region.ops
+        (source,) = node.inputs
+        weight = 8 * UNIT * lines.size + gamma(lines.size.shape[-1]) * lines.shift
+        before = None
+        if source in ops.affine and ops.network.consumers[source] == 1:
+            self.covered.add(source)
+            size = region.sizes[source].flatten(1).unsqueeze(1)
+            before = gamma(ops.affine[source].terms) * size
+            weight = weight + before
+        constraint = region.constraints.get(node.name)
+        part, shift, loss = through_activation(lines, form, weight, before, constraint, chosen)
+        self.error = self.error + loss
+        self._shift(shift)
+        self._add(source, part)
+
+    def at_box(self, half: Tensor | None) -> tuple[Tensor, Tensor]:
+        """The bounds (G, R), and the forms at the input (G, R, n) whose minimum they are;
+        ``half``: multipliers of the input constraints."""
+        region = self.region
+        form = self.forms.get(INPUT)
+        if form is None:
+            form = self.total.new_zeros(*self.shape, region.lower.shape[1])
+        if region.half is not None and half is not None:
+            matrix, bound = region.half
+            weights = half.clamp(min=0.0).expand(*self.shape, -1)
+            form = form + weights @ matrix
+            self._shift(-(weights @ bound))
+            self.error = self.error + gamma(len(bound)) * (
+                (weights @ (matrix.abs() @ _largest(region))).squeeze(-1) + weights @ bound.abs()
             )
-            error = error + loss
-        total, mass = total + shift, mass + shift.abs()
-        _add(forms, source, part)
-    at_input = forms.get(INPUT)
-    if at_input is None:
-        at_input = total.new_zeros(count, rows, region.lower.shape[1])
-    if region.half is not None and multipliers.half is not None:
-        matrix, bound = region.half
-        weights = multipliers.half.clamp(min=0.0).expand(count, rows, -1)
-        at_input = at_input + weights @ matrix
-        shift = weights @ bound
-        total, mass = total - shift, mass + shift.abs()
-        error = error + gamma(len(bound)) * (
-            (weights @ (matrix.abs() @ _largest(region))).squeeze(-1) + weights @ bound.abs()
-        )
-        error = error + TINY * len(bound) * _largest(region).sum(1)
-    value, loss = over_box(at_input, region.lower, region.upper)
-    depth = 4 * len(network.nodes)
-    error = (error + loss + gamma(depth) * (mass + value.abs())) * (1 + 1e-9) + TINY
-    return Bound(value + total - error, at_input, total, kept)
+            self.error = self.error + TINY * len(bound) * _largest(region).sum(1)
+        value, loss = over_box(form, region.lower, region.upper)
+        rounded = gamma(4 * len(region.ops.network.nodes)) * (self.mass + value.abs())
+        error = (self.error + loss + rounded) * (1 + 1e-9) + TINY
+        return value + self.total - error, form
+
+    def _shift(self, constant: Tensor) -> None:
+        self.total, self.mass = self.total + constant, self.mass + constant.abs()
+
+    def _add(self, name: str, part: Tensor) -> None:
+        self.forms[name] = self.forms[name] + part if name in self.forms else part
 
 
 def _largest(region: Region) -> Tensor:
@@ -243,7 +287,3 @@ def _size_at(region: Region, name: str) -> Tensor:
     if name in region.sizes:
         return region.sizes[name].flatten(1).unsqueeze(-1)
     return region.lines[name].size.transpose(1, 2)
-
-
-def _add(forms: dict[str, Tensor], name: str, part: Tensor) -> None:
-    forms[name] = forms[name] + part if name in forms else part

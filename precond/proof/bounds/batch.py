@@ -13,10 +13,12 @@ import torch
 from numpy.typing import NDArray
 
 from precond.network.operators import operators
-from precond.proof.bounds.region import FOREVER, refine
+from precond.proof.bounds.layer_passes import LayerPasses
+from precond.proof.bounds.limits import Limits
+from precond.proof.bounds.region import refine
 from precond.proof.bounds.row_bounds import improved_bounds
 from precond.proof.claim import Problem
-from precond.proof.deadline import Deadline
+from precond.proof.deadline import FOREVER, Deadline
 from precond.proof.rows import stack_rows
 
 
@@ -53,8 +55,8 @@ def pattern_bounds(
             ops,
             tensor([problem.box.lower for problem in problems]),
             tensor([problem.box.upper for problem in problems]),
-            constraints,
-            deadline=deadline,
+            Limits(constraints),
+            passes=LayerPasses(deadline=deadline),
         )
     rows = stack_rows(first, device)
     bound, _ = improved_bounds(refined.region, rows, steps=steps, deadline=deadline, goal=np.inf)

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from precond.basics.shapes import Bool, Float, Int
 from precond.network.layers import LeakyReLU, ReLU
 from precond.proof.bounds.rounding import TINY, UNIT
 from precond.proof.gate import is_off, is_on
@@ -28,11 +29,11 @@ class ActivationLines:
     ``free``: where the two differ.  ``size``: max(|l|, |u|) of the pre-activation.
     """
 
-    low: Tensor
-    up: Tensor
-    shift: Tensor
-    free: Tensor
-    size: Tensor
+    low: Float[Tensor, "_ 1 units"]
+    up: Float[Tensor, "_ 1 units"]
+    shift: Float[Tensor, "_ 1 units"]
+    free: Bool[Tensor, "_ 1 units"]
+    size: Float[Tensor, "_ 1 units"]
     slope: float
 
     def take(self, rows: Tensor | slice) -> ActivationLines:
@@ -57,10 +58,10 @@ class PoolLines:
     ``top``: the window's largest upper bound; ``size``: its largest |bound|.
     """
 
-    best: Tensor
-    exact: Tensor
-    top: Tensor
-    size: Tensor
+    best: Int[Tensor, "_ 1 windows"]
+    exact: Bool[Tensor, "_ 1 windows"]
+    top: Float[Tensor, "_ 1 windows"]
+    size: Float[Tensor, "_ 1 windows"]
 
     def take(self, rows: Tensor | slice) -> PoolLines:
         if self.best.shape[0] == 1:
@@ -68,10 +69,14 @@ class PoolLines:
         return PoolLines(self.best[rows], self.exact[rows], self.top[rows], self.size[rows])
 
 
-Lines = ActivationLines | PoolLines
+LayerLines = ActivationLines | PoolLines
 
 
-def activation_lines(layer: ReLU | LeakyReLU, lower: Tensor, upper: Tensor) -> ActivationLines:
+def activation_lines(
+    layer: ReLU | LeakyReLU,
+    lower: Float[Tensor, "subdomains ..."],
+    upper: Float[Tensor, "subdomains ..."],
+) -> ActivationLines:
     """Lines over pre-activation bounds (G, …)."""
     slope = layer.slope if isinstance(layer, LeakyReLU) else 0.0
     low_bound, high_bound = lower.flatten(1).unsqueeze(1), upper.flatten(1).unsqueeze(1)
@@ -96,7 +101,9 @@ def activation_lines(layer: ReLU | LeakyReLU, lower: Tensor, upper: Tensor) -> A
     return ActivationLines(low, up, shift, free, size, slope)
 
 
-def relaxation_cost(lines: ActivationLines, form: Tensor) -> Tensor:
+def relaxation_cost(
+    lines: ActivationLines, form: Float[Tensor, "subdomains units"]
+) -> Float[Tensor, "subdomains units"]:
     """What each free neuron's relaxation costs a linear form (G, m) that meets the layer: its
     coefficient times the height of the triangle; 0 for the others.
 
@@ -108,7 +115,11 @@ def relaxation_cost(lines: ActivationLines, form: Tensor) -> Tensor:
     return torch.where(free, cost + tie, torch.zeros_like(cost))
 
 
-def pool_lines(windows: Tensor, lower: Tensor, upper: Tensor) -> PoolLines:
+def pool_lines(
+    windows: Int[Tensor, "windows members"],
+    lower: Float[Tensor, "subdomains ..."],
+    upper: Float[Tensor, "subdomains ..."],
+) -> PoolLines:
     """Lines of a max-pool over its input's bounds (G, …); ``windows`` (m, k), −1 is padding."""
     inside = windows >= 0
     source = windows.clamp(min=0)

@@ -20,12 +20,13 @@ from precond.network.graph import INPUT, Network
 from precond.network.layers import MaxPool2d
 from precond.network.operators import Operators, operators
 from precond.proof.claim import Problem
+from precond.proof.refusal import Refusal
 from precond.region.box import Box
 
 LARGEST = 1e200  # sums of many such numbers are finite, and so are their rounding errors
 
 
-def beyond_floats(problem: Problem) -> str | None:
+def beyond_floats(problem: Problem) -> Refusal | None:
     """Why engines that compute in float64 can say nothing of ``problem``, or None."""
     largest, gain, product = _magnitudes(problem.network, problem.box)
     factor = max([1.0, *(abs(v) for c in problem.conjuncts for i in c for _, v in i.outputs)])
@@ -39,9 +40,10 @@ def beyond_floats(problem: Problem) -> str | None:
     most = _worst([*(factor * value for value in reached), widest * _worst([1.0, *others])])
     if most < LARGEST:  # NaN is beyond
         return None
-    return (
+    return Refusal(
         f"numbers of this claim may reach {most:.0e}, more than float64 can carry through sums "
-        "and products; only exact arithmetic can answer, and it did not"
+        "and products; only exact arithmetic can answer, and it did not",
+        of_floats=True,
     )
 
 

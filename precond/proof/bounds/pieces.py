@@ -7,13 +7,13 @@ little, and nothing is cut merely to find out where the region ends.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from precond.network.operators import Operators
+from precond.proof.bounds.limits import Limits
 from precond.proof.bounds.polytope import lifted, rounding, shrunk
 from precond.proof.bounds.region import refine
 from precond.proof.bounds.row_bounds import row_bounds
@@ -21,7 +21,6 @@ from precond.proof.bounds.subdomains import Batch
 from precond.proof.gate import excludes
 from precond.proof.rows import Rows
 
-Bounds = Mapping[str, tuple[Tensor, Tensor]]
 NARROWEST = 1e-9  # of the region's box: a piece that is not cut further
 MOST_WORK = 1 << 22  # numbers in the largest array of a step
 
@@ -59,17 +58,18 @@ def step(
     ops: Operators,
     pieces: Pieces,
     rows: Rows,
-    half: tuple[Tensor, Tensor],
-    constraints: Bounds,
+    limits: Limits,
 ) -> Stepped:
-    """Bound every conjunct in every piece.  ``half``: rows (k, n) and limits (k,)."""
+    """Bound every conjunct in every piece."""
+    half = limits.half
+    assert half is not None
     low, high, empty = shrunk(pieces.inner_lower, pieces.inner_upper, *half)
     index = (~empty).nonzero().squeeze(1)
     closed = empty.clone()
     pieces, low, high = pieces.rows(index), low[index], high[index]
     if not len(index):
         return Stepped(closed, pieces, low, low)
-    refined = refine(ops, low, high, constraints, known=pieces.known)
+    refined = refine(ops, low, high, Limits(limits.layers), known=pieces.known)
     bound = row_bounds(refined.region, rows)
     done = refined.empty | _decided(bound.value, rows)
     left = (~done).nonzero().squeeze(1)

@@ -34,6 +34,6 @@ def exceeds_margin(problem: Problem, points: Array, device: str = "cpu") -> bool
     x = torch.tensor(np.array(inside), dtype=torch.float64, device=device)
     with torch.no_grad():
         ops = operators(problem.network, device, torch.float64)
-        region = refine(ops, x, x, {}, execution=problem.execution).region
+        region = refine(ops, x, x, execution=problem.execution).region
         bound = row_bounds(region, rows)
     return not bool(rows.any(excludes(bound.value, rows.strict)).all())

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import numpy as np
 import torch
 from torch import Tensor
 
 from precond.network.operators import operators
 from precond.proof.arithmetic import Arithmetic
-from precond.proof.bounds.region import FOREVER, Refined, refine
+from precond.proof.bounds.layer_passes import LayerPasses
+from precond.proof.bounds.limits import as_tensor, layer_tensors, limits_of
+from precond.proof.bounds.region import Refined, refine
 from precond.proof.bounds.rounding import TINY
 from precond.proof.claim import Problem
-from precond.proof.deadline import Deadline
+from precond.proof.deadline import FOREVER, Deadline
 
 
 def region_of(
@@ -22,32 +22,14 @@ def region_of(
     """The problem's region as one subdomain, with layer bounds refined by backward passes,
     or with ``problem.bounds`` where they are known already.  ``steps`` > 0 tightens either
     by optimised multipliers (``refine``)."""
-    ops = operators(problem.network, device, torch.float64)
-
-    def tensor(values: np.ndarray) -> Tensor:
-        return torch.tensor(values, dtype=torch.float64, device=device)
-
-    def pairs(
-        given: Mapping[str, tuple[np.ndarray, np.ndarray]],
-    ) -> dict[str, tuple[Tensor, Tensor]]:
-        return {
-            name: (tensor(low)[None], tensor(high)[None]) for name, (low, high) in given.items()
-        }
-
-    half = None
-    if problem.halfspaces is not None:
-        half = (tensor(problem.halfspaces.matrix), tensor(problem.halfspaces.bound))
     with torch.no_grad():
         return refine(
-            ops,
-            tensor(problem.box.lower)[None],
-            tensor(problem.box.upper)[None],
-            pairs(problem.intervals),
-            half=half,
-            known=pairs(problem.bounds or {}),
-            backward=problem.bounds is None or steps > 0,
-            steps=steps,
-            deadline=deadline,
+            operators(problem.network, device, torch.float64),
+            as_tensor(problem.box.lower, device)[None],
+            as_tensor(problem.box.upper, device)[None],
+            limits_of(problem, device),
+            known=layer_tensors(problem.bounds or {}, device),
+            passes=LayerPasses(problem.bounds is None or steps > 0, steps, deadline),
             execution=problem.execution,
         )
 
@@ -60,7 +42,7 @@ def block_slacks(problem: Problem) -> dict[str, np.ndarray]:
         return {}
     network = problem.network
     region = region_of(problem).region
-    found: dict[str, Tensor] = {}
+    slacks: dict[str, Tensor] = {}
     own: dict[str, Tensor] = {}
     with torch.no_grad():
         for node in network.nodes:
@@ -69,22 +51,22 @@ def block_slacks(problem: Problem) -> dict[str, np.ndarray]:
             here = torch.zeros(shape, dtype=torch.float64) if slack is None else slack.cpu()
             own[node.name] = here.reshape(shape)
             if node.name not in region.ops.affine:
-                found[node.name] = torch.zeros_like(own[node.name])
+                slacks[node.name] = torch.zeros_like(own[node.name])
                 continue
             before = [
-                found.get(source, torch.zeros((1, *network.shapes[source]), dtype=torch.float64))
+                slacks.get(source, torch.zeros((1, *network.shapes[source]), dtype=torch.float64))
                 for source in node.inputs
             ]
             moved = region.ops.absolute[node.name].apply(before, bias=False)
-            found[node.name] = (moved + own[node.name]) * (1 + 1e-9) + TINY * bool(moved.any())
+            slacks[node.name] = (moved + own[node.name]) * (1 + 1e-9) + TINY * bool(moved.any())
     wanted = {
         network.output,
         *(n.inputs[0] for n in network.nodes if n.name not in region.ops.affine),
     }
     return {
-        name: (found if name in region.ops.affine else own)[name].flatten().numpy()
+        name: (slacks if name in region.ops.affine else own)[name].flatten().numpy()
         for name in (*wanted, *network.decision_layers)
-        if name in found
+        if name in slacks
     }
 
 

@@ -10,34 +10,39 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from precond.basics.shapes import Float
 from precond.proof.bounds.lines import ActivationLines, PoolLines
 from precond.proof.bounds.rounding import TINY, gamma
 
 
-class Choice(NamedTuple):
+class LayerMultipliers(NamedTuple):
     """One layer's ``Multipliers``, where there are any."""
 
-    alpha: Tensor | None
-    low: Tensor | None
-    high: Tensor | None
+    alpha: Float[Tensor, "_ _ units"] | None
+    low: Float[Tensor, "_ _ units"] | None
+    high: Float[Tensor, "_ _ units"] | None
 
 
 def through_activation(
     lines: ActivationLines,
-    form: Tensor,
-    weight: Tensor,
-    before: Tensor | None,
-    constraint: tuple[Tensor, Tensor] | None,
-    choice: Choice,
-) -> tuple[Tensor, Tensor, Tensor]:
+    form: Float[Tensor, "subdomains rows units"],
+    weight: Float[Tensor, "_ 1 units"],
+    before: Float[Tensor, "_ 1 units"] | None,
+    constraint: tuple[Float[Tensor, "_ 1 units"], Float[Tensor, "_ 1 units"]] | None,
+    chosen: LayerMultipliers,
+) -> tuple[
+    Float[Tensor, "subdomains rows units"],
+    Float[Tensor, "subdomains rows"],
+    Float[Tensor, "subdomains rows"],
+]:
     """The form on the pre-activation, the constant it adds (G, R), and its rounding (G, R).
 
     ``weight`` (G or 1, 1, m): what a unit of |form| costs in rounding; ``before``: the part of
     it that belongs to the affine layer the form goes on to.
     """
     low = lines.low
-    if choice.alpha is not None:
-        alpha = choice.alpha.clamp(lines.slope, 1.0)
+    if chosen.alpha is not None:
+        alpha = chosen.alpha.clamp(lines.slope, 1.0)
         low = torch.where(lines.free, alpha, low)
     negative = form.clamp(max=0)
     part = torch.addcmul(form * low, negative, lines.up - low)
@@ -50,8 +55,8 @@ def through_activation(
     if constraint is not None:
         lower, upper = constraint
         for beta, bound, sign in (
-            (choice.low, lower, -1.0),
-            (choice.high, upper, 1.0),
+            (chosen.low, lower, -1.0),
+            (chosen.high, upper, 1.0),
         ):
             if beta is None:
                 continue
@@ -67,7 +72,10 @@ def through_activation(
     return part, constant, loss
 
 
-def through_pool(lines: PoolLines, form: Tensor, width: int) -> tuple[Tensor, Tensor]:
+def through_pool(
+    lines: PoolLines, form: Float[Tensor, "subdomains rows windows"], width: int
+) -> tuple[Float[Tensor, "subdomains rows {width}"], Float[Tensor, "subdomains rows"]]:
+    """The form on what a max-pool reads, and the constant it adds."""
     positive, negative = form.clamp(min=0), form.clamp(max=0)
     exact = lines.exact.to(form.dtype)
     through = positive + negative * exact
@@ -77,7 +85,11 @@ def through_pool(lines: PoolLines, form: Tensor, width: int) -> tuple[Tensor, Te
     return part, constant
 
 
-def over_box(form: Tensor, lower: Tensor, upper: Tensor) -> tuple[Tensor, Tensor]:
+def over_box(
+    form: Float[Tensor, "subdomains rows inputs"],
+    lower: Float[Tensor, "subdomains inputs"],
+    upper: Float[Tensor, "subdomains inputs"],
+) -> tuple[Float[Tensor, "subdomains rows"], Float[Tensor, "subdomains rows"]]:
     """``min form·x`` over the box and its rounding, both (G, R)."""
     low, high = lower.unsqueeze(-1), upper.unsqueeze(-1)
     value = torch.matmul(form.clamp(min=0), low) + torch.matmul(form.clamp(max=0), high)

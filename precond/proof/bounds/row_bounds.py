@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from precond.basics.shapes import Float
 from precond.proof.bounds.backward import NO_MULTIPLIERS, Bound, Multipliers, Region, lower_bound
 from precond.proof.bounds.multipliers import improve
+from precond.proof.bounds.objective import Objective
 from precond.proof.deadline import Deadline
 from precond.proof.rows import Forms
 
@@ -16,12 +18,11 @@ def row_bounds(
     multipliers: Multipliers = NO_MULTIPLIERS,
     *,
     keep: bool = False,
-    mix: Tensor | None = None,
+    mix: Float[Tensor, "_ mixes rows"] | None = None,
 ) -> Bound:
     """``lower_bound`` of every row, (G, R)."""
-    form, constant, inputs = _batched(rows)
-    output = region.ops.network.output
-    return lower_bound(region, output, form, constant, multipliers, inputs, keep, mix)
+    objective = Objective.of(rows, region.ops.network.output)
+    return lower_bound(region, objective, multipliers, keep=keep, mix=mix)
 
 
 def improved_bounds(
@@ -34,22 +35,5 @@ def improved_bounds(
     initial: Multipliers | None = None,
 ) -> tuple[Bound, Multipliers]:
     """The same with multipliers improved (``improve``)."""
-    form, constant, inputs = _batched(rows)
-    return improve(
-        region,
-        region.ops.network.output,
-        form,
-        constant,
-        steps=steps,
-        deadline=deadline,
-        input_form=inputs,
-        goal=goal,
-        initial=initial,
-    )
-
-
-def _batched(rows: Forms) -> tuple[Tensor, Tensor, Tensor | None]:
-    if rows.form.ndim == 3:
-        return rows.form, rows.constant, rows.inputs
-    inputs = None if rows.inputs is None else rows.inputs[None]
-    return rows.form[None], rows.constant[None], inputs
+    objective = Objective.of(rows, region.ops.network.output)
+    return improve(region, objective, steps=steps, deadline=deadline, goal=goal, initial=initial)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from precond.checker.certificate import Certificate, Invalid, Linear, Literal, Statement
+from precond.checker.certificate import Certificate, Invalid, Linear, PreActivationBound, Statement
 from precond.logit_property import require_kept
 from precond.network.layers import Affine, Conv2d
 from precond.proof.bounds.magnitudes import beyond_floats
@@ -48,7 +48,7 @@ def certify(claim: Claim, verdict: Verdict, seconds: float = 60.0) -> Certificat
     beyond = beyond_floats(claim.problem)
     if beyond is not None:  # machine words are floats
         if not small:
-            raise NotCertified(beyond)
+            raise NotCertified(beyond.reason)
         kinds = (ExactJudge,)
     statement = statement_of(claim, verdict.status is Status.VACUOUS)
     reasons = []
@@ -106,10 +106,14 @@ def exact_verdict(claim: Claim, verdict: Verdict, seconds: float = 60.0) -> Verd
 def statement_of(claim: Claim, vacuous: bool = False) -> Statement:
     """What a certificate of ``claim`` states."""
     pattern, half = claim.pattern, claim.halfspaces
-    literals = [Literal(layer, index, True, 0.0) for layer, index in pattern.on]
-    literals += [Literal(layer, index, False, 0.0) for layer, index in pattern.off]
-    literals += [Literal(layer, index, True, value) for layer, index, value in pattern.above]
-    literals += [Literal(layer, index, False, value) for layer, index, value in pattern.below]
+    literals = [PreActivationBound(layer, index, True, 0.0) for layer, index in pattern.on]
+    literals += [PreActivationBound(layer, index, False, 0.0) for layer, index in pattern.off]
+    literals += [
+        PreActivationBound(layer, index, True, value) for layer, index, value in pattern.above
+    ]
+    literals += [
+        PreActivationBound(layer, index, False, value) for layer, index, value in pattern.below
+    ]
     clauses = tuple(
         tuple(Linear(i.outputs, i.inputs, i.bound, i.strict) for i in clause)
         for clause in claim.property.clauses

@@ -15,9 +15,12 @@ from scipy.sparse import csr_array
 from torch import Tensor
 
 from precond.network.operators import operators
+from precond.proof.bounds.layer_passes import INTERVALS
 from precond.proof.bounds.leaf import leaf_of
+from precond.proof.bounds.limits import Limits, layer_tensors, limits_of
 from precond.proof.bounds.lines import ActivationLines
 from precond.proof.bounds.multipliers import improve
+from precond.proof.bounds.objective import Objective
 from precond.proof.bounds.problem import region_of
 from precond.proof.bounds.region import Refined, refine
 from precond.proof.bounds.row_bounds import improved_bounds, row_bounds
@@ -34,7 +37,7 @@ BATCH = 256  # boxes looked at together
 
 
 @dataclass(frozen=True, eq=False)
-class Tried:
+class LeafTrial:
     """Multipliers, the float bound they give, and the coordinate whose split may help most."""
 
     leaf: Leaf
@@ -59,13 +62,13 @@ def problem_in(problem: Problem, state: Array) -> Problem | None:
 
 def improved(
     problem: Problem, conjunct: Conjunct, weights: Array | None, steps: int, deadline: Deadline
-) -> Tried:
+) -> LeafTrial:
     """Multipliers for a conjunct in the problem's region, by ascent."""
     refined = region_of(problem, deadline=deadline)
     if bool(refined.empty[0]):
-        return Tried(Leaf(empty=True), np.inf, None)
+        return LeafTrial(Leaf(empty=True), np.inf, None)
     if not len(conjunct):
-        return Tried(Leaf(), -np.inf, _widest(problem, np.ones(problem.network.input_size)))
+        return LeafTrial(Leaf(), -np.inf, _widest(problem, np.ones(problem.network.input_size)))
     mix = np.eye(len(conjunct))
     if weights is not None and len(weights) == len(conjunct):
         mix = np.vstack([mix, np.asarray(weights, dtype=np.float64)])
@@ -81,7 +84,7 @@ def improved(
         split = _widest(problem, plain.form[0, 0].abs().numpy())
     else:
         split = _dearest(problem, refined, plain.coefficients)
-    return Tried(leaf, float(found.value[0, best]), split)
+    return LeafTrial(leaf, float(found.value[0, best]), split)
 
 
 def in_boxes(
@@ -97,10 +100,7 @@ def in_boxes(
     found: list[tuple[Leaf, Split | None]] = []
     rows = stack_rows(problem.only((conjunct,)), "cpu")
     ops = operators(problem.network, "cpu", torch.float64)
-    limits = {
-        name: (torch.tensor(low)[None], torch.tensor(high)[None])
-        for name, (low, high) in problem.intervals.items()
-    }
+    limits = Limits(layer_tensors(problem.intervals))
     for begin in range(0, len(weights), BATCH):
         part = slice(begin, begin + BATCH)
         lower, upper = boxes[0][part], boxes[1][part]
@@ -144,16 +144,10 @@ def _dearest(
 def layer_records(problem: Problem, steps: int, deadline: Deadline) -> list[tuple[int, Leaf]]:
     """Optimised multipliers of every open neuron's two bounds, as (2 · neuron + side, leaf)."""
     network = problem.network
-    known = {
-        name: (torch.tensor(low)[None], torch.tensor(high)[None])
-        for name, (low, high) in (problem.bounds or {}).items()
-    }
     start = region_of(problem, deadline=deadline)
     ops, lower, upper = start.region.ops, start.region.lower, start.region.upper
-    limits = {
-        name: (low[:, 0], high[:, 0]) for name, (low, high) in start.region.constraints.items()
-    }
-    known = {**known, **start.bounds}
+    limits = limits_of(problem)
+    known = {**layer_tensors(problem.bounds or {}), **start.bounds}
     found, offset = [], 0
     for layer in network.decision_layers:
         width, source = network.width(layer), network.pre_activation(layer)
@@ -164,16 +158,12 @@ def layer_records(problem: Problem, steps: int, deadline: Deadline) -> list[tupl
         )
         if len(open_) and deep and not deadline.passed:
             with torch.no_grad():
-                region = refine(
-                    ops, lower, upper, limits, half=start.region.half, known=known, backward=False
-                ).region
+                region = refine(ops, lower, upper, limits, known=known, passes=INTERVALS).region
             eye = torch.eye(width, dtype=torch.float64)[open_]
             form = torch.cat([eye, -eye])[None]
             bound, used = improve(
                 region,
-                source,
-                form,
-                form.new_zeros(1, len(form[0])),
+                Objective(source, form, form.new_zeros(1, len(form[0]))),
                 steps=steps,
                 deadline=deadline,
                 goal=torch.inf,

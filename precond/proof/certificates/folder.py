@@ -15,10 +15,9 @@ from precond.checker.exact import check
 from precond.checker.fast import check_fast
 from precond.checker.files import read_certificate, write_certificate
 from precond.errors import DataError, OutputError
-from precond.proof.bounds.region import FOREVER
 from precond.proof.certificates.certify import statement_of
 from precond.proof.claim import Claim
-from precond.proof.deadline import Deadline
+from precond.proof.deadline import FOREVER, Deadline
 from precond.proof.verdict import Status, Verdict
 
 ENGINE = "certificate"  # of a verdict that rests on a file

@@ -8,6 +8,7 @@ from typing import ClassVar
 from precond.proof.attack import attack
 from precond.proof.claim import Problem
 from precond.proof.engines.base import NO_LINE, Answer, Deadline, Lines, Outcome
+from precond.proof.refusal import Refusal
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,7 @@ class AttackEngine:
     name: str = "attack"
     lines: ClassVar[Lines] = NO_LINE
 
-    def unsupported(self, problem: Problem) -> str | None:
+    def unsupported(self, problem: Problem) -> Refusal | None:
         return None
 
     def solve(self, problem: Problem, deadline: Deadline) -> list[Answer]:

@@ -28,6 +28,7 @@ from precond.proof.claim import Conjunct, Problem
 from precond.proof.deadline import Deadline as Deadline
 from precond.proof.deadline import OutOfTime
 from precond.proof.gate import excludes
+from precond.proof.refusal import Refusal
 from precond.proof.trace import Trace
 
 UNKNOWN_MEMORY = 1 << 31
@@ -76,7 +77,7 @@ class Engine(Protocol):
         """The kinds of engine whose code its proofs rest on; none for one that proves nothing."""
         ...
 
-    def unsupported(self, problem: Problem) -> str | None:
+    def unsupported(self, problem: Problem) -> Refusal | None:
         """Why this engine cannot take ``problem`` (a missing package, a layer kind), or None."""
         ...
 

@@ -20,6 +20,7 @@ from precond.proof.bounds.row_bounds import improved_bounds
 from precond.proof.claim import Problem
 from precond.proof.engines.base import PROPAGATION, Answer, Deadline, Lines, Outcome, plain_sums
 from precond.proof.gate import excludes
+from precond.proof.refusal import Refusal
 from precond.proof.rows import stack_rows
 from precond.proof.trace import Leaf
 
@@ -33,7 +34,7 @@ class BoundsEngine:
     name: str = "bounds"
     lines: ClassVar[Lines] = PROPAGATION
 
-    def unsupported(self, problem: Problem) -> str | None:
+    def unsupported(self, problem: Problem) -> Refusal | None:
         return beyond_floats(problem)
 
     def solve(self, problem: Problem, deadline: Deadline) -> list[Answer]:

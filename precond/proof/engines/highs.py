@@ -19,6 +19,7 @@ from precond.proof.linear.leaf import empty_leaf, leaf_of, without_rows
 from precond.proof.linear.programs import Program, Relaxation, relaxation_bounds
 from precond.proof.linear.solver import TOLERANCE, State, refusal
 from precond.proof.linear.system import satisfies
+from precond.proof.refusal import Refusal
 
 __all__ = [
     "HighsEngine",
@@ -43,7 +44,7 @@ class HighsEngine:
     def name(self) -> str:
         return "highs"
 
-    def unsupported(self, problem: Problem) -> str | None:
+    def unsupported(self, problem: Problem) -> Refusal | None:
         return refusal(problem)
 
     @in_time

@@ -26,6 +26,7 @@ from precond.proof.linear.leaf import empty_leaf, without_rows
 from precond.proof.linear.phases import Choice, Maximum, PhaseProgram
 from precond.proof.linear.solver import State, refusal
 from precond.proof.linear.tighten import narrowed
+from precond.proof.refusal import Refusal
 from precond.proof.trace import Leaf, Recorder, Trace
 
 Array = NDArray[np.float64]
@@ -48,9 +49,9 @@ class LpSplitEngine:
     name: str = "lp-split"
     lines: ClassVar[Lines] = SOLVERS
 
-    def unsupported(self, problem: Problem) -> str | None:
+    def unsupported(self, problem: Problem) -> Refusal | None:
         if any(len(conjunct) > 1 for conjunct in problem.conjuncts):
-            return "a way to fail is more than one inequality"
+            return Refusal("a way to fail is more than one inequality")
         return refusal(problem, self.free)
 
     @in_time
@@ -64,7 +65,7 @@ class LpSplitEngine:
             leaf = Leaf(empty=True) if problem.keep_trace else None
             return [replace(closed, trace=leaf)] * len(problem.conjuncts)
         bounds: Bounds = layer_bounds(refined)
-        searches = [_Search(problem, k) for k in range(len(problem.conjuncts))]
+        searches = [_LpSearch(problem, k) for k in range(len(problem.conjuncts))]
         program: PhaseProgram | None = None
         # A trace knows nothing of narrowed bounds, so where one is kept there is one pass.
         for turns in (TURNS,) if problem.keep_trace else (TURNS[:FIRST], TURNS):
@@ -105,7 +106,7 @@ class _Node(NamedTuple):
     share: float
 
 
-class _Search:
+class _LpSearch:
     """One conjunct: the subdomains that wait, and the tree of those that were closed."""
 
     def __init__(self, problem: Problem, key: int) -> None:

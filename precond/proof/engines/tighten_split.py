@@ -27,6 +27,7 @@ from precond.proof.linear.blocks import cut
 from precond.proof.linear.encode import Bounds
 from precond.proof.linear.solver import refusal
 from precond.proof.linear.tighten import tightened
+from precond.proof.refusal import Refusal
 from precond.proof.rows import stack_rows
 
 Array = NDArray[np.float64]
@@ -50,7 +51,7 @@ class TightenSplitEngine:
         """Tightening is by linear programs; what ``finish`` does is its own."""
         return SOLVERS | self.finish.lines
 
-    def unsupported(self, problem: Problem) -> str | None:
+    def unsupported(self, problem: Problem) -> Refusal | None:
         return refusal(problem, self.free) or self.finish.unsupported(problem)
 
     def solve(self, problem: Problem, deadline: Deadline) -> list[Answer]:
@@ -62,7 +63,7 @@ class TightenSplitEngine:
         if bool(refined.empty[0]):
             return [Answer.excluded()] * len(problem.conjuncts)
         plain = replace(plain, bounds=layer_bounds(refined))
-        searches = [_Search(self, plain.only((c,))) for c in problem.conjuncts]
+        searches = [_TightenSearch(self, plain.only((c,))) for c in problem.conjuncts]
         waiting = searches
         while waiting and not deadline.passed:
             for position, search in enumerate(waiting):
@@ -73,7 +74,7 @@ class TightenSplitEngine:
         return [s.answer() for s in searches]
 
 
-class _Search:
+class _TightenSearch:
     """One conjunct's subdomains that wait, each with the share of the whole that it is."""
 
     def __init__(self, engine: TightenSplitEngine, problem: Problem) -> None:

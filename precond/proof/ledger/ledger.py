@@ -31,7 +31,7 @@ PATIENCE = 60.0  # seconds to wait for another process that writes
 
 
 @dataclass(frozen=True, eq=False)
-class Entry:
+class LedgerRow:
     """A row: the claim's key, its verdict, the budget in seconds, when (Unix time)."""
 
     key: str
@@ -147,7 +147,7 @@ class Ledger:
             (count,) = database.execute("SELECT COUNT(*) FROM verdicts").fetchone()
         return int(count)
 
-    def entries(self, damaged: Callable[[str], None] | None = None) -> Iterator[Entry]:
+    def entries(self, damaged: Callable[[str], None] | None = None) -> Iterator[LedgerRow]:
         """All rows, oldest first.  Damaged ones go to ``damaged`` by key, else are an error."""
         with self._open() as database:
             for row in database.execute(
@@ -162,7 +162,7 @@ class Ledger:
                     continue
                 yield entry
 
-    def prune(self, unwanted: Callable[[Entry], bool], *, damaged: bool = False) -> int:
+    def prune(self, unwanted: Callable[[LedgerRow], bool], *, damaged: bool = False) -> int:
         """Delete rows (the damaged ones too, if asked) and give their space back; how many."""
         lost: list[str] = []
         keys = [e.key for e in self.entries(lost.append) if unwanted(e)] + lost * damaged
@@ -173,7 +173,7 @@ class Ledger:
             database.execute("VACUUM")
         return len(keys)
 
-    def _stands(self, old: Entry, new: Verdict, budget: float) -> bool:
+    def _stands(self, old: LedgerRow, new: Verdict, budget: float) -> bool:
         """Whether ``old`` is to stay.  OutputError where the two contradict each other."""
         if new.status not in SETTLED:
             return old.verdict.status in SETTLED or old.budget >= budget
@@ -224,12 +224,12 @@ def _grounds(verdict: Verdict) -> tuple[bool, bool]:
     return verdict.exact, verdict.confirmed
 
 
-def _entry(row: tuple[str, str, float, float, bytes]) -> Entry:
+def _entry(row: tuple[str, str, float, float, bytes]) -> LedgerRow:
     """A row whose digest fits; ValueError on any other."""
     key, text, budget, written, given = row
     try:
         if digest(key, text, budget, written) != given:
             raise ValueError("the digest does not fit")
-        return Entry(key, Verdict.from_json(json.loads(text)), budget, written)
+        return LedgerRow(key, Verdict.from_json(json.loads(text)), budget, written)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"a damaged entry, {str(key)[:20]!r}: {error}") from error

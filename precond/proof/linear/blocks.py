@@ -26,10 +26,9 @@ from precond.network.layers import Add, Concat, LeakyReLU, MaxPool2d, Reshape, S
 from precond.network.operators import Operators, affine_operator, operators
 from precond.proof.arithmetic import Arithmetic
 from precond.proof.bounds.problem import layer_bounds, region_of
-from precond.proof.bounds.region import FOREVER
 from precond.proof.bounds.rounding import TINY, bare_gamma
 from precond.proof.claim import Problem
-from precond.proof.deadline import Deadline
+from precond.proof.deadline import FOREVER, Deadline
 
 Array = NDArray[np.float64]
 Sparse: TypeAlias = "csr_array[np.float64, tuple[int, int]]"

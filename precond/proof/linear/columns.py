@@ -16,7 +16,7 @@ Array = NDArray[np.float64]
 Index = NDArray[np.int64]
 
 
-class Columns:
+class GrowingSystem:
     """The first columns are the inputs; there will be at most ``capacity``.
 
     ``limits``: of each block of rows its lower and upper limits and its error.

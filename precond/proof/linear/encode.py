@@ -1,6 +1,6 @@
 """``encode``: a problem's region as a sparse linear system with free neurons.
 
-Columns are the inputs and, once a neuron is free (its phase is open), the values behind it.
+GrowingSystem are the inputs and, once a neuron is free (its phase is open), the values behind it.
 With z the pre-activation and [l, u] its bounds in the region:
 
 - fixed (l ≥ 0 or u ≤ 0): the value is s·z with s the phase's slope.  While no neuron before
@@ -30,10 +30,9 @@ from precond.network.graph import INPUT, Network
 from precond.network.layers import LeakyReLU, MaxPool2d
 from precond.proof.arithmetic import Arithmetic
 from precond.proof.bounds.problem import block_slacks
-from precond.proof.bounds.region import FOREVER
 from precond.proof.bounds.rounding import TINY, bare_gamma
 from precond.proof.claim import Problem
-from precond.proof.deadline import Deadline
+from precond.proof.deadline import FOREVER, Deadline
 from precond.proof.gate import crossed, is_off, is_on
 from precond.proof.linear.blocks import (
     Block,
@@ -43,8 +42,8 @@ from precond.proof.linear.blocks import (
     is_source,
     linear_blocks,
 )
-from precond.proof.linear.columns import Columns, product
-from precond.proof.linear.system import Expression, LayerMap, LinearSystem, Pool
+from precond.proof.linear.columns import GrowingSystem, product
+from precond.proof.linear.system import Expression, LayerMap, LinearSystem, OpenWindow
 from precond.region.pattern import Neuron
 
 Array = NDArray[np.float64]
@@ -87,7 +86,7 @@ def encode(problem: Problem, bounds: Bounds, deadline: Deadline = FOREVER) -> Li
     return build.finish(None)
 
 
-class _Builder(Columns):
+class _Builder(GrowingSystem):
     """Columns and rows as they are added, and an expression for every source value."""
 
     def __init__(
@@ -105,7 +104,7 @@ class _Builder(Columns):
         capacity = problem.box.size + 2 * sum(network.width(n.name) for n in sources)
         super().__init__(problem.box, capacity)
         self.layers: dict[str, LayerMap] = {}
-        self.pools: list[Pool] = []
+        self.pools: list[OpenWindow] = []
         every = np.arange(self.inputs)
         self.values = {INPUT: self.selection(every, every, self.inputs)}
 
@@ -244,7 +243,7 @@ class _Builder(Columns):
             rows = self.add_rows(
                 csr_array(y - parts), z.constant[members], np.full(size, np.inf), z.error[members]
             )
-            self.pools.append(Pool(rows, ceiling[window] - floors))
+            self.pools.append(OpenWindow(rows, ceiling[window] - floors))
             total = csr_array(np.ones((1, size))) @ parts
             limit = z.constant[members].sum() - floors.sum() + floors.max()
             slack = bare_gamma(size + 4) * (

@@ -21,6 +21,7 @@ from precond.proof.deadline import Deadline
 from precond.proof.gate import excludes
 from precond.proof.linear.blocks import Sparse
 from precond.proof.linear.system import Expression, LinearSystem, safe_upper
+from precond.proof.refusal import Refusal
 
 Array = NDArray[np.float64]
 TOLERANCE = 1e-7  # HiGHS' own; a nominal optimum nearer to zero than this says nothing
@@ -34,19 +35,19 @@ class State(Enum):
     STOPPED = "stopped"
 
 
-def refusal(problem: Problem, free: int | None = None) -> str | None:
+def refusal(problem: Problem, free: int | None = None) -> Refusal | None:
     """Why no linear program of ``problem`` can be asked (of at most ``free`` undecided neurons,
     where given), or None."""
     if importlib.util.find_spec("highspy") is None:
-        return "the package highspy is not installed"
+        return Refusal("the package highspy is not installed")
     beyond = beyond_floats(problem)
     if beyond is not None:
         return beyond
     bounds = (problem.bounds or {}).values()
     if not all(np.isfinite(low).all() and np.isfinite(high).all() for low, high in bounds):
-        return "layer bounds overflow"
+        return Refusal("layer bounds overflow")
     if free is not None and problem.free > free:
-        return f"{problem.free} free neurons, more than {free}"
+        return Refusal(f"{problem.free} free neurons, more than {free}")
     return None
 
 

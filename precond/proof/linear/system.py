@@ -70,7 +70,7 @@ class LayerMap:
 
 
 @dataclass(frozen=True, eq=False)
-class Pool:
+class OpenWindow:
     """A max-pool window with several possible winners: its rows ``y − xᵢ ≥ …`` and, for each,
     ``gap`` = max u − lᵢ, the most that y exceeds xᵢ by."""
 
@@ -97,7 +97,7 @@ class LinearSystem:
     column_upper: Array
     output: Expression
     layers: Mapping[str, LayerMap]
-    pools: tuple[Pool, ...]
+    pools: tuple[OpenWindow, ...]
     empty: Neuron | None = None
 
     @property

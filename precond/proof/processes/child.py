@@ -22,6 +22,7 @@ from typing import IO
 import precond
 
 HEADER = 8
+LONGEST_WAIT = 3600.0  # seconds; the system's own limit is some 24 days
 PART = 1 << 20  # bytes read or written at once
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(precond.__file__)))
 SINGLE = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
@@ -35,7 +36,7 @@ class TimedOut(Exception):
     """No answer by the deadline."""
 
 
-class Child:
+class ChildProcess:
     """``python -m module arguments``, with one thread; dead once anything was raised here.
 
     Its temporary files go to its scratch folder; with ``inside`` it also runs in there, for
@@ -139,8 +140,9 @@ class Child:
     def _wait(self, stream: IO[bytes], event: int, limit: float) -> None:
         with selectors.DefaultSelector() as selector:
             selector.register(stream, event)
-            if not selector.select(max(0.0, limit - time.monotonic())):
-                raise TimedOut
+            while not selector.select(min(max(0.0, limit - time.monotonic()), LONGEST_WAIT)):
+                if time.monotonic() >= limit:
+                    raise TimedOut
 
 
 def _end(process: subprocess.Popen[bytes], noise: IO[bytes], folder: str, owner: int) -> None:

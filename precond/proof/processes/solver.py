@@ -21,10 +21,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from precond.proof.deadline import Deadline
-from precond.proof.processes.child import HEADER, Child, Died
+from precond.proof.processes.child import HEADER, ChildProcess, Died
 
 GRACE = 0.3  # seconds past the deadline before the child is killed
 ALARM = 5  # seconds past a query's limit after which the child ends itself
+LONGEST = 1 << 30  # seconds that an alarm can be told
 START = 2.0  # seconds a child may take to start, whatever the first query's deadline
 PR_SET_PDEATHSIG = 1
 
@@ -35,7 +36,7 @@ class Process:
     """One child that runs ``module``.  Once an ``ask`` has failed it is dead; make another."""
 
     def __init__(self, module: str) -> None:
-        self._child = Child(module, inside=True)
+        self._child = ChildProcess(module, inside=True)
         self._greeted = False
 
     @property
@@ -99,7 +100,7 @@ def serve(library: Callable[[], object], answer: Callable[[Arrays], Arrays]) -> 
         say({"error": np.array(str(error))})
     while len(header := source.read(HEADER)) == HEADER:
         query = _unpack(source.read(int.from_bytes(header, "big")))
-        signal.alarm(int(np.ceil(query["seconds"])) + ALARM)  # default action: end
+        signal.alarm(int(min(np.ceil(query["seconds"]), LONGEST)) + ALARM)  # default action: end
         result = answer(query)
         signal.alarm(0)
         say(result)

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from precond.proof.bounds.region import FOREVER
 from precond.proof.claim import Problem
-from precond.proof.deadline import Deadline
+from precond.proof.deadline import FOREVER, Deadline
 from precond.proof.engines.attack import AttackEngine
 from precond.proof.engines.base import Answer, Engine, Line
 from precond.proof.engines.bounds import BoundsEngine

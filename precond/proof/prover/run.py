@@ -14,27 +14,22 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from precond.network.evaluate import outputs
 from precond.proof.arithmetic import Arithmetic
-from precond.proof.attack import attack
 from precond.proof.bounds.magnitudes import beyond_floats
 from precond.proof.bounds.problem import layer_bounds, region_of
 from precond.proof.claim import Claim, Conjunct, Problem
-from precond.proof.deadline import Deadline, OutOfTime
+from precond.proof.deadline import Deadline
 from precond.proof.engines.attack import AttackEngine
 from precond.proof.engines.base import Answer, Engine, Outcome, plain_sums
-from precond.proof.engines.highs import Satisfiability, is_satisfiable
 from precond.proof.engines.marabou.engine import well_scaled
-from precond.proof.engines.z3.engine import Z3Engine
 from precond.proof.prover.conjuncts import Standing
-from precond.proof.prover.plans import Stage, known_bounds
+from precond.proof.prover.plans import Stage
 from precond.proof.prover.racer import Racer, runner_of
-from precond.proof.replay import in_region, replay
+from precond.proof.prover.witnesses import Refutation, Witnesses
+from precond.proof.replay import replay
 from precond.proof.verdict import Attempt, Status, Verdict
 
 Array = NDArray[np.float64]
-TIE = 2.0**-40  # of the outputs' size: what float64 may have rounded away
-REPLAYS = 16  # of ties, at most
 
 
 class Run:
@@ -63,14 +58,7 @@ class Run:
         self.near: list[Array] = []  # candidates that did not replay: good places to attack from
         self.racer: Racer | None = None  # beside the stages that race
         self.last = ""
-        self.replays = REPLAYS
-        self.inside: Array | None = None  # a point of the region
-        if not claim.problem.intervals and claim.halfspaces is None:
-            self.inside = (claim.box.lower + claim.box.upper) / 2
-        self.points = np.zeros((0, claim.box.size))
-        if points is not None:
-            given = np.asarray(points, dtype=np.float64).reshape(-1, claim.box.size)
-            self.points = given[in_region(self.problem, given)]
+        self.witnesses = Witnesses(claim, problem, points, in_floats=self.beyond is None)
 
     def run(self) -> Verdict:
         with np.errstate(over="ignore", invalid="ignore"):  # such numbers do not pass the gate
@@ -82,25 +70,15 @@ class Run:
             return self._verdict(
                 Status.VACUOUS, "literals", reason="two literals exclude each other"
             )
-        found = self._data() or (None if self.beyond else self._refine()) or self._engines()
-        if found is not None:
-            return found
+        if (refuted := self.witnesses.in_data()) is not None:
+            return self._refuted(refuted, "data")
+        verdict = (None if self.beyond else self._refine()) or self._engines()
+        if verdict is not None:
+            return verdict
         if self.standing.open:
             reason = "; ".join(dict.fromkeys(self.standing.reasons)) or "no engine decided it"
             return self._verdict(Status.UNKNOWN, self.last, reason=reason)
         return self._proved()
-
-    def _data(self) -> Verdict | None:
-        """Given points: evidence that the region is not empty, and perhaps witnesses."""
-        if not len(self.points):
-            return None
-        self.inside = self.points[0]  # in float64; made sure of before it counts
-        y = outputs(self.claim.network, self.points)
-        for row in np.flatnonzero(~self.claim.property.holds(y, self.points))[:5]:
-            refuted = self._refute(self.points[row], "data")
-            if refuted is not None:
-                return refuted
-        return None
 
     def _engines(self) -> Verdict | None:
         try:
@@ -113,11 +91,11 @@ class Run:
                 if stage.races and self.racer is None:
                     self._race([s.engine for s in self.stages[position:] if s.races])
                 if self.racer is not None and stage.engine is self.racer.engine:
-                    found = self._finish()
+                    verdict = self._finish()
                 else:
-                    found = self._stage(stage)
-                if found is not None:
-                    return found
+                    verdict = self._stage(stage)
+                if verdict is not None:
+                    return verdict
             return None
         finally:
             self._end_race()
@@ -156,18 +134,18 @@ class Run:
         pending = self.standing.pending(engine.name)
         refusal = engine.unsupported(self.problem.only(pending))
         if refusal is not None:
-            known = refusal == self.beyond
-            self.standing.reasons.append(refusal if known else f"{engine.name}: {refusal}")
+            own = "" if refusal.of_floats else f"{engine.name}: "
+            self.standing.reasons.append(f"{own}{refusal.reason}")
             return None
         begun = time.monotonic()
         deadline = self.deadline if self.racer is None else self.racer.others
         limit = deadline.earlier(stage.share * self.deadline.left)
         starts = np.array(self.near[-64:]) if self.near else None
-        asked = replace(self.problem, conjuncts=pending, starts=starts)
-        answers = engine.solve(asked, limit)
-        found = self._take(engine, pending, answers, time.monotonic() - begun)
-        won = found is None and self.racer is not None and self.racer.won
-        return self._finish() if won else found
+        problem = replace(self.problem, conjuncts=pending, starts=starts)
+        answers = engine.solve(problem, limit)
+        verdict = self._take(engine, pending, answers, time.monotonic() - begun)
+        won = verdict is None and self.racer is not None and self.racer.won
+        return self._finish() if won else verdict
 
     def _take(
         self,
@@ -188,9 +166,9 @@ class Run:
                 continue
             self.standing.keep(conjunct, engine.name, answer)
             if answer.witness is not None:
-                refuted = self._refute(answer.witness, engine.name)
+                refuted = self.witnesses.refutation(answer.witness)
                 if refuted is not None:
-                    return refuted
+                    return self._refuted(refuted, engine.name)
                 self.near.append(answer.witness)
             if answer.outcome is Outcome.WITNESS:
                 self.standing.dispute(conjunct, engine.name)
@@ -206,63 +184,23 @@ class Run:
             reason = "no input of the box satisfies the pattern"
             self.standing.close_empty()
             return self._verdict(Status.VACUOUS, "bounds", reason=reason)
-        self.problem = replace(self.problem, bounds=layer_bounds(refined), points=self.points[:256])
+        self.problem = replace(
+            self.problem, bounds=layer_bounds(refined), points=self.witnesses.points[:256]
+        )
         if self.standing.close_constant("layer bounds"):
             self.last = "layer bounds"
         return None
 
-    def _refute(self, point: Array, engine: str) -> Verdict | None:
-        """REFUTED if the point, or one drawn a little into the region, replays."""
-        if not np.isfinite(point).all():
-            return None
-        drawn_in = (0.0,) if self.inside is None else (0.0, 1e-9, 1e-7, 1e-5, 1e-3)
-        toward = point if self.inside is None else self.inside
-        box = self.claim.box
-        candidates = np.clip([point + t * (toward - point) for t in drawn_in], box.lower, box.upper)
-        # Float64 filters what is worth an exact replay.
-        worth = np.ones(len(candidates), dtype=np.bool_)
-        if not self.beyond:
-            worth = in_region(self.problem, candidates)
-        if self.inside is not None and not self.beyond:
-            y = outputs(self.claim.network, candidates)
-            worth &= ~self.claim.property.holds(y, candidates) | self._ties(y, candidates)
-        for x in candidates[worth]:
-            result = replay(self.claim, x)
-            if result.counts:
-                reason = "" if result.in_float32 else "shown in exact arithmetic, not in float32"
-                return self._verdict(
-                    Status.REFUTED,
-                    engine,
-                    exact=True,
-                    confirmed=result.in_float32,
-                    witness=x,
-                    reason=reason,
-                )
-            if result.in_region and self.inside is None:
-                self.inside = x
-        return None
-
-    def _ties(self, y: Array, x: Array) -> NDArray[np.bool_]:
-        """Which candidates, the first at most, only exact arithmetic can tell from violations."""
-        tie = np.zeros(len(y), dtype=np.bool_)
-        if self.replays:
-            limit = TIE * np.abs(y).max(initial=1.0)
-            tie[0] = self.claim.property.margin(y[:1], x[:1])[0] <= limit
-            self.replays -= int(tie[0])
-        return tie
-
     def _proved(self) -> Verdict:
         """Every conjunct is closed: proved, unless the region is empty or trust is short."""
         grace = Deadline(self.deadline.at + 1.0)
-        if self.inside is None or not replay(self.claim, self.inside).in_region:
-            self.inside = self._some_point(grace)
         notes = []
-        if self.inside is None:
-            found = self._satisfiable(grace.earlier(2.0))
-            if found.empty and found.rigorous:
+        if not self.witnesses.find_inside(self.problem, grace.earlier(2.0), self.device, self.seed):
+            region = self.witnesses.satisfiable(self.problem, grace.earlier(2.0))
+            if region.empty and region.rigorous:
                 reason = "no input of the box satisfies the pattern"
                 return self._verdict(Status.VACUOUS, "highs", reason=reason)
-            if found.point is None or not replay(self.claim, found.point).in_region:
+            if region.point is None or not replay(self.claim, region.point).in_region:
                 notes.append("no input of the region is known; it may be empty")
         if self.standing.soft:
             names = ", ".join(sorted(set(self.standing.soft.values())))
@@ -274,32 +212,22 @@ class Run:
             left = self.problem.only(tuple(self.standing.soft))
             for answer in last_look.solve(left, grace.earlier(2.0)):
                 if answer.witness is not None:
-                    refuted = self._refute(answer.witness, "attack")
+                    refuted = self.witnesses.refutation(answer.witness)
                     if refuted is not None:
-                        return refuted
+                        return self._refuted(refuted, "attack")
         return self._verdict(
             Status.PROVED, self.last, confirmed=not self.standing.soft, reason=", ".join(notes)
         )
 
-    def _satisfiable(self, deadline: Deadline) -> Satisfiability:
-        """Whether the region has a point, by a linear program, or by z3 where floats end."""
-        if not self.beyond:
-            try:
-                bounds = known_bounds(self.problem, deadline)
-            except OutOfTime:
-                return Satisfiability(None)
-            return is_satisfiable(self.problem, bounds, deadline)
-        engine, asked = Z3Engine(), self.problem.only(((),))
-        if engine.unsupported(asked) is not None:
-            return Satisfiability(None)
-        (answer,) = engine.solve(asked, deadline)
-        empty = answer.outcome is Outcome.INFEASIBLE
-        return Satisfiability(empty or None, rigorous=empty, point=answer.witness)
-
-    def _some_point(self, deadline: Deadline) -> Array | None:
-        """A point of the region, by gradient."""
-        point = attack(self.problem, (), deadline.earlier(2.0), device=self.device, seed=self.seed)
-        return point if point is not None and replay(self.claim, point).in_region else None
+    def _refuted(self, refuted: Refutation, engine: str) -> Verdict:
+        return self._verdict(
+            Status.REFUTED,
+            engine,
+            exact=True,
+            confirmed=refuted.in_float32,
+            witness=refuted.witness,
+            reason="" if refuted.in_float32 else "shown in exact arithmetic, not in float32",
+        )
 
     def _verdict(
         self,

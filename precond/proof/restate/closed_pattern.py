@@ -20,9 +20,8 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from precond.network.parts import head
-from precond.proof.bounds.region import FOREVER
 from precond.proof.claim import Claim, HalfSpaces, Problem
-from precond.proof.deadline import Deadline, OutOfTime
+from precond.proof.deadline import FOREVER, Deadline, OutOfTime
 from precond.proof.linear.encode import encode
 from precond.proof.linear.programs import Program
 from precond.proof.linear.solver import State

@@ -17,9 +17,8 @@ from numpy.typing import NDArray
 from precond.network.graph import Network
 from precond.network.layers import Affine, ReLU
 from precond.proof.bounds.problem import layer_bounds, region_of
-from precond.proof.bounds.region import FOREVER
 from precond.proof.claim import Claim, HalfSpaces
-from precond.proof.deadline import Deadline
+from precond.proof.deadline import FOREVER, Deadline
 from precond.proof.gate import is_off
 from precond.proof.restate.restatement import Restatement, same
 from precond.proof.restate.tail import speaks_of_inputs

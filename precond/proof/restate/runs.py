@@ -21,6 +21,7 @@ from precond.network.activation import OutputActivation
 from precond.network.graph import Network
 from precond.network.operators import operators
 from precond.proof.arithmetic import Arithmetic
+from precond.proof.bounds.layer_passes import INTERVALS
 from precond.proof.bounds.point_runs import NOTE, exceeds_margin
 from precond.proof.bounds.region import refine
 from precond.proof.claim import Array, Claim, Problem
@@ -105,7 +106,7 @@ def _largest(problem: Problem, execution: Arithmetic) -> float:
     ops = operators(problem.network, "cpu", torch.float64)
     lower, upper = (torch.tensor(side)[None] for side in (problem.box.lower, problem.box.upper))
     with torch.no_grad():
-        region = refine(ops, lower, upper, {}, backward=False, execution=execution).region
+        region = refine(ops, lower, upper, passes=INTERVALS, execution=execution).region
     sizes = [float(size.max()) for size in region.sizes.values()]
     inputs = max(float(lower.abs().max()), float(upper.abs().max()))
     return float(np.max([inputs, _constant(problem.network), *sizes]))  # NaN stays NaN

@@ -25,9 +25,8 @@ from precond.network.graph import INPUT, Network
 from precond.network.layers import LeakyReLU
 from precond.network.parts import cuts, tail
 from precond.proof.bounds.problem import layer_bounds, region_of
-from precond.proof.bounds.region import FOREVER
 from precond.proof.claim import Claim, Problem
-from precond.proof.deadline import Deadline
+from precond.proof.deadline import FOREVER, Deadline
 from precond.proof.restate.restatement import Restatement, same
 from precond.property import Property
 from precond.region.box import Box

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 from functools import partial
 
-from precond.proof.bounds.region import FOREVER
 from precond.proof.claim import Claim
-from precond.proof.deadline import Deadline
+from precond.proof.deadline import FOREVER, Deadline
 from precond.proof.restate.fixed_neurons import without_fixed_neurons
 from precond.proof.restate.restatement import Restatement
 from precond.proof.restate.tail import Tail, speaks_of_inputs, tail_cuts

@@ -22,7 +22,7 @@ def own_words(finding: Finding) -> tuple[tuple[str, ...], tuple[str, ...]]:
     own = finding.own
     if isinstance(own, Unproved):
         return unproved_words(own), ()
-    found = own.found
+    found = own.precondition
     assert found.pattern is not None
     where = f"the L∞ ball of radius {own.radius:.4g} around the input"
     if len(found.pattern):

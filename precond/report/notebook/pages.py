@@ -22,7 +22,7 @@ from precond.network.graph import Network
 from precond.report.analysis.write import render
 from precond.report.cluster import cluster_files
 from precond.report.debug.index import debug_files
-from precond.report.evidence import Given
+from precond.report.evidence import Subject
 from precond.report.explain import explain_page
 from precond.report.robustness import robustness_files
 from precond.report.whole_space.page import whole_space_files
@@ -39,26 +39,26 @@ def page_of(result: object) -> str:
     return draw(result)
 
 
-def _given(network: Network, inputs: NDArray[np.floating]) -> Given:
+def _subject(network: Network, inputs: NDArray[np.floating]) -> Subject:
     shape = network.input_shape
     picture = shape if len(shape) == 3 and shape[0] in (1, 3) else None
     low, high = float(inputs.min(initial=0.0)), float(inputs.max(initial=1.0))
-    return Given(Path(network.origin).name, f"{len(inputs)} inputs", picture, (low, high))
+    return Subject(Path(network.origin).name, f"{len(inputs)} inputs", picture, (low, high))
 
 
 def _robustness(found: Robustness) -> str:
-    given = _given(found.network, found.inputs)
-    return robustness_files(given, None, found)["index.html"]
+    subject = _subject(found.network, found.inputs)
+    return robustness_files(subject, None, found)["index.html"]
 
 
 def _debugged(found: Debugged) -> str:
-    given = _given(found.book.network, found.book.inputs)
-    return str(debug_files(given, found)["index.html"])
+    subject = _subject(found.book.network, found.book.inputs)
+    return str(debug_files(subject, found)["index.html"])
 
 
 def _clustering(found: Clustering) -> str:
-    given = _given(found.book.network, found.book.inputs)
-    return cluster_files(given, found)["index.html"]
+    subject = _subject(found.book.network, found.book.inputs)
+    return cluster_files(subject, found)["index.html"]
 
 
 def _whole_space(found: WholeSpace) -> str:

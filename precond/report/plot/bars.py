@@ -52,7 +52,7 @@ def bar_chart(classes: Sequence[ClassCoverage], series: Sequence[Series]) -> Mar
     left, bar, top = 112.0, 380.0, 8.0
     step = 6.0 + 14.0 * len(series)
     height = top + step * len(classes) + 22
-    parts = [stripes("hatch", "hatch-ground", "hatch-line", 3)]
+    parts = [stripes("hatch", ground="hatch-ground", line="hatch-line", width=3)]
     for tick in (0.0, 0.25, 0.5, 0.75, 1.0):
         x = left + bar * tick
         parts.append(
@@ -90,7 +90,9 @@ def bar_chart(classes: Sequence[ClassCoverage], series: Sequence[Series]) -> Mar
                     percent(share),
                 )
             )
-    return figure(parts, left + bar + 60, height, "Coverage of held-out inputs per class")
+    return figure(
+        parts, width=left + bar + 60, height=height, words="Coverage of held-out inputs per class"
+    )
 
 
 def score_chart(outputs: NDArray[np.float64], label: int, predicted: int, most: int = 12) -> Markup:
@@ -129,4 +131,6 @@ def score_chart(outputs: NDArray[np.float64], label: int, predicted: int, most: 
                 value,
             )
         )
-    return figure(parts, left + width + 60, step * len(order) + 2, "Outputs", "small")
+    return figure(
+        parts, width=left + width + 60, height=step * len(order) + 2, words="Outputs", kind="small"
+    )

@@ -7,7 +7,7 @@ from math import ceil, floor, log10
 
 from markupsafe import Markup
 
-from precond.report.plot.labels import figure, percent
+from precond.report.plot.labels import axis_words, figure, percent, share_rules
 from precond.study.analysis import CurvePoint
 
 LEFT, TOP, WIDTH, HEIGHT = 60.0, 12.0, 460.0, 240.0
@@ -32,15 +32,7 @@ def share_chart(
     def at(x: float, share: float) -> tuple[float, float]:
         return LEFT + scale * x, TOP + HEIGHT * (1 - share)
 
-    parts = []
-    for k in range(6):
-        _, y = at(0, k / 5)
-        parts.append(
-            Markup(
-                '<path class="rule" d="M{:.1f} {:.1f}h{:.1f}"/>'
-                '<text class="tick end" x="{:.1f}" y="{:.1f}">{} %</text>'
-            ).format(LEFT, y, WIDTH, LEFT - 8, y + 4, 20 * k)
-        )
+    parts = share_rules(5, LEFT, TOP, WIDTH, HEIGHT)
     value = 0.0
     while value * scale <= WIDTH + 1e-6:
         x, _ = at(value, 0)
@@ -50,16 +42,10 @@ def share_chart(
             )
         )
         value += tick
-    line: list[str] = []
-    for x, share, _ in points:
-        px, py = at(x, share)
-        if stairs and line:
-            line.append(f"H{px:.1f}V{py:.1f}")
-        else:
-            line.append(f"{'L' if line else 'M'}{px:.1f} {py:.1f}")
+    line = _line([at(x, share) for x, share, _ in points], stairs)
     if end is not None and line:
-        line.append(f"H{at(end, 0)[0]:.1f}")
-    parts.append(Markup('<path class="curve" d="{}"/>').format("".join(line)))
+        line += f"H{at(end, 0)[0]:.1f}"
+    parts.append(Markup('<path class="curve" d="{}"/>').format(line))
     for x, share, words in points:
         if words:
             px, py = at(x, share)
@@ -69,13 +55,15 @@ def share_chart(
                     "<title>{}</title></circle>"
                 ).format(px, py, words)
             )
-    parts.append(
-        Markup(
-            '<text class="axis mid" x="{:.1f}" y="{:.1f}">{}</text>'
-            '<text class="axis mid" transform="translate(14 {:.1f}) rotate(-90)">{}</text>'
-        ).format(LEFT + WIDTH / 2, TOP + HEIGHT + 38, across, TOP + HEIGHT / 2, up)
-    )
-    return figure(parts, LEFT + WIDTH + 24, TOP + HEIGHT + 46, title)
+    below = (LEFT + WIDTH / 2, TOP + HEIGHT + 38, across)
+    parts.append(axis_words(below, (TOP + HEIGHT / 2, up)))
+    return figure(parts, width=LEFT + WIDTH + 24, height=TOP + HEIGHT + 46, words=title)
+
+
+def _line(places: Sequence[tuple[float, float]], stairs: bool) -> str:
+    """The commands of a path through the places."""
+    joint = "H{:.1f}V{:.1f}" if stairs else "L{:.1f} {:.1f}"
+    return "".join((joint if k else "M{:.1f} {:.1f}").format(*at) for k, at in enumerate(places))
 
 
 def _tick(most: float) -> float:
@@ -136,10 +124,8 @@ def curve_chart(points: Sequence[CurvePoint]) -> Markup:
                 f"coverage {percent(coverage)}, precision {percent(precision)}",
             )
         )
-    parts.append(
-        Markup(
-            '<text class="axis mid" x="{:.1f}" y="{:.1f}">coverage of held-out inputs</text>'
-            '<text class="axis mid" transform="translate(14 {:.1f}) rotate(-90)">precision</text>'
-        ).format(left + width / 2, top + height + 36, top + height / 2)
+    below = (left + width / 2, top + height + 36, "coverage of held-out inputs")
+    parts.append(axis_words(below, (top + height / 2, "precision")))
+    return figure(
+        parts, width=left + width + 24, height=top + height + 44, words="Precision against coverage"
     )
-    return figure(parts, left + width + 24, top + height + 44, "Precision against coverage")

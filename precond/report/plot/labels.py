@@ -26,6 +26,27 @@ def stripes(name: str, ground: str, line: str, width: int) -> Markup:
     ).format(name, ground, line, width)
 
 
+def share_rules(steps: int, left: float, top: float, width: float, height: float) -> list[Markup]:
+    """Level lines at even shares from 0 to 100 %, the share written before each."""
+    line = Markup(
+        '<path class="rule" d="M{:.1f} {:.1f}h{:.1f}"/>'
+        '<text class="tick end" x="{:.1f}" y="{:.1f}">{} %</text>'
+    )
+    heights = [top + height * (1 - k / steps) for k in range(steps + 1)]
+    return [
+        line.format(left, y, width, left - 8, y + 4, 100 * k // steps)
+        for k, y in enumerate(heights)
+    ]
+
+
+def axis_words(across: tuple[float, float, str], up: tuple[float, str]) -> Markup:
+    """What the axes mean: (x, y, words) below, (y, words) upright at the left edge."""
+    return Markup(
+        '<text class="axis mid" x="{:.1f}" y="{:.1f}">{}</text>'
+        '<text class="axis mid" transform="translate(14 {:.1f}) rotate(-90)">{}</text>'
+    ).format(*across, *up)
+
+
 def percent(share: float | None) -> str:
     """``12.3 %``; a dash where there is nothing to divide by; never rounded up to 100 %."""
     if share is None:

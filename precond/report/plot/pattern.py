@@ -47,7 +47,7 @@ def draw_pattern(network: Network, pattern: DecisionPattern, label: str) -> Mark
     blocks = [_block(network.width(name), name, pattern) for name in network.decision_layers]
     height = max([HEIGHT, *(b.height for b in blocks)])
     middle = TOP + height / 2
-    parts = [_end(0.0, middle, "input", f"{network.input_size}")]
+    parts = [_end(0.0, middle=middle, name="input", text=f"{network.input_size}")]
     x = END
     for name, block in zip(network.decision_layers, blocks, strict=True):
         parts.append(_arrow(x, middle))
@@ -71,7 +71,7 @@ def draw_pattern(network: Network, pattern: DecisionPattern, label: str) -> Mark
         x += shown
     parts.append(_arrow(x, middle))
     x += GAP
-    parts.append(_end(x, middle, "output", shorten(label, 9)))
+    parts.append(_end(x, middle, name="output", text=shorten(label, 9)))
     x += END
     total = TOP + height + 6
     return Markup(

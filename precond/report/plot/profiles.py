@@ -66,4 +66,4 @@ def profile_chart(profile: Profile, label: int, predicted: int) -> Markup:
     words = (
         f"Influences of {profile.layer} beside the usual ones of classes {predicted} and {label}"
     )
-    return figure(parts, left + width + 8, height + 20, words)
+    return figure(parts, width=left + width + 8, height=height + 20, words=words)

@@ -5,32 +5,24 @@ from __future__ import annotations
 from markupsafe import Markup
 
 from precond.apply.certification.answers import BallOutcome, Robustness
-from precond.report.plot.labels import figure, stripes
+from precond.report.plot.labels import figure, share_rules, stripes
 
 ORDER = (BallOutcome.CERTIFIED, BallOutcome.UNKNOWN, BallOutcome.ATTACKED, BallOutcome.WRONG)
 
 
-def radius_chart(found: Robustness) -> Markup:
+def radius_chart(robustness: Robustness) -> Markup:
     """Shares of inputs over the radius: certified below, attacked and wrong above, what is
     unknown between; radii at even distances, their values written below."""
     left, top, width, height = 64.0, 12.0, 520.0, 260.0
-    total, count = max(len(found.rows), 1), len(found.radii)
+    total, count = max(len(robustness.rows), 1), len(robustness.radii)
     bar = width / count
 
-    parts = []
-    for k in range(5):
-        y = top + height * (1 - k / 4)
-        parts.append(
-            Markup(
-                '<path class="rule" d="M{:.1f} {:.1f}h{:.1f}"/>'
-                '<text class="tick end" x="{:.1f}" y="{:.1f}">{} %</text>'
-            ).format(left, y, width, left - 8, y + 4, 25 * k)
-        )
-    for k, radius in enumerate(found.radii):
+    parts = share_rules(4, left, top, width, height)
+    for k, radius in enumerate(robustness.radii):
         y = top + height
         x = left + bar * k + bar * 0.14
         for outcome in ORDER:
-            share = found.count(k, outcome) / total
+            share = robustness.count(k, outcome) / total
             y -= height * share
             parts.append(
                 Markup(
@@ -43,7 +35,7 @@ def radius_chart(found: Robustness) -> Markup:
                     bar * 0.72,
                     height * share,
                     radius,
-                    found.count(k, outcome),
+                    robustness.count(k, outcome),
                     outcome.value,
                     total,
                 )
@@ -54,7 +46,7 @@ def radius_chart(found: Robustness) -> Markup:
                         "striped" if outcome is BallOutcome.UNKNOWN else "inside",
                         x + bar * 0.36,
                         y + height * share / 2 + 4,
-                        found.count(k, outcome),
+                        robustness.count(k, outcome),
                     )
                 )
         parts.append(
@@ -68,8 +60,8 @@ def radius_chart(found: Robustness) -> Markup:
         )
     )
     return figure(
-        [stripes("stripes", "stripe-ground", "stripe", 2), *parts],
-        left + width + 16,
-        top + height + 44,
-        "Certified, unknown and attacked inputs by radius",
+        [stripes("stripes", ground="stripe-ground", line="stripe", width=2), *parts],
+        width=left + width + 16,
+        height=top + height + 44,
+        words="Certified, unknown and attacked inputs by radius",
     )

@@ -63,26 +63,26 @@ class ClassSection:
     patterns: tuple[PatternCard, ...]
 
 
-def class_section(run: WholeSpace, found: ClassResult) -> ClassSection:
+def class_section(run: WholeSpace, result: ClassResult) -> ClassSection:
     tried = "; ".join(
         f"{t.cut}: {t.patterns} patterns, {percent(t.recall)} of training inputs, {t.seconds:.1f} s"
-        for t in found.tried
+        for t in result.cuts
     )
-    cards = tuple(_card(run, found, number) for number in range(len(found.entries)))
-    name = f"{found.target.name}: {found.target.property}"
+    cards = tuple(_card(run, result, number) for number in range(len(result.entries)))
+    name = f"{result.target.name}: {result.target.property}"
     return ClassSection(
         f"Class {name}",
-        f"{counted(found.held_out)} of its held-out inputs have one of its patterns. "
+        f"{counted(result.held_out)} of its held-out inputs have one of its patterns. "
         f"Cuts tried: {tried}.",
         cards,
     )
 
 
-def _card(run: WholeSpace, found: ClassResult, number: int) -> PatternCard:
-    entry = found.entries[number]
+def _card(run: WholeSpace, result: ClassResult, number: int) -> PatternCard:
+    entry = result.entries[number]
     study, data = run.study, run.study.data
     holds = entry.pattern.holds(study.signatures) & study.within
-    own = study.carries(found.target.label) & study.within
+    own = study.carries(result.target.label) & study.within
     held = data.held_out
     inside, outside = held[(holds & own)[held]], held[(~holds & own)[held]]
     verdict, support = entry.verdict, entry.support
@@ -99,19 +99,20 @@ def _card(run: WholeSpace, found: ClassResult, number: int) -> PatternCard:
     if verdict.bound is not None:
         facts.append(("Margin proved", f"≥ {verdict.bound:.4g}"))
     if data.labels is not None and len(inside):
-        right = float((data.labels[inside] == found.target.label).mean())
+        right = float((data.labels[inside] == result.target.label).mean())
         facts.append(("True labels", f"{percent(right)} of its held-out inputs carry the class"))
-    forced = tuple(_forced(run, one) for one in found.forced[number])
+    forced = tuple(_forced(run, one) for one in result.forced[number])
     return PatternCard(
         entry.id,
-        entry.note,
-        tuple(facts),
-        draw_pattern(run.study.network, entry.pattern, found.target.name),
-        literal_lines(entry.pattern),
-        _galleries(run, inside, outside),
-        _tables(run, inside, outside),
-        forced,
-        f"values of {found.cut} with the pattern but for that literal, and another answer",
+        remark=entry.note,
+        facts=tuple(facts),
+        drawing=draw_pattern(run.study.network, entry.pattern, result.target.name),
+        words=literal_lines(entry.pattern),
+        galleries=_galleries(run, inside, outside),
+        tables=_tables(run, inside, outside),
+        forced=forced,
+        forced_remark=f"values of {result.cut} with the pattern but for that literal, "
+        "and another answer",
     )
 
 
@@ -141,7 +142,15 @@ def _forced(run: WholeSpace, one: Forced) -> ForcedRow:
         )
     words = f"#{one.nearest}{said}: {_numbers(run.study.data.inputs[one.nearest])}"
     alone = "yes" if one.alone else "no"
-    return ForcedRow(name, values, nearest, words, str(one.output), str(one.excluded), alone)
+    return ForcedRow(
+        name,
+        values=values,
+        nearest=nearest,
+        words=words,
+        output=str(one.output),
+        excluded=str(one.excluded),
+        alone=alone,
+    )
 
 
 def _galleries(run: WholeSpace, inside: Rows, outside: Rows) -> tuple[Gallery, ...]:
@@ -149,7 +158,7 @@ def _galleries(run: WholeSpace, inside: Rows, outside: Rows) -> tuple[Gallery, .
     if data.image_shape is None:
         return ()
     shape = data.image_shape
-    found = []
+    galleries = []
     for title, rows in (
         ("Held-out inputs of the class that have it", inside),
         ("Held-out inputs of the class that do not", outside),
@@ -163,8 +172,8 @@ def _galleries(run: WholeSpace, inside: Rows, outside: Rows) -> tuple[Gallery, .
             for r in rows[:THUMBS].tolist()
         )
         if thumbs:
-            found.append(Gallery(title, f"{len(thumbs)} of {len(rows)}", thumbs))
-    return tuple(found)
+            galleries.append(Gallery(title, f"{len(thumbs)} of {len(rows)}", thumbs))
+    return tuple(galleries)
 
 
 def _tables(run: WholeSpace, inside: Rows, outside: Rows) -> tuple[Table, ...]:
@@ -180,7 +189,9 @@ def _tables(run: WholeSpace, inside: Rows, outside: Rows) -> tuple[Table, ...]:
     names = [input_name(k, run.study.data.features) for k in range(size)]
     rows = tuple((names[k], *(f"{c[k]:.4g}" for _, c in columns)) for k in range(size))
     remark = f"{len(inside)} held-out inputs that have it, {len(outside)} of the class without"
-    return (Table("Input values", remark, ("input", *(n for n, _ in columns)), rows),)
+    return (
+        Table("Input values", remark=remark, head=("input", *(n for n, _ in columns)), rows=rows),
+    )
 
 
 def counted(share: Share) -> str:

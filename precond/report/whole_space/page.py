@@ -33,7 +33,7 @@ class WholeSpacePage:
 
     title: str
     lead: str
-    found: bool
+    has_patterns: bool
     facts: tuple[tuple[str, str], ...]
     notes: tuple[str, ...]
     figures: tuple[Figure, ...]
@@ -50,7 +50,7 @@ def whole_space_files(run: WholeSpace, model: str) -> dict[str, str]:
         "recall", "recall_low", "recall_high", "status", "engine", "confirmed", "second_engine",
         "second", "bound", "proofs", "seconds",
     )  # fmt: skip
-    lines = [_csv_line(found, entry) for found in run.classes for entry in found.entries]
+    lines = [_csv_line(result, entry) for result in run.classes for entry in result.entries]
     curves = [("time", f"{x:.3f}", f"{y:.6f}") for x, y in recall_by_time(run)]
     curves += [("literals", str(x), f"{y:.6f}") for x, y, _ in recall_by_literals(run)]
     return {
@@ -72,16 +72,16 @@ def table_text(run: WholeSpace, model: str) -> str:
         f"{'class':<10} {'cut':<14} {'patterns':>8} {'literals':>8} {'training':>8} "
         f"{'held out':>8} {'95 %':>13} {'seconds':>8}  proof",
     ]
-    for found in run.classes:
-        low, high = found.held_out.interval
+    for result in run.classes:
+        low, high = result.held_out.interval
         lines.append(
-            f"{fitted(found.target.name, 10)} {fitted(found.cut, 14)} {len(found.entries):>8} "
-            f"{found.literals:>8} {percent(found.train.value):>8} "
-            f"{percent(found.held_out.value):>8} {f'{100 * low:.1f}–{100 * high:.1f} %':>13} "
-            f"{found.seconds:>8.1f}  {_proof_words(found)}"
+            f"{fitted(result.target.name, 10)} {fitted(result.cut, 14)} {len(result.entries):>8} "
+            f"{result.literals:>8} {percent(result.train.value):>8} "
+            f"{percent(result.held_out.value):>8} {f'{100 * low:.1f}–{100 * high:.1f} %':>13} "
+            f"{result.seconds:>8.1f}  {_proof_words(result)}"
         )
     low, high = run.held_out.interval
-    proved = sum(found.proved for found in run.classes)
+    proved = sum(result.proved for result in run.classes)
     lines += [
         "",
         f"proved         {proved} of {len(run.classes)} classes, "
@@ -101,19 +101,16 @@ def twice(run: WholeSpace) -> int:
     return sum(entry.verdict.is_proved_twice for entry in run.entries)
 
 
-def make_page(run: WholeSpace, model: str) -> WholeSpacePage:
-    """The page's content."""
-    network = run.study.network
-    widths = " – ".join(str(network.width(name)) for name in network.decision_layers[:12])
-    proved = [found for found in run.classes if found.proved]
-    literals = sorted(found.literals for found in proved)
+def _figures(run: WholeSpace) -> tuple[Figure, ...]:
+    proved = [result for result in run.classes if result.proved]
+    literals = sorted(result.literals for result in proved)
     low, high = run.held_out.interval
-    figures = (
+    return (
         Figure(
             "✓ classes proved",
-            f"{len(proved)} of {len(run.classes)}",
-            f"{len(run.entries)} patterns",
-            "proved",
+            value=f"{len(proved)} of {len(run.classes)}",
+            hint=f"{len(run.entries)} patterns",
+            tone="proved",
         ),
         Figure(
             "held-out recall",
@@ -131,6 +128,12 @@ def make_page(run: WholeSpace, model: str) -> WholeSpacePage:
             "by engines of both kinds, or with a certificate",
         ),
     )
+
+
+def make_page(run: WholeSpace, model: str) -> WholeSpacePage:
+    """The page's content."""
+    network = run.study.network
+    widths = " – ".join(str(network.width(name)) for name in network.decision_layers[:12])
     by_time = [(x, y, "") for x, y in recall_by_time(run)[:1]]
     by_time += [
         (x, y, f"{x:.1f} s: a pattern of {e.label} adds {e.added} inputs")
@@ -138,9 +141,9 @@ def make_page(run: WholeSpace, model: str) -> WholeSpacePage:
     ]
     return WholeSpacePage(
         f"Patterns over the whole domain: {Path(model).name}",
-        lead(run),
-        bool(run.entries),
-        (
+        lead=lead(run),
+        has_patterns=bool(run.entries),
+        facts=(
             ("Model", Path(model).name),
             ("Network", f"{network.input_size} inputs, layers of {widths} neurons"),
             (
@@ -152,13 +155,13 @@ def make_page(run: WholeSpace, model: str) -> WholeSpacePage:
             ("Domain", str(run.study.domain)),
             ("Time", f"{run.seconds:.1f} s of {run.budget:g} s"),
         ),
-        (("The run was stopped early.",) if run.interrupted else ()) + run.notes,
-        figures,
-        share_chart(
+        notes=(("The run was stopped early.",) if run.interrupted else ()) + run.notes,
+        figures=_figures(run),
+        by_time=share_chart(
             by_time, across="seconds", up="recall", title="Training recall over time",
             end=run.seconds, stairs=True,
         ),
-        share_chart(
+        by_literals=share_chart(
             [
                 (float(x), y, f"{x} literals: {percent(y)}, last a pattern of {label}")
                 for x, y, label in recall_by_literals(run)
@@ -167,8 +170,8 @@ def make_page(run: WholeSpace, model: str) -> WholeSpacePage:
             up="recall",
             title="Held-out recall over the number of literals",
         ),
-        _class_table(run),
-        tuple(class_section(run, found) for found in run.classes),
+        classes=_class_table(run),
+        sections=tuple(class_section(run, result) for result in run.classes),
     )  # fmt: skip
 
 
@@ -191,37 +194,37 @@ def lead(run: WholeSpace) -> str:
 
 def _class_table(run: WholeSpace) -> Table:
     rows = []
-    for found in run.classes:
-        low, high = found.held_out.interval
+    for result in run.classes:
+        low, high = result.held_out.interval
         rows.append(
             (
-                found.target.name,
-                found.cut,
-                str(len(found.entries)),
-                str(found.literals),
-                counted(found.train),
-                counted(found.held_out),
+                result.target.name,
+                result.cut,
+                str(len(result.entries)),
+                str(result.literals),
+                counted(result.train),
+                counted(result.held_out),
                 f"{percent(low)} to {percent(high)}",
-                str(found.rounds),
-                str(found.proofs),
-                f"{found.seconds:.1f} s",
-                _proof_words(found),
+                str(result.rounds),
+                str(result.proofs),
+                f"{result.seconds:.1f} s",
+                _proof_words(result),
             )
         )
     head = (
         "class", "cut after", "patterns", "literals", "training recall", "held-out recall",
         "95 % interval", "rounds", "proofs", "time", "proof",
     )  # fmt: skip
-    return Table("Classes", "patterns and what they took", head, tuple(rows))
+    return Table("Classes", remark="patterns and what they took", head=head, rows=tuple(rows))
 
 
-def _csv_line(found: ClassResult, entry: Precondition) -> tuple[object, ...]:
+def _csv_line(result: ClassResult, entry: Precondition) -> tuple[object, ...]:
     support, verdict = entry.support, entry.verdict
     low, high = support.recall_interval or (None, None)
     second = verdict.second
     engines, outcome = ("", "") if second is None else (second.names, second.text)
     return (
-        entry.id, found.target.name, found.cut, len(entry.pattern), len(entry.pattern.on),
+        entry.id, result.target.name, result.cut, len(entry.pattern), len(entry.pattern.on),
         len(entry.pattern.off), support.train, support.held_out, _number(support.precision),
         _number(support.recall), _number(low), _number(high), verdict.status.value,
         verdict.engine, int(verdict.confirmed), engines, outcome, _number(verdict.bound),
@@ -229,14 +232,14 @@ def _csv_line(found: ClassResult, entry: Precondition) -> tuple[object, ...]:
     )  # fmt: skip
 
 
-def _proof_words(found: ClassResult) -> str:
-    if not found.entries:
+def _proof_words(result: ClassResult) -> str:
+    if not result.entries:
         return "none found"
-    engines = sorted({entry.verdict.engine for entry in found.entries})
-    seconds = [entry.verdict.second for entry in found.entries]
+    engines = sorted({entry.verdict.engine for entry in result.entries})
+    seconds = [entry.verdict.second for entry in result.entries]
     proofs = [second for second in seconds if second is not None and second.is_proved]
     again = sorted({second.names for second in proofs})
-    status = {entry.verdict.status for entry in found.entries}
+    status = {entry.verdict.status for entry in result.entries}
     words = ", ".join(engines) if status == {Status.PROVED} else "not all proved"
     if not proofs:
         return f"{words}; no second"

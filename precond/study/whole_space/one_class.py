@@ -1,7 +1,7 @@
 """One class of a search over a whole domain: cut after cut, in whichever process it runs.
 
 ``ClassJob`` is a job for a pool: everything the work needs is in it and everything it finds in
-``ClassFound``, so the answer is the same in this process and in another.  Every verdict of the
+``ClassPatterns``, so the answer is the same in this process and in another.  Every verdict of the
 search is in the ledger at once, and so is what a second proof said of a pattern; a search that
 was killed is done again, and takes them from there.
 """
@@ -36,7 +36,7 @@ from precond.region.box import Box
 from precond.region.literals import literals_of
 from precond.region.pattern import DecisionPattern
 from precond.region.signature import Signatures
-from precond.study.whole_space.result import Forced, Tried
+from precond.study.whole_space.result import CutTrial, Forced
 
 Array = NDArray[np.float64]
 Rows = NDArray[np.int64]
@@ -70,40 +70,40 @@ class ClassJob:
         """Seconds after which it hangs."""
         return self.seconds + LEAST
 
-    def known(self, ledger: Ledger) -> ClassFound | None:  # noqa: ARG002  as jobs of a pool
+    def known(self, ledger: Ledger) -> ClassPatterns | None:  # noqa: ARG002  as jobs of a pool
         """None: the proofs are in the ledger, the search among them is done again."""
         return None
 
-    def run(self, ledger: Ledger | None) -> ClassFound:
+    def run(self, ledger: Ledger | None) -> ClassPatterns:
         return search_class(self, ledger)
 
-    def failed(self, reason: str) -> ClassFound:
-        return ClassFound(self.cuts[0], (), (), (), 0, 0, self.seconds, reason)
+    def failed(self, reason: str) -> ClassPatterns:
+        return ClassPatterns(self.cuts[0], (), (), (), 0, 0, self.seconds, reason)
 
 
 @dataclass(frozen=True, eq=False)
-class ClassFound:
-    """``found``: the patterns of the best cut, proved twice where a second engine could.
+class ClassPatterns:
+    """``patterns``: those of the best cut, proved twice where a second engine could.
     ``moments``: when each was proved, in seconds since the epoch.  ``failed``: why a worker
     could not finish, if none could."""
 
     cut: str
-    found: tuple[ClassPattern, ...]
+    patterns: tuple[ClassPattern, ...]
     moments: tuple[float, ...]
-    tried: tuple[Tried, ...]
+    cuts: tuple[CutTrial, ...]
     rounds: int
     proofs: int
     seconds: float
     failed: str = ""
 
 
-def search_class(job: ClassJob, ledger: Ledger | None = None) -> ClassFound:
+def search_class(job: ClassJob, ledger: Ledger | None = None) -> ClassPatterns:
     """The patterns of one class: at each cut in turn, until one has recall enough."""
     began, wall = time.monotonic(), time.time()
     reserved = CERTIFYING if job.cuts == (INPUT,) else CONFIRMING
     limit = Deadline.after(job.seconds * (1 - reserved))
     best: tuple[float, str, list[ClassPattern], list[float]] = (-1.0, job.cuts[0], [], [])
-    tried: list[Tried] = []
+    trials: list[CutTrial] = []
     rounds = proofs = 0
     for turn, cut in enumerate(job.cuts):
         if turn and limit.passed:
@@ -111,7 +111,7 @@ def search_class(job: ClassJob, ledger: Ledger | None = None) -> ClassFound:
         started = time.monotonic()
         last = turn == len(job.cuts) - 1  # earlier cuts are likelier: see FIRST
         share = limit if last else limit.earlier(FIRST * limit.left)
-        found = whole_space_patterns(
+        patterns = whole_space_patterns(
             Tail(job.network, job.box, cut, share),
             job.property,
             job.signatures,
@@ -120,23 +120,25 @@ def search_class(job: ClassJob, ledger: Ledger | None = None) -> ClassFound:
             note=None if job.note is None else _at(job.note, cut),
             ledger=ledger,
         )
-        covered = np.any([f.inside for f in found], axis=0) if found else np.zeros(1, np.bool_)
+        covered = (
+            np.any([f.inside for f in patterns], axis=0) if patterns else np.zeros(1, np.bool_)
+        )
         recall = float(covered.mean())
-        tried.append(Tried(cut, len(found), recall, time.monotonic() - started))
-        rounds += sum(f.rounds for f in found)
-        proofs += sum(f.proofs for f in found)
+        trials.append(CutTrial(cut, len(patterns), recall, time.monotonic() - started))
+        rounds += sum(f.rounds for f in patterns)
+        proofs += sum(f.proofs for f in patterns)
         if recall > best[0]:
-            ends = np.cumsum([f.seconds for f in found]) + (started - began) + wall
-            best = (recall, cut, found, ends.tolist())
+            ends = np.cumsum([f.seconds for f in patterns]) + (started - began) + wall
+            best = (recall, cut, patterns, ends.tolist())
         if recall >= job.search.enough:
             break
-    _, cut, found, moments = best
+    _, cut, patterns, moments = best
     end = Deadline.after(job.seconds - (time.monotonic() - began))
-    return ClassFound(
+    return ClassPatterns(
         cut,
-        tuple(_confirmed(job, cut, found, end, ledger)),
+        tuple(_confirmed(job, cut, patterns, end, ledger)),
         tuple(moments),
-        tuple(tried),
+        tuple(trials),
         rounds,
         proofs,
         time.monotonic() - began,
@@ -144,11 +146,11 @@ def search_class(job: ClassJob, ledger: Ledger | None = None) -> ClassFound:
 
 
 def _confirmed(
-    job: ClassJob, cut: str, found: Sequence[ClassPattern], end: Deadline, ledger: Ledger | None
+    job: ClassJob, cut: str, patterns: Sequence[ClassPattern], end: Deadline, ledger: Ledger | None
 ) -> Iterator[ClassPattern]:
     """Each with its second proof, or its certificate."""
-    weight = np.array([1.0 + one.verdict.seconds for one in found])
-    for turn, one in enumerate(found):
+    weight = np.array([1.0 + one.verdict.seconds for one in patterns])
+    for turn, one in enumerate(patterns):
         claim = Claim(job.network, job.box, one.pattern, job.property)
         share = float(weight[turn] / weight[turn:].sum())
         half = end.earlier(end.left * share / 2)

@@ -47,7 +47,7 @@ class Forced:
 
 
 @dataclass(frozen=True, eq=False)
-class Tried:
+class CutTrial:
     """One cut that was tried for a class: patterns proved, recall on training rows, seconds."""
 
     cut: str
@@ -85,7 +85,7 @@ class ClassResult:
     rounds: int
     proofs: int
     seconds: float
-    tried: tuple[Tried, ...]
+    cuts: tuple[CutTrial, ...]
 
     @property
     def literals(self) -> int:
@@ -136,7 +136,7 @@ class WholeSpace(NotebookPage):
 
     @property
     def entries(self) -> tuple[Precondition, ...]:
-        return tuple(entry for found in self.classes for entry in found.entries)
+        return tuple(entry for result in self.classes for entry in result.entries)
 
     @property
     def certified(self) -> list[tuple[Claim, Certificate]]:
@@ -152,13 +152,13 @@ class WholeSpace(NotebookPage):
 
     @property
     def train(self) -> Share:
-        return sum((found.train for found in self.classes), Share(0, 0))
+        return sum((result.train for result in self.classes), Share(0, 0))
 
     @property
     def held_out(self) -> Share:
         """Of all held-out inputs of the domain with a class, those that some pattern holds for
         and that have its class."""
-        return sum((found.held_out for found in self.classes), Share(0, 0))
+        return sum((result.held_out for result in self.classes), Share(0, 0))
 
     def analysis(self) -> Analysis:
         """The same as an ``Analysis``, which ``preconditions.json`` is written from."""
@@ -188,9 +188,9 @@ def recall_by_literals(run: WholeSpace) -> list[tuple[int, float, str]]:
     study, held = run.study, run.study.data.held_out
     part = study.signatures.rows(held)
     holds: list[tuple[Precondition, Flags]] = []
-    for found in run.classes:
-        own = (study.carries(found.target.label) & study.within)[held]
-        holds += [(entry, entry.pattern.holds(part) & own) for entry in found.entries]
+    for result in run.classes:
+        own = (study.carries(result.target.label) & study.within)[held]
+        holds += [(entry, entry.pattern.holds(part) & own) for entry in result.entries]
     total = max(run.held_out.total, 1)
     reached = np.zeros(len(held), dtype=np.bool_)
     points, literals = [(0, 0.0, "")], 0

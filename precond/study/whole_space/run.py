@@ -23,8 +23,7 @@ from precond.data.datasets import Dataset
 from precond.errors import QueryError
 from precond.mine.whole_space.settings import Search
 from precond.network.graph import INPUT, Network
-from precond.proof.bounds.region import FOREVER
-from precond.proof.deadline import Deadline
+from precond.proof.deadline import FOREVER, Deadline
 from precond.proof.precondition import Kind, Precondition
 from precond.proof.restate.tail import Tail, tail_cuts
 from precond.region.recording import Limit, record_in_time
@@ -32,7 +31,7 @@ from precond.region.signature import Signatures
 from precond.study.analysis import DomainKind
 from precond.study.goals import Target
 from precond.study.study import Study
-from precond.study.whole_space.one_class import ClassFound, ClassJob, forced_literals
+from precond.study.whole_space.one_class import ClassJob, ClassPatterns, forced_literals
 from precond.study.whole_space.result import (
     ClassResult,
     Event,
@@ -148,11 +147,11 @@ def run_whole_space(
             None if say is None else _of(say, target),
         )
 
-    done: dict[int, ClassFound] = {}
+    done: dict[int, ClassPatterns] = {}
     interrupted = False
 
-    def ended(index: int, found: ClassFound) -> None:
-        done[searched[index].label] = found
+    def ended(index: int, result: ClassPatterns) -> None:
+        done[searched[index].label] = result
         if note is not None and say is None:
             note(f"{searched[index].name}: done")
         progress.step()
@@ -168,11 +167,11 @@ def run_whole_space(
         if target.label not in done:
             notes.append(f"{target.name}: the run ended before it was searched")
             continue
-        found = done[target.label]
-        if found.failed:
-            notes.append(f"{target.name}: not searched, {found.failed}")
-        classes.append(_result(study, target, rows[target.label], found))
-        events += _events(target, len(rows[target.label]), found, wall)
+        result = done[target.label]
+        if result.failed:
+            notes.append(f"{target.name}: not searched, {result.failed}")
+        classes.append(_result(study, target, rows[target.label], result))
+        events += _events(target, len(rows[target.label]), result, wall)
     return WholeSpace(
         study,
         tuple(classes),
@@ -204,23 +203,23 @@ def _sources(study: Study, target: Target) -> Rows:
     return np.asarray(train[(study.carries(target.label) & study.within)[train]])
 
 
-def _events(target: Target, inputs: int, found: ClassFound, start: float) -> Iterator[Event]:
+def _events(target: Target, inputs: int, result: ClassPatterns, start: float) -> Iterator[Event]:
     """When each pattern was proved, and how many of the class's ``inputs`` it added."""
     covered = np.zeros(inputs, dtype=np.bool_)
-    for one, moment in zip(found.found, found.moments, strict=True):
+    for one, moment in zip(result.patterns, result.moments, strict=True):
         added = int((one.inside & ~covered).sum())
         covered |= one.inside
         yield Event(max(moment - start, 0.0), target.name, added, len(one.pattern))
 
 
-def _result(study: Study, target: Target, rows: Rows, found: ClassFound) -> ClassResult:
+def _result(study: Study, target: Target, rows: Rows, result: ClassPatterns) -> ClassResult:
     signatures, box = study.signatures, study.domain.box
     train, held = study.data.train, study.data.held_out
     entries: list[Precondition] = []
     forced: list[tuple[Forced, ...]] = []
     seen = signatures.rows(train)
-    tail = Tail(study.network, box, found.cut)
-    for number, one in enumerate(found.found, 1):
+    tail = Tail(study.network, box, result.cut)
+    for number, one in enumerate(result.patterns, 1):
         entries.append(
             Precondition(
                 f"space-{target.name}-{number}",
@@ -232,26 +231,26 @@ def _result(study: Study, target: Target, rows: Rows, found: ClassFound) -> Clas
                 one.verdict,
                 proofs=one.proofs,
                 note="proved of the whole network"
-                if found.cut == INPUT
-                else f"proved through the tail after {found.cut}",
+                if result.cut == INPUT
+                else f"proved through the tail after {result.cut}",
             )
         )
         forced.append(forced_literals(tail, one.pattern, one.witnesses, seen, train))
     inside = np.zeros(len(signatures), dtype=np.bool_)
-    for one in found.found:
+    for one in result.patterns:
         inside |= one.pattern.holds(signatures)
     own = study.carries(target.label) & study.within
     return ClassResult(
         target,
-        found.cut,
+        result.cut,
         tuple(entries),
         tuple(forced),
         Share(int(inside[rows].sum()), len(rows)),
         Share(int((inside & own)[held].sum()), int(own[held].sum())),
-        found.rounds,
-        found.proofs,
-        found.seconds,
-        found.tried,
+        result.rounds,
+        result.proofs,
+        result.seconds,
+        result.cuts,
     )
 
 

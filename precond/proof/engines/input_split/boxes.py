@@ -30,7 +30,7 @@ class Boxes(Batch):
     known: dict[str, tuple[Tensor, Tensor]]
 
 
-class Waiting:
+class WaitingBoxes:
     """Boxes that wait, in blocks that were cut together."""
 
     def __init__(self) -> None:

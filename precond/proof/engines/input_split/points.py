@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import numpy as np
 import torch
 from torch import Tensor
@@ -11,28 +9,20 @@ from torch import Tensor
 from precond.network.evaluate import forward
 from precond.network.graph import INPUT
 from precond.network.operators import Operators
+from precond.proof.bounds.limits import Limits
 from precond.proof.rows import Rows
 
 
 class Points:
-    """``found[conjunct]``: the first point (n,) tried that lies in the region and violates.
+    """``witnesses[conjunct]``: the first point (n,) tried that lies in the region and violates."""
 
-    ``constraints`` per decision layer (1, m) low and high; ``half``: M (k, n) and b (k,).
-    """
-
-    def __init__(
-        self,
-        ops: Operators,
-        rows: Rows,
-        constraints: Mapping[str, tuple[Tensor, Tensor]],
-        half: tuple[Tensor, Tensor] | None,
-    ) -> None:
+    def __init__(self, ops: Operators, rows: Rows, limits: Limits) -> None:
         self.ops = ops
         self.rows = rows
-        self.half = half
+        self.half = limits.half
         network = ops.network
-        self.limits = {network.pre_activation(layer): b for layer, b in constraints.items()}
-        self.found: dict[int, np.ndarray] = {}
+        self.limits = {network.pre_activation(layer): b for layer, b in limits.layers.items()}
+        self.witnesses: dict[int, np.ndarray] = {}
 
     def try_all(self, points: Tensor) -> None:
         """Points (N, n) of the box."""
@@ -48,6 +38,6 @@ class Points:
         margin = rows.margins(values[network.output].flatten(1), points)
         full = ~rows.any(~rows.violated(margin)) & inside[:, None]
         for conjunct in full.any(0).nonzero().flatten().tolist():
-            if conjunct not in self.found:
+            if conjunct not in self.witnesses:
                 which = int(full[:, conjunct].nonzero()[0])
-                self.found[conjunct] = points[which].cpu().numpy().copy()
+                self.witnesses[conjunct] = points[which].cpu().numpy().copy()

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
-from torch import Tensor
 
 from precond.network.operators import operators
 from precond.proof.arithmetic import Arithmetic
+from precond.proof.bounds.limits import as_tensor, limits_of
 from precond.proof.bounds.magnitudes import beyond_floats
 from precond.proof.bounds.pieces import Pieces, batch_for, halves, step
 from precond.proof.bounds.subdomains import youngest
@@ -23,6 +23,7 @@ from precond.proof.coverage import Coverage
 from precond.proof.engines.base import PROPAGATION, Answer, Deadline, Lines, Outcome, plain_sums
 from precond.proof.engines.input_split.points import Points
 from precond.proof.engines.input_split.search import FEW_INPUTS
+from precond.proof.refusal import Refusal
 from precond.proof.rows import stack_rows
 
 
@@ -34,14 +35,14 @@ class PolytopeSplitEngine:
     name: str = "polytope-split"
     lines: ClassVar[Lines] = PROPAGATION
 
-    def unsupported(self, problem: Problem) -> str | None:
+    def unsupported(self, problem: Problem) -> Refusal | None:
         if problem.execution is not Arithmetic.REAL:
-            return "it reasons about real numbers"
+            return Refusal("it reasons about real numbers")
         varying = int((problem.box.width > 0).sum())
         if varying > FEW_INPUTS:
-            return f"{varying} inputs vary; bisection is for at most {FEW_INPUTS}"
+            return Refusal(f"{varying} inputs vary; bisection is for at most {FEW_INPUTS}")
         if problem.halfspaces is None:
-            return "the region has no half-spaces"
+            return Refusal("the region has no half-spaces")
         return beyond_floats(problem)
 
     def solve(self, problem: Problem, deadline: Deadline) -> list[Answer]:
@@ -52,28 +53,23 @@ class PolytopeSplitEngine:
     def _solve(self, problem: Problem, deadline: Deadline) -> list[Answer]:
         ops = operators(problem.network, self.device, torch.float64)
         rows = stack_rows(problem, self.device)
-
-        def tensor(values: object) -> Tensor:
-            return torch.tensor(values, dtype=torch.float64, device=self.device)
-
         assert problem.halfspaces is not None
-        half = tensor(problem.halfspaces.matrix), tensor(problem.halfspaces.bound)
-        constraints = {
-            layer: (tensor(low)[None], tensor(high)[None])
-            for layer, (low, high) in problem.intervals.items()
-        }
-        points = Points(ops, rows, constraints, half)
-        width = tensor(problem.box.width)
-        blocks = [Pieces.whole(tensor(problem.box.lower)[None], tensor(problem.box.upper)[None])]
-        count = batch_for(rows, len(half[1]), problem.box.size)
+        limits = limits_of(problem, self.device)
+        points = Points(ops, rows, limits)
+        lower, upper, width = (
+            as_tensor(side, self.device)
+            for side in (problem.box.lower, problem.box.upper, problem.box.width)
+        )
+        blocks = [Pieces.whole(lower[None], upper[None])]
+        count = batch_for(rows, len(problem.halfspaces.bound), problem.box.size)
         coverage = Coverage(1)  # a piece is closed for all conjuncts together
         note = ""
-        while blocks and not points.found and not note:
+        while blocks and not points.witnesses and not note:
             if deadline.passed:
                 note = "out of time"
                 break
             pieces = youngest(blocks, count)
-            stepped = step(ops, pieces, rows, half, constraints)
+            stepped = step(ops, pieces, rows, limits)
             done = pieces.share[stepped.closed]
             coverage.close(torch.zeros_like(done, dtype=torch.int64), done)
             if len(stepped.rest):
@@ -84,14 +80,14 @@ class PolytopeSplitEngine:
                 else:
                     coverage.split(torch.zeros(len(stepped.rest), dtype=torch.int64))
                     blocks.append(more)
-        if not note and not points.found:
+        if not note and not points.witnesses:
             note = coverage.fault(0) or ""
         return [self._answer(points, conjunct, note) for conjunct in range(rows.conjuncts)]
 
     def _answer(self, points: Points, conjunct: int, note: str) -> Answer:
-        if conjunct in points.found:
-            return Answer(Outcome.WITNESS, witness=points.found[conjunct])
-        if points.found or note:
+        if conjunct in points.witnesses:
+            return Answer(Outcome.WITNESS, witness=points.witnesses[conjunct])
+        if points.witnesses or note:
             return Answer(
                 Outcome.UNDECIDED, rigorous=True, note=note or "another conjunct has a witness"
             )

@@ -16,7 +16,7 @@ from precond.proof.rows import Rows
 from precond.proof.trace import Leaves, Recorder
 
 
-class Record:
+class BoxRecord:
     """``tree``: the cuts, and the pairs of box and conjunct that were closed."""
 
     def __init__(self, rows: Rows, limit: float) -> None:

@@ -21,6 +21,8 @@ from torch import Tensor
 
 from precond.network.operators import Operators, operators
 from precond.proof.arithmetic import Arithmetic
+from precond.proof.bounds.layer_passes import INTERVALS
+from precond.proof.bounds.limits import as_tensor, layer_tensors, limits_of
 from precond.proof.bounds.magnitudes import beyond_floats
 from precond.proof.bounds.point_runs import EVERY, NOTE, exceeds_margin
 from precond.proof.bounds.region import refine
@@ -37,10 +39,11 @@ from precond.proof.engines.base import (
     plain_sums,
 )
 from precond.proof.engines.input_split.ascent import ascend
-from precond.proof.engines.input_split.boxes import Boxes, Waiting
+from precond.proof.engines.input_split.boxes import Boxes, WaitingBoxes
 from precond.proof.engines.input_split.points import Points
-from precond.proof.engines.input_split.record import Record
+from precond.proof.engines.input_split.record import BoxRecord
 from precond.proof.gate import excludes
+from precond.proof.refusal import Refusal
 from precond.proof.rows import stack_rows
 
 FEW_INPUTS = 24
@@ -58,19 +61,19 @@ class InputSplitEngine:
     name: str = "input-split"
     lines: ClassVar[Lines] = PROPAGATION
 
-    def unsupported(self, problem: Problem) -> str | None:
+    def unsupported(self, problem: Problem) -> Refusal | None:
         varying = int((problem.box.width > 0).sum())
         if varying > FEW_INPUTS:
-            return f"{varying} inputs vary; bisection is for at most {FEW_INPUTS}"
+            return Refusal(f"{varying} inputs vary; bisection is for at most {FEW_INPUTS}")
         return beyond_floats(problem)
 
     def solve(self, problem: Problem, deadline: Deadline) -> list[Answer]:
         """One answer per conjunct."""
         with torch.no_grad(), plain_sums(self.device):
-            return _Search(problem, deadline, self.device, self.batch, self.steps).run()
+            return _BoxSearch(problem, deadline, self.device, self.batch, self.steps).run()
 
 
-class _Search:
+class _BoxSearch:
     def __init__(
         self, problem: Problem, deadline: Deadline, device: str, batch: int, steps: int
     ) -> None:
@@ -81,37 +84,25 @@ class _Search:
         self.device = device
         self.ops: Operators = operators(problem.network, device, torch.float64)
         self.rows = stack_rows(problem, device)
-        self.half = None
-        if problem.halfspaces is not None:
-            self.half = (
-                self._tensor(problem.halfspaces.matrix),
-                self._tensor(problem.halfspaces.bound),
-            )
-        self.constraints = {
-            layer: (self._tensor(low)[None], self._tensor(high)[None])
-            for layer, (low, high) in problem.intervals.items()
-        }
-        self.points = Points(self.ops, self.rows, self.constraints, self.half)
+        self.limits = limits_of(problem, device)
+        self.points = Points(self.ops, self.rows, self.limits)
         self.rest = 0  # batches that go without improved multipliers
         self.numbered = 1  # boxes so far
         self.stuck: list[Boxes] = []  # cannot be cut further
         self.coverage = Coverage(self.rows.conjuncts)
-        self.waiting = Waiting()
+        self.waiting = WaitingBoxes()
         self.steps_done = 0
         self.hopeless = False
         self.record = None
         if problem.keep_trace:
-            self.record = Record(self.rows, TRACE_SHARE * free_bytes(device))
-
-    def _tensor(self, values: np.ndarray) -> Tensor:
-        return torch.tensor(values, dtype=torch.float64, device=self.device)
+            self.record = BoxRecord(self.rows, TRACE_SHARE * free_bytes(device))
 
     def run(self) -> list[Answer]:
         conjuncts = self.rows.conjuncts
-        lower = self._tensor(self.problem.box.lower)[None]
+        lower = as_tensor(self.problem.box.lower, self.device)[None]
         root = Boxes(
             lower,
-            self._tensor(self.problem.box.upper)[None],
+            as_tensor(self.problem.box.upper, self.device)[None],
             torch.zeros(1, dtype=torch.int64, device=self.device),
             torch.ones(1, conjuncts, dtype=torch.bool, device=self.device),
             lower.new_full((1, conjuncts), -torch.inf),
@@ -122,7 +113,7 @@ class _Search:
         while self.waiting and not self.deadline.passed and not self._hopeless():
             boxes = self.waiting.pop(self.batch)
             found = torch.tensor(
-                [c in self.points.found for c in range(conjuncts)], device=self.device
+                [c in self.points.witnesses for c in range(conjuncts)], device=self.device
             )
             boxes = _still(boxes, boxes.open & ~found)
             if len(boxes):
@@ -143,8 +134,8 @@ class _Search:
         left = [*self.waiting.blocks, *self.stuck]
         answers = []
         for conjunct in range(self.rows.conjuncts):
-            if conjunct in self.points.found:
-                answers.append(Answer(Outcome.WITNESS, witness=self.points.found[conjunct]))
+            if conjunct in self.points.witnesses:
+                answers.append(Answer(Outcome.WITNESS, witness=self.points.witnesses[conjunct]))
                 continue
             open_ = [boxes for boxes in left if bool(boxes.open[:, conjunct].any())]
             if open_:
@@ -175,18 +166,13 @@ class _Search:
         given = self.problem.bounds
         if given is None:
             return root
-        known = {
-            name: (self._tensor(low)[None], self._tensor(high)[None])
-            for name, (low, high) in given.items()
-        }
         refined = refine(
             self.ops,
             root.lower,
             root.upper,
-            self.constraints,
-            half=self.half,
-            known=known,
-            backward=False,
+            self.limits,
+            known=layer_tensors(given, self.device),
+            passes=INTERVALS,
             execution=self.problem.execution,
         )
         if bool(refined.empty[0]):
@@ -217,8 +203,7 @@ class _Search:
             self.ops,
             boxes.lower,
             boxes.upper,
-            self.constraints,
-            half=self.half,
+            self.limits,
             known=boxes.known,
             execution=self.problem.execution,
         )
@@ -243,7 +228,7 @@ class _Search:
             steps=self.steps if self.rest <= 0 else 0,
             deadline=self.deadline,
             open_=boxes.open,
-            closed=None if self.record is None else partial(self.record.pairs, boxes),
+            on_closed=None if self.record is None else partial(self.record.pairs, boxes),
         )
         decided = excludes(better.value, rows.all_strict)
         worst = torch.where(boxes.open, better.value, torch.inf).argmin(1)

@@ -25,7 +25,7 @@ MARGIN = 1e-4  # share of the interval that is left
 
 
 @dataclass(frozen=True, eq=False)
-class Query:
+class MarabouQuery:
     """``lower``, ``upper`` (variables,), finite; ``margin`` (variables,) ≥ 0: how far to move
     the bounds that state the conjunct, half-spaces and literals to get well inside.
     Equation r: Σ factors · variables = scalars[r] over starts[r]..starts[r+1].  ``neurons``
@@ -60,14 +60,14 @@ class Query:
         x[self.free] += values[self.inputs] / self.scale
         return np.clip(x, box.lower, box.upper)
 
-    def inside(self) -> Query:
+    def inside(self) -> MarabouQuery:
         """The query for a point well inside the region, whose witness replays; its ``unsat``
         says nothing."""
         return replace(self, lower=self.lower + self.margin, upper=self.upper - self.margin)
 
 
 @dataclass(frozen=True, eq=False)
-class Value:
+class VariableValues:
     """A node's values: ``variable / scale + constant``, or the constant where variable is −1."""
 
     variable: Index
@@ -92,7 +92,7 @@ class Builder:
         scale = _scale(box.width)
         variable[self.free] = [self.variable(0.0, scale[i] * box.width[i]) for i in self.free]
         self.bounds = {INPUT: (box.lower, box.upper)}
-        self.values = {INPUT: Value(variable, scale, box.lower.copy())}
+        self.values = {INPUT: VariableValues(variable, scale, box.lower.copy())}
 
     def variable(self, low: float, high: float) -> int:
         self.lower.append(float(low))
@@ -125,7 +125,7 @@ class Builder:
         natural: tuple[Array, Array],
         bounds: tuple[Array, Array],
         together: bool,
-    ) -> Value:
+    ) -> VariableValues:
         """Variables for a block's values; with one common scale if ``together``.
 
         A block that only passes values on needs none: an equation x = y would be one more
@@ -147,10 +147,10 @@ class Builder:
             if len(variables):
                 variable[i] = self.variable(scales[i] * bounds[0][i], scales[i] * bounds[1][i])
                 self.equate(variables, factors, constant[i], int(variable[i]), scales[i])
-        return Value(variable, scales, np.where(variable < 0, constant, 0.0))
+        return VariableValues(variable, scales, np.where(variable < 0, constant, 0.0))
 
     def literals(
-        self, before: Value, natural: tuple[Array, Array], bounds: tuple[Array, Array]
+        self, before: VariableValues, natural: tuple[Array, Array], bounds: tuple[Array, Array]
     ) -> None:
         """Margins where the pattern cuts the interval."""
         for i in np.flatnonzero((natural[0] < bounds[0]) | (bounds[1] < natural[1])):
@@ -158,7 +158,7 @@ class Builder:
                 width = before.scale[i] * (bounds[1][i] - bounds[0][i])
                 self.margin[before.variable[i]] = MARGIN * width
 
-    def _passed(self, block: Block) -> Value | None:
+    def _passed(self, block: Block) -> VariableValues | None:
         """The source's values, where the block copies them and does nothing else."""
         if len(block.matrices) != 1 or block.constant.any():
             return None
@@ -168,7 +168,9 @@ class Builder:
         value, columns = self.values[source], matrix.indices
         if value.constant[columns][value.variable[columns] >= 0].any():
             return None
-        return Value(value.variable[columns], value.scale[columns], value.constant[columns])
+        return VariableValues(
+            value.variable[columns], value.scale[columns], value.constant[columns]
+        )
 
     def equate(
         self, variables: Index, factors: Array, constant: float, target: int, scale: float
@@ -178,7 +180,9 @@ class Builder:
             (np.append(variables, target), np.append(scale * factors, -1.0), -scale * constant)
         )
 
-    def rectify(self, before: Value, slope: float, bounds: tuple[Array, Array]) -> Value:
+    def rectify(
+        self, before: VariableValues, slope: float, bounds: tuple[Array, Array]
+    ) -> VariableValues:
         variable = np.full(len(before.variable), -1)
         for i in np.flatnonzero(before.variable >= 0):
             if slope == 1.0:
@@ -188,9 +192,11 @@ class Builder:
             variable[i] = self.variable(max(low, 0.0) if slope == 0.0 else low, high)
             self.neurons.append((int(before.variable[i]), int(variable[i]), slope))
         constant = np.maximum(before.constant, slope * before.constant)  # 0 beside a variable
-        return Value(variable, before.scale, constant)
+        return VariableValues(variable, before.scale, constant)
 
-    def pool(self, before: Value, windows: Index, bounds: tuple[Array, Array]) -> Value:
+    def pool(
+        self, before: VariableValues, windows: Index, bounds: tuple[Array, Array]
+    ) -> VariableValues:
         height = len(windows)
         variable, scale, constant = np.full(height, -1), np.ones(height), np.zeros(height)
         for i, window in enumerate(windows):
@@ -210,7 +216,7 @@ class Builder:
                 continue
             variable[i] = self.variable(scale[i] * bounds[0][i], scale[i] * bounds[1][i])
             self.windows.append((chosen, int(variable[i])))
-        return Value(variable, scale, constant)
+        return VariableValues(variable, scale, constant)
 
     def require(self, block: Block, mark: bool) -> str | None:
         """Every row of ``block`` is ≥ 0."""
@@ -229,10 +235,10 @@ class Builder:
                 self.outputs.append(target)
         return None
 
-    def finish(self) -> Query:
+    def finish(self) -> MarabouQuery:
         starts = np.cumsum([0, *(len(v) for v, _, _ in self.equations)])
         pool_starts = np.cumsum([0, *(len(m) for m, _ in self.windows)])
-        return Query(
+        return MarabouQuery(
             np.array(self.lower),
             np.array(self.upper),
             np.array(self.margin),

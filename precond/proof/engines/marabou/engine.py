@@ -20,10 +20,11 @@ from precond.proof.arithmetic import Arithmetic
 from precond.proof.bounds.magnitudes import beyond_floats
 from precond.proof.claim import Conjunct, Problem
 from precond.proof.engines.base import SOLVERS, Answer, Deadline, Lines, Outcome, in_time
-from precond.proof.engines.marabou.query import Query, build_query
+from precond.proof.engines.marabou.query import MarabouQuery, build_query
 from precond.proof.linear.blocks import interval_bounds, is_source
 from precond.proof.processes.child import Died, TimedOut
 from precond.proof.processes.solver import Process
+from precond.proof.refusal import Refusal
 
 Array = NDArray[np.float64]
 WORKER = "precond.proof.engines.marabou.worker"
@@ -44,28 +45,30 @@ class MarabouEngine:
     def name(self) -> str:
         return "marabou"
 
-    def unsupported(self, problem: Problem) -> str | None:
+    def unsupported(self, problem: Problem) -> Refusal | None:
         if problem.execution is not Arithmetic.REAL:
-            return "it reasons about real numbers"
+            return Refusal("it reasons about real numbers")
         if importlib.util.find_spec("maraboupy") is None:
-            return "the package maraboupy is not installed"
+            return Refusal("the package maraboupy is not installed")
         network = problem.network
         size = sum(network.width(n.name) for n in network.nodes if is_source(network, n.name))
         if size > self.max_neurons:
-            return f"{size} neurons, more than {self.max_neurons}"
+            return Refusal(f"{size} neurons, more than {self.max_neurons}")
         width = problem.box.width
         narrow = np.flatnonzero((width > 0) & (width < NARROWEST))
         if narrow.size:
-            return f"{INPUT} {narrow[0]} has width {width[narrow[0]]:g}, below {NARROWEST:g}"
+            return Refusal(
+                f"{INPUT} {narrow[0]} has width {width[narrow[0]]:g}, below {NARROWEST:g}"
+            )
         if not (width > 0).any():
-            return "the box is a single point"
+            return Refusal("the box is a single point")
         return beyond_floats(problem)
 
     @in_time
     def solve(self, problem: Problem, deadline: Deadline) -> list[Answer]:
-        reason = self.unsupported(problem)
-        if reason is not None:
-            return [Answer(Outcome.UNDECIDED, note=reason) for _ in problem.conjuncts]
+        refusal = self.unsupported(problem)
+        if refusal is not None:
+            return [Answer(Outcome.UNDECIDED, note=refusal.reason) for _ in problem.conjuncts]
         answers = []
         for position, conjunct in enumerate(problem.conjuncts):
             share = deadline.earlier(deadline.left / (len(problem.conjuncts) - position))
@@ -93,7 +96,7 @@ class MarabouEngine:
             return Answer(Outcome.WITNESS, witness=x, note="Marabou: sat")
         return Answer(Outcome.UNDECIDED, note=f"Marabou: {status}")
 
-    def _inner(self, problem: Problem, query: Query, deadline: Deadline, x: Array) -> Array:
+    def _inner(self, problem: Problem, query: MarabouQuery, deadline: Deadline, x: Array) -> Array:
         """A witness off the region's border, where one is found in a quarter of the time left."""
         try:
             status, inner = self._ask(problem, query.inside(), deadline.earlier(deadline.left / 4))
@@ -101,7 +104,7 @@ class MarabouEngine:
             return x
         return inner if status == "sat" else x
 
-    def _ask(self, problem: Problem, query: Query, deadline: Deadline) -> tuple[str, Array]:
+    def _ask(self, problem: Problem, query: MarabouQuery, deadline: Deadline) -> tuple[str, Array]:
         """Marabou's status, and with ``sat`` its input x (n,)."""
         if self.process is None or not self.process.alive:
             self.close()

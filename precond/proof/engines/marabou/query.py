@@ -22,10 +22,9 @@ from scipy.sparse import csr_array
 
 from precond.network.graph import INPUT
 from precond.network.layers import LeakyReLU, MaxPool2d
-from precond.proof.bounds.region import FOREVER
 from precond.proof.claim import Conjunct, Problem
-from precond.proof.deadline import Deadline
-from precond.proof.engines.marabou.build import Builder, Query
+from precond.proof.deadline import FOREVER, Deadline
+from precond.proof.engines.marabou.build import Builder, MarabouQuery
 from precond.proof.gate import crossed
 from precond.proof.linear.blocks import (
     Block,
@@ -37,12 +36,14 @@ from precond.proof.linear.blocks import (
 )
 from precond.proof.linear.blocks import values_after as after
 
-__all__ = ["Query", "build_query"]
+__all__ = ["MarabouQuery", "build_query"]
 
 Array = NDArray[np.float64]
 
 
-def build_query(problem: Problem, conjunct: Conjunct, deadline: Deadline = FOREVER) -> Query | str:
+def build_query(
+    problem: Problem, conjunct: Conjunct, deadline: Deadline = FOREVER
+) -> MarabouQuery | str:
     """The query, or why interval arithmetic alone excludes the conjunct.  ``OutOfTime`` past
     the deadline."""
     network = problem.network

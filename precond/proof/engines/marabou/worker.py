@@ -2,7 +2,7 @@
 
     python -m precond.proof.engines.marabou.worker
 
-A query holds what ``Query`` in ``marabou_query.py`` lists; the answer is its status and, for
+A query holds what ``MarabouQuery`` in ``build.py`` lists; the answer is its status and, for
 ``sat``, the value of every variable.
 """
 

@@ -17,7 +17,7 @@ from precond.proof.bounds.subdomains import Batch
 
 
 @dataclass(frozen=True, eq=False)
-class Block(Batch):
+class Subdomains(Batch):
     """Subdomains: their numbers (G,), phases (G, neurons) in {−1, 0, 1}, the conjunct each is
     about (G,), the share of it that each is (G,), 2^−depth, the bound of the subdomain it was
     split from (G,), and the multipliers to start from."""
@@ -39,21 +39,21 @@ class Block(Batch):
 
 
 @dataclass
-class Waiting:
+class WaitingSubdomains:
     """``cap``: bytes of subdomains up to which the worst bound goes first."""
 
     cap: float
-    blocks: list[tuple[float, Block]] = field(default_factory=list)
+    blocks: list[tuple[float, Subdomains]] = field(default_factory=list)
     bytes: int = 0
 
     def __bool__(self) -> bool:
         return bool(self.blocks)
 
-    def push(self, block: Block) -> None:
+    def push(self, block: Subdomains) -> None:
         if len(block):
             self._add(block.rows(block.bound.argsort(stable=True)))
 
-    def pop(self, count: int) -> Block:
+    def pop(self, count: int) -> Subdomains:
         """Up to ``count`` subdomains that go next."""
         at = len(self.blocks) - 1
         if self.bytes < self.cap:
@@ -66,7 +66,7 @@ class Waiting:
             block = block.rows(index[:count])
         return block
 
-    def _add(self, block: Block) -> None:
+    def _add(self, block: Subdomains) -> None:
         self.blocks.append((float(block.bound[0]), block))
         self.bytes += block.bytes
 

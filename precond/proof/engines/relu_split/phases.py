@@ -14,7 +14,7 @@ from precond.network.operators import Operators
 from precond.proof.bounds.backward import NO_MULTIPLIERS, Bound, Multipliers, Region
 from precond.proof.bounds.lines import ActivationLines, activation_lines, relaxation_cost
 from precond.proof.bounds.row_bounds import row_bounds
-from precond.proof.engines.relu_split.blocks import Block, twice
+from precond.proof.engines.relu_split.blocks import Subdomains, twice
 from precond.proof.gate import crossed
 from precond.proof.rows import Rows
 
@@ -95,7 +95,7 @@ class Phases:
             own = self.rows.own(conjunct)
             return row_bounds(region, own, multipliers or NO_MULTIPLIERS, keep=keep)
 
-    def scores(self, region: Region, block: Block, row: Tensor) -> Tensor:
+    def scores(self, region: Region, block: Subdomains, row: Tensor) -> Tensor:
         """What each free neuron's relaxation costs the chosen row, (G, neurons); 0 if fixed."""
         bound = self.bound(region, block.start, block.conjunct, keep=True)
         index = torch.arange(len(row), device=row.device)
@@ -111,7 +111,7 @@ class Phases:
         none = torch.zeros(len(row), 0, dtype=torch.float64, device=row.device)
         return torch.cat([none, *parts], 1)
 
-    def split(self, block: Block, scores: Tensor, row: Tensor) -> Tensor:
+    def split(self, block: Subdomains, scores: Tensor, row: Tensor) -> Tensor:
         """The neuron (G,) whose phases bound best among the dearest few."""
         count = len(block)
         many = min(CANDIDATES, scores.shape[1])

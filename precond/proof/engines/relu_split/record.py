@@ -9,33 +9,33 @@ import torch
 from torch import Tensor
 
 from precond.proof.bounds.backward import Multipliers, Region
-from precond.proof.engines.relu_split.blocks import Block, take
+from precond.proof.engines.relu_split.blocks import Subdomains, take
 from precond.proof.engines.relu_split.phases import Phases
 from precond.proof.gate import excludes
 from precond.proof.trace import Leaves, Recorder
 
 
-class Record:
+class PhaseRecord:
     """``tree``: the splits, and the subdomains that were closed."""
 
     def __init__(self, phases: Phases, limit: float) -> None:
         self.phases = phases
         self.tree = Recorder(limit)
 
-    def splits(self, block: Block, neuron: Tensor, first: int) -> None:
+    def splits(self, block: Subdomains, neuron: Tensor, first: int) -> None:
         """Subdomains split at neurons (G,); the first off child has the number ``first``."""
         names = [self.phases.name_of(n) for n in neuron.tolist()]
         index = np.array([i for _, i in names], dtype=np.int64)
         self.tree.fix(_array(block.node), [name for name, _ in names], index, first)
 
-    def empty(self, block: Block, empty: Tensor) -> None:
+    def empty(self, block: Subdomains, empty: Tensor) -> None:
         """Subdomains that their phases alone leave empty, (G,)."""
         if bool(empty.any()):
             nodes, conjuncts = _array(block.node[empty]), _array(block.conjunct[empty])
             self.tree.close(Leaves(nodes, conjuncts, empty=True))
 
     def closed(
-        self, block: Block, region: Region, found: Multipliers | None, closed: Tensor
+        self, block: Subdomains, region: Region, found: Multipliers | None, closed: Tensor
     ) -> None:
         """Leaves of the subdomains ``closed`` (k,), by the multipliers ``found``.
 
@@ -46,7 +46,7 @@ class Record:
             closed = self._close(block, region, used, closed)
 
     def _close(
-        self, block: Block, region: Region, used: Multipliers | None, which: Tensor
+        self, block: Subdomains, region: Region, used: Multipliers | None, which: Tensor
     ) -> Tensor:
         """Record those of ``which`` that ``used`` closes; the others."""
         if not len(which):
@@ -63,7 +63,7 @@ class Record:
         return which[best <= 0]
 
     def _leaves(
-        self, block: Block, used: Multipliers | None, row: Tensor, at: Tensor, size: int
+        self, block: Subdomains, used: Multipliers | None, row: Tensor, at: Tensor, size: int
     ) -> Leaves:
         """Leaves of the subdomains ``at`` of one conjunct with ``size`` rows, each by its row."""
 

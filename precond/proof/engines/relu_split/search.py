@@ -44,10 +44,11 @@ from precond.proof.engines.base import (
     free_bytes,
     plain_sums,
 )
-from precond.proof.engines.relu_split.blocks import Block, Waiting, twice
+from precond.proof.engines.relu_split.blocks import Subdomains, WaitingSubdomains, twice
 from precond.proof.engines.relu_split.phases import Phases, both_phases
-from precond.proof.engines.relu_split.record import Record
+from precond.proof.engines.relu_split.record import PhaseRecord
 from precond.proof.gate import excludes, is_off, is_on
+from precond.proof.refusal import Refusal
 from precond.proof.rows import stack_rows
 from precond.proof.trace import Leaf
 
@@ -68,7 +69,7 @@ class ReluSplitEngine:
     name: str = "relu-split"
     lines: ClassVar[Lines] = PROPAGATION
 
-    def unsupported(self, problem: Problem) -> str | None:
+    def unsupported(self, problem: Problem) -> Refusal | None:
         return beyond_floats(problem)
 
     def solve(self, problem: Problem, deadline: Deadline) -> list[Answer]:
@@ -79,10 +80,10 @@ class ReluSplitEngine:
             if bool(refined.empty[0]):
                 trace = Leaf(empty=True) if problem.keep_trace else None
                 return [Answer.excluded(trace=trace)] * len(problem.conjuncts)
-            return _Search(self, problem, refined, deadline).run()
+            return _PhaseSearch(self, problem, refined, deadline).run()
 
 
-class _Search:
+class _PhaseSearch:
     def __init__(
         self, engine: ReluSplitEngine, problem: Problem, refined: Refined, deadline: Deadline
     ) -> None:
@@ -104,15 +105,15 @@ class _Search:
         self.undone = torch.zeros(count, dtype=torch.float64, device=engine.device)
         self.least = torch.full_like(self.undone, torch.inf)  # bound of leaves that stay open
         memory = free_bytes(engine.device)
-        self.waiting = Waiting(WAITING_SHARE * memory)
-        self.record = Record(self.phases, TRACE_SHARE * memory) if problem.keep_trace else None
+        self.waiting = WaitingSubdomains(WAITING_SHARE * memory)
+        self.record = PhaseRecord(self.phases, TRACE_SHARE * memory) if problem.keep_trace else None
 
     def run(self) -> list[Answer]:
         device = self.engine.device
         index = torch.arange(self.numbered, device=device)
         phases = torch.zeros(len(index), sum(self.phases.widths), dtype=torch.int8, device=device)
         share = torch.ones(len(index), dtype=torch.float64, device=device)
-        self.waiting.push(Block(index, phases, index, share, -torch.inf * share, None))
+        self.waiting.push(Subdomains(index, phases, index, share, -torch.inf * share, None))
         while self.waiting and not self.deadline.passed and self.witness is None:
             if self.hopeless:
                 break
@@ -121,7 +122,7 @@ class _Search:
             self._give_up(block)
         return self._answers()
 
-    def _give_up(self, block: Block) -> None:
+    def _give_up(self, block: Subdomains) -> None:
         """Count subdomains that stay open."""
         self.stuck += torch.bincount(block.conjunct, minlength=len(self.stuck))
         self.undone.index_add_(0, block.conjunct, block.share)
@@ -154,7 +155,7 @@ class _Search:
                 answers.append(Answer.excluded(note=note, trace=trace))
         return answers
 
-    def _step(self, block: Block) -> None:
+    def _step(self, block: Subdomains) -> None:
         """Bound a block, and put the children of what stays open to the others."""
         self.visited += len(block)
         conjunct = block.conjunct
@@ -197,21 +198,21 @@ class _Search:
         if len(inner):
             self._split(kept.rows(inner), scores[inner], row[inner])
 
-    def _improved(self, block: Block, region: Region) -> tuple[Bound, Multipliers]:
+    def _improved(self, block: Subdomains, region: Region) -> tuple[Bound, Multipliers]:
         steps = self.engine.steps if block.start is not None else 2 * self.engine.steps
         own = self.rows.own(block.conjunct)
         return improved_bounds(
             region, own, steps=steps, deadline=self.deadline, initial=block.start
         )
 
-    def _split(self, block: Block, scores: Tensor, row: Tensor) -> None:
+    def _split(self, block: Subdomains, scores: Tensor, row: Tensor) -> None:
         neuron = self.phases.split(block, scores, row)
         first, self.numbered = self.numbered, self.numbered + 2 * len(block)
         self.coverage.split(block.conjunct)
         if self.record is not None:
             self.record.splits(block, neuron, first)
         self.waiting.push(
-            Block(
+            Subdomains(
                 torch.arange(first, self.numbered, device=neuron.device),
                 both_phases(block.phases, neuron),
                 block.conjunct.repeat(2),
@@ -221,7 +222,7 @@ class _Search:
             )
         )
 
-    def _leaf(self, block: Block, row: int) -> bool:
+    def _leaf(self, block: Subdomains, row: int) -> bool:
         """Whether a subdomain with nothing free was decided."""
         if self.engine.leaf is None:
             return False

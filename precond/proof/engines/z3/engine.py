@@ -20,6 +20,7 @@ from precond.proof.claim import Conjunct, Problem
 from precond.proof.engines.base import SOLVERS, Answer, Deadline, Lines, Outcome, in_time
 from precond.proof.engines.z3.child import Undecided, solved
 from precond.proof.engines.z3.text import Linear, System, add, number, term, value_of
+from precond.proof.refusal import Refusal
 
 
 @dataclass(frozen=True)
@@ -31,23 +32,23 @@ class Z3Engine:
     name: str = "z3"
     lines: ClassVar[Lines] = SOLVERS
 
-    def unsupported(self, problem: Problem) -> str | None:
+    def unsupported(self, problem: Problem) -> Refusal | None:
         if problem.execution is not Arithmetic.REAL:
-            return "it reasons about real numbers"
+            return Refusal("it reasons about real numbers")
         if importlib.util.find_spec("z3") is None:
-            return "the package z3-solver is not installed"
+            return Refusal("the package z3-solver is not installed")
         network = problem.network
         if not network.rational:
-            return "a constant of the network is no known rational"
+            return Refusal("a constant of the network is no known rational")
         count = sum(
             network.width(n.name) * sum(network.width(s) for s in n.inputs)
             for n in network.nodes
             if network.is_affine(n.name)
         )
         if count > self.products:
-            return f"{count} weights, more than {self.products}"
+            return Refusal(f"{count} weights, more than {self.products}")
         if problem.free > self.free:
-            return f"{problem.free} free neurons, more than {self.free}"
+            return Refusal(f"{problem.free} free neurons, more than {self.free}")
         return None
 
     @in_time

@@ -17,9 +17,8 @@ from precond.network.graph import INPUT
 from precond.network.layers import LeakyReLU, MaxPool2d, ReLU
 from precond.network.operators import operators
 from precond.network.sparse import rational_matrix
-from precond.proof.bounds.region import FOREVER
 from precond.proof.claim import Problem
-from precond.proof.deadline import Deadline
+from precond.proof.deadline import FOREVER, Deadline
 from precond.proof.gate import is_off, is_on
 
 Linear = dict[int, Fraction]  # variable → factor; −1 is the constant

@@ -1,0 +1,135 @@
+"""Backward passes for the neurons whose sign the intervals of their layer leave open."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from precond.basics.shapes import Bool
+from precond.network.graph import INPUT
+from precond.network.operators import Operators
+from precond.proof.bounds.backward import Region, lower_bound
+from precond.proof.bounds.intervals import Interval
+from precond.proof.bounds.multipliers import improve
+from precond.proof.bounds.objective import Objective
+from precond.proof.deadline import FOREVER, Deadline
+
+CHUNK_BYTES = 256 << 20  # of one layer's linear forms in a pass, on a GPU
+CACHE_BYTES = 1 << 20  # the same on a CPU
+
+
+@dataclass(frozen=True)
+class LayerPasses:
+    """What backward passes add to the intervals of layers: none with ``backward=False``.
+
+    ``steps`` > 0 optimises the multipliers of every layer bound (slopes, and β of the pattern's
+    literals), until ``deadline``: dear, and for hard claims worth it.
+    """
+
+    backward: bool = True
+    steps: int = 0
+    deadline: Deadline = FOREVER
+
+
+INTERVALS = LayerPasses(backward=False)
+ONE_PASS = LayerPasses()
+
+
+def depends_on_activation(ops: Operators, name: str) -> bool:
+    """Whether intervals are not already exact (up to dependencies) at ``name``."""
+    if name not in ops.affine:
+        return False
+    network = ops.network
+    return any(a in network.node and not network.is_affine(a) for a in network.ancestors[name])
+
+
+def tighten(
+    region: Region,
+    name: str,
+    bounds: Interval,
+    signs_only: bool,
+    passes: LayerPasses,
+) -> Interval:
+    """Backward bounds of the entries whose sign is open (all, for a max-pool's input)."""
+    lower, upper = (bound.flatten(1).clone() for bound in bounds)
+    count = len(lower)
+    open_ = (lower < 0) & (upper > 0) if signs_only else upper > lower
+    if not bool(open_.any()):
+        return bounds
+    widest = max(region.ops.network.width(n) for n in (INPUT, *region.ops.network.node))
+    # Linear forms that fit the cache are worth more than long batches.
+    size = CACHE_BYTES if lower.device.type == "cpu" else CHUNK_BYTES
+    budget = max(2, size // (8 * widest))
+    per_box = max(1, budget // (2 * max(1, int(open_.sum(1).amax()))))
+    for start in range(0, count, per_box):
+        if passes.deadline.passed:
+            break
+        boxes = slice(start, start + per_box)
+        part = region if per_box >= count else region.take(boxes)
+        _tighten_some(
+            part, name, (lower[boxes], upper[boxes]), open_[boxes], budget=budget, passes=passes
+        )
+    shape = region.ops.network.shapes[name]
+    return lower.reshape(count, *shape), upper.reshape(count, *shape)
+
+
+def _tighten_some(
+    region: Region,
+    name: str,
+    bounds: Interval,
+    open_: Bool[Tensor, "subdomains units"],
+    *,
+    budget: int,
+    passes: LayerPasses,
+) -> None:
+    """Improve flat bounds (G, m) in place where ``open_``, ``budget`` rows at a time."""
+    lower, upper = bounds
+    count, width = lower.shape
+    pairs = int(open_.sum())
+    columns = open_.any(0).nonzero().squeeze(1)
+    if not pairs:
+        return
+    if count == 1 or pairs * 2 >= count * len(columns):
+        for part in torch.split(columns, max(1, budget // (2 * count))):
+            if passes.deadline.passed:
+                return
+            both = _signed_rows(part, width, lower)
+            objective = Objective(name, both.unsqueeze(0), lower.new_zeros(1, len(both)))
+            if passes.steps:
+                bound, _ = improve(
+                    region,
+                    objective,
+                    steps=passes.steps,
+                    deadline=passes.deadline,
+                    goal=torch.inf,
+                )
+            else:
+                bound = lower_bound(region, objective)
+            below, above = torch.split(bound.value, len(part), dim=1)
+            lower[:, part] = torch.maximum(lower[:, part], below)
+            upper[:, part] = torch.minimum(upper[:, part], -above)
+        return
+    owners, entries = open_.nonzero(as_tuple=True)
+    for owner, entry in zip(
+        torch.split(owners, max(1, budget // 2)),
+        torch.split(entries, max(1, budget // 2)),
+        strict=True,
+    ):
+        form = lower.new_zeros(len(owner), 2, width)
+        index = torch.arange(len(owner), device=lower.device)
+        form[index, 0, entry] = 1.0
+        form[index, 1, entry] = -1.0
+        bound = lower_bound(region.take(owner), Objective(name, form, lower.new_zeros(1, 2)))
+        lower[owner, entry] = torch.maximum(lower[owner, entry], bound.value[:, 0])
+        upper[owner, entry] = torch.minimum(upper[owner, entry], -bound.value[:, 1])
+
+
+def _signed_rows(columns: Tensor, width: int, like: Tensor) -> Tensor:
+    """+e_i for every column, then −e_i, (2k, width)."""
+    rows = like.new_zeros(2 * len(columns), width)
+    index = torch.arange(len(columns), device=like.device)
+    rows[index, columns] = 1.0
+    rows[index + len(columns), columns] = -1.0
+    return rows

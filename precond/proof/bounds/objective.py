@@ -1,0 +1,29 @@
+"""``Objective``: the linear forms that a backward pass bounds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from precond.basics.shapes import Float
+from precond.proof.rows import Forms
+
+
+@dataclass(frozen=True, eq=False)
+class Objective:
+    """Rows ``form · value(node) + inputs · x + constant``: ``form`` (G or 1, R, width of the
+    node), ``constant`` (G or 1, R), ``inputs`` (G or 1, R, n) or None."""
+
+    node: str
+    form: Float[Tensor, "_ rows units"]
+    constant: Float[Tensor, "_ rows"]
+    inputs: Float[Tensor, "_ rows inputs"] | None = None
+
+    @classmethod
+    def of(cls, rows: Forms, output: str) -> Objective:
+        """The rows of conjuncts, about the ``output`` of a network."""
+        if rows.form.ndim == 3:
+            return cls(output, rows.form, rows.constant, rows.inputs)
+        inputs = None if rows.inputs is None else rows.inputs[None]
+        return cls(output, rows.form[None], rows.constant[None], inputs)
