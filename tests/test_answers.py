@@ -204,7 +204,6 @@ def test_short_words_in_python(network: Network) -> None:
         ("m.h5", r"load_model\('m\.h5'\)\.export"),
         ("m.pkl", "a pickle, which could run code.*skl2onnx"),
         ("m.ckpt", r"load_from_checkpoint\('m\.ckpt'\)"),
-        ("m.safetensors", r"load_file\('m\.safetensors'\)"),
         ("m.tflite", "tf2onnx.convert --tflite m.tflite"),
     ],
 )

@@ -2,10 +2,9 @@
 
 Two kinds of claims are put to the provers and their witnesses kept: *balls* (every input within a
 radius of a training input has its class) and *rules* (every input of the natural range with a
-layer rule's pattern has the rule's class).  A witness far from any real input says little, so
-each is minimised towards a real one (``adversarial_minimise``) and measured from there.  What
-counts must be predicted as another class surely (rigorous bounds at that point) and in float32,
-at values that float32 holds.
+layer rule's pattern has the rule's class).  A witness is minimised towards a real input and
+measured from there.  What counts must be predicted as another class surely (rigorous bounds at
+that point) and in float32, at values that float32 holds.
 """
 
 from __future__ import annotations
@@ -168,7 +167,7 @@ def adversarial(
                 witnesses.append(_Witness(name, ball.witness, target))
     except KeyboardInterrupt:
         interrupted = True
-    if interrupted:  # a few seconds for what was found
+    if interrupted:
         end = end.earlier(min(SHORTLY, DRAWING * settings.budget))
     examples, lost, alike = _examples(network, data, witnesses, end, device)
     return Adversarial(
