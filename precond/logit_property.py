@@ -175,7 +175,7 @@ def on_logits(property: Property, network: Network) -> OnLogits:
     """A property of ``network.logits`` that implies ``property`` of its outputs; QueryError
     where there is none."""
     if keeps(property, network.output_activation):
-        return OnLogits(property, True)
+        return OnLogits(property, exact=True)
     exact = True
     clauses: list[tuple[Inequality, ...]] = []
     for clause in property.clauses:
@@ -205,7 +205,7 @@ def _of_logits(inequality: Inequality, network: Network) -> tuple[Clauses, bool]
         raise changed(str(inequality), network)
     terms = {k: Fraction(v) for k, v in inequality.outputs}
     bound = Fraction(inequality.bound)
-    found = carried(terms, bound, activation, size, inequality.strict)
+    found = carried(terms, bound, activation, outputs=size, strict=inequality.strict)
     if isinstance(found, bool):
         return (((ALWAYS if found else NEVER),),), True
     if found is not None:
@@ -224,9 +224,11 @@ def _of_logits(inequality: Inequality, network: Network) -> tuple[Clauses, bool]
     top, bottom = share.numerator, share.denominator - share.numerator
     if factor > 0:
         least = _upward(_log_ratio((size - 1) * top, bottom)[1])
-        return tuple((_difference(index, j, least, inequality.strict),) for j in others), False
+        return tuple(
+            (_difference(index, j, least, strict=inequality.strict),) for j in others
+        ), False
     least = _upward(_log_ratio(bottom, top)[1])
-    return (tuple(_difference(j, index, least, inequality.strict) for j in others),), False
+    return (tuple(_difference(j, index, least, strict=inequality.strict) for j in others),), False
 
 
 def _difference(large: int, small: int, least: float, strict: bool) -> Inequality:

@@ -184,7 +184,9 @@ class Property(NotebookLine):
                         tuple((plain_whole(k), plain_number(v)) for k, v in i["outputs"]),
                         plain_number(i["at_least"]),
                         plain_truth(i["strict"]),
-                        tuple((plain_whole(k), plain_number(v)) for k, v in i.get("inputs", ())),
+                        inputs=tuple(
+                            (plain_whole(k), plain_number(v)) for k, v in i.get("inputs", ())
+                        ),
                     )
                     for i in clause["any_of"]
                 )

@@ -150,6 +150,19 @@ def _misfit(c: Certificate, network: Network) -> Iterator[str]:
         yield "the certificate is about another network"
     if s.lower.size != network.input_size:
         yield f"the box has {s.lower.size} inputs, the network {network.input_size}"
+    yield from _misfit_terms(s, network)
+    if c.records.shape[1] != 3 * neurons + len(s.bound):
+        yield "the records do not fit the network's neurons"
+    for tree in c.trees:
+        items = tree.item[tree.kind & SPLIT > 0]
+        if not _within(items, 0, network.input_size + neurons - 1):
+            yield "a split is of a coordinate which there is not"
+    if not _within(c.refinements.bound, 0, 2 * neurons - 1):
+        yield "a refinement is of a neuron that there is not"
+
+
+def _misfit_terms(s: Statement, network: Network) -> Iterator[str]:
+    """Literals and inequalities about what the network does not have."""
     widths = {layer: network.width(layer) for layer in network.decision_layers}
     for t in s.literals:
         if t.layer not in widths:
@@ -163,14 +176,6 @@ def _misfit(c: Certificate, network: Network) -> Iterator[str]:
         ):
             if any(not 0 <= k < size for k, _ in terms):
                 yield "an inequality names an output or an input that there is not"
-    if c.records.shape[1] != 3 * neurons + len(s.bound):
-        yield "the records do not fit the network's neurons"
-    for tree in c.trees:
-        items = tree.item[tree.kind & SPLIT > 0]
-        if not _within(items, 0, network.input_size + neurons - 1):
-            yield "a split is of a coordinate which there is not"
-    if not _within(c.refinements.bound, 0, 2 * neurons - 1):
-        yield "a refinement is of a neuron that there is not"
 
 
 def _distinct(values: Values) -> Values:

@@ -35,7 +35,7 @@ class Cells:
         values = {name: x[:, which] for name, x in self.values.items()}
         lines = {name: tuple(x[which] for x in parts) for name, parts in self.lines.items()}
         slack = {name: x[which] for name, x in self.slack.items()}
-        return Cells(values, self.empty[which], lines, slack)
+        return Cells(values, self.empty[which], lines, slack=slack)
 
     def mass(self, name: str) -> Fixed:
         """A lower bound of Σ value⁻, (G, 1): what a unit less in every coefficient may add."""

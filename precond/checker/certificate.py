@@ -59,7 +59,7 @@ class Linear:
             tuple((i, -v) for i, v in self.outputs),
             tuple((i, -v) for i, v in self.inputs),
             -self.bound,
-            not self.strict,
+            strict=not self.strict,
         )
 
     def __str__(self) -> str:

@@ -55,12 +55,12 @@ def check(
     try:
         verify(certificate, network)
         for failure in Checker(network, certificate).failures(stopped):
-            return CheckResult(False, failure)
+            return CheckResult(valid=False, where=failure)
     except CheckStopped as error:
-        return CheckResult(False, str(error), decided=False)
+        return CheckResult(valid=False, where=str(error), decided=False)
     except Invalid as error:
-        return CheckResult(False, str(error))
-    return CheckResult(True)
+        return CheckResult(valid=False, where=str(error))
+    return CheckResult(valid=True)
 
 
 def verify(certificate: Certificate, network: Network) -> None:
@@ -131,7 +131,7 @@ class Checker:
                 for c, record in zip(tree.conjuncts, tree.record[k].tolist(), strict=True):
                     mix, weights = weights[: len(ways[c])], weights[len(ways[c]) :]
                     empty = bounds.empty or frames[frame].empty
-                    if not (empty or self.contradicts(bounds, ways[c], mix, record)):
+                    if not (empty or self.contradicts(bounds, ways[c], mix, record=record)):
                         yield f"tree {t}, leaf {k}: way to fail {c} is not contradicted"
 
     def contradicts(
@@ -183,7 +183,7 @@ class Checker:
                 cut = state[:, size + first : size + first + x.n.shape[1]]
                 x = larger(x, exact(np.where(np.isfinite(cut), cut, 0.0)), np.isfinite(cut))
             if refine is not None and found.lines:
-                x = self.tighten(found, node, x, refine)
+                x = self.tighten(found, node, x, refine=refine)
             x = found.cut(source, x)
             build = self.activation if first is not None else self.pool
             found.lines[node.name], found.values[node.name] = build(node.name, x)
@@ -234,7 +234,9 @@ class Checker:
         lines = windows[each, best], value[0] >= hi.max(-1), Dyadic(-value[1], x.e)
         return lines, Dyadic(value, x.e)
 
-    def bound(self, bounds: Bounds, forms: dict[str, Dyadic], records: list[int]) -> Dyadic:
+    def bound(  # noqa: C901 - a backward pass in one piece, to be read against its statement
+        self, bounds: Bounds, forms: dict[str, Dyadic], records: list[int]
+    ) -> Dyadic:
         """Lower bounds (R,) of ``Σ form · value`` over values with forms (R, m), with one record
         of multipliers for each row."""
         width, total, chosen = self.network.neurons, zeros(len(records)), np.array(records) >= 0

@@ -38,14 +38,14 @@ def check_fast(
             raise TooLong("it needs longer numbers than words hold")
         checker = FastBounds(network, certificate)
         for t, tree in enumerate(certificate.trees):
-            for leaf, conjunct, bound in failures(checker, t, tree, stopped):
+            for leaf, conjunct, bound in failures(checker, t, tree, stopped=stopped):
                 where = f"tree {t}, leaf {leaf}: way to fail {conjunct} is not contradicted"
-                return CheckResult(False, f"{where} ({bound:.3g})")
+                return CheckResult(valid=False, where=f"{where} ({bound:.3g})")
     except (TooLong, OverflowError, CheckStopped) as error:
-        return CheckResult(False, str(error), decided=False)
+        return CheckResult(valid=False, where=str(error), decided=False)
     except Invalid as error:
-        return CheckResult(False, str(error))
-    return CheckResult(True)
+        return CheckResult(valid=False, where=str(error))
+    return CheckResult(valid=True)
 
 
 def closes(checker: FastBounds, tree: Tree, numbers: list[int], cells: Cells) -> Iterator[Failure]:
@@ -60,7 +60,7 @@ def closes(checker: FastBounds, tree: Tree, numbers: list[int], cells: Cells) ->
         weights = tree.weights[numbers, columns].astype(np.float64)
         rows = slice(begin, begin + len(some))
         record = np.asarray(tree.record[numbers, rows])
-        for g, c, bound in _open(checker, some, weights, record, cells):
+        for g, c, bound in _open(checker, some, weights, record=record, cells=cells):
             yield numbers[g], tree.conjuncts[begin + c], bound
 
 
@@ -142,7 +142,7 @@ def failures(
         cells = checker.derive(np.stack([state for _, state, _, _ in some], 1), known)
         if known is not None:
             cells.empty |= known.empty
-        yield from closes(checker, tree, [number for number, *_ in some], cells)
+        yield from closes(checker, tree, [number for number, *_ in some], cells=cells)
 
 
 def words(x: Dyadic, bits: int) -> Fixed:

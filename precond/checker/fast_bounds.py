@@ -106,7 +106,7 @@ class FastBounds:
                 level = at(read(np.where(given, cut, 0.0), WORD), e)
                 n = np.where(given, np.maximum(n, level), n)
             if refine is not None and cells.lines:
-                self.tighten(cells, node.name, source, n, e, refine)
+                self.tighten(cells, node.name, source, n=n, e=e, refine=refine)
             cells.empty |= self.clash(n)
             n[1] = np.minimum(n[1], -n[0])
             cells.values[source] = short(Fixed(n, e), self.bits)
@@ -194,7 +194,7 @@ class FastBounds:
                 # Others in the block stay as they are: a bound must not depend on its company.
                 n[places] = np.where(open_[places[1:]], np.maximum(n[places], found), n[places])
 
-    def bound(
+    def bound(  # noqa: C901 - a backward pass in one piece, to be read against its statement
         self, cells: Cells, forms: dict[str, Fixed], record: Array, constant: Fixed | None = None
     ) -> Fixed:
         """Lower bounds (G, R) of ``Σ form · value + constant`` over values with forms (G, R, m),

@@ -143,7 +143,7 @@ def _parsed(whole: bytes, begin: int) -> Certificate:
     trees = [tuple(_whole(c) for c in _list(tree)) for tree in _list(header["trees"])]
     listed = _listed(header["arrays"], len(trees))
     columns = _whole(header["columns"])
-    arrays = unpack(memoryview(whole)[end + 1 :], listed, size, room)
+    arrays = unpack(memoryview(whole)[end + 1 :], listed, size, room=room)
     data, indices, starts = (np.ascontiguousarray(arrays[f"records.{k}"]) for k in RECORDS)
     fits = len(starts) > 0 and starts[0] == 0 and starts[-1] == len(data) == len(indices)
     _require(bool(fits), "records")
@@ -156,8 +156,8 @@ def _parsed(whole: bytes, begin: int) -> Certificate:
             Tree(ways, *(arrays[f"tree{k}.{name}"] for name in TREE))
             for k, ways in enumerate(trees)
         ),
-        records,
-        Refinements(*(arrays[f"refined.{name}"] for name in REFINED)),
+        records=records,
+        refinements=Refinements(*(arrays[f"refined.{name}"] for name in REFINED)),
     )
     if problem := malformed(certificate):
         raise ValueError(problem)
@@ -172,7 +172,7 @@ def _statement(header: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> State
         lower=lower,
         upper=upper,
         literals=tuple(
-            PreActivationBound(_text(layer), _whole(index), _truth(above), _number(value))
+            PreActivationBound(_text(layer), _whole(index), _truth(above), value=_number(value))
             for layer, index, above, value in _list(header["literals"])
         ),
         clauses=tuple(tuple(map(_linear, _list(clause))) for clause in _list(header["clauses"])),
@@ -222,7 +222,7 @@ def _wide(array: NDArray[Any]) -> NDArray[np.float64]:
 def _linear(parts: Any) -> Linear:
     outputs, inputs, bound, strict = parts
     terms = [tuple((_whole(k), _number(v)) for k, v in pairs) for pairs in (outputs, inputs)]
-    return Linear(terms[0], terms[1], _number(bound), _truth(strict))
+    return Linear(terms[0], terms[1], _number(bound), strict=_truth(strict))
 
 
 def _checked(kind: type) -> Callable[[Any], Any]:

@@ -67,7 +67,7 @@ def unpack(packed: memoryview, listed: Listed, size: int, room: int) -> dict[str
     stream = _Stream(packed)
     found: dict[str, Array] = {}
     for name, kind, shape in listed:
-        flat = _array(stream, np.dtype(kind), math.prod(shape), room // _weight(name))
+        flat = _array(stream, np.dtype(kind), math.prod(shape), room=room // _weight(name))
         if flat.size and not flat.strides[0]:
             found[name] = np.broadcast_to(flat[:1].reshape((1,) * len(shape)), shape)
             continue

@@ -65,7 +65,7 @@ def leaves(
         item, value = int(tree.item[node]), float(tree.at[splits])
         splits += 1
         for side, limit in ((0, value), (1, -value)):  # ≤ comes first, as it is pushed last
-            stack.append((Cut(cut, side, item, limit), frame, outer))
+            stack.append((Cut(cut, side, item, limit=limit), frame, outer))
 
 
 def _cut(root: Array, cut: Cut | None) -> Array:

@@ -133,7 +133,7 @@ def curve(
                 float(threshold),
                 len(kept),
                 float(covered.mean()) if len(covered) else 0.0,
-                float((given == every)[covered].mean()) if covered.any() else None,
+                precision=float((given == every)[covered].mean()) if covered.any() else None,
             )
         )
     return tuple(points)

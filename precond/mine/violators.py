@@ -142,7 +142,14 @@ def hunt(
     kept, starts = kept[:MOST_ROWS], starts[:MOST_ROWS]
     size = max(1, MOST_VALUES // len(pool.literals.phases))
     return sum(
-        _hunt(pool, kept[at : at + size], starts[at : at + size], centre, deadline, steps)
+        _hunt(
+            pool,
+            kept[at : at + size],
+            starts[at : at + size],
+            centre=centre,
+            deadline=deadline,
+            steps=steps,
+        )
         for at in range(0, len(starts), size)
         if not deadline.passed
     )
@@ -193,7 +200,7 @@ def _hunt(
         return None if deadline.passed or not bool(open_.any()) else loss.sum()
 
     pace = Pace(rate, 0.87, Direction.SCALED_TURNS)
-    descend(ops, x, (lower, upper), pace, look, wanted=names, steps=steps)
+    descend(ops, x, (lower, upper), pace=pace, look=look, wanted=names, steps=steps)
     return pool.add(found.cpu().numpy())
 
 

@@ -60,7 +60,7 @@ class AffineLast(AffineOperator):
         return [form @ self.weight]
 
     def absolute(self) -> AffineOperator:
-        return AffineLast(self.inputs, self.output, self.weight.abs(), self.bias.abs())
+        return AffineLast(self.inputs, self.output, self.weight.abs(), bias=self.bias.abs())
 
     def bias_dot(self, form: Tensor) -> Tensor:
         result = form @ self.bias
@@ -112,7 +112,9 @@ class Convolution(AffineOperator):
         return [full[..., top : top + height, left : left + width]]
 
     def absolute(self) -> AffineOperator:
-        return Convolution(self.inputs, self.output, self.layer, self.weight.abs(), self.bias.abs())
+        return Convolution(
+            self.inputs, self.output, self.layer, weight=self.weight.abs(), bias=self.bias.abs()
+        )
 
     def bias_dot(self, form: Tensor) -> Tensor:
         return form.sum((-1, -2)) @ self.bias

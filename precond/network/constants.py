@@ -100,7 +100,7 @@ class Real:
         """ModelError for a number that may be below 0."""
         if self.low < 0:
             raise ModelError("square root", expected="0 or more", got=str(self))
-        return Real(_root(self.low, False), _root(self.high, True))
+        return Real(_root(self.low, up=False), _root(self.high, up=True))
 
     def power(self, exponent: int) -> Real:
         if exponent < 0:
@@ -201,8 +201,8 @@ class Range:
     @cached_property
     def radius(self) -> Array:
         """Bounds of |true − stored|, as floats rounded up."""
-        found = apply(_distance, self.stored, self.low, self.high)
-        return found.astype(np.float64)
+        parts = self.stored, self.low, self.high
+        return apply(_distance, *parts).astype(np.float64)
 
     @cached_property
     def known(self) -> bool:

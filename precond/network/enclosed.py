@@ -56,12 +56,12 @@ def _values(network: Network, point: bytes) -> Mapping[str, Enclosed]:
         sources = [values[source] for source in node.inputs]
         if not network.is_affine(node.name):
             low, high = (
-                apply_layer(network, node.name, node.layer, [end])
+                apply_layer(network, node.name, node.layer, sources=[end])
                 for end in (sources[0].low, sources[0].high)
             )
             values[node.name] = Enclosed(low, high)
             continue
-        values[node.name] = _affine(network, node.name, node.layer, sources)
+        values[node.name] = _affine(network, node.name, node.layer, sources=sources)
     return values
 
 
@@ -69,11 +69,11 @@ def _affine(network: Network, name: str, layer: Layer, sources: list[Enclosed]) 
     middle, size, away = _parts(layer)
     middles = [_half(s.low.plus(s.high)) for s in sources]
     radii = [_half(s.high.minus(s.low)) for s in sources]
-    centre = apply_layer(network, name, middle, middles)
-    radius = apply_layer(network, name, size, radii)
+    centre = apply_layer(network, name, middle, sources=middles)
+    radius = apply_layer(network, name, size, sources=radii)
     if away is not None:
         reach = [m.like(abs(m.numbers)).plus(r) for m, r in zip(middles, radii, strict=True)]
-        radius = radius.plus(apply_layer(network, name, away, reach))
+        radius = radius.plus(apply_layer(network, name, away, sources=reach))
     return Enclosed(centre.minus(radius), centre.plus(radius))
 
 
@@ -83,10 +83,10 @@ def _parts(layer: Layer) -> tuple[Layer, Layer, Layer | None]:
         return layer, replace(layer, fill=0.0), None
     if isinstance(layer, Add):
         return layer, Add(tuple(abs(c) for c in layer.coefficients)), None
-    plain = with_constants(layer, lambda _, stored, known: stored)
+    plain = with_constants(layer, lambda _name, stored, _known: stored)
     size = with_constants(
         layer,
-        lambda name, stored, known: (
+        lambda name, stored, _known: (
             np.zeros_like(stored) if name in ("bias", "shift") else np.abs(stored)
         ),
     )

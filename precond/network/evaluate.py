@@ -82,7 +82,7 @@ def max_pool(layer: MaxPool2d, value: Tensor, windows: Tensor | None) -> Tensor:
 
 def check_inputs(network: Network, inputs: NDArray[np.floating]) -> NDArray[np.floating]:
     """``inputs`` as (N, *input shape), or an error that says what does not fit."""
-    require_kind("network", network, Network, "load(model, input_shape) gives one")
+    require_kind("network", network, Network, fix="load(model, input_shape) gives one")
     try:
         array = np.asarray(inputs)
     except ValueError:

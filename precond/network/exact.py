@@ -128,11 +128,13 @@ def _values(network: Network, point: bytes) -> dict[str, ExactArray]:
     values = {INPUT: ExactArray.of(flat)}
     for node in network.nodes:
         sources = [values[source] for source in node.inputs]
-        values[node.name] = apply_layer(network, node.name, node.layer, sources)
+        values[node.name] = apply_layer(network, node.name, node.layer, sources=sources)
     return values
 
 
-def apply_layer(network: Network, name: str, layer: Layer, sources: list[ExactArray]) -> ExactArray:
+def apply_layer(  # noqa: C901 - one case a kind of layer
+    network: Network, name: str, layer: Layer, sources: list[ExactArray]
+) -> ExactArray:
     """The value of a layer at the place of node ``name``."""
     x = sources[0]
     shape = network.shapes[name]
@@ -216,7 +218,7 @@ def _constant(values: NDArray[Any]) -> ExactArray:
 def _convolution(layer: Conv2d, x: ExactArray, shape: tuple[int, ...]) -> ExactArray:
     _, height, width = x.numbers.shape
     out, per_group, kernel_h, kernel_w = layer.weight.shape
-    probe = MaxPool2d((kernel_h, kernel_w), layer.stride, layer.padding, layer.dilation)
+    probe = MaxPool2d((kernel_h, kernel_w), layer.stride, layer.padding, dilation=layer.dilation)
     windows = probe.windows((1, height, width))  # (positions, kh·kw), −1 is padding
     padded = np.concatenate(
         [x.numbers.reshape(x.numbers.shape[0], -1), np.zeros((x.numbers.shape[0], 1), object)], 1

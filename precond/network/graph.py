@@ -63,7 +63,7 @@ class Network(NotebookLine):
                 got=str(self.input_shape),
             )
         for node in nodes:
-            require_kind(f"node of {self.origin}", node, Node, "Node(name, layer, inputs)")
+            require_kind(f"node of {self.origin}", node, Node, fix="Node(name, layer, inputs)")
             items(f"inputs of node {node.name}", node.inputs, "names of earlier nodes")
             many = isinstance(node.layer, Add | Concat)
             if len(node.inputs) < 1 or (len(node.inputs) > 1 and not many):

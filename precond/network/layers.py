@@ -86,7 +86,9 @@ class Conv2d:
         channels = self.weight.shape[1] * self.groups
         if len(shape) != 3 or shape[0] != channels:
             raise ModelError("conv layer", expected=f"({channels}, H, W)", got=str(shape))
-        places = WindowGeometry(self.weight.shape[2:], self.stride, self.padding, self.dilation)
+        places = WindowGeometry(
+            self.weight.shape[2:], self.stride, self.padding, dilation=self.dilation
+        )
         return (self.weight.shape[0], *places.counts(shape[1:]))
 
 
@@ -267,7 +269,9 @@ class MaxPool2d:
 
     @property
     def _windows(self) -> WindowGeometry:
-        return WindowGeometry(self.kernel, self.stride, self.padding, self.dilation, self.ceil_mode)
+        return WindowGeometry(
+            self.kernel, self.stride, self.padding, dilation=self.dilation, ceil_mode=self.ceil_mode
+        )
 
     def windows(self, shape: Shape) -> IntArray:
         """Flat input indices (outputs, kh·kw) of every window; −1 where it lies in padding."""

@@ -147,7 +147,7 @@ def layer_module(
             return _MaxPool(layer, inputs[0])
         case Reshape():
             return _Reshape(output)
-    operator = affine_operator(layer, inputs, output, torch.device("cpu"), dtype)
+    operator = affine_operator(layer, inputs, output, device=torch.device("cpu"), dtype=dtype)
     assert operator is not None
     return _Affine(operator)
 
@@ -156,7 +156,7 @@ def _modules(network: Network, names: Iterable[str], dtype: torch.dtype) -> list
     shapes = network.shapes
     nodes = [network.node[name] for name in names]
     return [
-        layer_module(node.layer, [shapes[s] for s in node.inputs], shapes[node.name], dtype)
+        layer_module(node.layer, [shapes[s] for s in node.inputs], shapes[node.name], dtype=dtype)
         for node in nodes
     ]
 

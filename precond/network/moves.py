@@ -46,7 +46,7 @@ class Selected(AffineOperator):
         return [result.reshape(form.shape[0], *self.inputs[0])]
 
     def absolute(self) -> AffineOperator:
-        return Selected(self.inputs, self.output, self.index, self.fill.abs())
+        return Selected(self.inputs, self.output, self.index, fill=self.fill.abs())
 
     def bias_dot(self, form: Tensor) -> Tensor:
         return (form.flatten(1) * self.outside).sum(1) * self.fill

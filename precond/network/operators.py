@@ -55,9 +55,11 @@ def affine_operator(
 
     match layer:
         case Affine():
-            return AffineLast(inputs, output, tensor(layer.weight), tensor(layer.bias))
+            return AffineLast(inputs, output, tensor(layer.weight), bias=tensor(layer.bias))
         case Conv2d():
-            return Convolution(inputs, output, layer, tensor(layer.weight), tensor(layer.bias))
+            return Convolution(
+                inputs, output, layer, weight=tensor(layer.weight), bias=tensor(layer.bias)
+            )
         case Scale():
             return ElementScale(
                 output,
@@ -68,7 +70,7 @@ def affine_operator(
             return Reshaped(inputs, output)
         case Select():
             index = torch.tensor(layer.index, device=device)
-            return Selected(inputs, output, index, tensor(np.array(layer.fill)))
+            return Selected(inputs, output, index, fill=tensor(np.array(layer.fill)))
         case Sum():
             return Summed(inputs, output, layer)
         case Add():
@@ -101,14 +103,26 @@ def operators(network: Network, device: str, dtype: torch.dtype) -> Operators:
     windows: dict[str, Tensor] = {}
     for node in network.nodes:
         shapes = [network.shapes[source] for source in node.inputs]
-        built = affine_operator(node.layer, shapes, network.shapes[node.name], place, dtype)
+        built = affine_operator(
+            node.layer, shapes, network.shapes[node.name], device=place, dtype=dtype
+        )
         if built is not None:
             affine[node.name] = built
             if (away := deviation(node.layer)) is not None:
-                found = affine_operator(away, shapes, network.shapes[node.name], place, dtype)
+                found = affine_operator(
+                    away, shapes, network.shapes[node.name], device=place, dtype=dtype
+                )
                 assert found is not None
                 deviations[node.name] = found
         elif isinstance(node.layer, MaxPool2d):
             windows[node.name] = torch.tensor(node.layer.windows(shapes[0]), device=place)
     absolute = {name: operator.absolute() for name, operator in affine.items()}
-    return Operators(network, place, dtype, affine, absolute, deviations, windows)
+    return Operators(
+        network,
+        place,
+        dtype,
+        affine=affine,
+        absolute=absolute,
+        deviation=deviations,
+        windows=windows,
+    )

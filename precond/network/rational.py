@@ -26,6 +26,6 @@ def rational_values(
     for node in network.nodes:
         if node.name in needed:
             values[node.name] = apply_layer(
-                network, node.name, node.layer, [values[source] for source in node.inputs]
+                network, node.name, node.layer, sources=[values[source] for source in node.inputs]
             )
     return {name: values[name].fractions() for name in wanted}

@@ -106,7 +106,7 @@ def merge_bias(network: Network) -> Network:
         product = chain[-1]
         assert isinstance(node.layer, Scale)
         shift = true(node.layer.shift, node.layer.shift_range)
-        layer = _with_constant(product.layer, shift, network.shapes, product, node)
+        layer = _with_constant(product.layer, shift, network.shapes, product=product, node=node)
         if layer is None:
             continue
         new.update({part.name: None for part in chain})

@@ -123,7 +123,7 @@ def affine_matrices(
 def _convolution(layer: Conv2d, shape: tuple[int, ...], size: int) -> coo_array:
     _, height, width = shape
     out, per_group, kernel_h, kernel_w = layer.weight.shape
-    probe = MaxPool2d((kernel_h, kernel_w), layer.stride, layer.padding, layer.dilation)
+    probe = MaxPool2d((kernel_h, kernel_w), layer.stride, layer.padding, dilation=layer.dilation)
     windows = probe.windows((1, height, width))  # (positions, kh·kw), −1 is padding
     channel = np.arange(out)
     first = channel // (out // layer.groups) * per_group  # of the group's input channels

@@ -9,6 +9,7 @@ it counts is for ``replay`` to say.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -19,9 +20,26 @@ from precond.network.operators import operators
 from precond.proof.claim import Conjunct, Problem
 from precond.proof.deadline import Deadline
 from precond.proof.descent import Pace, descend
+from precond.proof.limits import as_tensor, limits_of
 from precond.proof.rows import stack_rows
 
 Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True)
+class AttackEffort:
+    """``restarts``: random starts; ``steps`` from each.  ``margin``: by how much inequalities
+    are to hold.  ``enough``: points a conjunct needs.  ``seed``: of the random starts."""
+
+    restarts: int = 32
+    steps: int = 60
+    margin: float = 0.0
+    enough: int = 1
+    device: str = "cpu"
+    seed: int = 0
+
+
+DEFAULT = AttackEffort()
 
 
 def attack(
@@ -30,29 +48,14 @@ def attack(
     deadline: Deadline,
     *,
     starts: Sequence[Array] = (),
-    restarts: int = 32,
-    steps: int = 60,
-    margin: float = 0.0,
-    device: str = "cpu",
-    seed: int = 0,
+    effort: AttackEffort = DEFAULT,
 ) -> Array | None:
-    """A point (n,) of the region where ``conjunct`` holds, or None if none was found.
+    """A point (n,) of the region where ``conjunct`` holds, or None where the search meets none.
 
-    An empty conjunct asks for any point of the region.  ``margin`` > 0 asks the
-    inequalities to hold by that much.
+    An empty conjunct asks for any point of the region.
     """
-    found = attack_all(
-        problem,
-        (conjunct,),
-        deadline,
-        starts=starts,
-        restarts=restarts,
-        steps=steps,
-        margin=margin,
-        device=device,
-        seed=seed,
-    )
-    return found[0][0] if len(found[0]) else None
+    (points,) = attack_all(problem, (conjunct,), deadline, starts=starts, effort=effort)
+    return points[0] if len(points) else None
 
 
 def attack_all(
@@ -61,68 +64,82 @@ def attack_all(
     deadline: Deadline,
     *,
     starts: Sequence[Array] = (),
-    restarts: int = 32,
-    steps: int = 60,
-    margin: float = 0.0,
-    enough: int = 1,
-    device: str = "cpu",
-    seed: int = 0,
+    effort: AttackEffort = DEFAULT,
 ) -> list[Array]:
-    """For each conjunct the points (k, n) found, k ≥ 0; all conjuncts are attacked side by
-    side, until each has ``enough`` points or the steps are done."""
-    ops = operators(problem.network, device, torch.float64)
-    network = problem.network
+    """For each conjunct its points (k, n), k ≥ 0; all conjuncts are attacked side by side, until
+    each has enough points or the steps are done."""
+    network, device = problem.network, effort.device
+    ops = operators(network, device, torch.float64)
+    begin = _starts(problem, starts, max(effort.restarts, 1), seed=effort.seed)
+    look = _Look(problem, conjuncts, deadline, each=len(begin), effort=effort)
+    descend(
+        ops,
+        as_tensor(begin, device).repeat(len(conjuncts), 1),
+        (as_tensor(problem.box.lower, device), as_tensor(problem.box.upper, device)),
+        pace=Pace(0.25, 0.93),
+        look=look,
+        wanted=list(dict.fromkeys([*look.intervals, network.output])),
+        steps=effort.steps,
+    )
+    return [np.array(list(own.values())).reshape(-1, problem.box.size) for own in look.solutions]
 
-    def tensor(values: Array) -> Tensor:
-        return torch.tensor(values, dtype=torch.float64, device=device)
 
-    points = tensor(_starts(problem, starts, max(restarts, 1), seed))
-    each, count = len(points), len(conjuncts)
-    lower, upper = tensor(problem.box.lower), tensor(problem.box.upper)
-    goal = _Goal(problem, conjuncts, each, margin, device)
-    limits = {
-        network.pre_activation(layer): (tensor(low), tensor(high))
-        for layer, (low, high) in problem.intervals.items()
-    }
-    half = None
-    if problem.halfspaces is not None:
-        half = (tensor(problem.halfspaces.matrix), tensor(problem.halfspaces.bound))
-    wanted = list(dict.fromkeys([*limits, network.output]))
-    found: list[dict[int, Array]] = [{} for _ in conjuncts]
-    scales: list[Tensor] = []
+class _Look:
+    """What a descent minimises, and the points it has met: by conjunct, ``each`` rows of them."""
 
-    def look(x: Tensor, values: dict[str, Tensor]) -> Tensor | None:
-        terms: list[Tensor] = []
-        solved = torch.ones(len(x), dtype=torch.bool, device=device)
-        for source, (low, high) in limits.items():
+    def __init__(
+        self,
+        problem: Problem,
+        conjuncts: Sequence[Conjunct],
+        deadline: Deadline,
+        *,
+        each: int,
+        effort: AttackEffort,
+    ) -> None:
+        network, limits = problem.network, limits_of(problem, effort.device)
+        self.output = network.output
+        self.intervals = {network.pre_activation(n): pair for n, pair in limits.layers.items()}
+        self.half = limits.half
+        self.goal = (
+            _Goal(problem, conjuncts, each, margin=effort.margin, device=effort.device)
+            if any(conjuncts)
+            else None
+        )
+        self.deadline = deadline
+        self.each, self.enough = each, effort.enough
+        self.solutions: list[dict[int, Array]] = [{} for _ in conjuncts]
+        self.scales: list[Tensor] = []
+
+    def __call__(self, x: Tensor, values: dict[str, Tensor]) -> Tensor | None:
+        terms, solved = self._terms(x, values)
+        for row in solved.nonzero().squeeze(1).tolist():
+            own = self.solutions[row // self.each]
+            if len(own) < self.enough:
+                own.setdefault(row, x.detach()[row].cpu().numpy().copy())
+        done = all(len(own) >= self.enough for own in self.solutions)
+        if done or self.deadline.passed or not terms:
+            return None
+        if not self.scales:
+            sizes = [t.detach().reshape(len(self.solutions), -1).mean(1) for t in terms]
+            self.scales = [s.clamp(min=1e-9).repeat_interleave(self.each) for s in sizes]
+        return torch.stack([t.sum(1) / s for t, s in zip(terms, self.scales, strict=True)]).sum()
+
+    def _terms(self, x: Tensor, values: dict[str, Tensor]) -> tuple[list[Tensor], Tensor]:
+        """What each row of points lacks, part by part, and which rows lack nothing."""
+        terms = []
+        for source, (low, high) in self.intervals.items():
             z = values[source].flatten(1)
-            outside = (low - z).clamp(min=0) + (z - high).clamp(min=0)
-            terms.append(outside)
+            terms.append((low - z).clamp(min=0) + (z - high).clamp(min=0))
+        if self.half is not None:
+            terms.append((x @ self.half[0].T - self.half[1]).clamp(min=0))
+        solved = torch.ones(len(x), dtype=torch.bool, device=x.device)
+        for outside in terms:
             solved &= (outside == 0).all(1)
-        if half is not None:
-            outside = (x @ half[0].T - half[1]).clamp(min=0)
-            terms.append(outside)
-            solved &= (outside == 0).all(1)
-        if any(conjuncts):
-            missing, reached = goal(values[network.output].flatten(1), x)
+        if self.goal is not None:
+            missing, reached = self.goal(values[self.output].flatten(1), x)
             terms.append(missing)
             solved &= reached
-        for row in solved.nonzero().squeeze(1).tolist():
-            points_of = found[row // each]
-            if len(points_of) < enough:
-                points_of.setdefault(row, x.detach()[row].cpu().numpy().copy())
-        if all(len(points_of) >= enough for points_of in found) or deadline.passed or not terms:
-            return None
-        if not scales:
-            scales.extend(
-                t.detach().reshape(count, -1).mean(1).clamp(min=1e-9).repeat_interleave(each)
-                for t in terms
-            )
-        return torch.stack([(t.sum(1) / s) for t, s in zip(terms, scales, strict=True)]).sum()
-
-    x = points.repeat(count, 1)
-    descend(ops, x, (lower, upper), Pace(0.25, 0.93), look, wanted=wanted, steps=steps)
-    return [np.array(list(points_of.values())).reshape(-1, problem.box.size) for points_of in found]
+        return terms, solved
 
 
 def _starts(problem: Problem, starts: Sequence[Array], restarts: int, seed: int) -> Array:

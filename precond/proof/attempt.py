@@ -129,5 +129,5 @@ class SecondProof:
             Status(data["status"]),
             tuple(printable(str(name)) for name in data["engines"]),
             float(data["seconds"]),
-            printable(str(data.get("reason", ""))),
+            reason=printable(str(data.get("reason", ""))),
         )

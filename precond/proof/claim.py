@@ -63,10 +63,12 @@ class Claim:
     halfspaces: HalfSpaces | None = None
 
     def __post_init__(self) -> None:
-        require_kind("network of a claim", self.network, Network, "load(model) gives one")
-        require_kind("box of a claim", self.box, Box, "Box(lower, upper) makes one")
-        require_kind("pattern of a claim", self.pattern, DecisionPattern, "None: DecisionPattern()")
-        require_kind("property of a claim", self.property, Property, "Property.argmax(0, 10)")
+        require_kind("network of a claim", self.network, Network, fix="load(model) gives one")
+        require_kind("box of a claim", self.box, Box, fix="Box(lower, upper) makes one")
+        require_kind(
+            "pattern of a claim", self.pattern, DecisionPattern, fix="None: DecisionPattern()"
+        )
+        require_kind("property of a claim", self.property, Property, fix="Property.argmax(0, 10)")
         if self.halfspaces is not None:
             require_kind("half-spaces of a claim", self.halfspaces, HalfSpaces)
         if self.box.size != self.network.input_size:
@@ -93,8 +95,8 @@ class Claim:
             self.network,
             self.box,
             self.pattern.intervals(self.network),
-            self.property.negation(),
-            self.halfspaces,
+            conjuncts=self.property.negation(),
+            halfspaces=self.halfspaces,
         )
 
     @cached_property

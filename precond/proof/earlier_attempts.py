@@ -55,4 +55,4 @@ def _second(names: str, row: Row) -> SecondProof:
     engines = () if names == "no engine" else tuple(names.split(", "))
     left_open = NOT_DECIDED.fullmatch(text)
     reason = "" if left_open is None else left_open[1]
-    return SecondProof(STATUS.get(text, Status.UNKNOWN), engines, seconds, reason)
+    return SecondProof(STATUS.get(text, Status.UNKNOWN), engines, seconds, reason=reason)

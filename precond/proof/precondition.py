@@ -76,10 +76,10 @@ class Support:
             int(data["train"]),
             int(data["held_out"]),
             number("precision"),
-            number("recall"),
-            pair("precision_interval"),
-            pair("recall_interval"),
-            number("train_precision"),
+            recall=number("recall"),
+            precision_interval=pair("precision_interval"),
+            recall_interval=pair("recall_interval"),
+            train_precision=number("train_precision"),
         )
 
 
@@ -134,15 +134,15 @@ class Precondition(NotebookLine):
                 printable(str(data["id"])),
                 Kind(data["kind"]),
                 printable(str(data["label"])),
-                None if prop is None else Property.from_json(prop),
-                DecisionPattern.from_json(data["pattern"]),
-                Support.from_json(data["support"]),
-                Verdict.from_json(dict(data["verdict"])),
-                _box_of(data.get("box")),
-                _box_of(data.get("domain")),
-                None if data.get("source") is None else int(data["source"]),
-                int(data.get("proofs", 0)),
-                printable(str(data.get("note", ""))),
+                property=None if prop is None else Property.from_json(prop),
+                pattern=DecisionPattern.from_json(data["pattern"]),
+                support=Support.from_json(data["support"]),
+                verdict=Verdict.from_json(dict(data["verdict"])),
+                box=_box_of(data.get("box")),
+                domain=_box_of(data.get("domain")),
+                source=None if data.get("source") is None else int(data["source"]),
+                proofs=int(data.get("proofs", 0)),
+                note=printable(str(data.get("note", ""))),
             )
         except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise QueryError(

@@ -38,13 +38,16 @@ class Replay:
         return self.in_region and self.violates
 
 
+OUTSIDE = Replay(in_region=False, violates=False, in_float32=False)
+
+
 def replay(claim: Claim, point: ArrayLike) -> Replay:
     """Evaluate ``point`` (n,) exactly against every part of ``claim``."""
     x = np.asarray(point, dtype=np.float64).reshape(-1)
     if x.size != claim.box.size or not np.isfinite(x).all():
-        return Replay(False, False, False)
+        return OUTSIDE
     if not bool(claim.box.contains(x[None])[0]):
-        return Replay(False, False, False)
+        return OUTSIDE
     network, problem = claim.network, claim.problem
     exact_x = [Fraction(float(v)) for v in x]
     if problem.halfspaces is not None:
@@ -53,22 +56,22 @@ def replay(claim: Claim, point: ArrayLike) -> Replay:
                 (Fraction(float(row[i])) * exact_x[i] for i in np.flatnonzero(row)), Fraction(0)
             )
             if total > Fraction(float(bound)):
-                return Replay(False, False, False)
+                return OUTSIDE
     values = enclosed_values(network, x)
     for layer, (low, high) in problem.intervals.items():
         z = values[network.pre_activation(layer)].ends()
         for index in np.flatnonzero(np.isfinite(low)):
             if z[index][0] < Fraction(float(low[index])):
-                return Replay(False, False, False)
+                return OUTSIDE
         for index in np.flatnonzero(np.isfinite(high)):
             if z[index][1] > Fraction(float(high[index])):
-                return Replay(False, False, False)
+                return OUTSIDE
     y = values[network.output].ends()
     violates = not all(
         any(_may_hold(inequality, y, exact_x) for inequality in clause)
         for clause in claim.property.clauses
     )
-    return Replay(True, violates, _in_float32(claim, x))
+    return Replay(in_region=True, violates=violates, in_float32=_in_float32(claim, x))
 
 
 def _in_float32(claim: Claim, x: Array) -> bool:

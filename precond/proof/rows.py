@@ -43,7 +43,9 @@ class Forms:
         """Weighted sums of the rows, ``weights`` (…, M, R) ≥ 0; strict where all rows are."""
         inputs = None if self.inputs is None else weights @ self.inputs
         constant = (weights @ self.constant.unsqueeze(-1)).squeeze(-1)
-        return Forms(weights @ self.form, inputs, constant, weights.any(-1) & self.strict.all())
+        return Forms(
+            weights @ self.form, inputs, constant, strict=weights.any(-1) & self.strict.all()
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,7 +80,7 @@ class Rows(Forms):
 
     def _at(self, index: Tensor) -> Forms:
         inputs = None if self.inputs is None else self.inputs[index]
-        return Forms(self.form[index], inputs, self.constant[index], self.strict[index])
+        return Forms(self.form[index], inputs, self.constant[index], strict=self.strict[index])
 
     def any(self, flags: Tensor) -> Tensor:
         """Per conjunct (G, conjuncts): whether any of its rows is flagged (G, R)."""
@@ -128,8 +130,8 @@ def stack_rows(problem: Problem, device: str, dtype: torch.dtype = torch.float64
         tensor([-c for c, _, _ in parts]),
         inputs if bool(inputs.any()) else None,
         tensor([d for _, _, d in parts]),
-        whole([i.strict for c in conjuncts for i in c], torch.bool),
-        whole([k for k, c in enumerate(conjuncts) for _ in c], torch.int64),
-        len(conjuncts),
-        whole([all(i.strict for i in c) for c in conjuncts], torch.bool),
+        strict=whole([i.strict for c in conjuncts for i in c], torch.bool),
+        owner=whole([k for k, c in enumerate(conjuncts) for _ in c], torch.int64),
+        conjuncts=len(conjuncts),
+        all_strict=whole([all(i.strict for i in c) for c in conjuncts], torch.bool),
     )

@@ -96,9 +96,9 @@ class Leaves:
             None if self.weights is None else self.weights[row],
             own(self.alpha),
             own(self.low),
-            own(self.high),
-            None if self.half is None else self.half[row],
-            self.empty,
+            high=own(self.high),
+            half=None if self.half is None else self.half[row],
+            empty=self.empty,
         )
 
 
@@ -188,9 +188,9 @@ class Recorder:
                 split = self._splits[node]
                 first, second = built.pop(split.first), built.pop(split.second)
                 if split.layer:
-                    built[node] = PhaseSplit(split.layer, split.entry, first, second)
+                    built[node] = PhaseSplit(split.layer, split.entry, first, on=second)
                 else:
-                    built[node] = InputSplit(split.entry, split.at, first, second)
+                    built[node] = InputSplit(split.entry, split.at, first, above=second)
             else:
                 built[node] = closed[0].leaf(closed[1]) if isinstance(closed, tuple) else closed
         return built[root]

@@ -75,7 +75,7 @@ class Inequality:
             tuple((i, -v) for i, v in self.outputs),
             -self.bound if self.bound else 0.0,
             not self.strict,
-            tuple((i, -v) for i, v in self.inputs),
+            inputs=tuple((i, -v) for i, v in self.inputs),
         )
 
     @property

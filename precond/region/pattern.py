@@ -100,7 +100,7 @@ class DecisionPattern(NotebookLine):
             self.on | other.on,
             self.off | other.off,
             self.above | other.above,
-            self.below | other.below,
+            below=self.below | other.below,
         )
 
     def __sub__(self, other: DecisionPattern) -> DecisionPattern:
@@ -109,7 +109,7 @@ class DecisionPattern(NotebookLine):
             self.on - other.on,
             self.off - other.off,
             self.above - other.above,
-            self.below - other.below,
+            below=self.below - other.below,
         )
 
     @cached_property
@@ -130,7 +130,7 @@ class DecisionPattern(NotebookLine):
             frozenset(n for n in self.on if n[0] in kept),
             frozenset(n for n in self.off if n[0] in kept),
             frozenset(t for t in self.above if t[0] in kept),
-            frozenset(t for t in self.below if t[0] in kept),
+            below=frozenset(t for t in self.below if t[0] in kept),
         )
 
     @cached_property
@@ -280,7 +280,7 @@ class DecisionPattern(NotebookLine):
                 frozenset((_name(layer), plain_whole(i)) for layer, i in data["on"]),
                 frozenset((_name(layer), plain_whole(i)) for layer, i in data["off"]),
                 _thresholds(data.get("above", ())),
-                _thresholds(data.get("below", ())),
+                below=_thresholds(data.get("below", ())),
             )
         except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise QueryError(

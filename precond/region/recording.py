@@ -91,7 +91,7 @@ class Limit(Protocol):
     def passed(self) -> bool: ...
 
 
-def record(
+def record(  # noqa: PLR0913 - options of a public function, each by its keyword
     network: Network,
     inputs: NDArray[np.floating],
     layers: Sequence[str] | None = None,
@@ -116,7 +116,7 @@ def record(
         network,
         [array],
         len(array),
-        layers,
+        layers=layers,
         values=values,
         device=device,
         dtype=dtype,
@@ -126,7 +126,7 @@ def record(
     )
 
 
-def record_blocks(
+def record_blocks(  # noqa: PLR0913 - options of a public function, each by its keyword
     network: Network,
     blocks: Iterable[NDArray[np.floating]],
     count: int,
@@ -166,7 +166,7 @@ def record_blocks(
     results = allocate("outputs", (count, network.output_size), np.float64)
     wanted = list(dict.fromkeys([*sources.values(), network.output]))
     last, read = 0, partial(iterate, device=device, dtype=dtype, batch=batch)
-    for rows, found in _batches(read, network, _sized(blocks, count), wanted):
+    for rows, found in _batches(read, network, _sized(blocks, count), wanted=wanted):
         for layer, source in sources.items():
             flat = found[source].flatten(1)
             bits[layer][rows] = np.packbits((flat > 0).cpu().numpy(), axis=1)
@@ -181,7 +181,7 @@ def record_blocks(
         z = {layer: found[:last] for layer, found in z.items()}
         results = results[:last]
     if store is not None:
-        _describe(store, network, chosen, widths, count, values)
+        _describe(store, network, chosen, widths=widths, count=count, values=values)
     return Signatures(
         layers=chosen,
         widths=widths,

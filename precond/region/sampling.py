@@ -43,7 +43,7 @@ def hit_and_run(
             direction = np.zeros_like(x)
             if axis is not None:
                 direction[np.arange(chains), axis] = 1.0
-        low, high = _segment(polytope, box, x, direction)
+        low, high = _segment(polytope, box, x, direction=direction)
         step = low + rng.uniform(size=chains) * (high - low)
         moved = np.clip(x + step[:, None] * direction, box.lower, box.upper)
         inside = polytope.contains(moved)

@@ -115,17 +115,21 @@ class DaskPool:
                     if reply is None:
                         flying[self._submit(task)] = task
                         continue
-                    if reply.error is not None:
-                        raise reply.error from RemoteTrace(reply.trace)
-                    if self._ledger is not None:
-                        for entry in reply.entries:
-                            self._ledger.put(entry.key, entry.verdict, entry.budget)
+                    self._remember(reply)
                     failed = reply.failed
                     finish(task.index, task.job.failed(failed) if failed else reply.result)
         finally:
             self._client.cancel(list(flying))
             for name in self._sender.gone(self._scattered):
                 del self._scattered[name]
+
+    def _remember(self, reply: Reply) -> None:
+        """A worker's verdicts into the ledger; its error is raised here."""
+        if reply.error is not None:
+            raise reply.error from RemoteTrace(reply.trace)
+        if self._ledger is not None:
+            for entry in reply.entries:
+                self._ledger.put(entry.key, entry.verdict, entry.budget)
 
     def _submit(self, task: _DaskTask) -> Any:
         shared = {name: self._scatter(name) for name in task.parcel.names}

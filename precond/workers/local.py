@@ -135,7 +135,7 @@ class LocalPool:
             {name: self._sender.value(name) for name in lacking},
             task.parcel.job,
             None if self._ledger is None else str(self._ledger.path.absolute()),
-            gone,
+            gone=gone,
         )
         try:
             child.send(pickle.dumps(order, pickle.HIGHEST_PROTOCOL), time.monotonic() + START)

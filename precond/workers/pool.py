@@ -130,7 +130,7 @@ class InProcess:
                 done(index, results[-1])
         return results
 
-    def share(self, value: NDArray[Any]) -> None:
+    def share(self, value: NDArray[Any]) -> None:  # noqa: ARG002 - a pool's
         return None
 
     def close(self) -> None:

@@ -134,7 +134,7 @@ class Sender:
                     str(Path(base.filename).absolute()),
                     value.dtype.str,
                     base.offset + start,
-                    value.shape,
+                    shape=value.shape,
                 )
         return pickle.dumps(value, protocol=pickle.HIGHEST_PROTOCOL)
 

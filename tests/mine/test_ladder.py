@@ -7,6 +7,8 @@ import pytest
 from class_choices import tail_and_class
 
 from precond.mine.whole_space.by_proof import ladder
+from precond.mine.whole_space.settings import Search
+from precond.mine.whole_space.task import PatternTask
 from precond.network.evaluate import outputs
 from precond.proof.claim import Claim
 from precond.proof.deadline import Deadline
@@ -21,14 +23,9 @@ pytest.importorskip("highspy")
 def climbed(label: int, goal: int, patterns: int = 4, seconds: float = 15.0) -> list:
     tail, own = tail_and_class(label)
     return ladder(
-        tail,
-        Property.argmax(goal, 3),
+        PatternTask(tail, Property.argmax(goal, 3), Search(patterns=patterns, least=2, each=60.0)),
         own,
-        patterns=patterns,
-        least=2,
-        each=60.0,
         deadline=Deadline.after(seconds),
-        note=lambda text: None,
     )
 
 

@@ -7,7 +7,9 @@ import pytest
 from class_choices import tail_and_class
 
 from precond.mine.whole_space.by_proof import ladder
+from precond.mine.whole_space.settings import Search
 from precond.mine.whole_space.shifted_pictures import alike, shifted
+from precond.mine.whole_space.task import PatternTask
 from precond.network.evaluate import outputs
 from precond.network.graph import INPUT
 from precond.proof.deadline import Deadline
@@ -55,14 +57,9 @@ def test_they_are_no_inputs_of_the_class() -> None:
     few = own.rows(np.arange(12))
     both = joined(few, alike(tail, Property.argmax(0, 3), few, (1, 3)))
     found = ladder(
-        tail,
-        Property.argmax(0, 3),
+        PatternTask(tail, Property.argmax(0, 3), Search(patterns=4, least=2, each=60.0)),
         both,
-        patterns=4,
-        least=2,
-        each=60.0,
         deadline=Deadline.after(600.0),
-        note=lambda text: None,
         own=len(few),
     )
     assert found

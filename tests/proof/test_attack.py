@@ -10,7 +10,7 @@ from clocks import HANG
 from known import ABSOLUTE, ANY, KNOWN, MAXIMUM, UNIT, XOR, Known, at_least, box, phases
 
 from precond.network.evaluate import outputs
-from precond.proof.attack import attack
+from precond.proof.attack import AttackEffort, attack
 from precond.proof.claim import Claim, HalfSpaces
 from precond.proof.deadline import Deadline
 from precond.proof.replay import in_region, replay
@@ -37,7 +37,12 @@ def test_finds_none_where_there_is_none(status: Status) -> None:
     for known in KNOWN:
         if known.status is status:
             for conjunct in known.claim.problem.conjuncts:
-                point = attack(known.claim.problem, conjunct, Deadline.after(600.0), steps=10)
+                point = attack(
+                    known.claim.problem,
+                    conjunct,
+                    Deadline.after(600.0),
+                    effort=AttackEffort(steps=10),
+                )
                 assert point is None
 
 
@@ -45,9 +50,12 @@ def test_margin_asks_for_more() -> None:
     """|x| ≥ 1 on [−2, 2] can hold by 1 and not by more."""
     claim = Claim(ABSOLUTE, box((-2, 2)), ANY, at_least(-1.0, -1.0))
     (conjunct,) = claim.problem.conjuncts
-    point = attack(claim.problem, conjunct, Deadline.after(600.0), margin=0.9)
+    point = attack(claim.problem, conjunct, Deadline.after(600.0), effort=AttackEffort(margin=0.9))
     assert point is not None and abs(point[0]) >= 1.9
-    assert attack(claim.problem, conjunct, Deadline.after(600.0), margin=1.1) is None
+    assert (
+        attack(claim.problem, conjunct, Deadline.after(600.0), effort=AttackEffort(margin=1.1))
+        is None
+    )
 
 
 def test_an_empty_conjunct_asks_for_a_point_of_the_region() -> None:
@@ -70,5 +78,8 @@ def test_stops_at_the_deadline() -> None:
     claim = Claim(MAXIMUM, box(UNIT, UNIT), ANY, at_least(-2.0, -1.0))
     (conjunct,) = claim.problem.conjuncts
     begun = time.monotonic()
-    assert attack(claim.problem, conjunct, Deadline.after(0.0), steps=10**9) is None
+    assert (
+        attack(claim.problem, conjunct, Deadline.after(0.0), effort=AttackEffort(steps=10**9))
+        is None
+    )
     assert time.monotonic() - begun < HANG

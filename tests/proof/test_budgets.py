@@ -19,7 +19,7 @@ from precond.mine import violators
 from precond.mine.violators import Literals
 from precond.mine.whole_space.class_pattern import ClassPattern
 from precond.mine.whole_space.search import Search
-from precond.proof.bounds import region
+from precond.proof.bounds import layer_passes
 from precond.proof.claim import Claim
 from precond.proof.deadline import FOREVER, Deadline, OutOfTime
 from precond.proof.engines.base import Engine, Outcome
@@ -55,8 +55,8 @@ def counted(monkeypatch: pytest.MonkeyPatch, module: object, name: str) -> list[
 
 
 def test_layer_bounds_stop_between_passes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(region, "CACHE_BYTES", 8 * 60 * 10)  # ten rows a pass
-    passes = counted(monkeypatch, region, "lower_bound")
+    monkeypatch.setattr(layer_passes, "CACHE_BYTES", 8 * 60 * 10)  # ten rows a pass
+    passes = counted(monkeypatch, layer_passes, "lower_bound")
     problem = Claim(NETWORK, BOX, DecisionPattern(), below(0, 1e9)).problem
     BoundsEngine(steps=0).solve(problem, Looks(1000))
     whole = len(passes)
@@ -67,8 +67,8 @@ def test_layer_bounds_stop_between_passes(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_margins_of_balls_stop_between_passes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(region, "CACHE_BYTES", 8 * 60 * 10)
-    passes = counted(monkeypatch, region, "lower_bound")
+    monkeypatch.setattr(layer_passes, "CACHE_BYTES", 8 * 60 * 10)
+    passes = counted(monkeypatch, layer_passes, "lower_bound")
     points = BOX.sample(20, np.random.default_rng(0))
     classes = np.zeros(20, dtype=np.int64)
     bounds = [

@@ -18,7 +18,6 @@ from precond.network.evaluate import outputs
 from precond.network.layers import LeakyReLU, ReLU
 from precond.network.operators import operators
 from precond.proof.bounds.backward import Multipliers, Region, lower_bound
-from precond.proof.bounds.limits import limits_of
 from precond.proof.bounds.lines import activation_lines
 from precond.proof.bounds.objective import Objective
 from precond.proof.bounds.problem import region_of
@@ -30,6 +29,7 @@ from precond.proof.engines.bounds import BoundsEngine
 from precond.proof.engines.highs import HighsEngine
 from precond.proof.engines.input_split.search import InputSplitEngine
 from precond.proof.engines.relu_split.search import ReluSplitEngine
+from precond.proof.limits import limits_of
 from precond.proof.prover.prove import Stage, prove
 from precond.proof.trace import InputSplit, Leaf, Leaves, PhaseSplit, Recorder, Trace
 from precond.proof.verdict import Status

@@ -30,7 +30,7 @@ from precond.apply.decomposition.requirements import check_claim, check_layer
 from precond.apply.decomposition.search import Cover, CoverSearch
 from precond.apply.decomposition.settings import DecompositionSettings
 from precond.network.parts import head
-from precond.proof.attack import attack_all
+from precond.proof.attack import AttackEffort, attack_all
 from precond.proof.bounds.magnitudes import beyond_floats
 from precond.proof.claim import Claim
 from precond.proof.deadline import Deadline
@@ -139,8 +139,7 @@ class _DecompositionRun:
                 claim.problem,
                 conjuncts,
                 self.deadline.earlier(max(0.1, 0.1 * self.deadline.left)),
-                device=self.device,
-                seed=self.seed,
+                effort=AttackEffort(device=self.device, seed=self.seed),
             )
         for x in np.concatenate(found):
             admitted = admits(x)

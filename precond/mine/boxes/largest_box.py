@@ -44,9 +44,9 @@ def underapproximation_box(
     ``rounds``: linear programs after the first, for the logarithms.  QueryError if the
     pattern is not closed, ``point`` is not in the region, or there is no time for it.
     """
-    require_kind("network", network, Network, "load(model) gives one")
+    require_kind("network", network, Network, fix="load(model) gives one")
     require_kind("pattern", pattern, DecisionPattern)
-    require_kind("domain", domain, Box, "Box(lower, upper) makes one")
+    require_kind("domain", domain, Box, fix="Box(lower, upper) makes one")
     x = numbers("point", point).reshape(-1)
     if x.size != domain.size:
         raise QueryError("point", expected=f"{domain.size} values", got=str(x.size))
@@ -57,7 +57,7 @@ def underapproximation_box(
         raise QueryError(
             "under-approximation box", expected="a point of the region", got="one outside it"
         )
-    box = _largest(region.matrix, region.bound, x, domain, rounds, deadline)
+    box = _largest(region.matrix, region.bound, x, domain=domain, rounds=rounds, deadline=deadline)
     for _ in range(60):
         if deadline.passed:
             break

@@ -128,7 +128,7 @@ def union_of_boxes(
     polytope(network, pattern)  # QueryError where it is not closed
     while len(rows) and len(boxes) < most:
         try:
-            box = underapproximation_box(network, pattern, rows[0], domain)
+            box = underapproximation_box(network, pattern, rows[0], domain=domain)
         except QueryError:  # within rounding of the border
             rows = rows[1:]
             continue

@@ -27,11 +27,11 @@ from precond.mine.input_preconditions.patience import HASTE, IDLE, PATIENCE, Las
 from precond.mine.input_preconditions.section import Section
 from precond.network.evaluate import outputs
 from precond.network.operators import operators
-from precond.proof.bounds.limits import Limits
 from precond.proof.bounds.pieces import Pieces, batch_for, halves, step
 from precond.proof.bounds.subdomains import youngest
 from precond.proof.claim import Problem
 from precond.proof.deadline import Deadline
+from precond.proof.limits import Limits
 from precond.proof.rows import stack_rows
 from precond.proof.verdict import Status
 from precond.property import Property
@@ -69,7 +69,7 @@ class Bisection:
         self.idle_limit: float = IDLE
         self.width = torch.tensor(section.box.width)
         self.ops = operators(section.network, "cpu", torch.float64)
-        problem = Problem(section.network, section.box, {}, property.negation())
+        problem = Problem(section.network, section.box, {}, conjuncts=property.negation())
         self.rows = stack_rows(problem, "cpu")
         self.open: list[Pieces] = []
         self.closed: list[tuple[Flags, Pieces]] = []
@@ -219,7 +219,7 @@ class Bisection:
             return 0
         self.batches += 1
         rng = np.random.default_rng(seed)
-        return self.take(hit_and_run(region, section.box, self.x, SAMPLES, rng))
+        return self.take(hit_and_run(region, section.box, self.x, count=SAMPLES, rng=rng))
 
     def _nearer(self) -> None:
         """Violators on the segments from X to the known ones: they miss fewer literals."""
@@ -245,7 +245,7 @@ class Bisection:
         pieces = youngest(self.open, batch_for(self.rows, len(limits), self.x.size))
         self.pieces += len(pieces)
         half = torch.tensor(matrix), torch.tensor(limits)
-        stepped = step(self.ops, pieces, self.rows, Limits(layers, half))
+        stepped = step(self.ops, pieces, self.rows, limits=Limits(layers, half))
         if bool(stepped.closed.any()):
             done = pieces.rows(stepped.closed.nonzero().squeeze(1))
             self.closed = [*self.closed, (kept, done)]

@@ -105,7 +105,7 @@ class CoreSearch:
         self.needed = self.base.copy()
         self.kept = self.shown = self.literals.first(depth)
         self.verdict = verdict
-        self.order = scores(question, self.layer, order, verdict).argsort(kind="stable")
+        self.order = scores(question, self.layer, order, verdict=verdict).argsort(kind="stable")
         self.order += self.part.start
         self.failed: list[Flags] = [self.base]
         self.maps: Mapping[str, tuple[Array, Array]] = {}
@@ -246,7 +246,9 @@ class CoreSearch:
         self.maps = affine_maps(claim.network, before)
         region = polytope(claim.network, before, self.maps)
         try:
-            points = hit_and_run(region, claim.box, question.x, SAMPLES, np.random.default_rng(0))
+            points = hit_and_run(
+                region, claim.box, question.x, count=SAMPLES, rng=np.random.default_rng(0)
+            )
         except QueryError:  # X lies on the region's border, to within rounding
             return
         question.batches += 1
@@ -263,7 +265,7 @@ class CoreSearch:
         starts = np.array([*near, *(self._across(int(index)) for index in gone)])
         question.batches += 1
         patterns = np.repeat(pattern[None], len(starts), axis=0)
-        hunt(self.pool, patterns, starts, question.x, question.deadline)
+        hunt(self.pool, patterns, starts, centre=question.x, deadline=question.deadline)
         if not self.pool.refutes(pattern):
             return False
         self.pool.nearer(question.x)

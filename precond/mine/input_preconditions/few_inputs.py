@@ -63,18 +63,18 @@ def relax(question: Question, order: Callable[[str], Array]) -> RelaxedLayer | N
     for depth in range(1, depths + 1):
         if question.deadline.passed:
             return None
-        section = Section.of(question.whole, literals, depth, question.deadline)
+        section = Section.of(question.whole, literals, depth, deadline=question.deadline)
         if section is None:
             return None
         ranks = order(section.layer).argsort(kind="stable")
-        search = Bisection(section, question.whole.property, question.x, ranks)
+        search = Bisection(section, question.whole.property, question.x, order=ranks)
         status = _run(question, search, search.run)
         if status is Status.REFUTED:
             verdict = _refuted(question, depth, search)
             if verdict is None:
                 return None
             if depth == depths:
-                return RelaxedLayer(None, verdict)
+                return RelaxedLayer(kept=None, verdict=verdict)
             previous = None
             continue
         if status is Status.PROVED:
@@ -132,4 +132,4 @@ def _proved(question: Question, depth: int, search: Bisection) -> RelaxedLayer |
         minimal &= found is not None
         if found is not None:
             witnesses[layer, index] = found
-    return RelaxedLayer(kept, verdict, layer, minimal, witnesses)
+    return RelaxedLayer(kept, verdict, layer, minimal=minimal, witnesses=witnesses)

@@ -34,7 +34,7 @@ class RelaxJob:
     method: Method = Method.CORE
     device: str = "cpu"
 
-    def known(self, ledger: Ledger) -> InputPrecondition | None:
+    def known(self, ledger: Ledger) -> InputPrecondition | None:  # noqa: ARG002 - a job's
         """None: the proofs are in the ledger, the search among them is done again."""
         return None
 
@@ -43,7 +43,7 @@ class RelaxJob:
             self.network,
             self.point,
             self.property,
-            self.domain,
+            domain=self.domain,
             order=self.order,
             budget=self.budget,
             each=self.each,

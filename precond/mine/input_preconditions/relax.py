@@ -78,7 +78,7 @@ class InputPrecondition:
     witnesses: Mapping[Neuron, Array] = field(default_factory=dict)
 
 
-def input_precondition(
+def input_precondition(  # noqa: PLR0913 - options of a public function, each by its keyword
     network: Network,
     point: ArrayLike,
     property: Property,
@@ -96,9 +96,9 @@ def input_precondition(
 
     ``budget``: seconds in all; ``each``: seconds for one proof.
     """
-    require_kind("network", network, Network, "load(model) gives one")
-    require_kind("property", property, Property, "Property.argmax(0, 10)")
-    require_kind("domain", domain, Box, "Box(lower, upper) makes one")
+    require_kind("network", network, Network, fix="load(model) gives one")
+    require_kind("property", property, Property, fix="Property.argmax(0, 10)")
+    require_kind("domain", domain, Box, fix="Box(lower, upper) makes one")
     x = numbers("point", point).reshape(1, -1)
     if x.shape[1] != domain.size or not np.isfinite(x).all() or not domain.contains(x)[0]:
         raise QueryError(
@@ -108,7 +108,7 @@ def input_precondition(
         )
     require_kept(network, property)
     full = DecisionPattern.of_row(record(network, x), 0, network.decision_layers)
-    claim = Claim(network, domain, full, property)
+    claim = Claim(network, domain, full, property=property)
     literals = Literals.of(network, full)
     question = Question(
         whole=claim,
@@ -129,34 +129,46 @@ def _relaxed(question: Question, order: Order, method: Method) -> InputPrecondit
     literals = question.literals
     batched = method is Method.CORE
     if batched and few_inputs(question):
-        found = relax(question, lambda layer: scores(question, layer, order, None))
+        found = relax(question, lambda layer: scores(question, layer, order, verdict=None))
         if found is not None:
             return _result(
-                question, found.kept, found.verdict, found.layer, found.minimal, found.witnesses
+                question,
+                found.kept,
+                found.verdict,
+                layer=found.layer,
+                minimal=found.minimal,
+                witnesses=found.witnesses,
             )
     if batched:
         nothing = literals.first(0)
         if question.bounds([nothing])[0] > 0:
             verdict = question.ask(nothing)
             if verdict.is_proved:
-                return _result(question, nothing, verdict, "", True)
+                return _result(question, nothing, verdict, layer="", minimal=True)
         _first_violators(question)
     traced = order is Order.MULTIPLIER
     depth, verdict = stopping_layer(question, batched=batched, traced=traced)
     if depth < 0:
-        return _result(question, None, verdict, "", False)
+        return _result(question, kept=None, verdict=verdict, layer="", minimal=False)
     kept = literals.first(depth)
     if depth == 0:
-        return _result(question, kept, verdict, "", True)
+        return _result(question, kept, verdict, layer="", minimal=True)
     layer = literals.layers[depth - 1]
     if batched:
-        search = CoreSearch(question, depth, verdict, order)
+        search = CoreSearch(question, depth, verdict, order=order)
         minimal = search.run()
-        return _result(question, search.kept, search.verdict, layer, minimal, search.witnesses)
-    sequence = np.argsort(scores(question, layer, order, verdict), kind="stable")
+        return _result(
+            question,
+            search.kept,
+            search.verdict,
+            layer=layer,
+            minimal=minimal,
+            witnesses=search.witnesses,
+        )
+    sequence = np.argsort(scores(question, layer, order, verdict=verdict), kind="stable")
     indices = (sequence + literals.part[layer].start).tolist()
-    kept, verdict, minimal = one_by_one(question, kept, verdict, indices)
-    return _result(question, kept, verdict, layer, minimal)
+    kept, verdict, minimal = one_by_one(question, kept, verdict, order=indices)
+    return _result(question, kept, verdict, layer=layer, minimal=minimal)
 
 
 def _result(
@@ -190,7 +202,13 @@ def _first_violators(question: Question) -> None:
         starts += [*far, *(question.x + 0.1 * (far[:4] - question.x))]
         patterns += [literals.first(depth)] * 12
     question.batches += 1
-    hunt(question.violators, np.array(patterns), np.array(starts), question.x, question.deadline)
+    hunt(
+        question.violators,
+        np.array(patterns),
+        np.array(starts),
+        centre=question.x,
+        deadline=question.deadline,
+    )
     question.violators.nearer(question.x)
 
 

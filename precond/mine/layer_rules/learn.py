@@ -60,7 +60,7 @@ class LayerRule(NotebookLine):
         )
 
 
-def layer_preconditions(
+def layer_preconditions(  # noqa: PLR0913 - options of a public function, each by its keyword
     signatures: Signatures,
     labels: ArrayLike,
     layers: Sequence[str] | None = None,
@@ -87,7 +87,7 @@ def layer_preconditions(
     Errors: DataError for labels that do not fit, a class without inputs, a single label,
     or decisions that are constant in every layer; QueryError for limits out of range.
     """
-    require_kind("signatures", signatures, Signatures, "record(network, inputs) gives them")
+    require_kind("signatures", signatures, Signatures, fix="record(network, inputs) gives them")
     _check_limits(minimum_precision, minimum_support, trees)
     training = _Inputs(signatures, check_labels(labels, len(signatures)), probes)
     names = tuple(signatures.layers if layers is None else layers)
@@ -107,7 +107,7 @@ def layer_preconditions(
         features = (Features.quantiles if values else Features.decisions)(signatures, layer)
         bar = training.bar(features, minimum_precision, minimum_support)
         stream = np.random.default_rng([seed, number])
-        candidates = training.candidates(bar, trees, stream, deadline)
+        candidates = training.candidates(bar, trees, stream, deadline=deadline)
         own = [c for c in candidates if c.label in wanted]
         short = merge(cover(refine(own, bar, deadline), bar.table), bar.table)
         rules.extend(_rule(features, rule) for rule in short)
@@ -174,15 +174,15 @@ class _Inputs:
         probes = self.probes
         if probes is None:
             present = _present(self.labels)
-            table = LiteralTable.build(features, self.signatures, self.labels, present)
+            table = LiteralTable.build(features, self.signatures, self.labels, classes=present)
             return Bar(table, precision, support)
         seen = check_labels(probes.labels, len(probes.signatures))
         both = _present(np.concatenate([self.labels, seen]))
         return Bar(
-            table=LiteralTable.build(features, self.signatures, self.labels, both),
+            table=LiteralTable.build(features, self.signatures, self.labels, classes=both),
             minimum_precision=precision,
             minimum_support=support,
-            probes=LiteralTable.build(features, probes.signatures, seen, both),
+            probes=LiteralTable.build(features, probes.signatures, seen, classes=both),
             probe_precision=probes.minimum_precision,
         )
 
@@ -209,7 +209,7 @@ class _Inputs:
                 own = np.concatenate([y[r] for (_, y), r in zip(sources, rows, strict=True)])
             state = int(stream.integers(2**31))
             tree = grow(codes, own, leaf=leaf, seed=state, plain=number == 0)
-            accepted.extend(paths(tree, bar.table, bar.judge, bar.minimum_support))
+            accepted.extend(paths(tree, bar.table, bar.judge, minimum_support=bar.minimum_support))
         return accepted
 
 

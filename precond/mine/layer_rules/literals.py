@@ -47,7 +47,9 @@ class Features:
     def decisions(cls, signatures: Signatures, layer: str) -> Features:
         """One feature a neuron: on."""
         width = signatures.widths[layer]
-        return cls(layer, np.arange(width), np.zeros(width), np.arange(width + 1), False)
+        return cls(
+            layer, np.arange(width), np.zeros(width), first=np.arange(width + 1), values=False
+        )
 
     @classmethod
     def quantiles(cls, signatures: Signatures, layer: str) -> Features:
@@ -64,8 +66,8 @@ class Features:
             layer,
             np.repeat(np.arange(len(sizes)), sizes),
             np.array([t for thresholds in chosen for t in sorted(thresholds)]),
-            np.concatenate([[0], np.cumsum(sizes)]),
-            True,
+            first=np.concatenate([[0], np.cumsum(sizes)]),
+            values=True,
         )
 
     @cached_property
@@ -113,7 +115,10 @@ class Features:
             else:
                 values[upper].append((*neuron, value))
         return DecisionPattern(
-            frozenset(neurons[0]), frozenset(neurons[1]), frozenset(values[0]), frozenset(values[1])
+            frozenset(neurons[0]),
+            frozenset(neurons[1]),
+            frozenset(values[0]),
+            below=frozenset(values[1]),
         )
 
 
@@ -155,7 +160,13 @@ class LiteralTable:
                     held = np.packbits(codes > rank, axis=1)
                     bits[features.first[with_rank] + rank, part] = held[with_rank]
                 valid[part] = np.packbits(np.ones(len(rows), dtype=np.bool_))
-        return cls(features, tuple(classes), bits.view(np.uint64), valid.view(np.uint64), starts)
+        return cls(
+            features,
+            tuple(classes),
+            bits.view(np.uint64),
+            valid=valid.view(np.uint64),
+            starts=starts,
+        )
 
     def of(self, literals: list[int], words: slice = slice(None)) -> Words:
         """Bit sets of the literals over some words, (len(literals), words); padding undefined."""

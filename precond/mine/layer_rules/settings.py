@@ -22,8 +22,8 @@ class RuleSettings(Effort):
         1.0, "least training precision of a layer rule", parse=share, name="precision"
     )
     minimum_support: int | None = option(
-        None,
-        "least training support of a layer rule",
+        value=None,
+        help="least training support of a layer rule",
         parse=count,
         name="support",
         default=f"{LEAST}, or 1 in {PART} training inputs",

@@ -62,7 +62,7 @@ class Bar:
             seen = self.probes.counts(self.probes.matches(sorted(literals)))
             if not reaches(seen[best], seen.sum(), self.probe_precision):
                 return None
-        return Candidate(label, literals, hits, total)
+        return Candidate(label, literals, hits, support=total)
 
 
 def shorten(candidate: Candidate, bar: Bar) -> Candidate:
@@ -81,7 +81,7 @@ def shorten(candidate: Candidate, bar: Bar) -> Candidate:
         dropped = int(np.where(allowed, counts[:, label], -1).argmax())
         hits, support = int(counts[dropped, label]), int(counts[dropped].sum())
         del literals[dropped]
-    return Candidate(candidate.label, frozenset(literals), hits, support)
+    return Candidate(candidate.label, frozenset(literals), hits, support=support)
 
 
 def _without_each(table: LiteralTable, literals: list[int]) -> Words:

@@ -12,7 +12,6 @@ not hold for are the next group.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,12 +20,10 @@ from numpy.typing import NDArray
 from precond.mine.whole_space.by_relaxation import Descent
 from precond.mine.whole_space.candidates import Flags
 from precond.mine.whole_space.choices import Choices, patience
+from precond.mine.whole_space.task import PatternTask
 from precond.mine.whole_space.widen import Growth
 from precond.proof.deadline import Deadline
-from precond.proof.ledger.ledger import Ledger
-from precond.proof.restate.tail import Tail
 from precond.proof.verdict import Status, Verdict
-from precond.property import Property
 from precond.region.pattern import DecisionPattern
 from precond.region.signature import Signatures
 
@@ -53,54 +50,46 @@ class Rung:
 
 
 def ladder(
-    tail: Tail,
-    property: Property,
-    signatures: Signatures,
-    *,
-    patterns: int,
-    least: int,
-    each: float,
-    deadline: Deadline,
-    device: str = "cpu",
-    note: Callable[[str], None],
-    own: int | None = None,
-    ledger: Ledger | None = None,
+    task: PatternTask, signatures: Signatures, *, deadline: Deadline, own: int | None = None
 ) -> list[Rung]:
-    """At most ``patterns`` patterns that imply ``property`` over the tail's box, each adding
-    ``least`` inputs or more of the class's, the first ``own`` of ``signatures`` (default: all);
-    the others only count where literals are weighed.  ``each``: seconds for one proof."""
-    choices = Choices(tail, property, signatures, device, ledger)
-    found: list[Rung] = []
+    """At most ``patterns`` patterns, each adding ``least`` inputs or more of the class's, the
+    first ``own`` of ``signatures`` (default: all); the others only count where literals are
+    weighed."""
+    search = task.search
+    choices = Choices(
+        task.tail, task.property, signatures, device=search.device, ledger=task.ledger
+    )
+    rungs: list[Rung] = []
     left = np.ones(len(signatures), dtype=np.bool_)
     real = np.arange(len(signatures)) < (len(signatures) if own is None else own)
     tried = ~real
     misses = 0
-    while len(found) < patterns and misses < MISSES and not deadline.passed:
+    while len(rungs) < search.patterns and misses < MISSES and not deadline.passed:
         middles = np.flatnonzero(left & ~tried)
-        if (left & real).sum() < least or not len(middles):
+        if (left & real).sum() < search.least or not len(middles):
             break
         middles = middles[:: -(-len(middles) // SEEN)]
         middle = int(middles[_nearness(choices.on[middles]).argmin()])
         tried[middle] = True
         began = time.monotonic()
-        climb = _Climb(choices, Descent(choices, middle, left), each, deadline)
+        climb = _Climb(choices, Descent(choices, middle, left), search.each, deadline=deadline)
         if (tried & real).sum() == 1:  # what it meets refutes around other middles too
             climb.descent.hunt(deadline)
         best = climb.run()
         if best is None:
             misses += 1
-            note(f"nothing around input {middle}")
+            task.note(f"nothing around input {middle}")
             continue
         kept, verdict = best
         kept, verdict = Growth(
             choices,
             climb.descent,
-            each=each,
+            each=search.each,
             deadline=deadline,
             share=GROWING,
         ).run(kept, verdict)
         inside = climb.descent.inside(kept)
-        if (inside & left & real).sum() < least:
+        if (inside & left & real).sum() < search.least:
             misses += 1
             continue
         misses = 0
@@ -108,7 +97,7 @@ def ladder(
         seconds = time.monotonic() - began
         proofs, choices.proofs = choices.proofs, 0
         witnesses = climb.descent.violators.points
-        found.append(
+        rungs.append(
             Rung(
                 pattern=pattern,
                 verdict=verdict,
@@ -119,8 +108,8 @@ def ladder(
             )
         )
         left &= ~inside
-        note(f"{len(pattern)} literals proved, {(left & real).sum()} inputs of the class left")
-    return found
+        task.note(f"{len(pattern)} literals proved, {(left & real).sum()} inputs of the class left")
+    return rungs
 
 
 def _nearness(on: Flags) -> NDArray[np.float32]:

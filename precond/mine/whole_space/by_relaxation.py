@@ -84,7 +84,7 @@ class Descent:
                     return found
                 costs[relaxation.at] += best.cost / max(best.value, TOLERANCE)
                 against[relaxation.at] += relaxation.against(best.solution)
-                met |= self._meet(kept, key, best.solution, deadline)
+                met |= self._meet(kept, key, best.solution, deadline=deadline)
                 asked += 1
                 if asked == ASKED:
                     break
@@ -132,7 +132,7 @@ class Descent:
                 relaxation.every.remove(key)
                 relaxation.every.insert(0, key)
                 if best.solution is not None:
-                    self._meet(kept, key, best.solution, deadline)
+                    self._meet(kept, key, best.solution, deadline=deadline)
                 return False
         return True
 
@@ -172,7 +172,7 @@ class Descent:
             share = rng.uniform(0.0, 1.0, (ROWS, 1))
             starts = (1 - share) * inputs[rows] + share * box.sample(ROWS, rng)
             kept = np.repeat(chosen[None], ROWS, axis=0)
-            hunt(self.violators, kept, starts, inputs[self.middle], limit)
+            hunt(self.violators, kept, starts, centre=inputs[self.middle], deadline=limit)
         self.choices.remember(self.violators.points[before:])
 
     def learn(self) -> None:
@@ -195,7 +195,7 @@ class Descent:
             return None
         if system.empty is not None:
             return None
-        return _Relaxation(problem, system, self.choices.names, self.phases)
+        return _Relaxation(problem, system, self.choices.names, phases=self.phases)
 
     def _loss(self, kept: Flags) -> Array:
         """Inputs that each literal would lose, (T,): of those left, and a part for the others."""
@@ -208,7 +208,7 @@ class Descent:
         problem = self.relaxation.problem
         here = replace(problem, intervals=self.violators.literals.intervals(kept))
         x = self.relaxation.program.system.point(solution)
-        point = violation_near(here, problem.conjuncts[key], x, deadline)
+        point = violation_near(here, problem.conjuncts[key], x, deadline=deadline)
         if point is None:
             return False
         self.choices.remember(point[None])

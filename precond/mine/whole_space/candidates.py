@@ -50,11 +50,11 @@ class LiteralPool:
             size = np.sqrt((signatures.values(layer) ** 2).mean(0)) + 1e-12
             limit = worst if isinstance(worst, float) else worst[layer]
             for index in np.flatnonzero(share <= limit):
-                literals.append(Literal(layer, int(index), False))
+                literals.append(Literal(layer, int(index), on=False))
                 violated.append(on[:, index])
                 scale.append(float(size[index]))
             for index in np.flatnonzero((share >= 1 - limit) & (share > limit)):
-                literals.append(Literal(layer, int(index), True))
+                literals.append(Literal(layer, int(index), on=True))
                 violated.append(~on[:, index])
                 scale.append(float(size[index]))
         table = np.array(violated, dtype=np.bool_).reshape(len(literals), len(signatures))
@@ -141,7 +141,7 @@ def cheapest_cover(depths: Depths, pool: LiteralPool, base: Flags) -> Flags | No
         chosen[best] = True
         open_ &= ~excluded[:, best]
         out |= pool.violated[best]
-    return _without_needless(excluded, pool, base, chosen)
+    return _without_needless(excluded, pool, base, chosen=chosen)
 
 
 def _without_needless(excluded: Flags, pool: LiteralPool, base: Flags, chosen: Flags) -> Flags:

@@ -106,7 +106,7 @@ class Choices:
     def violators(self, phases: Flags) -> Violators:
         """What violates, by the literals of an input with these phases."""
         every = np.ones(len(self.names), dtype=np.bool_)
-        claim = Claim(self.tail.rest, self.tail.box, DecisionPattern(), self.property)
+        claim = Claim(self.tail.rest, self.tail.box, DecisionPattern(), property=self.property)
         literals = Literals.of(claim.network, self.pattern(every, phases))
         found = Violators(claim, literals, self.device)
         found.add(self.points)

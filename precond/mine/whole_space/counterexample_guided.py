@@ -8,7 +8,6 @@ that shut inputs out, then the rest in groups, as long as it still proves.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from functools import partial
 
 import numpy as np
@@ -19,23 +18,21 @@ from precond.mine.whole_space.choices import allowance
 from precond.mine.whole_space.class_pattern import ClassPattern
 from precond.mine.whole_space.settings import Search as Search
 from precond.mine.whole_space.shorten import spare
+from precond.mine.whole_space.task import PatternTask
 from precond.network.evaluate import outputs, values_at
 from precond.network.graph import INPUT
-from precond.proof.attack import attack_all
+from precond.proof.attack import AttackEffort, attack_all
 from precond.proof.bounds.batch import pattern_bounds
 from precond.proof.bounds.problem import layer_bounds, region_of
 from precond.proof.claim import Claim
 from precond.proof.deadline import Deadline, OutOfTime
-from precond.proof.ledger.ledger import Ledger
 from precond.proof.linear.programs import relaxation_bounds
 from precond.proof.prover.plans import search_stages
 from precond.proof.prover.prove import prove
 from precond.proof.replay import in_region
 from precond.proof.restate.fixed_neurons import without_fixed_neurons
 from precond.proof.restate.restatement import ask
-from precond.proof.restate.tail import Tail
 from precond.proof.verdict import Status, Verdict
-from precond.property import Property
 from precond.region.signature import Signatures
 
 Array = NDArray[np.float64]
@@ -48,21 +45,17 @@ class PatternSearch:
 
     def __init__(
         self,
-        tail: Tail,
-        property: Property,
+        task: PatternTask,
         signatures: Signatures,
         witnesses: Array,
-        search: Search,
         deadline: Deadline,
-        note: Callable[[str], None] | None,
-        ledger: Ledger | None = None,
     ) -> None:
-        self.tail = tail
-        self.property = property
-        self.search = search
+        self.tail = tail = task.tail
+        self.property = task.property
+        self.search = search = task.search
+        self.note = task.note
+        self.ledger = task.ledger
         self.deadline = deadline
-        self.note = note or (lambda text: None)
-        self.ledger = ledger
         self.pool = LiteralPool.of(signatures, tail.layers, search.worst)
         values = signatures.values(tail.cut)
         self.points = values if tail.cut == INPUT else np.maximum(values, 0.0)
@@ -149,9 +142,7 @@ class PatternSearch:
             claim.problem.conjuncts,
             self.deadline.earlier(2.0),
             starts=[inside, near],
-            steps=40,
-            enough=6,
-            seed=self.search.seed + self.proofs,
+            effort=AttackEffort(steps=40, enough=6, seed=self.search.seed + self.proofs),
         )
         fresh = np.concatenate([*results, self._vertices(claim)])
         if len(fresh):
@@ -254,10 +245,9 @@ class PatternSearch:
             chosen,
             at_cut,
             self._claim,
-            limit,
+            deadline=limit,
             known=verdict,
-            each=self.search.each,
-            device=self.search.device,
+            effort=self.search,
             ledger=self.ledger,
         )
         return (chosen, verdict) if less is None else less

@@ -27,6 +27,7 @@ from precond.mine.whole_space.by_proof import ladder
 from precond.mine.whole_space.class_pattern import ClassPattern
 from precond.mine.whole_space.counterexample_guided import PatternSearch, Search
 from precond.mine.whole_space.shifted_pictures import alike
+from precond.mine.whole_space.task import PatternTask, silent
 from precond.network.graph import INPUT
 from precond.proof.deadline import Deadline
 from precond.proof.ledger.ledger import Ledger
@@ -55,53 +56,33 @@ def whole_space_patterns(
     knows is not proved again: the same search goes on where an earlier one was killed.
     """
     require_kept(tail.rest, property)
+    task = PatternTask(tail, property, search, note=note or silent, ledger=ledger)
     if tail.cut == INPUT:
-        return _by_ladder(tail, property, signatures, search, deadline, note, ledger)
-    found: list[ClassPattern] = []
+        return _by_ladder(task, signatures, deadline)
+    patterns: list[ClassPattern] = []
     left = np.arange(len(signatures))
     witnesses = np.zeros((0, tail.rest.input_size))
     for _ in range(search.patterns):
         if len(left) < search.least or deadline.passed:
             break
-        run = PatternSearch(
-            tail, property, signatures.rows(left), witnesses, search, deadline, note, ledger
-        )
+        run = PatternSearch(task, signatures.rows(left), witnesses, deadline=deadline)
         result = run.run()
         witnesses = run.witnesses
         if result is None or result.inside.sum() < search.least:
             break
         everywhere = result.pattern.holds(signatures)
-        found.append(replace(result, inside=everywhere))
+        patterns.append(replace(result, inside=everywhere))
         left = left[~everywhere[left]]
-    return found
+    return patterns
 
 
-def _by_ladder(
-    tail: Tail,
-    property: Property,
-    signatures: Signatures,
-    search: Search,
-    deadline: Deadline,
-    note: Callable[[str], None] | None,
-    ledger: Ledger | None,
-) -> list[ClassPattern]:
+def _by_ladder(task: PatternTask, signatures: Signatures, deadline: Deadline) -> list[ClassPattern]:
     """The whole network at once: proofs are dear, so few are asked (``ladder``)."""
     own = len(signatures)
-    if search.picture is not None:
-        signatures = joined(signatures, alike(tail, property, signatures, search.picture))
-    rungs = ladder(
-        tail,
-        property,
-        signatures,
-        own=own,
-        patterns=search.patterns,
-        least=search.least,
-        each=search.each,
-        deadline=deadline,
-        device=search.device,
-        note=note or (lambda text: None),
-        ledger=ledger,
-    )
+    if task.search.picture is not None:
+        moved = alike(task.tail, task.property, signatures, shape=task.search.picture)
+        signatures = joined(signatures, moved)
+    rungs = ladder(task, signatures, deadline=deadline, own=own)
     return [
         ClassPattern(
             pattern=r.pattern,

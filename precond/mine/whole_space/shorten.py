@@ -22,6 +22,7 @@ from precond.mine.whole_space.drop_literals import STEPS, shrink
 from precond.proof.bounds.batch import pattern_bounds
 from precond.proof.claim import Claim
 from precond.proof.deadline import Deadline
+from precond.proof.effort import Effort
 from precond.proof.ledger.ledger import Ledger
 from precond.proof.prover.plans import search_stages
 from precond.proof.prover.prove import prove
@@ -34,6 +35,7 @@ from precond.region.literals import literals_of
 from precond.region.pattern import DecisionPattern
 from precond.region.signature import Signatures
 
+EFFORT = Effort(each=2.0)
 CANDIDATES = 40  # literals weighed against each other by their bounds
 
 
@@ -56,8 +58,7 @@ def fewest(
     recall: float,
     *,
     deadline: Deadline,
-    each: float = 2.0,
-    device: str = "cpu",
+    effort: Effort = EFFORT,
 ) -> Fewest | None:
     """A pattern with few literals that still proves and holds for at least a share ``recall``
     of the class's inputs (``signatures``, with pre-activations).
@@ -77,9 +78,9 @@ def fewest(
     def claim(choice: Flags) -> Claim | None:
         return tail.claim(pool.pattern(choice), property)
 
-    closed = _closed(pool, start, recall, claim, deadline, device)
+    closed = _closed(pool, start, recall, claim=claim, deadline=deadline, device=effort.device)
     for begin in (closed, start):
-        less = spare(begin, pool.at(tail.cut), claim, deadline, each=each, device=device)
+        less = spare(begin, pool.at(tail.cut), claim, deadline=deadline, effort=effort)
         if less is not None:
             break
     else:
@@ -88,7 +89,7 @@ def fewest(
     if smaller.sum() >= len(pattern):
         return None
     inside = ~pool.shut_out(smaller)
-    return Fewest(pool.pattern(smaller), verdict, inside, time.monotonic() - began)
+    return Fewest(pool.pattern(smaller), verdict, inside, seconds=time.monotonic() - began)
 
 
 def spare(
@@ -98,12 +99,11 @@ def spare(
     deadline: Deadline,
     *,
     known: Verdict | None = None,
-    each: float = 2.0,
-    device: str = "cpu",
+    effort: Effort = EFFORT,
     ledger: Ledger | None = None,
 ) -> tuple[Flags, Verdict] | None:
     """``chosen`` (C,) without what its proof can do without, and the proof: first by bounds
-    (``shrink``), then in groups by ``prove``, each within ``each`` seconds; literals of ``last``
+    (``shrink``), then in groups by ``prove``, for ``effort.each`` seconds each; those of ``last``
     (C,) are tried after the others.  ``known``: a proof of ``chosen``.  None where ``chosen``
     itself does not prove."""
 
@@ -112,17 +112,21 @@ def spare(
         if made is None:
             return Verdict(Status.VACUOUS)
         small = without_fixed_neurons(made)
-        stages = search_stages(small.claim.problem, device)
-        budget = allowance(min(each, deadline.left))
-        answer = partial(prove, budget=budget, ledger=ledger, stages=stages, device=device)
+        stages = search_stages(small.claim.problem, effort.device)
+        budget = allowance(min(effort.each, deadline.left))
+        answer = partial(prove, budget=budget, ledger=ledger, stages=stages, device=effort.device)
         return ask(small, answer)
 
-    smaller = shrink(chosen, claim, deadline, device=device)
+    smaller = shrink(chosen, claim, deadline, device=effort.device)
     same = bool((smaller == chosen).all())
     verdict = known if same and known is not None else proof(smaller)
     if not verdict.is_proved and not same:
         smaller, verdict = chosen, known or proof(chosen)
-    return _dropped(smaller, verdict, last, proof, deadline) if verdict.is_proved else None
+    return (
+        _dropped(smaller, verdict, last, proof=proof, deadline=deadline)
+        if verdict.is_proved
+        else None
+    )
 
 
 def _dropped(

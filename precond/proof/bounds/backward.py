@@ -33,7 +33,6 @@ from precond.basics.shapes import Bool, Float
 from precond.network.graph import INPUT
 from precond.network.layers import Node
 from precond.network.operators import Operators
-from precond.proof.bounds.limits import HalfSpaceTensors
 from precond.proof.bounds.lines import ActivationLines, LayerLines, PoolLines
 from precond.proof.bounds.objective import Objective
 from precond.proof.bounds.relaxed import (
@@ -43,6 +42,7 @@ from precond.proof.bounds.relaxed import (
     through_pool,
 )
 from precond.proof.bounds.rounding import TINY, UNIT, gamma
+from precond.proof.limits import HalfSpaceTensors
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,7 +69,7 @@ class Multipliers:
             return {name: change(value) for name, value in values.items()}
 
         half = None if self.half is None else change(self.half)
-        return Multipliers(each(self.alpha), each(self.low), each(self.high), half)
+        return Multipliers(each(self.alpha), each(self.low), each(self.high), half=half)
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,7 +133,7 @@ class Bound:
             torch.where(better, other.value.detach(), self.value),
             torch.where(better.unsqueeze(-1), other.form.detach(), self.form),
             torch.where(better, other.constant.detach(), self.constant),
-            self.coefficients,
+            coefficients=self.coefficients,
         )
 
 
@@ -171,7 +171,7 @@ def lower_bound(
                 coefficients[node.name] = form
             carried.activation(node, form, lines, multipliers.at(node.name))
     value, form = carried.at_box(multipliers.half)
-    return Bound(value, form, carried.total, coefficients)
+    return Bound(value, form, carried.total, coefficients=coefficients)
 
 
 class _BackwardPass:
@@ -242,7 +242,9 @@ class _BackwardPass:
             before = gamma(ops.affine[source].terms) * size
             weight = weight + before
         constraint = region.constraints.get(node.name)
-        part, shift, loss = through_activation(lines, form, weight, before, constraint, chosen)
+        part, shift, loss = through_activation(
+            lines, form, weight, before=before, constraint=constraint, chosen=chosen
+        )
         self.error = self.error + loss
         self._shift(shift)
         self._add(source, part)

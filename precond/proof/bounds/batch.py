@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 
 from precond.network.operators import operators
 from precond.proof.bounds.layer_passes import LayerPasses
-from precond.proof.bounds.limits import Limits
 from precond.proof.bounds.region import refine
 from precond.proof.bounds.row_bounds import improved_bounds
 from precond.proof.claim import Problem
 from precond.proof.deadline import FOREVER, Deadline
+from precond.proof.limits import Limits
 from precond.proof.rows import stack_rows
 
 
@@ -55,7 +55,7 @@ def pattern_bounds(
             ops,
             tensor([problem.box.lower for problem in problems]),
             tensor([problem.box.upper for problem in problems]),
-            Limits(constraints),
+            limits=Limits(constraints),
             passes=LayerPasses(deadline=deadline),
         )
     rows = stack_rows(first, device)

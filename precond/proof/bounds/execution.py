@@ -78,7 +78,7 @@ def roundings(network: Network, device: str, arithmetic: Arithmetic) -> dict[str
     found = {}
     for node in network.nodes:
         shapes = [network.shapes[source] for source in node.inputs]
-        counted = _counted(node.layer, shapes, network.shapes[node.name], arithmetic)
+        counted = _counted(node.layer, shapes, network.shapes[node.name], arithmetic=arithmetic)
         if counted is None:
             continue
         steps, products, held = counted

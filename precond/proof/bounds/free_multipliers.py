@@ -70,7 +70,7 @@ class FreeMultipliers:
         def scaled(store: Store) -> Store:
             return {n: v * self.units[n] if n in self.units else v for n, v in store.items()}
 
-        return Multipliers(self.alpha, scaled(self.low), scaled(self.high), self.half)
+        return Multipliers(self.alpha, scaled(self.low), scaled(self.high), half=self.half)
 
     def default(self) -> Multipliers:
         """Those of a pass that is given none, in the same shapes."""
@@ -80,7 +80,7 @@ class FreeMultipliers:
 
         alpha = {name: self._lines(name).low.expand_as(v) for name, v in self.alpha.items()}
         half = None if self.half is None else torch.zeros_like(self.half, requires_grad=False)
-        return Multipliers(alpha, zeros(self.low), zeros(self.high), half)
+        return Multipliers(alpha, zeros(self.low), zeros(self.high), half=half)
 
     @torch.no_grad()
     def move(self, slopes: Sequence[Tensor | None], rate: float) -> None:

@@ -69,7 +69,12 @@ def tighten(
         boxes = slice(start, start + per_box)
         part = region if per_box >= count else region.take(boxes)
         _tighten_some(
-            part, name, (lower[boxes], upper[boxes]), open_[boxes], budget=budget, passes=passes
+            part,
+            name,
+            (lower[boxes], upper[boxes]),
+            open_=open_[boxes],
+            budget=budget,
+            passes=passes,
         )
     shape = region.ops.network.shapes[name]
     return lower.reshape(count, *shape), upper.reshape(count, *shape)

@@ -55,6 +55,6 @@ def leaf_of(
         weights,
         arrays(multipliers.alpha),
         arrays(multipliers.low),
-        arrays(multipliers.high),
-        None if half is None else half[subdomain, row].cpu().numpy(),
+        high=arrays(multipliers.high),
+        half=None if half is None else half[subdomain, row].cpu().numpy(),
     )

@@ -44,9 +44,9 @@ class ActivationLines:
             self.low[rows],
             self.up[rows],
             self.shift[rows],
-            self.free[rows],
-            self.size[rows],
-            self.slope,
+            free=self.free[rows],
+            size=self.size[rows],
+            slope=self.slope,
         )
 
 
@@ -66,7 +66,7 @@ class PoolLines:
     def take(self, rows: Tensor | slice) -> PoolLines:
         if self.best.shape[0] == 1:
             return self
-        return PoolLines(self.best[rows], self.exact[rows], self.top[rows], self.size[rows])
+        return PoolLines(self.best[rows], self.exact[rows], self.top[rows], size=self.size[rows])
 
 
 LayerLines = ActivationLines | PoolLines
@@ -98,7 +98,7 @@ def activation_lines(
     if slope:
         low = torch.where(off, torch.full_like(low, slope), low)
         up = torch.where(off, torch.full_like(up, slope), up)
-    return ActivationLines(low, up, shift, free, size, slope)
+    return ActivationLines(low, up, shift, free=free, size=size, slope=slope)
 
 
 def relaxation_cost(
@@ -133,5 +133,5 @@ def pool_lines(
     sizes = torch.maximum(lower.abs(), upper.abs()).flatten(1)[:, source]
     size = sizes.masked_fill(~inside, 0.0).amax(-1)
     return PoolLines(
-        best.unsqueeze(1), exact.unsqueeze(1), highs.amax(-1).unsqueeze(1), size.unsqueeze(1)
+        best.unsqueeze(1), exact.unsqueeze(1), highs.amax(-1).unsqueeze(1), size=size.unsqueeze(1)
     )

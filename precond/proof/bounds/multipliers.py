@@ -80,5 +80,8 @@ def _chosen(
     if half is not None and new.half is not None:
         half = pick(half, new.half)
     return Multipliers(
-        merged(old.alpha, new.alpha), merged(old.low, new.low), merged(old.high, new.high), half
+        merged(old.alpha, new.alpha),
+        merged(old.low, new.low),
+        merged(old.high, new.high),
+        half=half,
     )

@@ -24,6 +24,6 @@ class Objective:
     def of(cls, rows: Forms, output: str) -> Objective:
         """The rows of conjuncts, about the ``output`` of a network."""
         if rows.form.ndim == 3:
-            return cls(output, rows.form, rows.constant, rows.inputs)
+            return cls(output, rows.form, rows.constant, inputs=rows.inputs)
         inputs = None if rows.inputs is None else rows.inputs[None]
-        return cls(output, rows.form[None], rows.constant[None], inputs)
+        return cls(output, rows.form[None], rows.constant[None], inputs=inputs)

@@ -13,12 +13,12 @@ import torch
 from torch import Tensor
 
 from precond.network.operators import Operators
-from precond.proof.bounds.limits import Limits
 from precond.proof.bounds.polytope import lifted, rounding, shrunk
 from precond.proof.bounds.region import refine
 from precond.proof.bounds.row_bounds import row_bounds
 from precond.proof.bounds.subdomains import Batch
 from precond.proof.gate import excludes
+from precond.proof.limits import Limits
 from precond.proof.rows import Rows
 
 NARROWEST = 1e-9  # of the region's box: a piece that is not cut further
@@ -40,7 +40,9 @@ class Pieces(Batch):
     @classmethod
     def whole(cls, lower: Tensor, upper: Tensor) -> Pieces:
         """Parts of which nothing is known."""
-        return cls(lower, upper, lower, upper, torch.ones_like(lower[:, 0]), {})
+        return cls(
+            lower, upper, lower, inner_upper=upper, share=torch.ones_like(lower[:, 0]), known={}
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,15 +70,15 @@ def step(
     closed = empty.clone()
     pieces, low, high = pieces.rows(index), low[index], high[index]
     if not len(index):
-        return Stepped(closed, pieces, low, low)
-    refined = refine(ops, low, high, Limits(limits.layers), known=pieces.known)
+        return Stepped(closed, pieces, low, points=low)
+    refined = refine(ops, low, high, limits=Limits(limits.layers), known=pieces.known)
     bound = row_bounds(refined.region, rows)
     done = refined.empty | _decided(bound.value, rows)
     left = (~done).nonzero().squeeze(1)
     form, value = bound.form[left], bound.value[left]
     low_left, high_left = low[left], high[left]
     if len(left):
-        error = rounding(form, bound.constant[left], low_left, high_left, value)
+        error = rounding(form, bound.constant[left], low_left, upper=high_left, value=value)
         better, bent = lifted(form, bound.constant[left] - error, low_left, high_left, *half)
         better = torch.maximum(better, value)
         now = _decided(better, rows)
@@ -86,7 +88,7 @@ def step(
     closed[index[done]] = True
     low, high = low[left], high[left]
     if not len(left):
-        return Stepped(closed, pieces.rows(left), form[:, 0], low)
+        return Stepped(closed, pieces.rows(left), form[:, 0], points=low)
     best = rows.best(better)
     worst = torch.where(best > 0, torch.inf, best).argmin(1)
     row = rows.best_row(better, worst)
@@ -97,11 +99,11 @@ def step(
         pieces.lower[left],
         pieces.upper[left],
         low,
-        high,
-        pieces.share[left],
-        {name: (a[left], b[left]) for name, (a, b) in refined.bounds.items()},
+        inner_upper=high,
+        share=pieces.share[left],
+        known={name: (a[left], b[left]) for name, (a, b) in refined.bounds.items()},
     )
-    return Stepped(closed, rest, chosen, torch.cat([(low + high) / 2, *corners]))
+    return Stepped(closed, rest, chosen, points=torch.cat([(low + high) / 2, *corners]))
 
 
 def halves(pieces: Pieces, form: Tensor, width: Tensor) -> Pieces | None:

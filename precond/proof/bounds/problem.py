@@ -9,11 +9,11 @@ from torch import Tensor
 from precond.network.operators import operators
 from precond.proof.arithmetic import Arithmetic
 from precond.proof.bounds.layer_passes import LayerPasses
-from precond.proof.bounds.limits import as_tensor, layer_tensors, limits_of
 from precond.proof.bounds.region import Refined, refine
 from precond.proof.bounds.rounding import TINY
 from precond.proof.claim import Problem
 from precond.proof.deadline import FOREVER, Deadline
+from precond.proof.limits import as_tensor, layer_tensors, limits_of
 
 
 def region_of(
@@ -27,7 +27,7 @@ def region_of(
             operators(problem.network, device, torch.float64),
             as_tensor(problem.box.lower, device)[None],
             as_tensor(problem.box.upper, device)[None],
-            limits_of(problem, device),
+            limits=limits_of(problem, device),
             known=layer_tensors(problem.bounds or {}, device),
             passes=LayerPasses(problem.bounds is None or steps > 0, steps, deadline),
             execution=problem.execution,

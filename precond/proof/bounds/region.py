@@ -27,11 +27,11 @@ from precond.proof.bounds.layer_passes import (
     depends_on_activation,
     tighten,
 )
-from precond.proof.bounds.limits import NO_LIMITS, LayerBounds, Limits
 from precond.proof.bounds.lines import LayerLines, activation_lines, pool_lines
 from precond.proof.bounds.relaxed import over_box
 from precond.proof.bounds.rounding import TINY, UNIT
 from precond.proof.gate import crossed
+from precond.proof.limits import NO_LIMITS, LayerBounds, Limits
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,7 +63,7 @@ def refine(
     ``execution``: bounds and ``limits`` are about the values that a run in this arithmetic
     computes, with every order of sums.
     """
-    state = _Refinement(ops, (lower, upper), limits, execution)
+    state = _Refinement(ops, (lower, upper), limits, execution=execution)
     for node in ops.network.nodes:
         if node.name in ops.affine:
             state.affine(node)
@@ -143,7 +143,7 @@ class _Refinement:
         bounds = self._cut(source, self.values[source], cuts)
         if passes.backward and depends_on_activation(self.ops, source):
             signs = not isinstance(node.layer, MaxPool2d)
-            bounds = tighten(self.region, source, bounds, signs, passes)
+            bounds = tighten(self.region, source, bounds, signs_only=signs, passes=passes)
             bounds = self._cut(source, bounds, cuts)
             self.empty |= crossed(*bounds).flatten(1).any(1)
             bounds = (bounds[0], torch.maximum(*bounds))

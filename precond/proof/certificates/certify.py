@@ -106,16 +106,22 @@ def exact_verdict(claim: Claim, verdict: Verdict, seconds: float = 60.0) -> Verd
 def statement_of(claim: Claim, vacuous: bool = False) -> Statement:
     """What a certificate of ``claim`` states."""
     pattern, half = claim.pattern, claim.halfspaces
-    literals = [PreActivationBound(layer, index, True, 0.0) for layer, index in pattern.on]
-    literals += [PreActivationBound(layer, index, False, 0.0) for layer, index in pattern.off]
-    literals += [
-        PreActivationBound(layer, index, True, value) for layer, index, value in pattern.above
+    literals = [
+        PreActivationBound(layer, index, above=True, value=0.0) for layer, index in pattern.on
     ]
     literals += [
-        PreActivationBound(layer, index, False, value) for layer, index, value in pattern.below
+        PreActivationBound(layer, index, above=False, value=0.0) for layer, index in pattern.off
+    ]
+    literals += [
+        PreActivationBound(layer, index, above=True, value=value)
+        for layer, index, value in pattern.above
+    ]
+    literals += [
+        PreActivationBound(layer, index, above=False, value=value)
+        for layer, index, value in pattern.below
     ]
     clauses = tuple(
-        tuple(Linear(i.outputs, i.inputs, i.bound, i.strict) for i in clause)
+        tuple(Linear(i.outputs, i.inputs, i.bound, strict=i.strict) for i in clause)
         for clause in claim.property.clauses
     )
     return Statement(

@@ -17,7 +17,6 @@ from torch import Tensor
 from precond.network.operators import operators
 from precond.proof.bounds.layer_passes import INTERVALS
 from precond.proof.bounds.leaf import leaf_of
-from precond.proof.bounds.limits import Limits, layer_tensors, limits_of
 from precond.proof.bounds.lines import ActivationLines
 from precond.proof.bounds.multipliers import improve
 from precond.proof.bounds.objective import Objective
@@ -26,6 +25,7 @@ from precond.proof.bounds.region import Refined, refine
 from precond.proof.bounds.row_bounds import improved_bounds, row_bounds
 from precond.proof.claim import Conjunct, Problem
 from precond.proof.deadline import Deadline
+from precond.proof.limits import Limits, layer_tensors, limits_of
 from precond.proof.rows import stack_rows
 from precond.proof.trace import Leaf
 from precond.region.box import Box
@@ -66,7 +66,7 @@ def improved(
     """Multipliers for a conjunct in the problem's region, by ascent."""
     refined = region_of(problem, deadline=deadline)
     if bool(refined.empty[0]):
-        return LeafTrial(Leaf(empty=True), np.inf, None)
+        return LeafTrial(Leaf(empty=True), np.inf, split=None)
     if not len(conjunct):
         return LeafTrial(Leaf(), -np.inf, _widest(problem, np.ones(problem.network.input_size)))
     mix = np.eye(len(conjunct))
@@ -106,7 +106,7 @@ def in_boxes(
         lower, upper = boxes[0][part], boxes[1][part]
         mixed = rows.mixed(torch.tensor(weights[part])[:, None])
         with torch.no_grad():
-            refined = refine(ops, torch.tensor(lower), torch.tensor(upper), limits)
+            refined = refine(ops, torch.tensor(lower), torch.tensor(upper), limits=limits)
             plain = row_bounds(refined.region, mixed)
         _, used = improved_bounds(refined.region, mixed, steps=steps, deadline=deadline)
         for k, form in enumerate(plain.form[:, 0].abs().numpy()):
@@ -158,7 +158,9 @@ def layer_records(problem: Problem, steps: int, deadline: Deadline) -> list[tupl
         )
         if len(open_) and deep and not deadline.passed:
             with torch.no_grad():
-                region = refine(ops, lower, upper, limits, known=known, passes=INTERVALS).region
+                region = refine(
+                    ops, lower, upper, limits=limits, known=known, passes=INTERVALS
+                ).region
             eye = torch.eye(width, dtype=torch.float64)[open_]
             form = torch.cat([eye, -eye])[None]
             bound, used = improve(

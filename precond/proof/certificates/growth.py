@@ -131,9 +131,9 @@ def tree_of(
         conjuncts,
         np.array(kind, dtype=np.uint8),
         np.array([-1 if n.split is None else n.split[0] for n in nodes], dtype=np.int64),
-        np.array([at for _, at in splits], dtype=np.float64),
-        weights.reshape(len(leaves), total),
-        np.array(
+        at=np.array([at for _, at in splits], dtype=np.float64),
+        weights=weights.reshape(len(leaves), total),
+        record=np.array(
             [[records.get(leaf.record.get(c, -1), -1) for c in conjuncts] for leaf in leaves],
             dtype=np.int64,
         ),

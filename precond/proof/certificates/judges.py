@@ -43,7 +43,7 @@ class Judge(Protocol):
 
 def _blank(network: Network, statement: Statement, bits: int) -> Certificate:
     columns = 3 * network.neurons + len(statement.bound)
-    return Certificate(statement, bits, (), csr_array((0, columns)))
+    return Certificate(statement, bits, (), records=csr_array((0, columns)))
 
 
 class FastJudge:
@@ -87,8 +87,15 @@ class FastJudge:
             weights = np.array([weights_of(leaf, conjuncts, self.rows) for _, leaf in some])
             record = [[leaf.record.get(c, -1) for c in conjuncts] for _, leaf in some]
             none, index = np.zeros(0), np.zeros(0, np.int64)
-            tree = Tree(conjuncts, index.astype(np.uint8), index, none, weights, np.array(record))
-            for k, c, bound in closes(self.checker, tree, list(range(len(some))), cells):
+            tree = Tree(
+                conjuncts,
+                index.astype(np.uint8),
+                index,
+                at=none,
+                weights=weights,
+                record=np.array(record),
+            )
+            for k, c, bound in closes(self.checker, tree, list(range(len(some))), cells=cells):
                 frame, leaf = some[k]
                 found.setdefault(id(frame), {}).setdefault(leaf, {})[c] = bound
         return found
@@ -108,7 +115,7 @@ class ExactJudge:
     def check(self, certificate: Certificate) -> CheckResult:
         return check(certificate, self.network)
 
-    def open_leaves(self, certificate: Certificate) -> Open:
+    def open_leaves(self, _: Certificate) -> Open:
         return {}  # exact bounds do not depend on which leaves stand together
 
     def failing(

@@ -159,7 +159,7 @@ class Maker:
         where: dict[int, Split | None] = {}
         for steps in (0, STEPS):
             boxed = [n for n in alone if self.few and (n.patience > 0) == (steps == 0)]
-            where.update(self.boxes(boxed, ways, conjuncts, steps))
+            where.update(self.boxes(boxed, ways, conjuncts, steps=steps))
         rest = [n for n in alone if id(n) not in where]
         for node in rest:
             where[id(node)] = self.better(node, ways[id(node)])
@@ -199,7 +199,12 @@ class Maker:
             weights = np.array([weights_of(n, (c,), self.rows) for n in some])
             boxes = np.array([s[0] for s in states]), -np.array([s[1] for s in states])
             found = in_boxes(
-                self.problem, boxes, self.problem.conjuncts[c], weights, steps, self.deadline
+                self.problem,
+                boxes,
+                self.problem.conjuncts[c],
+                weights=weights,
+                steps=steps,
+                deadline=self.deadline,
             )
             for node, (leaf, split) in zip(some, found, strict=True):
                 where[id(node)] = split
@@ -238,19 +243,16 @@ class Maker:
         for c in sorted(ways, key=lambda c: ways[c], reverse=True):
             old = node.leaf.get(c)
             weights = None if old is None else old.weights
-            tried = improved(problem, problem.conjuncts[c], weights, STEPS, self.deadline)
+            tried = improved(
+                problem, problem.conjuncts[c], weights, steps=STEPS, deadline=self.deadline
+            )
             where = tried.split or where
             if not tried.leaf.empty:
                 node.leaf[c] = tried.leaf
                 node.record[c] = self.records.put(tried.leaf)
         return where
 
-    def refined(
-        self,
-        root: Branch,
-        conjuncts: tuple[int, ...],
-        failing: Failing,
-    ) -> Failing:
+    def refined(self, root: Branch, conjuncts: tuple[int, ...], failing: Failing) -> Failing:
         """Optimised layer bounds at the root, if they close leaves that default ones do not."""
         if len(failing[id(root)]) * 10 < root.size:
             return failing
@@ -282,8 +284,14 @@ class Maker:
         columns = np.array(refined, dtype=np.int64).reshape(-1, 4).T
         records = csr_array(self.records.matrix()[np.array(list(used), dtype=np.int64)])
         pairs = zip(roots, trees, strict=True)
-        made = tuple(tree_of(root, group, self.rows, used) for root, group in pairs)
-        return Certificate(self.statement, self.judge.bits, made, records, Refinements(*columns))
+        made = tuple(tree_of(root, group, self.rows, records=used) for root, group in pairs)
+        return Certificate(
+            self.statement,
+            self.judge.bits,
+            made,
+            records=records,
+            refinements=Refinements(*columns),
+        )
 
 
 def _varying(way: tuple[Linear, ...]) -> Array:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from precond.proof.attack import attack
+from precond.proof.attack import AttackEffort, attack
 from precond.proof.claim import Problem
 from precond.proof.engines.base import NO_LINE, Answer, Deadline, Lines, Outcome
 from precond.proof.refusal import Refusal
@@ -21,7 +21,7 @@ class AttackEngine:
     name: str = "attack"
     lines: ClassVar[Lines] = NO_LINE
 
-    def unsupported(self, problem: Problem) -> Refusal | None:
+    def unsupported(self, problem: Problem) -> Refusal | None:  # noqa: ARG002 - an engine's
         return None
 
     def solve(self, problem: Problem, deadline: Deadline) -> list[Answer]:
@@ -34,8 +34,7 @@ class AttackEngine:
                 conjunct,
                 deadline.earlier(self.seconds),
                 starts=starts,
-                device=self.device,
-                seed=self.seed,
+                effort=AttackEffort(device=self.device, seed=self.seed),
             )
             outcome = Outcome.UNDECIDED if point is None else Outcome.WITNESS
             answers.append(Answer(outcome, witness=point))

@@ -65,7 +65,7 @@ class HighsEngine:
         answers = []
         for position, conjunct in enumerate(problem.conjuncts):
             share = deadline.earlier(deadline.left / (len(problem.conjuncts) - position))
-            answers.append(self._answer(problem, program, conjunct, share))
+            answers.append(self._answer(problem, program, conjunct, deadline=share))
         return answers
 
     def _answer(
@@ -77,7 +77,7 @@ class HighsEngine:
             bound = None if found.shown_empty else found.bound
             trace = None
             if problem.keep_trace:
-                trace = leaf_of(problem, conjunct, found, system, deadline)
+                trace = leaf_of(problem, conjunct, found, system=system, deadline=deadline)
             return Answer.excluded(
                 bound=bound,
                 note="linear relaxation",
@@ -90,13 +90,13 @@ class HighsEngine:
         if found.state is State.STOPPED:
             return Answer(Outcome.UNDECIDED, bound=found.bound, note="out of time")
         if found.x is not None:
-            inner = well_inside(problem, conjunct, found.x, deadline)
+            inner = well_inside(problem, conjunct, found.x, deadline=deadline)
             for x in (inner, found.x):
                 if x is not None and satisfies(problem, conjunct, x):
                     return Answer(Outcome.WITNESS, bound=found.bound, witness=x)
         real = problem.execution is Arithmetic.REAL  # of which alone MILP says something
         if real and 0 < system.open <= self.milp_neurons and not deadline.passed:
-            return self._integer(problem, program, conjunct, deadline, found.bound)
+            return self._integer(problem, program, conjunct, deadline=deadline, bound=found.bound)
         note = f"{system.open} free neurons" if system.open else "within the solver's tolerance"
         return Answer(Outcome.UNDECIDED, bound=found.bound, witness=found.x, note=note)
 
@@ -115,7 +115,7 @@ class HighsEngine:
             )
         if found.x is None or found.value is None or found.value <= -TOLERANCE:
             return Answer(Outcome.UNDECIDED, bound=bound, note="MILP out of time")
-        inner = well_inside(problem, conjunct, found.x, deadline)
+        inner = well_inside(problem, conjunct, found.x, deadline=deadline)
         if inner is None or not satisfies(problem, conjunct, inner):  # with max-pool layers
             inner = found.x
         return Answer(Outcome.WITNESS, rigorous=False, bound=bound, witness=inner, note="MILP")

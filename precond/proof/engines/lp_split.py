@@ -10,6 +10,7 @@ Strong where a pattern fixes most neurons and what is left open is some dozens.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar, NamedTuple
 
@@ -71,31 +72,40 @@ class LpSplitEngine:
         for turns in (TURNS,) if problem.keep_trace else (TURNS[:FIRST], TURNS):
             if program is not None:
                 limit = deadline.earlier(NARROWING * deadline.left)
-                better = narrowed(plain, bounds, limit, program.literals)
+                better = narrowed(plain, bounds, limit, literals=program.literals)
                 if better is None:
                     return [closed if s.waits else s.answer() for s in searches]
                 bounds = better
             system = encode(plain, bounds, deadline)
             if system.empty is not None:
-                leaf = None
-                if problem.keep_trace:
-                    leaf = empty_leaf(problem, system.empty, deadline)
+                keep = problem.keep_trace
+                leaf = empty_leaf(problem, system.empty, deadline) if keep else None
                 return [
                     replace(closed, trace=without_rows(leaf, s.conjunct)) if s.waits else s.answer()
                     for s in searches
                 ]
             program = PhaseProgram(system)
-            for search in searches:
-                if search.waits:
-                    search.restart(program)
-            for search, most in ((s, most) for most in turns for s in searches):
-                if search.goes_on and not deadline.passed:
-                    search.run(program, deadline, most)
-                if search.witness is not None:
-                    return [s.answer() for s in searches]
-            if not any(s.waits for s in searches):
+            _take_turns(searches, program, turns, deadline=deadline)
+            if any(s.witness is not None for s in searches) or not any(s.waits for s in searches):
                 break
         return [s.answer() for s in searches]
+
+
+def _take_turns(
+    searches: Sequence[_LpSearch],
+    program: PhaseProgram,
+    turns: Sequence[int],
+    deadline: Deadline,
+) -> None:
+    """Each search in turn, for more and more subdomains; until one has a witness."""
+    for search in searches:
+        if search.waits:
+            search.restart(program)
+    for search, most in ((s, most) for most in turns for s in searches):
+        if search.goes_on and not deadline.passed:
+            search.run(program, deadline, most)
+        if search.witness is not None:
+            return
 
 
 class _Node(NamedTuple):
@@ -184,13 +194,13 @@ class _LpSearch:
             self.stuck = found.state is State.INFEASIBLE
             return False
         x = program.system.point(found.solution)
-        self.witness = violation_near(self.problem, self.conjunct, x, deadline)
+        self.witness = violation_near(self.problem, self.conjunct, x, deadline=deadline)
         self.stuck = split is None
         if self.witness is not None or split is None:
             return False
         if self.tree is not None:
             layer, neuron = program.neurons[split]
-            self.tree.fix(np.array([node.number]), [layer], np.array([neuron]), self.nodes)
+            self.tree.fix(np.array([node.number]), [layer], np.array([neuron]), first=self.nodes)
         side = program.side(found.solution, split)
         for phase in (-side, side):  # the last is looked at first
             child = node.choice.copy()

@@ -136,7 +136,7 @@ class _TightenSearch:
         assert bounds is not None
         before = _widths(problem, bounds)
         while before and not deadline.passed:
-            found = tightened(problem, problem.conjuncts[0], bounds, deadline)
+            found = tightened(problem, problem.conjuncts[0], bounds, deadline=deadline)
             if found is None:
                 return None
             bounds = found

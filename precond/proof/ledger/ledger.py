@@ -91,7 +91,7 @@ class Ledger:
         confirmed proof and a witness contradict each other.
         """
         text, now = json.dumps(verdict.to_json()), time.time()
-        row = (key, text, budget, now, digest(key, text, budget, now))
+        row = (key, text, budget, now, digest(key, text, budget, written=now))
         with self._open() as database:
             if database.execute(
                 "INSERT INTO verdicts VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING", row
@@ -110,11 +110,11 @@ class Ledger:
                     # Two proofs: what one of them shows of runs in floats joins the other.
                     verdict, budget = old.verdict.joined(verdict), old.budget
                     text = json.dumps(verdict.to_json())
-                    row = (key, text, budget, now, digest(key, text, budget, now))
+                    row = (key, text, budget, now, digest(key, text, budget, written=now))
                 elif old is not None and old.verdict.holds_in - verdict.holds_in:
                     verdict = verdict.joined(old.verdict)
                     text = json.dumps(verdict.to_json())
-                    row = (key, text, budget, now, digest(key, text, budget, now))
+                    row = (key, text, budget, now, digest(key, text, budget, written=now))
                 database.execute("INSERT OR REPLACE INTO verdicts VALUES (?, ?, ?, ?, ?)", row)
                 database.execute("COMMIT")
             finally:
@@ -228,8 +228,8 @@ def _entry(row: tuple[str, str, float, float, bytes]) -> LedgerRow:
     """A row whose digest fits; ValueError on any other."""
     key, text, budget, written, given = row
     try:
-        if digest(key, text, budget, written) != given:
+        if digest(key, text, budget, written=written) != given:
             raise ValueError("the digest does not fit")
-        return LedgerRow(key, Verdict.from_json(json.loads(text)), budget, written)
+        return LedgerRow(key, Verdict.from_json(json.loads(text)), budget, written=written)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"a damaged entry, {str(key)[:20]!r}: {error}") from error

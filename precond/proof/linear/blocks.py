@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array, eye_array, vstack
 from torch import Tensor
 
+from precond.basics.shapes import Float
 from precond.network.affine import AffineOperator
 from precond.network.deviation import ranges, with_constants
 from precond.network.graph import INPUT, Network
@@ -46,10 +47,10 @@ class Block:
     """
 
     matrices: Mapping[str, Sparse]
-    constant: Array
+    constant: Float[Array, " m"]
     magnitudes: Mapping[str, Sparse]
-    constant_magnitude: Array
-    rounding: float
+    constant_magnitude: Float[Array, " m"]
+    rounding: float = 0.0
 
     @property
     def exact(self) -> bool:
@@ -75,7 +76,7 @@ def linear_blocks(network: Network, deadline: Deadline = FOREVER) -> dict[str, B
 
 
 @lru_cache(maxsize=16)
-def _known(network: Network) -> dict[str, Block]:
+def _known(_: Network) -> dict[str, Block]:
     """The blocks made so far."""
     return {}
 
@@ -101,7 +102,7 @@ def affine_interval(block: Block, values: Mapping[str, tuple[Array, Array]]) -> 
     return low - margin, high + margin
 
 
-def underflow(matrix: Sparse, largest: Array) -> Array:
+def underflow(matrix: Sparse, largest: Float[Array, " columns"]) -> Float[Array, " m"]:
     """At least what the products of each row with values up to ``largest`` lose by underflow,
     (m,); 0 where there are none."""
     return np.where(abs(matrix) @ (largest > 0).astype(np.float64) > 0, TINY, 0.0)
@@ -128,7 +129,7 @@ def interval_bounds(
         natural = affine_interval(blocks[node.inputs[0]], values)
         low, high = cut(natural, problem.intervals.get(node.name))
         found[node.name] = (low, high)
-        values[node.name] = values_after(network, node.name, low, high)
+        values[node.name] = values_after(network, node.name, low, high=high)
     return found
 
 
@@ -158,21 +159,29 @@ def _block(network: Network, name: str, deadline: Deadline) -> Block:
     if is_source(network, name):
         identity: Sparse = csr_array(eye_array(width, format="csr"))
         zero = np.zeros(width)
-        return Block({name: identity}, zero, {name: identity}, zero, 0.0)
+        return Block({name: identity}, zero, {name: identity}, constant_magnitude=zero)
     ops = operators(network, "cpu", torch.float64)
     passed = _between(network, name)
     exact = _is_exact(network, name, passed)
-    matrices, constant = _rows(network, name, passed, ops.affine, deadline)
+    matrices, constant = _rows(network, name, passed, affine=ops.affine, deadline=deadline)
     if exact:
         magnitudes = {source: abs(matrix) for source, matrix in matrices.items()}
-        return Block(matrices, constant, magnitudes, np.abs(constant), 0.0)
-    magnitudes, magnitude = _rows(network, name, passed, _sizes(ops, passed), deadline)
+        return Block(matrices, constant, magnitudes, constant_magnitude=np.abs(constant))
+    magnitudes, magnitude = _rows(
+        network, name, passed, affine=_sizes(ops, passed), deadline=deadline
+    )
     if _may_underflow(network, passed):
         magnitude = np.full_like(magnitude, np.inf)  # says nothing, rather than too much
     # The magnitudes are rounded too, hence twice the terms.
     terms = 2 * sum(ops.affine[node].terms + 2 for node in passed)
     off = sum(node in ops.deviation for node in passed) * AWAY
-    return Block(matrices, constant, magnitudes, magnitude, bare_gamma(terms) + off * (1 + 1e-9))
+    return Block(
+        matrices,
+        constant,
+        magnitudes,
+        constant_magnitude=magnitude,
+        rounding=bare_gamma(terms) + off * (1 + 1e-9),
+    )
 
 
 def _sizes(ops: Operators, passed: list[str]) -> dict[str, AffineOperator]:
@@ -192,7 +201,9 @@ def _sizes(ops: Operators, passed: list[str]) -> dict[str, AffineOperator]:
             ),
         )
         shapes = [network.shapes[source] for source in network.node[name].inputs]
-        built = affine_operator(layer, shapes, network.shapes[name], ops.device, ops.dtype)
+        built = affine_operator(
+            layer, shapes, network.shapes[name], device=ops.device, dtype=ops.dtype
+        )
         assert built is not None
         found[name] = built
     return found

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import coo_array, csr_array
 
+from precond.basics.shapes import Float, Int
 from precond.proof.bounds.rounding import bare_gamma
 from precond.proof.claim import HalfSpaces
 from precond.proof.linear.blocks import Sparse, underflow
@@ -38,24 +39,34 @@ class GrowingSystem:
         largest[:size] = np.maximum(np.abs(self.column_lower), np.abs(self.column_upper))
         return largest
 
-    def selection(self, rows: Index, columns: Index, height: int) -> Expression:
+    def selection(
+        self, rows: Int[Index, " entries"], columns: Int[Index, " entries"], height: int
+    ) -> Expression:
         """Value ``rows[k]`` is column ``columns[k]``; the others are zero."""
         matrix = coo_array((np.ones(len(rows)), (rows, columns)), shape=(height, self.capacity))
-        return Expression(csr_array(matrix), np.zeros(height), np.zeros(height), True)
+        return Expression(csr_array(matrix), np.zeros(height), np.zeros(height), simple=True)
 
-    def add_columns(self, lower: Array, upper: Array) -> Index:
+    def add_columns(
+        self, lower: Float[Array, " new"], upper: Float[Array, " new"]
+    ) -> Int[Index, " new"]:
         first = len(self.column_lower)
         self.column_lower = np.concatenate([self.column_lower, lower])
         self.column_upper = np.concatenate([self.column_upper, upper])
         return np.arange(first, first + len(lower))
 
-    def add_rows(self, matrix: Sparse, lower: Array, upper: Array, error: Array) -> Index:
+    def add_rows(
+        self,
+        matrix: Sparse,
+        lower: Float[Array, " new"],
+        upper: Float[Array, " new"],
+        error: Float[Array, " new"],
+    ) -> Int[Index, " new"]:
         self.rows.append(matrix)
         self.limits.append((lower, upper, error))
         self.count += matrix.shape[0]
         return np.arange(self.count - matrix.shape[0], self.count)
 
-    def interval(self, z: Expression) -> tuple[Array, Array]:
+    def interval(self, z: Expression) -> tuple[Float[Array, " m"], Float[Array, " m"]]:
         """Bounds of an expression from the columns' bounds, rounded outward."""
         size = len(self.column_lower)
         matrix = z.matrix[:, :size]
@@ -70,16 +81,24 @@ class GrowingSystem:
     def halfspaces(self, halfspaces: HalfSpaces) -> None:
         rows, columns = np.nonzero(halfspaces.matrix)
         count = len(halfspaces.bound)
-        matrix = self.entries(rows, columns, halfspaces.matrix[rows, columns], count)
-        self.add_rows(matrix, np.full(count, -np.inf), halfspaces.bound, np.zeros(count))
+        matrix = self.entries(rows, columns, halfspaces.matrix[rows, columns], height=count)
+        self.add_rows(matrix, np.full(count, -np.inf), halfspaces.bound, error=np.zeros(count))
 
-    def between(self, z: Expression, which: Index, low: Array, high: Array) -> Index:
+    def between(
+        self,
+        z: Expression,
+        which: Int[Index, " new"],
+        low: Float[Array, " new"],
+        high: Float[Array, " new"],
+    ) -> Int[Index, " new"]:
         """Rows ``low ≤ z ≤ high``; the constant's subtraction is rounded into the error."""
         constant = z.constant[which]
         lower, upper = low - constant, high - constant
         finite = np.where(np.isfinite(lower), np.abs(lower), 0.0)
         finite = np.maximum(finite, np.where(np.isfinite(upper), np.abs(upper), 0.0))
-        return self.add_rows(z.matrix[which], lower, upper, z.error[which] + bare_gamma(2) * finite)
+        return self.add_rows(
+            z.matrix[which], lower, upper, error=z.error[which] + bare_gamma(2) * finite
+        )
 
     def entries(self, rows: Index, columns: Index, data: Array, height: int) -> Sparse:
         matrix = coo_array((data, (rows, columns)), shape=(height, self.capacity))

@@ -62,7 +62,7 @@ def encode(problem: Problem, bounds: Bounds, deadline: Deadline = FOREVER) -> Li
     """
     network = problem.network
     blocks = linear_blocks(network, deadline)
-    build = _Builder(network, problem, blocks, block_slacks(replace(problem, bounds=bounds)))
+    build = _Builder(network, problem, blocks, slacks=block_slacks(replace(problem, bounds=bounds)))
     for node in network.nodes:
         if not is_source(network, node.name):
             continue
@@ -174,7 +174,9 @@ class _Builder(GrowingSystem):
                 + (0.0 if slope in (0.0, 1.0) else 1.0)
                 * (bare_gamma(2) * z.reach(self.largest) + TINY * (1 + self.largest.sum())),
             )
-            self.layers[name] = LayerMap(low, high, row, column, negative, triangle)
+            self.layers[name] = LayerMap(
+                low, high, row, column=column, negative=negative, triangle=triangle
+            )
             return
         opened = np.flatnonzero(free)
         column[kept] = self.add_columns(low[kept], high[kept])
@@ -186,7 +188,7 @@ class _Builder(GrowingSystem):
             np.arange(len(kept), len(used)), negative[opened], -np.ones(len(opened)), len(used)
         )
         constant = z.constant[used]
-        self.add_rows(csr_array(own - z.matrix[used]), constant, constant, z.error[used])
+        self.add_rows(csr_array(own - z.matrix[used]), constant, constant, error=z.error[used])
         sides = (high[opened], -low[opened])
         triangle[opened] = self._triangles(column[opened], negative[opened], *sides)
         matrix = self.entries(used, column[used], np.where(free, 1.0, factor)[used], width)
@@ -196,8 +198,10 @@ class _Builder(GrowingSystem):
                 opened, negative[opened], np.full(len(opened), -slope), width
             )
         error = self.slacks.get(name, np.zeros(width))
-        self.values[name] = Expression(csr_array(matrix), np.zeros(width), error, simple)
-        self.layers[name] = LayerMap(low, high, row, column, negative, triangle)
+        self.values[name] = Expression(csr_array(matrix), np.zeros(width), error, simple=simple)
+        self.layers[name] = LayerMap(
+            low, high, row, column=column, negative=negative, triangle=triangle
+        )
 
     def _triangles(self, positive: Index, negative: Index, high: Array, depth: Array) -> Index:
         """``depth/m · p + high/m · q ≤ high · depth / m`` with m the larger, right side up."""
@@ -208,7 +212,7 @@ class _Builder(GrowingSystem):
         matrix = self.entries(rows, positive, left, len(high))
         matrix = matrix + self.entries(rows, negative, right, len(high))
         none = np.full(len(high), -np.inf)
-        return self.add_rows(csr_array(matrix), none, limit, np.zeros(len(high)))
+        return self.add_rows(csr_array(matrix), none, limit, error=np.zeros(len(high)))
 
     def pool(self, name: str, windows: Index, z: Expression, bounds: tuple[Array, Array]) -> None:
         """Add a max-pool layer."""
@@ -231,7 +235,7 @@ class _Builder(GrowingSystem):
         constant[decided], error[decided] = z.constant[winners], z.error[winners]
         own = self.selection(opened, columns, height)
         self.values[name] = Expression(
-            csr_array(own.matrix + chosen), constant, error, not decided.size
+            csr_array(own.matrix + chosen), constant, error, simple=not decided.size
         )
         for k, window in enumerate(opened):
             which = candidate[window]
@@ -241,7 +245,10 @@ class _Builder(GrowingSystem):
             parts = z.matrix[members]
             y = self.entries(np.arange(size), np.full(size, columns[k]), np.ones(size), size)
             rows = self.add_rows(
-                csr_array(y - parts), z.constant[members], np.full(size, np.inf), z.error[members]
+                csr_array(y - parts),
+                z.constant[members],
+                np.full(size, np.inf),
+                error=z.error[members],
             )
             self.pools.append(OpenWindow(rows, ceiling[window] - floors))
             total = csr_array(np.ones((1, size))) @ parts
@@ -255,7 +262,7 @@ class _Builder(GrowingSystem):
                 csr_array(y[:1] - total),
                 np.array([-np.inf]),
                 np.array([limit]),
-                np.array([z.error[members].sum() + slack]),
+                error=np.array([z.error[members].sum() + slack]),
             )
 
     def finish(self, empty: Neuron | None) -> LinearSystem:
@@ -275,12 +282,12 @@ class _Builder(GrowingSystem):
             self.inputs,
             csr_array(matrix[:, :size]),
             lower,
-            upper,
-            error,
-            self.column_lower,
-            self.column_upper,
-            output,
-            self.layers,
-            tuple(self.pools),
-            empty,
+            row_upper=upper,
+            row_error=error,
+            column_lower=self.column_lower,
+            column_upper=self.column_upper,
+            output=output,
+            layers=self.layers,
+            pools=tuple(self.pools),
+            empty=empty,
         )

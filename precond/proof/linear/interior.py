@@ -50,13 +50,13 @@ def is_satisfiable(problem: Problem, bounds: Bounds, deadline: Deadline) -> Sati
     try:
         system = encode(problem, bounds, deadline)
     except OutOfTime:
-        return Satisfiability(None)
+        return Satisfiability(empty=None)
     if system.empty is not None:
-        return Satisfiability(True, True)
-    found = _inside(system, None, deadline)
+        return Satisfiability(empty=True, rigorous=True)
+    found = _inside(system, form=None, deadline=deadline)
     if found.point is None or bool(in_region(problem, found.point[None])[0]):
         return found
-    return Satisfiability(None, point=found.point, slack=found.slack)
+    return Satisfiability(empty=None, point=found.point, slack=found.slack)
 
 
 def well_inside(problem: Problem, conjunct: Conjunct, x: Array, deadline: Deadline) -> Array | None:
@@ -95,7 +95,7 @@ def violation_near(
     plainly = satisfies(problem, conjunct, x)
     if not plainly and not _nearly(problem, conjunct, x):
         return None
-    mended = well_inside(problem, conjunct, x, deadline)
+    mended = well_inside(problem, conjunct, x, deadline=deadline)
     if mended is not None and satisfies(problem, conjunct, mended):
         return mended
     return x if plainly else None
@@ -156,9 +156,9 @@ def _inside(system: LinearSystem, form: Expression | None, deadline: Deadline) -
         return y
 
     if state is State.STOPPED:
-        return Satisfiability(None)
+        return Satisfiability(empty=None)
     if state is State.INFEASIBLE:
-        return Satisfiability(True, form is None and is_empty(highs, system, fold))
+        return Satisfiability(empty=True, rigorous=form is None and is_empty(highs, system, fold))
     solution = highs.getSolution()
     v = np.array(solution.col_value)
     slack = float(v[columns])
@@ -166,4 +166,4 @@ def _inside(system: LinearSystem, form: Expression | None, deadline: Deadline) -
         shown = form is None and certifies(system, fold(np.array(solution.row_dual)))
         return Satisfiability(True if shown or slack < -TOLERANCE else None, shown)
     point = system.point(v[:columns])
-    return Satisfiability(False, point=point, slack=None if system.open else slack)
+    return Satisfiability(empty=False, point=point, slack=None if system.open else slack)

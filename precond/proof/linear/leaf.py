@@ -41,7 +41,7 @@ def empty_leaf(problem: Problem, where: Neuron, deadline: Deadline) -> Leaf | No
     output, width = problem.network.width(problem.network.output), problem.network.width(layer)
     unit = {layer: _tensor(np.eye(width)[index])}
     zero = torch.zeros(1, output + 1, dtype=torch.float64)
-    nothing = Forms(zero[:, 1:], None, zero[:, 0], zero[:, 0] > 0)
+    nothing = Forms(zero[:, 1:], inputs=None, constant=zero[:, 0], strict=zero[:, 0] > 0)
     for start in (Multipliers(low=unit), Multipliers(high=unit)):
         leaf = closing_leaf(
             refined.region,
@@ -75,7 +75,7 @@ def leaf_of(
     even = np.full(len(conjunct), 1.0 / max(len(conjunct), 1))
     starts = [Multipliers()]
     if found.weights is not None:
-        starts.append(_multipliers(problem, found, system))
+        starts.append(_multipliers(found, system))
     rows = stack_rows(problem.only((conjunct,)), "cpu")
     for weights in (found.weights, even):
         if weights is None or len(weights) != len(conjunct):
@@ -92,7 +92,7 @@ def leaf_of(
     return None
 
 
-def _multipliers(problem: Problem, found: Relaxation, system: LinearSystem) -> Multipliers:
+def _multipliers(found: Relaxation, system: LinearSystem) -> Multipliers:
     """Slopes of neurons that the program does not call free are those of their phase: the pass
     may see them as free."""
     alpha = {}

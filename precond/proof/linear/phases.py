@@ -130,10 +130,10 @@ class PhaseProgram:
         duals = self._whole(np.array(found.row_dual))
         bound = np.inf
         if bounded and value < 0:
-            bound = safe_upper(self.now, form, np.ones(1), duals)
+            bound = safe_upper(self.now, form, np.ones(1), duals=duals)
         gap = np.minimum(solution[self.positive], solution[self.negative]).clip(min=0)
         cost = (np.abs(duals[self.triangle]) + 1e-6) * self.weight * gap
-        return Maximum(state, value, bound, solution, duals, cost)
+        return Maximum(state, value, bound, solution=solution, duals=duals, cost=cost)
 
     def _begin(self, form: Expression, key: int) -> None:
         """Costs and last basis of a form; they are there already where it was asked last."""
@@ -162,7 +162,7 @@ class PhaseProgram:
             self.highs,
             csr_array(self.system.matrix[which]),
             self.system.row_lower[which],
-            self.system.row_upper[which],
+            upper=self.system.row_upper[which],
         )
         self.rows = np.concatenate([self.rows, which])
         self.absent = np.delete(self.absent, worst)
@@ -189,7 +189,7 @@ class PhaseProgram:
             return Leaf()
         weight = float(found.bound > -np.inf)  # none where the region itself is empty
         reduced = weight * form.matrix.toarray()[0] - self.system.matrix.T @ found.duals
-        beta, alpha = multipliers(self.system, problem, found.duals, reduced)
+        beta, alpha = multipliers(self.system, problem, found.duals, reduced=reduced)
         for layer, part in self.system.layers.items():
             beta.setdefault(layer, (np.zeros(len(part.low)), np.zeros(len(part.low))))
         slopes = {  # of fixed neurons, in case bounds found otherwise leave them free
@@ -207,12 +207,12 @@ class PhaseProgram:
                 high[neuron] = max(-reduced[self.negative[k]], 0.0)
         low_side = {layer: low for layer, (low, _) in beta.items() if low.any()}
         high_side = {layer: high for layer, (_, high) in beta.items() if high.any()}
-        return Leaf(np.full(1, weight), slopes, low_side, high_side)
+        return Leaf(np.full(1, weight), slopes, low_side, high=high_side)
 
     def reach(self, form: Expression) -> float:
         """An upper bound of a single row, from the columns' bounds alone; at least 0."""
         none = np.zeros(self.system.matrix.shape[0])
-        return max(0.0, safe_upper(self.system, form, np.ones(1), none))
+        return max(0.0, safe_upper(self.system, form, np.ones(1), duals=none))
 
     @property
     def now(self) -> LinearSystem:

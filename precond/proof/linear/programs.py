@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array, hstack, vstack
 
+from precond.basics.shapes import Float
 from precond.proof.claim import Problem
 from precond.proof.deadline import Deadline
 from precond.proof.linear.encode import Bounds, encode
@@ -50,9 +51,9 @@ class Relaxation:
     state: State
     bound: float | None = None
     value: float | None = None
-    x: Array | None = None
-    weights: Array | None = None
-    beta: Mapping[str, tuple[Array, Array]] = field(default_factory=dict)
+    x: Float[Array, " inputs"] | None = None
+    weights: Float[Array, " inequalities"] | None = None
+    beta: Mapping[str, tuple[Float[Array, " m"], Float[Array, " m"]]] = field(default_factory=dict)
     alpha: Mapping[str, Array] = field(default_factory=dict)
 
     @property
@@ -124,7 +125,7 @@ class Program:
         duals = np.array(solution.row_dual)
         if not solution.dual_valid or len(duals) < self.system.matrix.shape[0]:
             return State.STOPPED, np.inf, None
-        value = safe_upper(self.system, form, np.ones(1), duals)
+        value = safe_upper(self.system, form, np.ones(1), duals=duals)
         return state, value, np.array(solution.col_value) if state is State.OPTIMAL else None
 
     def relax(self, form: Expression, deadline: Deadline, problem: Problem) -> Relaxation:
@@ -140,10 +141,10 @@ class Program:
             highs.changeColsCost(columns, every, np.zeros(columns))
             highs.addCol(1.0, -np.inf, np.inf, 0, ints([]), np.zeros(0))
             extra = csr_array(hstack([form.matrix, -np.ones((count, 1))], format="csr"))
-            add_rows(highs, extra, -form.constant, np.full(count, np.inf))
+            add_rows(highs, extra, -form.constant, upper=np.full(count, np.inf))
             state = self._solve(deadline)
         try:
-            return self._read(form, state, rows, problem)
+            return self._read(form, state, rows, problem=problem)
         finally:
             if count > 1:
                 highs.deleteRows(count, ints(range(rows, rows + count)))
@@ -156,7 +157,7 @@ class Program:
             ray = empty_ray(highs, system)
             if ray is None:
                 return Relaxation(state)
-            beta, alpha = multipliers(system, problem, ray, -(system.matrix.T @ ray))
+            beta, alpha = multipliers(system, problem, ray, reduced=-(system.matrix.T @ ray))
             return Relaxation(state, np.inf, weights=np.zeros(count), beta=beta, alpha=alpha)
         solution = highs.getSolution()
         duals = np.array(solution.row_dual)
@@ -167,7 +168,7 @@ class Program:
             weights = np.maximum(-duals[rows:], 0.0)
             weights = weights / weights.sum() if weights.sum() > 0 else np.full(count, 1 / count)
         y = duals[:rows]
-        bound = -safe_upper(system, form, weights, y)
+        bound = -safe_upper(system, form, weights, duals=y)
         if count > 1:  # Σ weights is 1 only to rounding
             bound -= abs(bound) * 4 * count * 2.0**-53
         if state is State.STOPPED:
@@ -175,8 +176,10 @@ class Program:
         v = np.array(solution.col_value)[:columns]
         value = -float((form.matrix @ v + form.constant).min())
         reduced = form.matrix.T @ weights - system.matrix.T @ y
-        beta, alpha = multipliers(system, problem, y, reduced)
-        return Relaxation(state, bound, value, system.point(v), weights, beta, alpha)
+        beta, alpha = multipliers(system, problem, y, reduced=reduced)
+        return Relaxation(
+            state, bound, value, x=system.point(v), weights=weights, beta=beta, alpha=alpha
+        )
 
     def integer(self, form: Expression, deadline: Deadline) -> Integer:
         """The same maximum with a binary per free neuron and per window input."""

@@ -89,7 +89,7 @@ def empty_ray(
 def certifies(system: LinearSystem, y: Array) -> bool:
     """Whether y shows 0 < 0 on the region (Farkas), rounding counted."""
     nothing = Expression(csr_array((1, system.matrix.shape[1])), np.zeros(1), np.zeros(1))
-    return bool(excludes(-safe_upper(system, nothing, np.zeros(1), y)))
+    return bool(excludes(-safe_upper(system, nothing, np.zeros(1), duals=y)))
 
 
 def model(matrix: Sparse, rows: tuple[Array, Array], columns: tuple[Array, Array]) -> Any:

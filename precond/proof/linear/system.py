@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import coo_array, csr_array, hstack, vstack
 
+from precond.basics.shapes import Float, Int
 from precond.network.evaluate import outputs
 from precond.proof.bounds.rounding import TINY, bare_gamma
 from precond.proof.claim import Conjunct, Problem
@@ -38,11 +39,11 @@ class Expression:
     """
 
     matrix: Sparse
-    constant: Array
-    error: Array
+    constant: Float[Array, " m"]
+    error: Float[Array, " m"]
     simple: bool = False
 
-    def reach(self, largest: Array) -> Array:
+    def reach(self, largest: Float[Array, " columns"]) -> Float[Array, " m"]:
         """A bound of every |value| where |v| ≤ ``largest``, (m,)."""
         size: Array = abs(self.matrix) @ largest + np.abs(self.constant) + self.error
         return size
@@ -57,12 +58,12 @@ class LayerMap:
     ``triangle``: the row of a free neuron's relaxation.
     """
 
-    low: Array
-    high: Array
-    row: Index
-    column: Index
-    negative: Index
-    triangle: Index
+    low: Float[Array, " m"]
+    high: Float[Array, " m"]
+    row: Int[Index, " m"]
+    column: Int[Index, " m"]
+    negative: Int[Index, " m"]
+    triangle: Int[Index, " m"]
 
     @property
     def free(self) -> NDArray[np.bool_]:
@@ -74,8 +75,8 @@ class OpenWindow:
     """A max-pool window with several possible winners: its rows ``y − xᵢ ≥ …`` and, for each,
     ``gap`` = max u − lᵢ, the most that y exceeds xᵢ by."""
 
-    rows: Index
-    gap: Array
+    rows: Int[Index, " members"]
+    gap: Float[Array, " members"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,11 +91,11 @@ class LinearSystem:
 
     inputs: int
     matrix: Sparse
-    row_lower: Array
-    row_upper: Array
-    row_error: Array
-    column_lower: Array
-    column_upper: Array
+    row_lower: Float[Array, " rows"]
+    row_upper: Float[Array, " rows"]
+    row_error: Float[Array, " rows"]
+    column_lower: Float[Array, " columns"]
+    column_upper: Float[Array, " columns"]
     output: Expression
     layers: Mapping[str, LayerMap]
     pools: tuple[OpenWindow, ...]
@@ -117,7 +118,7 @@ class LinearSystem:
         """Largest |v| of every column."""
         return np.maximum(np.abs(self.column_lower), np.abs(self.column_upper))
 
-    def point(self, solution: Array) -> Array:
+    def point(self, solution: Float[Array, " columns"]) -> Float[Array, " inputs"]:
         """The input x (n,) of a solution, inside the box."""
         x = solution[: self.inputs]
         return np.clip(x, self.column_lower[: self.inputs], self.column_upper[: self.inputs])
@@ -157,7 +158,12 @@ class LinearSystem:
         return Expression(csr_array(rows), constant, error)
 
 
-def safe_upper(system: LinearSystem, form: Expression, weights: Array, duals: Array) -> float:
+def safe_upper(
+    system: LinearSystem,
+    form: Expression,
+    weights: Float[Array, " k"],
+    duals: Float[Array, " rows"],
+) -> float:
     """An upper bound, valid for the true network, of ``weights · form`` over the region.
 
     ``form`` (k rows), ``weights`` (k,) ≥ 0, ``duals`` (rows,): any numbers; those on an
@@ -178,7 +184,7 @@ def safe_upper(system: LinearSystem, form: Expression, weights: Array, duals: Ar
     return float(np.nextafter(total + error * (1 + 1e-9), np.inf))
 
 
-def satisfies(problem: Problem, conjunct: Conjunct, x: Array) -> bool:
+def satisfies(problem: Problem, conjunct: Conjunct, x: Float[Array, " inputs"]) -> bool:
     """Whether x (n,) lies in the region and the conjunct holds there, in float64: a filter
     of candidates, not a proof."""
     if not bool(in_region(problem, x[None])[0]):
@@ -189,7 +195,10 @@ def satisfies(problem: Problem, conjunct: Conjunct, x: Array) -> bool:
 
 
 def multipliers(
-    system: LinearSystem, problem: Problem, y: Array, reduced: Array
+    system: LinearSystem,
+    problem: Problem,
+    y: Float[Array, " rows"],
+    reduced: Float[Array, " columns"],
 ) -> tuple[dict[str, tuple[Array, Array]], dict[str, Array]]:
     """β of the literals and α of the free neurons, from row duals and reduced costs.
 

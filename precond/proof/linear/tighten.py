@@ -45,7 +45,7 @@ def tightened(
     By the deadline the layers not reached keep theirs.
     """
     layers = tuple(reversed(problem.network.decision_layers))
-    return _round(problem, conjunct, bounds, layers, deadline)
+    return _round(problem, conjunct, bounds, layers=layers, deadline=deadline)
 
 
 def narrowed(
@@ -58,7 +58,9 @@ def narrowed(
     is quicker and a little weaker.
     """
     layers = problem.network.decision_layers[1:]
-    return _round(problem, None, bounds, layers, deadline, literals)
+    return _round(
+        problem, conjunct=None, bounds=bounds, layers=layers, deadline=deadline, literals=literals
+    )
 
 
 def _round(
@@ -87,7 +89,7 @@ def _round(
             return None
         if literals is not None:
             system = system.with_literals(literals)
-        better = _layer(system, layer, met, deadline)
+        better = _layer(system, layer, met, deadline=deadline)
         if better is None:
             return None
         found[layer] = better
@@ -128,7 +130,7 @@ def _layer(
             if deadline.passed:
                 return low, high
             state, value, solution = program.largest(
-                _neuron(system, where, int(neuron), sign), deadline
+                _neuron(system, where, int(neuron), sign=sign), deadline
             )
             if state is State.INFEASIBLE:
                 if value == -np.inf:

@@ -18,7 +18,7 @@ from precond.proof.arithmetic import Arithmetic
 from precond.proof.attempt import Attempt, Line
 from precond.proof.bounds.magnitudes import beyond_floats
 from precond.proof.certificates.certify import exact_verdict
-from precond.proof.claim import Claim
+from precond.proof.claim import Claim, Problem
 from precond.proof.deadline import Deadline
 from precond.proof.prover.plans import (
     Stage,
@@ -67,7 +67,7 @@ class Chain:
         tail = None if cut is None else through_tail(self.claim, cut, limit)
         left = max(deadline.left, min(LEAST, seconds))
         if tail is None:
-            return self._whole(left, None, traced=False)
+            return self._whole(left, stages=None, traced=False)
         return self._tail_first(f"tail after {cut}", tail, left)
 
     def of_runs(self, execution: Arithmetic, seconds: float) -> Verdict:
@@ -76,7 +76,7 @@ class Chain:
         chosen = self.stages
         if chosen is None:
             chosen = default_stages(problem, self.device, self.seed)
-        return Run(self.claim, problem, seconds, self.points, chosen, self.device, self.seed).run()
+        return self._run(self.claim, problem, seconds, stages=chosen, points=self.points)
 
     @cached_property
     def _beyond(self) -> bool:
@@ -89,28 +89,47 @@ class Chain:
         if stages is None and not traced and not self._beyond:
             restated = around_pattern(self.claim, Deadline.after(CONTRACTION * seconds))
 
-        def run(asked: Claim) -> Verdict:
-            problem = replace(asked.problem, keep_trace=traced)
+        def run(claim: Claim) -> Verdict:
+            problem = replace(claim.problem, keep_trace=traced)
             chosen = default_stages(problem, self.device, self.seed) if stages is None else stages
             if restated.changes:
                 chosen = (polytope_stage(self.device), *chosen)
-            return Run(asked, problem, seconds, self.points, chosen, self.device, self.seed).run()
+            return self._run(claim, problem, seconds, stages=chosen, points=self.points)
 
         return ask(restated, run)
+
+    def _run(
+        self,
+        claim: Claim,
+        problem: Problem,
+        seconds: float,
+        *,
+        stages: Sequence[Stage],
+        points: ArrayLike | None,
+    ) -> Verdict:
+        return Run(
+            claim,
+            problem,
+            seconds,
+            points=points,
+            stages=stages,
+            device=self.device,
+            seed=self.seed,
+        ).run()
 
     def _tail_first(self, name: str, tail: Restatement, budget: float) -> Verdict:
         """The tail's proof, else what the whole claim gives in the time left."""
 
-        def run(asked: Claim) -> Verdict:
-            chosen, seconds = search_stages(asked.problem, self.device), SHARE * budget
-            return Run(asked, asked.problem, seconds, None, chosen, self.device, self.seed).run()
+        def run(claim: Claim) -> Verdict:
+            chosen = search_stages(claim.problem, self.device)
+            return self._run(claim, claim.problem, SHARE * budget, stages=chosen, points=None)
 
         first = ask(tail, run)
         if first.is_proved:
             said = Attempt(name, 0.0, note="asked first")
             return replace(first, attempts=(said, *first.attempts))
         said = Attempt(name, first.seconds, note=f"no proof ({NOT_REACHED})")
-        verdict = self._whole(max(budget - first.seconds, LEAST), None, traced=False)
+        verdict = self._whole(max(budget - first.seconds, LEAST), stages=None, traced=False)
         spent = verdict.seconds + first.seconds
         return replace(verdict, seconds=spent, attempts=(said, *verdict.attempts))
 

@@ -55,10 +55,12 @@ def second_proof(
     seconds = 0.0
     for turn, line in enumerate(asked):
         share = KINDS * deadline.left / (len(asked) - turn)
-        answer = _prove(claim, line_stages(line, device), share, device)
+        answer = _prove(claim, line_stages(line, device), share, device=device)
         seconds += answer.seconds
         if answer.status is Status.REFUTED:
-            return SecondProof(Status.REFUTED, (answer.engine,), seconds, "a witness was found")
+            return SecondProof(
+                Status.REFUTED, (answer.engine,), seconds, reason="a witness was found"
+            )
         if answer.status is Status.UNKNOWN:
             reasons.append(f"{line.value}: {answer.reason}")
             break
@@ -69,13 +71,13 @@ def second_proof(
     used = set(closed_by(verdict))
     used |= {name for s in every if s.engine.name in used for name in s.names}
     rest = [s for s in every if not used & s.names]
-    answer = _prove(claim, rest, deadline.left, device)
+    answer = _prove(claim, rest, deadline.left, device=device)
     seconds += answer.seconds
     if answer.status is Status.REFUTED:
-        return SecondProof(Status.REFUTED, (answer.engine,), seconds, "a witness was found")
+        return SecondProof(Status.REFUTED, (answer.engine,), seconds, reason="a witness was found")
     if answer.status is Status.UNKNOWN:
         reasons.append(f"all others: {answer.reason}")
-        return SecondProof(Status.UNKNOWN, closed_by(answer), seconds, "; ".join(reasons))
+        return SecondProof(Status.UNKNOWN, closed_by(answer), seconds, reason="; ".join(reasons))
     return SecondProof(Status.PROVED, closed_by(answer), seconds)
 
 
@@ -105,7 +107,7 @@ def confirm(
     restated = same(claim) if tail is None else tail.restated(claim)
     if restated is None:
         second = SecondProof(
-            Status.PROVED, ("bounds",), 0.0, "no value of the cut layer is possible"
+            Status.PROVED, ("bounds",), 0.0, reason="no value of the cut layer is possible"
         )
     else:
         asked = restated.then(partial(without_fixed_neurons, deadline=deadline)).claim

@@ -124,5 +124,5 @@ def _says_something(answer: Answer) -> bool:
     a strict conjunct) with a rigorous one, finite with a solver's word."""
     assert answer.bound is not None
     if answer.rigorous:
-        return bool(excludes(answer.bound, True))
+        return bool(excludes(answer.bound, strict=True))
     return bool(np.isfinite(answer.bound))

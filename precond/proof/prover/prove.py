@@ -36,7 +36,7 @@ REVISION = 2  # of what a verdict rests on: raised when an engine was found to b
 PROVED = (Status.PROVED, Status.VACUOUS)
 
 
-def prove(
+def prove(  # noqa: PLR0913 - options of a public function, each by its keyword
     claim: Claim,
     *,
     budget: float = 60.0,
@@ -70,8 +70,8 @@ def prove(
     numbers, and the reason says why.  ``Verdict.holds_in`` says what was shown.  REFUTED is
     about real numbers whatever is asked for.  A certificate is too.
     """
-    points = _checked(claim, budget, points, stages, ledger)
-    require_kind("execution", execution, Arithmetic, "Arithmetic.FLOAT32, for example")
+    points = _checked(claim, budget, points, stages=stages, ledger=ledger)
+    require_kind("execution", execution, Arithmetic, fix="Arithmetic.FLOAT32, for example")
     require_device(device)
     if claim.network.output_activation is not OutputActivation.NONE:
         again = partial(
@@ -92,7 +92,7 @@ def prove(
             claim,
             ledger,
             budget,
-            names,
+            names=names,
             keep_trace=keep_trace,
             exact=exact,
             execution=execution,
@@ -115,9 +115,11 @@ def prove(
     else:
         both = exact or keep_trace  # which a proof about runs does not give
         of_runs = partial(chain.of_runs, execution)
-        verdict = executed(claim, execution, deadline, of_runs, chain.of_reals, both=both)
+        verdict = executed(
+            claim, execution, deadline, of_runs=of_runs, of_reals=chain.of_reals, both=both
+        )
     if ledger is not None:
-        place = _place(claim, names, exact, execution)
+        place = _place(claim, names, exact, execution=execution)
         standing = ledger.remember(*place, verdict, budget)
         return verdict if keep_trace or exact else standing
     return verdict
@@ -131,13 +133,17 @@ def _checked(
     ledger: Ledger | None,
 ) -> ArrayLike | None:
     """``points`` as rows of numbers; an error for arguments of another kind."""
-    require_kind("claim", claim, Claim, "prove(Claim(network, box, DecisionPattern(), property))")
+    require_kind(
+        "claim", claim, Claim, fix="prove(Claim(network, box, DecisionPattern(), property))"
+    )
     if math.isnan(number("budget", budget)):
         raise QueryError("budget", expected="seconds", got="NaN")
     for stage in items("stages", () if stages is None else stages, "Stage"):
-        require_kind("stages", stage, Stage, "default_stages(claim.problem) gives those there are")
+        require_kind(
+            "stages", stage, Stage, fix="default_stages(claim.problem) gives those there are"
+        )
     if ledger is not None:
-        require_kind("ledger", ledger, Ledger, "Open one with Ledger(path)")
+        require_kind("ledger", ledger, Ledger, fix="Open one with Ledger(path)")
     if points is None:
         return None
     given, size = numbers("points", points), claim.box.size
@@ -171,7 +177,7 @@ def recalled(
             return known.witness is not None and replay(claim, known.witness).counts
         return known.status is Status.UNKNOWN if exact else not keep_trace
 
-    return ledger.recall(*_place(claim, names, exact, execution), budget, serves)
+    return ledger.recall(*_place(claim, names, exact, execution=execution), budget, serves)
 
 
 def _place(claim: Claim, names: str, exact: bool, execution: Arithmetic) -> tuple[str, str]:

@@ -76,7 +76,7 @@ def implies(network: Network, a: BoxedRule, b: BoxedRule, *, budget: float = 10.
     _check(network, a, b)
     if b.box.includes(a.box) and a.pattern.implies(b.pattern):
         return RuleAnswer(Truth.YES, reason="by the literals alone")
-    return _denied(_search(network, a.box, [a], [b], Deadline.after(budget)))
+    return _denied(_search(network, a.box, [a], outside=[b], deadline=Deadline.after(budget)))
 
 
 def overlaps(network: Network, a: BoxedRule, b: BoxedRule, *, budget: float = 10.0) -> RuleAnswer:
@@ -85,7 +85,7 @@ def overlaps(network: Network, a: BoxedRule, b: BoxedRule, *, budget: float = 10
     box = _meet(a.box, b.box)
     if box is None:
         return RuleAnswer(Truth.NO, reason="the boxes have nothing in common")
-    return _search(network, box, [a, b], [], Deadline.after(budget))
+    return _search(network, box, [a, b], outside=[], deadline=Deadline.after(budget))
 
 
 def equivalent(network: Network, a: BoxedRule, b: BoxedRule, *, budget: float = 10.0) -> RuleAnswer:
@@ -110,7 +110,7 @@ def contradicts(
     deadline = Deadline.after(budget)
     try:
         both = common_output(
-            (a.property, b.property), network.output_size, network.input_size, deadline
+            (a.property, b.property), network.output_size, network.input_size, deadline=deadline
         )
     except Undecided as error:
         return RuleAnswer(Truth.UNKNOWN, reason=str(error))
@@ -125,7 +125,9 @@ def complete(
     """Whether every input of ``box`` is in the region of some rule."""
     _check(network, *rules, everything := BoxedRule(box, DecisionPattern()))
     near = [rule for rule in rules if _meet(rule.box, box) is not None]
-    return _denied(_search(network, box, [everything], near, Deadline.after(budget)))
+    return _denied(
+        _search(network, box, [everything], outside=near, deadline=Deadline.after(budget))
+    )
 
 
 def _check(network: Network, *rules: BoxedRule) -> None:
@@ -156,12 +158,12 @@ def _search(
         together &= rule.pattern
     if together.is_contradictory:
         return RuleAnswer(Truth.NO, reason="two literals exclude each other")
-    sampled = _sampled(network, box, inside, outside)
+    sampled = _sampled(network, box, inside, outside=outside)
     if sampled is not None:
         return RuleAnswer(Truth.YES, sampled, "a sampled input")
     part = _part(network, {layer for r in (*inside, *outside) for layer in r.pattern.layers})
     known = part.decision_layers
-    problem = Problem(part, box, together.only(known).intervals(part), ())
+    problem = Problem(part, box, together.only(known).intervals(part), conjuncts=())
     refined = region_of(problem, deadline=deadline)
     if bool(refined.empty[0]):
         return RuleAnswer(Truth.NO, reason="layer bounds leave nothing")
@@ -171,14 +173,14 @@ def _search(
             network,
             problem,
             [(rule.box, rule.pattern) for rule in inside],
-            [(rule.box, rule.pattern) for rule in outside],
-            deadline,
+            outside=[(rule.box, rule.pattern) for rule in outside],
+            deadline=deadline,
         )
     except Undecided as error:
         return RuleAnswer(Truth.UNKNOWN, reason=str(error))
     if point is None:
         return RuleAnswer(Truth.NO, reason="z3")
-    if not _is_such(network, point, inside, outside):
+    if not _is_such(network, point, inside, outside=outside):
         return RuleAnswer(Truth.UNKNOWN, reason="z3 gave an input that does not check")
     return RuleAnswer(Truth.YES, point, "z3")
 
@@ -229,7 +231,7 @@ def _sampled(
         such &= ~member(rule)
     for row in np.flatnonzero(such)[:5]:
         point = tuple(Fraction(float(v)) for v in points[row])
-        if _is_such(network, point, inside, outside):
+        if _is_such(network, point, inside, outside=outside):
             return point
     return None
 

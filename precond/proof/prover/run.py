@@ -105,7 +105,7 @@ class Run:
         problem = self.problem.only(tuple(self.standing.open))
         runner = runner_of(engines, problem)
         if runner is not None:
-            self.racer = Racer(runner, problem, self.deadline, self._counts)
+            self.racer = Racer(runner, problem, self.deadline, counts=self._counts)
             self.racer.start()
 
     def _counts(self, witness: Array) -> bool:
@@ -118,7 +118,9 @@ class Run:
             return None
         answers = self.racer.finish(needed=lambda: not self.standing.settled)
         racer, self.racer = self.racer, None
-        return self._take(racer.engine, list(answers), list(answers.values()), racer.seconds)
+        return self._take(
+            racer.engine, list(answers), list(answers.values()), seconds=racer.seconds
+        )
 
     def _end_race(self) -> None:
         """Stop the racer, if it has not been heard."""
@@ -143,7 +145,7 @@ class Run:
         starts = np.array(self.near[-64:]) if self.near else None
         problem = replace(self.problem, conjuncts=pending, starts=starts)
         answers = engine.solve(problem, limit)
-        verdict = self._take(engine, pending, answers, time.monotonic() - begun)
+        verdict = self._take(engine, pending, answers, seconds=time.monotonic() - begun)
         won = verdict is None and self.racer is not None and self.racer.won
         return self._finish() if won else verdict
 
@@ -195,7 +197,9 @@ class Run:
         """Every conjunct is closed: proved, unless the region is empty or trust is short."""
         grace = Deadline(self.deadline.at + 1.0)
         notes = []
-        if not self.witnesses.find_inside(self.problem, grace.earlier(2.0), self.device, self.seed):
+        if not self.witnesses.find_inside(
+            self.problem, grace.earlier(2.0), self.device, seed=self.seed
+        ):
             region = self.witnesses.satisfiable(self.problem, grace.earlier(2.0))
             if region.empty and region.rigorous:
                 reason = "no input of the box satisfies the pattern"

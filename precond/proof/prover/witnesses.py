@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from precond.network.evaluate import outputs
-from precond.proof.attack import attack
+from precond.proof.attack import AttackEffort, attack
 from precond.proof.claim import Claim, Problem
 from precond.proof.deadline import Deadline, OutOfTime
 from precond.proof.engines.base import Outcome
@@ -99,7 +99,7 @@ class Witnesses:
     def find_inside(self, problem: Problem, deadline: Deadline, device: str, seed: int) -> bool:
         """Make sure of ``inside`` by exact replay, or look for another, by gradient."""
         if self.inside is None or not replay(self.claim, self.inside).in_region:
-            point = attack(problem, (), deadline, device=device, seed=seed)
+            point = attack(problem, (), deadline, effort=AttackEffort(device=device, seed=seed))
             known = point is not None and replay(self.claim, point).in_region
             self.inside = point if known else None
         return self.inside is not None
@@ -110,11 +110,11 @@ class Witnesses:
             try:
                 bounds = known_bounds(problem, deadline)
             except OutOfTime:
-                return Satisfiability(None)
+                return Satisfiability(empty=None)
             return is_satisfiable(problem, bounds, deadline)
         engine, region = Z3Engine(), problem.only(((),))
         if engine.unsupported(region) is not None:
-            return Satisfiability(None)
+            return Satisfiability(empty=None)
         (answer,) = engine.solve(region, deadline)
         empty = answer.outcome is Outcome.INFEASIBLE
         return Satisfiability(empty or None, rigorous=empty, point=answer.witness)

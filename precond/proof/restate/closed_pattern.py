@@ -55,7 +55,7 @@ def around_pattern(claim: Claim, deadline: Deadline) -> Restatement:
         rows = np.concatenate([rows, claim.halfspaces.matrix])
         limits = np.concatenate([limits, claim.halfspaces.bound])
     lower, upper = claim.box.lower.copy(), claim.box.upper.copy()
-    cuts = _exceeds(rows, limits, lower, upper)
+    cuts = _exceeds(rows, limits, lower, upper=upper)
     if not cuts.any():
         return same(claim)
     program = Program(_system(rows[cuts], limits[cuts], claim.box))
@@ -74,7 +74,7 @@ def around_pattern(claim: Claim, deadline: Deadline) -> Restatement:
                 side[index] = limit
     if (lower > upper).any():  # empty, to within rounding: for the engines to say
         return same(claim)
-    kept = cuts & _exceeds(rows, limits, lower, upper)
+    kept = cuts & _exceeds(rows, limits, lower, upper=upper)
     halfspaces = HalfSpaces(rows[kept], limits[kept]) if kept.any() else None
     asked = replace(claim, box=Box(lower, upper), halfspaces=halfspaces)
     return Restatement(original=claim, claim=asked)
@@ -91,7 +91,7 @@ def implied(problem: Problem, deadline: Deadline = FOREVER) -> tuple[Array, Arra
         return None
     part = network if after is None else head(network, network.pre_activation(after))
     intervals = {name: problem.intervals[name] for name in layers[:closed] if name in part.node}
-    system = encode(Problem(part, problem.box, intervals, ()), {}, deadline)
+    system = encode(Problem(part, problem.box, intervals, conjuncts=()), {}, deadline)
     if system.empty is not None or len(system.column_lower) > system.inputs:
         return None
     rows = [system.matrix.toarray(), -system.matrix.toarray()]
@@ -134,11 +134,11 @@ def _system(rows: Array, limits: Array, box: Box) -> LinearSystem:
         box.size,
         csr_array(rows),
         np.full(len(limits), -np.inf),
-        limits,
-        np.zeros(len(limits)),
-        box.lower,
-        box.upper,
-        none,
-        {},
-        (),
+        row_upper=limits,
+        row_error=np.zeros(len(limits)),
+        column_lower=box.lower,
+        column_upper=box.upper,
+        output=none,
+        layers={},
+        pools=(),
     )

@@ -43,7 +43,7 @@ def _at(network: Network, point: ArrayLike, execution: Arithmetic) -> bool:
     ops = operators(network, "cpu", torch.float64)
     known = {INPUT: torch.tensor(x.reshape(1, *network.input_shape))}
     values = known | forward(ops, known, [node.name for node in network.nodes])
-    return all(_sums_exactly(ops, node, values, execution) for node in network.nodes)
+    return all(_sums_exactly(ops, node, values, execution=execution) for node in network.nodes)
 
 
 def _sums_exactly(

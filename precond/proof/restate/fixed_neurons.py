@@ -65,7 +65,7 @@ def without_fixed_neurons(claim: Claim, deadline: Deadline = FOREVER) -> Restate
         layer = affine.layer
         assert isinstance(layer, Affine)
         if relu is None:
-            nodes.append(replace(affine, layer=_part(layer, None, columns)))
+            nodes.append(replace(affine, layer=_part(layer, rows=None, columns=columns)))
             break
         width = len(layer.bias)
         phases = pattern.phases(relu.name, width)
@@ -93,7 +93,7 @@ def without_fixed_neurons(claim: Claim, deadline: Deadline = FOREVER) -> Restate
     halfspaces = HalfSpaces(np.array(rows_of), np.array(limits)) if rows_of else None
     literals = DecisionPattern(frozenset(on), frozenset(off))
     box = Box(lower, upper)
-    asked = Claim(smaller, box, literals, claim.property, halfspaces)
+    asked = Claim(smaller, box, literals, property=claim.property, halfspaces=halfspaces)
     restore = partial(_restored, kept=kept, size=claim.box.size)
     shrink = partial(_shrunk, kept=kept)
     return Restatement(original=claim, claim=asked, restore=restore, shrink=shrink)

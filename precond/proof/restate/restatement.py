@@ -30,7 +30,7 @@ def _unchanged(points: Array) -> Array:
     return points
 
 
-def _never(point: Array) -> bool:
+def _never(_: Array) -> bool:
     return False
 
 

@@ -75,7 +75,7 @@ class Tail:
         names = self.network.decision_layers
         upto = pattern.only(names[: names.index(self.cut) + 1])
         earlier = pattern.only(names[: names.index(self.cut)])
-        known = _reach(self.network, self.box, earlier, self.cut, self.deadline)
+        known = _reach(self.network, self.box, earlier, cut=self.cut, deadline=self.deadline)
         if known is None:
             return None
         low, high = known
@@ -89,7 +89,7 @@ class Tail:
     def claim(self, pattern: DecisionPattern, property: Property) -> Claim | None:
         """What is left to show of ``pattern ⇒ property`` after the cut; None if no value of
         the cut layer has the pattern."""
-        restated = self.restated(Claim(self.network, self.box, pattern, property))
+        restated = self.restated(Claim(self.network, self.box, pattern, property=property))
         return None if restated is None else restated.claim
 
     def restated(self, claim: Claim) -> Restatement | None:
@@ -111,7 +111,7 @@ class Tail:
             return None
         names = self.network.decision_layers
         later = claim.pattern.only(names[names.index(self.cut) + 1 :])
-        asked = Claim(self.rest, values, later, claim.property)
+        asked = Claim(self.rest, values, later, property=claim.property)
         return Restatement(original=claim, claim=asked, refutes=False, reason=NOT_REACHED)
 
 
@@ -137,8 +137,8 @@ def _rest(network: Network, cut: str) -> Network:
 
 
 @lru_cache(maxsize=64)
-def _kept(network: Network, box: Box, pattern: DecisionPattern, cut: str) -> list[Reach]:
-    """Where bounds that were refined to the end are kept."""
+def _kept(_: tuple[Network, Box, DecisionPattern, str]) -> list[Reach]:
+    """Where bounds that were refined to the end are kept: by network, box, pattern and cut."""
     return []
 
 
@@ -146,10 +146,10 @@ def _reach(
     network: Network, box: Box, pattern: DecisionPattern, cut: str, deadline: Deadline
 ) -> Reach:
     """Rigorous bounds of the cut layer's pre-activations; None if it has no values."""
-    kept = _kept(network, box, pattern, cut)
+    kept = _kept((network, box, pattern, cut))
     if kept:
         return kept[0]
-    found = _bounds(network, box, pattern, cut, deadline)
+    found = _bounds(network, box, pattern, cut=cut, deadline=deadline)
     if not deadline.passed:
         kept.append(found)
     return found
@@ -158,7 +158,7 @@ def _reach(
 def _bounds(
     network: Network, box: Box, pattern: DecisionPattern, cut: str, deadline: Deadline
 ) -> Reach:
-    problem = Problem(network, box, pattern.intervals(network), ())
+    problem = Problem(network, box, pattern.intervals(network), conjuncts=())
     refined = region_of(problem, deadline=deadline)
     if bool(refined.empty[0]):
         return None

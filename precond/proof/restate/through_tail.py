@@ -32,7 +32,7 @@ def cut_of(claim: Claim) -> str | None:
 def through_tail(claim: Claim, cut: str, deadline: Deadline = FOREVER) -> Restatement | None:
     """The claim asked of the layers after ``cut``, without the neurons that are fixed there;
     None where no value of that layer has the pattern."""
-    restated = Tail(claim.network, claim.box, cut, deadline).restated(claim)
+    restated = Tail(claim.network, claim.box, cut, deadline=deadline).restated(claim)
     if restated is None:
         return None
     return restated.then(partial(without_fixed_neurons, deadline=deadline))

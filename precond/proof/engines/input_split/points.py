@@ -9,7 +9,7 @@ from torch import Tensor
 from precond.network.evaluate import forward
 from precond.network.graph import INPUT
 from precond.network.operators import Operators
-from precond.proof.bounds.limits import Limits
+from precond.proof.limits import Limits
 from precond.proof.rows import Rows
 
 

@@ -14,7 +14,6 @@ import torch
 
 from precond.network.operators import operators
 from precond.proof.arithmetic import Arithmetic
-from precond.proof.bounds.limits import as_tensor, limits_of
 from precond.proof.bounds.magnitudes import beyond_floats
 from precond.proof.bounds.pieces import Pieces, batch_for, halves, step
 from precond.proof.bounds.subdomains import youngest
@@ -23,6 +22,7 @@ from precond.proof.coverage import Coverage
 from precond.proof.engines.base import PROPAGATION, Answer, Deadline, Lines, Outcome, plain_sums
 from precond.proof.engines.input_split.points import Points
 from precond.proof.engines.input_split.search import FEW_INPUTS
+from precond.proof.limits import as_tensor, limits_of
 from precond.proof.refusal import Refusal
 from precond.proof.rows import stack_rows
 
@@ -69,7 +69,7 @@ class PolytopeSplitEngine:
                 note = "out of time"
                 break
             pieces = youngest(blocks, count)
-            stepped = step(ops, pieces, rows, limits)
+            stepped = step(ops, pieces, rows, limits=limits)
             done = pieces.share[stepped.closed]
             coverage.close(torch.zeros_like(done, dtype=torch.int64), done)
             if len(stepped.rest):

@@ -45,7 +45,7 @@ class BoxRecord:
             for name, lines in refined.region.lines.items()
             if isinstance(lines, ActivationLines)
         }
-        self.pairs(boxes, box, conjunct, weights, Multipliers(slopes))
+        self.pairs(boxes, box, conjunct, weights=weights, used=Multipliers(slopes))
 
     def pairs(
         self, boxes: Boxes, box: Tensor, conjunct: Tensor, weights: Tensor, used: Multipliers
@@ -63,10 +63,10 @@ class BoxRecord:
                     _array(boxes.node[box[at]]),
                     _array(conjunct[at]),
                     _array(weights[at][:, own]),
-                    arrays(used.alpha),
-                    arrays(used.low),
-                    arrays(used.high),
-                    None if used.half is None else _array(used.half[at, 0]),
+                    alpha=arrays(used.alpha),
+                    low=arrays(used.low),
+                    high=arrays(used.high),
+                    half=None if used.half is None else _array(used.half[at, 0]),
                 )
             )
 

@@ -22,7 +22,6 @@ from torch import Tensor
 from precond.network.operators import Operators, operators
 from precond.proof.arithmetic import Arithmetic
 from precond.proof.bounds.layer_passes import INTERVALS
-from precond.proof.bounds.limits import as_tensor, layer_tensors, limits_of
 from precond.proof.bounds.magnitudes import beyond_floats
 from precond.proof.bounds.point_runs import EVERY, NOTE, exceeds_margin
 from precond.proof.bounds.region import refine
@@ -43,6 +42,7 @@ from precond.proof.engines.input_split.boxes import Boxes, WaitingBoxes
 from precond.proof.engines.input_split.points import Points
 from precond.proof.engines.input_split.record import BoxRecord
 from precond.proof.gate import excludes
+from precond.proof.limits import as_tensor, layer_tensors, limits_of
 from precond.proof.refusal import Refusal
 from precond.proof.rows import stack_rows
 
@@ -70,7 +70,9 @@ class InputSplitEngine:
     def solve(self, problem: Problem, deadline: Deadline) -> list[Answer]:
         """One answer per conjunct."""
         with torch.no_grad(), plain_sums(self.device):
-            return _BoxSearch(problem, deadline, self.device, self.batch, self.steps).run()
+            return _BoxSearch(
+                problem, deadline, self.device, batch=self.batch, steps=self.steps
+            ).run()
 
 
 class _BoxSearch:
@@ -104,10 +106,10 @@ class _BoxSearch:
             lower,
             as_tensor(self.problem.box.upper, self.device)[None],
             torch.zeros(1, dtype=torch.int64, device=self.device),
-            torch.ones(1, conjuncts, dtype=torch.bool, device=self.device),
-            lower.new_full((1, conjuncts), -torch.inf),
-            torch.ones(1, dtype=torch.float64, device=self.device),
-            {},
+            open=torch.ones(1, conjuncts, dtype=torch.bool, device=self.device),
+            bound=lower.new_full((1, conjuncts), -torch.inf),
+            share=torch.ones(1, dtype=torch.float64, device=self.device),
+            known={},
         )
         self.waiting.push(self._first(root))
         while self.waiting and not self.deadline.passed and not self._hopeless():
@@ -170,7 +172,7 @@ class _BoxSearch:
             self.ops,
             root.lower,
             root.upper,
-            self.limits,
+            limits=self.limits,
             known=layer_tensors(given, self.device),
             passes=INTERVALS,
             execution=self.problem.execution,
@@ -203,7 +205,7 @@ class _BoxSearch:
             self.ops,
             boxes.lower,
             boxes.upper,
-            self.limits,
+            limits=self.limits,
             known=boxes.known,
             execution=self.problem.execution,
         )
@@ -276,7 +278,7 @@ class _BoxSearch:
         first, self.numbered = self.numbered, self.numbered + 2 * len(boxes)
         self.coverage.split(boxes.open.nonzero()[:, 1])
         if self.record is not None:
-            self.record.cuts(boxes, axis, middle, first)
+            self.record.cuts(boxes, axis, middle, first=first)
         twice = boxes.rows(index.repeat(2))
         halves = replace(
             twice,

@@ -146,7 +146,9 @@ class Builder:
         for i, (variables, factors) in enumerate(rows):
             if len(variables):
                 variable[i] = self.variable(scales[i] * bounds[0][i], scales[i] * bounds[1][i])
-                self.equate(variables, factors, constant[i], int(variable[i]), scales[i])
+                self.equate(
+                    variables, factors, constant[i], target=int(variable[i]), scale=scales[i]
+                )
         return VariableValues(variable, scales, np.where(variable < 0, constant, 0.0))
 
     def literals(
@@ -230,7 +232,7 @@ class Builder:
                 continue  # a constant, and high ≥ 0 says it holds
             target = self.variable(0.0, scale[i] * high[i])
             self.margin[target] = MARGIN * scale[i] * high[i]
-            self.equate(variables, factors, constant[i], target, scale[i])
+            self.equate(variables, factors, constant[i], target=target, scale=scale[i])
             if mark:
                 self.outputs.append(target)
         return None
@@ -242,19 +244,21 @@ class Builder:
             np.array(self.lower),
             np.array(self.upper),
             np.array(self.margin),
-            np.arange(len(self.free)),
-            np.array(self.outputs, dtype=np.int64),
-            starts,
-            np.concatenate([v for v, _, _ in self.equations] or [np.zeros(0, dtype=np.int64)]),
-            np.concatenate([f for _, f, _ in self.equations] or [np.zeros(0)]),
-            np.array([s for _, _, s in self.equations]),
-            np.array([n[:2] for n in self.neurons], dtype=np.int64).reshape(-1, 2),
-            np.array([n[2] for n in self.neurons]),
-            pool_starts,
-            np.array([m for members, _ in self.windows for m in members], dtype=np.int64),
-            np.array([t for _, t in self.windows], dtype=np.int64),
-            self.free,
-            self.values[INPUT].scale[self.free],
+            inputs=np.arange(len(self.free)),
+            outputs=np.array(self.outputs, dtype=np.int64),
+            starts=starts,
+            variables=np.concatenate(
+                [v for v, _, _ in self.equations] or [np.zeros(0, dtype=np.int64)]
+            ),
+            factors=np.concatenate([f for _, f, _ in self.equations] or [np.zeros(0)]),
+            scalars=np.array([s for _, _, s in self.equations]),
+            neurons=np.array([n[:2] for n in self.neurons], dtype=np.int64).reshape(-1, 2),
+            slopes=np.array([n[2] for n in self.neurons]),
+            pool_starts=pool_starts,
+            members=np.array([m for members, _ in self.windows for m in members], dtype=np.int64),
+            pools=np.array([t for _, t in self.windows], dtype=np.int64),
+            free=self.free,
+            scale=self.values[INPUT].scale[self.free],
         )
 
 

@@ -85,7 +85,7 @@ class MarabouEngine:
         try:
             status, x = self._ask(problem, query, deadline)
             if status == "sat":
-                x = self._inner(problem, query, deadline, x)
+                x = self._inner(problem, query, deadline, x=x)
         except TimedOut:
             return Answer(Outcome.UNDECIDED, note="out of time, the Marabou process was killed")
         except Died as error:

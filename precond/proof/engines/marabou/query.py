@@ -65,7 +65,7 @@ def build_query(
         nothing = crossed(low, high)
         if nothing.any():
             return f"no value of {node.name}[{int(np.argmax(nothing))}] is possible"
-        build.bounds[node.name] = after(network, node.name, low, high)
+        build.bounds[node.name] = after(network, node.name, low, high=high)
         if isinstance(node.layer, MaxPool2d):
             before = build.define(block, natural, (low, high), together=True)
             windows = node.layer.windows(network.shapes[node.inputs[0]])
@@ -85,7 +85,7 @@ def build_query(
 
 def _plain(matrices: Mapping[str, Sparse], constant: Array) -> Block:
     magnitudes = {source: abs(matrix) for source, matrix in matrices.items()}
-    return Block(matrices, constant, magnitudes, np.abs(constant), 0.0)
+    return Block(matrices, constant, magnitudes, constant_magnitude=np.abs(constant), rounding=0.0)
 
 
 def _folded(block: Block, problem: Problem, conjunct: Conjunct) -> Block:

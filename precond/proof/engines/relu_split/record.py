@@ -26,7 +26,7 @@ class PhaseRecord:
         """Subdomains split at neurons (G,); the first off child has the number ``first``."""
         names = [self.phases.name_of(n) for n in neuron.tolist()]
         index = np.array([i for _, i in names], dtype=np.int64)
-        self.tree.fix(_array(block.node), [name for name, _ in names], index, first)
+        self.tree.fix(_array(block.node), [name for name, _ in names], index, first=first)
 
     def empty(self, block: Subdomains, empty: Tensor) -> None:
         """Subdomains that their phases alone leave empty, (G,)."""
@@ -43,7 +43,7 @@ class PhaseRecord:
         then those that the search began with are tried.
         """
         for used in (found, block.start, None):
-            closed = self._close(block, region, used, closed)
+            closed = self._close(block, region, used, which=closed)
 
     def _close(
         self, block: Subdomains, region: Region, used: Multipliers | None, which: Tensor
@@ -59,7 +59,9 @@ class PhaseRecord:
         good = excludes(best).nonzero().squeeze(1)
         for conjunct in torch.unique(chosen.conjunct[good]).tolist():
             at = good[chosen.conjunct[good] == conjunct]
-            self.tree.close(self._leaves(chosen, own, row, at, self.phases.rows.size(conjunct)))
+            self.tree.close(
+                self._leaves(chosen, own, row, at=at, size=self.phases.rows.size(conjunct))
+            )
         return which[best <= 0]
 
     def _leaves(
@@ -78,10 +80,10 @@ class PhaseRecord:
             _array(block.node[at]),
             _array(block.conjunct[at]),
             _array(weights.to(torch.float64)),
-            arrays(used.alpha),
-            arrays(used.low),
-            arrays(used.high),
-            None if used.half is None else _array(used.half.expand(-1, most, -1)[at, row[at]]),
+            alpha=arrays(used.alpha),
+            low=arrays(used.low),
+            high=arrays(used.high),
+            half=None if used.half is None else _array(used.half.expand(-1, most, -1)[at, row[at]]),
         )
 
 

@@ -80,7 +80,7 @@ class ReluSplitEngine:
             if bool(refined.empty[0]):
                 trace = Leaf(empty=True) if problem.keep_trace else None
                 return [Answer.excluded(trace=trace)] * len(problem.conjuncts)
-            return _PhaseSearch(self, problem, refined, deadline).run()
+            return _PhaseSearch(self, problem, refined, deadline=deadline).run()
 
 
 class _PhaseSearch:
@@ -93,7 +93,7 @@ class _PhaseSearch:
         self.deadline = deadline
         self.ops = operators(problem.network, engine.device, torch.float64)
         self.rows = stack_rows(problem, engine.device)
-        self.phases = Phases(self.ops, refined.region, refined.bounds, self.rows)
+        self.phases = Phases(self.ops, refined.region, refined.bounds, rows=self.rows)
         self.witness: tuple[int, np.ndarray] | None = None
         self.numbered = len(problem.conjuncts)  # subdomains so far; the first are the roots
         self.visited = 0
@@ -113,7 +113,9 @@ class _PhaseSearch:
         index = torch.arange(self.numbered, device=device)
         phases = torch.zeros(len(index), sum(self.phases.widths), dtype=torch.int8, device=device)
         share = torch.ones(len(index), dtype=torch.float64, device=device)
-        self.waiting.push(Subdomains(index, phases, index, share, -torch.inf * share, None))
+        self.waiting.push(
+            Subdomains(index, phases, index, share=share, bound=-torch.inf * share, start=None)
+        )
         while self.waiting and not self.deadline.passed and self.witness is None:
             if self.hopeless:
                 break
@@ -167,7 +169,7 @@ class _PhaseSearch:
         if self.record is not None:
             self.record.empty(block, empty)
             closed = (enough & ~empty).nonzero().squeeze(1)
-            self.record.closed(block, region, multipliers, closed)
+            self.record.closed(block, region, multipliers, closed=closed)
         done = enough | empty
         self.coverage.close(conjunct[done], block.share[done])
         open_ = (~done).nonzero().squeeze(1)
@@ -216,9 +218,9 @@ class _PhaseSearch:
                 torch.arange(first, self.numbered, device=neuron.device),
                 both_phases(block.phases, neuron),
                 block.conjunct.repeat(2),
-                block.share.repeat(2) / 2,
-                block.bound.repeat(2),
-                twice(block.start),
+                share=block.share.repeat(2) / 2,
+                bound=block.bound.repeat(2),
+                start=twice(block.start),
             )
         )
 
