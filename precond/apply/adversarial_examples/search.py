@@ -2,9 +2,8 @@
 
 Two kinds of claims are put to the provers and their witnesses kept: *balls* (every input within a
 radius of a training input has its class) and *rules* (every input of the natural range with a
-layer rule's pattern has the rule's class).  A witness is minimised towards a real input and
-measured from there.  What counts must be predicted as another class surely (rigorous bounds at
-that point) and in float32, at values that float32 holds.
+layer rule's pattern has the rule's class).  A witness is minimised towards a real input.  It counts
+if it is another class surely (rigorous bounds at that point) and in float32, at float32 values.
 """
 
 from __future__ import annotations
