@@ -74,6 +74,7 @@ ROOMS = (
     "precond.report.analysis",
     "precond.report.debug",
     "precond.report.whole_space",
+    "precond.report.notebook",
     "precond.commands",
     "precond.cli",
     "precond.__main__",

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from precond.basics.notebook import NotebookLine
 from precond.basics.plain import plain_numbers
 from precond.errors import QueryError
 from precond.printable import printable
@@ -83,7 +84,7 @@ class Support:
 
 
 @dataclass(frozen=True, eq=False)
-class Precondition:
+class Precondition(NotebookLine):
     """``pattern`` (in ``domain``) implies ``property``: verdict and support.
 
     ``domain`` is this claim's own box when it differs from the file's (a ball around one
@@ -103,6 +104,11 @@ class Precondition:
     source: int | None = None
     proofs: int = 0
     note: str = ""
+
+    def __repr__(self) -> str:
+        literals = f"{len(self.pattern)} literals" if len(self.pattern) else "no literal"
+        status = self.verdict.status.value
+        return f"Precondition({self.id}: {literals} ⇒ {self.label}, {status})"
 
     def to_json(self) -> dict[str, Any]:
         return {
