@@ -72,7 +72,7 @@ def test_properties_say_how_many_are_answered(
 def test_debug_writes_the_inputs_it_examined(
     folder: Path, monkeypatch: Patch, capsys: Text
 ) -> None:
-    interrupt_at(monkeypatch, "precond.apply.debugging.findings.own_precondition", 2)
+    interrupt_at(monkeypatch, "precond.apply.debugging.examine.own_precondition", 2)
     assert main(["debug", *GIVEN, "--out", "d"]) == 130
     shown = capsys.readouterr()
     assert "wrong          3 of 200" in shown.out and "stopped early: 1 of 3" in shown.out
@@ -83,7 +83,7 @@ def test_debug_writes_the_inputs_it_examined(
 def test_debug_without_rules_or_findings_has_a_page(
     folder: Path, monkeypatch: Patch, capsys: Text
 ) -> None:
-    interrupt_at(monkeypatch, "precond.apply.debugging.findings.layer_preconditions")
+    interrupt_at(monkeypatch, "precond.apply.debugging.mine_rules.layer_preconditions")
     assert main(["debug", *GIVEN, "--out", "d"]) == 130
     assert "stopped early: 0 of 3 were examined" in capsys.readouterr().out
     assert "stopped early" in Path("d/index.html").read_text()
