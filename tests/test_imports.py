@@ -52,6 +52,7 @@ ROOMS = (
     "precond.mine",
     "precond.mine.boxes",
     "precond.mine.layer_rules",
+    "precond.mine.near_data",
     "precond.mine.input_preconditions",
     "precond.mine.whole_space",
     "attribution",

@@ -92,7 +92,7 @@ def _study(arguments: argparse.Namespace, options: Options) -> tuple[Study, Path
     """The question of the run, its output folder, made before the first long work, and a note
     where there was no time to record all inputs."""
     from precond.study.analysis import Domain
-    from precond.study.pipeline import record_all
+    from precond.study.recorded import record_all
     from precond.study.study import Study
     from precond.vnnlib.read import read_vnnlib
 

@@ -16,27 +16,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from precond.basics.progress import Progress, Silent
-from precond.data.datasets import Dataset
-from precond.errors import DataError
-from precond.mine.layer_rules.learn import LayerRule, constant_layers, layer_preconditions
-from precond.mine.layer_rules.probes import Probes, mixed_inputs
+from precond.mine.layer_rules.learn import LayerRule
 from precond.mine.support import curve
-from precond.network.graph import Network
 from precond.proof.claim import Claim
-from precond.proof.deadline import FOREVER, Deadline
+from precond.proof.deadline import Deadline
+from precond.proof.near_data import NearData
 from precond.proof.precondition import Kind, Precondition
 from precond.proof.verdict import Status, Verdict
-from precond.region.recording import Limit, record, record_in_time
-from precond.region.signature import Signatures
 from precond.study.analysis import Analysis, CurvePoint
 from precond.study.input_search import InputSearch
+from precond.study.near_search import NearSearch
 from precond.study.options import Options
+from precond.study.rule_search import RuleSearch
 from precond.study.study import Study, Work
 from precond.workers.pool import Pool, ProofJob
 
-WIDEST = 2048  # neurons of a layer that is mined without being asked for
-PROBES = 8000
-PROBING = 0.5  # of the time for layer rules, for running the probes through the network
+NEAR = 0.2  # of the budget, for layer rules near data
 
 Array = NDArray[np.float64]
 Rows = NDArray[np.int64]
@@ -61,6 +56,7 @@ def analyze(
     try:
         run.look()
         run.mine(layers)
+        run.near_data()
         run.relax()
         run.prove_rules()
     except KeyboardInterrupt:
@@ -82,6 +78,7 @@ class _AnalysisRun:
         self.work, self.study = work, work.study
         self.deadline = Deadline.after(work.options.budget)
         self.rules: tuple[LayerRule, ...] = ()
+        self.near: dict[int, NearData] = {}
         self.verdicts: dict[int, Verdict] = {}
         self.inputs: list[Precondition] = []
         self.notes: list[str] = []
@@ -96,91 +93,23 @@ class _AnalysisRun:
                 "source of input preconditions and count for no support"
             )
 
-    # -- layer rules -------------------------------------------------------------------
-
     def mine(self, layers: Sequence[str] | None) -> None:
-        options, train = self.work.options, self.study.data.train
-        self.work.progress.stage("layer rules", 1)
-        chosen = self._layers(layers)
-        seen = self.study.signatures.rows(train)
-        labels = self.study.goal.labels[train]
-        wanted = [t.label for t in self.study.goal.targets if (labels == t.label).any()]
-        if len(np.unique(labels)) < 2:
-            self.notes.append("all training inputs carry one label: there are no layer rules")
-            return
-        if not chosen or not wanted:
-            return
-        limit = self.deadline.earlier(0.3 * options.budget)
-        probes = self._probes(chosen, limit.earlier(PROBING * limit.left))
-        found: list[LayerRule] = []
-        for position, layer in enumerate(chosen):
-            if limit.passed:
-                self.notes.append(f"time ran out before {', '.join(chosen[position:])} was mined")
-                break
-            found += layer_preconditions(
-                seen,
-                labels,
-                [layer],
-                minimum_precision=options.minimum_precision,
-                minimum_support=options.least_support(len(train)),
-                values=options.values,
-                classes=wanted,
-                probes=probes,
-                trees=40 if sum(self.study.network.width(n) for n in chosen) <= 512 else 12,
-                seed=options.seed,
-                deadline=limit,
-            )
-            if limit.passed:
-                self.notes.append(f"time ran out while {layer} was mined: it may have more rules")
-        self.rules = tuple(sorted(found, key=lambda rule: -rule.support))
-        for target in self.study.goal.targets:
-            if target.label in wanted and not any(r.label == target.label for r in found):
-                self.notes.append(
-                    f"{target.name}: no layer rule reaches the precision and support asked for"
-                )
-        self.work.progress.step()
+        search = RuleSearch(self.work, self.deadline)
+        try:
+            search.run(layers)
+        finally:
+            self.rules = search.rules
+            self.notes += search.notes
 
-    def _layers(self, layers: Sequence[str] | None) -> list[str]:
-        """The layers to mine: those asked for, else all of moderate width."""
-        names = list(layers or self.study.network.decision_layers)
-        wide = [name for name in names if self.study.network.width(name) > WIDEST]
-        if wide and layers is None:
-            self.notes.append(
-                f"layers wider than {WIDEST} neurons were not mined: {', '.join(wide)} "
-                "(name one with --layer)"
-            )
-            names = [name for name in names if name not in wide]
-        constant = constant_layers(
-            self.study.signatures.rows(self.study.data.train),
-            names,
-            values=self.work.options.values,
-        )
-        if constant:
-            self.notes.append(
-                f"no neuron changes over the training inputs in {', '.join(constant)}"
-            )
-        return [name for name in names if name not in constant]
-
-    def _probes(self, layers: Sequence[str], limit: Deadline) -> Probes | None:
-        """Mixes of training inputs, labelled by the network, that rules must not fail on."""
-        if self.study.goal.relabel is None:
-            return None
-        data = self.study.data
-        mixed = mixed_inputs(data.flat[data.train], PROBES, self.work.options.seed)
-        recorded = record(
-            self.study.network,
-            mixed,
-            layers,
-            values=self.work.options.values,
-            device=self.work.options.device,
-            until=limit,
-        )
-        if len(recorded) < PROBES:
-            self.notes.append(
-                f"time ran out after {len(recorded)} of {PROBES} mixed inputs were run through the "
-                "network: rules are checked against these"
-            )
-        return Probes(recorded, self.study.goal.relabel(recorded))
+    def near_data(self) -> None:
+        """Layer rules around the inputs that support them."""
+        limit = self.deadline.earlier(NEAR * self.work.options.budget)
+        search = NearSearch(self.work, self.rules, limit)
+        try:
+            search.run()
+        finally:
+            self.rules, self.near = search.rules, search.near
+            self.notes += search.notes
 
     def prove_rules(self) -> None:
         properties = {target.label: target.property for target in self.study.goal.targets}
@@ -246,22 +175,6 @@ class _AnalysisRun:
                 pattern=rule.pattern,
                 support=self.study.support(rule.pattern, rule.label, self.study.domain.box),
                 verdict=self.verdicts.get(k, Verdict(Status.EMPIRICAL, reason=reason)),
+                near=self.near.get(k),
             )
         yield from self.inputs
-
-
-def record_all(
-    network: Network, data: Dataset, options: Options, until: Limit = FOREVER
-) -> tuple[Signatures, Rows]:
-    """Signatures of every row over every decision layer, values where rules need them; and the
-    rows, which are not all where time is up before."""
-    if not network.decision_layers:
-        raise DataError(
-            f"network {network.origin}",
-            expected="at least one ReLU layer",
-            got="none",
-            fix="precond explains networks by which ReLU neurons are on",
-        )
-    return record_in_time(
-        network, data.inputs, until=until, values=options.values, device=options.device
-    )

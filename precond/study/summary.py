@@ -29,6 +29,13 @@ def summary(analysis: Analysis) -> str:
         if unconfirmed:
             words.append(f"{unconfirmed} of the proved unconfirmed")
         lines.append(f"{kind.value + ' rules':<14} {len(entries)}: {', '.join(words)}")
+    near = [p.near for p in analysis.preconditions if p.near is not None]
+    if near:
+        sure = sum(one.is_proved for one in near)
+        lines.append(
+            f"near data      {sure} of {len(near)} layer rules are proved within "
+            f"{near[0].radius:g} of every training input that supports them"
+        )
     if analysis.curve:
         every = analysis.curve[0]
         precision = "–" if every.precision is None else f"{100 * every.precision:.1f} %"
