@@ -53,6 +53,7 @@ ROOMS = (
     "precond.mine.boxes",
     "precond.mine.layer_rules",
     "precond.mine.near_data",
+    "precond.mine.value_rules",
     "precond.mine.input_preconditions",
     "precond.mine.whole_space",
     "attribution",

@@ -24,6 +24,7 @@ from precond.proof.near_data import NearData
 from precond.proof.precondition import Kind, Precondition
 from precond.proof.verdict import Status, Verdict
 from precond.study.analysis import Analysis, CurvePoint
+from precond.study.everywhere_search import EverywhereSearch
 from precond.study.input_search import InputSearch
 from precond.study.near_search import NearSearch
 from precond.study.options import Options
@@ -31,6 +32,7 @@ from precond.study.rule_search import RuleSearch
 from precond.study.study import Study, Work
 from precond.workers.pool import Pool, ProofJob
 
+EVERYWHERE = 0.25  # of the budget, for layer rules that hold for every input
 NEAR = 0.2  # of the budget, for layer rules near data
 
 Array = NDArray[np.float64]
@@ -57,6 +59,7 @@ def analyze(
         run.look()
         run.mine(layers)
         run.near_data()
+        run.everywhere()
         run.relax()
         run.prove_rules()
     except KeyboardInterrupt:
@@ -78,6 +81,7 @@ class _AnalysisRun:
         self.work, self.study = work, work.study
         self.deadline = Deadline.after(work.options.budget)
         self.rules: tuple[LayerRule, ...] = ()
+        self.sure: list[tuple[LayerRule, Verdict]] = []
         self.near: dict[int, NearData] = {}
         self.verdicts: dict[int, Verdict] = {}
         self.inputs: list[Precondition] = []
@@ -109,6 +113,17 @@ class _AnalysisRun:
             search.run()
         finally:
             self.rules, self.near = search.rules, search.near
+            self.notes += search.notes
+
+    def everywhere(self) -> None:
+        """Layer rules that hold for every input of the domain."""
+        search = EverywhereSearch(
+            self.work, self.deadline.earlier(EVERYWHERE * self.work.options.budget)
+        )
+        try:
+            search.run()
+        finally:
+            self.sure = search.rules
             self.notes += search.notes
 
     def prove_rules(self) -> None:
@@ -154,10 +169,11 @@ class _AnalysisRun:
 
     def curve(self) -> tuple[CurvePoint, ...]:
         """Precision and recall of the layer rules on held-out data."""
-        if not self.rules:
+        rules = (*self.rules, *(rule for rule, _ in self.sure))
+        if not rules:
             return ()
         study = self.study
-        return curve(self.rules, study.goal.labels, study.signatures, study.data.held_out)
+        return curve(rules, study.goal.labels, study.signatures, study.data.held_out)
 
     def finished(self) -> Iterator[Precondition]:
         """Every precondition, with EMPIRICAL where no proof was asked for or reached."""
@@ -176,5 +192,18 @@ class _AnalysisRun:
                 support=self.study.support(rule.pattern, rule.label, self.study.domain.box),
                 verdict=self.verdicts.get(k, Verdict(Status.EMPIRICAL, reason=reason)),
                 near=self.near.get(k),
+            )
+        for rule, verdict in self.sure:
+            target = names[rule.label]
+            name = f"value-{target.name}"
+            counts[name] = counts.get(name, 0) + 1
+            yield Precondition(
+                f"{name}-{counts[name]}",
+                Kind.LAYER,
+                target.name,
+                target.property,
+                rule.pattern,
+                self.study.support(rule.pattern, rule.label, self.study.domain.box),
+                verdict,
             )
         yield from self.inputs

@@ -10,6 +10,7 @@ from markupsafe import Markup
 
 from precond.proof.precondition import Kind, Precondition
 from precond.proof.verdict import Status, Verdict
+from precond.report.analysis.first_page import FirstPage, is_single
 from precond.report.cards import Card, make_card, needs_no_neuron, seconds, witness_outputs
 from precond.report.coverage import (
     chart_series,
@@ -87,6 +88,7 @@ class Row:
     layers: str
     cells: tuple[Cell, ...]
     card: Card
+    single: bool  # true for one input only
 
 
 @dataclass(frozen=True)
@@ -94,6 +96,7 @@ class Page:
     """The report."""
 
     title: str
+    first: FirstPage
     facts: tuple[tuple[str, str], ...]
     interrupted: bool
     notes: tuple[str, ...]
@@ -133,6 +136,7 @@ def make_page(analysis: Analysis) -> Page:
     used = {item.verdict.status for item in analysis.preconditions}
     return Page(
         analysis.model.name,
+        FirstPage.of(analysis),
         run_facts(analysis),
         analysis.interrupted,
         analysis.notes,
@@ -218,6 +222,7 @@ def _row(item: Precondition, analysis: Analysis, card: Card) -> Row:
             _time(verdict, item.proofs),
         ),
         card,
+        is_single(item),
     )
 
 

@@ -1,0 +1,97 @@
+"""The first page of a run: what was learned, then the rules by what each adds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from precond.proof.near_data import NearData
+from precond.proof.precondition import Kind, Precondition
+from precond.proof.verdict import Status
+from precond.report.plot.labels import percent
+from precond.study.analysis import Analysis
+from precond.study.learned import Learned, RuleGain
+
+FIRST = 15  # rules that are shown before the rest
+
+EVERYWHERE = {
+    Status.PROVED: "✓ proved for every input",
+    Status.REFUTED: "✗ refuted by an input that is not data",
+    Status.UNKNOWN: "? not decided",
+    Status.VACUOUS: "∅ no input has the pattern",
+    Status.EMPIRICAL: "≈ not asked",
+}
+
+
+@dataclass(frozen=True)
+class GainLine:
+    """One rule in the order in which rules add to what is explained."""
+
+    id: str
+    label: str
+    words: str
+    adds: str
+    reached: str
+    near: str
+    near_tone: str
+    everywhere: str
+    everywhere_tone: str
+
+
+@dataclass(frozen=True)
+class FirstPage:
+    """``rules`` come first, ``more`` are those after them that add something; ``nothing`` rules
+    add nothing to these."""
+
+    sentences: tuple[str, ...]
+    rules: tuple[GainLine, ...]
+    more: tuple[GainLine, ...]
+    nothing: int
+
+    @classmethod
+    def of(cls, analysis: Analysis) -> FirstPage:
+        """What ``Learned`` says of an analysis, in words."""
+        learned = Learned.of(analysis)
+        lines = tuple(_line(analysis, added) for added in learned.order)
+        rules = sum(item.kind is Kind.LAYER for item in analysis.preconditions)
+        return cls(learned.sentences(), lines[:FIRST], lines[FIRST:], rules - len(lines))
+
+
+def is_single(item: Precondition) -> bool:
+    """Whether a precondition is true for one input only: its claim holds none but its source."""
+    return (
+        item.kind is Kind.INPUT
+        and item.domain is not None
+        and item.support.train + item.support.held_out <= 1
+    )
+
+
+def _line(analysis: Analysis, added: RuleGain) -> GainLine:
+    item = analysis.preconditions[added.position]
+    return GainLine(
+        item.id,
+        item.label,
+        short_words(item),
+        f"+{added.held_out}",
+        percent(added.reached),
+        _near(item.near),
+        "proved" if item.near is not None and item.near.is_proved else "empirical",
+        EVERYWHERE[item.verdict.status],
+        item.verdict.status.value,
+    )
+
+
+def short_words(item: Precondition, most: int = 6) -> str:
+    """A pattern's first literals."""
+    words = str(item.pattern).split(" ∧ ")
+    more = f" and {len(words) - most} more" if len(words) > most else ""
+    return ", ".join(words[:most]) + more
+
+
+def _near(near: NearData | None) -> str:
+    if near is None:
+        return "–"
+    if near.is_proved:
+        largest = f" (ladder: {near.largest:g})" if (near.largest or 0) > near.radius else ""
+        return f"✓ within {near.radius:g} of all {near.inputs}{largest}"
+    words = f"within {near.radius:g} of {near.proved} of {near.inputs}"
+    return words + (f"; of all within {near.largest:g}" if near.largest else "")
