@@ -39,7 +39,7 @@ class EverywhereSearch:
 
     def run(self) -> None:
         targets = [t for t in self.study.goal.targets if t.property is not None]
-        if not self.study.goal.by_class or not targets:
+        if not self.study.goal.kind.by_class or not targets:
             return
         tail = AffineTail.of(self.study.network, self.study.domain.box, self.deadline)
         if tail is None or tail.layer not in self.study.signatures.pre_activations:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from precond.proof.near_data import NearData
 from precond.proof.precondition import Kind, Precondition
 from precond.proof.verdict import Status
+from precond.report.analysis.decisions import Decisions, ShownLiteral
 from precond.report.plot.labels import percent
 from precond.study.analysis import Analysis
 from precond.study.learned import Learned, RuleGain
@@ -22,12 +23,14 @@ EVERYWHERE = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class GainLine:
     """One rule in the order in which rules add to what is explained."""
 
     id: str
     label: str
+    literals: tuple[ShownLiteral, ...]
+    more: int
     words: str
     adds: str
     reached: str
@@ -39,21 +42,28 @@ class GainLine:
 
 @dataclass(frozen=True)
 class FirstPage:
-    """``rules`` come first, ``more`` are those after them that add something; ``nothing`` rules
-    add nothing to these."""
+    """``rules`` come first, at positions ``shown``; ``more`` are those after them that add
+    something; ``nothing`` rules add nothing to these."""
 
     sentences: tuple[str, ...]
+    shown: tuple[int, ...]
     rules: tuple[GainLine, ...]
     more: tuple[GainLine, ...]
     nothing: int
 
     @classmethod
-    def of(cls, analysis: Analysis) -> FirstPage:
+    def of(cls, analysis: Analysis, decisions: Decisions) -> FirstPage:
         """What ``Learned`` says of an analysis, in words."""
         learned = Learned.of(analysis)
-        lines = tuple(_line(analysis, added) for added in learned.order)
+        lines = tuple(_line(analysis, decisions, added) for added in learned.order)
         rules = sum(item.kind is Kind.LAYER for item in analysis.preconditions)
-        return cls(learned.sentences(), lines[:FIRST], lines[FIRST:], rules - len(lines))
+        return cls(
+            sentences=learned.sentences(),
+            shown=tuple(added.position for added in learned.order[:FIRST]),
+            rules=lines[:FIRST],
+            more=lines[FIRST:],
+            nothing=rules - len(lines),
+        )
 
 
 def is_single(item: Precondition) -> bool:
@@ -65,26 +75,22 @@ def is_single(item: Precondition) -> bool:
     )
 
 
-def _line(analysis: Analysis, added: RuleGain) -> GainLine:
+def _line(analysis: Analysis, decisions: Decisions, added: RuleGain) -> GainLine:
     item = analysis.preconditions[added.position]
+    literals = decisions.telling(item)
     return GainLine(
-        item.id,
-        item.label,
-        short_words(item),
-        f"+{added.held_out}",
-        percent(added.reached),
-        _near(item.near),
-        "proved" if item.near is not None and item.near.is_proved else "empirical",
-        EVERYWHERE[item.verdict.status],
-        item.verdict.status.value,
+        id=item.id,
+        label=item.label,
+        literals=literals,
+        more=len(item.pattern) - len(literals),
+        words=str(item.pattern),
+        adds=f"+{added.held_out}",
+        reached=percent(added.reached),
+        near=_near(item.near),
+        near_tone="proved" if item.near is not None and item.near.is_proved else "empirical",
+        everywhere=EVERYWHERE[item.verdict.status],
+        everywhere_tone=item.verdict.status.value,
     )
-
-
-def short_words(item: Precondition, most: int = 6) -> str:
-    """A pattern's first literals."""
-    words = str(item.pattern).split(" ∧ ")
-    more = f" and {len(words) - most} more" if len(words) > most else ""
-    return ", ".join(words[:most]) + more
 
 
 def _near(near: NearData | None) -> str:
