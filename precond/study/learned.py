@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -70,12 +71,17 @@ class Learned:
     order: tuple[RuleGain, ...]
 
     @classmethod
+    @lru_cache(maxsize=2)
     def of(cls, analysis: Analysis) -> Learned:
         """Counted from an analysis."""
         items = analysis.preconditions
         rules = [k for k, item in enumerate(items) if item.kind is Kind.LAYER]
         holds = {k: _holds(items[k], analysis) for k in rules}
-        right = {k: holds[k] & _carries(items[k], analysis) for k in rules}
+        carries: dict[str, Mask] = {}
+        for k in rules:
+            if items[k].label not in carries:
+                carries[items[k].label] = _carries(items[k], analysis)
+        right = {k: holds[k] & carries[items[k].label] for k in rules}
         sure = [k for k in rules if items[k].verdict.is_proved]
         near = [one for k in rules if (one := items[k].near) is not None]
         held = analysis.data.held_out
@@ -179,23 +185,29 @@ def _order(
     """Greedy on training inputs, until no rule adds one; of equal ones that which is proved."""
     data, items = analysis.data, analysis.preconditions
     left = np.ones(len(analysis.signatures), dtype=np.bool_)
-    waiting, order, reached = set(rules), [], 0
+    order: list[RuleGain] = []
+    reached = 0
+
+    def merit(k: int) -> tuple[int, bool, bool, int]:
+        near = items[k].near
+        gain = int((right[k] & left)[data.train].sum())
+        return gain, items[k].verdict.is_proved, bool(near and near.is_proved), -k
+
+    # Gains only fall, so that a rule whose gain was just counted and is still the largest is best.
+    waiting = [(merit(k), k) for k in rules]
     while waiting:
-        gains = {k: int((right[k] & left)[data.train].sum()) for k in waiting}
-
-        def merit(k: int, gains: dict[int, int] = gains) -> tuple[int, bool, bool, int]:
-            near = items[k].near
-            return gains[k], items[k].verdict.is_proved, bool(near and near.is_proved), -k
-
-        best = max(waiting, key=merit)
-        if not gains[best]:
+        known, best = max(waiting)
+        waiting.remove((known, best))
+        if (now := merit(best)) != known:
+            waiting.append((now, best))
+            continue
+        if not now[0]:
             break
         more = int((right[best] & left)[data.held_out].sum())
         reached += more
         share = reached / len(data.held_out) if len(data.held_out) else None
-        order.append(RuleGain(best, gains[best], more, share))
+        order.append(RuleGain(best, now[0], more, share))
         left &= ~right[best]
-        waiting.remove(best)
     return tuple(order)
 
 

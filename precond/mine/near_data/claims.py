@@ -34,7 +34,7 @@ ANY = DecisionPattern()
 BATCH = 128  # balls bounded at once
 STEPS = 20  # of ascent on the multipliers of a pattern
 SHARE = 0.9  # of the claims that plain bounds must prove at the radius that is chosen
-SAMPLE = 400  # inputs that the radius is chosen on
+SAMPLE = 200  # inputs that the radius is chosen on
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,13 +84,14 @@ class NearClaims:
 
     def by_bounds(self, rules: Sequence[NearRule], radius: float, deadline: Deadline) -> set[Pair]:
         """The pairs that bounds prove: those of whole balls, then with each rule's pattern."""
-        proved = self._by_whole_balls(rules, radius, deadline)
+        proved = self.by_whole_balls(rules, radius, deadline)
         left = [pair for pair in _pairs(rules) if pair not in proved]
         return proved | self.with_patterns(rules, left, radius, deadline)
 
-    def _by_whole_balls(
+    def by_whole_balls(
         self, rules: Sequence[NearRule], radius: float, deadline: Deadline
     ) -> set[Pair]:
+        """The pairs whose whole ball has the property."""
         proved = set()
         for property in dict.fromkeys(rule.property for rule in rules):
             own = [k for k, rule in enumerate(rules) if rule.property == property]
@@ -167,10 +168,12 @@ def chosen_radius(
     total = sum(len(rule.rows) for rule in sample)
     best = None
     for radius in LADDER:
-        proved = claims._by_whole_balls(sample, radius, deadline)
-        if deadline.passed or len(proved) < SHARE * total:
+        proved = claims.by_whole_balls(sample, radius, deadline)
+        if len(proved) < SHARE * total:
             break
         best = radius
+        if deadline.passed:
+            break
     return best
 
 
@@ -191,7 +194,7 @@ def largest_radii(
         some = [rules[k] for k in alive]
         if not some or deadline.passed:
             break
-        whole = claims._by_whole_balls(some, radius, deadline)
+        whole = claims.by_whole_balls(some, radius, deadline)
         open_ = [pair for pair in _pairs(some) if pair not in whole]
         near = {j for j in range(len(some)) if _few(open_, j, len(some[j].rows))}
         proved = whole | claims.with_patterns(

@@ -18,7 +18,7 @@ from precond.study.meaning import Meanings, UnitLiteral, nearest_outside
 
 TELLING = 3  # literals that are drawn
 OUTSIDE = 8  # inputs that are shown
-LOOKED_AT = 2000  # held-out inputs among which the nearest are looked for
+LOOKED_AT = 500  # held-out inputs among which the nearest are looked for
 PICTURE = "red: more of it moves the unit up; blue: down"
 
 

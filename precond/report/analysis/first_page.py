@@ -80,17 +80,31 @@ def _line(analysis: Analysis, decisions: Decisions, added: RuleGain) -> GainLine
     literals = decisions.telling(item)
     return GainLine(
         id=item.id,
-        label=item.label,
+        label=_class(analysis, item.label),
         literals=literals,
         more=len(item.pattern) - len(literals),
         words=str(item.pattern),
         adds=f"+{added.held_out}",
         reached=percent(added.reached),
-        near=_near(item.near),
-        near_tone="proved" if item.near is not None and item.near.is_proved else "empirical",
+        near="as everywhere" if item.verdict.is_proved else _near(item.near),
+        near_tone=_tone(item),
         everywhere=EVERYWHERE[item.verdict.status],
         everywhere_tone=item.verdict.status.value,
     )
+
+
+def _class(analysis: Analysis, label: str) -> str:
+    """A class by number and name, where the data names it otherwise."""
+    names = analysis.data.classes
+    if names is None or not label.isdecimal() or int(label) >= len(names):
+        return label
+    name = names[int(label)]
+    return label if name == label else f"{label} {name}"
+
+
+def _tone(item: Precondition) -> str:
+    sure = item.verdict.is_proved or (item.near is not None and item.near.is_proved)
+    return Status.PROVED.value if sure else Status.EMPIRICAL.value
 
 
 def _near(near: NearData | None) -> str:
