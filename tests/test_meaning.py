@@ -44,6 +44,14 @@ def test_features_are_named_by_what_they_move_in_their_own_spread() -> None:
     assert meanings().features("relu1", 1) == [(1, True)]
 
 
+def test_what_drives_a_unit_is_the_mean_of_its_top_inputs_less_the_mean_of_all() -> None:
+    # One in twenty of six inputs is one: (3, 1) drives x₀ most, and the mean of all is (1/3, 1).
+    driven = meanings().driven_by("relu1", 0)
+    assert driven is not None and np.allclose(driven, [3 - 1 / 3, 0.0])
+    data = Dataset("plane", X, parts=(ROWS, ROWS[:0]))
+    assert Meanings(NETWORK, data, record(NETWORK, X)).driven_by("relu1", 0) is None
+
+
 def test_the_literal_that_excludes_most_comes_first_and_none_that_excludes_nothing() -> None:
     on = frozenset({("relu1", 0), ("relu1", 1), ("relu1", 2)})
     told = meanings().telling(DecisionPattern(on=on), 3)

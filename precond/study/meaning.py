@@ -3,7 +3,8 @@
 *Telling*: literals in the order in which they exclude most of the inputs that are still there, of
 those without the rule's pattern.  *Meaning*: how each input value moves a unit's pre-activation,
 the mean gradient over a sample of the training inputs; for a unit of the first layer these are
-its weights.  Both are counted once for a network and its data, and kept.
+its weights.  And which inputs drive it most: how their mean differs from the mean of all.  All
+are counted once for a network and its data, and kept.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from precond.region.signature import Signatures
 
 Array = NDArray[np.float64]
 SAMPLE = 64  # inputs that gradients are taken at
+DRIVE = 20  # one input in so many drives a unit most
 ROWS = 2000  # inputs that literals are weighed on
 
 
@@ -99,6 +101,17 @@ class Meanings:
             (slope,) = torch.autograd.grad(z[:, index].sum(), x, retain_graph=True)
             self._gradients[key] = slope.mean(0).numpy()
         return self._gradients[key]
+
+    def driven_by(self, layer: str, index: int) -> Array | None:
+        """The mean of the training inputs that drive the unit up most, less the mean of all,
+        (n,); None where its values were not kept."""
+        if layer not in self.signatures.pre_activations:
+            return None
+        rows = _some(self.data.train, ROWS)
+        z = self.signatures.values(layer)[rows, index]
+        most = np.argsort(-z, kind="stable")[: max(1, len(rows) // DRIVE)]
+        inputs = np.asarray(self.data.flat[rows], dtype=np.float64)
+        return np.asarray(inputs[most].mean(0) - inputs.mean(0))
 
     def features(self, layer: str, index: int, most: int = 2) -> list[tuple[int, bool]]:
         """The input values that move the unit most, each by its own spread, and whether upwards."""

@@ -65,7 +65,7 @@ class NearClaims:
     def claim(self, rule: NearRule, row: int, radius: float) -> Claim:
         """The claim in the ball around one input."""
         box = self.balls.around(row, radius)
-        return Claim(self.network, box, rule.pattern, rule.property)
+        return Claim(self.network, box, rule.pattern, property=rule.property)
 
     def whole_balls(
         self, property: Property, rows: Sequence[int], radius: float, deadline: Deadline
@@ -86,7 +86,7 @@ class NearClaims:
         """The pairs that bounds prove: those of whole balls, then with each rule's pattern."""
         proved = self.by_whole_balls(rules, radius, deadline)
         left = [pair for pair in _pairs(rules) if pair not in proved]
-        return proved | self.with_patterns(rules, left, radius, deadline)
+        return proved | self.with_patterns(rules, left, radius, deadline=deadline)
 
     def by_whole_balls(
         self, rules: Sequence[NearRule], radius: float, deadline: Deadline
@@ -96,7 +96,7 @@ class NearClaims:
         for property in dict.fromkeys(rule.property for rule in rules):
             own = [k for k, rule in enumerate(rules) if rule.property == property]
             rows = sorted({int(row) for k in own for row in rules[k].rows})
-            sure = self.whole_balls(property, rows, radius, deadline)
+            sure = self.whole_balls(property, rows, radius, deadline=deadline)
             proved |= {(k, int(row)) for k in own for row in rules[k].rows if int(row) in sure}
         return proved
 
@@ -151,8 +151,8 @@ class NearClaims:
                     self.claim(rules[k], row, radius),
                     max(0.1, min(self.limits.each, deadline.left)),
                     np.asarray(self.balls.points[row], dtype=np.float64)[None],
-                    self.limits.device,
-                    self.limits.seed,
+                    device=self.limits.device,
+                    seed=self.limits.seed,
                 )
 
         pool.map(jobs(), lambda index, verdict: verdicts.__setitem__(order[index], verdict))
@@ -198,7 +198,7 @@ def largest_radii(
         open_ = [pair for pair in _pairs(some) if pair not in whole]
         near = {j for j in range(len(some)) if _few(open_, j, len(some[j].rows))}
         proved = whole | claims.with_patterns(
-            some, [pair for pair in open_ if pair[0] in near], radius, deadline
+            some, [pair for pair in open_ if pair[0] in near], radius, deadline=deadline
         )
         done = [sum(k == j for k, _ in proved) == len(some[j].rows) for j in range(len(some))]
         for j, k in enumerate(alive):

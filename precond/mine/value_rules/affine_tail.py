@@ -44,7 +44,7 @@ class AffineTail:
             return None
         if network.width(cuts[-1]) > WIDEST:
             return None
-        tail = Tail(network, domain, cuts[-1], deadline)
+        tail = Tail(network, domain, cuts[-1], deadline=deadline)
         rest = tail.rest.logits
         if not all(rest.is_affine(node.name) for node in rest.nodes):
             return None
@@ -54,7 +54,7 @@ class AffineTail:
         width = network.width(cuts[-1])
         bias = outputs(rest, np.zeros((1, width)))[0]
         weight = (outputs(rest, np.eye(width)) - bias).T
-        return cls(network, cuts[-1], weight, bias, reach)
+        return cls(network, cuts[-1], weight=weight, bias=bias, reach=reach)
 
     def margins(self, label: int) -> tuple[Array, Array]:
         """Form (R, m) and constant (R,) of the margins of a class over its rivals."""

@@ -86,7 +86,7 @@ def fitted(
 
     points = tensor(activations / scale)
     units = Margins(tensor(margins[0] * scale), tensor(margins[1]), tensor(cap / scale))
-    start = points[_spread(points, units, boxes, generator)]
+    start = points[_spread(points, units, boxes, generator=generator)]
     parameters = [start.clone(), torch.zeros_like(start), torch.zeros_like(start)]
     for parameter in parameters:
         parameter.requires_grad_()
@@ -96,7 +96,7 @@ def fitted(
             break
         blur = BLUR[0] * (BLUR[1] / BLUR[0]) ** (step / STEPS)
         with torch.enable_grad():
-            gain = _gain(_Boxes(*parameters), units, _mixed(points, generator), blur)
+            gain = _gain(_Boxes(*parameters), units, _mixed(points, generator), blur=blur)
             slopes = torch.autograd.grad(gain, parameters)
         with torch.no_grad():
             ascent.step(slopes, RATE)
@@ -105,7 +105,7 @@ def fitted(
     return low.numpy() * scale, high.numpy() * scale
 
 
-def _gain(boxes: _Boxes, margins: Margins, points: Tensor, blur: float) -> Tensor:
+def _gain(boxes: _Boxes, margins: Margins, points: Tensor, *, blur: float) -> Tensor:
     """The share of ``points`` in some box, blurred; less what centres lack of their class."""
     low, high, at = boxes.sides(margins)
     inner = torch.where(low <= 0, low, low + INSIDE)
@@ -123,7 +123,9 @@ def _mixed(points: Tensor, generator: torch.Generator) -> Tensor:
     return (1 - share) * points[pairs[0]] + share * points[pairs[1]]
 
 
-def _spread(points: Tensor, margins: Margins, count: int, generator: torch.Generator) -> list[int]:
+def _spread(
+    points: Tensor, margins: Margins, count: int, *, generator: torch.Generator
+) -> list[int]:
     """Inputs to start from: the surest, then such as are far from those before (k-means++)."""
     chosen = [int(margins.at(points).amin(1).argmax())]
     distance = (points - points[chosen[0]]).abs().sum(1)

@@ -19,7 +19,8 @@ from precond.study.meaning import Meanings, UnitLiteral, nearest_outside
 TELLING = 3  # literals that are drawn
 OUTSIDE = 8  # inputs that are shown
 LOOKED_AT = 500  # held-out inputs among which the nearest are looked for
-PICTURE = "red: more of it moves the unit up; blue: down"
+MOVED = "red: more of it moves the unit up; blue: down"
+DRIVEN = "red: brighter in the inputs that drive the unit up most than in all; blue: darker"
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class Decisions:
     def __init__(self, analysis: Analysis) -> None:
         self.analysis = analysis
         self.meanings = Meanings(analysis.network, analysis.data, analysis.signatures)
-        self._pictures: dict[tuple[str, int], str] = {}
+        self._pictures: dict[tuple[str, int], tuple[str, str]] = {}
 
     def telling(self, item: Precondition) -> tuple[ShownLiteral, ...]:
         """The literals that tell a rule's inputs from the rest."""
@@ -49,9 +50,12 @@ class Decisions:
         if data.image_shape is not None:
             key = literal.layer, literal.index
             if key not in self._pictures:
-                self._pictures[key] = signed_picture(self.meanings.of(*key), data.image_shape)
-            title = f"{literal}: what moves this unit, on average over training inputs ({PICTURE})"
-            return ShownLiteral(self._pictures[key], literal.words, title)
+                driven = self.meanings.driven_by(*key)
+                shown = self.meanings.of(*key) if driven is None else driven
+                words = MOVED if driven is None else DRIVEN
+                self._pictures[key] = signed_picture(shown, data.image_shape), words
+            uri, words = self._pictures[key]
+            return ShownLiteral(uri, literal.words, f"{literal} ({words})")
         moved = ", ".join(
             f"{input_name(k, data.features)} {'↑' if up else '↓'}"
             for k, up in self.meanings.features(literal.layer, literal.index)
@@ -62,13 +66,23 @@ class Decisions:
         """The card with the telling literals first, and the inputs nearest outside last."""
         if self.analysis.data.image_shape is None or not len(item.pattern):
             return card
+        telling = self.telling(item)
         seen = Gallery(
             "What tells its inputs from the rest",
-            PICTURE,
-            tuple(Thumb(one.uri, one.words, one.title) for one in self.telling(item)),
+            "what these units see: inputs that drive them, then what moves them",
+            (
+                *(Thumb(one.uri, one.words, one.title) for one in telling),
+                *(self._moved(one) for one in self.meanings.telling(item.pattern, TELLING)),
+            ),
         )
         outside = self._outside(match)
         return replace(card, galleries=(seen, *card.galleries, *outside))
+
+    def _moved(self, literal: UnitLiteral) -> Thumb:
+        """What moves a unit."""
+        slope = self.meanings.of(literal.layer, literal.index)
+        uri = signed_picture(slope, self.analysis.data.image_shape or ())
+        return Thumb(uri, f"{literal.layer}[{literal.index}]", f"{literal} ({MOVED})")
 
     def _outside(self, match: Match) -> tuple[Gallery, ...]:
         """Held-out inputs without the pattern, nearest to those with it."""
