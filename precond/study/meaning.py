@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from precond.data.dataset import Dataset
+from precond.errors import DataError
 from precond.network.evaluate import forward
 from precond.network.graph import INPUT, Network
 from precond.network.operators import operators
@@ -75,14 +76,17 @@ class Meanings:
 
     def telling(self, pattern: DecisionPattern, most: int) -> list[UnitLiteral]:
         """The literals that exclude most inputs, at most ``most``; those that exclude none more
-        are left out."""
+        are left out.  The first ones where not all of their layers were recorded."""
         if not self._sampled:
             rows = _some(self.data.train, ROWS)
             self._sampled.append(self.signatures.rows(rows))
         sample = self._sampled[0]
         literals = unit_literals(pattern)
-        masks = [literal.pattern.holds(sample) for literal in literals]
-        left = ~pattern.holds(sample)
+        try:
+            masks = [literal.pattern.holds(sample) for literal in literals]
+        except DataError:
+            return literals[:most]
+        left = ~np.logical_and.reduce(masks) if masks else np.zeros(len(sample), dtype=np.bool_)
         chosen: list[UnitLiteral] = []
         while len(chosen) < most and literals:
             excluded = [int((left & ~mask).sum()) for mask in masks]

@@ -1,8 +1,9 @@
 """``analyze``: from a network and data to an ``Analysis``: mine, relax, prove, box, count.
 
 The budget is shared out: at most 0.3 of it for mining layer rules (a layer once begun is
-finished), up to 0.75 for input preconditions, which prove most, the rest for the layer rules'
-claims, most supported first.  Every verdict is in the ledger before it is counted, so a run
+finished), 0.2 for proving them near data, 0.25 for rules that hold for every input, what is left
+up to 0.75 for input preconditions, the rest for the layer rules' claims over the whole domain, most
+supported first.  Every verdict is in the ledger before it is counted, so a run
 that was interrupted loses nothing.
 """
 
