@@ -21,9 +21,9 @@ from precond.proof.bounds.adam import Adam
 from precond.proof.deadline import Deadline
 
 Array = NDArray[np.float64]
-STEPS = 250
+STEPS = 200
 RATE = 0.1
-BATCH = 128
+BATCH = 96
 MIX = 0.5  # largest share of the second of two inputs
 INSIDE = 0.2  # units from a side that an input should keep
 BLUR = (1.0, 0.2)  # τ, from the first step to the last
@@ -82,7 +82,7 @@ def fitted(
     generator = torch.Generator().manual_seed(seed)
 
     def tensor(values: Array) -> Tensor:
-        return torch.tensor(values, dtype=torch.float64)
+        return torch.tensor(values, dtype=torch.float32)
 
     points = tensor(activations / scale)
     units = Margins(tensor(margins[0] * scale), tensor(margins[1]), tensor(cap / scale))
@@ -102,7 +102,7 @@ def fitted(
             ascent.step(slopes, RATE)
     with torch.no_grad():
         low, high, _ = _Boxes(*parameters).sides(units)
-    return low.numpy() * scale, high.numpy() * scale
+    return low.double().numpy() * scale, high.double().numpy() * scale
 
 
 def _gain(boxes: _Boxes, margins: Margins, points: Tensor, *, blur: float) -> Tensor:
