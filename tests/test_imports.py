@@ -52,6 +52,8 @@ ROOMS = (
     "precond.mine",
     "precond.mine.boxes",
     "precond.mine.layer_rules",
+    "precond.mine.near_data",
+    "precond.mine.value_rules",
     "precond.mine.input_preconditions",
     "precond.mine.whole_space",
     "attribution",

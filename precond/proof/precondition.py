@@ -17,6 +17,7 @@ from precond.basics.notebook import NotebookLine
 from precond.basics.plain import plain_numbers
 from precond.errors import QueryError
 from precond.printable import printable
+from precond.proof.near_data import NearData
 from precond.proof.verdict import Verdict
 from precond.property import Property
 from precond.region.box import Box
@@ -104,6 +105,7 @@ class Precondition(NotebookLine):
     source: int | None = None
     proofs: int = 0
     note: str = ""
+    near: NearData | None = None
 
     def __repr__(self) -> str:
         literals = f"{len(self.pattern)} literals" if len(self.pattern) else "no literal"
@@ -124,6 +126,7 @@ class Precondition(NotebookLine):
             "source": self.source,
             "proofs": self.proofs,
             "note": self.note,
+            "near": None if self.near is None else self.near.to_json(),
         }
 
     @classmethod
@@ -143,6 +146,7 @@ class Precondition(NotebookLine):
                 source=None if data.get("source") is None else int(data["source"]),
                 proofs=int(data.get("proofs", 0)),
                 note=printable(str(data.get("note", ""))),
+                near=None if data.get("near") is None else NearData.from_json(data["near"]),
             )
         except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise QueryError(
