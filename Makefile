@@ -12,7 +12,7 @@ BIN := .venv/bin
 	touch $@
 
 demo: .venv/installed
-	$(BIN)/precond analyze models/digits-mlp.onnx --inputs digits --domain ball:0.1 --budget 150 --out demo
+	$(BIN)/precond analyze models/digits-mlp.onnx --inputs digits --domain ball:0.1 --budget 60 --out demo
 
 test: .venv/installed
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile

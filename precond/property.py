@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from precond.basics.arguments import items, number, require_kind, whole
+from precond.basics.notebook import NotebookLine
 from precond.basics.plain import plain_number, plain_truth, plain_whole
 from precond.errors import QueryError
 from precond.network.activation import OutputActivation
@@ -24,7 +25,7 @@ from precond.region.inequality import Inequality
 
 
 @dataclass(frozen=True)
-class Property:
+class Property(NotebookLine):
     """Every clause holds; a clause is a disjunction of inequalities.  ``name`` is for people."""
 
     clauses: tuple[tuple[Inequality, ...], ...]

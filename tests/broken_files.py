@@ -204,7 +204,9 @@ def onnx_broken() -> Iterator[Broken]:
         "two-inputs": onnx_bytes(
             (("Add", ("x", "z"), ("y",), {}),), {}, change=lambda m: m.graph.input.add(name="z")
         ),
-        "two-outputs": onnx_bytes(GEMM, WEIGHTS, change=lambda m: m.graph.output.add(name="h")),
+        "ghost-output": onnx_bytes(
+            GEMM, WEIGHTS, change=lambda m: m.graph.output.add(name="ghost")
+        ),
         "integer-input": onnx_bytes(GEMM, WEIGHTS, kind=TensorProto.INT64),
         "string-input": onnx_bytes(GEMM, WEIGHTS, kind=TensorProto.STRING),
         "huge-input": onnx_bytes((("Relu", ("x",), ("y",), {}),), {}, (1, HUGE)),

@@ -4,11 +4,13 @@ for other solvers, and refusals with the line to type."""
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 from torch import nn
+from wide_names import network as wide_network
 
 from precond.basics.progress import Lines, progress
 from precond.cli import main
@@ -77,9 +79,37 @@ def test_a_query_is_the_claim_that_was_written(
     assert again.box.upper.tolist() == asked.box.upper.tolist()
     assert set(again.problem.conjuncts) == set(asked.problem.conjuncts)
     assert float(decimal(2e-300)) == 2e-300
+
+
+def test_literals_are_bounds_of_hidden_tensors(tmp_path: Path) -> None:
+    pytest.importorskip("vnnlib")
+    import onnx
+
+    onnx.save(wide_network(), tmp_path / "m.onnx")
+    network = load(tmp_path / "m.onnx")
+    (layer,) = network.decision_layers
+    pattern = DecisionPattern(
+        on=frozenset({(layer, 0)}),
+        off=frozenset({(layer, 2)}),
+        above=frozenset({(layer, 1, 0.1)}),
+        below=frozenset({(layer, 1, 1 / 3)}),
+    )
+    box = Box([-1.0, -0.7, 0.1], [1.0, 1 / 3, 0.2])
+    for property in (Property.argmax(1, 2), Property.between(0, -0.1, 1 / 3)):
+        asked = Claim(network, box, pattern, property)
+        path = tmp_path / "q.vnnlib"
+        path.write_text(claim_text(asked, "ŷ in two\nlines"))
+        (again,) = read_vnnlib(path, network).claims
+        assert again.pattern == pattern
+        assert again.box.upper.tolist() == box.upper.tolist()
+        assert set(again.problem.conjuncts) == set(asked.problem.conjuncts)
+
+
+def test_a_tensor_that_no_file_names_is_refused(network: Network) -> None:
+    nameless = replace(network, tensor_names={})
     literal = DecisionPattern(on=frozenset({(network.decision_layers[0], 0)}))
-    with pytest.raises(QueryError, match="one about 1 neurons"):
-        claim_text(Claim(network, asked.box, literal, property))
+    with pytest.raises(QueryError, match="a tensor of the model's file"):
+        claim_text(Claim(nameless, Box.uniform(2, 0, 1), literal, Property.argmax(1, 2)))
 
 
 def test_export_a_claim_of_a_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -95,8 +125,15 @@ def test_export_a_claim_of_a_run(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert capsys.readouterr().out.split()[0] == "unsat"
     entries = json.loads(file.read_text())["preconditions"]
     other = next(e["id"] for e in entries if e["pattern"]["on"] or e["pattern"]["off"])
-    assert main([*export, "--only", other]) == 2
-    assert "expected a claim without a pattern" in capsys.readouterr().err
+    assert main([*export, "--only", other]) == 0
+    assert "bounds of hidden tensors" in capsys.readouterr().out
+    assert "(declare-hidden H0 real [1,32]" in query.read_text()
+    assert main(verify) == 0
+    statuses = {e["id"]: e["verdict"]["status"] for e in entries}
+    answer = {"proved": "unsat", "refuted": "sat", "vacuous": "unsat"}[statuses[other]]
+    assert capsys.readouterr().out.split()[0] == answer
+    assert main([*export, "--only", "none"]) == 2
+    assert "expected an entry with a claim: " in capsys.readouterr().err
 
 
 def test_hints_say_why_and_what_next() -> None:
@@ -150,7 +187,7 @@ def test_ctrl_c_says_where_it_was_and_how_to_go_on(
     assert main([*words, "--out", str(tmp_path)]) == 130
     assert "known so far: 1 proved" in capsys.readouterr().err
     assert main(words) == 130
-    assert "with --out DIR its verdicts would be kept" in capsys.readouterr().err
+    assert "stopped: nothing was written" in capsys.readouterr().err
 
 
 def test_short_words_in_python(network: Network) -> None:

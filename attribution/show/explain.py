@@ -16,19 +16,11 @@ from attribution.methods.influence import influence
 from attribution.methods.integrated import integrated_gradients
 from attribution.quantities import Quantity, class_score, comparative
 from attribution.rules import Rule
-from attribution.show.interpret import evidence
-from attribution.show.visualise import (
-    Clip,
-    Panel,
-    compared,
-    grey_image,
-    limit_of,
-    panels_html,
-    save_png,
-    signed_map,
-    table_html,
-)
+from attribution.show.panels import SIZE, four_panels, picture_shape, pixel_names, unit_panels
+from attribution.show.visualise import Panel, save_png
 from attribution.slices import Slice
+from precond.basics.notebook import NotebookPage, page_of
+from precond.basics.whole_files import write_whole
 from precond.errors import OutputError, QueryError
 from precond.network.activation import OutputActivation
 from precond.network.classes import Classes
@@ -37,22 +29,67 @@ from precond.network.graph import Network
 
 METHODS = ("integrated-gradients", "influence")
 SUFFIXES = (".png", ".html", ".npz")
-UNITS_SHOWN = 5
+LINES = 5  # parts that are printed
 
 
-@dataclass(frozen=True, eq=False)
-class Explained:
-    """What was found and where it was written; ``lines`` say it in words."""
+@dataclass(frozen=True)
+class Contribution:
+    """An input or unit with its value here and what it adds to the quantity."""
+
+    name: str
+    value: float
+    attribution: float
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Explained(NotebookPage):
+    """What moved one output: ``headline`` and ``lines`` say it in words.
+
+    ``parts`` are all inputs, or all units of a layer, largest magnitude first; ``panels`` the
+    pictures, where an input is one (``columns`` of them in a row).
+    """
 
     attribution: Attribution
-    path: Path
+    headline: str
     lines: tuple[str, ...]
+    facts: tuple[tuple[str, str], ...]
+    parts: tuple[Contribution, ...]
+    panels: tuple[Panel, ...] = ()
+    columns: int = 2
+    path: Path | None = None
+
+    def __repr__(self) -> str:
+        return f"Explained({self.headline}: {self.lead})"
+
+    @property
+    def lead(self) -> str:
+        """The largest parts, in a sentence."""
+        top = ", ".join(f"{part.name} ({part.attribution:+.3g})" for part in self.parts[:3])
+        return f"Moved most by {top}."
+
+    def write(self, path: Path) -> None:
+        """A picture, a page or the numbers, by the name's ending."""
+        if path.suffix == ".npz":
+            self.attribution.save(path)
+        elif path.suffix == ".html":
+            write_whole(path, page_of(self))
+        elif self.panels:
+            save_png(self.panels, path, size=SIZE, columns=self.columns)
+        else:
+            raise OutputError(
+                f"--out {path}",
+                expected=".html or .npz for inputs that are no pictures",
+                got=".png",
+                fix=f"Give --out {path.with_suffix('.html')}",
+            )
 
 
 def parse_quantity(text: str | None, predicted: int, classes: Classes) -> Quantity:
     """``class:K`` or ``compare:A,B``; None: the predicted class, or the one output there is."""
     if text is None:
-        return _one_output(True) if classes.binary else class_score(predicted)
+        if classes.binary:
+            return replace(class_score(0), name="y0, the only output")
+        return class_score(predicted)
     kind, _, rest = text.partition(":")
     try:
         numbers = [int(part) for part in rest.split(",")]
@@ -111,57 +148,82 @@ class ExplainSettings:
 @dataclass(frozen=True, kw_only=True)
 class Display:
     """How a row is shown: as a picture of ``image_shape`` in the ``natural`` range of values, or
-    with the names of its ``features``."""
+    with the names of its ``features``; and the names of the ``classes``."""
 
     image_shape: tuple[int, ...] | None = None
     natural: tuple[float, float] | None = None
     features: Sequence[str] | None = None
+    classes: Sequence[str] | None = None
 
 
 def explain(
     network: Network,
     inputs: NDArray[np.floating],
     index: int,
-    out: str | Path,
+    out: str | Path | None = None,
     settings: ExplainSettings | None = None,
     *,
     display: Display | None = None,
 ) -> Explained:
-    """Explain row ``index`` of ``inputs`` (N, …) and write ``out`` (.png, .html or .npz)."""
+    """Explain row ``index`` of ``inputs`` (N, …), and write ``out`` (.png, .html or .npz)."""
     settings, display = settings or ExplainSettings(), display or Display()
-    path, layer = Path(out), settings.layer
-    if path.suffix not in SUFFIXES:
+    path = None if out is None else Path(out)
+    if path is not None and path.suffix not in SUFFIXES:
         raise OutputError("--out", expected=f"a name ending in {', '.join(SUFFIXES)}", got=str(out))
     if not 0 <= index < len(inputs):
         raise QueryError("--index", expected=f"0 to {len(inputs) - 1}", got=str(index))
+    cut = Slice(network, settings.layer)
     row = check_inputs(network, inputs[index : index + 1]).astype(np.float64)
-    cut = Slice(network, layer)
     scores = outputs(Slice(network), row)[0]
     predicted = int(network.classes.predicted(outputs(Slice(network.logits), row))[0])
     quantity = parse_quantity(settings.quantity, predicted, network.classes)
     found = _attribution(cut, row, quantity, settings)
-    names = tuple(display.features or ()) if layer is None else ()
-    lines = _lines(found, scores=scores, quantity=quantity, predicted=predicted, names=names)
-    shape = display.image_shape or _image(network)
-    if path.suffix == ".npz":
-        found.save(path)
-    elif shape is None:
-        values = row[0] if layer is None else _active(cut, row)
-        if not names:
-            units = range(found.flat().size)
-            names = tuple(f"input[{i}]" if layer is None else found.unit_name(i) for i in units)
-        _write(path, table_html(names, inputs=values, values=found.flat(), title=lines[0]))
-    else:
-        picture = Panel(grey_image(row.reshape(shape), display.natural), f"input {index}")
-        if layer is None:
-            panels = [picture, _map(found, shape, quantity)]
-        else:
-            panels = [picture, *_units(found, cut, row, shape)]
-        if path.suffix == ".png":
-            save_png(panels, path)
-        else:
-            _write(path, panels_html(panels, f"Input {index}: {quantity.name}", lines))
-    return Explained(found, path, lines)
+    shape = display.image_shape or picture_shape(network)
+    names = None
+    if settings.layer is None:
+        names = pixel_names(shape) if shape is not None else tuple(display.features or ())
+    parts = _parts(found, cut, row, names)
+    of_class = _class_words(predicted, display.classes)
+    said = f"{of_class}, score {scores.max():.4g}"
+    if network.classes.binary:
+        said = f"y0 = {scores[0]:.4g}, or {of_class}"
+    by_class = settings.quantity is None and not network.classes.binary
+    explained = Explained(
+        attribution=found,
+        headline=f"Why input {index} is {of_class}"
+        if by_class
+        else f"Input {index}: {quantity.name}",
+        lines=_lines(found, f"{quantity.name} (predicted {said})", parts),
+        facts=(
+            ("Model", Path(network.origin).name),
+            ("Predicted", said),
+            ("Explained", quantity.name),
+            ("Method", f"{found.method}; {found.rule}"),
+            *((("Sum", _sum_words(found)),) if found.change is not None else ()),
+        ),
+        parts=parts,
+        panels=_panels(found, cut, row, shape=shape, natural=display.natural),
+        columns=2 if settings.layer is None else 3,
+        path=path,
+    )
+    if path is not None:
+        explained.write(path)
+    return explained
+
+
+def _panels(
+    found: Attribution,
+    cut: Slice,
+    row: NDArray[np.float64],
+    *,
+    shape: tuple[int, ...] | None,
+    natural: tuple[float, float] | None,
+) -> tuple[Panel, ...]:
+    if shape is None:
+        return ()
+    if cut.sites:
+        return unit_panels(cut, row, found, shape, natural)
+    return four_panels(row.reshape(shape), found.flat().reshape(shape), natural)
 
 
 def _attribution(
@@ -176,11 +238,10 @@ def _attribution(
     if settings.layer is not None:
         path = LinearPath(settings.baseline, rule=rule)
         return influence(cut, quantity, distribution=path, inputs=row, device=device)
-    start = settings.baseline
     return integrated_gradients(
         network,
         inputs=row,
-        baseline=start,
+        baseline=settings.baseline,
         quantity=quantity,
         method=rule,
         steps="auto",
@@ -188,68 +249,39 @@ def _attribution(
     )
 
 
-def _map(found: Attribution, shape: tuple[int, ...], quantity: Quantity) -> Panel:
-    values = found.flat().reshape(shape)
-    limit = limit_of(values, Clip.MASS)
-    text = f"{found.method}, {quantity.name} (± {limit:.3g} = {Clip.MASS.value})"
-    return Panel(signed_map(values, limit), text)
-
-
-def _units(
-    found: Attribution, cut: Slice, row: NDArray[np.float64], shape: tuple[int, ...]
-) -> tuple[Panel, ...]:
-    """The most influential units of a layer, as pictures of their gradients."""
-    units = evidence(cut, input_row=row, influences=found.flat(), units=UNITS_SHOWN)
-    texts = [
-        f"{found.unit_name(one.index)}: influence {one.influence:+.3g}, "
-        + (f"value {one.activation:.3g}" if one.picture.any() else "no gradient (off) here")
-        for one in units
-    ]
-    return compared([one.picture.reshape(shape) for one in units], texts)
-
-
-def _active(cut: Slice, row: NDArray[np.floating]) -> NDArray[np.float64]:
-    return values_at(cut, row).reshape(-1)
-
-
-def _image(network: Network) -> tuple[int, ...] | None:
-    shape = network.input_shape
-    return shape if len(shape) == 3 and shape[0] in (1, 3) else None
-
-
-def _lines(
-    attribution: Attribution,
-    scores: NDArray[np.float64],
-    quantity: Quantity,
-    predicted: int,
-    names: Sequence[str],
-) -> tuple[str, ...]:
-    lines = [
-        f"{attribution.method}: {quantity.name} (predicted class {predicted}, "
-        f"score {scores.max():.4g}); {attribution.rule}"
-    ]
-    if attribution.completeness is not None and attribution.change is not None:
-        lines.append(
-            f"attributions sum to {attribution.values.sum():.6g}, the score changed by "
-            f"{attribution.change[0]:.6g} (error {attribution.completeness[0]:.2g})"
+def _parts(
+    found: Attribution, cut: Slice, row: NDArray[np.float64], names: Sequence[str] | None
+) -> tuple[Contribution, ...]:
+    """All parts, largest magnitude first."""
+    flat = found.flat()
+    values = (values_at(cut, row) if cut.sites else row).reshape(-1)
+    order = np.argsort(-np.abs(flat), kind="stable").tolist()
+    return tuple(
+        Contribution(
+            names[i] if names and names[i] else found.unit_name(i),
+            float(values[i]),
+            float(flat[i]),
         )
-    top = attribution.top(UNITS_SHOWN)
-    if names:
-        order = np.argsort(-np.abs(attribution.flat()), kind="stable")[: len(top)]
-        top = [(names[i], float(attribution.flat()[i])) for i in order]
-    lines += [f"{name} {value:+.4g}" for name, value in top]
-    return (*lines, *attribution.notes)
+        for i in order
+    )
 
 
-def _write(path: Path, page: str) -> None:
-    if path.suffix == ".png":
-        raise OutputError(
-            str(path),
-            expected=".html or .npz for inputs that are no pictures",
-            got=".png",
-            fix="Give the picture's shape, or another name",
-        )
-    try:
-        path.write_text(page, encoding="utf-8")
-    except OSError as error:
-        raise OutputError(f"{path} cannot be written: {error.strerror or error}") from error
+def _class_words(label: int, names: Sequence[str] | None) -> str:
+    named = names is not None and label < len(names) and names[label] != str(label)
+    return f"class {label} ({names[label]})" if named and names is not None else f"class {label}"
+
+
+def _sum_words(found: Attribution) -> str:
+    assert found.change is not None and found.completeness is not None
+    return (
+        f"attributions sum to {found.values.sum():.6g}, the score changed by "
+        f"{found.change[0]:.6g} (error {found.completeness[0]:.2g})"
+    )
+
+
+def _lines(found: Attribution, what: str, parts: Sequence[Contribution]) -> tuple[str, ...]:
+    lines = [f"{found.method}: {what}; {found.rule}"]
+    if found.completeness is not None and found.change is not None:
+        lines.append(_sum_words(found))
+    lines += [f"{one.name} {one.attribution:+.4g}" for one in parts[:LINES]]
+    return (*lines, *found.notes)

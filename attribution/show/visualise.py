@@ -115,6 +115,33 @@ def green_overlay(
     return np.asarray(np.round(result), dtype=np.uint8)
 
 
+def signed_overlay(
+    image: Array,
+    values: Array,
+    limit: float | None = None,
+    natural: tuple[float, float] | None = None,
+) -> Picture:
+    """The image, pale, with red on the pixels that count for and blue on those against."""
+    array = plane(values)
+    strength = np.clip(array / (limit_of(array) if limit is None else limit), -1, 1)[..., None]
+    pale = 110 + 0.5 * grey_image(image, natural)
+    mixed = pale + np.abs(strength) * (np.where(strength > 0, RED, BLUE) - pale)
+    return np.asarray(np.round(mixed), dtype=np.uint8)
+
+
+def scale_picture(limit: float, size: int) -> Picture:
+    """The colours of a signed map from −``limit`` (below) to +``limit``, with their values."""
+    from PIL import Image, ImageDraw, ImageFont
+
+    bar = signed_map(np.repeat(np.linspace(limit, -limit, size - 24)[:, None], 28, 1), limit)
+    sheet = Image.new("RGB", (size, size), "white")
+    sheet.paste(Image.fromarray(bar), (24, 12))
+    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(size=13)
+    for place, text in ((12, f"+{limit:.3g}"), (size // 2, "0"), (size - 12, f"-{limit:.3g}")):
+        draw.text((62, place), text, fill="black", font=font, anchor="lm")
+    return np.asarray(sheet, dtype=np.uint8)
+
+
 @dataclass(frozen=True, eq=False)
 class Panel:
     """A picture (H, W, 3) with its caption."""
@@ -134,8 +161,11 @@ def compared(
     )
 
 
-def save_png(panels: Sequence[Panel], path: str | Path, *, size: int = 168) -> Path:
-    """Panels side by side, each enlarged to about ``size`` pixels, captions below."""
+def save_png(
+    panels: Sequence[Panel], path: str | Path, *, size: int = 168, columns: int | None = None
+) -> Path:
+    """Panels in rows of ``columns`` (None: one row), each enlarged to about ``size`` pixels,
+    captions below."""
     from PIL import Image, ImageDraw, ImageFont
 
     if not panels:
@@ -147,15 +177,18 @@ def save_png(panels: Sequence[Panel], path: str | Path, *, size: int = 168) -> P
         large = panel.picture.repeat(times, 0).repeat(times, 1)
         lines = _wrapped(panel.caption, large.shape[1], font)
         tiles.append((large, lines))
-    height = max(t.shape[0] for t, _ in tiles) + 6 + 15 * max(len(lines) for _, lines in tiles)
-    width = sum(t.shape[1] + 8 for t, _ in tiles) + 8
-    sheet = Image.new("RGB", (width, height + 12), "white")
-    draw, x = ImageDraw.Draw(sheet), 8
-    for large, lines in tiles:
-        sheet.paste(Image.fromarray(large), (x, 8))
+    across = columns or len(tiles)
+    width = 8 + max(large.shape[1] for large, _ in tiles) + 8
+    height = 18 + max(large.shape[0] + 15 * len(lines) for large, lines in tiles)
+    down = -(-len(tiles) // across)
+    sheet = Image.new("RGB", (min(across, len(tiles)) * width, down * height), "white")
+    draw = ImageDraw.Draw(sheet)
+    for number, (large, lines) in enumerate(tiles):
+        x, y = number % across * width + 8, number // across * height + 8
+        sheet.paste(Image.fromarray(large), (x, y))
         for i, line in enumerate(lines):
-            draw.text((x, large.shape[0] + 12 + 15 * i), line, fill="black", font=font)
-        x += large.shape[1] + 8
+            below = y + large.shape[0] + 4 + 15 * i
+            draw.text((x, below), line, fill="black", font=font)
     try:
         sheet.save(path)
     except (OSError, ValueError) as error:
@@ -183,16 +216,6 @@ def data_uri(picture: Picture) -> str:
     return "data:image/png;base64," + base64.b64encode(stream.getvalue()).decode()
 
 
-def panels_html(panels: Sequence[Panel], title: str, notes: Sequence[str] = ()) -> str:
-    """A self-contained page with the panels."""
-    figures = "".join(
-        f'<figure><img src="{data_uri(p.picture)}" alt="{html.escape(p.caption)}">'
-        f"<figcaption>{html.escape(p.caption)}</figcaption></figure>"
-        for p in panels
-    )
-    return _page(title, f'<div class="panels">{figures}</div>', notes)
-
-
 def _colour(value: float, limit: float) -> str:
     strength = max(-1.0, min(1.0, value / limit))
     base = np.array([255.0, 255.0, 255.0])
@@ -214,31 +237,9 @@ def tokens_html(tokens: Sequence[str], values: Array, title: str = "Attribution"
     return _page(title, f"<p>{spans}</p>", ("Hover over a word for its number.",))
 
 
-def table_html(
-    names: Sequence[str], inputs: Array, values: Array, title: str = "Attribution"
-) -> str:
-    """A table for tabular inputs, largest magnitude first: feature, value, attribution."""
-    flat, given = np.asarray(values, np.float64).ravel(), np.asarray(inputs).ravel()
-    if not len(names) == len(flat) == len(given):
-        raise DataError(
-            "table", expected=f"{len(names)} values", got=f"{len(given)} and {len(flat)}"
-        )
-    limit = limit_of(flat, Clip.NONE)
-    rows = "".join(
-        f"<tr><td>{html.escape(names[i])}</td><td>{given[i]:.6g}</td>"
-        f'<td style="background:{_colour(float(flat[i]), limit)}">{flat[i]:+.6g}</td></tr>'
-        for i in np.argsort(-np.abs(flat), kind="stable")
-    )
-    head = "<tr><th>feature</th><th>value</th><th>attribution</th></tr>"
-    return _page(title, f"<table>{head}{rows}</table>", ())
-
-
 STYLE = (
     "body{font:15px/1.5 sans-serif;margin:2em auto;max-width:62em;color:#222}"
-    ".panels{display:flex;flex-wrap:wrap;gap:1em}figure{margin:0;width:168px}"
-    "img{width:168px;image-rendering:pixelated;border:1px solid #ccc}"
-    "figcaption{font-size:13px}td,th{padding:.2em .8em;text-align:right}"
-    "td:first-child,th:first-child{text-align:left}span{padding:.1em .2em;border-radius:3px}"
+    "span{padding:.1em .2em;border-radius:3px}"
 )
 
 

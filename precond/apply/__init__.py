@@ -17,7 +17,7 @@ if TYPE_CHECKING:
         AdversarialSettings as AdversarialSettings,
     )
     from precond.apply.adversarial_examples.settings import Retraining as Retraining
-    from precond.apply.certification.certify import BallOutcome as BallOutcome
+    from precond.apply.certification.answers import BallOutcome as BallOutcome
     from precond.apply.certification.certify import robustness as robustness
     from precond.apply.certification.monotone import Monotone as Monotone
     from precond.apply.certification.monotone import prove_monotone as prove_monotone
@@ -49,7 +49,7 @@ _HOMES = {
     "Lemmas": "precond.apply.decomposition.lemmas",
     "Monitor": "precond.apply.monitoring.watch",
     "Monotone": "precond.apply.certification.monotone",
-    "BallOutcome": "precond.apply.certification.certify",
+    "BallOutcome": "precond.apply.certification.answers",
     "PatternAttack": "precond.apply.pattern_attack",
     "Reading": "precond.apply.distillation.reading",
     "Retraining": "precond.apply.adversarial_examples.settings",

@@ -67,7 +67,7 @@ def run(arguments: argparse.Namespace) -> int:
     from precond.report.analysis.write import write_report
     from precond.study.pipeline import analyze
     from precond.study.store import write_preconditions
-    from precond.study.summary import summary
+    from precond.study.summary import answer, summary
 
     require_device(arguments.device)
     study, out, notes = _study(arguments, settings_of(arguments, Options))
@@ -89,6 +89,8 @@ def run(arguments: argparse.Namespace) -> int:
     say(summary(analysis))
     print(f"report         {out / 'report.html'}")
     print(f"preconditions  {out / 'preconditions.json'}")
+    print()
+    say(answer(analysis))
     return stopped(out / "ledger.sqlite") if analysis.interrupted else 0
 
 
@@ -96,8 +98,8 @@ def _study(arguments: argparse.Namespace, options: Options) -> tuple[Study, Path
     """The question of the run, its output folder, made before the first long work, and a note
     where there was no time to record all inputs."""
     from precond.study.analysis import Domain
-    from precond.study.pipeline import record_all
     from precond.study.radius import RadiusSearch
+    from precond.study.recorded import record_all
     from precond.study.study import Study
     from precond.vnnlib.read import read_vnnlib
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
+EXIT_NOT_WORTH_IT = 3
 EXIT_INTERRUPTED = 130
 S = TypeVar("S", bound="DataclassInstance")
 

@@ -153,7 +153,7 @@ def _together(answers: list[dict[str, Any]]) -> dict[str, Any]:
 def _show(name: str, answer: DecompositionAnswer) -> None:
     searched = f" (found in {answer.layer_seconds:.2f} s)" if answer.layer_seconds else ""
     searched += f", stopped after {len(answer.parts)} claims" if answer.interrupted else ""
-    print(f"{name:<14} {answer.status.value}, cut at {answer.layer}{searched}")
+    say(f"{name:<14} {answer.status.value}, cut at {answer.layer}{searched}")
     for part in answer.parts:
         if part.witness is not None:
             values = ", ".join(f"{v:.6g}" for v in part.witness)

@@ -3,22 +3,31 @@
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from precond.apply.distillation.settings import MAX_LOSS, Training
-from precond.commands.arguments import Commands, add_settings, output_folder, settings_of
+from precond.basics.terminal import say
+from precond.commands.arguments import (
+    EXIT_NOT_WORTH_IT,
+    Commands,
+    add_settings,
+    output_folder,
+    settings_of,
+)
 from precond.commands.given import add_data, add_model, read_data, read_model
-from precond.commands.outputs import add_threshold, classifier
+from precond.commands.outputs import add_threshold, classifier, model_name
+from precond.commands.stopped import stopped
 
 if TYPE_CHECKING:
-    from precond.apply.distillation.learn import Distilled
+    from precond.apply.distillation.learn import Distilled, NotWorthIt
     from precond.apply.distillation.proved_rules import ProvedRules
     from precond.apply.distillation.table import TradeOffTable
     from precond.network.graph import Network
+
+PAGE = "index.html"
 
 
 def add(commands: Commands) -> None:
@@ -33,7 +42,7 @@ def add(commands: Commands) -> None:
         action="append",
         metavar="NAME[:STEP]",
         help="an exit at this layer, reading every STEP-th row and column of its neurons "
-        "(up to three times; default: chosen from the network)",
+        "(up to three times; default: arguments from the network)",
     )
     distill.add_argument(
         "--max-loss",
@@ -62,12 +71,20 @@ def add(commands: Commands) -> None:
 def run(arguments: argparse.Namespace) -> int:
     import numpy as np
 
-    from precond.apply.distillation.learn import augmented, distill, prove_only, sample_of
+    from precond.apply.distillation.learn import (
+        NotWorthIt,
+        augmented,
+        distill,
+        prove_only,
+        sample_of,
+    )
     from precond.apply.distillation.reading import Reading
     from precond.apply.distillation.settings import ROWS
     from precond.apply.distillation.table import Samples, trade_off
     from precond.apply.distillation.training import PASSES
+    from precond.apply.distillation.write_files import write_fast_path
     from precond.errors import QueryError
+    from precond.report.distill import distill_page, headline
 
     if not 0 <= arguments.max_loss < 100:
         raise QueryError(
@@ -103,28 +120,37 @@ def run(arguments: argparse.Namespace) -> int:
     validation = augmented(whole.rows(np.sort(mixed[:fifth])), network, arguments.shift)
     rows = min(ROWS, PASSES * len(fit))
     training = settings_of(arguments, Training, rows=rows)
+    facts = (
+        ("Model", model_name(network)),
+        ("Data", f"{dataset.name}: {len(train)} training, {len(held_out)} held-out inputs"),
+    )
+    table: TradeOffTable | None = None
     with _folder(arguments.out) as out:
-        if arguments.proved_only:
-            assert proved is not None
-            distilled = prove_only(network, proved)
-        else:
-            distilled = distill(
+        try:
+            if arguments.proved_only:
+                assert proved is not None
+                distilled = prove_only(network, proved)
+            else:
+                distilled = distill(
+                    network,
+                    fit,
+                    validation,
+                    readings=readings or None,
+                    max_loss=arguments.max_loss,
+                    proved=proved,
+                    training=training,
+                )
+        except NotWorthIt as slow:
+            return _refused(slow, out, facts, arguments.max_loss)
+        with suppress(KeyboardInterrupt):
+            table = trade_off(
                 network,
-                fit,
-                validation,
-                readings=readings or None,
+                distilled,
+                Samples(fit, validation, test),
                 max_loss=arguments.max_loss,
-                proved=proved,
                 training=training,
+                compile=not arguments.no_compile,
             )
-        table = trade_off(
-            network,
-            distilled,
-            Samples(fit, validation, test),
-            max_loss=arguments.max_loss,
-            training=training,
-            compile=not arguments.no_compile,
-        )
         every = distilled.path.predict(whole.inputs.numpy())
         changed = every.labels != whole.predicted.numpy()
         report = {
@@ -135,13 +161,44 @@ def run(arguments: argparse.Namespace) -> int:
             "proved_only": arguments.proved_only,
             "exits": _exits(distilled, every.exits, changed),
             "left_out": {} if distilled.proved is None else distilled.proved.left_out,
-            "table": table.to_json(),
+            "table": None if table is None else table.to_json(),
         }
-        files = write(out, distilled=distilled, report=report, table=table.lines())
-    print("\n".join(_summary(arguments, distilled, report, table)))
+        notes = (*dataset.notes, *_notes(arguments, table))
+        page = distill_page(
+            facts,
+            table,
+            distilled.curves,
+            max_loss=arguments.max_loss,
+            exits=report["exits"],
+            notes=notes,
+        )
+        files = write_fast_path(
+            out,
+            distilled=distilled,
+            report=report,
+            table=[] if table is None else table.lines(),
+            page=(PAGE, page),
+        )
+    say(headline(table))
+    say("\n".join([*_summary(distilled, report, table), *(f"note           {n}" for n in notes)]))
     for name, text in files:
         print(f"{name:<14} {text}")
-    return 0
+    if table is None:
+        return stopped(None, "the fast path was written, not measured")
+    return 0 if table.worth_it else EXIT_NOT_WORTH_IT
+
+
+def _refused(
+    slow: NotWorthIt, out: Path, facts: tuple[tuple[str, str], ...], max_loss: float
+) -> int:
+    """No exit pays: a page with what each of them would answer, and nothing else."""
+    from precond.report.distill import NOT_WORTH_IT, refused_page
+    from precond.report.pages import write_files
+
+    write_files(out, {PAGE: refused_page(facts, slow.curves, max_loss, slow.why)})
+    say(f"{NOT_WORTH_IT}: {slow.why}")
+    print(f"report         {out / PAGE}")
+    return EXIT_NOT_WORTH_IT
 
 
 @contextmanager
@@ -183,10 +240,7 @@ def _exits(distilled: Distilled, exits: Any, changed: Any) -> list[dict[str, obj
 
 
 def _summary(
-    arguments: argparse.Namespace,
-    distilled: Distilled,
-    report: dict[str, Any],
-    table: TradeOffTable,
+    distilled: Distilled, report: dict[str, Any], table: TradeOffTable | None
 ) -> list[str]:
     lines = [f"network        {report['model']}"]
     for exit in report["exits"]:
@@ -206,7 +260,13 @@ def _summary(
             f"proved rules   {len(distilled.proved.entries)} used"
             + (f"; left out: {', '.join(reasons)}" if reasons else "")
         )
-    lines += ["", *table.lines(), ""]
+    return lines + (["", *table.terminal_lines(), ""] if table is not None else [])
+
+
+def _notes(arguments: argparse.Namespace, table: TradeOffTable | None) -> list[str]:
+    """Remarks on what was measured."""
+    if table is None:
+        return []
     notes = list(table.notes)
     if table.slower():
         where = " and ".join(map(str, table.slower()))
@@ -218,32 +278,4 @@ def _summary(
         notes.append(
             f"slower than the plain network at batch {where}" + (f": {why}" if why else "")
         )
-    return lines + [f"note           {note}" for note in notes]
-
-
-def write(
-    folder: Path, distilled: Distilled, report: dict[str, Any], table: list[str]
-) -> list[tuple[str, str]]:
-    """All files of a fast path, made in a temporary folder and moved when they are complete."""
-    import os
-    import tempfile
-
-    from precond.apply.distillation.path import save_fast_path
-    from precond.apply.distillation.write_onnx import write_stages
-
-    with tempfile.TemporaryDirectory(dir=folder, prefix=".distill-") as temporary:
-        place = Path(temporary)
-        save_fast_path(distilled.path, place / "fastpath.pt")
-        stages = write_stages(distilled.path, place)
-        (place / "distill.json").write_text(json.dumps(report, indent=1), encoding="utf-8")
-        (place / "tradeoff.md").write_text("\n".join(table) + "\n", encoding="utf-8")
-        for old in [*folder.glob("stage-*.onnx"), folder / "boxes.onnx"]:
-            old.unlink(missing_ok=True)
-        for path in sorted(place.iterdir()):
-            os.replace(path, folder / path.name)
-    return [
-        ("fast path", str(folder / "fastpath.pt")),
-        ("ONNX", ", ".join(str(folder / path.name) for path in stages)),
-        ("table", str(folder / "tradeoff.md")),
-        ("details", str(folder / "distill.json")),
-    ]
+    return notes

@@ -61,7 +61,10 @@ def run(arguments: argparse.Namespace) -> int:
             device=arguments.device,
         ),
         display=Display(
-            image_shape=dataset.image_shape, natural=dataset.natural, features=dataset.features
+            image_shape=dataset.image_shape,
+            natural=dataset.natural,
+            features=dataset.features,
+            classes=dataset.classes,
         ),
     )
     say("\n".join(found.lines))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from precond.basics.terminal import say
 from precond.commands.arguments import Commands
 from precond.commands.given import add_model, read_model
 
@@ -16,7 +17,9 @@ def add(commands: Commands) -> None:
     add_model(export)
     export.add_argument("file", type=Path, metavar="PRECONDITIONS.json")
     export.add_argument(
-        "--only", metavar="ID", help="this entry (default: the first without a pattern)"
+        "--only",
+        metavar="ID",
+        help="this entry (default: the first without a pattern, if there is one)",
     )
     export.add_argument(
         "--vnnlib", required=True, type=Path, metavar="FILE", help="the query to write"
@@ -34,22 +37,23 @@ def run(arguments: argparse.Namespace) -> int:
     network = read_model(arguments)
     claims = {p.id: claim for p in stored.preconditions if (claim := stored.claim(p, network))}
     plain = [name for name, claim in claims.items() if not len(claim.pattern)]
-    name = arguments.only or next(iter(plain), None)
+    name = arguments.only or next(iter([*plain, *claims]), None)
     if name is None or name not in claims:
         raise QueryError(
             "--only",
-            expected="a claim without a pattern" + (f": {', '.join(plain[:8])}" if plain else ""),
+            expected="an entry with a claim" + (f": {', '.join(list(claims)[:8])}"),
             got=name or f"none in {arguments.file}",
-            fix=None
-            if plain
-            else "Try 'precond analyze' with a smaller --domain ball: where a "
-            "whole ball proves, its claim needs no pattern",
         )
     claim = claims[name]
     title = f"{name}: {claim.property}\nunsat: the claim holds; sat: it does not"
     if network.logits is claim.network and network.logits is not network:
         title += f"\nY are the logits before the last {network.output_activation.value}"
-        print("note           Y are logits: give solvers the model without its last activation")
+        say("note           Y are logits: give solvers the model without its last activation")
     write_whole(arguments.vnnlib, claim_text(claim, title), name=f"query {arguments.vnnlib}")
+    if len(claim.pattern):
+        say(
+            "note           VNN-LIB 2.0: the pattern's literals are bounds of hidden tensors, "
+            "which few solvers read ('precond verify' does)"
+        )
     print(f"query          {arguments.vnnlib} ({name}; unsat: the claim holds, sat: it does not)")
     return 0

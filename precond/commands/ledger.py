@@ -9,6 +9,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
+from precond.basics.terminal import say
 from precond.commands.arguments import Commands, seconds
 
 DAY = 86400.0
@@ -58,9 +59,9 @@ def _list(arguments: argparse.Namespace) -> int:
             runs = ", ".join(words(verdict.holds_in - {Arithmetic.REAL}))
             key = printable(entry.key)
             claim = (*key.split(":"), key)[1]  # "revision:claim", or another name
-            print(
+            say(
                 f"{when}  {claim[:16]:<16}  {verdict.status.value:<9} {grounds:<11} "
-                f"{verdict.engine:<18} {verdict.seconds:8.3f} s of {entry.budget:g}"
+                f"{verdict.engine:<18} {verdict.seconds:8.3f} s of {entry.budget:.3g}"
                 + (f"  also in {runs}" if runs else "")
             )
     print(", ".join(f"{counts[name]} {name}" for name in STATUSES if counts[name]) or "no verdicts")

@@ -112,12 +112,7 @@ def run(arguments: argparse.Namespace) -> int:
     print(f"time           {time.monotonic() - arguments.begun:.1f} s of {arguments.budget:g} s")
     if out is not None:
         subject = Subject.of(model_name(network), dataset)
-        write_files(
-            out,
-            robustness_files(
-                subject, inputs=dataset.flat, labels=labels, robustness=found, remarks=notes
-            ),
-        )
+        write_files(out, robustness_files(subject, labels=labels, robustness=found, remarks=notes))
         print(f"report         {out / 'index.html'}")
     if not found.interrupted:
         return 0

@@ -9,6 +9,8 @@ from precond.network.graph import Network
 from precond.network.interface import NamedTensor, places
 from precond.printable import printable
 
+NAME = 24  # columns for a layer's name
+
 
 def _named(role: str, parts: Sequence[NamedTensor]) -> list[str]:
     """A line for each of several inputs or outputs: which values are its."""
@@ -38,10 +40,14 @@ def describe(network: Network) -> str:
         words = network.classes.words("the logit" if behind else "y0")
         lines.append(f"classes   where they are asked for, 2: {words}")
     lines.append("")
-    lines.append(f"{'layer':<24} {'kind':<12} {'shape':<18} neurons")
+    lines.append(f"{'layer':<{NAME}} {'kind':<12} {'shape':<18} neurons")
     for node in network.nodes:
         kind = type(node.layer).__name__
         neurons = str(network.width(node.name)) if node.name in network.decision_layers else ""
         shape = str(network.shapes[node.name])
-        lines.append(f"{printable(node.name):<24} {kind:<12} {shape:<18} {neurons}".rstrip())
+        name = printable(node.name)
+        if len(name) > NAME:  # whole, as options take it, on a line of its own
+            lines.append(name)
+            name = ""
+        lines.append(f"{name:<{NAME}} {kind:<12} {shape:<18} {neurons}".rstrip())
     return "\n".join(lines)

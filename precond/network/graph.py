@@ -12,6 +12,7 @@ from functools import cached_property
 import numpy as np
 
 from precond.basics.arguments import items, require_kind, whole
+from precond.basics.notebook import NotebookLine
 from precond.errors import ModelError
 from precond.network.activation import OutputActivation
 from precond.network.classes import Classes
@@ -25,15 +26,14 @@ INPUT = "input"
 
 
 @dataclass(frozen=True, eq=False)
-class Network:
+class Network(NotebookLine):
     """Nodes in topological order, from the value named ``input`` to the last node's value.
 
     ``input_shape`` has no batch dimension.  The last node's values are the logits; the outputs
     are ``output_activation`` of them.  ``logits_of`` is set in the view ``logits`` alone: the
     activation that the file has and that the view stops before.  ``threshold``: what one logit
-    is compared with to tell two classes, between two floats (see ``Classes``); like ``origin``
-    (a path, or a module's class) it takes no part in ``hash``.  ``tensor_names`` maps names
-    used in the model file to node names, so that queries written against the file can be read.
+    is compared with to tell two classes, between two floats (see ``Classes``); like ``origin`` it
+    takes no part in ``hash``.  ``tensor_names`` maps names in the model file to node names.
     ``other_arithmetic`` names operators of the model whose floating-point run is not that of the
     layers here (their real values are the same): nothing is said about its runs in floats.
     ``input_parts`` and ``output_parts`` name several inputs and outputs of the file, which stand

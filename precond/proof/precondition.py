@@ -13,9 +13,11 @@ from typing import Any
 
 import numpy as np
 
+from precond.basics.notebook import NotebookLine
 from precond.basics.plain import plain_numbers
 from precond.errors import QueryError
 from precond.printable import printable
+from precond.proof.near_data import NearData
 from precond.proof.verdict import Verdict
 from precond.property import Property
 from precond.region.box import Box
@@ -83,7 +85,7 @@ class Support:
 
 
 @dataclass(frozen=True, eq=False)
-class Precondition:
+class Precondition(NotebookLine):
     """``pattern`` (in ``domain``) implies ``property``: verdict and support.
 
     ``domain`` is this claim's own box when it differs from the file's (a ball around one
@@ -103,6 +105,12 @@ class Precondition:
     source: int | None = None
     proofs: int = 0
     note: str = ""
+    near: NearData | None = None
+
+    def __repr__(self) -> str:
+        literals = f"{len(self.pattern)} literals" if len(self.pattern) else "no literal"
+        status = self.verdict.status.value
+        return f"Precondition({self.id}: {literals} ⇒ {self.label}, {status})"
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -118,6 +126,7 @@ class Precondition:
             "source": self.source,
             "proofs": self.proofs,
             "note": self.note,
+            "near": None if self.near is None else self.near.to_json(),
         }
 
     @classmethod
@@ -137,6 +146,7 @@ class Precondition:
                 source=None if data.get("source") is None else int(data["source"]),
                 proofs=int(data.get("proofs", 0)),
                 note=printable(str(data.get("note", ""))),
+                near=None if data.get("near") is None else NearData.from_json(data["near"]),
             )
         except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise QueryError(

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from precond.basics.notebook import NotebookLine
 from precond.basics.plain import plain_truth
 from precond.checker.certificate import Certificate
 from precond.printable import printable
@@ -21,7 +22,7 @@ from precond.proof.trace import Trace
 
 
 @dataclass(frozen=True, eq=False)
-class Verdict:
+class Verdict(NotebookLine):
     """Status of a claim.
 
     ``exact``: rational arithmetic checked it.  ``confirmed``: the status rests on rigorous

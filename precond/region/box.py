@@ -8,13 +8,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from precond.basics.arguments import number, numbers, require_kind, whole
+from precond.basics.notebook import NotebookLine
 from precond.errors import QueryError
 
 Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
-class Box:
+class Box(NotebookLine):
     """``{x : lower ≤ x ≤ upper}``, flat float64 arrays (n,); finite, lower ≤ upper."""
 
     lower: Array

@@ -2,9 +2,8 @@
 
 A neuron is ``(layer name, flat index)``.  On data, on means pre-activation z > 0 and off
 means z ≤ 0.  A proof uses the closure: on is z ≥ 0 and off is z ≤ 0, the larger region.
-Beyond decisions a pattern may bound pre-activations by values (``above``: z > t on data,
-z ≥ t in proofs; ``below``: z ≤ t), which value-threshold trees need; an on neuron is the
-case t = 0.  So for every engine a pattern is one interval per pre-activation.
+A pattern may also bound pre-activations by values (``above``: z > t on data, z ≥ t in proofs;
+``below``: z ≤ t); on is the case t = 0.  So it is one interval for each pre-activation.
 
 Source: Gopinath, Converse, Pasareanu, Taly 2019, section 2 (≺-closed patterns).
 """
@@ -21,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from precond.basics.arguments import described, whole
+from precond.basics.notebook import NotebookLine
 from precond.basics.plain import plain_number, plain_whole
 from precond.errors import ArgumentError, QueryError
 from precond.network.graph import Network
@@ -43,7 +43,7 @@ def _name(layer: object) -> str:
 
 
 @dataclass(frozen=True)
-class DecisionPattern:
+class DecisionPattern(NotebookLine):
     """A conjunction of literals over neurons; hashable, compared by content."""
 
     on: frozenset[Neuron] = frozenset()

@@ -36,7 +36,7 @@ def record_in_time(
     layers: Sequence[str] | None = None,
     *,
     until: Limit,
-    values: bool = False,
+    values: bool | Sequence[str] = False,
     device: str = "cpu",
 ) -> tuple[Signatures, Rows]:
     """As ``record``, and the rows of ``inputs`` that were recorded, ascending: all, unless
@@ -96,7 +96,7 @@ def record(  # noqa: PLR0913 - options of a public function, each by its keyword
     inputs: NDArray[np.floating],
     layers: Sequence[str] | None = None,
     *,
-    values: bool = False,
+    values: bool | Sequence[str] = False,
     device: str = "cpu",
     dtype: torch.dtype = torch.float64,
     store: Path | None = None,
@@ -107,7 +107,8 @@ def record(  # noqa: PLR0913 - options of a public function, each by its keyword
 
     ``inputs`` (N, …) may be memory-mapped; it is read batch by batch.  With ``store``, bits
     and outputs are written to memory-mapped ``.npy`` files in that folder and never held
-    whole.  ``values=True`` keeps pre-activations as well, (N, width) float64 per layer.
+    whole.  ``values=True`` keeps pre-activations as well, (N, width) float64 per layer; names of
+    layers keep those of these alone (not together with ``store``).
     ``until``: once it has passed no batch is begun, and the signatures are those of the first
     inputs alone (at least one batch); not together with ``store``.
     """
@@ -132,7 +133,7 @@ def record_blocks(  # noqa: PLR0913 - options of a public function, each by its 
     count: int,
     layers: Sequence[str] | None = None,
     *,
-    values: bool = False,
+    values: bool | Sequence[str] = False,
     device: str = "cpu",
     dtype: torch.dtype = torch.float64,
     store: Path | None = None,
@@ -146,6 +147,9 @@ def record_blocks(  # noqa: PLR0913 - options of a public function, each by its 
     chosen = items("layers", network.decision_layers if layers is None else layers, "names")
     sources = {layer: network.pre_activation(layer) for layer in chosen}
     widths = {layer: network.width(layer) for layer in chosen}
+    valued = tuple(n for n in chosen if values is True or (values is not False and n in values))
+    if store is not None and not isinstance(values, bool):
+        raise DataError("a recording in a folder", expected="values of all layers", got="of some")
     if store is not None:
         (store / CONTENT).unlink(missing_ok=True)  # until all is written
 
@@ -161,7 +165,7 @@ def record_blocks(  # noqa: PLR0913 - options of a public function, each by its 
     }
     z = {
         layer: allocate(f"values-{k}", (count, widths[layer]), np.float64)
-        for k, layer in enumerate(chosen if values else ())
+        for k, layer in enumerate(valued)
     }
     results = allocate("outputs", (count, network.output_size), np.float64)
     wanted = list(dict.fromkeys([*sources.values(), network.output]))
@@ -170,7 +174,7 @@ def record_blocks(  # noqa: PLR0913 - options of a public function, each by its 
         for layer, source in sources.items():
             flat = found[source].flatten(1)
             bits[layer][rows] = np.packbits((flat > 0).cpu().numpy(), axis=1)
-            if values:
+            if layer in z:
                 z[layer][rows] = flat.cpu().numpy()
         results[rows] = found[network.output].flatten(1).cpu().numpy()
         last = rows.stop
@@ -181,7 +185,7 @@ def record_blocks(  # noqa: PLR0913 - options of a public function, each by its 
         z = {layer: found[:last] for layer, found in z.items()}
         results = results[:last]
     if store is not None:
-        _describe(store, network, chosen, widths=widths, count=count, values=values)
+        _describe(store, network, chosen, widths=widths, count=count, values=bool(values))
     return Signatures(
         layers=chosen,
         widths=widths,

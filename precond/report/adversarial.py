@@ -102,7 +102,7 @@ def accuracy_table(retrained: Retrained) -> Table:
     rows = (
         line("training inputs", "train"),
         line("held-out inputs", "held_out"),
-        line(f"{len(retrained.trained_on)} examples trained on", "used"),
+        line(f"{len(retrained.trained_on)} examples trained on", "trained_on"),
         line(f"{len(retrained.kept_out)} examples kept out (other anchors)", "kept_out"),
         line(
             f"{retrained.attacked} held-out inputs under attack, radius {retrained.radius:g}",

@@ -147,6 +147,10 @@ def _facts(
 ) -> tuple[tuple[str, str], ...]:
     place = _place(analysis, item)
     facts = _answer(item)
+    if item.near is not None:
+        facts.append(("Near data", str(item.near)))
+        if item.near.largest is not None:
+            facts.append(("Near all of them", f"proved within {item.near.largest:g}"))
     if item.proofs:
         facts.append(("Proofs to find it", str(item.proofs)))
     if at_witness is not None:

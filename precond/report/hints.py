@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from enum import Enum
 
-from precond.apply.certification.certify import BallOutcome, Robustness
+from precond.apply.certification.answers import BallOutcome, Robustness
 from precond.apply.debugging.findings import Debugged
 from precond.apply.debugging.own_precondition import Unproved
 from precond.proof.precondition import Kind, Precondition

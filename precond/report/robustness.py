@@ -9,7 +9,7 @@ import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
 
-from precond.apply.certification.certify import Ball, BallOutcome, Robustness
+from precond.apply.certification.answers import Ball, BallOutcome, Robustness
 from precond.proof.verdict import Status, Verdict
 from precond.report.evidence import Gallery, Subject, Table, Thumb
 from precond.report.header import Figure
@@ -28,6 +28,7 @@ class RobustnessPage:
     """Everything the page shows."""
 
     title: str
+    lead: str
     facts: tuple[tuple[str, str], ...]
     notes: tuple[str, ...]
     figures: tuple[Figure, ...]
@@ -57,13 +58,12 @@ class PropertiesPage:
 
 def robustness_files(
     subject: Subject,
-    inputs: NDArray[np.floating],
     labels: NDArray[np.int64] | None,
     robustness: Robustness,
     remarks: Sequence[str] = (),
 ) -> dict[str, str]:
     """File name → content: the page with ``remarks``, and one line per input and radius."""
-    page = _page(subject, inputs, robustness, remarks)
+    page = _page(subject, robustness, remarks)
     lines = [
         (
             int(row),
@@ -113,9 +113,7 @@ def properties_files(
     }
 
 
-def _page(
-    subject: Subject, inputs: NDArray[np.floating], robustness: Robustness, remarks: Sequence[str]
-) -> RobustnessPage:
+def _page(subject: Subject, robustness: Robustness, remarks: Sequence[str]) -> RobustnessPage:
     total = len(robustness.rows)
     last = len(robustness.radii) - 1
     unknown = sum(robustness.count(k, BallOutcome.UNKNOWN) for k in range(last + 1))
@@ -132,10 +130,10 @@ def _page(
         notes.append(f"{unconfirmed} certified balls rest on one floating-point solver alone.")
     figures = tuple(
         Figure(
-            f"✓ certified at {radius:g}",
+            f"{'✓ ' * bool(robustness.count(k, BallOutcome.CERTIFIED))}certified at {radius:g}",
             value=percent(robustness.count(k, BallOutcome.CERTIFIED) / total),
             hint=f"{robustness.count(k, BallOutcome.CERTIFIED)} of {total} inputs",
-            tone="proved",
+            tone="proved" * bool(robustness.count(k, BallOutcome.CERTIFIED)),
         )
         for k, radius in list(enumerate(robustness.radii))[:6]
     )
@@ -154,6 +152,7 @@ def _page(
     )
     return RobustnessPage(
         f"Robustness of {subject.model}",
+        lead=headline(robustness),
         facts=(
             ("Model", subject.model),
             ("Data", f"{subject.data}: {total} inputs"),
@@ -170,13 +169,21 @@ def _page(
             rows=counts,
         ),
         engines=Table("What certified them", remark="", head=("radius", *names), rows=engines),
-        galleries=_galleries(subject, inputs, robustness),
+        galleries=_galleries(subject, robustness),
     )
 
 
-def _galleries(
-    subject: Subject, flat: NDArray[np.floating], robustness: Robustness
-) -> tuple[Gallery, ...]:
+def headline(robustness: Robustness) -> str:
+    """The answer at the smallest radius, in a sentence."""
+    total, radius = len(robustness.rows), robustness.radii[0]
+    certified = robustness.count(0, BallOutcome.CERTIFIED)
+    change = f"no change of each value by at most {radius:g} changes the class"
+    if not certified:
+        return f"Nothing was certified: for none of {total} inputs it is proved that {change}."
+    return f"For {certified} of {total} inputs it is proved that {change}."
+
+
+def _galleries(subject: Subject, robustness: Robustness) -> tuple[Gallery, ...]:
     """Attacked inputs of each radius: the input and its witness side by side."""
     shape = subject.image_shape
     if shape is None:
@@ -191,7 +198,7 @@ def _galleries(
             if ball.outcome is BallOutcome.ATTACKED and i not in seen
         ]
         for i, ball in fresh[:EXAMPLES]:
-            thumbs += _pair(subject, shape, flat, robustness, i, ball)
+            thumbs += _pair(subject, shape, robustness, i, ball)
         seen |= {i for i, _ in fresh}
         if thumbs:
             remark = f"{min(len(fresh), EXAMPLES)} of {len(fresh)}: the input, then its witness"
@@ -202,16 +209,15 @@ def _galleries(
 def _pair(
     subject: Subject,
     shape: tuple[int, ...],
-    flat: NDArray[np.floating],
     robustness: Robustness,
     i: int,
     ball: Ball,
 ) -> list[Thumb]:
     assert ball.witness is not None
     row = int(robustness.rows[i])
-    own = row_picture(flat[row], shape, subject.natural)
+    own = row_picture(robustness.inputs[i], shape, subject.natural)
     other = row_picture(ball.witness, shape, subject.natural)
-    gap = float(np.abs(ball.witness - flat[row]).max())
+    gap = float(np.abs(ball.witness - robustness.inputs[i]).max())
     return [
         Thumb(own, f"#{row}: {int(robustness.classes[i])}", f"input {row}"),
         Thumb(other, "witness", f"its witness, at most {gap:.4g} away in every value"),

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from precond.basics.notebook import NotebookPage
 from precond.data.datasets import Dataset
 from precond.errors import QueryError
 from precond.mine.support import CurvePoint as CurvePoint
@@ -96,7 +97,7 @@ def _interval(box: Box) -> str:
 
 
 @dataclass(frozen=True, eq=False)
-class Analysis:
+class Analysis(NotebookPage):
     """One run: what was given, what was found.
 
     ``property``: the question, for people; ``goal``: of which kind it is.

@@ -17,6 +17,7 @@ from precond.mine.boxes.largest_box import underapproximation_box
 from precond.mine.input_preconditions.by_units import wide
 from precond.mine.input_preconditions.job import RelaxJob
 from precond.mine.input_preconditions.relax import InputPrecondition, surest
+from precond.network.graph import Network
 from precond.proof.deadline import Deadline
 from precond.proof.precondition import Kind, Precondition
 from precond.proof.verdict import Status
@@ -116,7 +117,7 @@ class InputSearch:
                 domain=None if self.study.domain.kind is not DomainKind.BALL else box,
                 source=int(row),
                 proofs=result.proofs,
-                note=result.unfinished,
+                note=_note(result, self.study.network),
             )
         )
         self.work.progress.step()
@@ -183,3 +184,15 @@ class InputSearch:
         if statuses[Status.REFUTED]:
             said.append("a smaller domain may help")
         return "".join(f"; {text}" for text in said)
+
+
+def _note(result: InputPrecondition, network: Network) -> str:
+    """What a reader should know: a whole signature is a failure of the search, and why."""
+    reason = result.unfinished
+    if result.pattern is None or len(result.pattern) < network.neurons:
+        return reason
+    return (
+        f"the search failed: it dropped none of {network.neurons} literals ("
+        + (reason or "each is needed in this domain; a smaller one may need fewer")
+        + ")"
+    )

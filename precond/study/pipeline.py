@@ -1,8 +1,9 @@
 """``analyze``: from a network and data to an ``Analysis``: mine, relax, prove, box, count.
 
 The budget is shared out: at most 0.3 of it for mining layer rules (a layer once begun is
-finished), up to 0.75 and at least 0.5 for input preconditions, which prove most, the rest for
-the layer rules' claims, most supported first.  Every verdict is in the ledger before it is
+finished), 0.2 for proving them near data, 0.25 for rules that hold for every input, all together
+at most half; up to 0.75 and at least 0.5 for input preconditions; the rest for the layer rules'
+claims over the whole domain, most supported first.  Every verdict is in the ledger before it is
 counted, so a run that was interrupted loses nothing.
 """
 
@@ -16,28 +17,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from precond.basics.progress import Progress, Silent
-from precond.data.datasets import Dataset
-from precond.errors import DataError
-from precond.mine.layer_rules.learn import LayerRule, constant_layers, layer_preconditions
-from precond.mine.layer_rules.probes import Probes, mixed_inputs
+from precond.mine.layer_rules.learn import LayerRule
 from precond.mine.support import curve
-from precond.network.graph import Network
 from precond.proof.claim import Claim
-from precond.proof.deadline import FOREVER, Deadline
+from precond.proof.deadline import Deadline
+from precond.proof.near_data import NearData
 from precond.proof.precondition import Kind, Precondition
 from precond.proof.verdict import Status, Verdict
-from precond.region.recording import Limit, record, record_in_time
-from precond.region.signature import Signatures
 from precond.study.analysis import Analysis, CurvePoint
+from precond.study.everywhere_search import EverywhereSearch
 from precond.study.input_search import InputSearch
+from precond.study.near_search import NearSearch
 from precond.study.options import Options
+from precond.study.rule_search import RuleSearch
 from precond.study.study import Study, Work
 from precond.workers.pool import Pool, ProofJob
 
-WIDEST = 2048  # neurons of a layer that is mined without being asked for
-INPUTS = 0.5  # of the budget, that input preconditions have at least
-PROBES = 8000
-PROBING = 0.5  # of the time for layer rules, for running the probes through the network
+INPUTS = 0.5  # of the budget, that is kept for input preconditions
+EVERYWHERE = 0.25  # of the budget, for layer rules that hold for every input
+NEAR = 0.2  # of the budget, for layer rules near data
 
 Array = NDArray[np.float64]
 Rows = NDArray[np.int64]
@@ -62,6 +60,8 @@ def analyze(
     try:
         run.look()
         run.mine(layers)
+        run.near_data()
+        run.everywhere()
         run.relax()
         run.prove_rules()
     except KeyboardInterrupt:
@@ -82,7 +82,10 @@ class _AnalysisRun:
     def __init__(self, work: Work) -> None:
         self.work, self.study = work, work.study
         self.deadline = Deadline.after(work.options.budget)
+        self.before_inputs = Deadline(self.deadline.at - INPUTS * work.options.budget)
         self.rules: tuple[LayerRule, ...] = ()
+        self.sure: list[tuple[LayerRule, Verdict]] = []
+        self.near: dict[int, NearData] = {}
         self.verdicts: dict[int, Verdict] = {}
         self.inputs: list[Precondition] = []
         self.notes: list[str] = []
@@ -97,91 +100,34 @@ class _AnalysisRun:
                 "source of input preconditions and count for no support"
             )
 
-    # -- layer rules -------------------------------------------------------------------
-
     def mine(self, layers: Sequence[str] | None) -> None:
-        options, train = self.work.options, self.study.data.train
-        self.work.progress.stage("layer rules", 1)
-        chosen = self._layers(layers)
-        seen = self.study.signatures.rows(train)
-        labels = self.study.goal.labels[train]
-        wanted = [t.label for t in self.study.goal.targets if (labels == t.label).any()]
-        if len(np.unique(labels)) < 2:
-            self.notes.append("all training inputs carry one label: there are no layer rules")
-            return
-        if not chosen or not wanted:
-            return
-        limit = self.deadline.earlier(0.3 * options.budget)
-        probes = self._probes(chosen, limit.earlier(PROBING * limit.left))
-        found: list[LayerRule] = []
-        for position, layer in enumerate(chosen):
-            if limit.passed:
-                self.notes.append(f"time ran out before {', '.join(chosen[position:])} was mined")
-                break
-            found += layer_preconditions(
-                seen,
-                labels,
-                [layer],
-                minimum_precision=options.minimum_precision,
-                minimum_support=options.least_support(len(train)),
-                values=options.values,
-                classes=wanted,
-                probes=probes,
-                trees=40 if sum(self.study.network.width(n) for n in chosen) <= 512 else 12,
-                seed=options.seed,
-                deadline=limit,
-            )
-            if limit.passed:
-                self.notes.append(f"time ran out while {layer} was mined: it may have more rules")
-        self.rules = tuple(sorted(found, key=lambda rule: -rule.support))
-        for target in self.study.goal.targets:
-            if target.label in wanted and not any(r.label == target.label for r in found):
-                self.notes.append(
-                    f"{target.name}: no layer rule reaches the precision and support asked for"
-                )
-        self.work.progress.step()
+        search = RuleSearch(self.work, self.before_inputs)
+        try:
+            search.run(layers)
+        finally:
+            self.rules = search.rules
+            self.notes += search.notes
 
-    def _layers(self, layers: Sequence[str] | None) -> list[str]:
-        """The layers to mine: those asked for, else all of moderate width."""
-        names = list(layers or self.study.network.decision_layers)
-        wide = [name for name in names if self.study.network.width(name) > WIDEST]
-        if wide and layers is None:
-            self.notes.append(
-                f"layers wider than {WIDEST} neurons were not mined: {', '.join(wide)} "
-                "(name one with --layer)"
-            )
-            names = [name for name in names if name not in wide]
-        constant = constant_layers(
-            self.study.signatures.rows(self.study.data.train),
-            names,
-            values=self.work.options.values,
-        )
-        if constant:
-            self.notes.append(
-                f"no neuron changes over the training inputs in {', '.join(constant)}"
-            )
-        return [name for name in names if name not in constant]
+    def near_data(self) -> None:
+        """Layer rules around the inputs that support them."""
+        limit = self.before_inputs.earlier(NEAR * self.work.options.budget)
+        search = NearSearch(self.work, self.rules, limit)
+        try:
+            search.run()
+        finally:
+            self.rules, self.near = search.rules, search.near
+            self.notes += search.notes
 
-    def _probes(self, layers: Sequence[str], limit: Deadline) -> Probes | None:
-        """Mixes of training inputs, labelled by the network, that rules must not fail on."""
-        if self.study.goal.relabel is None:
-            return None
-        data = self.study.data
-        mixed = mixed_inputs(data.flat[data.train], PROBES, self.work.options.seed)
-        recorded = record(
-            self.study.network,
-            mixed,
-            layers,
-            values=self.work.options.values,
-            device=self.work.options.device,
-            until=limit,
+    def everywhere(self) -> None:
+        """Layer rules that hold for every input of the domain."""
+        search = EverywhereSearch(
+            self.work, self.before_inputs.earlier(EVERYWHERE * self.work.options.budget)
         )
-        if len(recorded) < PROBES:
-            self.notes.append(
-                f"time ran out after {len(recorded)} of {PROBES} mixed inputs were run through the "
-                "network: rules are checked against these"
-            )
-        return Probes(recorded, self.study.goal.relabel(recorded))
+        try:
+            search.run()
+        finally:
+            self.sure = search.rules
+            self.notes += search.notes
 
     def prove_rules(self) -> None:
         properties = {target.label: target.property for target in self.study.goal.targets}
@@ -213,10 +159,10 @@ class _AnalysisRun:
 
     def relax(self) -> None:
         """Input preconditions, until three quarters of the budget are spent, and with at least
-        half of it, whatever came before."""
-        begun, budget = Deadline.after(0.0).at, self.work.options.budget
+        half of it if layer rules left as much."""
+        begun, budget = time.monotonic(), self.work.options.budget
         until = max(self.deadline.at - 0.25 * budget, begun + INPUTS * budget)
-        search = InputSearch(self.work, self.deadline.earlier(max(0.0, until - begun)))
+        search = InputSearch(self.work, self.deadline.earlier(until - begun))
         try:
             search.run()
         finally:
@@ -227,10 +173,11 @@ class _AnalysisRun:
 
     def curve(self) -> tuple[CurvePoint, ...]:
         """Precision and recall of the layer rules on held-out data."""
-        if not self.rules:
+        rules = (*self.rules, *(rule for rule, _ in self.sure))
+        if not rules:
             return ()
         study = self.study
-        return curve(self.rules, study.goal.labels, study.signatures, study.data.held_out)
+        return curve(rules, study.goal.labels, study.signatures, study.data.held_out)
 
     def finished(self) -> Iterator[Precondition]:
         """Every precondition, with EMPIRICAL where no proof was asked for or reached."""
@@ -248,22 +195,19 @@ class _AnalysisRun:
                 pattern=rule.pattern,
                 support=self.study.support(rule.pattern, rule.label, self.study.domain.box),
                 verdict=self.verdicts.get(k, Verdict(Status.EMPIRICAL, reason=reason)),
+                near=self.near.get(k),
+            )
+        for rule, verdict in self.sure:
+            target = names[rule.label]
+            name = f"value-{target.name}"
+            counts[name] = counts.get(name, 0) + 1
+            yield Precondition(
+                f"{name}-{counts[name]}",
+                Kind.LAYER,
+                target.name,
+                target.property,
+                rule.pattern,
+                self.study.support(rule.pattern, rule.label, self.study.domain.box),
+                verdict,
             )
         yield from self.inputs
-
-
-def record_all(
-    network: Network, data: Dataset, options: Options, until: Limit = FOREVER
-) -> tuple[Signatures, Rows]:
-    """Signatures of every row over every decision layer, values where rules need them; and the
-    rows, which are not all where time is up before."""
-    if not network.decision_layers:
-        raise DataError(
-            f"network {network.origin}",
-            expected="at least one ReLU layer",
-            got="none",
-            fix="precond explains networks by which ReLU neurons are on",
-        )
-    return record_in_time(
-        network, data.inputs, until=until, values=options.values, device=options.device
-    )

@@ -81,7 +81,8 @@ class Study:
         Recall is a share of the label's inputs: of all, or of those in the box ``recalled``.
         """
         data, carries = self.data, self.carries(label)
-        inside = pattern.holds(self.signatures) & box.contains(data.flat)
+        within = self.within if box is self.domain.box else box.contains(data.flat)
+        inside = pattern.holds(self.signatures) & within
         wanted = carries if recalled is None else carries & recalled.contains(data.flat)
         held, train = inside[data.held_out], inside[data.train]
         hits = int((held & carries[data.held_out]).sum())

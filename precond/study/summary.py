@@ -8,6 +8,7 @@ from precond.printable import printable
 from precond.proof.precondition import Kind
 from precond.proof.verdict import Status
 from precond.study.analysis import Analysis
+from precond.study.learned import Learned
 
 
 def summary(analysis: Analysis) -> str:
@@ -28,7 +29,8 @@ def summary(analysis: Analysis) -> str:
         unconfirmed = sum(p.verdict.is_proved and not p.verdict.confirmed for p in entries)
         if unconfirmed:
             words.append(f"{unconfirmed} of the proved unconfirmed")
-        lines.append(f"{kind.value + ' rules':<14} {len(entries)}: {', '.join(words)}")
+        where = " over the whole domain" if kind is Kind.LAYER else ""
+        lines.append(f"{kind.value + ' rules':<14} {len(entries)}:{where} {', '.join(words)}")
     if analysis.curve:
         every = analysis.curve[0]
         precision = "–" if every.precision is None else f"{100 * every.precision:.1f} %"
@@ -47,6 +49,11 @@ def summary(analysis: Analysis) -> str:
     lines += [f"note           {note}" for note in analysis.notes]
     lines.append(f"time           {analysis.seconds:.1f} s of {analysis.budget:g} s")
     return "\n".join(lines)
+
+
+def answer(analysis: Analysis) -> str:
+    """What was learned, one sentence a line."""
+    return "\n".join(map(printable, Learned.of(analysis).sentences()))
 
 
 def _domains(analysis: Analysis) -> list[str]:

@@ -13,9 +13,9 @@ import pytest
 import torch
 from known import ABSOLUTE, phases
 
+from precond.apply.distillation.automatic_places import automatic_readings
 from precond.apply.distillation.learn import (
     augmented,
-    automatic_readings,
     distill,
     prove_only,
     sample_of,
@@ -24,7 +24,7 @@ from precond.apply.distillation.path import FastPath, checkpoints, load_fast_pat
 from precond.apply.distillation.proved_rules import ProvedRules
 from precond.apply.distillation.reading import Probe, Reading
 from precond.apply.distillation.table import Plain, Samples, TradeOffRow, TradeOffTable, trade_off
-from precond.apply.distillation.thresholds import NEVER, Answers, choose
+from precond.apply.distillation.thresholds import NEVER, Answers, choose, exit_curve
 from precond.apply.distillation.training import learned_exit, quantiles
 from precond.apply.distillation.votes import Training, VoteExit
 from precond.apply.distillation.write_onnx import write_stages
@@ -57,6 +57,7 @@ from precond.property import Property
 from precond.region.box import Box
 from precond.region.pattern import DecisionPattern
 from precond.region.recording import record
+from precond.report.distill import headline
 
 MODEL = Path(__file__).parents[2] / "models" / "digits-mlp.onnx"
 RNG = np.random.default_rng(0)
@@ -368,10 +369,56 @@ def test_where_the_fast_path_is_slower() -> None:
             gpu=(None, None),
         )
 
-    rows = (row("plain network", 1.0, 9.0), row("fast path", 1.5, 4.0))
-    assert TradeOffTable(rows, (1, 256), 300, 1, ()).slower() == (1,)
+    rows = (row("plain network", 1.0, 9.0), row("fast path", 1.5, 4.5))
+    table = TradeOffTable(rows, (1, 256), 300, 1, ())
+    assert table.slower() == (1,) and table.worth_it and table.speedups() == (1 / 1.5, 2.0)
+    assert headline(table) == (
+        "The fast path is 0.67 times as fast at batch 1, 2.00 times as fast at batch 256; "
+        "0.00 points of accuracy are lost"
+    )
     rows = (row("plain network", 1.0, None), row("fast path", 0.5, None))
     assert TradeOffTable(rows, (1, 256), 9, 1, ()).slower() == ()
+    rows = (row("plain network", 1.0, None), row("fast path", 2.0, None))
+    slow = TradeOffTable(rows, (1, 256), 9, 1, ())
+    assert not slow.worth_it
+    assert headline(slow) == "Not worth it: slower than the plain network at batch 1"
+    rows = (row("plain network", None, None), row("fast path", None, None))
+    assert headline(TradeOffTable(rows, (1, 256), 9, 1, ())).startswith("Not measured")
+
+
+def test_the_curve_of_an_exit_by_hand() -> None:
+    """Four inputs, the surest first: right, wrong (the network is right), wrong too, both right;
+    the third was answered before."""
+    answers = Answers(
+        np.array([0.9, 0.8, 0.7, 0.6], dtype=np.float32),
+        np.array([True, False, False, True]),
+        np.array([False, False, True, False]),
+    )
+    right = np.array([True, True, True, True])
+    curve = exit_curve("e", answers, right, 0.75)
+    assert curve.points == ((0.0, 0.0), (0.25, 0.0), (0.5, 25.0), (0.75, 25.0))
+    assert curve.chosen == (0.5, 25.0)
+    assert exit_curve("e", answers, right, NEVER).chosen is None
+
+
+def test_not_worth_it_has_a_page_and_a_status_of_its_own(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An exit that costs as much as the whole network saves nothing, whatever it answers."""
+
+    def dear(*_: object) -> tuple[list[float], list[float]]:
+        return [0.5, 0.5], [1.0]
+
+    monkeypatch.setattr("precond.apply.distillation.votes.ROWS", 5_000)
+    monkeypatch.setattr("precond.apply.distillation.learn.costs", dear)
+    out = tmp_path / "out"
+    command = ["distill", str(MODEL), "--inputs", "digits", "--max-loss", "5"]
+    assert main([*command, "--layer", "relu1", "--out", str(out)]) == 3
+    assert capsys.readouterr().out.startswith("Not worth it: ")
+    assert [f.name for f in out.iterdir()] == ["index.html"]
+    page = (out / "index.html").read_text()
+    assert "Not worth it: no exit saves more time than it costs" in page
+    assert "votes at relu1" in page and "allowed: 5" in page
 
 
 def test_a_loss_that_cannot_be_met() -> None:
@@ -555,7 +602,7 @@ def test_the_command_with_proved_rules(
     file = preconditions(tmp_path, network.hash, [rule])
     out = tmp_path / "out"
     command = ["distill", str(MODEL), "--inputs", "digits", "--rules", str(file), "--proved-only"]
-    assert main([*command, "--no-compile", "--out", str(out)]) == 0
+    assert main([*command, "--no-compile", "--out", str(out)]) in (0, 3)  # as fast as it is
     said = capsys.readouterr().out
     assert "proved rules at relu2: 1 inputs (0.1 %), 0 predictions changed" in said
     report = json.loads((out / "distill.json").read_text())
@@ -566,6 +613,7 @@ def test_the_command_with_proved_rules(
         "boxes.onnx",
         "distill.json",
         "fastpath.pt",
+        "index.html",
         "rest.onnx",
         "stage-1.onnx",
         "stage-2.onnx",

@@ -12,8 +12,9 @@ import pytest
 from known import ABSOLUTE, BUMP, LEAKY, POOLED
 
 from precond import Box, Network, Status
+from precond.apply.certification.answers import BallOutcome, Robustness
 from precond.apply.certification.batch import margin_bounds, violates
-from precond.apply.certification.certify import BallOutcome, Robustness, robustness
+from precond.apply.certification.certify import robustness
 from precond.apply.certification.monotone import (
     Monotone,
     monotone_claim,
@@ -243,10 +244,10 @@ def test_command_answers_properties_of_the_outputs(
     arguments += ["--range", "0:0:1.5", "--monotone", "0:up", "--budget", "600"]
     out = tmp_path / "out"
     assert main([*arguments, "--out", str(out)]) == 0
-    lines = capsys.readouterr().out.splitlines()
-    assert [line.split()[-1] for line in lines[:1]] and "proved" in lines[0]
-    assert "refuted" in lines[1] and "gives y = (" in lines[2]
-    assert "refuted" in lines[3] and "takes y0 from" in lines[4]
+    first, second, witness, third, rise, *_ = capsys.readouterr().out.splitlines()
+    assert first.startswith("0 ≤ y0 ≤ 2 ") and " proved " in first
+    assert " refuted " in second and witness.startswith("  x = ") and "gives y = (" in witness
+    assert " refuted " in third and "takes y0 from" in rise
     assert "never falls" in (out / "properties.csv").read_text(encoding="utf-8")
     with pytest.raises(QueryError, match="monotone input: expected 0 to 0, got 3"):
         monotone_claim(ABSOLUTE, Monotone(3), Box.uniform(1, 0.0, 1.0))

@@ -9,7 +9,8 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from precond.apply.certification.certify import BallOutcome, robustness
+from precond.apply.certification.answers import BallOutcome
+from precond.apply.certification.certify import robustness
 from precond.apply.certification.settings import RobustnessSettings
 from precond.apply.decomposition.halves import decompose
 from precond.checker.exact import check

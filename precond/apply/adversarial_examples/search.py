@@ -2,10 +2,8 @@
 
 Two kinds of claims are put to the provers and their witnesses kept: *balls* (every input within a
 radius of a training input has its class) and *rules* (every input of the natural range with a
-layer rule's pattern has the rule's class).  A witness far from any real input says little, so
-each is minimised towards a real one (``adversarial_minimise``) and measured from there.  What
-counts must be predicted as another class surely (rigorous bounds at that point) and in float32,
-at values that float32 holds.
+layer rule's pattern has the rule's class).  A witness is minimised towards a real input.  It counts
+if it is another class surely (rigorous bounds at that point) and in float32, at float32 values.
 """
 
 from __future__ import annotations
@@ -20,10 +18,12 @@ from numpy.typing import NDArray
 from precond.apply.adversarial_examples.minimise import WitnessTarget, minimise
 from precond.apply.adversarial_examples.settings import AdversarialSettings
 from precond.apply.adversarial_examples.sparse import fewest_changes
+from precond.apply.certification.answers import BallOutcome
 from precond.apply.certification.batch import violates
-from precond.apply.certification.certify import BallOutcome, robustness
+from precond.apply.certification.certify import robustness
 from precond.apply.certification.settings import RobustnessSettings
 from precond.apply.true_classes import check_classes
+from precond.basics.notebook import NotebookLine
 from precond.data.datasets import Dataset
 from precond.errors import DataError
 from precond.mine.layer_rules.learn import LayerRule
@@ -75,7 +75,7 @@ class Example:
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Adversarial:
+class Adversarial(NotebookLine):
     """Distinct ``examples``, nearest to their anchors first.  ``refuted``: witnesses there were;
     ``lost``: those that no longer counted in float32 values; ``alike``: duplicates dropped;
     ``claims``: put to the provers; ``interrupted``: Ctrl-C left some of them out."""
@@ -87,6 +87,9 @@ class Adversarial:
     alike: int
     seconds: float
     interrupted: bool = False
+
+    def __repr__(self) -> str:
+        return f"Adversarial({len(self.examples)} examples of {self.claims} claims)"
 
     def inputs(self) -> NDArray[np.float32]:
         """(M, n)."""
@@ -161,7 +164,7 @@ def adversarial(
                 witnesses.append(_Witness(name, ball.witness, target))
     except KeyboardInterrupt:
         interrupted = True
-    if interrupted:  # a few seconds for what was found
+    if interrupted:
         end = end.earlier(min(SHORTLY, DRAWING * settings.budget))
     examples, lost, alike = _examples(network, data, witnesses, deadline=end, device=device)
     return Adversarial(

@@ -12,14 +12,12 @@ Certified at one radius is certified at every smaller one, attacked at every lar
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from enum import Enum
 
 import numpy as np
 from numpy.typing import NDArray
 
+from precond.apply.certification.answers import Ball, BallOutcome, Robustness
 from precond.apply.certification.batch import Balls, batch_attack, margin_bounds, violates
 from precond.apply.certification.settings import RobustnessSettings
 from precond.basics.arguments import numbers, require_kind
@@ -41,58 +39,6 @@ Array = NDArray[np.float64]
 Rows = NDArray[np.int64]
 CLASSIFYING = 0.5  # of the budget, for the classes of the inputs at most
 OPTIMISE = 20  # steps of slope optimisation for balls that plain bounds leave open
-
-
-class BallOutcome(Enum):
-    """What is known of one ball; the value is the word used in files and reports."""
-
-    CERTIFIED = "certified"
-    ATTACKED = "attacked"
-    UNKNOWN = "unknown"
-    WRONG = "wrong"
-
-
-@dataclass(frozen=True, eq=False)
-class Ball:
-    """The answer for one input at one radius.
-
-    ``engine`` gave it; ``confirmed`` False marks answers that rest on one float solver;
-    ``margin``: the best proved lower bound of the class's margin, where known;
-    ``witness`` (n,) where attacked.
-    """
-
-    outcome: BallOutcome
-    engine: str = ""
-    confirmed: bool = True
-    margin: float | None = None
-    witness: Array | None = None
-
-
-@dataclass(frozen=True, eq=False, kw_only=True)
-class Robustness:
-    """``balls[k][i]`` answers input ``rows[i]`` at ``radii[k]`` (ascending).
-
-    ``interrupted``: Ctrl-C ended the search; what was not settled by then is unknown.
-    """
-
-    rows: Rows
-    classes: Rows
-    radii: tuple[float, ...]
-    balls: tuple[tuple[Ball, ...], ...]
-    seconds: float
-    interrupted: bool = False
-
-    def count(self, k: int, outcome: BallOutcome) -> int:
-        """How many inputs have ``outcome`` at the k-th radius."""
-        return sum(ball.outcome is outcome for ball in self.balls[k])
-
-    def engines(self, k: int) -> Counter[str]:
-        """How many balls of the k-th radius each engine certified."""
-        return Counter(b.engine for b in self.balls[k] if b.outcome is BallOutcome.CERTIFIED)
-
-    def unconfirmed(self, k: int) -> int:
-        """Certified balls of the k-th radius that rest on one float solver."""
-        return sum(b.outcome is BallOutcome.CERTIFIED and not b.confirmed for b in self.balls[k])
 
 
 def robustness(
@@ -144,6 +90,8 @@ def robustness(
     except KeyboardInterrupt:
         interrupted = True
     return Robustness(
+        network=network,
+        inputs=points,
         rows=chosen,
         classes=classes,
         radii=sizes,

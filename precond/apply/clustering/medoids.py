@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from precond.apply.debugging.rule_book import RuleBook
+from precond.basics.notebook import NotebookPage
 
 Array = NDArray[np.float64]
 Rows = NDArray[np.int64]
@@ -43,7 +44,7 @@ class Cluster:
 
 
 @dataclass(frozen=True, eq=False)
-class Clustering:
+class Clustering(NotebookPage):
     """``clusters``, largest first; ``rest``: rows that satisfy no rule; ``assigned`` (N,): the
     cluster of every row, −1 for the rest."""
 
@@ -52,6 +53,9 @@ class Clustering:
     clusters: tuple[Cluster, ...]
     rest: Rows
     assigned: Rows
+
+    def __repr__(self) -> str:
+        return f"Clustering({len(self.clusters)} clusters, {len(self.rest)} inputs in none)"
 
     @property
     def purity(self) -> float:

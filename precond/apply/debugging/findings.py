@@ -20,6 +20,7 @@ from precond.apply.debugging.mine_rules import mine_rules
 from precond.apply.debugging.rule_book import RuleBook
 from precond.apply.debugging.settings import DebugSettings
 from precond.apply.true_classes import check_classes
+from precond.basics.notebook import NotebookPage
 from precond.data.datasets import Dataset
 from precond.errors import DataError
 from precond.network.evaluate import check_inputs
@@ -34,7 +35,7 @@ MINING = 0.5  # of the budget, for rules at most; half of it for running probes
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Debugged:
+class Debugged(NotebookPage):
     """All that was found; ``wrong`` are row numbers, held-out ones first, and ``findings`` the
     first of them; fewer where Ctrl-C ended the work (``interrupted``)."""
 
@@ -49,6 +50,9 @@ class Debugged:
     seconds: float
     interrupted: bool = False
     notes: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        return f"Debugged({len(self.wrong)} wrong, {len(self.causes)} causes)"
 
     @property
     def predicted(self) -> Rows:

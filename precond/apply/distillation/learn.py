@@ -10,34 +10,38 @@ properties); Teerapittayanon, McDanel, Kung 2016 (early exits).
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import NoReturn, cast
+from typing import cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from precond.apply.distillation.automatic_places import automatic_readings
 from precond.apply.distillation.path import Exit, FastPath, checkpoints
 from precond.apply.distillation.proved_rules import ProvedRules
 from precond.apply.distillation.reading import Reading
 from precond.apply.distillation.settings import MAX_LOSS
-from precond.apply.distillation.thresholds import NEVER, Answers, ExitThresholds, choose
+from precond.apply.distillation.thresholds import (
+    NEVER,
+    Answers,
+    ExitCurve,
+    ExitThresholds,
+    choose,
+    exit_curve,
+)
 from precond.apply.distillation.training import BATCH, Sample, learned_exit
 from precond.apply.distillation.votes import Training, VoteExit
 from precond.apply.true_classes import check_classes
 from precond.errors import DataError, QueryError
 from precond.network.evaluate import check_inputs
 from precond.network.graph import INPUT, Network
-from precond.network.layers import Affine, Conv2d
 from precond.network.module import NetworkSegment
-from precond.network.parts import is_cut
 
 MOST_EXITS = 3
-WIDE = 8  # a picture of neurons at least this high and wide is read at every second row
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,13 +49,23 @@ class Distilled:
     """A fast path and how it came about.
 
     ``choice`` is what the thresholds do on the validation inputs (None: proved rules only);
-    ``readings`` that votes were learned at, with their accuracy alone.
+    ``readings`` the readings that votes were learned at, with their accuracy alone, and ``curves``
+    what each of them would answer and lose.
     """
 
     path: FastPath
     proved: ProvedRules | None
     choice: ExitThresholds | None
     readings: tuple[tuple[Reading, float], ...] = ()
+    curves: tuple[ExitCurve, ...] = ()
+
+
+class NotWorthIt(DataError):
+    """No exit saves more time than it costs: ``why``, in a sentence; ``curves`` say what each of
+    them would answer."""
+
+    why: str = ""
+    curves: tuple[ExitCurve, ...] = ()
 
 
 def sample_of(
@@ -127,6 +141,10 @@ def distill(
     ]
     stages, prices = costs(path, validation.inputs[:BATCH])
     choice = choose(found, right=right, stages=stages, prices=prices, max_loss=max_loss)
+    curves = tuple(
+        exit_curve(str(exit.name), one, right, threshold)
+        for exit, one, threshold in zip(ordered, found, choice.thresholds, strict=True)
+    )
     kept: list[VoteExit] = []
     for exit, threshold in zip(ordered, choice.thresholds, strict=True):
         if threshold != NEVER:
@@ -137,26 +155,49 @@ def distill(
         anyway = choose(
             found, right=right, stages=[*free, 1.0], prices=free, max_loss=max_loss
         ).coverage
-        _refuse(network, places, inputs=len(validation), max_loss=max_loss, coverage=anyway)
+        raise _refusal(
+            network,
+            places,
+            curves,
+            inputs=len(validation),
+            max_loss=max_loss,
+            coverage=anyway,
+        )
     whole: list[Exit] = [*kept, *(checkpoints(network, known) if known is not None else [])]
     return Distilled(
-        FastPath(network, whole, known), proved=known, choice=choice, readings=tuple(tried)
+        FastPath(network, whole, known),
+        proved=known,
+        choice=choice,
+        readings=tuple(tried),
+        curves=curves,
     )
 
 
-def _refuse(
-    network: Network, places: Sequence[Reading], inputs: int, max_loss: float, coverage: float
-) -> NoReturn:
-    """Say why there is no fast path: no early answers, or none that pay."""
+def _refusal(
+    network: Network,
+    places: Sequence[Reading],
+    curves: tuple[ExitCurve, ...],
+    inputs: int,
+    max_loss: float,
+    coverage: float,
+) -> DataError:
+    """Why there is no fast path: no early answers, or none that pay."""
     where = ", ".join(map(str, places))
     if coverage:
-        raise DataError(
+        slow = NotWorthIt(
             f"a fast path of {network.origin} with exits at {where}",
             expected="an exit that costs less time than it saves",
             got=f"none, though {100 * coverage:.0f} % of {inputs} validation inputs could take one",
             fix="Choose earlier layers; a small network may be fast enough as it is",
         )
-    raise DataError(
+        slow.curves = curves
+        slow.why = (
+            f"{100 * coverage:.0f} % of {inputs} validation inputs could be answered at {where}, "
+            "but that costs more time than it saves. Choose earlier layers; a small network may "
+            "be fast enough as it is"
+        )
+        return slow
+    return DataError(
         f"a loss of at most {max_loss:g} percentage points",
         expected=f"early answers at {where} within it",
         got=f"none on {inputs} validation inputs",
@@ -218,46 +259,6 @@ def _seconds(run: Callable[[Tensor], object], value: Tensor) -> float:
         run(value)
         times.append(time.perf_counter() - begun)
     return min(times)
-
-
-def automatic_readings(network: Network) -> list[Reading]:
-    """Where votes are tried unless told: the first layer, and the first after a quarter of the
-    network's products that has less than 60 % of them before it."""
-    work = np.cumsum([_products(network, node.name) for node in network.nodes], dtype=np.float64)
-    place = {node.name: k for k, node in enumerate(network.nodes)}
-    found: list[Reading] = []
-    for layer in network.decision_layers:
-        before = network.pre_activation(layer)
-        reading = Reading(layer, _step(network, layer))
-        if not is_cut(network, reading.cut(network)):
-            continue
-        share = work[place[before]] / max(work[-1], 1.0) if before in place else 0.0
-        if not found or (len(found) == 1 and 0.25 <= share < 0.6):
-            found.append(reading)
-    if not found:
-        raise QueryError(
-            f"network {network.origin}",
-            expected="a decision layer that every path to the output goes through",
-            got="none",
-        )
-    return found
-
-
-def _step(network: Network, layer: str) -> int:
-    shape = network.shapes[layer]
-    before = network.node.get(network.pre_activation(layer))
-    convolution = before is not None and isinstance(before.layer, Conv2d)
-    return 2 if convolution and len(shape) == 3 and min(shape[1:]) >= WIDE else 1
-
-
-def _products(network: Network, name: str) -> float:
-    match network.node[name].layer:
-        case Affine(weight, _):
-            return float(math.prod(network.shapes[name]) * weight.shape[1])
-        case Conv2d() as layer:
-            return float(math.prod(network.shapes[name]) * math.prod(layer.weight.shape[1:]))
-        case _:
-            return 0.0
 
 
 def augmented(sample: Sample, network: Network, shift: int) -> Sample:

@@ -1,22 +1,14 @@
-"""The trade-off table: accuracy, coverage and latency of a fast path beside its rivals.
-
-Latency is wall-clock time per call; processor time, which other programs stretch less, is given
-beside it.  The methods take turns, round after round, so that a busy machine is busy for all of
-them, and the median round counts.  A round is the mean over inputs from all over the test
-inputs, since an early answer costs less than a late one.
-"""
+"""The trade-off table: accuracy, coverage and latency of a fast path beside its rivals."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, cast
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
+from precond.apply.distillation.latency import BATCHES, Run, Times, latencies
 from precond.apply.distillation.learn import Distilled
 from precond.apply.distillation.path import FastPath
 from precond.apply.distillation.proved_rules import Checkpoint
@@ -24,14 +16,9 @@ from precond.apply.distillation.reading import Reading
 from precond.apply.distillation.rivals import linear_path, small_network
 from precond.apply.distillation.training import Sample
 from precond.apply.distillation.votes import Training, VoteExit
+from precond.basics.terminal import fitted
 from precond.network.graph import INPUT, Network
 from precond.network.module import NetworkSegment
-
-BATCHES = (1, 256)
-ROUNDS = {1: 7, 256: 9}
-INPUTS = {1: 400, 256: 1024}  # spread evenly over the test inputs
-Run = Callable[[Tensor], Tensor]
-Times = tuple[float | None, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,27 +51,58 @@ class TradeOffTable:
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
 
-    def lines(self) -> list[str]:
-        """A Markdown table."""
+    def cells(self) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+        """The head and the rows, without what was not measured at all."""
         head = ["method", "coverage", "accuracy", "loss, points", "answers changed"]
         head += [f"CPU ms, batch {b}" for b in self.batches]
         head += [f"processor ms, batch {b}" for b in self.batches]
-        head += [f"GPU ms, batch {b}" for b in self.batches]
-        lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
-        for row in self.rows:
-            cells = [
+        gpu = any(value is not None for row in self.rows for value in row.gpu)
+        head += [f"GPU ms, batch {b}" for b in self.batches] if gpu else []
+        rows = [
+            (
                 row.method,
                 "–" if row.coverage is None else f"{100 * row.coverage:.1f} %",
                 f"{100 * row.accuracy:.2f} %",
                 f"{row.loss:+.2f}",
                 f"{row.changed}",
-                *(_milliseconds(value) for value in (*row.cpu, *row.processor, *row.gpu)),
-            ]
-            lines.append("| " + " | ".join(cells) + " |")
+                *map(_milliseconds, (*row.cpu, *row.processor, *(row.gpu if gpu else ()))),
+            )
+            for row in self.rows
+        ]
+        return tuple(head), rows
+
+    def lines(self) -> list[str]:
+        """A Markdown table."""
+        head, rows = self.cells()
+        lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+        return lines + ["| " + " | ".join(row) + " |" for row in rows]
+
+    def terminal_lines(self) -> list[str]:
+        """A table of fewer columns, for a terminal."""
+        lines = [
+            f"{'method':<36} {'coverage':>9} {'accuracy':>9} {'loss':>7}"
+            + "".join(f" {f'ms, batch {b}':>14}" for b in self.batches)
+        ]
+        for row, cells in zip(self.rows, self.cells()[1], strict=True):
+            lines.append(
+                f"{fitted(row.method, 36)} {cells[1]:>9} {cells[2]:>9} {cells[3]:>7}"
+                + "".join(f" {_milliseconds(value):>14}" for value in row.cpu)
+            )
         return lines
 
     def row(self, method: str) -> TradeOffRow:
         return next(row for row in self.rows if row.method == method)
+
+    def speedups(self) -> tuple[float | None, ...]:
+        """For each batch size the time of the plain network over that of the fast path."""
+        pairs = zip(self.row("plain network").cpu, self.row("fast path").cpu, strict=True)
+        return tuple(None if not (plain and fast) else plain / fast for plain, fast in pairs)
+
+    @property
+    def worth_it(self) -> bool:
+        """Whether the fast path is faster at some batch size, or was not measured at any."""
+        known = [value for value in self.speedups() if value is not None]
+        return not known or max(known) > 1
 
     def slower(self) -> tuple[int, ...]:
         """The batch sizes at which the fast path takes longer than the plain network."""
@@ -167,12 +185,12 @@ def trade_off(
                 given[f"{name}, compiled"] = given[name]
         else:
             notes.append(f"torch.compile not measured: {trouble}")
-    cpu, processor = _latencies(runs, test.inputs)
+    cpu, processor = latencies(runs, test.inputs)
     gpu: dict[str, Times] = {}
     if torch.cuda.is_available():
         for run in methods.values():
             run.to("cuda")
-        gpu, _ = _latencies(dict(methods), test.inputs.to("cuda"))
+        gpu, _ = latencies(dict(methods), test.inputs.to("cuda"))
         for run in methods.values():
             run.to("cpu")
     else:
@@ -235,41 +253,3 @@ def _compiled(plain: Plain, path: FastPath, inputs: Tensor, runs: dict[str, Run]
         return str(error).strip().splitlines()[0]
     runs |= {"plain network, compiled": whole, "fast path, compiled": path}
     return None
-
-
-def _latencies(runs: dict[str, Run], inputs: Tensor) -> tuple[dict[str, Times], dict[str, Times]]:
-    """Milliseconds per call at every batch size: wall-clock, and of the processor."""
-    wall: dict[str, list[float | None]] = {name: [] for name in runs}
-    processor: dict[str, list[float | None]] = {name: [] for name in runs}
-    for size in BATCHES:
-        count = min(INPUTS[size], len(inputs)) // size * size
-        spread = inputs[torch.linspace(0, max(0, len(inputs) - 1), count).long()]
-        parts = list(torch.split(spread, size)) if count else []
-        rounds: dict[str, list[tuple[float, float]]] = {name: [] for name in runs}
-        if parts:
-            with torch.inference_mode():
-                for _ in range(ROUNDS[size]):
-                    for name, run in runs.items():
-                        rounds[name].append(_round(run, parts))
-        for name, times in rounds.items():
-            for place, found in enumerate((wall, processor)):
-                each = [pair[place] for pair in times[1:]]  # the first warms up
-                found[name].append(float(np.median(each)) if each else None)
-    return (
-        {name: tuple(times) for name, times in wall.items()},
-        {name: tuple(times) for name, times in processor.items()},
-    )
-
-
-def _round(run: Run, parts: Sequence[Tensor]) -> tuple[float, float]:
-    """Milliseconds per call, on the wall and of the processor."""
-    cuda = parts[0].is_cuda
-    if cuda:
-        torch.cuda.synchronize()
-    begun, work = time.perf_counter(), time.process_time()
-    for part in parts:
-        run(part)
-    if cuda:
-        torch.cuda.synchronize()
-    each = 1000 / len(parts)
-    return each * (time.perf_counter() - begun), each * (time.process_time() - work)

@@ -19,6 +19,7 @@ from precond.errors import QueryError
 
 GRID = {1: 400, 2: 48, 3: 16}  # thresholds tried for each of so many exits
 NEVER = float("inf")
+CURVE = 100  # points of a curve
 ERRORS = 2.0  # standard errors that are added to a loss
 
 
@@ -48,6 +49,36 @@ class ExitThresholds:
     def loss(self) -> float:
         """Percentage points of accuracy lost."""
         return 100 * (self.lost - self.won) / self.inputs
+
+
+@dataclass(frozen=True)
+class ExitCurve:
+    """One exit alone on the validation inputs: (share answered early, percentage points lost) as
+    its threshold falls, and where the ``chosen`` one stands (None: the exit is not used)."""
+
+    name: str
+    points: tuple[tuple[float, float], ...]
+    chosen: tuple[float, float] | None
+
+
+def exit_curve(
+    name: str, answers: Answers, right: NDArray[np.bool_], threshold: float
+) -> ExitCurve:
+    """The curve of an exit beside the network's own answers, which are ``right`` (n,) or not."""
+    order = np.argsort(-answers.confidence, kind="stable")
+    order = order[~answers.answered[order]]
+    lost = np.cumsum(right[order].astype(int) - answers.right[order].astype(int))
+    confidence, count = answers.confidence[order], len(right)
+    last = np.append(np.diff(confidence) != 0, True)  # equal confidence is answered together
+    ends = np.flatnonzero(last[: len(order)])
+    drawn = ends[np.unique(np.linspace(0, max(len(ends) - 1, 0), CURVE).round().astype(int))]
+
+    def at(place: int) -> tuple[float, float]:
+        return (place + 1) / count, 100 * float(lost[place]) / count
+
+    points = ((0.0, 0.0), *(at(int(place)) for place in drawn)) if len(ends) else ((0.0, 0.0),)
+    taken = int((confidence >= threshold).sum())
+    return ExitCurve(name, points, at(taken - 1) if taken else None)
 
 
 def choose(

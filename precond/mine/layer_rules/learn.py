@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from precond.basics.arguments import require_kind
+from precond.basics.notebook import NotebookLine
 from precond.errors import DataError, QueryError
 from precond.mine.labels import NO_LABEL, check_labels
 from precond.mine.layer_rules.literals import Features, LiteralTable
@@ -37,7 +38,7 @@ CHUNK = 65_536
 
 
 @dataclass(frozen=True, kw_only=True)
-class LayerRule:
+class LayerRule(NotebookLine):
     """``pattern`` over ``layer`` implies ``label`` on the training inputs.
 
     Of the ``support`` training inputs that satisfy it the share ``precision`` carries the
@@ -50,6 +51,13 @@ class LayerRule:
     support: int
     precision: float
     confidence: float
+
+    def __repr__(self) -> str:
+        words = repr(self.pattern).removeprefix("DecisionPattern(").removesuffix(")")
+        return (
+            f"LayerRule({words} ⇒ class {self.label}, support {self.support}, "
+            f"precision {100 * self.precision:.1f} %)"
+        )
 
 
 def layer_preconditions(  # noqa: PLR0913 - options of a public function, each by its keyword

@@ -1,7 +1,8 @@
 """Bounds of one property over many patterns at once: one propagation, many right-hand sides.
 
-For searches that weigh candidate patterns against each other.  The numbers are rigorous, but
-here they only guide: what is claimed is proved by ``prove``.
+For searches that weigh candidate patterns against each other, which put what they claim to
+``prove``, and for rules near data, which ask about thousands of balls.  The bounds are rigorous;
+whether one excludes a violation is for the gate to say.
 """
 
 from __future__ import annotations

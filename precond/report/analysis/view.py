@@ -10,6 +10,8 @@ from markupsafe import Markup
 
 from precond.proof.precondition import Kind, Precondition
 from precond.proof.verdict import Status, Verdict
+from precond.report.analysis.decisions import Decisions
+from precond.report.analysis.first_page import FirstPage, is_single
 from precond.report.cards import Card, make_card, needs_no_neuron, seconds, witness_outputs
 from precond.report.coverage import (
     chart_series,
@@ -87,6 +89,7 @@ class Row:
     layers: str
     cells: tuple[Cell, ...]
     card: Card
+    single: bool  # true for one input only
 
 
 @dataclass(frozen=True)
@@ -94,6 +97,7 @@ class Page:
     """The report."""
 
     title: str
+    first: FirstPage
     facts: tuple[tuple[str, str], ...]
     interrupted: bool
     notes: tuple[str, ...]
@@ -120,19 +124,22 @@ def make_page(analysis: Analysis) -> Page:
     series = chart_series(analysis)
     classes = tuple(class_coverage(analysis, matches)) if series else ()
     items = analysis.preconditions
-    drawn = chosen_for_drawing(items)
+    decisions = Decisions(analysis)
+    first = FirstPage.of(analysis, decisions)
+    drawn = chosen_for_drawing(items, first=first.shown)
     at_witness = witness_outputs(analysis)
-    rows = tuple(
-        _row(
-            items[k],
-            analysis,
-            make_card(analysis, items[k], matches[k], at_witness, drawn=k in drawn),
-        )
-        for k in in_order(items)
-    )
+
+    def card(k: int) -> Card:
+        made = make_card(analysis, items[k], matches[k], at_witness, drawn=k in drawn)
+        if k not in drawn or items[k].kind is not Kind.LAYER:
+            return made
+        return decisions.on_card(made, items[k], matches[k])
+
+    rows = tuple(_row(items[k], analysis, card(k)) for k in in_order(items))
     used = {item.verdict.status for item in analysis.preconditions}
     return Page(
         analysis.model.name,
+        first,
         run_facts(analysis),
         analysis.interrupted,
         analysis.notes,
@@ -166,8 +173,11 @@ def in_order(preconditions: Sequence[Precondition]) -> list[int]:
     return sorted(range(len(preconditions)), key=key)
 
 
-def chosen_for_drawing(preconditions: Sequence[Precondition], most: int = DRAWN) -> set[int]:
-    """Positions of the preconditions that get pictures: the first of every class.
+def chosen_for_drawing(
+    preconditions: Sequence[Precondition], most: int = DRAWN, *, first: Sequence[int] = ()
+) -> set[int]:
+    """Positions of the preconditions that get pictures: those that come ``first``, then the first
+    of every class.
 
     Classes take turns, each giving its next in the table's order, until ``most``.
     """
@@ -177,7 +187,7 @@ def chosen_for_drawing(preconditions: Sequence[Precondition], most: int = DRAWN)
     turns = sorted(
         (rank, position) for found in order.values() for rank, position in enumerate(found)
     )
-    return {position for _, position in turns[:most]}
+    return set(list(dict.fromkeys([*first, *(position for _, position in turns)]))[:most])
 
 
 def _bars_note(analysis: Analysis) -> str:
@@ -218,6 +228,7 @@ def _row(item: Precondition, analysis: Analysis, card: Card) -> Row:
             _time(verdict, item.proofs),
         ),
         card,
+        is_single(item),
     )
 
 

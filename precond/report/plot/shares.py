@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from markupsafe import Markup
 
-from precond.apply.certification.certify import BallOutcome, Robustness
+from precond.apply.certification.answers import BallOutcome, Robustness
 from precond.report.plot.labels import figure, share_rules, stripes
 
 ORDER = (BallOutcome.CERTIFIED, BallOutcome.UNKNOWN, BallOutcome.ATTACKED, BallOutcome.WRONG)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from markupsafe import Markup
 
+from precond.basics.terminal import fitted
 from precond.proof.precondition import Precondition
 from precond.proof.verdict import Status
 from precond.report.evidence import Table
@@ -31,6 +32,8 @@ class WholeSpacePage:
     """Everything the page shows."""
 
     title: str
+    lead: str
+    has_patterns: bool
     facts: tuple[tuple[str, str], ...]
     notes: tuple[str, ...]
     figures: tuple[Figure, ...]
@@ -63,18 +66,19 @@ def table_text(run: WholeSpace, model: str) -> str:
         f"network        {model} ({run.study.network.neurons} neurons)",
         f"data           {run.study.data.name}: {len(run.study.data.train)} training, "
         f"{len(run.study.data.held_out)} held-out inputs",
+        *(f"{what:<14} {names}" for what, names in run.study.data.legend()),
         f"domain         {run.study.domain}",
         "",
-        f"{'class':<8} {'cut':<10} {'patterns':>8} {'literals':>8} {'training':>9} "
-        f"{'held out':>9} {'95 %':>15} {'rounds':>7} {'proofs':>7} {'seconds':>8}  proof",
+        f"{'class':<10} {'cut':<14} {'patterns':>8} {'literals':>8} {'training':>8} "
+        f"{'held out':>8} {'95 %':>13} {'seconds':>8}  proof",
     ]
     for result in run.classes:
         low, high = result.held_out.interval
         lines.append(
-            f"{result.target.name:<8} {result.cut:<10} {len(result.entries):>8} "
-            f"{result.literals:>8} {percent(result.train.value):>9} "
-            f"{percent(result.held_out.value):>9} {f'{100 * low:.1f}–{100 * high:.1f} %':>15} "
-            f"{result.rounds:>7} {result.proofs:>7} {result.seconds:>8.1f}  {_proof_words(result)}"
+            f"{fitted(result.target.name, 10)} {fitted(result.cut, 14)} {len(result.entries):>8} "
+            f"{result.literals:>8} {percent(result.train.value):>8} "
+            f"{percent(result.held_out.value):>8} {f'{100 * low:.1f}–{100 * high:.1f} %':>13} "
+            f"{result.seconds:>8.1f}  {_proof_words(result)}"
         )
     low, high = run.held_out.interval
     proved = sum(result.proved for result in run.classes)
@@ -137,6 +141,8 @@ def make_page(run: WholeSpace, model: str) -> WholeSpacePage:
     ]
     return WholeSpacePage(
         f"Patterns over the whole domain: {Path(model).name}",
+        lead=lead(run),
+        has_patterns=bool(run.entries),
         facts=(
             ("Model", Path(model).name),
             ("Network", f"{network.input_size} inputs, layers of {widths} neurons"),
@@ -145,6 +151,7 @@ def make_page(run: WholeSpace, model: str) -> WholeSpacePage:
                 f"{run.study.data.name}: {len(run.study.data.train)} training, "
                 f"{len(run.study.data.held_out)} held-out inputs",
             ),
+            *((what.capitalize(), names) for what, names in run.study.data.legend()),
             ("Domain", str(run.study.domain)),
             ("Time", f"{run.seconds:.1f} s of {run.budget:g} s"),
         ),
@@ -166,6 +173,23 @@ def make_page(run: WholeSpace, model: str) -> WholeSpacePage:
         classes=_class_table(run),
         sections=tuple(class_section(run, result) for result in run.classes),
     )  # fmt: skip
+
+
+def lead(run: WholeSpace) -> str:
+    """What was found, in a sentence or two."""
+    proved = sum(found.proved for found in run.classes)
+    if not run.entries:
+        return (
+            f"No pattern was found for any of {len(run.classes)} classes: nothing is proved. The "
+            "remarks below say what to try."
+        )
+    asked = (
+        "Which few neurons decide a class: every input of the domain that has a class's pattern is "
+        "answered with that class."
+    )
+    if proved == len(run.classes):
+        return f"{asked} This is proved for each class, not counted."
+    return f"{asked} This is proved for {proved} of {len(run.classes)} classes."
 
 
 def _class_table(run: WholeSpace) -> Table:

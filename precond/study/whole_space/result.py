@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from precond.basics.notebook import NotebookPage
 from precond.checker.certificate import Certificate
 from precond.mine.support import wilson
 from precond.proof.claim import Claim
@@ -117,7 +118,7 @@ class Share:
 
 
 @dataclass(frozen=True, eq=False)
-class WholeSpace:
+class WholeSpace(NotebookPage):
     """One run over all classes.  The study's signatures hold pre-activations; ``interrupted``
     says that it was stopped and holds what was done."""
 
@@ -128,6 +129,10 @@ class WholeSpace:
     budget: float
     interrupted: bool = False
     notes: tuple[str, ...] = field(default=())
+
+    def __repr__(self) -> str:
+        proved = sum(found.proved for found in self.classes)
+        return f"WholeSpace({proved} of {len(self.classes)} classes proved)"
 
     @property
     def entries(self) -> tuple[Precondition, ...]:

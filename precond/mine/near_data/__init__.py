@@ -1,0 +1,1 @@
+"""Rules proved in balls around the inputs that support them."""

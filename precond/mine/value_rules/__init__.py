@@ -1,0 +1,1 @@
+"""Layer rules with values that hold for every input, through the layers after them."""
