@@ -163,7 +163,7 @@ class FastBounds:
         """Of a max-pool's slopes after the point: a sum over windows must fit a word."""
         digits = min(self.p, 51 - self.bits - windows_of(self.network, name).shape[1].bit_length())
         require(digits >= 6)
-        return digits
+        return int(digits)
 
     def tighten(self, cells: Cells, node: Node, x: Fixed, refine: list[dict[int, int]]) -> None:
         """Raise bounds x of what ``node`` reads, in place, by backward passes, where they count."""
@@ -265,10 +265,10 @@ class FastBounds:
             if isinstance(node.layer, MaxPool2d):
                 lines = [p[:, None] for p in cells.lines[node.name]]
                 y = np.zeros((*record.shape, self.network.width(source)))
-                used = np.flatnonzero(x.n.any((0, 1)))
-                below, peak, slope, rise = (p[:, :, used] for p in lines)
-                positive, negative = positive[..., used], negative[..., used]
-                for k, places in enumerate(windows_of(self.network, node.name)[used].T):
+                active = np.flatnonzero(x.n.any((0, 1)))
+                below, peak, slope, rise = (p[:, :, active] for p in lines)
+                positive, negative = positive[..., active], negative[..., active]
+                for k, places in enumerate(windows_of(self.network, node.name)[active].T):
                     one = positive * below[..., k] + negative * (slope * (peak == places))
                     y[..., places[places >= 0]] += one[..., places >= 0]
                 total = add(total, dot(Fixed(negative, x.e), rise))

@@ -52,8 +52,8 @@ def _contest(windows: Array, low: Array, high: Array) -> _Contest:
     peak = highs.argmax(-1)[..., None]
     others = highs.copy()
     np.put_along_axis(others, peak, outside, -1)
-    ends = (np.take_along_axis(each, peak, -1)[..., 0] for each in (lows, highs))
-    return _Contest(lows, highs, peak, *ends, others.max(-1))
+    at_low, at_high = (np.take_along_axis(each, peak, -1)[..., 0] for each in (lows, highs))
+    return _Contest(lows, highs, peak, at_low, at_high, others.max(-1))
 
 
 def pool_lines(windows: Array, low: Array, high: Array, one: Any) -> PoolLines:
@@ -100,10 +100,10 @@ def contenders(windows: Array, low: Array, high: Array) -> tuple[Array, Array]:
     may = (found.highs >= found.lows.max(-1)[..., None]) & (windows >= 0)
     open_ = may & (found.low < found.second)[..., None]
     flat = np.zeros((2, *low.shape), np.bool_)
-    for k in range(windows.shape[1]):
-        each = np.maximum(windows[:, k], 0)
+    for k, places in enumerate(windows.T):  # one place of all windows: no entry twice
+        inside = places >= 0
         for kind, flags in enumerate((may, open_)):
-            np.logical_or.at(flat[kind], (..., each), flags[..., k])
+            flat[kind][..., places[inside]] |= flags[..., inside, k]
     return flat[0], flat[1]
 
 
