@@ -1,19 +1,13 @@
 """The backward pass for single values of a convolutional layer, over their receptive fields.
 
 The same bounds as ``backward`` without multipliers, for one subdomain and many rows: forms are
-held as patches, in batches of some 256 rows.  On a CPU they are held in float32, whose
-convolutions take a fraction of the time.  Nothing rests on that: rounding is counted with the
-unit of whichever type it is, numbers cast to it count as rounded, and sums of few numbers are
-float64.  A bound that is not finite is none.
-
-γ counts sums of products in any order, and no other algorithm, so every convolution is tried on
-small integers first (``sums_products``): plain sums give these exactly, in whatever order.
+held as patches (``patches``), in batches of some 256 rows, and sums of few numbers are float64.
+A bound that is not finite is none.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
@@ -21,183 +15,47 @@ from torch import Tensor
 
 from precond.network.affine import Convolution
 from precond.network.graph import INPUT
-from precond.network.layers import Add, Affine, Concat, Conv2d, MaxPool2d, Node, Reshape, Scale
-from precond.network.operators import Operators, operators
+from precond.network.layers import Add, Concat, Conv2d, MaxPool2d, Node, Scale
 from precond.proof.bounds.backward import Region
+from precond.proof.bounds.field_maps import FLUSHED, LONGEST, FieldMaps
 from precond.proof.bounds.lines import ActivationLines
 from precond.proof.bounds.patches import Group, Patch, added, back, picture, through_convolution
 from precond.proof.bounds.pools import PoolLines
 from precond.proof.bounds.relaxed import over_box
-from precond.proof.bounds.rounding import TINY, UNIT, gamma, unit_gamma
+from precond.proof.bounds.rounding import TINY, gamma
 from precond.proof.deadline import Deadline
 
 ROWS = 256
 BYTES = 192 << 20  # of the largest form in a batch
-FLUSHED = {torch.float32: 1e-30, torch.float64: TINY}  # more than sums lose by underflow
-LONGEST = 1 << 20  # of a sum: its γ in float32 is well below 1
 
 
-def number_type(ops: Operators) -> torch.dtype:
-    """In which forms are held."""
-    return torch.float32 if ops.device.type == "cpu" else torch.float64
-
-
-def fits(region: Region) -> bool:
-    """Whether the pass may bound values of a layer: one subdomain of a convolutional
-    network, with sums short enough to count."""
-    network = region.ops.network
-    if len(region.lower) > 1 or not any(isinstance(n.layer, Conv2d) for n in network.nodes):
-        return False
-    return max(network.width(n) for n in network.shapes) < LONGEST
-
-
-@dataclass(eq=False)
-class FieldPass:
-    """One region and the numbers that its passes share, per node as pictures (n, C, H, W)."""
-
-    region: Region
-    maps: dict[str, Tensor] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        self.ops = self.region.ops
-        self.network = self.ops.network
-        self.type = number_type(self.ops)
-        self.unit = UNIT if self.type is torch.float64 else 2.0**-24
-        self.cast = operators(self.network, str(self.ops.device), self.type)
-        # Losses are computed with |form| = form − 2 · min(form, 0), whose sums may cancel.
-        self.room = 1 + 8 * self.gamma(max(self.network.width(n) for n in self.network.shapes))
-
-    def gamma(self, terms: int) -> float:
-        return unit_gamma(terms, self.unit)
-
-    def values(
-        self, name: str, entries: Tensor, signs: Tensor, deadline: Deadline
-    ) -> Iterator[tuple[Tensor, Tensor]]:
-        """Lower bounds of ``sign · value`` of flat ``entries`` (k,) of a node, as pairs of which
-        of them and their bounds, batch by batch until the deadline."""
-        shape = picture(self.network.shapes[name])
-        pixels = shape[1] * shape[2]
-
-        def start(part: Tensor) -> Patch:
-            form = torch.zeros(len(part), shape[0], 1, 1, dtype=self.type, device=part.device)
-            each = torch.arange(len(part), device=part.device)
-            form[each, entries[part] // pixels, 0, 0] = signs[part].to(self.type)
-            scale = (0, 0) if pixels == 1 else (1, 1)
-            return Patch(form, shape, scale, (0, 0), clean=True)
-
-        return self._batches(name, entries % pixels, shape[2], start, deadline)
-
-    def leads(
-        self, node: Node, window: Tensor, first: Tensor, other: Tensor, deadline: Deadline
-    ) -> Iterator[tuple[Tensor, Tensor]]:
-        """The same of how far member ``first`` (k,) of a max-pool's ``window`` (k,) is ahead of
-        member ``other`` (k,)."""
-        layer, (source,) = node.layer, node.inputs
-        assert isinstance(layer, MaxPool2d)
-        shape, (_, height, width) = (picture(self.network.shapes[n]) for n in (source, node.name))
-        size = [d * (k - 1) + 1 for k, d in zip(layer.kernel, layer.dilation, strict=True)]
-
-        def start(part: Tensor) -> Patch:
-            form = torch.zeros(len(part), shape[0], *size, dtype=self.type, device=part.device)
-            each = torch.arange(len(part), device=part.device)
-            channel = window[part] // (height * width)
-            for member, value in ((first[part], 1.0), (other[part], -1.0)):
-                y, x = member // layer.kernel[1], member % layer.kernel[1]
-                form[each, channel, y * layer.dilation[0], x * layer.dilation[1]] = value
-            shift = -layer.padding[0], -layer.padding[1]
-            return Patch(form, shape, layer.stride, shift, clean=True)
-
-        return self._batches(source, window % (height * width), width, start, deadline)
-
-    def _batches(
-        self,
-        name: str,
-        place: Tensor,
-        width: int,
-        start: Callable[[Tensor], Patch],
-        deadline: Deadline,
-    ) -> Iterator[tuple[Tensor, Tensor]]:
-        widest = max(self.network.width(n) for n in self.network.shapes)
-        size = torch.empty(0, dtype=self.type).element_size()
-        batch = max(8, min(ROWS, BYTES // (size * widest)))
-        for part in torch.split(place.argsort(stable=True), batch):
-            if deadline.passed:
-                return
-            rows = _places(place[part], width)
-            yield part, _Batch(self, rows, len(part)).run(name, start(part))
-
-    def activation_maps(self, node: Node, lines: ActivationLines) -> Tensor:
-        """Slope below, slope above, intercept above, and what a unit of |form| costs."""
-        if node.name not in self.maps:
-            (source,) = node.inputs
-            weight = 16 * self.unit * lines.size + self.gamma(lines.size.shape[-1]) * lines.shift
-            if self.covers(source):
-                weight = weight + self.affine_loss(source)
-            if node.name in self.region.slacks:
-                weight = weight + self.region.slacks[node.name]
-            weight = weight.clamp(min=FLUSHED[self.type])
-            self.maps[node.name] = self.pictures(
-                source, [lines.low, lines.up - lines.low, lines.shift, weight]
-            )
-        return self.maps[node.name]
-
-    def pool_maps(self, node: Node, lines: PoolLines) -> Tensor:
-        """Intercept above, what a unit of |form| costs, then for each place of the window its
-        weight below, and the slope of the line above if it is there."""
-        if node.name not in self.maps:
-            count = self.gamma(lines.size.shape[-1])
-            weight = count * (2 * lines.size + lines.shift.abs()) + 16 * self.unit * lines.size
-            weight = weight.clamp(min=FLUSHED[self.type])
-            members = lines.members.reshape(lines.below.shape[2:]).T  # (places, m)
-            above = (members == lines.peak[0]) * (self.ops.windows[node.name].T >= 0)
-            parts = [lines.shift, weight, *lines.below[0, 0].T, *(above * lines.slope[0])]
-            self.maps[node.name] = self.pictures(node.name, parts)
-        return self.maps[node.name]
-
-    def affine_map(self, name: str, *, covered: bool) -> Tensor | None:
-        """What a unit of |form| at an affine node costs, where no activation counts it."""
-        parts = [] if covered else [self.affine_loss(name)]
-        if name in self.region.slacks:
-            parts.append(self.region.slacks[name])
-        if not parts:
-            return None
-        key = f"{name} {covered}"
-        if key not in self.maps:
-            self.maps[key] = self.pictures(name, [torch.stack(parts).sum(0)])
-        return self.maps[key][0]
-
-    def covers(self, source: str) -> bool:
-        """Whether the activation that reads affine node ``source`` counts its rounding."""
-        return source in self.ops.affine and self.network.consumers[source] == 1
-
-    def affine_loss(self, name: str) -> Tensor:
-        """What rounding costs a unit of |form| at an affine node, (1, 1, m)."""
-        operator, layer = self.ops.affine[name], self.network.node[name].layer
-        terms = operator.terms
-        if isinstance(layer, Conv2d):
-            terms = len(layer.weight) // layer.groups * layer.weight[0, 0].size
-        elif isinstance(layer, Affine):
-            terms = len(layer.weight)
-        elif isinstance(layer, Add | Concat | Scale | Reshape):
-            terms = 1
-        # Two more: the cast of a constant, and of a sum over all that read the value.
-        count = self.gamma(terms + self.network.consumers[name] + 2) + gamma(operator.terms)
-        size = self.region.sizes[name].flatten(1).unsqueeze(1)
-        return count * size + self.floor(name)
-
-    def floor(self, name: str) -> float:
-        """What underflow of the products of an affine node costs."""
-        return float(self.region.floors[name].max()) * (FLUSHED[self.type] / TINY)
-
-    def pictures(self, name: str, parts: Sequence[Tensor]) -> Tensor:
-        shape = picture(self.network.shapes[name])
-        return torch.stack([part.reshape(shape) for part in parts]).to(self.type)
+def field_bounds(
+    region: Region, name: str, entries: Tensor, signs: Tensor, deadline: Deadline
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Lower bounds of ``sign · value`` of flat ``entries`` (k,) of a node, as pairs of which of
+    them and their bounds, batch by batch until the deadline."""
+    shared, network = FieldMaps(region), region.ops.network
+    shape = picture(network.shapes[name])
+    pixels = shape[1] * shape[2]
+    place = entries % pixels
+    widest = max(network.width(n) for n in network.shapes)
+    size = torch.empty(0, dtype=shared.type).element_size()
+    for part in torch.split(
+        place.argsort(stable=True), max(8, min(ROWS, BYTES // (size * widest)))
+    ):
+        if deadline.passed:
+            return
+        form = torch.zeros(len(part), shape[0], 1, 1, dtype=shared.type, device=place.device)
+        each = torch.arange(len(part), device=place.device)
+        form[each, entries[part] // pixels, 0, 0] = signs[part].to(shared.type)
+        start = Patch(form, shape, (0, 0) if pixels == 1 else (1, 1), (0, 0), clean=True)
+        yield part, _Batch(shared, _places(place[part], shape[2]), len(part)).run(name, start)
 
 
 class _Batch:
     """A batch of rows on their way back."""
 
-    def __init__(self, shared: FieldPass, places: Sequence[Group], rows: int) -> None:
+    def __init__(self, shared: FieldMaps, places: Sequence[Group], rows: int) -> None:
         self.shared, self.region, self.network = shared, shared.region, shared.network
         self.places: Sequence[Group] = places
         self.total, self.mass, self.error = (shared.region.lower.new_zeros(rows) for _ in range(3))

@@ -11,7 +11,8 @@ from precond.basics.shapes import Bool
 from precond.network.graph import INPUT
 from precond.network.layers import Node
 from precond.proof.bounds.backward import Region, lower_bound
-from precond.proof.bounds.field_pass import FieldPass, fits
+from precond.proof.bounds.field_maps import fits
+from precond.proof.bounds.field_pass import field_bounds
 from precond.proof.bounds.intervals import Interval
 from precond.proof.bounds.multipliers import improve
 from precond.proof.bounds.objective import Objective
@@ -69,7 +70,7 @@ def _tighten_fields(
     both = open_.nonzero().squeeze(1).repeat(2)
     signs = torch.ones_like(both)
     signs[len(both) // 2 :] = -1
-    for rows, value in FieldPass(region).values(name, both, signs, deadline):
+    for rows, value in field_bounds(region, name, both, signs, deadline):
         for sign, bound, pick in ((1, bounds[0], torch.maximum), (-1, bounds[1], torch.minimum)):
             which = (signs[rows] == sign) & torch.isfinite(value)
             entries = both[rows[which]]

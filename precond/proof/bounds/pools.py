@@ -94,8 +94,7 @@ def contenders(windows: Tensor, lower: Tensor, upper: Tensor) -> tuple[Tensor, T
     """Which entries (G, n) of what a max-pool reads may be a window's maximum, and which of them
     in a window whose maximum is open."""
     found = contest(windows, lower, upper)
-    may = found.highs > found.lows.amax(-1, keepdim=True)
-    may = may.scatter(-1, found.peak, True) & (windows >= 0)
+    may = (found.highs >= found.lows.amax(-1, keepdim=True)) & (windows >= 0)
     flat = found.source.flatten().expand(len(lower), -1)
 
     def spread(flags: Tensor) -> Tensor:

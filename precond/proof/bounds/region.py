@@ -21,7 +21,11 @@ from precond.proof.arithmetic import Arithmetic
 from precond.proof.bounds.backward import Region
 from precond.proof.bounds.execution import leaky_slack, roundings
 from precond.proof.bounds.intervals import Interval, constants_slack, intersect, node_interval
-from precond.proof.bounds.layer_passes import ONE_PASS, LayerPasses, tighten
+from precond.proof.bounds.layer_passes import (
+    ONE_PASS,
+    LayerPasses,
+    tighten,
+)
 from precond.proof.bounds.lines import LayerLines, activation_lines
 from precond.proof.bounds.pools import pool_lines
 from precond.proof.bounds.relaxed import over_box
@@ -140,14 +144,15 @@ class _Refinement:
         """Bounds of what it reads, tightened, and the lines over them."""
         (source,) = node.inputs
         cuts = [cut for cut in (self.limits.get(node.name), known) if cut is not None]
-        first = cuts if not passes.limits_last else [cut for cut in (known,) if cut is not None]
-        bounds = self._cut(source, self.values[source], first)
-        tightens = passes.backward and node.name not in passes.settled
-        if tightens and loose(self.ops, source):
+        early = [cut for cut in (known,) if cut is not None] if passes.limits_last else cuts
+        bounds = self._cut(source, self.values[source], early)
+        settled = node.name in passes.settled
+        tightens = passes.backward and not settled and loose(self.ops, source)
+        if tightens:
             bounds = tighten(self.region, node, bounds, passes)
         if passes.limits_last:
             self.unlimited[node.name] = (bounds[0].flatten(1), bounds[1].flatten(1))
-        if passes.limits_last or (tightens and loose(self.ops, source)):
+        if passes.limits_last or tightens:
             bounds = self._cut(source, bounds, cuts)
             self.empty |= crossed(*bounds).flatten(1).any(1)
             bounds = (bounds[0], torch.maximum(*bounds))
