@@ -130,7 +130,7 @@ class Workshop:
         """Train on ``rows``; errors mended and right predictions broken."""
         settings = Retraining(epochs=EPOCHS, rate=RATE, device=self.device, seed=self.seed)
         inputs = np.asarray(self.inputs[rows], dtype=np.float32)
-        network = trained(self.network, inputs, labels, settings)
+        network = trained(self.network, inputs, labels, settings=settings)
         cases, at = self.cases, np.flatnonzero(self.cases.checked_held_out)
         y = outputs(network, self.inputs[cases.rows[at]], device=self.device)
         right_now = network.classes.predicted(y) == cases.labels[at]

@@ -84,7 +84,7 @@ def influence_candidates(
     """Clusters of departures from usual influences; whether there was time for all inputs."""
     layer = profile_layer(network)
     cut = Slice(of_scores(network), layer)
-    found = influences_until(network, cut, inputs, cases.rows, deadline)
+    found = influences_until(network, cut, inputs, rows=cases.rows, deadline=deadline)
     if len(found.values) < len(cases.rows):
         return [], False
     usual = class_profiles(cut, found, np.where(cases.finding, cases.labels, -1))

@@ -46,14 +46,14 @@ def candidates_of(
         if int((inside & wrong).sum()) >= LEAST:
             first = number - number % alike
             usual = float(shares[first : first + alike].mean()) if alike > 1 else 0.0
-            found.append(Candidate(condition, inside, len(pairs), usual, fitted))
+            found.append(Candidate(condition, inside, len(pairs), usual=usual, fitted=fitted))
     return found
 
 
 def label_candidates(suspects: Sequence[Suspect], cases: Cases) -> list[Candidate]:
     """Labels in doubt, all together and pair by pair."""
     doubted = np.isin(cases.rows, [suspect.row for suspect in suspects])
-    pairs: list[tuple[Condition, Flags]] = [(DoubtfulLabels(None, None), doubted)]
+    pairs: list[tuple[Condition, Flags]] = [(DoubtfulLabels(label=None, likely=None), doubted)]
     for label, likely in sorted({(s.label, s.likely) for s in suspects}):
         inside = doubted & (cases.labels == label) & (cases.predicted == likely)
         pairs.append((DoubtfulLabels(label, likely), inside))
@@ -80,11 +80,11 @@ def strength_candidates(book: RuleBook, cases: Cases) -> list[Candidate]:
             mine = ruled & (predicted == k) & (own <= bar)
             single.append((FewRules(k, share), mine))
             few |= mine
-        general.append((FewRules(None, share), few))
+        general.append((FewRules(predicted=None, share=share), few))
     rivals = np.unique(book.labels).tolist()
     rival: list[tuple[Condition, Flags]] = []
     for strength in STRENGTHS:
-        general.append((RivalRules(None, strength), others.max(axis=1) > strength))
+        general.append((RivalRules(rival=None, strength=strength), others.max(axis=1) > strength))
         rival += [(RivalRules(k, strength), others[:, k] > strength) for k in rivals]
     return [
         *candidates_of(general, cases),
@@ -122,7 +122,7 @@ def hesitation_candidates(scores: Array, cases: Cases) -> list[Candidate]:
     for gap in limits.tolist():
         close = gaps < gap
         for k in classes:
-            alone.append((Hesitation(k, None, gap), close & ((low == k) | (high == k))))
+            alone.append((Hesitation(k, second=None, gap=gap), close & ((low == k) | (high == k))))
         for a, b in both:
             pairs.append((Hesitation(a, b, gap), close & (low == a) & (high == b)))
     return [

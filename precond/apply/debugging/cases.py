@@ -66,10 +66,10 @@ class Cases:
         """Errors and right inputs of ``among`` (M,), and those of them ``inside`` (M,)."""
         wrong, right = self.wrong & among, ~self.wrong & among
         return Count(
-            int((inside & wrong).sum()),
-            int(wrong.sum()),
-            int((inside & right).sum()),
-            int(right.sum()),
+            errors=int((inside & wrong).sum()),
+            of_errors=int(wrong.sum()),
+            right=int((inside & right).sum()),
+            of_right=int(right.sum()),
         )
 
     @classmethod

@@ -152,7 +152,7 @@ def _candidates(
         *hesitation_candidates(scores, cases),
     ]
     limit = deadline.earlier(CLUSTERS * deadline.left)
-    clusters, whole = influence_candidates(network, book.inputs, cases, limit)
+    clusters, whole = influence_candidates(network, book.inputs, cases, deadline=limit)
     found += clusters
     if not whole:
         notes.append("time ran out: clusters of influences were not compared")
@@ -163,12 +163,12 @@ def _candidates(
     agreed = agreed_regions(evidence.gradients[half], sizes)
     limit = deadline.earlier(REGIONS * deadline.left)
     every = [region for regions in sizes for region in regions]
-    regions, whole = region_candidates(answers, cases, every, agreed, limit)
+    regions, whole = region_candidates(answers, cases, every, agreed=agreed, deadline=limit)
     found += regions
     if not whole:
         notes.append("time ran out: not all regions of the input were tried")
     layers = [n for n in network.decision_layers if n in book.signatures.layers]
-    switches, whole = switch_candidates(answers, cases, layers, deadline)
+    switches, whole = switch_candidates(answers, cases, layers, deadline=deadline)
     found += switches
     if not whole:
         notes.append("time ran out: not every unit was switched")

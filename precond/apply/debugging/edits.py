@@ -95,11 +95,11 @@ def switch_candidates(
             on = (own > 0).any(axis=1) & right
             usual = own[on].mean(axis=0) if on.any() else np.zeros(len(part), np.float32)
             channel = len(part) > 1
-            edits.append((SwitchedUnit(layer, unit, False, channel), part, 0 * usual))
+            edits.append((SwitchedUnit(layer, unit, on=False, channel=channel), part, 0 * usual))
             if on.any():
-                edits.append((SwitchedUnit(layer, unit, True, channel), part, usual))
+                edits.append((SwitchedUnit(layer, unit, on=True, channel=channel), part, usual))
         several = _Edits(node=layer, values=values, each=edits, tried=total)
-        tried, whole = _tried(answers, cases, several, deadline)
+        tried, whole = _tried(answers, cases, several, deadline=deadline)
         found += tried
         if not whole:
             return found, False
@@ -128,14 +128,14 @@ def region_candidates(
     several = _Edits(
         node=INPUT, values=values, each=edits, tried=max(1, len(edits)), chosen=set(agreed)
     )
-    return _tried(answers, cases, several, deadline)
+    return _tried(answers, cases, several, deadline=deadline)
 
 
 def _tried(
     answers: EditedAnswers, cases: Cases, edits: _Edits, deadline: Deadline
 ) -> tuple[list[Candidate], bool]:
     errors, right = np.flatnonzero(cases.wrong), np.flatnonzero(~cases.wrong)
-    mended = _mended(answers, cases, edits, errors, deadline)
+    mended = _mended(answers, cases, edits, errors=errors, deadline=deadline)
     finding = cases.finding[errors]
     counts = (mended & finding).sum(axis=1)
     share = float(counts.mean() / max(1, finding.sum())) if len(counts) else 0.0
@@ -154,7 +154,7 @@ def _tried(
         changed = edits.values[rows]
         changed[:, part] = usual
         inside[rows] = answers(edits.node, changed, rows) != cases.predicted[rows]
-        found.append(Candidate(condition, inside, edits.tried, share))
+        found.append(Candidate(condition, inside, edits.tried, usual=share))
     return found, len(mended) == len(edits.each) and not deadline.passed
 
 

@@ -43,7 +43,7 @@ def link(
     caption: str = "",
 ) -> Link | None:
     """A row as a picture that leads to its page."""
-    picture = thumb(subject, debugged, row, caption)
+    picture = thumb(subject, debugged, row, caption=caption)
     return None if picture is None else Link(picture, page_address(row, findings))
 
 
@@ -52,8 +52,8 @@ def card(
 ) -> CauseCard:
     """The card of a cause."""
     rows = cause.rows.tolist()
-    links = [link(subject, debugged, row, findings) for row in rows[:PICTURES]]
-    right = [link(subject, debugged, row, {}) for row in _nearest(debugged, cause)]
+    links = [link(subject, debugged, row, findings=findings) for row in rows[:PICTURES]]
+    right = [link(subject, debugged, row, findings={}) for row in _nearest(debugged, cause)]
     region = _region(subject, cause)
     return CauseCard(
         rank=rank,

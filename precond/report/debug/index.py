@@ -112,19 +112,25 @@ def _index(subject: Subject, debugged: Debugged, doubted: Mapping[int, Suspect])
         notes=debugged.notes,
         figures=_figures(debugged),
         causes=tuple(
-            card(subject, debugged, rank, cause, findings)
+            card(subject, debugged, rank, cause=cause, findings=findings)
             for rank, cause in enumerate(debugged.causes[:shown], 1)
         ),
         causes_more=len(debugged.causes) - shown,
         single=tuple(
             one
             for row in debugged.explained.single[:SINGLE].tolist()
-            if (one := link(subject, debugged, row, findings)) is not None
+            if (one := link(subject, debugged, row, findings=findings)) is not None
         ),
         singles=len(debugged.explained.single),
         suspects=tuple(
             (
-                link(subject, debugged, s.row, findings, caption=f"{s.label}, or {s.likely}?"),
+                link(
+                    subject,
+                    debugged,
+                    s.row,
+                    findings=findings,
+                    caption=f"{s.label}, or {s.likely}?",
+                ),
                 s.row,
                 page_address(s.row, findings),
                 suspect_words(s),
@@ -134,7 +140,7 @@ def _index(subject: Subject, debugged: Debugged, doubted: Mapping[int, Suspect])
         heads=CELLS,
         errors=tuple(
             ErrorLine(
-                link(subject, debugged, row, findings),
+                link(subject, debugged, row, findings=findings),
                 row=row,
                 href=page_address(row, findings),
                 cells=error_cells(debugged, row, findings.get(row), explained.get(row)),
