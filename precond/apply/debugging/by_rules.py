@@ -7,6 +7,7 @@ of the finding half.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
@@ -28,6 +29,7 @@ from precond.apply.debugging.rule_book import RuleBook
 Array = NDArray[np.float64]
 SHARES = (0.01, 0.02, 0.05, 0.1)  # of right inputs with so few rules
 STRENGTHS = (0.0, 0.01, 0.02, 0.05, 0.1)
+ALONE = 4  # labels in doubt that make a cause of one pair of classes
 GAPS = 8  # quantiles of the errors' gaps that are tried as limits
 
 
@@ -51,12 +53,16 @@ def candidates_of(
 
 
 def label_candidates(suspects: Sequence[Suspect], cases: Cases) -> list[Candidate]:
-    """Labels in doubt, all together and pair by pair."""
+    """Labels in doubt: those of a pair of classes with ``ALONE`` or more, and all others."""
     doubted = np.isin(cases.rows, [suspect.row for suspect in suspects])
-    pairs: list[tuple[Condition, Flags]] = [(DoubtfulLabels(label=None, likely=None), doubted)]
-    for label, likely in sorted({(s.label, s.likely) for s in suspects}):
+    counts = Counter((suspect.label, suspect.likely) for suspect in suspects)
+    rest = doubted.copy()
+    pairs: list[tuple[Condition, Flags]] = []
+    for label, likely in sorted(pair for pair, count in counts.items() if count >= ALONE):
         inside = doubted & (cases.labels == label) & (cases.predicted == likely)
         pairs.append((DoubtfulLabels(label, likely), inside))
+        rest &= ~inside
+    pairs.append((DoubtfulLabels(label=None, likely=None), rest))
     return candidates_of(pairs, cases)
 
 

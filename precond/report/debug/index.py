@@ -143,7 +143,7 @@ def _index(subject: Subject, debugged: Debugged, doubted: Mapping[int, Suspect])
                 link(subject, debugged, row, findings=findings),
                 row=row,
                 href=page_address(row, findings),
-                cells=error_cells(debugged, row, findings.get(row), explained.get(row)),
+                cells=error_cells(debugged, row, findings.get(row), cause=explained.get(row)),
                 suspect=row in doubted,
             )
             for row in debugged.wrong.tolist()
