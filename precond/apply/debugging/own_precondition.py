@@ -8,7 +8,8 @@ ball is chosen so that relaxing happens:
 2. from there down a finer ladder, by quarters of a halving, the largest ball in which the first
    layers, with at most half of the literals, do; linear bounds of all its balls at once;
 3. relaxation (``mine.input_preconditions``) in a ball two steps larger, since the prover can do
-   more than bounds.  If it leaves more than half of the literals, again in smaller balls.
+   more than bounds.  If it leaves more than half of the literals, again in smaller balls; if it
+   leaves none, in larger ones, where neurons begin to matter.
 
 A pattern with more than half of the literals says little more than that the input is itself: that
 is a failure of the search (``Unproved``), with its reason.
@@ -17,6 +18,7 @@ is a failure of the search (``Unproved``), with its reason.
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -43,7 +45,8 @@ HALVINGS = 12
 BISECTIONS = 2
 FINE = 16  # balls of the finer ladder, four to a halving
 MOST = 0.5  # of the signature's literals that a precondition may keep
-ATTEMPTS = 4  # balls that relaxation is tried in
+ATTEMPTS = 4  # balls that relaxation is tried in, down the ladder
+CLIMBS = 3  # and up again
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,10 +119,9 @@ class _Search:
         self.answers[size] = verdict.status
         return verdict.is_proved
 
-    def ladder(self, whole: float) -> list[float]:
-        """Radii to relax in, largest first: from the largest in which few layers prove, where
-        bounds find one, else from ``whole``."""
-        sizes = [whole * 2 ** (-step / 4) for step in range(FINE + 1)]
+    def start(self, sizes: Sequence[float]) -> int:
+        """Where on a ladder of radii, largest first, to relax: two steps above the largest in
+        which few layers prove, where bounds find one, else at its top."""
         fewest = self.literals.first(self._few_layers())
         pattern = self.literals.pattern(fewest)
         problems = [
@@ -130,14 +132,22 @@ class _Search:
             found = pattern_bounds(problems, device=self.effort.device, deadline=self.deadline)
             proved = np.flatnonzero((found > 0) & ~np.isposinf(found))
             first = int(proved[0]) if len(proved) else 0
-        return sizes[max(0, first - 2) :: 2][:ATTEMPTS]
+        return max(0, first - 2)
+
+    def relax(self, size: float) -> tuple[InputPrecondition | None, int | None]:
+        """A precondition with few enough literals, if that is found; and how many were left."""
+        found = self._relaxed(size, self.deadline.left / 3)
+        if found.pattern is None:
+            return None, None
+        left = len(found.pattern)
+        return (found if left <= MOST * len(self.literals.phases) else None), left
 
     def _few_layers(self) -> int:
         """First layers that have at most half of the literals."""
         counts = [self.literals.first(k).sum() for k in range(len(self.literals.layers) + 1)]
         return int(np.flatnonzero(np.array(counts) <= MOST * len(self.literals.phases))[-1])
 
-    def relaxed(self, size: float, seconds: float) -> InputPrecondition:
+    def _relaxed(self, size: float, seconds: float) -> InputPrecondition:
         return input_precondition(
             self.claim.network,
             self.point,
@@ -187,22 +197,16 @@ def own_precondition(
             low = middle + 1
     whole = _raised(search, radius / 2**high, high) if high <= HALVINGS else None
     fewest: int | None = None
-    for size in search.ladder(whole) if whole and not deadline.passed else ():
-        found = search.relaxed(size, deadline.left / 3)
-        if found.pattern is not None:
-            left = len(found.pattern)
-            if left <= MOST * len(search.literals.phases):
-                box = search.box(found.pattern, size)
-                return OwnPrecondition(
-                    size,
-                    precondition=found,
-                    box=box,
-                    literals=len(search.literals.phases),
-                    whole=whole or size,
-                )
-            fewest = left if fewest is None else min(fewest, left)
-        if deadline.passed:
-            break
+    if whole is not None and not deadline.passed:
+        sizes = [whole * 2 ** (-step / 4) for step in range(FINE + 1)]
+        start = search.start(sizes)
+        for step in range(start, min(len(sizes), start + 2 * ATTEMPTS), 2):
+            found, left = search.relax(sizes[step])
+            if found is not None:
+                return _climbed(search, sizes[: step + 1], found)
+            fewest = left if fewest is None or (left is not None and left < fewest) else fewest
+            if deadline.passed:
+                break
     refuted, open_ = (
         tuple(size for size, said in search.answers.items() if said is status)
         for status in (Status.REFUTED, Status.UNKNOWN)
@@ -228,3 +232,24 @@ def _raised(search: _Search, largest: float, halvings: int) -> float:
         else:
             above = between
     return largest
+
+
+def _climbed(search: _Search, sizes: Sequence[float], found: InputPrecondition) -> OwnPrecondition:
+    """``found`` in the ball of the last of ``sizes``; one in a larger ball where ``found`` needs
+    no neuron."""
+    size = sizes[-1]
+    for larger in sizes[-2 : -2 - CLIMBS : -1]:
+        if search.deadline.passed or (found.pattern is not None and len(found.pattern)):
+            break
+        better, _ = search.relax(larger)
+        if better is None:
+            break
+        found, size = better, larger
+    assert found.pattern is not None
+    return OwnPrecondition(
+        size,
+        precondition=found,
+        box=search.box(found.pattern, size),
+        literals=len(search.literals.phases),
+        whole=sizes[0],
+    )
