@@ -103,7 +103,9 @@ def test_a_cover_takes_what_says_most_and_each_error_once() -> None:
     # share 1/2 against (0 + 1)/(100 + 1): 4 errors of ½ · log2(50.5) bits each
     assert chosen[0].bits == pytest.approx(2 * np.log2(50.5))
     many = candidate(0.6, [0, 1], right=0, tried=10**9)
-    assert cover([many], cases) == ()  # among so many, one fits two errors by chance
+    (weak,) = cover([many], cases)  # among so many, one fits two errors by chance
+    assert weak.bits < 0
+    assert cover([common, lone], cases) == ()
 
 
 def test_a_unit_that_misleads_is_switched_off_and_its_errors_are_mended() -> None:

@@ -24,7 +24,7 @@ from precond.apply.debugging.by_rules import (
 )
 from precond.apply.debugging.cases import Cases, Count
 from precond.apply.debugging.conditions import Condition, SwitchedUnit, UsualRegion
-from precond.apply.debugging.cover import Candidate, Covered, cover
+from precond.apply.debugging.cover import FIRST, Candidate, Covered, cover
 from precond.apply.debugging.doubtful_labels import Suspect
 from precond.apply.debugging.edits import EditedAnswers, region_candidates, switch_candidates
 from precond.apply.debugging.rule_book import RuleBook
@@ -32,7 +32,6 @@ from precond.proof.deadline import Deadline
 
 Array = NDArray[np.float64]
 Rows = NDArray[np.int64]
-FIRST = 5  # causes that actions are tried for
 SEARCHING = 0.6  # of the time, for the search; the rest for actions
 CLUSTERS, REGIONS = 0.2, 0.5  # of the time left then, at most
 
@@ -56,6 +55,11 @@ class Cause:
     @property
     def title(self) -> str:
         return self.condition.title
+
+    @property
+    def weak(self) -> bool:
+        """Whether, among so many conditions tried, it could be chance."""
+        return self.bits <= 0
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

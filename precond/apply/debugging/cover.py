@@ -6,17 +6,18 @@ The score of a condition is how much it says about errors that no earlier cause 
 
 - *new*: errors of the finding half that meet it and that no cause explains yet, less those that the
   condition was fitted to (the centre of a cluster, the error that a limit was put at);
-- *weight*: 1 for an edit, as what it mends is thereby shown to come from there; ½ for a condition
-  that errors are only met with;
+- *weight*: 1 for an edit that mends more errors than it breaks right predictions, as what it mends
+  is thereby shown to come from there; ½ for all else;
 - *lift*: how many times more common the condition is among errors than among right inputs
   (``Count.lift``), so what right inputs have as well, or what an edit breaks, says little;
 - *share*: of the finding half's errors that meet it, and *usual* the mean of this over its like
   (all units of a layer, all classes), as an input near a border is tipped over by many a unit;
 - *tried*: conditions of its kind that were looked at, as among many some fit errors by chance.
 
-The condition of largest score is the next cause, while its score is positive and it explains two
-errors or more.  A condition that all errors of an earlier cause meet is that cause said more
-widely, and no other.
+The condition of largest score is the next cause, as long as it explains two errors or more.  Causes
+end with the first score that is not positive, but not before there are ``FIRST``: what is said
+then could be chance (``Cause.weak``), and the other half of the errors tells.  A condition that all
+errors of an earlier cause meet is that cause said more widely, and no other.
 """
 
 from __future__ import annotations
@@ -32,8 +33,10 @@ from precond.apply.debugging.conditions import Condition, SwitchedUnit, UsualReg
 
 Array = NDArray[np.float64]
 MOST = 20  # causes
+FIRST = 5  # of them are looked at more closely
 LEAST = 2  # errors that a cause explains
-MET_WITH = 0.5  # weight of a condition that is no edit
+TWICE = 0.5  # bits of an error at least: twice as common among errors, at that weight
+MET_WITH = 0.5  # weight of a condition that is no edit, or one that breaks more than it mends
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,9 +77,10 @@ def cover(candidates: Sequence[Candidate], cases: Cases) -> tuple[Covered, ...]:
     chosen: list[Covered] = []
     while len(chosen) < MOST:
         new = (errors & left).sum(axis=1)
-        bits = np.where((new >= LEAST) & ~wider, (new - fitted) * each - np.log2(tried), -np.inf)
+        may = (new >= LEAST) & (each >= TWICE) & ~wider
+        bits = np.where(may, (new - fitted) * each - np.log2(tried), -np.inf)
         best = int(bits.argmax())
-        if not bits[best] > 0:
+        if not may[best] or (bits[best] <= 0 and len(chosen) >= FIRST):
             break
         explained = candidates[best].inside & unexplained
         chosen.append(Covered(candidates[best], float(bits[best]), explained))
@@ -93,5 +97,6 @@ def _bits(candidate: Candidate, cases: Cases) -> float:
     times = count.lift
     if candidate.usual:
         times = min(times, count.errors / count.of_errors / candidate.usual)
-    weight = 1.0 if isinstance(candidate.condition, SwitchedUnit | UsualRegion) else MET_WITH
+    mends = isinstance(candidate.condition, SwitchedUnit | UsualRegion) and count.net > 0
+    weight = 1.0 if mends else MET_WITH
     return float(weight * np.log2(max(times, 1e-12)))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from precond.apply.debugging.actions import Act, Action
 from precond.apply.debugging.cases import Count
-from precond.apply.debugging.causes import FIRST
 from precond.apply.debugging.conditions import SwitchedUnit
+from precond.apply.debugging.cover import FIRST
 from precond.apply.debugging.findings import Debugged
 from precond.report.plot.labels import percent
 

@@ -87,6 +87,8 @@ def _words(debugged: Debugged, cause: Cause) -> tuple[str, ...]:
         )
         sure = "" if checked.lift > 1 and checked.errors else "; not confirmed there"
         words.append(f"{again}{sure}.")
+    if cause.weak:
+        words.append(f"Weak: of {cause.tried} conditions of this kind, one fits so much by chance.")
     return tuple(words)
 
 
