@@ -16,11 +16,16 @@ labels = data.labels.copy()
 flipped = np.random.RandomState(0).choice(train[labels[train] == 4], 43, replace=False)
 labels[flipped] = 9  # 3 % of the training labels
 changed = replace(data, labels=labels, parts=(train, held_out))
-found = debug(network, changed, DebugSettings(budget=2.0, findings=20))
-print(f"{len(found.wrong)} wrong predictions; the causes that explain most:")
+found = debug(network, changed, DebugSettings(budget=20.0, findings=5))
+print(f"{len(found.wrong)} wrong predictions, and their causes:")
 for cause in found.causes[:3]:
-    rule = "no shared rule" if cause.rule is None else found.book.rules[cause.rule].pattern
-    print(f"  {len(cause.rows):3} labelled {cause.label}, predicted {cause.predicted}: {rule}")
+    half = cause.checked
+    print(f"  {len(cause.rows):3} {cause.title}")
+    print(f"      on the other half: {half.errors} of {half.of_errors} errors")
+    for action in cause.actions:
+        if action.effect is not None:
+            effect = action.effect
+            print(f"      {action.act.value}: {effect.errors} errors, {effect.right} right ones")
 rows = [suspect.row for suspect in found.suspects]
 hits = len(set(rows) & set(flipped.tolist()))
 print(f"{len(rows)} labels in doubt, {hits} of the {len(flipped)} flipped ones among them")

@@ -32,7 +32,8 @@ def run(arguments: argparse.Namespace) -> int:
     from precond.proof.ledger.ledger import Ledger
     from precond.region.recording import record_in_time
     from precond.report import hints
-    from precond.report.debug.index import cause_title, debug_files
+    from precond.report.debug.answer import answer
+    from precond.report.debug.index import debug_files
     from precond.report.evidence import Subject
     from precond.report.pages import write_files
 
@@ -70,10 +71,11 @@ def run(arguments: argparse.Namespace) -> int:
     write_files(out, debug_files(subject, found))
     late = int(sum(row in set(data.held_out.tolist()) for row in found.wrong.tolist()))
     say(f"wrong          {len(found.wrong)} of {len(data)} inputs, {late} of them held out")
+    for sentence in answer(found):
+        say(f"answer         {sentence}")
     print(f"rules          {len(found.book.rules)}")
-    for rank, cause in enumerate(found.causes[:3], 1):
-        rule = "no shared rule" if cause.rule is None else found.book.name(cause.rule)
-        say(f"cause {rank}        {len(cause.rows)} errors {cause_title(cause)}: {rule}")
+    for rank, cause in enumerate(found.causes[:5], 1):
+        say(f"cause {rank}        {len(cause.rows)} errors: {cause.title}")
     print(f"labels         {len(found.suspects)} in doubt")
     for note in found.notes:
         say(f"note           {note}")

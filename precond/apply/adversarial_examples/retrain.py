@@ -119,13 +119,13 @@ def retrain(
 
     own = np.asarray(inputs[train], dtype=np.float32)
     before = judge(network)
-    plain = _trained(network, inputs=own, labels=labels[train], settings=settings, done=done)
+    plain = trained(network, inputs=own, labels=labels[train], settings=settings, done=done)
     control = judge(plain)
     times = max(1, round(SHARE / (1 - SHARE) * len(train) / max(len(trained_on), 1)))
     more = np.repeat(np.asarray(added[trained_on], dtype=np.float32), times, axis=0)
     mixed = np.concatenate([own, more])
     targets = np.concatenate([labels[train], np.repeat(added_labels[trained_on], times)])
-    better = _trained(network, inputs=mixed, labels=targets, settings=settings, done=done)
+    better = trained(network, inputs=mixed, labels=targets, settings=settings, done=done)
     return Retrained(
         network=better,
         before=before,
@@ -138,13 +138,14 @@ def retrain(
     )
 
 
-def _trained(
+def trained(
     network: Network,
     inputs: NDArray[np.float32],
     labels: Rows,
     settings: Retraining,
-    done: Callable[[], None],
+    done: Callable[[], None] = lambda: None,
 ) -> Network:
+    """The network after so many epochs more on ``inputs`` (N, n) and their ``labels`` (N,)."""
     ops, weights = _learnable(network, settings.device)
     order = torch.Generator().manual_seed(settings.seed)
     x = torch.tensor(inputs).reshape(-1, *network.input_shape)

@@ -1,125 +1,179 @@
-"""Causes of errors: wrong inputs that share a rule, and inputs that may be mislabelled.
+"""Causes of errors: what several errors have in common and right inputs have not.
 
-A *cause* is a rule of the predicted class together with a pair (given label → predicted class):
-every wrong input of the pair that satisfies the rule is explained by it.  Causes are chosen
-greedily, the one that explains most errors first, each error counted once (greedy set cover),
-so the list is ranked by how many errors one cause explains.  Errors of a pair that share no rule
-come last: what they have in common is not known.
-
-A wrong input is *suspected to be mislabelled* when it looks as typical of the predicted class
-as inputs that are that class: its strength there (``rule_book``) reaches the lower quartile
-of the strengths of the training inputs that were predicted right, and no rule of the class it
-is labelled as holds for it.
+Conditions of every kind (``conditions``) compete in one cover (``cover``), found on one half of
+the errors and checked on the other (``cases``).  A cause explains two errors of the finding half
+or more; errors that no cause explains are *single*.  Each error counts for one cause, the first
+it meets.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from precond.apply.debugging.actions import Action, Workshop
+from precond.apply.debugging.by_attribution import agreed_regions, influence_candidates, regions_of
+from precond.apply.debugging.by_rules import (
+    hesitation_candidates,
+    label_candidates,
+    rule_candidates,
+    strength_candidates,
+)
+from precond.apply.debugging.cases import Cases, Count
+from precond.apply.debugging.conditions import Condition, SwitchedUnit, UsualRegion
+from precond.apply.debugging.cover import FIRST, Candidate, Covered, cover
+from precond.apply.debugging.doubtful_labels import Suspect
+from precond.apply.debugging.edits import EditedAnswers, region_candidates, switch_candidates
 from precond.apply.debugging.rule_book import RuleBook
+from precond.proof.deadline import Deadline
 
+Array = NDArray[np.float64]
 Rows = NDArray[np.int64]
-TYPICAL = 0.25  # quantile of the right inputs' strengths that a suspect reaches
+SEARCHING = 0.6  # of the time, for the search; the rest for actions
+CLUSTERS, REGIONS = 0.2, 0.5  # of the time left then, at most
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Cause:
-    """Errors labelled ``label`` and predicted ``predicted`` that satisfy rule ``rule`` (a number
-    in the book; None where the errors of the pair share no rule).
-
-    ``rows``: the errors explained, each by one cause only.  ``pair``: errors of the pair in
-    all.  ``right``: training inputs that satisfy the rule and carry its class.
+    """``condition`` is met by the errors ``rows`` (of both halves; each counts for one cause),
+    and by ``right`` ones among the right inputs compared.  ``found`` and ``checked`` count all
+    that meet it, in either half.  ``bits``: its score; ``tried``: conditions of its kind.
     """
 
-    label: int
-    predicted: int
-    rule: int | None
+    condition: Condition
     rows: Rows
-    pair: int
-    right: int
+    right: Rows
+    found: Count
+    checked: Count
+    bits: float
+    tried: int
+    actions: tuple[Action, ...] = ()
+
+    @property
+    def title(self) -> str:
+        return self.condition.title
+
+    @property
+    def weak(self) -> bool:
+        """Whether, among so many conditions tried, it could be chance."""
+        return self.bits <= 0
 
 
-@dataclass(frozen=True, kw_only=True)
-class Suspect:
-    """``row`` is labelled ``label`` but looks like ``likely``: it satisfies ``rules`` of that
-    class's rules with strength ``strength``; ``typical`` is what a suspect must reach."""
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Causes:
+    """Causes, the one that says most first; ``single`` errors have none."""
 
-    row: int
-    label: int
-    likely: int
-    strength: float
-    typical: float
-    rules: int
+    cases: Cases
+    causes: tuple[Cause, ...]
+    single: Rows
+    notes: tuple[str, ...] = ()
 
-
-def causes(book: RuleBook, wrong: Rows, labels: Rows) -> tuple[Cause, ...]:
-    """Causes of the errors ``wrong`` (row numbers), most errors first.
-
-    ``labels`` (N,) are the given labels of all rows.
-    """
-    predicted = book.signatures.predicted
-    satisfied = book.satisfied(wrong) & (book.labels[None] == predicted[wrong][:, None])
-    pairs = labels[wrong] * book.network.classes.count + predicted[wrong]
-    sizes = {int(p): int((pairs == p).sum()) for p in np.unique(pairs)}
-    left = np.ones(len(wrong), dtype=np.bool_)
-    found: list[Cause] = []
-
-    def add(pair: int, rule: int | None, inside: NDArray[np.bool_]) -> None:
-        label, said = divmod(pair, book.network.classes.count)
-        right = 0
-        if rule is not None:
-            train = book.train[book.holds(rule)[book.train]]
-            right = int(((labels[train] == said) & (predicted[train] == said)).sum())
-        found.append(
-            Cause(
-                label=label,
-                predicted=said,
-                rule=rule,
-                rows=wrong[inside],
-                pair=sizes[pair],
-                right=right,
-            )
-        )
-
-    counts = {p: (satisfied & (pairs == p)[:, None]).sum(axis=0) for p in sizes}
-    while len(book.rules):
-        pair = max(sizes, key=lambda p: (int(counts[p].max()), -p))
-        rule = int(counts[pair].argmax())
-        if counts[pair][rule] == 0:
-            break
-        inside = satisfied[:, rule] & (pairs == pair) & left
-        add(pair, rule, inside)
-        left &= ~inside
-        counts[pair] = (satisfied & ((pairs == pair) & left)[:, None]).sum(axis=0)
-    for pair in sizes:
-        inside = (pairs == pair) & left
-        if inside.any():
-            add(pair, rule=None, inside=inside)
-    return tuple(sorted(found, key=lambda c: (c.rule is None, -len(c.rows), c.label, c.predicted)))
+    def explained(self, first: int, *, finding: bool) -> tuple[int, int]:
+        """Errors of one half that the ``first`` causes explain, and errors of that half."""
+        cases = self.cases
+        half = cases.wrong & (cases.finding == finding)
+        rows = [cause.rows for cause in self.causes[:first]]
+        met = np.isin(cases.rows[half], np.concatenate(rows) if rows else [])
+        return int(met.sum()), int(half.sum())
 
 
-def suspects(book: RuleBook, wrong: Rows, labels: Rows) -> tuple[Suspect, ...]:
-    """Errors that look mislabelled, the surest first."""
-    strengths, predicted = book.strengths, book.signatures.predicted
-    right = book.train[predicted[book.train] == labels[book.train]]
-    bars = {
-        k: float(np.quantile(strengths[right[predicted[right] == k], k], TYPICAL))
-        for k in np.unique(predicted[right]).tolist()
-    }
-    counts = book.satisfied(wrong)
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Evidence:
+    """What causes are looked for in: ``gradients`` (k, n) of the first k of the ``examined``
+    rows, for what was predicted rather than the label."""
+
+    book: RuleBook
+    labels: Rows
+    cases: Cases
+    suspects: tuple[Suspect, ...]
+    examined: Rows
+    gradients: Array
+    image_shape: tuple[int, ...] | None = None
+    features: Sequence[str] | None = None
+    seed: int = 0
+    device: str = "cpu"
+
+
+def find_causes(evidence: Evidence, deadline: Deadline) -> Causes:
+    """Causes, and what helps against the first of them."""
+    book, cases = evidence.book, evidence.cases
+    searching = deadline.earlier(SEARCHING * deadline.left)
+    candidates, notes = _candidates(evidence, cases, searching)
+    chosen = cover(candidates, cases)
+    workshop = Workshop(
+        network=book.network,
+        inputs=book.inputs,
+        labels=evidence.labels,
+        train=book.train,
+        cases=cases,
+        suspects=evidence.suspects,
+        edits=[c for c in candidates if isinstance(c.condition, SwitchedUnit | UsualRegion)],
+        seed=evidence.seed,
+        device=evidence.device,
+    )
     found = []
-    for position, row in enumerate(wrong.tolist()):
-        label, likely = int(labels[row]), int(predicted[row])
-        strength = float(strengths[row, likely])
-        own = strengths[row, label] if label < strengths.shape[1] else 0.0
-        bar = bars.get(likely)
-        if bar is None or strength <= 0 or strength < bar or own > 0:
-            continue
-        held = int((counts[position] & (book.labels == likely)).sum())
-        found.append(
-            Suspect(row=row, label=label, likely=likely, strength=strength, typical=bar, rules=held)
-        )
-    return tuple(sorted(found, key=lambda s: (-s.strength / max(s.typical, 1e-12), s.row)))
+    for rank, one in enumerate(chosen):
+        tried = workshop.actions(one, deadline) if rank < FIRST else ()
+        found.append(_cause(one, cases, tried))
+    explained = np.zeros(len(cases.rows), dtype=np.bool_)
+    for one in chosen:
+        explained |= one.explained
+    return Causes(
+        cases=cases,
+        causes=tuple(found),
+        single=cases.rows[cases.wrong & ~explained],
+        notes=tuple(notes),
+    )
+
+
+def _cause(covered: Covered, cases: Cases, actions: tuple[Action, ...]) -> Cause:
+    inside = covered.candidate.inside
+    return Cause(
+        condition=covered.candidate.condition,
+        rows=cases.rows[covered.explained],
+        right=cases.rows[inside & ~cases.wrong],
+        found=cases.count(inside, cases.finding),
+        checked=cases.count(inside, ~cases.finding),
+        bits=covered.bits,
+        tried=covered.candidate.tried,
+        actions=actions,
+    )
+
+
+def _candidates(
+    evidence: Evidence, cases: Cases, deadline: Deadline
+) -> tuple[list[Candidate], list[str]]:
+    """Conditions of every kind, and notes on what there was no time for."""
+    book, network, notes = evidence.book, evidence.book.network, list[str]()
+    scores = network.classes.scores(np.asarray(book.signatures.outputs[cases.rows]))
+    found = [
+        *label_candidates(evidence.suspects, cases),
+        *strength_candidates(book, cases),
+        *rule_candidates(book, cases),
+        *hesitation_candidates(scores, cases),
+    ]
+    limit = deadline.earlier(CLUSTERS * deadline.left)
+    clusters, whole = influence_candidates(network, book.inputs, cases, deadline=limit)
+    found += clusters
+    if not whole:
+        notes.append("time ran out: clusters of influences were not compared")
+    answers = EditedAnswers(network, book.inputs[cases.rows], evidence.device)
+    known = evidence.examined[: len(evidence.gradients)]
+    half = np.isin(known, cases.rows[cases.wrong & cases.finding])
+    sizes = regions_of(book.inputs.shape[1], evidence.image_shape, evidence.features)
+    agreed = agreed_regions(evidence.gradients[half], sizes)
+    limit = deadline.earlier(REGIONS * deadline.left)
+    every = [region for regions in sizes for region in regions]
+    regions, whole = region_candidates(answers, cases, every, agreed=agreed, deadline=limit)
+    found += regions
+    if not whole:
+        notes.append("time ran out: not all regions of the input were tried")
+    layers = [n for n in network.decision_layers if n in book.signatures.layers]
+    switches, whole = switch_candidates(answers, cases, layers, deadline=deadline)
+    found += switches
+    if not whole:
+        notes.append("time ran out: not every unit was switched")
+    return found, notes

@@ -26,8 +26,8 @@ from precond.region.pattern import DecisionPattern
 
 Array = NDArray[np.float64]
 Rows = NDArray[np.int64]
-EXPLAINING = 0.3  # of the time left, for attributions at most, and as much for profiles
-PROVING = 0.8  # of what is left then, for the inputs' own preconditions
+EXPLAINING = 0.2  # of the time left, for attributions at most, and as much for profiles
+PROVING = 0.9  # of what is left then, for the inputs' own preconditions
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -68,11 +68,11 @@ class Examiner:
         self.settings, self.ledger = settings, ledger
         self.deadline = Deadline.after(settings.budget)
 
-    def findings(self, rows: Rows, notes: list[str]) -> Iterator[Finding]:
-        """One of ``rows`` after another; ``notes`` on those without a precondition of their own."""
+    def findings(self, rows: Rows, gradients: Array, notes: list[str]) -> Iterator[Finding]:
+        """One of ``rows`` after another; ``gradients`` of the first of them, ``notes`` on those
+        without a precondition of their own."""
         book, predicted = self.book, self.book.signatures.predicted
         all_rows = len(rows)
-        gradients = self._gradients(rows)
         rows = rows[: len(gradients)]
         scores = book.network.classes.scores(np.asarray(book.signatures.outputs[rows]))
         usual, seen = self._profiles(rows)
@@ -107,11 +107,12 @@ class Examiner:
             notes.append(f"time ran out: {found} of {all_rows} wrong inputs were examined")
         if without:
             notes.append(
-                f"{without} of {found} inputs examined have no precondition of their own; their "
-                f"pages say why; {late} were not tried, as the time for it was over"
+                f"{without} of {found} inputs examined have no precondition of their own with at "
+                f"most half of their neurons; their pages say why; {late} were not tried, as the "
+                "time for it was over"
             )
 
-    def _gradients(self, rows: Rows) -> Array:
+    def gradients(self, rows: Rows) -> Array:
         """For the predicted class rather than the true one; fewer rows where time runs out."""
         return comparative_gradients(
             self.book.network,

@@ -14,7 +14,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from precond.apply.debugging.causes import Cause, Suspect, causes, suspects
+from precond.apply.debugging.cases import Cases
+from precond.apply.debugging.causes import Cause, Causes, Evidence, find_causes
+from precond.apply.debugging.doubtful_labels import Suspect, suspects
 from precond.apply.debugging.examine import Examiner, Finding
 from precond.apply.debugging.mine_rules import mine_rules
 from precond.apply.debugging.rule_book import RuleBook
@@ -30,8 +32,10 @@ from precond.proof.ledger.ledger import Ledger
 from precond.region.recording import record
 from precond.region.signature import Signatures
 
+Array = NDArray[np.float64]
 Rows = NDArray[np.int64]
 MINING = 0.5  # of the budget, for rules at most; half of it for running probes
+CAUSES = 0.4  # of what is left then, for causes and what helps against them at most
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -44,7 +48,7 @@ class Debugged(NotebookPage):
     held_out: Rows
     wrong: Rows
     findings: tuple[Finding, ...]
-    causes: tuple[Cause, ...]
+    explained: Causes
     suspects: tuple[Suspect, ...]
     settings: DebugSettings
     seconds: float
@@ -57,6 +61,10 @@ class Debugged(NotebookPage):
     @property
     def predicted(self) -> Rows:
         return self.book.signatures.predicted
+
+    @property
+    def causes(self) -> tuple[Cause, ...]:
+        return self.explained.causes
 
 
 def debug(
@@ -89,45 +97,54 @@ def debug(
     order = np.concatenate([np.flatnonzero(late), np.flatnonzero(~late)])
     wrong = order[signatures.predicted[order] != true[order]]
     book = RuleBook(network=network, rules=(), inputs=flat, signatures=signatures, train=data.train)
-    result = Debugged(
-        book=book,
-        labels=true,
-        held_out=held_out,
-        wrong=wrong,
-        findings=(),
-        causes=(),
-        suspects=(),
-        settings=settings,
-        seconds=time.monotonic() - started,
-    )
-    if not len(wrong):
-        return result
+    cases = Cases.of(true, signatures.predicted, held_out, settings.seed)
+    explained = Causes(cases=cases, causes=(), single=wrong)
+    doubtful: tuple[Suspect, ...] = ()
+    findings: list[Finding] = []
     notes: list[str] = []
+    interrupted = False
     examined = wrong[: settings.findings]
+    try:
+        if len(wrong):
+            book, notes = mine_rules(book, settings, deadline.earlier(MINING * deadline.left))
+            doubtful = suspects(book, wrong, true)
+            left = replace(settings, budget=deadline.left)
+            examiner = Examiner(book, true, natural=data.natural, settings=left, ledger=ledger)
+            gradients = examiner.gradients(examined)
+            evidence = Evidence(
+                book=book,
+                labels=true,
+                cases=cases,
+                suspects=doubtful,
+                examined=examined,
+                gradients=gradients,
+                image_shape=data.image_shape,
+                features=data.features,
+                seed=settings.seed,
+                device=settings.device,
+            )
+            explained = find_causes(evidence, deadline.earlier(CAUSES * deadline.left))
+            notes += explained.notes
+            for finding in examiner.findings(examined, gradients, notes):
+                findings.append(finding)
+                step()
+    except KeyboardInterrupt:
+        interrupted = True
+        notes.append(f"stopped early: {len(findings)} of {len(examined)} were examined")
     if len(examined) < len(wrong):
         notes.append(
             f"{len(wrong)} inputs are predicted wrong; the first {len(examined)}, held-out ones "
             "before training ones, were examined one by one"
         )
-    findings: list[Finding] = []
-    interrupted = False
-    try:
-        book, said = mine_rules(book, settings, deadline.earlier(MINING * deadline.left))
-        notes += said
-        left = replace(settings, budget=deadline.left)
-        examiner = Examiner(book, true, natural=data.natural, settings=left, ledger=ledger)
-        for finding in examiner.findings(examined, notes):
-            findings.append(finding)
-            step()
-    except KeyboardInterrupt:
-        interrupted = True
-        notes.append(f"stopped early: {len(findings)} of {len(examined)} were examined")
-    return replace(
-        result,
+    return Debugged(
         book=book,
+        labels=true,
+        held_out=held_out,
+        wrong=wrong,
         findings=tuple(findings),
-        causes=causes(book, wrong, true),
-        suspects=suspects(book, wrong, true),
+        explained=explained,
+        suspects=doubtful,
+        settings=settings,
         seconds=time.monotonic() - started,
         interrupted=interrupted,
         notes=tuple(notes),

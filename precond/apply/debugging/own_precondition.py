@@ -1,14 +1,24 @@
-"""The precondition of one wrong input: its own signature, relaxed while it proves.
+"""The precondition of one wrong input: its own signature, relaxed until it says something.
 
-Wrong inputs lie near a decision border, so a ball that suits right ones is often too large: of
-the radius and its halves the largest is taken in whose ball the input's full signature implies
-the predicted class, and raised again.  Both by bisection: what proves in a ball proves in
-smaller ones.  Relaxation (``mine.input``) starts from there.
+Wrong inputs lie near a decision border, so a ball that suits right ones is often too large.  The
+ball is chosen so that relaxing happens:
+
+1. of the radius and its halves, the largest in whose ball the whole signature implies the
+   predicted class, and raised again, by bisection (what proves in a ball proves in smaller ones);
+2. from there down a finer ladder, by quarters of a halving, the largest ball in which the first
+   layers, with at most half of the literals, do; linear bounds of all its balls at once;
+3. relaxation (``mine.input_preconditions``) in a ball two steps larger, since the prover can do
+   more than bounds.  If it leaves more than half of the literals, again in smaller balls; if it
+   leaves none, in larger ones, where neurons begin to matter.
+
+A pattern with more than half of the literals says little more than that the input is itself: that
+is a failure of the search (``Unproved``), with its reason.
 """
 
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -18,6 +28,7 @@ from precond.errors import QueryError
 from precond.mine.boxes.largest_box import underapproximation_box
 from precond.mine.input_preconditions.relax import InputPrecondition, input_precondition
 from precond.network.graph import Network
+from precond.proof.bounds.batch import pattern_bounds
 from precond.proof.claim import Claim
 from precond.proof.deadline import Deadline
 from precond.proof.effort import Effort
@@ -25,21 +36,29 @@ from precond.proof.ledger.ledger import Ledger
 from precond.proof.prover.prove import prove, quick_stages
 from precond.proof.verdict import Status
 from precond.region.box import Box
+from precond.region.literals import Literals
 from precond.region.pattern import DecisionPattern
 
 Array = NDArray[np.float64]
 WIDEST = 4096  # neurons beyond which setting up one linear program takes longer than ``each``
-HALVINGS = 7
+HALVINGS = 12
 BISECTIONS = 2
+FINE = 16  # balls of the finer ladder, four to a halving
+MOST = 0.5  # of the signature's literals that a precondition may keep
+ATTEMPTS = 4  # balls that relaxation is tried in, down the ladder
+CLIMBS = 3  # and up again
 
 
 @dataclass(frozen=True, eq=False)
 class OwnPrecondition:
-    """``precondition`` in the ball of ``radius``; ``box``, where there is one, in its region."""
+    """``precondition`` in the ball of ``radius``; the whole signature, of ``literals``, proves in
+    that of radius ``whole``; ``box``, where there is one, lies in the precondition's region."""
 
     radius: float
     precondition: InputPrecondition
     box: Box | None
+    literals: int
+    whole: float
 
 
 @dataclass(frozen=True)
@@ -48,8 +67,9 @@ class Unproved:
 
     Radii of the balls that were tried: ``refuted`` ones hold an input with the same signature
     and another class (as larger ones do), ``open`` ones were not decided within their time;
-    ``untried`` smaller ones had no time at all.  ``proved``: the signature does prove there, but
-    no time was left to free a neuron.  ``seconds``: spent on all of it.
+    ``untried`` smaller ones had no time at all.  ``proved``: the whole signature, of ``literals``,
+    does prove there, and relaxation left ``left`` of them at best (None: there was no time to free
+    one).  ``seconds``: spent on all of it.
     """
 
     refuted: tuple[float, ...]
@@ -57,9 +77,99 @@ class Unproved:
     untried: int
     proved: float | None
     seconds: float
+    left: int | None = None
+    literals: int = 0
 
 
 NOT_TRIED = Unproved((), open=(), untried=HALVINGS + 1, proved=None, seconds=0.0)
+
+
+@dataclass(eq=False, kw_only=True)
+class _Search:
+    """``claim``: that the whole signature of ``point`` (n,) implies a property, over a box that
+    balls are cut to."""
+
+    claim: Claim
+    point: Array
+    effort: Effort
+    deadline: Deadline
+    ledger: Ledger | None
+
+    def __post_init__(self) -> None:
+        network = self.claim.network
+        self.literals = Literals.of(network, self.claim.pattern)
+        self.answers: dict[float, Status] = {}
+        self.stages = quick_stages(self.effort.device)
+        if sum(map(network.width, network.decision_layers)) > WIDEST:
+            self.stages = self.stages[:1]
+
+    def ball(self, size: float) -> Box:
+        return Box.ball(self.point, size, within=self.claim.box)
+
+    def proves(self, size: float) -> bool:
+        """Whether the whole signature does in the ball of this radius."""
+        verdict = prove(
+            replace(self.claim, box=self.ball(size)),
+            budget=min(self.effort.each, self.deadline.left),
+            points=self.point[None],
+            ledger=self.ledger,
+            stages=self.stages,
+            device=self.effort.device,
+        )
+        self.answers[size] = verdict.status
+        return verdict.is_proved
+
+    def start(self, sizes: Sequence[float]) -> int:
+        """Where on a ladder of radii, largest first, to relax: two steps above the largest in
+        which few layers prove, where bounds find one, else at its top."""
+        fewest = self.literals.first(self._few_layers())
+        pattern = self.literals.pattern(fewest)
+        problems = [
+            replace(self.claim, box=self.ball(size), pattern=pattern).problem for size in sizes
+        ]
+        first = 0
+        if problems[0].conjuncts:
+            found = pattern_bounds(problems, device=self.effort.device, deadline=self.deadline)
+            proved = np.flatnonzero((found > 0) & ~np.isposinf(found))
+            first = int(proved[0]) if len(proved) else 0
+        return max(0, first - 2)
+
+    def relax(self, size: float) -> tuple[InputPrecondition | None, int | None]:
+        """A precondition with few enough literals, if that is found; and how many were left."""
+        found = self._relaxed(size, self.deadline.left / 3)
+        if found.pattern is None:
+            return None, None
+        left = len(found.pattern)
+        return (found if left <= MOST * len(self.literals.phases) else None), left
+
+    def _few_layers(self) -> int:
+        """First layers that have at most half of the literals."""
+        counts = [self.literals.first(k).sum() for k in range(len(self.literals.layers) + 1)]
+        return int(np.flatnonzero(np.array(counts) <= MOST * len(self.literals.phases))[-1])
+
+    def _relaxed(self, size: float, seconds: float) -> InputPrecondition:
+        return input_precondition(
+            self.claim.network,
+            self.point,
+            self.claim.property,
+            domain=self.ball(size),
+            budget=max(seconds, 1e-3),
+            each=self.effort.each,
+            ledger=self.ledger,
+            device=self.effort.device,
+        )
+
+    def box(self, pattern: DecisionPattern, size: float) -> Box | None:
+        """A box inside the pattern's region, where it is a polytope."""
+        network: Network = self.claim.network
+        if not pattern.is_closed(network):
+            return None
+        try:
+            return underapproximation_box(
+                network, pattern, self.point, domain=self.ball(size), deadline=self.deadline
+            )
+        except QueryError:  # the input lies on the pattern's border, or time is up
+            return None
 
 
 def own_precondition(
@@ -73,79 +183,73 @@ def own_precondition(
     """The relaxed signature of ``point`` (n,).
 
     ``claim``: that the whole signature implies a property, over a box that balls are cut to.
-    ``Unproved`` where no ball down to radius / 2⁷ proves, or the budget ran out before one did.
+    ``Unproved`` where no ball down to radius / 2¹² proves, where the budget ran out before one
+    did, or where relaxation leaves more than half of the literals in every ball tried.
     """
     deadline, begun = Deadline.after(effort.budget), time.monotonic()
-    network, property, within, device = claim.network, claim.property, claim.box, effort.device
-    answers: dict[float, Status] = {}
-    stages = quick_stages(device)
-    if sum(map(network.width, network.decision_layers)) > WIDEST:
-        stages = stages[:1]
-
-    def proves(size: float) -> bool:
-        verdict = prove(
-            replace(claim, box=Box.ball(point, size, within=within)),
-            budget=min(effort.each, deadline.left),
-            points=point[None],
-            ledger=ledger,
-            stages=stages,
-            device=device,
-        )
-        answers[size] = verdict.status
-        return verdict.is_proved
-
-    def unproved(proved: float | None) -> Unproved:
-        refuted, open_ = (
-            tuple(size for size, said in answers.items() if said is status)
-            for status in (Status.REFUTED, Status.UNKNOWN)
-        )
-        untried = 0 if proved else HALVINGS + 1 - low
-        return Unproved(
-            refuted, open=open_, untried=untried, proved=proved, seconds=time.monotonic() - begun
-        )
-
+    search = _Search(claim=claim, point=point, effort=effort, deadline=deadline, ledger=ledger)
     low, high = 0, HALVINGS + 1  # larger balls than radius / 2^low do not prove
     while low < high and not deadline.passed:
         middle = (low + high) // 2
-        if proves(radius / 2**middle):
+        if search.proves(radius / 2**middle):
             high = middle
         else:
             low = middle + 1
-    if high > HALVINGS:
-        return unproved(None)
-    largest = radius / 2**high
-    if high:
-        above = 2 * largest
-        for _ in range(BISECTIONS):
-            between = float(np.sqrt(largest * above))
-            if not deadline.passed and proves(between):
-                largest = between
-            else:
-                above = between
-    ball = Box.ball(point, largest, within=within)
-    found = input_precondition(
-        network,
-        point,
-        property,
-        domain=ball,
-        budget=max(deadline.left, 1e-3),
-        each=effort.each,
-        ledger=ledger,
-        device=device,
+    whole = _raised(search, radius / 2**high, high) if high <= HALVINGS else None
+    fewest: int | None = None
+    if whole is not None and not deadline.passed:
+        sizes = [whole * 2 ** (-step / 4) for step in range(FINE + 1)]
+        start = search.start(sizes)
+        for step in range(start, min(len(sizes), start + 2 * ATTEMPTS), 2):
+            found, left = search.relax(sizes[step])
+            if found is not None:
+                return _climbed(search, sizes[: step + 1], found)
+            fewest = left if fewest is None or (left is not None and left < fewest) else fewest
+            if deadline.passed:
+                break
+    refuted, open_ = (
+        tuple(size for size, said in search.answers.items() if said is status)
+        for status in (Status.REFUTED, Status.UNKNOWN)
     )
-    if found.pattern is None:
-        return unproved(largest)
-    box = _box(found.pattern, network, point, ball, deadline)
-    return OwnPrecondition(largest, found, box)
+    return Unproved(
+        refuted,
+        open=open_,
+        untried=0 if whole else HALVINGS + 1 - low,
+        proved=whole,
+        seconds=time.monotonic() - begun,
+        left=fewest,
+        literals=len(search.literals.phases),
+    )
 
 
-def _box(
-    pattern: DecisionPattern, network: Network, point: Array, ball: Box, deadline: Deadline
-) -> Box | None:
-    """A box inside the pattern's region, where it is a polytope."""
-    if not pattern.is_closed(network):
-        return None
-    try:
-        return underapproximation_box(network, pattern, point, domain=ball, deadline=deadline)
-    except QueryError:  # the input lies on the pattern's border, or time is up
-        return None
+def _raised(search: _Search, largest: float, halvings: int) -> float:
+    """``largest`` proves, and twice as large does not, unless nothing was halved."""
+    above = 2 * largest
+    for _ in range(BISECTIONS if halvings else 0):
+        between = float(np.sqrt(largest * above))
+        if not search.deadline.passed and search.proves(between):
+            largest = between
+        else:
+            above = between
+    return largest
+
+
+def _climbed(search: _Search, sizes: Sequence[float], found: InputPrecondition) -> OwnPrecondition:
+    """``found`` in the ball of the last of ``sizes``; one in a larger ball where ``found`` needs
+    no neuron."""
+    size = sizes[-1]
+    for larger in sizes[-2 : -2 - CLIMBS : -1]:
+        if search.deadline.passed or (found.pattern is not None and len(found.pattern)):
+            break
+        better, _ = search.relax(larger)
+        if better is None:
+            break
+        found, size = better, larger
+    assert found.pattern is not None
+    return OwnPrecondition(
+        size,
+        precondition=found,
+        box=search.box(found.pattern, size),
+        literals=len(search.literals.phases),
+        whole=sizes[0],
+    )

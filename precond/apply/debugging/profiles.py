@@ -106,8 +106,8 @@ def profiles(
     if len(right) > MOST:
         right = np.sort(np.random.default_rng(seed).choice(right, MOST, replace=False))
     cut = Slice(of_scores(network), layer)
-    own = _influences(network, cut, inputs, rows=wrong, deadline=FOREVER)
-    usually = _influences(network, cut, inputs, rows=right, deadline=deadline)
+    own = influences_until(network, cut, inputs, rows=wrong, deadline=FOREVER)
+    usually = influences_until(network, cut, inputs, rows=right, deadline=deadline)
     late = len(usually.values) if len(usually.values) < len(right) else None
     right = right[: len(usually.values)]
     rows = np.concatenate([right, wrong])
@@ -141,7 +141,7 @@ def profiles(
     return result, late
 
 
-def _influences(
+def influences_until(
     network: Network, cut: Slice, inputs: NDArray[np.floating], rows: Rows, deadline: Deadline
 ) -> Influences:
     """Of the first of ``rows``, one or more, until the deadline."""

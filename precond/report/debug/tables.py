@@ -1,13 +1,17 @@
-"""``Debugged`` → three CSV tables, and the cells of a wrong input in a table."""
+"""``Debugged`` → four CSV tables, and the cells of a wrong input in a table."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-from precond.apply.debugging.causes import Cause, Suspect
+from precond.apply.debugging.actions import Act, Action
+from precond.apply.debugging.causes import Cause
+from precond.apply.debugging.conditions import details
+from precond.apply.debugging.doubtful_labels import Suspect
 from precond.apply.debugging.examine import Finding
 from precond.apply.debugging.findings import Debugged
 from precond.apply.debugging.own_precondition import Unproved
+from precond.report.debug.answer import what
 from precond.report.debug.pictures import page_address
 from precond.report.tables import csv_text
 
@@ -27,8 +31,14 @@ ERRORS = (
     *("flips_to_answer", "proved_radius", "cause", "suspect", "page"),
 )
 CAUSES = (
-    *("rank", "label", "predicted", "errors", "errors_of_pair"),
-    *("rule", "pattern", "right_training_inputs", "rows"),
+    *("rank", "cause", "exactly", "errors"),
+    *("found_errors", "found_of", "found_right", "found_of_right"),
+    *("checked_errors", "checked_of", "checked_right", "checked_of_right"),
+    *("bits", "tried", "rows"),
+)
+ACTIONS = (
+    *("cause", "action", "what", "errors", "of_errors", "right", "of_right"),
+    *("control_errors", "control_right", "gain", "near_right", "near_usual", "seconds"),
 )
 SUSPECTS = ("row", "label", "likely", "strength", "typical_strength", "rules")
 
@@ -66,7 +76,7 @@ def error_cells(
 
 
 def debug_tables(debugged: Debugged, doubted: Mapping[int, Suspect]) -> dict[str, str]:
-    """File name → text: wrong inputs, causes, labels in doubt."""
+    """File name → text: wrong inputs, causes, what was tried, labels in doubt."""
     explained = ranks(debugged)
     findings = {finding.row: finding for finding in debugged.findings}
     errors = []
@@ -74,7 +84,12 @@ def debug_tables(debugged: Debugged, doubted: Mapping[int, Suspect]) -> dict[str
         cells = error_cells(debugged, row, finding=findings.get(row), cause=explained.get(row))
         plain = [None if cell == "–" else cell for cell in cells]
         errors.append([row, *plain, int(row in doubted), page_address(row, findings)])
-    causes = [_cause(debugged, rank, cause) for rank, cause in enumerate(debugged.causes, 1)]
+    causes = [_cause(rank, cause) for rank, cause in enumerate(debugged.causes, 1)]
+    actions = [
+        _action(rank, action)
+        for rank, cause in enumerate(debugged.causes, 1)
+        for action in cause.actions
+    ]
     suspects = [
         (s.row, s.label, s.likely, f"{s.strength:.6g}", f"{s.typical:.6g}", s.rules)
         for s in debugged.suspects
@@ -82,13 +97,27 @@ def debug_tables(debugged: Debugged, doubted: Mapping[int, Suspect]) -> dict[str
     return {
         "errors.csv": csv_text(ERRORS, errors),
         "causes.csv": csv_text(CAUSES, causes),
+        "actions.csv": csv_text(ACTIONS, actions),
         "suspects.csv": csv_text(SUSPECTS, suspects),
     }
 
 
-def _cause(debugged: Debugged, rank: int, cause: Cause) -> tuple[object, ...]:
-    book, rule = debugged.book, cause.rule
-    name, pattern = (None, None) if rule is None else (book.name(rule), book.rules[rule].pattern)
+def _cause(rank: int, cause: Cause) -> tuple[object, ...]:
+    counts = [
+        number
+        for c in (cause.found, cause.checked)
+        for number in (c.errors, c.of_errors, c.right, c.of_right)
+    ]
     rows = " ".join(map(str, cause.rows.tolist()))
-    counts = (len(cause.rows), cause.pair)
-    return (rank, cause.label, cause.predicted, *counts, name, pattern, cause.right, rows)
+    exactly = details(cause.condition)
+    bits = f"{cause.bits:.3g}"
+    return (rank, cause.title, exactly, len(cause.rows), *counts, bits, cause.tried, rows)
+
+
+def _action(rank: int, action: Action) -> tuple[object, ...]:
+    one, control = action.effect, action.control
+    effect = (None,) * 4 if one is None else (one.errors, one.of_errors, one.right, one.of_right)
+    without = (None, None) if control is None else (control.errors, control.right)
+    gain = None if one is None or action.act is Act.WATCH else action.gain
+    near = (action.like, action.usual)
+    return (rank, action.act.value, what(action), *effect, *without, gain, *near, action.seconds)

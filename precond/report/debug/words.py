@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from precond.apply.debugging.causes import Suspect
+from precond.apply.debugging.doubtful_labels import Suspect
 from precond.apply.debugging.examine import Finding
 from precond.apply.debugging.findings import Debugged
 from precond.apply.debugging.own_precondition import NOT_TRIED, Unproved
@@ -28,15 +28,16 @@ def own_words(finding: Finding) -> tuple[tuple[str, ...], tuple[str, ...]]:
     where = f"the L∞ ball of radius {own.radius:.4g} around the input"
     if len(found.pattern):
         claim = (
-            f"Every input of {where} with these {len(found.pattern)} neurons as below is "
-            f"predicted {finding.predicted} too."
+            f"Every input of {where} with these {len(found.pattern)} of the signature's "
+            f"{own.literals} neurons as below is predicted {finding.predicted} too."
         )
     else:
         claim = f"Every input of {where} is predicted {finding.predicted} too: no neuron is needed."
+    whole = f"The whole signature proves up to radius {own.whole:.4g}."
     proof = f"Proved by {found.verdict.engine} after {found.proofs} proofs"
     if not found.minimal:
         proof += "; time ran out before every neuron was tried"
-    return (claim, proof + "."), literal_lines(found.pattern)
+    return (claim, proof + ".", whole), literal_lines(found.pattern)
 
 
 def unproved_words(own: Unproved) -> tuple[str, ...]:
@@ -54,10 +55,14 @@ def unproved_words(own: Unproved) -> tuple[str, ...]:
     if own.untried:
         words.append(f"{own.untried} smaller balls were not tried: time ran out.")
     if own.proved is not None:
-        words.append(
-            f"{_balls((own.proved,))}: the whole signature does prove the class, but no time was "
-            "left to free a neuron."
-        )
+        whole = f"{_balls((own.proved,))}: the whole signature does prove the class"
+        if own.left is None:
+            words.append(f"{whole}, but no time was left to free a neuron.")
+        else:
+            words.append(
+                f"{whole}, but the search left {own.left} of its {own.literals} neurons at best, "
+                "more than half: such a pattern says little more than that the input is itself."
+            )
     return tuple(words)
 
 
