@@ -11,6 +11,9 @@ ball is chosen so that relaxing happens:
    more than bounds.  If it leaves more than half of the literals, again in smaller balls; if it
    leaves none, in larger ones, where neurons begin to matter.
 
+A wide signature, such as a convolutional network's, is weighed by linear bounds alone, and
+relaxed by units in half of the largest ball, where most of its literals follow from others.
+
 A pattern with more than half of the literals says little more than that the input is itself: that
 is a failure of the search (``Unproved``), with its reason.
 """
@@ -26,9 +29,11 @@ from numpy.typing import NDArray
 
 from precond.errors import QueryError
 from precond.mine.boxes.largest_box import underapproximation_box
+from precond.mine.input_preconditions.by_units import wide
 from precond.mine.input_preconditions.relax import InputPrecondition, input_precondition
 from precond.network.graph import Network
 from precond.proof.bounds.batch import pattern_bounds
+from precond.proof.bounds.pattern_pass import pattern_pass
 from precond.proof.claim import Claim
 from precond.proof.deadline import Deadline
 from precond.proof.effort import Effort
@@ -40,13 +45,13 @@ from precond.region.literals import Literals
 from precond.region.pattern import DecisionPattern
 
 Array = NDArray[np.float64]
-WIDEST = 4096  # neurons beyond which setting up one linear program takes longer than ``each``
 HALVINGS = 12
 BISECTIONS = 2
 FINE = 16  # balls of the finer ladder, four to a halving
 MOST = 0.5  # of the signature's literals that a precondition may keep
 ATTEMPTS = 4  # balls that relaxation is tried in, down the ladder
 CLIMBS = 3  # and up again
+HALF = 4  # steps down the ladder
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,14 +105,15 @@ class _Search:
         self.literals = Literals.of(network, self.claim.pattern)
         self.answers: dict[float, Status] = {}
         self.stages = quick_stages(self.effort.device)
-        if sum(map(network.width, network.decision_layers)) > WIDEST:
-            self.stages = self.stages[:1]
+        self.wide = wide(network) and bool(self.claim.problem.conjuncts)
 
     def ball(self, size: float) -> Box:
         return Box.ball(self.point, size, within=self.claim.box)
 
     def proves(self, size: float) -> bool:
         """Whether the whole signature does in the ball of this radius."""
+        if self.wide:
+            return self._bounded(size)
         verdict = prove(
             replace(self.claim, box=self.ball(size)),
             budget=min(self.effort.each, self.deadline.left),
@@ -119,9 +125,17 @@ class _Search:
         self.answers[size] = verdict.status
         return verdict.is_proved
 
+    def _bounded(self, size: float) -> bool:
+        problem = replace(self.claim, box=self.ball(size)).problem
+        found = pattern_pass(problem, device=self.effort.device, deadline=self.deadline)
+        self.answers[size] = Status.PROVED if found.value > 0 else Status.UNKNOWN
+        return found.value > 0
+
     def start(self, sizes: Sequence[float]) -> int:
         """Where on a ladder of radii, largest first, to relax: two steps above the largest in
         which few layers prove, where bounds find one, else at its top."""
+        if self.wide:
+            return HALF
         fewest = self.literals.first(self._few_layers())
         pattern = self.literals.pattern(fewest)
         problems = [
@@ -136,7 +150,7 @@ class _Search:
 
     def relax(self, size: float) -> tuple[InputPrecondition | None, int | None]:
         """A precondition with few enough literals, if that is found; and how many were left."""
-        found = self._relaxed(size, self.deadline.left / 3)
+        found = self._relaxed(size, self.deadline.left * (0.8 if self.wide else 1 / 3))
         if found.pattern is None:
             return None, None
         left = len(found.pattern)
@@ -225,7 +239,7 @@ def own_precondition(
 def _raised(search: _Search, largest: float, halvings: int) -> float:
     """``largest`` proves, and twice as large does not, unless nothing was halved."""
     above = 2 * largest
-    for _ in range(BISECTIONS if halvings else 0):
+    for _ in range(BISECTIONS if halvings and not search.wide else 0):
         between = float(np.sqrt(largest * above))
         if not search.deadline.passed and search.proves(between):
             largest = between
