@@ -102,7 +102,7 @@ def maps_picture(phases: NDArray[np.int8]) -> tuple[str, int, int]:
     stand in the most square grid, row by row.
     """
     count, height, width = phases.shape
-    columns = max(1, min(count, round(sqrt(count * (height + GAP) / (width + GAP)))))
+    columns = max(1, min(count, ceil(sqrt(count * (height + GAP) / (width + GAP)))))
     rows = ceil(count / columns)
     pixels = np.zeros((rows * (height + GAP) - GAP, columns * (width + GAP) - GAP, 4), np.uint8)
     for channel, plane in enumerate(phases):
