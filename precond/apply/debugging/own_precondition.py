@@ -12,7 +12,7 @@ ball is chosen so that relaxing happens:
    leaves none, in larger ones, where neurons begin to matter.
 
 A wide signature, such as a convolutional network's, is weighed by linear bounds alone, and
-relaxed by units in half of the largest ball, where most of its literals follow from others.
+relaxed by units in a ball somewhat smaller than the largest.
 
 A pattern with more than half of the literals says little more than that the input is itself: that
 is a failure of the search (``Unproved``), with its reason.
@@ -51,7 +51,7 @@ FINE = 16  # balls of the finer ladder, four to a halving
 MOST = 0.5  # of the signature's literals that a precondition may keep
 ATTEMPTS = 4  # balls that relaxation is tried in, down the ladder
 CLIMBS = 3  # and up again
-HALF = 4  # steps down the ladder
+LOWER = 2  # steps down the ladder
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,7 +135,7 @@ class _Search:
         """Where on a ladder of radii, largest first, to relax: two steps above the largest in
         which few layers prove, where bounds find one, else at its top."""
         if self.wide:
-            return HALF
+            return LOWER
         fewest = self.literals.first(self._few_layers())
         pattern = self.literals.pattern(fewest)
         problems = [

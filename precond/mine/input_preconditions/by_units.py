@@ -84,6 +84,8 @@ class UnitSearch:
         self.current = self._bounded(self.kept)
         if not self.current.value > 0:
             reason = f"linear bounds of the full signature end at {self.current.value:.3g}"
+            if self.question.deadline.passed:
+                reason = "time ran out while the full signature was bounded"
             return RelaxedUnits(None, Verdict(Status.UNKNOWN, "bounds", reason=reason))
         whole, size = self.kept, None
         self._drop_implied(Passes.OF_NONE)
@@ -111,8 +113,6 @@ class UnitSearch:
     def _drop_implied(self, passes: Passes) -> None:
         """Those that follow from literals of earlier layers; sets ``costs``.  The region stays as
         it is, and so does what is known of it."""
-        if not self._time_for():
-            return
         found = self._bounded(self.kept, passes)
         implied = np.zeros_like(self.kept)
         for layer, part in self.literals.part.items():
