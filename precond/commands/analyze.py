@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from precond.vnnlib.query import Query
 
 AUTO = "auto"
-CHOOSING = 0.1  # of the budget, for the radius of balls
+CHOOSING = 0.15  # of the budget, for the radius of balls
 
 
 def add(commands: Commands) -> None:

@@ -38,8 +38,10 @@ class InputSearch:
         self.found: dict[Target, list[DecisionPattern]] = {t: [] for t in self.targets}
         self.tried: dict[Target, Counter[Status]] = {t: Counter() for t in self.targets}
         self.drawn: list[tuple[Target, int, Box]] = []
+        self.shares: list[float] = []
         self.waiting: dict[int, InputPrecondition] = {}
         self.taken = 0
+        self.least = 0.0  # seconds for an input, since with less there was no proof
         self.inputs: list[Precondition] = []
         self.notes: list[str] = []
 
@@ -65,13 +67,14 @@ class InputSearch:
                 assert target.property is not None
                 box = self.study.domain.around(self.study.data.flat[row])
                 self.drawn.append((target, row, box))
+                self.shares.append(self._share(len(waiting) - turn))
                 yield RelaxJob(
                     network=self.study.network,
                     point=self.study.data.flat[row],
                     property=target.property,
                     domain=box,
                     order=self.work.options.order,
-                    budget=self._share(len(waiting) - turn),
+                    budget=self.shares[-1],
                     each=self.work.options.each,
                     device=self.work.options.device,
                 )
@@ -86,7 +89,8 @@ class InputSearch:
             wanted = len(self.targets) * self.work.options.per_class
             begun = len(self.drawn) - self.taken - 1
             waiting = max(1, wanted - len(self.inputs) - begun)
-        return self.deadline.left * self.work.pool.workers / waiting
+        share = self.deadline.left * self.work.pool.workers / waiting
+        return max(share, min(self.least, self.deadline.left))
 
     def _enough(self, target: Target) -> bool:
         return len(self.found[target]) >= self.work.options.per_class
@@ -94,7 +98,10 @@ class InputSearch:
     def _done(self, index: int, result: InputPrecondition) -> None:
         self.waiting[index] = result
         while self.taken in self.waiting:
-            self._take(*self.drawn[self.taken], self.waiting.pop(self.taken))
+            result = self.waiting.pop(self.taken)
+            if result.out_of_time:
+                self.least = max(self.least, 2 * self.shares[self.taken])
+            self._take(*self.drawn[self.taken], result)
             self.taken += 1
 
     def _take(self, target: Target, row: int, box: Box, result: InputPrecondition) -> None:

@@ -27,6 +27,7 @@ from precond.study.goals import Goal, Target
 
 LADDER = (0.1, 0.05, 0.03, 0.02, 0.01, 0.007, 0.005, 0.003, 0.002, 0.001)
 SAMPLE = 9
+FEW = 5  # the same, where one proof takes long
 EACH = 2.0  # seconds for one proof
 
 
@@ -52,16 +53,26 @@ class RadiusSearch:
         while self.sample and first < last and not self.deadline.passed:
             if self._most_prove(self.radii[middle]):
                 last = middle
-            else:
+            elif not self.deadline.passed:  # else the last answers were cut short
                 first = middle + 1
             middle = (first + last) // 2
-        chosen = self.radii[min(last, len(self.radii) - 1) if self.sample else 0]
-        return Domain(DomainKind.BALL, self.box, chosen), self._note(chosen, last)
+        late = first < last and bool(self.sample)
+        if last == len(self.radii) and self.sample:
+            last = (first + last - 1) // 2 if late else last - 1
+            chosen, proves = self.radii[last], False
+        else:
+            chosen, proves = self.radii[last if self.sample else 0], True
+        return Domain(DomainKind.BALL, self.box, chosen), self._note(chosen, proves, late)
 
-    def _note(self, chosen: float, last: int) -> str:
+    def _note(self, chosen: float, proves: bool, late: bool) -> str:
         if not self.sample:
             return f"no input has anything to prove: balls have the largest radius, {chosen:g}"
-        if last == len(self.radii):
+        if late:
+            known = (
+                "at which most inputs prove" if proves else "between what is too large and least"
+            )
+            return f"radius {chosen:g}, {known}: time ran out before larger ones were tried"
+        if not proves:
             return (
                 f"in no ball down to radius {chosen:g} do the full signatures of most inputs prove "
                 "by quick methods: preconditions are looked for in balls of that radius"
@@ -83,7 +94,7 @@ class RadiusSearch:
             if target.property is not None
         }
         turns = [(t, int(row[k])) for k in range(SAMPLE) for t, row in rows.items() if k < len(row)]
-        return turns[:SAMPLE]
+        return turns[: FEW if wide(self.network) else SAMPLE]
 
     def _most_prove(self, radius: float) -> bool:
         proved = 0

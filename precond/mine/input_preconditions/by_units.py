@@ -54,11 +54,12 @@ class Passes(Enum):
 @dataclass(frozen=True, eq=False)
 class RelaxedUnits:
     """``kept`` (T,), None where the full signature did not prove; ``size``: the smallest units in
-    which it is minimal, None if in none."""
+    which it is minimal, None if in none; ``out_of_time``: it might have proved."""
 
     kept: Flags | None
     verdict: Verdict
     size: Size | None = None
+    out_of_time: bool = False
 
 
 def wide(network: Network) -> bool:
@@ -84,9 +85,11 @@ class UnitSearch:
         self.current = self._bounded(self.kept)
         if not self.current.value > 0:
             reason = f"linear bounds of the full signature end at {self.current.value:.3g}"
-            if self.question.deadline.passed:
+            late = self.question.deadline.passed
+            if late:
                 reason = "time ran out while the full signature was bounded"
-            return RelaxedUnits(None, Verdict(Status.UNKNOWN, "bounds", reason=reason))
+            verdict = Verdict(Status.UNKNOWN, "bounds", reason=reason)
+            return RelaxedUnits(None, verdict, out_of_time=late)
         whole, size = self.kept, None
         self._drop_implied(Passes.OF_NONE)
         self._drop(Size.LAYER, thorough=False)
@@ -103,8 +106,9 @@ class UnitSearch:
         if verdict.status is not Status.PROVED and (self.kept != whole).any():
             self.kept, size = whole, None
             verdict = self.question.ask(whole)
-        proved = verdict.status is Status.PROVED
-        return RelaxedUnits(self.kept if proved else None, verdict, size if proved else None)
+        if verdict.status is not Status.PROVED:
+            return RelaxedUnits(None, verdict, out_of_time=self.question.deadline.passed)
+        return RelaxedUnits(self.kept, verdict, size)
 
     def _time_for(self, passes: float = 0.0) -> bool:
         """Whether time is left for so many propagations, and for the proof."""

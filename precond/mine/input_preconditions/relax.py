@@ -74,7 +74,7 @@ class InputPrecondition:
     ``witnesses``: per neuron of ``layer`` an input (n,) without the property that only this
     literal excludes, where one is known (core-guided); exact arithmetic has confirmed it.
     ``size``: of a pattern relaxed by units, the smallest in which it is minimal, None if in none;
-    ``by_units`` says whether it was.
+    ``by_units`` says whether it was; ``out_of_time``: whether there was too little to prove it.
     """
 
     pattern: DecisionPattern | None
@@ -86,6 +86,7 @@ class InputPrecondition:
     witnesses: Mapping[Neuron, Array] = field(default_factory=dict)
     by_units: bool = False
     size: Size | None = None
+    out_of_time: bool = False
 
     @property
     def unfinished(self) -> str:
@@ -171,7 +172,7 @@ def _by_unit(question: Question) -> InputPrecondition:
         layer=constrained[-1] if constrained else "",
         minimal=found.size is Size.NEURON,
     )
-    return replace(result, by_units=True, size=found.size)
+    return replace(result, by_units=True, size=found.size, out_of_time=found.out_of_time)
 
 
 def _relaxed(question: Question, order: Order, method: Method) -> InputPrecondition:
