@@ -27,6 +27,8 @@ from precond.study.analysis import DomainKind
 from precond.study.goals import Target
 from precond.study.study import Work
 
+ENOUGH = 1.5  # times the seconds that a proof took: for the next one
+
 
 class InputSearch:
     """Fills ``inputs`` and ``notes``; what was found stays when it is interrupted."""
@@ -41,7 +43,7 @@ class InputSearch:
         self.shares: list[float] = []
         self.waiting: dict[int, InputPrecondition] = {}
         self.taken = 0
-        self.least = 0.0  # seconds for an input, since with less there was no proof
+        self.least = 0.0  # seconds for an input, without which there is no proof
         self.inputs: list[Precondition] = []
         self.notes: list[str] = []
 
@@ -101,6 +103,8 @@ class InputSearch:
             result = self.waiting.pop(self.taken)
             if result.out_of_time:
                 self.least = max(self.least, 2 * self.shares[self.taken])
+            elif result.pattern is not None:
+                self.least = ENOUGH * result.essential
             self._take(*self.drawn[self.taken], result)
             self.taken += 1
 

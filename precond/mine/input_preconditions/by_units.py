@@ -54,12 +54,14 @@ class Passes(Enum):
 @dataclass(frozen=True, eq=False)
 class RelaxedUnits:
     """``kept`` (T,), None where the full signature did not prove; ``size``: the smallest units in
-    which it is minimal, None if in none; ``out_of_time``: it might have proved."""
+    which it is minimal, None if in none; ``out_of_time``: it might have proved;
+    ``essential``: seconds of the first bounds and of the proof."""
 
     kept: Flags | None
     verdict: Verdict
     size: Size | None = None
     out_of_time: bool = False
+    essential: float = 0.0
 
 
 def wide(network: Network) -> bool:
@@ -90,7 +92,7 @@ class UnitSearch:
                 reason = "time ran out while the full signature was bounded"
             verdict = Verdict(Status.UNKNOWN, "bounds", reason=reason)
             return RelaxedUnits(None, verdict, out_of_time=late)
-        whole, size = self.kept, None
+        whole, size, first = self.kept, None, self.longest
         self._drop_implied(Passes.OF_NONE)
         self._drop(Size.LAYER, thorough=False)
         if self._time_for(PASSES):
@@ -102,13 +104,15 @@ class UnitSearch:
                 break
             size = each
         self.question.each = max(self.question.each, self.question.deadline.left)
+        begun = time.monotonic()
         verdict = self.question.ask(self.kept)
         if verdict.status is not Status.PROVED and (self.kept != whole).any():
             self.kept, size = whole, None
             verdict = self.question.ask(whole)
         if verdict.status is not Status.PROVED:
             return RelaxedUnits(None, verdict, out_of_time=self.question.deadline.passed)
-        return RelaxedUnits(self.kept, verdict, size)
+        essential = first + time.monotonic() - begun
+        return RelaxedUnits(self.kept, verdict, size, essential=essential)
 
     def _time_for(self, passes: float = 0.0) -> bool:
         """Whether time is left for so many propagations, and for the proof."""

@@ -17,7 +17,7 @@ Source: Gopinath, Converse, Pasareanu, Taly 2019, algorithm 1.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from enum import Enum
 
 import numpy as np
@@ -30,6 +30,7 @@ from precond.mine.input_preconditions.by_units import UnitSearch, wide
 from precond.mine.input_preconditions.core_guided import CoreSearch, Order, scores
 from precond.mine.input_preconditions.few_inputs import few_inputs, relax
 from precond.mine.input_preconditions.questions import Question, one_by_one, stopping_layer
+from precond.mine.input_preconditions.result import InputPrecondition as InputPrecondition
 from precond.mine.input_preconditions.units import Size
 from precond.mine.violators import Flags, Violators, hunt
 from precond.network.evaluate import outputs
@@ -59,48 +60,6 @@ class Method(Enum):
     """One proof for each layer and each neuron."""
     UNITS = "units"
     """By layers, channels and patches before single neurons, guided by linear bounds."""
-
-
-@dataclass(frozen=True, eq=False, kw_only=True)
-class InputPrecondition:
-    """What relaxation made of one input.
-
-    ``pattern`` is None when the full signature did not prove; ``verdict`` is then that
-    claim's.  ``layer``: where whole layers stopped being free ("" if none is constrained).
-    ``proofs``: claims put to the prover, and times that a bisection of its own was begun or
-    opened again; ``batches``: propagations and searches over many patterns at once.
-    ``minimal``: every single drop at ``layer`` was refuted, or failed to prove from a pattern
-    with at least as many literals; False when time ran out before.
-    ``witnesses``: per neuron of ``layer`` an input (n,) without the property that only this
-    literal excludes, where one is known (core-guided); exact arithmetic has confirmed it.
-    ``size``: of a pattern relaxed by units, the smallest in which it is minimal, None if in none;
-    ``by_units`` says whether it was; ``out_of_time``: whether there was too little to prove it.
-    """
-
-    pattern: DecisionPattern | None
-    verdict: Verdict
-    layer: str
-    proofs: int
-    minimal: bool
-    batches: int = 0
-    witnesses: Mapping[Neuron, Array] = field(default_factory=dict)
-    by_units: bool = False
-    size: Size | None = None
-    out_of_time: bool = False
-
-    @property
-    def unfinished(self) -> str:
-        """What was not tried, in words; "" where every single drop was."""
-        if self.minimal or self.pattern is None:
-            return ""
-        if not self.by_units:
-            return "time ran out before every drop was tried"
-        if self.size is None:
-            return "time ran out before every layer was tried alone"
-        sizes = list(Size)
-        smaller = sizes[sizes.index(self.size) + 1]
-        done = "no layer" if self.size is Size.LAYER else f"none of its {self.size.value}"
-        return f"{done} can be dropped; time ran out among its {smaller.value}"
 
 
 def input_precondition(  # noqa: PLR0913 - options of a public function, each by its keyword
@@ -172,7 +131,13 @@ def _by_unit(question: Question) -> InputPrecondition:
         layer=constrained[-1] if constrained else "",
         minimal=found.size is Size.NEURON,
     )
-    return replace(result, by_units=True, size=found.size, out_of_time=found.out_of_time)
+    return replace(
+        result,
+        by_units=True,
+        size=found.size,
+        out_of_time=found.out_of_time,
+        essential=found.essential,
+    )
 
 
 def _relaxed(question: Question, order: Order, method: Method) -> InputPrecondition:
