@@ -55,6 +55,7 @@ ROOMS = (
     "precond.mine.near_data",
     "precond.mine.value_rules",
     "precond.mine.input_preconditions",
+    "precond.mine.sufficient_features",
     "precond.mine.whole_space",
     "attribution",
     "attribution.lines",
