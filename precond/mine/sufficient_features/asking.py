@@ -6,7 +6,8 @@ the prover.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -18,7 +19,7 @@ from precond.mine.sufficient_features.units import Flags
 from precond.proof.claim import Claim
 from precond.proof.deadline import Deadline
 from precond.proof.ledger.ledger import Ledger
-from precond.proof.prover.plans import Stage, whole_stages
+from precond.proof.prover.plans import Stage, box_stages
 from precond.proof.prover.prove import prove
 from precond.proof.verdict import Status, Verdict
 
@@ -79,7 +80,7 @@ class Inquiry:
         """The prover's verdict on any claim."""
         self.proofs += 1
         if stages is None:
-            stages = whole_stages(self.question.device)
+            stages = box_stages(claim.problem, self.question.device)
         return prove(
             claim,
             budget=limit.left,
@@ -89,6 +90,16 @@ class Inquiry:
             seed=self.seed,
             exact=exact,
         )
+
+    @contextmanager
+    def within(self, share: float) -> Iterator[None]:
+        """A ``share`` of the time left for what is done meanwhile."""
+        whole = self.deadline
+        self.deadline = whole.earlier(share * whole.left)
+        try:
+            yield
+        finally:
+            self.deadline = whole
 
     @property
     def nothing(self) -> Flags:

@@ -131,8 +131,11 @@ def shrink(
     question: FeatureQuestion,
     points: Array,
     rng: np.random.Generator | None = None,
+    *,
+    reaches: bool = False,
 ) -> Array:
-    """Violators that change fewer units than ``points`` (k, n), from which they come.
+    """Points that change fewer units than ``points`` (k, n), from which they come, and violate
+    too (``reaches``: have the property too).
 
     What each changed unit does to the worst margin orders them (``rng`` shuffles it a little);
     the largest part that does least is put back together, then single units.
@@ -143,35 +146,29 @@ def shrink(
     row = question.margins(points).argmin(1)
     middle = x + 0.5 * (points - x)
     slope = (question.slopes(points, row)[1] + question.slopes(middle, row)[1]) / 2
-    gain = -units.sums(slope * (points - x))
+    gain = units.sums(slope * (points - x)) * (1 if reaches else -1)
     if rng is not None:
         gain = gain * rng.uniform(0.5, 1.5, gain.shape)
     changed = question.changed(points)
     gain = np.where(changed, gain, -np.inf)  # those that did not move come first, at no cost
     order = np.argsort(gain, axis=1, kind="stable")
     rank = np.argsort(order, axis=1)
+
+    def keep(back: Flags) -> tuple[Array, Flags]:
+        moved = np.where(units.features(back), x, points)
+        margins = question.margins(moved)
+        return moved, (margins > 0).all(1) if reaches else (margins < 0).any(1)
+
     low, high = (~changed).sum(1), np.full(len(points), units.count)
-    while bool((high - low > 1).any()):  # ``low`` units put back still violate, ``high`` do not
+    while bool((high - low > 1).any()):  # ``low`` units put back are fine, ``high`` are not
         tried = (low + high) // 2
-        fails = _violates(question, _put_back(question, points, rank < tried[:, None]))
-        low, high = np.where(fails, tried, low), np.where(fails, high, tried)
+        fine = keep(rank < tried[:, None])[1]
+        low, high = np.where(fine, tried, low), np.where(fine, high, tried)
     back = rank < low[:, None]
+    lines = np.arange(len(points))
     for step in range(SINGLES):
-        place = low + step
-        inside = place < units.count
-        if not inside.any():
-            break
+        place = np.minimum(low + step, units.count - 1)
         more = back.copy()
-        lines = np.flatnonzero(inside)
-        more[lines, order[lines, place[lines]]] = True
-        fails = _violates(question, _put_back(question, points, more)) & inside
-        back = np.where(fails[:, None], more, back)
-    return _put_back(question, points, back)
-
-
-def _put_back(question: FeatureQuestion, points: Array, back: Flags) -> Array:
-    return np.where(question.units.features(back), question.x, points)
-
-
-def _violates(question: FeatureQuestion, points: Array) -> Flags:
-    return np.asarray((question.margins(points) < 0).any(1))
+        more[lines, order[lines, place]] = True
+        back = np.where(keep(more)[1][:, None], more, back)
+    return keep(back)[0]

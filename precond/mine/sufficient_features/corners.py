@@ -24,11 +24,13 @@ POINTS = 6  # on the way from x to a corner
 @dataclass(frozen=True, eq=False)
 class Corners:
     """For each row r of R: the lowest corner met, ``points`` (R, n), and its ``margin`` (R,);
-    ``far`` (R, n): the corner when every unit is free; ``room`` (R,) and ``cost`` (R, m), by
+    ``slope`` (R, n): the mean gradient on the way there; ``far`` (R, n): the corner against it when
+    every unit is free; ``room`` (R,) and ``cost`` (R, m), by
     which the margin over the box of other free units is about ``room − Σ cost``."""
 
     points: Array
     margin: Array
+    slope: Array
     far: Array
     room: Array
     cost: Array
@@ -66,13 +68,19 @@ def through(
 ) -> Corners:
     """What each unit adds on the way to ``points`` (R, n) of the box of ``free`` (m,) units, to
     the margins of ``row`` (R,)."""
-    units, reach, x = question.units, question.reach, question.x
+    units, x = question.units, question.x
     least = question.margins(points)[np.arange(len(row)), row]
     slope = _average(question, points, row)
-    far = np.where(slope > 0, reach.lower, np.where(slope < 0, reach.upper, x))
+    far = against(question, slope)
     way_to = np.where(units.features(free), points, far) - x
     cost = np.maximum(units.sums(-slope * way_to), 0)
-    return Corners(points, least, far, least + cost[:, free].sum(1), cost)
+    return Corners(points, least, slope, far, least + cost[:, free].sum(1), cost)
+
+
+def against(question: FeatureQuestion, slope: Array) -> Array:
+    """The corner (…, n) of the whole domain against ``slope`` (…, n)."""
+    reach, x = question.reach, question.x
+    return np.where(slope > 0, reach.lower, np.where(slope < 0, reach.upper, x))
 
 
 def _average(question: FeatureQuestion, ends: Array, row: NDArray[np.int64]) -> Array:

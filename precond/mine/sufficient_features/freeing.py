@@ -24,14 +24,15 @@ from precond.mine.sufficient_features.question import Array
 from precond.mine.sufficient_features.units import Flags
 
 ROUNDS = 6
-STRETCH = (1.0, 1.1, 1.3, 1.8)  # of the rooms, in the rounds that look far
-NARROW = (1.0, 1.03, 1.06, 1.1)  # in the others
+STRETCH = (0.1, 0.25, 0.5, 1.0, 1.4)  # of the rooms, in the rounds that look far
+NARROW = (0.97, 1.0, 1.05, 1.15)  # in the others
 FAR = 2  # rounds that look far
 PROPOSALS = 40  # of step 2
 MOST_CUTS = 30
 TOGETHER = 3  # cuts of one proposal
 STARTS = 16  # violators of other sets that an attack starts from
-NARROWER = 0.985  # rooms, where a set was not decided
+CLOSE = 0.005  # of the units, between what proved and what did not
+HALVINGS = 12
 
 
 def freed_by_bounds(inquiry: Inquiry) -> Flags:
@@ -75,6 +76,19 @@ class Cuts:
         cost = np.concatenate([self.last.cost, *self.costs])
         return largest_set(share * room, cost, np.ones(cost.shape[1], dtype=np.bool_))
 
+    def of_size(self, size: int) -> Flags:
+        """About ``size`` units, at most, that are worst for none of them."""
+        low, high = 0.0, 1.0
+        chosen = self.largest(0.0)
+        for _ in range(HALVINGS):
+            middle = (low + high) / 2
+            free = self.largest(middle)
+            if free.sum() <= size:
+                chosen, low = free, middle
+            else:
+                high = middle
+        return chosen
+
     def add(self, corners: Corners) -> None:
         self.rooms = [*self.rooms, corners.room][-MOST_CUTS:]
         self.costs = [*self.costs, corners.cost][-MOST_CUTS:]
@@ -88,10 +102,13 @@ def freed_by_proof(inquiry: Inquiry, proved: Flags) -> Flags:
     """
     question = inquiry.question
     cuts = Cuts(worst_corners(question, proved), [], [])
-    best, share = proved, 1.0
+    best, limit = proved, question.units.count + 1  # as many units did not prove
     for _ in range(PROPOSALS):
-        free = cuts.largest(share) | question.still
-        if inquiry.deadline.passed or free.sum() <= best.sum():
+        if inquiry.deadline.passed or limit - best.sum() <= max(1, CLOSE * limit):
+            break
+        free = cuts.of_size((int(best.sum()) + limit) // 2) if limit <= len(best) else cuts.largest()
+        free = free | question.still
+        if free.sum() <= best.sum():
             break
         cuts.last = worst_corners(question, free)
         violators = _attacked(inquiry, cuts, free)
@@ -101,7 +118,7 @@ def freed_by_proof(inquiry: Inquiry, proved: Flags) -> Flags:
                 best = free
                 continue
             if verdict.witness is None:
-                share *= NARROWER
+                limit = int(free.sum())
                 continue
             violators = verdict.witness[None]
         inquiry.pool.add(violators)

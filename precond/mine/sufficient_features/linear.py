@@ -19,6 +19,7 @@ from precond.mine.sufficient_features.units import Flags
 from precond.proof.bounds.region import refine
 from precond.proof.bounds.row_bounds import improved_bounds
 from precond.proof.deadline import Deadline
+from precond.proof.rows import Forms
 
 Array = NDArray[np.float64]
 CHUNK = 1 << 22  # numbers in the linear forms of one propagation
@@ -41,30 +42,35 @@ class MarginLines:
 
 
 def margin_lines(
-    question: FeatureQuestion, free: Flags, *, steps: int, deadline: Deadline
+    question: FeatureQuestion,
+    free: Flags,
+    *,
+    steps: int,
+    deadline: Deadline,
+    rows: Forms | None = None,
 ) -> list[MarginLines]:
-    """The lines of every box of ``free`` (G, m) units; those past the deadline are left out."""
+    """The lines of every box of ``free`` (G, m) units, of the question's rows or of others; those
+    past the deadline are left out."""
     widest = max(question.network.width(name) for name in question.network.shapes)
     size = max(1, CHUNK // (len(question.rows.owner) * widest))
     found: list[MarginLines] = []
     for start in range(0, len(free), size):
         if deadline.passed:
             break
-        found += _lines(question, free[start : start + size], steps, deadline)
+        found += _lines(question, free[start : start + size], steps, deadline, rows)
     return found
 
 
 def _lines(
-    question: FeatureQuestion, free: Flags, steps: int, deadline: Deadline
+    question: FeatureQuestion, free: Flags, steps: int, deadline: Deadline, rows: Forms | None
 ) -> list[MarginLines]:
     lower, upper = question.ends(free)
     with torch.no_grad():
         refined = refine(
             question.ops, question.tensor(lower), question.tensor(upper), {}, deadline=deadline
         )
-    bound, _ = improved_bounds(
-        refined.region, question.rows, steps=steps, deadline=deadline, goal=np.inf
-    )
+    rows = question.rows if rows is None else rows
+    bound, _ = improved_bounds(refined.region, rows, steps=steps, deadline=deadline, goal=np.inf)
     form = bound.form.cpu().numpy()
     value = np.nan_to_num(bound.value.cpu().numpy(), nan=-np.inf)
     x, reach = question.x, question.reach
