@@ -76,6 +76,7 @@ ROOMS = (
     "precond.report",
     "precond.report.analysis",
     "precond.report.debug",
+    "precond.report.sufficient",
     "precond.report.whole_space",
     "precond.report.notebook",
     "precond.commands",

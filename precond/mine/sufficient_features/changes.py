@@ -67,7 +67,7 @@ def confirmed(question: FeatureQuestion, points: Array) -> Flags:
     negated = Forms(-rows.form, inputs, -rows.constant, rows.strict)
     x = question.tensor(points)
     with torch.no_grad():
-        region = refine(question.ops, x, x, {}).region
+        region = refine(question.ops, x, x).region
         bound = row_bounds(region, negated).value
         sure = np.asarray(rows.any(excludes(bound)).any(1).cpu().numpy())
     for place in np.flatnonzero(~sure)[:REPLAYS]:
@@ -157,7 +157,8 @@ def shrink(
     def keep(back: Flags) -> tuple[Array, Flags]:
         moved = np.where(units.features(back), x, points)
         margins = question.margins(moved)
-        return moved, (margins > 0).all(1) if reaches else (margins < 0).any(1)
+        fine = (margins > 0).all(1) if reaches else (margins < 0).any(1)
+        return moved, np.asarray(fine)
 
     low, high = (~changed).sum(1), np.full(len(points), units.count)
     while bool((high - low > 1).any()):  # ``low`` units put back are fine, ``high`` are not

@@ -20,7 +20,7 @@ violators that exclude all sets of a size are too many to be listed.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from fractions import Fraction
 
 import numpy as np
@@ -33,22 +33,30 @@ from precond.mine.sufficient_features.units import Flags
 from precond.network.graph import INPUT, Network
 from precond.network.layers import Node, Scale, Select
 from precond.proof.claim import Claim, HalfSpaces
-from precond.proof.verdict import Status, Verdict
+from precond.proof.verdict import Verdict
 from precond.property import Property
 from precond.region.box import Box
 from precond.region.pattern import DecisionPattern
 
-LIMITS = (1.01, 1.05, 1.15, 1.4)  # of the room, to be tried in turn
-ROUNDS = 4
-STEPS = (0.0, 0.04, 0.1, 0.2, 0.4)  # of the kept units, above the number that is known
-HALVINGS = 2
+LIMITS = (1.02, 1.1, 1.4)  # of the room, to be tried in turn
+BETWEEN = (0.3, 0.75)  # the room and what the place of the linear program takes
+ROUNDS = 40
+STEPS = (
+    0.0,
+    0.03,
+    0.07,
+    0.12,
+    0.18,
+    0.26,
+    0.4,
+)  # of the kept units, above the number that is known
 TOGETHER = 3  # rows tried in a round
 SLIGHT = 1e-3  # share of the prices, below which a rival takes no part
 DIGITS = 2.0**20  # weights are rounded to so many parts of the largest
 
 
 @dataclass(frozen=True, eq=False)
-class Cut:
+class ProvedCut:
     """Every set of free units z, larger than the known one, has ``weights``·z ≤ ``limit``:
     ``verdict`` on ``claim``."""
 
@@ -57,89 +65,81 @@ class Cut:
     claim: Claim
     verdict: Verdict
 
-    @property
-    def plain(self) -> bool:
-        """Whether every unit counts the same."""
-        return bool((self.weights == 1).all())
-
 
 @dataclass(frozen=True, eq=False)
 class Counting:
     """At most ``most`` units can be free, by ``cuts``."""
 
     most: int
-    cuts: tuple[Cut, ...]
+    cuts: tuple[ProvedCut, ...]
 
 
 def counting_bound(inquiry: Inquiry, free: Flags) -> Counting:
-    """The best bound found; ``free`` (m,) is the proved set that it is about."""
+    """The best bound found; ``free`` (m,) is the proved set that it is about.
+
+    First the number of units and the weights of the rows that limit the known set; then, round
+    after round, weights that exclude the best place of the linear program.
+    """
     known, count = int(free.sum()), len(free)
-    cuts: list[Cut] = []
-    best = Counting(count, ())
-    candidate = free
-    for round_ in range(ROUNDS):
-        corners = worst_corners(inquiry.question, candidate)
-        before = len(cuts)
-        for row in _limiting(corners, cuts)[:TOGETHER]:
-            cuts += _plain_cuts(inquiry, corners, row, cuts, known) if not round_ else []
-            if cuts and cuts[-1].limit == known and cuts[-1].plain:
-                return Counting(known, tuple(cuts))
-        for row in _limiting(corners, cuts)[:TOGETHER]:
-            cuts += _weighted_cuts(inquiry, corners, row, cuts, known)
-        if len(cuts) == before or inquiry.deadline.passed:
+    corners = worst_corners(inquiry.question, free)
+    cuts: list[ProvedCut] = []
+    rows = _limiting(corners)[:TOGETHER]
+    for row in rows[:1]:
+        cuts += _tightest(
+            inquiry, corners, row, np.ones(count), _numbers(known, count), cuts, known
+        )
+        if cuts and cuts[-1].limit <= known:
+            return Counting(known, tuple(cuts))
+    for row in rows:
+        weights, room = _scaled(corners, row)
+        limits = [share * room for share in LIMITS if room > 0]
+        cuts += _tightest(inquiry, corners, row, weights, limits, cuts, known)
+    most, place = _most(cuts, count)
+    for _ in range(ROUNDS):
+        if inquiry.deadline.passed or most <= known:
             break
+        corners = worst_corners(inquiry.question, place > 0.5)
+        fresh: list[ProvedCut] = []
+        for row in np.argsort(corners.margin, kind="stable")[:TOGETHER].tolist():
+            weights, room = _scaled(corners, row)
+            gone = float(weights @ place)
+            limits = [room + share * (gone - room) for share in BETWEEN if 0 < room < gone]
+            fresh += _tightest(inquiry, corners, row, weights, limits, [*cuts, *fresh], known)
+        if not fresh:
+            break
+        cuts += fresh
         most, place = _most(cuts, count)
-        best = min(best, Counting(max(most, known), tuple(cuts)), key=lambda one: one.most)
-        candidate = place > 1 - 1e-6
-        if best.most <= known:
+    return Counting(max(most, known), tuple(cuts))
+
+
+def _numbers(known: int, count: int) -> list[float]:
+    """Numbers of units to be tried, from the first that is not known to be free."""
+    steps = (known + 1 + round(step * (count - known)) for step in STEPS)
+    return [float(number) for number in steps if number <= count]
+
+
+def _scaled(corners: Corners, row: int) -> tuple[Array, float]:
+    """One row's costs as shares of the largest, and its room in the same measure."""
+    top = float(corners.cost[row].max(initial=0.0))
+    if top <= 0:
+        return np.zeros(corners.cost.shape[1]), 0.0
+    return np.round(corners.cost[row] / top * DIGITS) / DIGITS, float(corners.room[row] / top)
+
+
+def _tightest(
+    inquiry: Inquiry,
+    corners: Corners,
+    row: int,
+    weights: Array,
+    limits: list[float],
+    cuts: list[ProvedCut],
+    known: int,
+) -> list[ProvedCut]:
+    """The cut with the first of the growing ``limits`` that is proved, if one is."""
+    for limit in limits:
+        if inquiry.deadline.passed or limit > weights.sum():
             break
-    if cuts:
-        most, _ = _most(cuts, count)
-        best = min(best, Counting(max(most, known), tuple(cuts)), key=lambda one: one.most)
-    return best
-
-
-def _plain_cuts(
-    inquiry: Inquiry, corners: Corners, row: int, cuts: list[Cut], known: int
-) -> list[Cut]:
-    """The best bound of the number of units that one row's direction gives."""
-    count = inquiry.question.units.count
-    ones = np.ones(count)
-    low, high = known, min([count + 1, *(int(cut.limit) + 1 for cut in cuts if cut.plain)])
-    found: list[Cut] = []
-    for step in STEPS:
-        tried = known + 1 + round(step * (count - known))
-        if low < tried < high and not inquiry.deadline.passed:
-            cut = _proved(inquiry, corners, row, ones, float(tried), cuts, known)
-            if cut is not None:
-                found, high = [replace(cut, limit=float(tried - 1))], tried
-                break
-            low = tried
-    for _ in range(HALVINGS):
-        tried = (low + high) // 2
-        if not found or tried in (low, high) or inquiry.deadline.passed:
-            break
-        cut = _proved(inquiry, corners, row, ones, float(tried), cuts, known)
-        if cut is None:
-            low = tried
-        else:
-            found, high = [replace(cut, limit=float(tried - 1))], tried
-    return found
-
-
-def _weighted_cuts(
-    inquiry: Inquiry, corners: Corners, row: int, cuts: list[Cut], known: int
-) -> list[Cut]:
-    """The tightest inequality that was proved of one row's margin, of those tried."""
-    top = corners.cost[row].max()
-    if corners.room[row] <= 0 or top <= 0:
-        return []
-    weights = np.round(corners.cost[row] / top * DIGITS) / DIGITS
-    room = float(corners.room[row] / top)
-    for share in LIMITS:
-        if inquiry.deadline.passed or share * room > weights.sum():
-            break
-        cut = _proved(inquiry, corners, row, weights, share * room, cuts, known)
+        cut = _proved(inquiry, corners, row, weights, limit, cuts, known)
         if cut is not None:
             return [cut]
     return []
@@ -151,16 +151,19 @@ def _proved(
     row: int,
     weights: Array,
     limit: float,
-    cuts: list[Cut],
+    cuts: list[ProvedCut],
     known: int,
-) -> Cut | None:
+) -> ProvedCut | None:
     """The cut, if the prover says so."""
     question = inquiry.question
     direction = against(question, corners.slope[row]) - question.x
     claim = cut_claim(question, direction, row, weights, limit, cuts=cuts, known=known)
     verdict = inquiry.put(claim, inquiry.deadline.earlier(inquiry.each))
-    shown = verdict.status in (Status.PROVED, Status.VACUOUS)
-    return Cut(weights, limit, claim, verdict) if shown else None
+    if not verdict.is_proved:
+        return None
+    if (weights == 1).all() and limit == round(limit):
+        limit -= 1  # a whole number below it
+    return ProvedCut(weights, limit, claim, verdict)
 
 
 def cut_claim(
@@ -170,7 +173,7 @@ def cut_claim(
     weights: Array,
     limit: float,
     *,
-    cuts: list[Cut],
+    cuts: list[ProvedCut],
     known: int,
 ) -> Claim:
     """For all z in [0, 1]^m with ``weights``·z ≥ ``limit``, with more than ``known`` units and
@@ -213,21 +216,21 @@ def _inside(question: FeatureQuestion, way: Array) -> Array:
     return result
 
 
-def _limiting(corners: Corners, cuts: list[Cut]) -> list[int]:
-    """The rows that limit the set most, besides ``cuts``."""
-    scale = np.maximum(corners.room, 1e-9)
-    shares = [corners.cost / scale[:, None], *(cut.weights[None] / cut.limit for cut in cuts)]
-    share = np.concatenate(shares)
+def _limiting(corners: Corners) -> list[int]:
+    """The rows that limit the largest set, those first that limit it most."""
+    share = corners.cost / np.maximum(corners.room, 1e-9)[:, None]
     solved = linprog(-np.ones(share.shape[1]), A_ub=share, b_ub=np.ones(len(share)), bounds=(0, 1))
     if solved.x is None:
         return []
-    prices = -solved.ineqlin.marginals[: len(corners.room)]
+    prices = -solved.ineqlin.marginals
     order = np.argsort(-prices, kind="stable")
     return [int(r) for r in order if prices[r] > SLIGHT * max(prices.sum(), 1e-300)]
 
 
-def _most(cuts: list[Cut], count: int) -> tuple[int, Array]:
+def _most(cuts: list[ProvedCut], count: int) -> tuple[int, Array]:
     """How many units can be free at most, and the best place of the linear program."""
+    if not cuts:
+        return count, np.ones(count)
     weights = np.stack([cut.weights for cut in cuts])
     limits = np.array([cut.limit for cut in cuts])
     solved = linprog(-np.ones(count), A_ub=weights, b_ub=limits, bounds=(0, 1))

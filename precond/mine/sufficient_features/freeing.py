@@ -106,7 +106,9 @@ def freed_by_proof(inquiry: Inquiry, proved: Flags) -> Flags:
     for _ in range(PROPOSALS):
         if inquiry.deadline.passed or limit - best.sum() <= max(1, CLOSE * limit):
             break
-        free = cuts.of_size((int(best.sum()) + limit) // 2) if limit <= len(best) else cuts.largest()
+        free = (
+            cuts.of_size((int(best.sum()) + limit) // 2) if limit <= len(best) else cuts.largest()
+        )
         free = free | question.still
         if free.sum() <= best.sum():
             break
@@ -136,8 +138,6 @@ def _attacked(inquiry: Inquiry, cuts: Cuts, free: Flags) -> Array:
     nearest = np.where(question.units.features(free), pool, question.x)
     middle = (question.x + corners.points) / 2
     starts = np.concatenate([corners.points, middle, nearest])
-    tried = descend_all(
-        question, np.repeat(free[None], len(starts), 0), starts, inquiry.deadline
-    )
+    tried = descend_all(question, np.repeat(free[None], len(starts), 0), starts, inquiry.deadline)
     order = np.argsort(tried.margin, kind="stable")[:TOGETHER]
     return tried.points[order[tried.margin[order] < 0]]

@@ -24,7 +24,7 @@ from precond.mine.sufficient_features.units import Flags
 
 ROUNDS = 200
 FEW = 64  # units up to which the loop is followed for long
-SHORT = 4  # rounds with more units
+SOME = 8  # violators made small where there are more units
 ORDERS = 6  # in which a violator is made small
 SOLVER = 5.0  # seconds for one integer program, at most
 ROUNDING = 1e-6  # of the solver's bound of a whole number
@@ -72,9 +72,9 @@ def hitting_bound(inquiry: Inquiry, kept: int) -> Hitting:
     """The bound of the violators met, and of more that are asked for; ``kept`` units suffice."""
     rng = np.random.default_rng(inquiry.seed)
     few = inquiry.question.units.count <= FEW
-    _make_small(inquiry, inquiry.pool.points[:FEW], rng)
+    _make_small(inquiry, inquiry.pool.points[: FEW if few else SOME], rng)
     best = 0
-    for _ in range(ROUNDS if few else SHORT):
+    for _ in range(ROUNDS if few else 1):
         found = fewest_hitting(inquiry.pool.missed, inquiry.deadline.left)
         best = max(best, found.bound)
         if best >= kept or found.kept is None or inquiry.deadline.passed:

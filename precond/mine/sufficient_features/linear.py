@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from precond.mine.sufficient_features.budgeted import largest_set
 from precond.mine.sufficient_features.question import FeatureQuestion
 from precond.mine.sufficient_features.units import Flags
+from precond.proof.bounds.layer_passes import LayerPasses
 from precond.proof.bounds.region import refine
 from precond.proof.bounds.row_bounds import improved_bounds
 from precond.proof.deadline import Deadline
@@ -67,7 +68,10 @@ def _lines(
     lower, upper = question.ends(free)
     with torch.no_grad():
         refined = refine(
-            question.ops, question.tensor(lower), question.tensor(upper), {}, deadline=deadline
+            question.ops,
+            question.tensor(lower),
+            question.tensor(upper),
+            passes=LayerPasses(deadline=deadline),
         )
     rows = question.rows if rows is None else rows
     bound, _ = improved_bounds(refined.region, rows, steps=steps, deadline=deadline, goal=np.inf)

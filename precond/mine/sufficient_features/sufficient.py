@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from precond.basics.arguments import number, numbers, require_kind, whole
+from precond.basics.arguments import number, numbers, require_kind
 from precond.basics.options import option
 from precond.errors import QueryError
 from precond.mine.sufficient_features.asking import Inquiry
@@ -197,7 +197,7 @@ def feature_question(
 def _near_outputs(value: Array, t: float) -> Property:
     if not 0 < t < np.inf:
         raise QueryError("within", expected="a number above 0", got=f"{t:g}")
-    parts = [Property.between(whole("output", k), float(y - t), float(y + t)) for k, y in enumerate(value)]
+    parts = [Property.between(k, float(y - t), float(y + t)) for k, y in enumerate(value)]
     joined = parts[0]
     for part in parts[1:]:
         joined = joined & part

@@ -1,4 +1,4 @@
-"""``Units``: what is kept or freed as one — a feature, a patch, a superpixel, a group of columns."""
+"""``Units``: what is kept or freed as one: a feature, a patch, a superpixel, a group."""
 
 from __future__ import annotations
 
@@ -43,7 +43,8 @@ class Units:
         """Sums (…, m) over each unit's features of values (…, n)."""
         if self.plain:
             return values
-        return values @ self._members
+        total: Array = np.matmul(values, self._members)
+        return total
 
     def touched(self, features: Flags) -> Flags:
         """The units (…, m) of which a feature (…, n) is flagged."""

@@ -48,10 +48,8 @@ def widened(inquiry: Inquiry, free: Flags, *, exact: bool) -> Widened | None:
     return Widened(claim.box, verdict) if verdict.is_proved else None
 
 
-def _moved(
-    inquiry: Inquiry, lower: Array, upper: Array, ends: Array, i: int, goal: float
-) -> Array:
-    """``ends`` (n,), which is ``lower`` or ``upper``, with end ``i`` as near to ``goal`` as proves."""
+def _moved(inquiry: Inquiry, lower: Array, upper: Array, ends: Array, i: int, goal: float) -> Array:
+    """``ends`` (n,), ``lower`` or ``upper``, with end ``i`` as near to ``goal`` as proves."""
     x = float(inquiry.question.x[i])
     for share in SHARES:
         if inquiry.deadline.passed or goal == x:
