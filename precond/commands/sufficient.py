@@ -221,7 +221,7 @@ def _print(found: SufficientFeatures, asked: Asked, contrast: str | None) -> Non
     say(f"verdict        {verdict.status.value} by {verdict.engine}{exact}")
     say(f"smallest       {bound_words(found)}")
     say(f"needed         {needed_words(found)}")
-    said = conditions(found) if found.question.units.plain else list(found.names)
+    said = conditions(found)
     if said:
         more = f" … and {len(said) - SHOWN} more" if len(said) > SHOWN else ""
         say(f"matter most    {'; '.join(said[:SHOWN])}{more}")

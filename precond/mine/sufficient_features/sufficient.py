@@ -41,7 +41,8 @@ from precond.proof.verdict import Verdict
 from precond.property import Property
 from precond.region.box import Box
 
-BOUNDS, PROOF, SINGLE, FINAL = 0.15, 0.4, 0.35, 0.4  # shares of the time that is left then
+# Shares of the time that is left then; what the rest leaves is for counting.
+BOUNDS, PROOF, SINGLE, HITTING, FINAL = 0.15, 0.4, 0.35, 0.4, 0.3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,11 +128,11 @@ def sufficient_features(
     if known is not None:
         inquiry.pool.add(_near(question, numbers("known violators", known)))
     found = _search(inquiry)
-    hitting, counting = 0, None
+    hitting = 0
     if settings.lower:
-        found, hitting, counting = _lower(inquiry, found)
+        found, hitting = _by_hitting(inquiry, found)
     claim = question.claim(found.free)
-    limit = Deadline.after(max(inquiry.deadline.left, FINAL * settings.budget))
+    limit = Deadline.after(max(FINAL * inquiry.deadline.left, FINAL * settings.budget))
     verdict = inquiry.put(claim, limit, exact=settings.exact)
     other = None
     if contrast is not None:
@@ -139,6 +140,9 @@ def sufficient_features(
     wide = None
     if settings.intervals and question.units.plain and verdict.is_proved:
         wide = widened(inquiry, found.free, exact=settings.exact)
+    counting = None
+    if settings.lower and hitting < (~found.free).sum():
+        counting = counting_bound(inquiry, found.free)
     most = question.units.count if counting is None else counting.most
     return SufficientFeatures(
         question=question,
@@ -219,21 +223,17 @@ def _search(inquiry: Inquiry) -> Minimised:
         return minimised(inquiry, free)
 
 
-def _lower(inquiry: Inquiry, found: Minimised) -> tuple[Minimised, int, Counting | None]:
-    """How small a set could be: by violators, and by counting; a smaller set if one is met."""
+def _by_hitting(inquiry: Inquiry, found: Minimised) -> tuple[Minimised, int]:
+    """How small a set could be, by violators; with a smaller set if one is met."""
     kept = int((~found.free).sum())
     if not kept:
-        return found, 0, None
-    with inquiry.within(0.4):
+        return found, 0
+    with inquiry.within(HITTING):
         hitting = hitting_bound(inquiry, kept)
     if hitting.free is not None:
         with inquiry.within(SINGLE):
             found = minimised(inquiry, hitting.free)
-        kept = int((~found.free).sum())
-    if hitting.bound >= kept:
-        return found, hitting.bound, None
-    with inquiry.within(0.7):
-        return found, hitting.bound, counting_bound(inquiry, found.free)
+    return found, hitting.bound
 
 
 def _ordered(question: FeatureQuestion, found: Minimised) -> tuple[int, ...]:

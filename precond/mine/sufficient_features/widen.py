@@ -15,12 +15,14 @@ from precond.mine.sufficient_features.asking import Inquiry
 from precond.mine.sufficient_features.question import Array
 from precond.mine.sufficient_features.units import Flags
 from precond.proof.claim import Claim
+from precond.proof.deadline import Deadline
 from precond.proof.verdict import Verdict
 from precond.region.box import Box
 from precond.region.pattern import DecisionPattern
 
+TIME = 0.4  # of what is left
 MOST = 64  # kept features, beyond which intervals say little
-SHARES = (1.0, 0.5, 0.25, 0.12, 0.06, 0.03)  # of the way to the domain's end
+SHARES = (1.0, 0.75, 0.5, 0.35, 0.2, 0.1, 0.05)  # of the way to the domain's end
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,12 +41,13 @@ def widened(inquiry: Inquiry, free: Flags, *, exact: bool) -> Widened | None:
         return None
     lower, upper = question.ends(free)
     reach = question.reach
-    with inquiry.within(0.7):
+    with inquiry.within(TIME):
         for i in kept.tolist():
             lower = _moved(inquiry, lower, upper, lower, i, float(reach.lower[i]))
             upper = _moved(inquiry, lower, upper, upper, i, float(reach.upper[i]))
     claim = _claim(inquiry, lower, upper)
-    verdict = inquiry.put(claim, inquiry.deadline, exact=exact)
+    limit = Deadline.after(max(TIME * inquiry.deadline.left, inquiry.each))
+    verdict = inquiry.put(claim, limit, exact=exact)
     return Widened(claim.box, verdict) if verdict.is_proved else None
 
 
@@ -60,7 +63,7 @@ def _moved(inquiry: Inquiry, lower: Array, upper: Array, ends: Array, i: int, go
         low, high = (tried, upper) if ends is lower else (lower, tried)
         if _refuted(inquiry, low, high):
             continue
-        limit = inquiry.deadline.earlier(inquiry.each / 10)
+        limit = inquiry.deadline.earlier(inquiry.each / 4)
         if inquiry.put(_claim(inquiry, low, high), limit).is_proved:
             return tried
     return ends

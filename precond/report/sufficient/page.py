@@ -179,7 +179,7 @@ def _marked(
     flags: Flags = kept.reshape(shape)
     if len(shape) == 3:
         level, flags = level.mean(0), np.asarray(flags.any(0))
-    strength = (0.35 + 0.65 * level)[..., None]
+    strength = (0.6 + 0.4 * level)[..., None]
     colour = np.where(flags[..., None], KEPT * strength, FREE * (0.8 + 0.2 * level[..., None]))
     return data_uri(Image.fromarray(np.rint(colour).astype(np.uint8)))
 
@@ -213,13 +213,15 @@ def _contrast(found: SufficientFeatures, classes: tuple[str, ...] | None) -> str
 def _table(found: SufficientFeatures) -> Table:
     question = found.question
     plain = question.units.plain
-    said = conditions(found) if plain else [""] * found.size
+    said = conditions(found)
+    wide = found.widened is not None
     rows = []
-    for name, unit, words in zip(found.names, found.kept, said, strict=True):
-        why = WHY[found.needed.why.get(unit, Needed.NOT_ASKED)]
+    for place, (name, unit) in enumerate(zip(found.names, found.kept, strict=True)):
         value = f"{question.x[unit]:.6g}" if plain else f"{question.units.sizes[unit]} features"
-        rows.append((name, value, words, why))
-    head = (question.units.word, "value" if plain else "size", "what suffices", "why it is kept")
+        interval = (said[place],) if wide else ()
+        rows.append((name, value, *interval, WHY[found.needed.why.get(unit, Needed.NOT_ASKED)]))
+    what = ("what suffices",) if wide else ()
+    head = (question.units.word, "value" if plain else "size", *what, "why it is kept")
     remark = "those that matter most first"
     if len(rows) > SHOWN:
         remark += f"; the first {SHOWN} of {len(rows)}"

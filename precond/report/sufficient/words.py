@@ -60,6 +60,8 @@ def sentence(found: SufficientFeatures, asked: Asked) -> str:
 def conditions(found: SufficientFeatures) -> list[str]:
     """For each kept feature what was proved to be enough: ``a ≤ 3``, ``1 ≤ a ≤ 3``, ``a = 2``."""
     wide = found.widened
+    if not found.question.units.plain:
+        return list(found.names)
     if wide is None:
         return [
             f"{n} = {found.question.x[u]:.6g}" for n, u in zip(found.names, found.kept, strict=True)
