@@ -43,8 +43,7 @@ class Units:
         """Sums (…, m) over each unit's features of values (…, n)."""
         if self.plain:
             return values
-        total: Array = np.matmul(values, self._members)
-        return total
+        return np.asarray(values @ self._members)
 
     def touched(self, features: Flags) -> Flags:
         """The units (…, m) of which a feature (…, n) is flagged."""
@@ -57,7 +56,7 @@ class Units:
 
     @property
     def _members(self) -> Array:
-        return (self.owner[:, None] == np.arange(self.count)).astype(np.float64)
+        return np.asarray(self.owner[:, None] == np.arange(self.count), dtype=np.float64)
 
     @classmethod
     def single(cls, size: int, names: Sequence[str] | None = None) -> Units:
