@@ -152,8 +152,8 @@ def pictures(chosen: argparse.Namespace) -> None:
         lines.append(Line("search only", row, found.size, search))
         print(
             f"{row:6} kept {found.size:4} at least {found.least:4} gap {found.gap:6.1%} "
-            f"{spent:6.1f} s ({search:.1f} s search) {found.proofs:3} proofs {found.verdict.status.value} "
-            f"exact {found.verdict.exact}",
+            f"{spent:6.1f} s ({search:.1f} s search) {found.proofs:3} proofs "
+            f"{found.verdict.status.value} exact {found.verdict.exact}",
             flush=True,
         )
         lines.append(Line("bounds", row, *by_bounds(question)))

@@ -12,12 +12,17 @@ from precond.commands.arguments import count
 from precond.errors import OutputError, QueryError
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from precond.data.datasets import Dataset
     from precond.mine.sufficient_features.sufficient import SufficientFeatures
     from precond.mine.sufficient_features.units import Units
     from precond.network.graph import Network
     from precond.region.box import Box
     from precond.report.sufficient.words import Asked
+
+    Array = NDArray[np.float64]
 
 SUFFIXES = (".html", ".json")
 SHOWN = 10
@@ -112,8 +117,10 @@ def _check(arguments: argparse.Namespace, dataset: Dataset) -> None:
         raise QueryError("--sufficient", expected="--radius R or --free full", got=got)
 
 
-def _reach(arguments: argparse.Namespace, dataset: Dataset, x: object) -> tuple[Box, str]:
+def _reach(arguments: argparse.Namespace, dataset: Dataset, x: Array) -> tuple[Box, str]:
     """Where free features may be, and the same in words."""
+    import numpy as np
+
     from precond.region.box import Box
     from precond.study.analysis import Domain, DomainKind
 
@@ -125,16 +132,22 @@ def _reach(arguments: argparse.Namespace, dataset: Dataset, x: object) -> tuple[
     domain = Domain.parse(text, dataset.flat, dataset.natural)
     if domain.kind is DomainKind.BALL:
         raise QueryError("--domain", expected="data, unit or LO:HI", got=text)
+    box = domain.box
+    if not box.contains(x[None])[0]:
+        column = int(np.argmax((x < box.lower) | (x > box.upper)))
+        ends = f"[{box.lower[column]:g}, {box.upper[column]:g}]"
+        got = f"{x[column]:g} in column {column}, beside {ends}"
+        raise QueryError("--domain", expected="one that holds the input", got=got)
     words = f"within {domain}"
     if domain.kind is DomainKind.DATA:
         words = "within the data's range"
     elif arguments.domain is None:
         words = f"within [{dataset.natural[0]:g}, {dataset.natural[1]:g}]"
     if arguments.radius is None:
-        return domain.box, words
-    box = domain.box
-    ball = Box.ball(x, arguments.radius)  # type: ignore[arg-type]  # an array
-    return ball.intersect(box), f"within ± {arguments.radius:g} of their values and {words}"
+        return box, words
+    return Box.ball(
+        x, arguments.radius, within=box
+    ), f"within ± {arguments.radius:g} of their values and {words}"
 
 
 def _contrast(arguments: argparse.Namespace, dataset: Dataset, network: Network) -> int | None:
@@ -150,8 +163,7 @@ def _contrast(arguments: argparse.Namespace, dataset: Dataset, network: Network)
     raise QueryError("--contrast", expected=f"a class: {known}", got=text)
 
 
-def _units(arguments: argparse.Namespace, dataset: Dataset, network: Network, x: object) -> Units:
-    import numpy as np
+def _units(arguments: argparse.Namespace, dataset: Dataset, network: Network, x: Array) -> Units:
 
     from precond.mine.sufficient_features.units import Units
 
@@ -162,7 +174,7 @@ def _units(arguments: argparse.Namespace, dataset: Dataset, network: Network, x:
             raise QueryError(option, expected="pictures", got=f"{dataset.name}, which has none")
         if arguments.patch is not None:
             return Units.patches(shape, arguments.patch)
-        return Units.superpixels(np.asarray(x), shape, arguments.superpixels)
+        return Units.superpixels(x, shape, arguments.superpixels)
     names = dataset.features
     if names is None and shape is not None:
         across = shape[-1]
@@ -191,14 +203,13 @@ def _group(text: str, dataset: Dataset, size: int) -> tuple[str, list[int]]:
 
 
 def _asked(
-    arguments: argparse.Namespace, dataset: Dataset, network: Network, x: object, free: str
+    arguments: argparse.Namespace, dataset: Dataset, network: Network, x: Array, free: str
 ) -> Asked:
-    import numpy as np
 
     from precond.network.evaluate import outputs
     from precond.report.sufficient.words import Asked, asked_about
 
-    values = outputs(network, np.asarray(x).reshape(1, *network.input_shape))
+    values = outputs(network, x.reshape(1, *network.input_shape))
     if arguments.within is None:
         label = int(network.classes.predicted(values)[0])
         return asked_about(dataset, arguments.index, label, free=free)
