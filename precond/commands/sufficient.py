@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from precond.mine.sufficient_features.units import Units
     from precond.network.graph import Network
     from precond.region.box import Box
-    from precond.report.sufficient.words import Asked
+    from precond.report.sufficient.words import InputAnswer
 
     Array = NDArray[np.float64]
 
@@ -100,9 +100,9 @@ def explain_sufficient(arguments: argparse.Namespace, network: Network, dataset:
         contrast=contrast,
         settings=settings,
     )
-    asked = _asked(arguments, dataset, network, x, free)
-    _print(found, asked, None if contrast is None else class_name(dataset.classes, contrast))
-    _write(arguments, dataset, network, found, asked)
+    answer = _input_answer(arguments, dataset, network, x, free)
+    _print(found, answer, None if contrast is None else class_name(dataset.classes, contrast))
+    _write(arguments, dataset, network, found, answer)
     return 0
 
 
@@ -202,22 +202,22 @@ def _group(text: str, dataset: Dataset, size: int) -> tuple[str, list[int]]:
     return name.strip(), members
 
 
-def _asked(
+def _input_answer(
     arguments: argparse.Namespace, dataset: Dataset, network: Network, x: Array, free: str
-) -> Asked:
+) -> InputAnswer:
 
     from precond.network.evaluate import outputs
-    from precond.report.sufficient.words import Asked, asked_about
+    from precond.report.sufficient.words import InputAnswer, input_answer
 
     values = outputs(network, x.reshape(1, *network.input_shape))
     if arguments.within is None:
         label = int(network.classes.predicted(values)[0])
-        return asked_about(dataset, arguments.index, label, free=free)
+        return input_answer(dataset, arguments.index, label, free=free)
     parts = [f"y{k} = {y:.6g} ± {arguments.within:g}" for k, y in enumerate(values[0])]
-    return Asked(arguments.index, ", ".join(parts), free)
+    return InputAnswer(arguments.index, ", ".join(parts), free)
 
 
-def _print(found: SufficientFeatures, asked: Asked, contrast: str | None) -> None:
+def _print(found: SufficientFeatures, answer: InputAnswer, contrast: str | None) -> None:
     from precond.report.sufficient.words import (
         bound_words,
         conditions,
@@ -228,7 +228,7 @@ def _print(found: SufficientFeatures, asked: Asked, contrast: str | None) -> Non
 
     verdict = found.verdict
     exact = ", certificate checked in exact arithmetic" if verdict.exact else ""
-    say(f"sufficient     {sentence(found, asked)}")
+    say(f"sufficient     {sentence(found, answer)}")
     say(f"verdict        {verdict.status.value} by {verdict.engine}{exact}")
     say(f"smallest       {bound_words(found)}")
     say(f"needed         {needed_words(found)}")
@@ -246,7 +246,7 @@ def _write(
     dataset: Dataset,
     network: Network,
     found: SufficientFeatures,
-    asked: Asked,
+    answer: InputAnswer,
 ) -> None:
     from precond.basics.whole_files import write_whole
     from precond.commands.arguments import output_folder
@@ -256,10 +256,10 @@ def _write(
     from precond.report.sufficient.page import sufficient_json, sufficient_page
 
     if arguments.out.suffix == ".json":
-        text = sufficient_json(found, asked)
+        text = sufficient_json(found, answer)
     else:
         subject = Subject.of(model_name(network), dataset)
-        text = sufficient_page(subject, found, asked, dataset.classes)
+        text = sufficient_page(subject, found, answer, dataset.classes)
     write_whole(arguments.out, text)
     print(f"written        {arguments.out}")
     if arguments.certificate is None:

@@ -21,7 +21,7 @@ Array = NDArray[np.float64]
 POINTS = 6  # on the way from x to a corner
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Corners:
     """For each row r of R: the lowest corner met, ``points`` (R, n), and its ``margin`` (R,);
     ``slope`` (R, n): the mean gradient on the way there; ``far`` (R, n): the corner against it when
@@ -74,7 +74,14 @@ def through(
     far = against(question, slope)
     way_to = np.where(units.features(free), points, far) - x
     cost = np.maximum(units.sums(-slope * way_to), 0)
-    return Corners(points, least, slope, far, least + cost[:, free].sum(1), cost)
+    return Corners(
+        points=points,
+        margin=least,
+        slope=slope,
+        far=far,
+        room=least + cost[:, free].sum(1),
+        cost=cost,
+    )
 
 
 def against(question: FeatureQuestion, slope: Array) -> Array:

@@ -20,7 +20,7 @@ from precond.report.pages import render_page
 from precond.report.plot.labels import percent
 from precond.report.plot.pictures import data_uri, row_picture
 from precond.report.sufficient.words import (
-    Asked,
+    InputAnswer,
     bound_words,
     class_name,
     conditions,
@@ -57,14 +57,16 @@ class SufficientPage:
 
 
 def sufficient_page(
-    subject: Subject, found: SufficientFeatures, asked: Asked, classes: tuple[str, ...] | None
+    subject: Subject,
+    found: SufficientFeatures,
+    answer: InputAnswer,
+    classes: tuple[str, ...] | None,
 ) -> str:
     """The page as HTML text."""
-    answer = sentence(found, asked)
     page = SufficientPage(
-        title=f"What suffices for input {asked.row}",
-        answer=answer,
-        facts=_facts(subject, found, asked),
+        title=f"What suffices for input {answer.row}",
+        answer=sentence(found, answer),
+        facts=_facts(subject, found, answer),
         figures=_figures(found),
         pictures=_pictures(subject, found),
         violators=_violators(subject, found, classes),
@@ -75,13 +77,13 @@ def sufficient_page(
     return render_page("sufficient.html", page, SHEETS)
 
 
-def sufficient_json(found: SufficientFeatures, asked: Asked) -> str:
+def sufficient_json(found: SufficientFeatures, answer: InputAnswer) -> str:
     """The same as data."""
     wide, other = found.widened, found.contrast
     data: dict[str, Any] = {
-        "input": asked.row,
-        "answer": asked.answer,
-        "sentence": sentence(found, asked),
+        "input": answer.row,
+        "answer": answer.says,
+        "sentence": sentence(found, answer),
         "units": found.question.units.count,
         "unit": found.question.units.word,
         "kept": list(found.kept),
@@ -114,15 +116,15 @@ def sufficient_json(found: SufficientFeatures, asked: Asked) -> str:
 
 
 def _facts(
-    subject: Subject, found: SufficientFeatures, asked: Asked
+    subject: Subject, found: SufficientFeatures, answer: InputAnswer
 ) -> tuple[tuple[str, str], ...]:
     verdict = found.verdict
     checked = ", with a certificate checked in exact arithmetic" if verdict.exact else ""
     return (
         ("Model", subject.model),
         ("Data", subject.data),
-        ("Input", f"row {asked.row}, {asked.answer}"),
-        ("Free", f"{plural(found.question.units.word, 2)} that are not kept are {asked.free}"),
+        ("Input", f"row {answer.row}, {answer.says}"),
+        ("Free", f"{plural(found.question.units.word, 2)} that are not kept are {answer.free}"),
         ("Verdict", f"{verdict.status.value} by {verdict.engine}{checked}"),
         ("Smallest", bound_words(found)),
         ("Kept", needed_words(found)),

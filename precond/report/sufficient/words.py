@@ -15,45 +15,45 @@ NAMED = 8  # conditions in a sentence
 
 
 @dataclass(frozen=True)
-class Asked:
-    """What was asked, in words: the input's row, what the network says of it, and where the free
+class InputAnswer:
+    """What was answer, in words: the input's row, what the network says of it, and where the free
     features may be (``free``: after "whatever the others are")."""
 
     row: int
-    answer: str
+    says: str
     free: str
 
 
-def asked_about(dataset: Dataset, row: int, label: int, *, free: str) -> Asked:
-    """Of a classifier's answer."""
-    return Asked(row, f"class {class_name(dataset.classes, label)}", free)
+def input_answer(dataset: Dataset, row: int, label: int, *, free: str) -> InputAnswer:
+    """Of a classifier."""
+    return InputAnswer(row, f"class {class_name(dataset.classes, label)}", free)
 
 
 def class_name(classes: Sequence[str] | None, label: int) -> str:
     return classes[label] if classes is not None and label < len(classes) else str(label)
 
 
-def sentence(found: SufficientFeatures, asked: Asked) -> str:
+def sentence(found: SufficientFeatures, answer: InputAnswer) -> str:
     """The answer in one sentence."""
     kept, units = found.size, found.question.units
     others = units.count - kept
     if not found.verdict.is_proved:
         return (
             f"{kept} of {units.count} {plural(units.word, units.count)} were not proved to suffice "
-            f"for {asked.answer}: {found.verdict.reason or 'time ran out'}."
+            f"for {answer.says}: {found.verdict.reason or 'time ran out'}."
         )
     if not kept:
         word = plural(units.word, units.count)
-        return f"Nothing needs to stay: {asked.answer} whatever the {word} are {asked.free}."
-    whatever = f"whatever the other {others} {plural(units.word, others)} are {asked.free}"
+        return f"Nothing needs to stay: {answer.says} whatever the {word} are {answer.free}."
+    whatever = f"whatever the other {others} {plural(units.word, others)} are {answer.free}"
     if found.widened is not None and kept <= NAMED:
-        return f"{joined(conditions(found))} {suffice(kept)} for {asked.answer}, {whatever}."
+        return f"{joined(conditions(found))} {suffice(kept)} for {answer.says}, {whatever}."
     if units.plain and found.question.x.size <= 64 and kept <= NAMED:
         values = [f"{units.names[u]} = {found.question.x[u]:.6g}" for u in found.kept]
-        return f"{joined(values)} {suffice(kept)} for {asked.answer}, {whatever}."
+        return f"{joined(values)} {suffice(kept)} for {answer.says}, {whatever}."
     return (
         f"{kept} of {units.count} {plural(units.word, units.count)}, as they are, {suffice(kept)} "
-        f"for {asked.answer}, {whatever}."
+        f"for {answer.says}, {whatever}."
     )
 
 
@@ -106,7 +106,7 @@ def needed_words(found: SufficientFeatures) -> str:
     if counts[Needed.UNPROVED]:
         parts.append(f"{counts[Needed.UNPROVED]} because no proof was found without")
     if counts[Needed.NOT_ASKED]:
-        parts.append(f"{counts[Needed.NOT_ASKED]} not asked, time ran out")
+        parts.append(f"{counts[Needed.NOT_ASKED]} not answer, time ran out")
     return ", ".join(parts)
 
 
