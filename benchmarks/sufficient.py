@@ -281,8 +281,9 @@ def tables(chosen: argparse.Namespace) -> None:
                 network,
                 inputs[row],
                 domain,
-                within=None if classes else 0.2,
-                settings=SufficientSettings(budget=chosen.budget, each=0.3),
+                settings=SufficientSettings(
+                    budget=chosen.budget, each=0.3, within=None if classes else 0.2
+                ),
             )
             kept.append(found.size)
             spent.append(time.process_time() - begun)

@@ -111,9 +111,7 @@ def test_examples_are_one_line(network: Network, data: Dataset) -> None:
 
     found = adversarial(network, data, AdversarialSettings(radius=0.5, most=5, budget=60))
     assert isinstance(found, Adversarial)
-    assert repr(found) == (
-        f"Adversarial({len(found.examples)} examples of {found.claims} claims)"
-    )
+    assert repr(found) == (f"Adversarial({len(found.examples)} examples of {found.claims} claims)")
 
 
 def test_what_has_no_page_is_said() -> None:

@@ -89,15 +89,17 @@ def explain_sufficient(arguments: argparse.Namespace, network: Network, dataset:
     reach, free = _reach(arguments, dataset, x)
     contrast = _contrast(arguments, dataset, network)
     settings = SufficientSettings(
-        budget=arguments.budget, each=arguments.each, device=arguments.device
+        budget=arguments.budget,
+        each=arguments.each,
+        device=arguments.device,
+        within=arguments.within,
+        contrast=contrast,
     )
     found = sufficient_features(
         network,
         x,
         reach,
-        within=arguments.within,
         units=_units(arguments, dataset, network, x),
-        contrast=contrast,
         settings=settings,
     )
     answer = _input_answer(arguments, dataset, network, x, free)
@@ -205,7 +207,6 @@ def _group(text: str, dataset: Dataset, size: int) -> tuple[str, list[int]]:
 def _input_answer(
     arguments: argparse.Namespace, dataset: Dataset, network: Network, x: Array, free: str
 ) -> InputAnswer:
-
     from precond.network.evaluate import outputs
     from precond.report.sufficient.words import InputAnswer, input_answer
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
@@ -140,9 +141,13 @@ def test_smallest_by_brute_force(seed: int) -> None:
 def test_regression_stays_within_t() -> None:
     """y = x0 + x1 / 10 on [0, 1]²: x0 must stay for ± 0.3, x1 need not."""
     network = dense(([[1.0, 0.1]], [0.0]))
-    found = sufficient_features(network, [0.5, 0.5], unit_box(2), within=0.3, settings=SETTINGS)
+    found = sufficient_features(
+        network, [0.5, 0.5], unit_box(2), settings=replace(SETTINGS, within=0.3)
+    )
     assert found.kept == (0,) and found.least == 1
-    wide = sufficient_features(network, [0.5, 0.5], unit_box(2), within=1.0, settings=SETTINGS)
+    wide = sufficient_features(
+        network, [0.5, 0.5], unit_box(2), settings=replace(SETTINGS, within=1.0)
+    )
     assert wide.kept == () and wide.is_smallest and wide.verdict.is_proved
 
 
@@ -255,7 +260,7 @@ def test_bad_questions_get_one_clear_line() -> None:
     with pytest.raises(QueryError, match="expected 2 finite numbers"):
         sufficient_features(tie, [0.5], unit_box(2))
     with pytest.raises(QueryError, match="within: expected a number above 0"):
-        sufficient_features(tie, [0.6, 0.5], unit_box(2), within=0.0)
+        sufficient_features(tie, [0.6, 0.5], unit_box(2), settings=replace(SETTINGS, within=0.0))
 
 
 def test_a_short_number_lies_between() -> None:

@@ -47,10 +47,14 @@ BOUNDS, PROOF, SINGLE, HITTING, FINAL = 0.15, 0.4, 0.35, 0.4, 0.3
 
 @dataclass(frozen=True, kw_only=True)
 class SufficientSettings(Effort):
-    """``exact``: the verdict on the set comes with a checked certificate.  ``lower``: whether
+    """``within`` t: the outputs stay within ± t of those at the point (regression); without it the
+    class stays.  ``contrast``: also look for few units whose change makes the network say this
+    class.  ``exact``: the verdict on the set comes with a checked certificate.  ``lower``: whether
     time is spent on how small a set could be; ``intervals``: on intervals for kept features."""
 
     each: float = option(3.0, "seconds for one proof", metavar="SECONDS")
+    within: float | None = None
+    contrast: int | None = None
     exact: bool = True
     lower: bool = True
     intervals: bool = True
@@ -100,23 +104,19 @@ def sufficient_features(
     point: ArrayLike,
     reach: Box,
     *,
-    within: float | None = None,
     units: Units | None = None,
-    contrast: int | None = None,
     settings: SufficientSettings | None = None,
     ledger: Ledger | None = None,
     known: ArrayLike | None = None,
 ) -> SufficientFeatures:
     """The features of ``point`` (n,) that suffice while the others move within ``reach``.
 
-    ``within`` t: the outputs stay within ± t of those at the point (regression); without it the
-    class stays.  ``units``: what is kept or freed as one (default: each feature).  ``contrast``:
-    also look for few units whose change makes the network say this class.  ``known`` (k, n):
+    ``units``: what is kept or freed as one (default: each feature).  ``known`` (k, n):
     inputs worth trying as violators, such as those of an input near by.
     """
     begun = time.monotonic()
     settings = SufficientSettings() if settings is None else settings
-    question = feature_question(network, point, reach, within=within, units=units)
+    question = feature_question(network, point, reach, within=settings.within, units=units)
     inquiry = Inquiry(
         question=question,
         pool=Changes(question),
@@ -135,8 +135,9 @@ def sufficient_features(
     limit = Deadline.after(max(FINAL * inquiry.deadline.left, FINAL * settings.budget))
     verdict = inquiry.put(claim, limit, exact=settings.exact)
     other = None
-    if contrast is not None:
-        other = contrastive_set(question, contrast, Deadline.after(settings.each), settings.seed)
+    if settings.contrast is not None:
+        limit = Deadline.after(settings.each)
+        other = contrastive_set(question, settings.contrast, limit, settings.seed)
     wide = None
     if settings.intervals and question.units.plain and verdict.is_proved:
         wide = widened(inquiry, found.free, exact=settings.exact)
