@@ -53,10 +53,10 @@ def _contest(windows: Array, low: Array, high: Array) -> _Contest:
     others = highs.copy()
     np.put_along_axis(others, peak, outside, -1)
     at_low, at_high = (np.take_along_axis(each, peak, -1)[..., 0] for each in (lows, highs))
-    return _Contest(lows, highs, peak, at_low, at_high, others.max(-1))
+    return _Contest(lows, highs, peak, low=at_low, high=at_high, second=others.max(-1))
 
 
-def pool_lines(windows: Array, low: Array, high: Array, one: Any) -> PoolLines:
+def pool_lines(windows: Array, low: Array, high: Array, *, one: Any) -> PoolLines:
     """Of a max-pool over bounds (…, n); ``windows`` (m, k), −1 is padding; ``one`` = 2^p."""
     found = _contest(windows, low, high)
     exact = found.low >= found.second
@@ -70,12 +70,12 @@ def pool_lines(windows: Array, low: Array, high: Array, one: Any) -> PoolLines:
     np.put_along_axis(only, found.peak, one, -1)
     peak = np.take_along_axis(np.broadcast_to(windows, found.lows.shape), found.peak, -1)[..., 0]
     return PoolLines(
-        np.where(exact[..., None], only, below),
-        peak,
-        np.where(exact, one, slope),
-        shift,
-        found.lows.max(-1),
-        found.high,
+        below=np.where(exact[..., None], only, below),
+        peak=peak,
+        slope=np.where(exact, one, slope),
+        shift=shift,
+        low=found.lows.max(-1),
+        high=found.high,
     )
 
 

@@ -8,6 +8,7 @@ A bound that is not finite is none.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -19,7 +20,15 @@ from precond.network.layers import Add, Concat, Conv2d, MaxPool2d, Node, Scale
 from precond.proof.bounds.backward import Region
 from precond.proof.bounds.field_maps import FLUSHED, LONGEST, FieldMaps
 from precond.proof.bounds.lines import ActivationLines
-from precond.proof.bounds.patches import Group, Patch, added, back, picture, through_convolution
+from precond.proof.bounds.patches import (
+    Group,
+    Patch,
+    added,
+    back,
+    picture,
+    through_convolution,
+    whole,
+)
 from precond.proof.bounds.pools import PoolLines
 from precond.proof.bounds.relaxed import over_box
 from precond.proof.bounds.rounding import TINY, gamma
@@ -48,7 +57,8 @@ def field_bounds(
         form = torch.zeros(len(part), shape[0], 1, 1, dtype=shared.type, device=place.device)
         each = torch.arange(len(part), device=place.device)
         form[each, entries[part] // pixels, 0, 0] = signs[part].to(shared.type)
-        start = Patch(form, shape, (0, 0) if pixels == 1 else (1, 1), (0, 0), clean=True)
+        scale = (0, 0) if pixels == 1 else (1, 1)
+        start = Patch(form, shape, scale, shift=(0, 0), clean=True)
         yield part, _Batch(shared, _places(place[part], shape[2]), len(part)).run(name, start)
 
 
@@ -140,7 +150,15 @@ class _Batch:
         self.error += FLUSHED[self.shared.type] * float(lines.size.sum())
         self._push(
             source,
-            back(patch, result, shape, (sy, sx), layer.padding[:2], self.places, clean=True),
+            back(
+                patch,
+                result,
+                shape,
+                stride=(sy, sx),
+                pad=layer.padding[:2],
+                places=self.places,
+                clean=True,
+            ),
         )
 
     def _affine(self, node: Node, patch: Patch) -> None:
@@ -159,7 +177,10 @@ class _Batch:
             self._add(sums @ bias, sums.abs() @ bias.abs())
             shape = self.network.shapes[source]
             self._push(
-                source, through_convolution(layer, operator.weight, patch, shape, self.places)
+                source,
+                through_convolution(
+                    layer, operator.weight, patch, source=shape, places=self.places
+                ),
             )
         elif isinstance(layer, Add) and not patch.whole:
             for source, factor in zip(node.inputs, layer.coefficients, strict=True):
@@ -168,9 +189,7 @@ class _Batch:
             sizes = [picture(self.network.shapes[source])[0] for source in node.inputs]
             for source, part in zip(node.inputs, torch.split(patch.form, sizes, 1), strict=True):
                 own = (part.shape[1], *patch.shape[1:])
-                self._push(
-                    source, Patch(part.contiguous(), own, patch.scale, patch.shift, clean=True)
-                )
+                self._push(source, replace(patch, form=part.contiguous(), shape=own))
         elif isinstance(layer, Scale) and not patch.whole:
             self._scale(node.inputs[0], layer, patch)
         else:
@@ -199,7 +218,7 @@ class _Batch:
         parts = self.shared.cast.affine[name].transpose(form)
         for source, part in zip(node.inputs, parts, strict=True):
             shape = picture(self.network.shapes[source])
-            self._push(source, Patch(part.reshape(-1, *shape), shape, (0, 0), (0, 0), clean=True))
+            self._push(source, whole(part.reshape(-1, *shape)))
 
     def _finish(self) -> Tensor:
         region, found = self.region, []

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -77,7 +77,7 @@ class Patch:
             part[:, :, rows.stop :] = 0
             part[:, :, :, : columns.start] = 0
             part[:, :, :, columns.stop :] = 0
-        return Patch(self.form, self.shape, self.scale, self.shift, clean=True)
+        return replace(self, clean=True)
 
     def spread(self, places: Sequence[Group]) -> Patch:
         """The same forms over the whole picture."""
@@ -90,11 +90,11 @@ class Patch:
             here = slice(top + rows.start, top + max(rows.start, rows.stop))
             there = slice(left + columns.start, left + max(columns.start, columns.stop))
             canvas[first:last, :, here, there] = self.form[first:last, :, rows, columns]
-        return Patch(canvas, self.shape, (0, 0), (0, 0), clean=True)
+        return whole(canvas)
 
     def like(self, form: Tensor, *, clean: bool) -> Patch:
         """Another form over the same windows."""
-        return Patch(form, self.shape, self.scale, self.shift, clean)
+        return replace(self, form=form, clean=clean)
 
     def windows(self, maps: Tensor, places: Sequence[Group]) -> Iterator[tuple[Tensor, Tensor]]:
         """For each group its forms (k, C, h, w), as a view, and the part of ``maps`` (n, C, H, W)
@@ -119,6 +119,12 @@ class Patch:
         return torch.cat(flat)
 
 
+def whole(form: Tensor) -> Patch:
+    """Forms (R, C, H, W) over a whole picture."""
+    _, channels, height, width = form.shape
+    return Patch(form, (channels, height, width), (0, 0), shift=(0, 0), clean=True)
+
+
 def added(one: Patch, other: Patch, places: Sequence[Group]) -> Patch:
     """The sum of forms over the same value."""
     if one.whole or other.whole or one.scale != other.scale:
@@ -131,7 +137,8 @@ def added(one: Patch, other: Patch, places: Sequence[Group]) -> Patch:
     for part in (one, other):
         y, x = part.shift[0] - top, part.shift[1] - left
         total[:, :, y : y + part.size[0], x : x + part.size[1]] += part.form
-    return Patch(total, one.shape, one.scale, (top, left), one.clean and other.clean)
+    clean = one.clean and other.clean
+    return replace(one, form=total, shift=(top, left), clean=clean)
 
 
 def through_convolution(
@@ -146,14 +153,16 @@ def through_convolution(
             (shape[1 + k] + 2 * pad - dilation[k] * (kernel[k] - 1) - 1) % stride[k]
             for k, pad in enumerate((top, left))
         ]
-        whole = F.conv_transpose2d(
+        form = F.conv_transpose2d(
             patch.form, weight, None, stride, (top, left), extra, layer.groups, dilation
         )
-        return Patch(whole, shape, (0, 0), (0, 0), clean=True)
+        return whole(form)
     form = F.conv_transpose2d(
         patch.form, weight, None, layer.stride, 0, 0, layer.groups, layer.dilation
     )
-    return back(patch, form, shape, layer.stride, (top, left), places, clean=False)
+    return back(
+        patch, form, shape, stride=layer.stride, pad=(top, left), places=places, clean=False
+    )
 
 
 def back(
@@ -170,7 +179,7 @@ def back(
     picture of ``shape``; over all of it where the windows are no smaller."""
     scale = patch.scale[0] * stride[0], patch.scale[1] * stride[1]
     shift = patch.shift[0] * stride[0] - pad[0], patch.shift[1] * stride[1] - pad[1]
-    found = Patch(form, shape, scale, shift, clean)
+    found = Patch(form, shape, scale, shift=shift, clean=clean)
     if patch.whole:
         return found.spread([(0, len(form), 0, 0)])
     if found.size[0] >= shape[1] and found.size[1] >= shape[2]:

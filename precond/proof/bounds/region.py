@@ -143,7 +143,7 @@ class _Refinement:
         cuts = [cut for cut in (self.limits.get(node.name), known) if cut is not None]
         bounds = self._cut(source, self.values[source], cuts)
         if passes.backward and loose(self.ops, source):
-            bounds = tighten(self.region, node, bounds, passes)
+            bounds = tighten(self.region, node, bounds, passes=passes)
             bounds = self._cut(source, bounds, cuts)
             self.empty |= crossed(*bounds).flatten(1).any(1)
             bounds = (bounds[0], torch.maximum(*bounds))
