@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 
 from precond.checker.canonical import misfit
 from precond.checker.certificate import Certificate, CheckStopped, Invalid, Linear, region
-from precond.checker.pools import counting, is_loose, pool_lines, windows_of
+from precond.checker.pools import counting, is_loose, pair, pool_lines, windows_of
 from precond.checker.tree import leaves, never
 from precond.network.dyadic import Away, Dyadic, DyadicMatrix, exact, larger, zeros
 from precond.network.graph import INPUT, Network
@@ -193,7 +193,7 @@ class Checker:
 
     def tighten(self, found: Bounds, node: Node, x: Dyadic, refine: Keys) -> Dyadic:
         """Bounds by backward passes of entries that count."""
-        ends, pair = [x], lambda n: (n[0], -n[1])
+        ends = [x]
         values = lambda: pair(self.activation(node.name, ends[0])[1].n)  # noqa: E731
         for open_ in counting(self.network, node.name, lambda: pair(ends[0].n), values=values):
             ends[0] = self.raised(found, node, ends[0], open_=open_, refine=refine)

@@ -114,6 +114,11 @@ def windows_of(network: Network, name: str) -> Array:
     return node.layer.windows(network.shapes[node.inputs[0]])
 
 
+def pair(n: Array) -> tuple[Array, Array]:
+    """Lower and upper bounds from lower bounds of values and their negatives, (2, …)."""
+    return n[0], -n[1]
+
+
 Ends = Callable[[], tuple[Array, Array]]
 
 
