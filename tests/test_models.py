@@ -56,7 +56,13 @@ EXPECTED = {
     "mnist-10x10": (784, [10] * 10),
     "mnist-mlp": (784, [64] * 3),
 }
-LEAST = {"digits-mlp": 0.96, "mnist-10x10": 0.90, "mnist-mlp": 0.95, "mnist-cnn": 0.97}
+LEAST = {
+    "digits-mlp": 0.96,
+    "mnist-10x10": 0.90,
+    "mnist-mlp": 0.95,
+    "mnist-cnn": 0.97,
+    "mnist-provable-cnn": 0.94,
+}
 
 
 def data_for(row: Row) -> Dataset:

@@ -19,8 +19,8 @@ class Cells:
     """G regions: lower bounds (2, G, m) of every value and its negative, lines of nonlinear nodes.
 
     Lines of an activation: slopes below and above, (G, m) in units of 2^-p, intercept above,
-    and where any slope in [s, 1] may lie below.  Of a max-pool: the input of each window that
-    lies below it, where it is the maximum itself, and the largest value.
+    and where any slope in [s, 1] may lie below.  Of a max-pool: weights of its inputs
+    below (G, m, k), the input above, its slope and intercept (G, m).
 
     ``slack``, (G, m) of affine nodes whose floats are not their constants: minus the most that
     their values are off.

@@ -27,13 +27,15 @@ from numpy.typing import NDArray
 
 from precond.checker.canonical import misfit
 from precond.checker.certificate import Certificate, CheckStopped, Invalid, Linear, region
+from precond.checker.pools import counting, is_loose, pair, pool_lines, windows_of
 from precond.checker.tree import leaves, never
 from precond.network.dyadic import Away, Dyadic, DyadicMatrix, exact, larger, zeros
 from precond.network.graph import INPUT, Network
-from precond.network.layers import LeakyReLU, MaxPool2d, Node
+from precond.network.layers import LeakyReLU, Node
 from precond.network.sparse import affine_matrices, deviation_matrices
 
 Array = NDArray[Any]
+Keys = dict[int, int]
 LONG, SHORT = (256, 64), (58, 30)  # bits of bounds and coefficients, of slopes after the point
 
 
@@ -74,8 +76,8 @@ def verify(certificate: Certificate, network: Network) -> None:
 @dataclass(eq=False)
 class Bounds:
     """Lower bounds (2, m) of every value and its negative; lines: slope below, slope above,
-    intercept above, where the slope below may be chosen; of a max-pool: a chosen input of each
-    window, where that is the maximum, the upper bound.  ``slack``: minus what affine values are
+    intercept above, where the slope below may be chosen; of a max-pool: weights below, the input
+    above, its slope and intercept (``pools``).  ``slack``: minus what affine values are
     off, whose constants no float holds.  ``empty``: no input is in the region."""
 
     bits: int
@@ -153,7 +155,7 @@ class Checker:
         return bool(found > 0 or (found == 0 and strict))
 
     def derive(
-        self, state: Array, known: Bounds | None = None, refine: dict[int, int] | None = None
+        self, state: Array, known: Bounds | None = None, refine: Keys | None = None
     ) -> Bounds:
         """Bounds in the region ``state`` (2, coordinates): by intervals, within ``known``, and,
         given the records of single neurons' bounds (``refine``), by backward passes."""
@@ -182,17 +184,23 @@ class Checker:
             if first is not None:
                 cut = state[:, size + first : size + first + x.n.shape[1]]
                 x = larger(x, exact(np.where(np.isfinite(cut), cut, 0.0)), np.isfinite(cut))
-            if refine is not None and found.lines:
+            if refine is not None and is_loose(self.network, source):
                 x = self.tighten(found, node, x, refine=refine)
             x = found.cut(source, x)
             build = self.activation if first is not None else self.pool
             found.lines[node.name], found.values[node.name] = build(node.name, x)
         return found
 
-    def tighten(self, found: Bounds, node: Node, x: Dyadic, refine: dict[int, int]) -> Dyadic:
-        """Bounds by backward passes of entries whose sign is open (all of a max-pool's)."""
+    def tighten(self, found: Bounds, node: Node, x: Dyadic, refine: Keys) -> Dyadic:
+        """Bounds by backward passes of entries that count."""
+        ends = [x]
+        values = lambda: pair(self.activation(node.name, ends[0])[1].n)  # noqa: E731
+        for open_ in counting(self.network, node.name, lambda: pair(ends[0].n), values=values):
+            ends[0] = self.raised(found, node, ends[0], open_=open_, refine=refine)
+        return ends[0]
+
+    def raised(self, found: Bounds, node: Node, x: Dyadic, open_: Array, refine: Keys) -> Dyadic:
         first = self.first.get(node.name)
-        open_ = np.asarray((x.n < 0).all(0) if first is not None else x.n.sum(0) < 0)
         index = np.flatnonzero(open_)
         side, both = np.repeat([0, 1], len(index)), np.tile(index, 2)
         form, spread = zeros(len(both), len(open_)), zeros(*x.n.shape)
@@ -223,16 +231,9 @@ class Checker:
         return (below, above, Dyadic(gap, x.e - self.p), free), value
 
     def pool(self, name: str, x: Dyadic) -> tuple[tuple[Any, ...], Dyadic]:
-        node = self.network.node[name]
-        assert isinstance(node.layer, MaxPool2d)
-        windows = node.layer.windows(self.network.shapes[node.inputs[0]])
-        each, ends, outside = np.arange(len(windows)), (x.n[0], -x.n[1]), [int(x.n[0].min()) - 1]
-        lo, hi = (np.where(windows >= 0, np.append(k, outside)[windows], outside) for k in ends)
-        best = lo.argmax(-1)
-        value = np.stack([lo.max(-1), -hi.max(-1)])
-        hi[each, best] = outside[0]
-        lines = windows[each, best], value[0] >= hi.max(-1), Dyadic(-value[1], x.e)
-        return lines, Dyadic(value, x.e)
+        lines = pool_lines(windows_of(self.network, name), x.n[0], -x.n[1], one=1 << self.p)
+        value = Dyadic(np.stack([lines.low, -lines.high]), x.e)
+        return (*lines[:3], Dyadic(lines.shift, x.e - self.p)), value
 
     def bound(  # noqa: C901 - a backward pass in one piece, to be read against its statement
         self, bounds: Bounds, forms: dict[str, Dyadic], records: list[int]
@@ -265,12 +266,13 @@ class Checker:
                 continue
             positive, negative = Dyadic(np.maximum(x.n, 0), x.e), Dyadic(np.minimum(x.n, 0), x.e)
             if node.name not in self.first:
-                best, largest, top = bounds.lines[node.name]
-                through = positive.n + np.where(largest, negative.n, 0)
-                y = zeros(len(records), self.network.width(source))
-                np.add.at(y.n, (np.arange(len(records))[:, None], best), through)
-                push(source, Dyadic(y.n, x.e))
-                total = total + Dyadic(x.n - through, x.e).dot(top)
+                below, peak, slope, shift = bounds.lines[node.name]
+                y, each = zeros(len(records), self.network.width(source)), np.arange(len(records))
+                for k, places in enumerate(windows_of(self.network, node.name).T):
+                    np.add.at(y.n, (each[:, None], places), positive.n * below[:, k])
+                np.add.at(y.n, (each[:, None], peak), negative.n * slope)
+                push(source, Dyadic(y.n, x.e - self.p))
+                total = total + negative.dot(shift)
                 continue
             below, above, intercept, free = bounds.lines[node.name]
             place = self.first[node.name] + np.arange(x.n.shape[1])

@@ -18,6 +18,7 @@ from scipy.sparse import coo_array
 
 from precond.checker.cells import Cells
 from precond.checker.certificate import Certificate
+from precond.checker.pools import counting, is_loose, pool_lines, windows_of
 from precond.checker.words import (
     WORD,
     Array,
@@ -27,6 +28,8 @@ from precond.checker.words import (
     at,
     dot,
     exponent,
+    least,
+    raised,
     read,
     require,
     shift,
@@ -105,8 +108,8 @@ class FastBounds:
                 given = np.isfinite(cut)
                 level = at(read(np.where(given, cut, 0.0), WORD), e)
                 n = np.where(given, np.maximum(n, level), n)
-            if refine is not None and cells.lines:
-                self.tighten(cells, node.name, source, n=n, e=e, refine=refine)
+            if refine is not None and is_loose(self.network, source):
+                self.tighten(cells, node, Fixed(n, e), refine=refine)
             cells.empty |= self.clash(n)
             n[1] = np.minimum(n[1], -n[0])
             cells.values[source] = short(Fixed(n, e), self.bits)
@@ -150,35 +153,45 @@ class FastBounds:
         return (below, above, intercept, free), value
 
     def pool(self, name: str, x: Fixed) -> tuple[tuple[Any, ...], Fixed]:
-        node = self.network.node[name]
-        assert isinstance(node.layer, MaxPool2d)
-        windows = node.layer.windows(self.network.shapes[node.inputs[0]])
-        inside, source = windows >= 0, np.maximum(windows, 0)
-        lo = np.where(inside, x.n[0][:, source], x.n[0].min() - 1)
-        hi = np.where(inside, -x.n[1][:, source], x.n[0].min() - 1)
-        best = lo.argmax(-1)[..., None]
-        low, high = lo.max(-1), hi.max(-1)
-        np.put_along_axis(hi, best, x.n[0].min() - 1, -1)
-        index = np.take_along_axis(np.broadcast_to(source, lo.shape), best, -1)[..., 0]
-        lines = index, low >= hi.max(-1), Fixed(high, x.e)
-        return lines, Fixed(np.stack([low, -high]), x.e)
+        one, windows = 2.0 ** self.digits(name), windows_of(self.network, name)
+        lines = pool_lines(windows, x.n[0], -x.n[1], one=one)
+        rise = -short(Fixed(-lines.shift, x.e - self.digits(name)), self.bits)
+        return (*lines[:3], rise), Fixed(np.stack([lines.low, -lines.high]), x.e)
 
-    def tighten(
-        self, cells: Cells, name: str, source: str, n: Array, e: int, refine: list[dict[int, int]]
+    def digits(self, name: str) -> int:
+        """Of a max-pool's slopes after the point: a sum over windows must fit a word."""
+        members = windows_of(self.network, name).shape[1]
+        require((digits := min(self.p, 51 - self.bits - members.bit_length())) >= 6)
+        return int(digits)
+
+    def tighten(self, cells: Cells, node: Node, x: Fixed, refine: list[dict[int, int]]) -> None:
+        """Raise bounds x of what ``node`` reads, in place, by backward passes, where they count."""
+
+        def values() -> tuple[Array, Array]:
+            known = np.stack([x.n[0], np.minimum(x.n[1], -x.n[0])])
+            value = self.activation(node.name, short(Fixed(known, x.e), self.bits))[1].n
+            return value[0], -value[1]
+
+        ends = lambda: (x.n[0], -x.n[1])  # noqa: E731
+        for open_ in counting(self.network, node.name, ends, values=values):
+            self.raised(cells, node, x, open_=open_, refine=refine)
+
+    def raised(
+        self, cells: Cells, node: Node, x: Fixed, open_: Array, refine: list[dict[int, int]]
     ) -> None:
-        """Raise bounds n · 2^e of ``source``, which ``name`` reads, where the sign is open (all
-        of a max-pool's) by backward passes."""
-        offset = self.offset.get(name)
-        open_ = (n[0] < 0) & (n[1] < 0) if offset is not None else n[0] + n[1] < 0
+        n, e, (source, *_) = x.n, x.e, node.inputs
+        offset = self.offset.get(node.name)
         counts, width = open_.sum(1), n.shape[-1]
         size = width + self.rows  # of a form and its record
+        pixel = np.arange(width).reshape(self.network.shapes[source][0], -1).T.reshape(-1)
         order = np.argsort(-counts, kind="stable")
         while len(order) and counts[order[0]]:
             many = int(counts[order[0]])
             cut = max(1, CHUNK // (2 * many * size))
             rows, order = order[:cut], order[cut:]
             part = cells.rows(rows)
-            every = np.argsort(~open_[rows], axis=1, kind="stable")[:, :many]
+            # Neighbours of all channels together, so that a block's forms see few values.
+            every = pixel[np.argsort(~open_[rows][:, pixel], axis=1, kind="stable")[:, :many]]
             blocks = -(-len(rows) * many * size // (2 * CHUNK))
             for index in np.array_split(every, min(blocks, many), axis=1):
                 both = np.concatenate([index, index], 1)
@@ -249,13 +262,16 @@ class FastBounds:
                 continue
             positive, negative = np.maximum(x.n, 0), np.minimum(x.n, 0)
             if isinstance(node.layer, MaxPool2d):
-                best, exact, top = cells.lines[node.name]
-                through = positive + np.where(exact[:, None], negative, 0)
+                lines = [p[:, None] for p in cells.lines[node.name]]
                 y = np.zeros((*record.shape, self.network.width(source)))
-                g, r = np.ogrid[: len(y), : y.shape[1]]
-                np.add.at(y, (g[..., None], r[..., None], best[:, None]), through)
-                total = add(total, dot(Fixed(x.n - through, x.e), top[:, None]))
-                push(source, Fixed(y, x.e))
+                active = np.flatnonzero(x.n.any((0, 1)))
+                below, peak, slope, rise = (p[:, :, active] for p in lines)
+                positive, negative = positive[..., active], negative[..., active]
+                for k, places in enumerate(windows_of(self.network, node.name)[active].T):
+                    one = positive * below[..., k] + negative * (slope * (peak == places))
+                    y[..., places[places >= 0]] += one[..., places >= 0]
+                total = add(total, dot(Fixed(negative, x.e), rise))
+                push(source, Fixed(y, x.e - self.digits(node.name)))
                 continue
             below, above, intercept, free = (part[:, None] for part in cells.lines[node.name])
             place = self.offset[node.name] + np.arange(x.n.shape[-1])
@@ -281,19 +297,3 @@ class FastBounds:
             x, ends = pop(INPUT), cells.values[INPUT]
             total = add(total, least(x, ends))
         return total
-
-
-def raised(values: coo_array) -> coo_array:
-    """Numbers ≥ 0 raised to a few bits of the largest, so that they are short."""
-    unit = 2.0 ** (np.frexp(values.data.max(initial=0.0))[1] - 10)
-    if not values.data.any() or unit == 0.0:
-        return values
-    return coo_array((np.ceil(values.data / unit) * unit, values.coords), shape=values.shape)
-
-
-def least(x: Fixed, ends: Fixed) -> Fixed:
-    """A lower bound of ``x · v`` from those of v and −v, (2, G, m)."""
-    if not (ends.n[0] + ends.n[1]).any():
-        return dot(x, ends[0][:, None])
-    low = dot(Fixed(np.maximum(x.n, 0), x.e), ends[0][:, None])
-    return add(low, dot(Fixed(np.maximum(-x.n, 0), x.e), ends[1][:, None]))

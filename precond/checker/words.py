@@ -150,7 +150,26 @@ class Matrix:
         k = self.limit - length(flat)  # in full length nothing is lost to short numbers
         require(k >= 0)
         flat = flat * 2.0**k
+        used = np.flatnonzero(flat.any(0))
+        if 4 * len(used) < flat.shape[1] and len(flat) > 1:  # most of a picture is not seen
+            flat, parts = flat[:, used], [part[used] for part in parts]
         total = flat @ parts[-1]
         for part in parts[-2::-1]:
             total = np.floor(total * 2.0**-self.width) + flat @ part
         return Fixed(total.reshape(*x.n.shape[:-1], -1), x.e - k + self.e)
+
+
+def raised(values: coo_array) -> coo_array:
+    """Numbers ≥ 0 raised to a few bits of the largest, so that they are short."""
+    unit = 2.0 ** (np.frexp(values.data.max(initial=0.0))[1] - 10)
+    if not values.data.any() or unit == 0.0:
+        return values
+    return coo_array((np.ceil(values.data / unit) * unit, values.coords), shape=values.shape)
+
+
+def least(x: Fixed, ends: Fixed) -> Fixed:
+    """A lower bound of ``x · v`` from those of v and −v, (2, G, m)."""
+    if not (ends.n[0] + ends.n[1]).any():
+        return dot(x, ends[0][:, None])
+    low = dot(Fixed(np.maximum(x.n, 0), x.e), ends[0][:, None])
+    return add(low, dot(Fixed(np.maximum(-x.n, 0), x.e), ends[1][:, None]))

@@ -33,8 +33,9 @@ from precond.basics.shapes import Bool, Float
 from precond.network.graph import INPUT
 from precond.network.layers import Node
 from precond.network.operators import Operators
-from precond.proof.bounds.lines import ActivationLines, LayerLines, PoolLines
+from precond.proof.bounds.lines import ActivationLines, LayerLines
 from precond.proof.bounds.objective import Objective
+from precond.proof.bounds.pools import PoolLines
 from precond.proof.bounds.relaxed import (
     LayerMultipliers,
     over_box,
@@ -222,9 +223,8 @@ class _BackwardPass:
 
     def pool(self, node: Node, form: Tensor, lines: PoolLines) -> None:
         (source,) = node.inputs
-        part, shift = through_pool(lines, form, self.region.ops.network.width(source))
-        loss = torch.matmul(form.abs(), lines.size.transpose(1, 2)).squeeze(-1)
-        self.error = self.error + gamma(lines.top.shape[-1]) * loss
+        part, shift, loss = through_pool(lines, form, self.region.ops.network.width(source))
+        self.error = self.error + loss
         self._shift(shift)
         self._add(source, part)
 

@@ -1,4 +1,4 @@
-"""Backward passes for the neurons whose sign the intervals of their layer leave open."""
+"""Backward passes for the values of a layer whose bounds may change an answer."""
 
 from __future__ import annotations
 
@@ -9,11 +9,14 @@ from torch import Tensor
 
 from precond.basics.shapes import Bool
 from precond.network.graph import INPUT
-from precond.network.operators import Operators
+from precond.network.layers import Node
 from precond.proof.bounds.backward import Region, lower_bound
+from precond.proof.bounds.field_maps import fits
+from precond.proof.bounds.field_pass import field_bounds
 from precond.proof.bounds.intervals import Interval
 from precond.proof.bounds.multipliers import improve
 from precond.proof.bounds.objective import Objective
+from precond.proof.bounds.wanted import wanted
 from precond.proof.deadline import FOREVER, Deadline
 
 CHUNK_BYTES = 256 << 20  # of one layer's linear forms in a pass, on a GPU
@@ -37,27 +40,49 @@ INTERVALS = LayerPasses(backward=False)
 ONE_PASS = LayerPasses()
 
 
-def depends_on_activation(ops: Operators, name: str) -> bool:
-    """Whether intervals are not already exact (up to dependencies) at ``name``."""
-    if name not in ops.affine:
-        return False
-    network = ops.network
-    return any(a in network.node and not network.is_affine(a) for a in network.ancestors[name])
+def tighten(region: Region, node: Node, bounds: Interval, passes: LayerPasses) -> Interval:
+    """Backward bounds of what nonlinear ``node`` reads, where they may change an answer."""
+    name = node.inputs[0]
+    shape = region.ops.network.shapes[name]
+    flat = bounds[0].flatten(1).clone(), bounds[1].flatten(1).clone()
+    for open_ in wanted(region.ops, node, flat, constrained=node.name in region.constraints):
+        if not bool(open_.any()):
+            continue
+        if not passes.steps and fits(region):
+            _tighten_fields(region, name, flat, open_=open_[0], deadline=passes.deadline)
+        else:
+            _tighten_open(region, name, flat, open_=open_, passes=passes)
+    return flat[0].reshape(-1, *shape), flat[1].reshape(-1, *shape)
 
 
-def tighten(
+def _tighten_fields(
     region: Region,
     name: str,
     bounds: Interval,
-    signs_only: bool,
+    open_: Bool[Tensor, " units"],
+    deadline: Deadline,
+) -> None:
+    """The entries ``open_`` of the one subdomain, in place, over their receptive fields."""
+    both = open_.nonzero().squeeze(1).repeat(2)
+    signs = torch.ones_like(both)
+    signs[len(both) // 2 :] = -1
+    for rows, value in field_bounds(region, name, both, signs=signs, deadline=deadline):
+        for sign, bound, pick in ((1, bounds[0], torch.maximum), (-1, bounds[1], torch.minimum)):
+            which = (signs[rows] == sign) & torch.isfinite(value)
+            entries = both[rows[which]]
+            bound[0, entries] = pick(bound[0, entries], sign * value[which])
+
+
+def _tighten_open(
+    region: Region,
+    name: str,
+    bounds: Interval,
+    open_: Bool[Tensor, "subdomains units"],
     passes: LayerPasses,
-) -> Interval:
-    """Backward bounds of the entries whose sign is open (all, for a max-pool's input)."""
-    lower, upper = (bound.flatten(1).clone() for bound in bounds)
+) -> None:
+    """The entries ``open_``, in place."""
+    lower, upper = bounds
     count = len(lower)
-    open_ = (lower < 0) & (upper > 0) if signs_only else upper > lower
-    if not bool(open_.any()):
-        return bounds
     widest = max(region.ops.network.width(n) for n in (INPUT, *region.ops.network.node))
     # Linear forms that fit the cache are worth more than long batches.
     size = CACHE_BYTES if lower.device.type == "cpu" else CHUNK_BYTES
@@ -76,8 +101,6 @@ def tighten(
             budget=budget,
             passes=passes,
         )
-    shape = region.ops.network.shapes[name]
-    return lower.reshape(count, *shape), upper.reshape(count, *shape)
 
 
 def _tighten_some(

@@ -2,8 +2,7 @@
 
 ReLU and leaky ReLU with slope s over l < 0 < u: the upper line passes through (l, s·l) and
 (u, u); a lower line is ``α z`` for any α in [s, 1].  Where the sign is known the activation
-is itself a line.  Max-pool: the input of each window with the largest lower bound is a
-lower line, and the upper one too if it dominates; otherwise the upper line is constant.
+is itself a line.  Of max-pools see ``pools``.
 
 Source: Zhang et al. 2018 (CROWN), Singh et al. 2019 (DeepPoly).
 """
@@ -15,8 +14,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from precond.basics.shapes import Bool, Float, Int
+from precond.basics.shapes import Bool, Float
 from precond.network.layers import LeakyReLU, ReLU
+from precond.proof.bounds.pools import PoolLines
 from precond.proof.bounds.rounding import TINY, UNIT
 from precond.proof.gate import is_off, is_on
 
@@ -48,25 +48,6 @@ class ActivationLines:
             size=self.size[rows],
             slope=self.slope,
         )
-
-
-@dataclass(frozen=True, eq=False)
-class PoolLines:
-    """Lines of one max-pool layer.
-
-    ``best`` (G, 1, m) flat index of the chosen input; ``exact``: it dominates its window;
-    ``top``: the window's largest upper bound; ``size``: its largest |bound|.
-    """
-
-    best: Int[Tensor, "_ 1 windows"]
-    exact: Bool[Tensor, "_ 1 windows"]
-    top: Float[Tensor, "_ 1 windows"]
-    size: Float[Tensor, "_ 1 windows"]
-
-    def take(self, rows: Tensor | slice) -> PoolLines:
-        if self.best.shape[0] == 1:
-            return self
-        return PoolLines(self.best[rows], self.exact[rows], self.top[rows], size=self.size[rows])
 
 
 LayerLines = ActivationLines | PoolLines
@@ -113,25 +94,3 @@ def relaxation_cost(
     cost = (-form).clamp(min=0) * shift + 0.3 * form.clamp(min=0) * shift
     tie = 1e-12 * shift + 1e-300  # a free neuron without influence comes last
     return torch.where(free, cost + tie, torch.zeros_like(cost))
-
-
-def pool_lines(
-    windows: Int[Tensor, "windows members"],
-    lower: Float[Tensor, "subdomains ..."],
-    upper: Float[Tensor, "subdomains ..."],
-) -> PoolLines:
-    """Lines of a max-pool over its input's bounds (G, …); ``windows`` (m, k), −1 is padding."""
-    inside = windows >= 0
-    source = windows.clamp(min=0)
-    lows = lower.flatten(1)[:, source].masked_fill(~inside, -torch.inf)
-    highs = upper.flatten(1)[:, source].masked_fill(~inside, -torch.inf)
-    choice = lows.argmax(-1)
-    best_low = lows.gather(-1, choice.unsqueeze(-1)).squeeze(-1)
-    others = highs.scatter(-1, choice.unsqueeze(-1), -torch.inf).amax(-1)
-    best = source.unsqueeze(0).expand(lows.shape).gather(-1, choice.unsqueeze(-1)).squeeze(-1)
-    exact = (best_low >= others) & torch.isfinite(best_low)
-    sizes = torch.maximum(lower.abs(), upper.abs()).flatten(1)[:, source]
-    size = sizes.masked_fill(~inside, 0.0).amax(-1)
-    return PoolLines(
-        best.unsqueeze(1), exact.unsqueeze(1), highs.amax(-1).unsqueeze(1), size=size.unsqueeze(1)
-    )

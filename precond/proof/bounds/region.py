@@ -15,7 +15,7 @@ from torch import Tensor
 
 from precond.basics.shapes import Bool, Float
 from precond.network.graph import INPUT
-from precond.network.layers import LeakyReLU, MaxPool2d, Node, ReLU
+from precond.network.layers import LeakyReLU, Node, ReLU
 from precond.network.operators import Operators
 from precond.proof.arithmetic import Arithmetic
 from precond.proof.bounds.backward import Region
@@ -24,12 +24,13 @@ from precond.proof.bounds.intervals import Interval, constants_slack, intersect,
 from precond.proof.bounds.layer_passes import (
     ONE_PASS,
     LayerPasses,
-    depends_on_activation,
     tighten,
 )
-from precond.proof.bounds.lines import LayerLines, activation_lines, pool_lines
+from precond.proof.bounds.lines import LayerLines, activation_lines
+from precond.proof.bounds.pools import pool_lines
 from precond.proof.bounds.relaxed import over_box
 from precond.proof.bounds.rounding import TINY, UNIT
+from precond.proof.bounds.wanted import loose
 from precond.proof.gate import crossed
 from precond.proof.limits import NO_LIMITS, LayerBounds, Limits
 
@@ -141,9 +142,8 @@ class _Refinement:
         (source,) = node.inputs
         cuts = [cut for cut in (self.limits.get(node.name), known) if cut is not None]
         bounds = self._cut(source, self.values[source], cuts)
-        if passes.backward and depends_on_activation(self.ops, source):
-            signs = not isinstance(node.layer, MaxPool2d)
-            bounds = tighten(self.region, source, bounds, signs_only=signs, passes=passes)
+        if passes.backward and loose(self.ops, source):
+            bounds = tighten(self.region, node, bounds, passes=passes)
             bounds = self._cut(source, bounds, cuts)
             self.empty |= crossed(*bounds).flatten(1).any(1)
             bounds = (bounds[0], torch.maximum(*bounds))

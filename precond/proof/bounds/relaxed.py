@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from precond.basics.shapes import Float
-from precond.proof.bounds.lines import ActivationLines, PoolLines
+from precond.proof.bounds.lines import ActivationLines
+from precond.proof.bounds.pools import PoolLines
 from precond.proof.bounds.rounding import TINY, gamma
 
 
@@ -74,15 +75,23 @@ def through_activation(
 
 def through_pool(
     lines: PoolLines, form: Float[Tensor, "subdomains rows windows"], width: int
-) -> tuple[Float[Tensor, "subdomains rows {width}"], Float[Tensor, "subdomains rows"]]:
-    """The form on what a max-pool reads, and the constant it adds."""
+) -> tuple[
+    Float[Tensor, "subdomains rows {width}"],
+    Float[Tensor, "subdomains rows"],
+    Float[Tensor, "subdomains rows"],
+]:
+    """The form on what a max-pool reads (``width`` values), the constant it adds, and its
+    rounding."""
     positive, negative = form.clamp(min=0), form.clamp(max=0)
-    exact = lines.exact.to(form.dtype)
-    through = positive + negative * exact
     part = form.new_zeros(form.shape[0], form.shape[1], width)
-    part = part.scatter_add(-1, lines.best.expand(through.shape), through)
-    constant = (negative * (1 - exact) * lines.top).sum(-1)
-    return part, constant
+    under = (positive.unsqueeze(-1) * lines.below).flatten(-2)
+    part = part.scatter_add(-1, lines.members.expand(under.shape), under)
+    part = part.scatter_add(-1, lines.peak.expand(form.shape), negative * lines.slope)
+    constant = (negative * lines.shift).sum(-1)
+    reach = (2 * lines.size + lines.shift.abs()).transpose(1, 2)
+    terms = form.shape[-1] + lines.below.shape[-1]
+    loss = gamma(terms) * torch.matmul(form.abs(), reach).squeeze(-1)
+    return part, constant, loss + TINY * lines.size.sum(-1)
 
 
 def over_box(

@@ -17,6 +17,12 @@ def bare_gamma(terms: int) -> float:
     return terms * UNIT / (1.0 - terms * UNIT)
 
 
+def unit_gamma(terms: int, unit: float) -> float:
+    """``gamma`` of numbers with another unit roundoff."""
+    steps = (terms + 8) * unit
+    return steps / (1.0 - steps) * (1.0 + 1e-10)
+
+
 def gamma(terms: int) -> float:
     """γ for sums of ``terms`` products, with room for eight more operations, rounded up."""
-    return bare_gamma(terms + 8) * (1.0 + 1e-10)
+    return unit_gamma(terms, UNIT)

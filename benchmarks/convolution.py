@@ -1,0 +1,141 @@
+"""Convolutional networks: certified digits, and queries of the verification competition.
+
+    python benchmarks/convolution.py digits --out digits.json [--resume]
+    python benchmarks/convolution.py queries --folder DIR --sample 10 --cap 60 --out queries.json
+
+``digits``: how many of the first held-out digits of mnist-5k the bounds certify at each radius
+(layer bounds, then 20 steps of better slopes), CPU seconds each, and the largest memory.
+``queries``: ``precond verify`` on every k-th query of the ``instances.csv`` files below a folder,
+with columns ``network``, ``query`` and ``known_answer``, in a process each; CPU seconds with
+the start of the process.
+With ``--resume`` what the file has already is not measured again.  One thread.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+Rows = dict[str, dict[str, Any]]
+
+
+def digits(chosen: argparse.Namespace, rows: Rows) -> None:
+    import numpy as np
+    import torch
+
+    from precond.data.datasets import load_dataset
+    from precond.formats.load import load
+    from precond.network.evaluate import outputs
+    from precond.proof.claim import Claim
+    from precond.proof.engines.bounds import BoundsEngine
+    from precond.proof.prover.plans import Stage
+    from precond.proof.prover.prove import prove
+    from precond.property import Property
+    from precond.region.box import Box
+    from precond.region.pattern import DecisionPattern
+
+    torch.set_num_threads(1)
+    network, data = load(chosen.model).logits, load_dataset("mnist-5k")
+    stages = (Stage(BoundsEngine(steps=0)), Stage(BoundsEngine(steps=20, name="bounds-optimised")))
+    for radius in chosen.radii:
+        for i in data.held_out[: chosen.most].tolist():
+            name = f"{Path(chosen.model).stem} {radius} {i}"
+            if name in rows:
+                continue
+            x = np.asarray(data.inputs[i], dtype=np.float64).reshape(-1)
+            box = Box(np.clip(x - radius, 0, 1), np.clip(x + radius, 0, 1))
+            target = Property.of_class(int(outputs(network, x[None]).argmax()), network)
+            begun = time.process_time()
+            verdict = prove(
+                Claim(network, box, DecisionPattern(), target), budget=chosen.cap, stages=stages
+            )
+            rows[name] = {
+                "radius": radius,
+                "certified": verdict.is_proved,
+                "bound": verdict.bound,
+                "cpu": time.process_time() - begun,
+                "memory": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+            }
+            write(chosen.out, rows)
+    for radius in chosen.radii:
+        some = [row for row in rows.values() if row["radius"] == radius]
+        share = sum(row["certified"] for row in some)
+        print(
+            f"radius {radius}: {share} of {len(some)} certified, median "
+            f"{statistics.median(row['cpu'] for row in some):.1f} CPU s, "
+            f"{max(row['memory'] for row in some):.0f} MB"
+        )
+
+
+def queries(chosen: argparse.Namespace, rows: Rows) -> None:
+    every = []
+    for file in sorted(chosen.folder.rglob("instances.csv")):
+        with file.open(newline="") as opened:
+            for line in csv.DictReader(opened):
+                every.append((file.parent, line["network"], line["query"], line["known_answer"]))
+    step = max(1, len(every) // chosen.sample)
+    for folder, network, query, known in every[::step][: chosen.sample]:
+        name = f"{folder.name} {Path(network).name} {Path(query).name}"
+        if name not in rows:
+            answer, cpu, memory = verify(folder / network, folder / query, chosen.cap)
+            rows[name] = {"answer": answer, "known": known, "cpu": cpu, "memory": memory}
+            write(chosen.out, rows)
+        print(name, rows[name], flush=True)
+
+
+def verify(network: Path, query: Path, cap: float) -> tuple[str, float, float]:
+    """The answer, CPU seconds and MB of a process of its own."""
+    command = [sys.executable, "-m", "precond.cli", "verify", str(query)]
+    command += ["--network", str(network), "--timeout", f"{cap:g}"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+    run = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
+    assert run.stdout is not None
+    text = run.stdout.read()
+    _, _, usage = os.wait4(run.pid, 0)
+    run.returncode = 0
+    words = text.split()
+    return (
+        words[0] if words else "error",
+        usage.ru_utime + usage.ru_stime,
+        usage.ru_maxrss / 1024,
+    )
+
+
+def write(path: Path, rows: Rows) -> None:
+    path.write_text(json.dumps(rows, indent=1))
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    kinds = parser.add_subparsers(required=True)
+    one = kinds.add_parser("digits")
+    one.add_argument("--model", default=str(ROOT / "models" / "mnist-cnn.onnx"))
+    one.add_argument("--radii", type=float, nargs="+", default=[0.002, 0.003, 0.005])
+    one.add_argument("--most", type=int, default=20)
+    one.set_defaults(run=digits)
+    other = kinds.add_parser("queries")
+    other.add_argument("--folder", type=Path, required=True)
+    other.add_argument("--sample", type=int, default=10)
+    other.set_defaults(run=queries)
+    for each in (one, other):
+        each.add_argument("--cap", type=float, default=100.0, help="seconds for an answer")
+        each.add_argument("--out", type=Path, required=True)
+        each.add_argument("--resume", action="store_true")
+    chosen = parser.parse_args()
+    rows = json.loads(chosen.out.read_text()) if chosen.resume and chosen.out.exists() else {}
+    chosen.run(chosen, rows)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
