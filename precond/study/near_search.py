@@ -96,12 +96,14 @@ class NearSearch:
             return
         self._ask(some, radius, self.deadline.earlier(FIRST * self.deadline.left))
         for _ in range(ROUNDS):
-            changed = [state for state in some if self._strengthen(state)]
+            changed = [s for s in some if not self.deadline.passed and self._strengthen(s)]
             if not changed or self.deadline.passed:
                 break
             self._ask(changed, radius, self.deadline)
+        limit = Deadline.after(LARGEST * self.work.options.budget)
         for state in some:
-            self._strengthen(state, by_witness=False)
+            if not limit.passed:
+                self._strengthen(state, by_witness=False)
         limit = Deadline.after(LARGEST * self.work.options.budget)
         largest = largest_radii(self.claims, [state.near for state in some], limit)
         for k, state, own in zip(states, some, largest, strict=True):
@@ -166,7 +168,8 @@ class NearSearch:
         ``by_witness=False`` leaves out the inputs themselves, so that no claim is left open.
         """
         rows, against = state.near.rows, state.open_rows()
-        if not against or len(state.rule.pattern.layers) != 1:
+        hopeless = len(against) > LOSS * len(rows)  # or there was no time to ask
+        if not against or hopeless or len(state.rule.pattern.layers) != 1:
             return False
         (layer,) = state.rule.pattern.layers
         least = max(self.work.options.least_support(len(self.study.data.train)), 1)
