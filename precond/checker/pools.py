@@ -22,7 +22,7 @@ Array = NDArray[Any]
 GRAINS = 64  # of a mean's weights
 
 
-class PoolLines(NamedTuple):
+class WindowLines(NamedTuple):
     """Weights of the mean below (…, m, k); the flat index of z, and the slope and intercept of
     its line above (…, m); bounds of the maximum (…, m).  Weights and slopes are in units of
     2^-p, the intercept in units of 2^-p of the bounds'."""
@@ -56,7 +56,7 @@ def _contest(windows: Array, low: Array, high: Array) -> _Contest:
     return _Contest(lows, highs, peak, low=at_low, high=at_high, second=others.max(-1))
 
 
-def pool_lines(windows: Array, low: Array, high: Array, *, one: Any) -> PoolLines:
+def pool_lines(windows: Array, low: Array, high: Array, *, one: Any) -> WindowLines:
     """Of a max-pool over bounds (…, n); ``windows`` (m, k), −1 is padding; ``one`` = 2^p."""
     found = _contest(windows, low, high)
     exact = found.low >= found.second
@@ -69,7 +69,7 @@ def pool_lines(windows: Array, low: Array, high: Array, *, one: Any) -> PoolLine
     only = np.zeros_like(below)
     np.put_along_axis(only, found.peak, one, -1)
     peak = np.take_along_axis(np.broadcast_to(windows, found.lows.shape), found.peak, -1)[..., 0]
-    return PoolLines(
+    return WindowLines(
         below=np.where(exact[..., None], only, below),
         peak=peak,
         slope=np.where(exact, one, slope),
