@@ -21,7 +21,7 @@ from precond.proof.bounds.backward import Region
 from precond.proof.bounds.field_maps import FLUSHED, LONGEST, FieldMaps
 from precond.proof.bounds.lines import ActivationLines
 from precond.proof.bounds.patches import (
-    FieldForm,
+    FieldForms,
     Group,
     added,
     back,
@@ -58,7 +58,7 @@ def field_bounds(
         each = torch.arange(len(part), device=place.device)
         form[each, entries[part] // pixels, 0, 0] = signs[part].to(shared.type)
         scale = (0, 0) if pixels == 1 else (1, 1)
-        start = FieldForm(form, shape, scale, shift=(0, 0), clean=True)
+        start = FieldForms(form, shape, scale, shift=(0, 0), clean=True)
         yield part, _Batch(shared, _places(place[part], shape[2]), len(part)).run(name, start)
 
 
@@ -69,10 +69,10 @@ class _Batch:
         self.shared, self.region, self.network = shared, shared.region, shared.network
         self.places: Sequence[Group] = places
         self.total, self.mass, self.error = (shared.region.lower.new_zeros(rows) for _ in range(3))
-        self.forms: dict[str, FieldForm] = {}
+        self.forms: dict[str, FieldForms] = {}
         self.covered: set[str] = set()  # affine nodes whose rounding an activation has counted
 
-    def run(self, name: str, start: FieldForm) -> Tensor:
+    def run(self, name: str, start: FieldForms) -> Tensor:
         """Lower bounds (R,)."""
         self.forms[name] = start
         for node in reversed(self.network.nodes):
@@ -88,7 +88,7 @@ class _Batch:
                 self._affine(node, patch)
         return self._finish()
 
-    def _push(self, name: str, patch: FieldForm) -> None:
+    def _push(self, name: str, patch: FieldForms) -> None:
         old = self.forms.get(name)
         self.forms[name] = patch if old is None else added(old, patch, self.places)
 
@@ -101,7 +101,7 @@ class _Batch:
     def _lose(self, loss: Tensor) -> None:
         self.error += loss.to(self.error.dtype) * self.shared.room
 
-    def _activation(self, node: Node, lines: ActivationLines, patch: FieldForm) -> None:
+    def _activation(self, node: Node, lines: ActivationLines, patch: FieldForms) -> None:
         maps = self.shared.activation_maps(node, lines)
         found = []
         for form, (low, rise, shift, weight) in patch.windows(maps, self.places):
@@ -120,7 +120,7 @@ class _Batch:
             self.covered.add(source)
         self._push(source, patch.like(patch.form, clean=True))
 
-    def _pool(self, node: Node, lines: PoolLines, patch: FieldForm) -> None:
+    def _pool(self, node: Node, lines: PoolLines, patch: FieldForms) -> None:
         layer = node.layer
         assert isinstance(layer, MaxPool2d)
         maps = self.shared.pool_maps(node, lines)
@@ -161,7 +161,7 @@ class _Batch:
             ),
         )
 
-    def _affine(self, node: Node, patch: FieldForm) -> None:
+    def _affine(self, node: Node, patch: FieldForms) -> None:
         shared, name = self.shared, node.name
         patch = patch.cleaned(self.places)
         weight = shared.affine_map(name, covered=name in self.covered)
@@ -195,7 +195,7 @@ class _Batch:
         else:
             self._generic(node, patch)
 
-    def _scale(self, source: str, layer: Scale, patch: FieldForm) -> None:
+    def _scale(self, source: str, layer: Scale, patch: FieldForms) -> None:
         parts = [np.broadcast_to(v, patch.shape) for v in (layer.factor, layer.shift)]
         maps = torch.tensor(np.stack(parts), dtype=self.total.dtype, device=self.total.device)
         found = []
@@ -207,7 +207,7 @@ class _Batch:
         self._add(*torch.cat(found, 1))
         self._push(source, patch)
 
-    def _generic(self, node: Node, patch: FieldForm) -> None:
+    def _generic(self, node: Node, patch: FieldForms) -> None:
         """Any affine map, over whole values."""
         patch = patch.spread(self.places)
         form = patch.form.reshape(-1, *self.network.shapes[node.name])

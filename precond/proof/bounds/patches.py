@@ -33,7 +33,7 @@ def picture(shape: Sequence[int]) -> tuple[int, int, int]:
 
 
 @dataclass(frozen=True, eq=False)
-class FieldForm:
+class FieldForms:
     """Forms (R, C, h, w) over a value of ``shape`` (C, H, W).  ``clean``: nothing outside of the
     picture; ``whole``: the window is the picture."""
 
@@ -66,7 +66,7 @@ class FieldForm:
         rows = slice(max(0, -top), max(0, min(h, self.shape[1] - top)))
         return rows, slice(max(0, -left), max(0, min(w, self.shape[2] - left)))
 
-    def cleaned(self, places: Sequence[Group]) -> FieldForm:
+    def cleaned(self, places: Sequence[Group]) -> FieldForms:
         """With zeros outside of the picture; changes the form in place."""
         if self.clean:
             return self
@@ -79,7 +79,7 @@ class FieldForm:
             part[:, :, :, columns.stop :] = 0
         return replace(self, clean=True)
 
-    def spread(self, places: Sequence[Group]) -> FieldForm:
+    def spread(self, places: Sequence[Group]) -> FieldForms:
         """The same forms over the whole picture."""
         if self.whole:
             return self
@@ -92,7 +92,7 @@ class FieldForm:
             canvas[first:last, :, here, there] = self.form[first:last, :, rows, columns]
         return whole(canvas)
 
-    def like(self, form: Tensor, *, clean: bool) -> FieldForm:
+    def like(self, form: Tensor, *, clean: bool) -> FieldForms:
         """Another form over the same windows."""
         return replace(self, form=form, clean=clean)
 
@@ -119,13 +119,13 @@ class FieldForm:
         return torch.cat(flat)
 
 
-def whole(form: Tensor) -> FieldForm:
+def whole(form: Tensor) -> FieldForms:
     """Forms (R, C, H, W) over a whole picture."""
     _, channels, height, width = form.shape
-    return FieldForm(form, (channels, height, width), (0, 0), shift=(0, 0), clean=True)
+    return FieldForms(form, (channels, height, width), (0, 0), shift=(0, 0), clean=True)
 
 
-def added(one: FieldForm, other: FieldForm, places: Sequence[Group]) -> FieldForm:
+def added(one: FieldForms, other: FieldForms, places: Sequence[Group]) -> FieldForms:
     """The sum of forms over the same value."""
     if one.whole or other.whole or one.scale != other.scale:
         one, other = one.spread(places), other.spread(places)
@@ -142,8 +142,8 @@ def added(one: FieldForm, other: FieldForm, places: Sequence[Group]) -> FieldFor
 
 
 def through_convolution(
-    layer: Conv2d, weight: Tensor, patch: FieldForm, source: Shape, places: Sequence[Group]
-) -> FieldForm:
+    layer: Conv2d, weight: Tensor, patch: FieldForms, source: Shape, places: Sequence[Group]
+) -> FieldForms:
     """``Lᵀ form`` of a convolution with this ``weight``, over what it reads (``source``)."""
     shape = picture(source)
     top, left, bottom, right = layer.padding
@@ -166,7 +166,7 @@ def through_convolution(
 
 
 def back(
-    patch: FieldForm,
+    patch: FieldForms,
     form: Tensor,
     shape: tuple[int, int, int],
     stride: Pair,
@@ -174,12 +174,12 @@ def back(
     places: Sequence[Group],
     *,
     clean: bool,
-) -> FieldForm:
+) -> FieldForms:
     """What windows that ``stride`` and are padded by ``pad`` make of ``patch``: ``form`` over a
     picture of ``shape``; over all of it where the windows are no smaller."""
     scale = patch.scale[0] * stride[0], patch.scale[1] * stride[1]
     shift = patch.shift[0] * stride[0] - pad[0], patch.shift[1] * stride[1] - pad[1]
-    found = FieldForm(form, shape, scale, shift=shift, clean=clean)
+    found = FieldForms(form, shape, scale, shift=shift, clean=clean)
     if patch.whole:
         return found.spread([(0, len(form), 0, 0)])
     if found.size[0] >= shape[1] and found.size[1] >= shape[2]:
