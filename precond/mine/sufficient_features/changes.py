@@ -64,7 +64,7 @@ def confirmed(question: FeatureQuestion, points: Array) -> Flags:
     """Which ``points`` (k, n) of the domain certainly lack the property, (k,)."""
     rows = question.rows
     inputs = None if rows.inputs is None else -rows.inputs
-    negated = Forms(-rows.form, inputs, -rows.constant, rows.strict)
+    negated = Forms(-rows.form, inputs, -rows.constant, strict=rows.strict)
     x = question.tensor(points)
     with torch.no_grad():
         region = refine(question.ops, x, x).region
@@ -102,7 +102,7 @@ def descend_all(
         return None if deadline.passed else margin.sum()
 
     pace = Pace(RATE, DECAY, Direction.SIGNS)
-    descend(question.ops, x, (lower, upper), pace, look, wanted=[output], steps=STEPS)
+    descend(question.ops, x, (lower, upper), pace=pace, look=look, wanted=[output], steps=STEPS)
     return Attempted(best.cpu().numpy(), least.cpu().numpy())
 
 

@@ -51,13 +51,13 @@ def contrastive_set(
     least = _least_changes(wanted, deadline)
     points = _reached(wanted, deadline, seed)
     if not len(points):
-        return ContrastiveSet(label, (), None, least)
+        return ContrastiveSet(label, (), point=None, least=least)
     points = shrink(wanted, points, reaches=True)
     for point in points[np.argsort(wanted.changed(points).sum(1), kind="stable")]:
         if _confirmed(wanted, point):
             units = np.flatnonzero(wanted.changed(point[None])[0])
-            return ContrastiveSet(label, tuple(units.tolist()), point, least)
-    return ContrastiveSet(label, (), None, least)
+            return ContrastiveSet(label, tuple(units.tolist()), point, least=least)
+    return ContrastiveSet(label, (), point=None, least=least)
 
 
 def _reached(wanted: FeatureQuestion, deadline: Deadline, seed: int) -> Array:
@@ -100,7 +100,7 @@ def _least_changes(wanted: FeatureQuestion, deadline: Deadline) -> int:
     """So many units must change, by the rival that can be caught up with last."""
     rows = wanted.rows
     inputs = None if rows.inputs is None else -rows.inputs
-    behind = Forms(-rows.form, inputs, -rows.constant, rows.strict)
+    behind = Forms(-rows.form, inputs, -rows.constant, strict=rows.strict)
     every = np.ones((1, wanted.units.count), dtype=np.bool_)
     most = 1
     for line in margin_lines(wanted, every, steps=20, deadline=deadline, rows=behind):
@@ -116,4 +116,6 @@ def _least_changes(wanted: FeatureQuestion, deadline: Deadline) -> int:
 def _confirmed(wanted: FeatureQuestion, point: Array) -> bool:
     """Whether the class holds at ``point`` (n,) in exact arithmetic."""
     other = Property((tuple(i for (i,) in wanted.property.negation()),), "another class")
-    return replay(Claim(wanted.network, wanted.reach, DecisionPattern(), other), point).counts
+    return replay(
+        Claim(wanted.network, wanted.reach, DecisionPattern(), property=other), point
+    ).counts

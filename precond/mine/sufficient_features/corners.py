@@ -60,7 +60,7 @@ def worst_corners(question: FeatureQuestion, free: Flags, *, steps: int = 5) -> 
         if step and not better.any():
             break
         way = corner
-    return through(question, free, best, row)
+    return through(question, free, best, row=row)
 
 
 def through(

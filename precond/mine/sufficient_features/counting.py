@@ -86,14 +86,22 @@ def counting_bound(inquiry: Inquiry, free: Flags) -> Counting:
     rows = _limiting(corners)[:TOGETHER]
     for row in rows[:1]:
         cuts += _tightest(
-            inquiry, corners, row, np.ones(count), _numbers(known, count), cuts, known
+            inquiry,
+            corners,
+            row,
+            weights=np.ones(count),
+            limits=_numbers(known, count),
+            cuts=cuts,
+            known=known,
         )
         if cuts and cuts[-1].limit <= known:
             return Counting(known, tuple(cuts))
     for row in rows:
         weights, room = _scaled(corners, row)
         limits = [share * room for share in LIMITS if room > 0]
-        cuts += _tightest(inquiry, corners, row, weights, limits, cuts, known)
+        cuts += _tightest(
+            inquiry, corners, row, weights=weights, limits=limits, cuts=cuts, known=known
+        )
     most, place = _most(cuts, count)
     for _ in range(ROUNDS):
         if inquiry.deadline.passed or most <= known:
@@ -104,7 +112,15 @@ def counting_bound(inquiry: Inquiry, free: Flags) -> Counting:
             weights, room = _scaled(corners, row)
             gone = float(weights @ place)
             limits = [room + share * (gone - room) for share in BETWEEN if 0 < room < gone]
-            fresh += _tightest(inquiry, corners, row, weights, limits, [*cuts, *fresh], known)
+            fresh += _tightest(
+                inquiry,
+                corners,
+                row,
+                weights=weights,
+                limits=limits,
+                cuts=[*cuts, *fresh],
+                known=known,
+            )
         if not fresh:
             break
         cuts += fresh
@@ -139,7 +155,7 @@ def _tightest(
     for limit in limits:
         if inquiry.deadline.passed or limit > weights.sum():
             break
-        cut = _proved(inquiry, corners, row, weights, limit, cuts, known)
+        cut = _proved(inquiry, corners, row, weights=weights, limit=limit, cuts=cuts, known=known)
         if cut is not None:
             return [cut]
     return []
@@ -157,13 +173,15 @@ def _proved(
     """The cut, if the prover says so."""
     question = inquiry.question
     direction = against(question, corners.slope[row]) - question.x
-    claim = cut_claim(question, direction, row, weights, limit, cuts=cuts, known=known)
+    claim = cut_claim(
+        question, direction, row, weights=weights, limit=limit, cuts=cuts, known=known
+    )
     verdict = inquiry.put(claim, inquiry.deadline.earlier(inquiry.each))
     if not verdict.is_proved:
         return None
     if (weights == 1).all() and limit == round(limit):
         limit -= 1  # a whole number below it
-    return ProvedCut(weights, limit, claim, verdict)
+    return ProvedCut(weights, limit, claim, verdict=verdict)
 
 
 def cut_claim(
@@ -186,8 +204,8 @@ def cut_claim(
         _moved(question, _inside(question, direction)),
         Box.uniform(count, 0.0, 1.0),
         DecisionPattern(),
-        Property(((inequality,),), f"fails: {inequality}"),
-        HalfSpaces(np.stack(rows), np.array(bounds)),
+        property=Property(((inequality,),), f"fails: {inequality}"),
+        halfspaces=HalfSpaces(np.stack(rows), np.array(bounds)),
     )
 
 

@@ -124,7 +124,7 @@ def freed_by_proof(inquiry: Inquiry, proved: Flags) -> Flags:
                 continue
             violators = verdict.witness[None]
         inquiry.pool.add(violators)
-        cuts.add(through(question, free, violators, question.margins(violators).argmin(1)))
+        cuts.add(through(question, free, violators, row=question.margins(violators).argmin(1)))
     return best
 
 
@@ -138,6 +138,8 @@ def _attacked(inquiry: Inquiry, cuts: Cuts, free: Flags) -> Array:
     nearest = np.where(question.units.features(free), pool, question.x)
     middle = (question.x + corners.points) / 2
     starts = np.concatenate([corners.points, middle, nearest])
-    tried = descend_all(question, np.repeat(free[None], len(starts), 0), starts, inquiry.deadline)
+    tried = descend_all(
+        question, np.repeat(free[None], len(starts), 0), starts, deadline=inquiry.deadline
+    )
     order = np.argsort(tried.margin, kind="stable")[:TOGETHER]
     return tried.points[order[tried.margin[order] < 0]]

@@ -106,7 +106,9 @@ def _violators(inquiry: Inquiry, free: Flags) -> Array:
     starts = [corners.points, np.where(random < 0.5, lower, upper)]
     starts.append(np.where(move, inquiry.pool.points[-8:], question.x))
     begin = np.concatenate(starts)
-    tried = descend_all(question, np.repeat(free[None], len(begin), 0), begin, inquiry.deadline)
+    tried = descend_all(
+        question, np.repeat(free[None], len(begin), 0), begin, deadline=inquiry.deadline
+    )
     return tried.points[tried.margin < 0]
 
 

@@ -58,7 +58,7 @@ def margin_lines(
     for start in range(0, len(free), size):
         if deadline.passed:
             break
-        found += _lines(question, free[start : start + size], steps, deadline, rows)
+        found += _lines(question, free[start : start + size], steps, deadline=deadline, rows=rows)
     return found
 
 
@@ -82,6 +82,8 @@ def _lines(
     spent = (down * (x - lower)[:, None] + up * (upper - x)[:, None]).sum(2)
     cost = question.units.sums(down * (x - reach.lower) + up * (reach.upper - x))
     return [
-        MarginLines(free[g], value[g] + spent[g], cost[g], float(value[g].min(initial=np.inf)))
+        MarginLines(
+            free[g], value[g] + spent[g], cost[g], least=float(value[g].min(initial=np.inf))
+        )
         for g in range(len(free))
     ]

@@ -91,11 +91,11 @@ def _find_violators(inquiry: Inquiry, state: Minimised, corners: Corners) -> Non
     rest = _open(state)
     if not rest.any() or inquiry.deadline.passed:
         return
-    sets, tried = with_each(question, corners, state.free, rest)
+    sets, tried = with_each(question, corners, state.free, added=rest)
     _take(inquiry, state, tried.points[tried.margin <= 0])
     still = _open(state)[rest]
     if still.any():
-        more = descend_all(question, sets[still], tried.points[still], inquiry.deadline)
+        more = descend_all(question, sets[still], tried.points[still], deadline=inquiry.deadline)
         _take(inquiry, state, more.points[more.margin <= 0])
 
 
@@ -104,7 +104,7 @@ def _from_witness(inquiry: Inquiry, state: Minimised, witness: Array) -> None:
     question = inquiry.question
     base = np.where(question.units.features(state.free), witness, question.x)[None]
     row = question.margins(base).argmin(1)
-    _find_violators(inquiry, state, through(question, state.free, base, row))
+    _find_violators(inquiry, state, through(question, state.free, base, row=row))
 
 
 def _free_by_bounds(inquiry: Inquiry, state: Minimised) -> None:

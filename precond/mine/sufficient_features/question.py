@@ -55,12 +55,12 @@ class FeatureQuestion:
     @cached_property
     def whole(self) -> Claim:
         """The claim with nothing kept."""
-        return Claim(self.network, self.reach, DecisionPattern(), self.property)
+        return Claim(self.network, self.reach, DecisionPattern(), property=self.property)
 
     def claim(self, free: Flags) -> Claim:
         """The claim with ``free`` (m,) units free."""
         lower, upper = self.ends(free)
-        return Claim(self.network, Box(lower, upper), DecisionPattern(), self.property)
+        return Claim(self.network, Box(lower, upper), DecisionPattern(), property=self.property)
 
     def ends(self, free: Flags) -> tuple[Array, Array]:
         """Lower and upper ends (…, n) of the boxes with ``free`` (…, m) units free."""

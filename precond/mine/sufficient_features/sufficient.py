@@ -137,7 +137,7 @@ def sufficient_features(
     other = None
     if settings.contrast is not None:
         limit = Deadline.after(settings.each)
-        other = contrastive_set(question, settings.contrast, limit, settings.seed)
+        other = contrastive_set(question, settings.contrast, limit, seed=settings.seed)
     wide = None
     if settings.intervals and question.units.plain and verdict.is_proved:
         wide = widened(inquiry, found.free, exact=settings.exact)
@@ -169,8 +169,8 @@ def feature_question(
     units: Units | None = None,
 ) -> FeatureQuestion:
     """The question, with its arguments checked."""
-    require_kind("network", network, Network, "load(model) gives one")
-    require_kind("reach", reach, Box, "Box.ball(x, 0.05, Box.uniform(n, 0, 1)), for example")
+    require_kind("network", network, Network, fix="load(model) gives one")
+    require_kind("reach", reach, Box, fix="Box.ball(x, 0.05, Box.uniform(n, 0, 1)), for example")
     x = numbers("point", point).reshape(-1)
     if x.size != network.input_size or not np.isfinite(x).all():
         raise QueryError(

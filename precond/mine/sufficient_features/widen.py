@@ -43,8 +43,8 @@ def widened(inquiry: Inquiry, free: Flags, *, exact: bool) -> Widened | None:
     reach = question.reach
     with inquiry.within(TIME):
         for i in kept.tolist():
-            lower = _moved(inquiry, lower, upper, lower, i, float(reach.lower[i]))
-            upper = _moved(inquiry, lower, upper, upper, i, float(reach.upper[i]))
+            lower = _moved(inquiry, lower, upper, ends=lower, i=i, goal=float(reach.lower[i]))
+            upper = _moved(inquiry, lower, upper, ends=upper, i=i, goal=float(reach.upper[i]))
     claim = _claim(inquiry, lower, upper)
     limit = Deadline.after(max(TIME * inquiry.deadline.left, inquiry.each))
     verdict = inquiry.put(claim, limit, exact=exact)
@@ -77,7 +77,7 @@ def _refuted(inquiry: Inquiry, lower: Array, upper: Array) -> bool:
 
 def _claim(inquiry: Inquiry, lower: Array, upper: Array) -> Claim:
     question = inquiry.question
-    return Claim(question.network, Box(lower, upper), DecisionPattern(), question.property)
+    return Claim(question.network, Box(lower, upper), DecisionPattern(), property=question.property)
 
 
 def short_number(near: float, far: float) -> float:
