@@ -118,7 +118,7 @@ def flipped_labels(seeds: int) -> Iterator[Line]:
     assert data.labels is not None
     train, held_out = split(data)
     clean = load(MODELS / "mnist-mlp.onnx")
-    settings = DebugSettings(budget=60.0, findings=1)
+    settings = DebugSettings(budget=600.0, findings=1)
     for seed in range(seeds):
         fours = train[data.labels[train] == FROM]
         flipped = np.random.RandomState(seed).choice(fours, round(SHARE * len(train)), False)

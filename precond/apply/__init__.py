@@ -41,6 +41,16 @@ if TYPE_CHECKING:
     from precond.apply.monitoring.watch import Monitor as Monitor
     from precond.apply.pattern_attack import PatternAttack as PatternAttack
     from precond.apply.pattern_attack import attack_pattern as attack_pattern
+    from precond.mine.sufficient_features.sufficient import (
+        SufficientFeatures as SufficientFeatures,
+    )
+    from precond.mine.sufficient_features.sufficient import (
+        SufficientSettings as SufficientSettings,
+    )
+    from precond.mine.sufficient_features.sufficient import (
+        sufficient_features as sufficient_features,
+    )
+    from precond.mine.sufficient_features.units import Units as Units
 
 _HOMES = {
     "AdversarialSettings": "precond.apply.adversarial_examples.settings",
@@ -71,5 +81,9 @@ _HOMES = {
     "sample_of": "precond.apply.distillation.learn",
     "second_proofs": "precond.apply.decomposition.check",
     "summarise": "precond.apply.monitoring.summary",
+    "SufficientFeatures": "precond.mine.sufficient_features.sufficient",
+    "SufficientSettings": "precond.mine.sufficient_features.sufficient",
+    "Units": "precond.mine.sufficient_features.units",
+    "sufficient_features": "precond.mine.sufficient_features.sufficient",
 }
 __getattr__, __dir__, __all__ = door(__name__, _HOMES)

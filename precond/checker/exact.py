@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 
 from precond.checker.canonical import misfit
 from precond.checker.certificate import Certificate, CheckStopped, Invalid, Linear, region
-from precond.checker.pools import counting, is_loose, pool_lines, windows_of
+from precond.checker.pools import counting, is_loose, pair, pool_lines, windows_of
 from precond.checker.tree import leaves, never
 from precond.network.dyadic import Away, Dyadic, DyadicMatrix, exact, larger, zeros
 from precond.network.graph import INPUT, Network
@@ -185,7 +185,7 @@ class Checker:
                 cut = state[:, size + first : size + first + x.n.shape[1]]
                 x = larger(x, exact(np.where(np.isfinite(cut), cut, 0.0)), np.isfinite(cut))
             if refine is not None and is_loose(self.network, source):
-                x = self.tighten(found, node, x, refine)
+                x = self.tighten(found, node, x, refine=refine)
             x = found.cut(source, x)
             build = self.activation if first is not None else self.pool
             found.lines[node.name], found.values[node.name] = build(node.name, x)
@@ -194,13 +194,9 @@ class Checker:
     def tighten(self, found: Bounds, node: Node, x: Dyadic, refine: Keys) -> Dyadic:
         """Bounds by backward passes of entries that count."""
         ends = [x]
-
-        def pair(n: Array) -> tuple[Array, Array]:
-            return n[0], -n[1]
-
         values = lambda: pair(self.activation(node.name, ends[0])[1].n)  # noqa: E731
-        for open_ in counting(self.network, node.name, lambda: pair(ends[0].n), values):
-            ends[0] = self.raised(found, node, ends[0], open_, refine)
+        for open_ in counting(self.network, node.name, lambda: pair(ends[0].n), values=values):
+            ends[0] = self.raised(found, node, ends[0], open_=open_, refine=refine)
         return ends[0]
 
     def raised(self, found: Bounds, node: Node, x: Dyadic, open_: Array, refine: Keys) -> Dyadic:
@@ -235,7 +231,7 @@ class Checker:
         return (below, above, Dyadic(gap, x.e - self.p), free), value
 
     def pool(self, name: str, x: Dyadic) -> tuple[tuple[Any, ...], Dyadic]:
-        lines = pool_lines(windows_of(self.network, name), x.n[0], -x.n[1], 1 << self.p)
+        lines = pool_lines(windows_of(self.network, name), x.n[0], -x.n[1], one=1 << self.p)
         value = Dyadic(np.stack([lines.low, -lines.high]), x.e)
         return (*lines[:3], Dyadic(lines.shift, x.e - self.p)), value
 

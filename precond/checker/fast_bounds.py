@@ -109,7 +109,7 @@ class FastBounds:
                 level = at(read(np.where(given, cut, 0.0), WORD), e)
                 n = np.where(given, np.maximum(n, level), n)
             if refine is not None and is_loose(self.network, source):
-                self.tighten(cells, node, Fixed(n, e), refine)
+                self.tighten(cells, node, Fixed(n, e), refine=refine)
             cells.empty |= self.clash(n)
             n[1] = np.minimum(n[1], -n[0])
             cells.values[source] = short(Fixed(n, e), self.bits)
@@ -153,16 +153,15 @@ class FastBounds:
         return (below, above, intercept, free), value
 
     def pool(self, name: str, x: Fixed) -> tuple[tuple[Any, ...], Fixed]:
-        lines = pool_lines(
-            windows_of(self.network, name), x.n[0], -x.n[1], 2.0 ** self.digits(name)
-        )
+        one, windows = 2.0 ** self.digits(name), windows_of(self.network, name)
+        lines = pool_lines(windows, x.n[0], -x.n[1], one=one)
         rise = -short(Fixed(-lines.shift, x.e - self.digits(name)), self.bits)
         return (*lines[:3], rise), Fixed(np.stack([lines.low, -lines.high]), x.e)
 
     def digits(self, name: str) -> int:
         """Of a max-pool's slopes after the point: a sum over windows must fit a word."""
-        digits = min(self.p, 51 - self.bits - windows_of(self.network, name).shape[1].bit_length())
-        require(digits >= 6)
+        members = windows_of(self.network, name).shape[1]
+        require((digits := min(self.p, 51 - self.bits - members.bit_length())) >= 6)
         return int(digits)
 
     def tighten(self, cells: Cells, node: Node, x: Fixed, refine: list[dict[int, int]]) -> None:
@@ -173,13 +172,13 @@ class FastBounds:
             value = self.activation(node.name, short(Fixed(known, x.e), self.bits))[1].n
             return value[0], -value[1]
 
-        for open_ in counting(self.network, node.name, lambda: (x.n[0], -x.n[1]), values):
-            self.raised(cells, node, x, open_, refine)
+        ends = lambda: (x.n[0], -x.n[1])  # noqa: E731
+        for open_ in counting(self.network, node.name, ends, values=values):
+            self.raised(cells, node, x, open_=open_, refine=refine)
 
     def raised(
         self, cells: Cells, node: Node, x: Fixed, open_: Array, refine: list[dict[int, int]]
     ) -> None:
-        """Raise bounds x of what ``node`` reads, in place, by backward passes where ``open_``."""
         n, e, (source, *_) = x.n, x.e, node.inputs
         offset = self.offset.get(node.name)
         counts, width = open_.sum(1), n.shape[-1]

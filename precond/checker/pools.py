@@ -22,7 +22,7 @@ Array = NDArray[Any]
 GRAINS = 64  # of a mean's weights
 
 
-class PoolLines(NamedTuple):
+class WindowLines(NamedTuple):
     """Weights of the mean below (…, m, k); the flat index of z, and the slope and intercept of
     its line above (…, m); bounds of the maximum (…, m).  Weights and slopes are in units of
     2^-p, the intercept in units of 2^-p of the bounds'."""
@@ -53,10 +53,10 @@ def _contest(windows: Array, low: Array, high: Array) -> _Contest:
     others = highs.copy()
     np.put_along_axis(others, peak, outside, -1)
     at_low, at_high = (np.take_along_axis(each, peak, -1)[..., 0] for each in (lows, highs))
-    return _Contest(lows, highs, peak, at_low, at_high, others.max(-1))
+    return _Contest(lows, highs, peak, low=at_low, high=at_high, second=others.max(-1))
 
 
-def pool_lines(windows: Array, low: Array, high: Array, one: Any) -> PoolLines:
+def pool_lines(windows: Array, low: Array, high: Array, *, one: Any) -> WindowLines:
     """Of a max-pool over bounds (…, n); ``windows`` (m, k), −1 is padding; ``one`` = 2^p."""
     found = _contest(windows, low, high)
     exact = found.low >= found.second
@@ -69,13 +69,13 @@ def pool_lines(windows: Array, low: Array, high: Array, one: Any) -> PoolLines:
     only = np.zeros_like(below)
     np.put_along_axis(only, found.peak, one, -1)
     peak = np.take_along_axis(np.broadcast_to(windows, found.lows.shape), found.peak, -1)[..., 0]
-    return PoolLines(
-        np.where(exact[..., None], only, below),
-        peak,
-        np.where(exact, one, slope),
-        shift,
-        found.lows.max(-1),
-        found.high,
+    return WindowLines(
+        below=np.where(exact[..., None], only, below),
+        peak=peak,
+        slope=np.where(exact, one, slope),
+        shift=shift,
+        low=found.lows.max(-1),
+        high=found.high,
     )
 
 
@@ -112,6 +112,11 @@ def windows_of(network: Network, name: str) -> Array:
     node = network.node[name]
     assert isinstance(node.layer, MaxPool2d)
     return node.layer.windows(network.shapes[node.inputs[0]])
+
+
+def pair(n: Array) -> tuple[Array, Array]:
+    """Lower and upper bounds from lower bounds of values and their negatives, (2, …)."""
+    return n[0], -n[1]
 
 
 Ends = Callable[[], tuple[Array, Array]]

@@ -51,7 +51,7 @@ def add(commands: Commands) -> None:
         metavar="D",
         help="where claims are made: ball:EPS around each source input, data, unit, LO:HI, or "
         "auto (default): balls of the largest radius, up to 0.1 of the values' range, at which "
-        "most inputs prove",
+        "two thirds of the inputs tried prove",
     )
     add_settings(analyze, Options, budget=BUDGET)
     analyze.add_argument("--out", required=True, type=Path, metavar="DIR")

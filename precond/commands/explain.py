@@ -9,6 +9,7 @@ from precond.basics.terminal import say
 from precond.commands.arguments import Commands, add_settings
 from precond.commands.given import add_data, add_model, read_data, read_model
 from precond.commands.outputs import add_outputs, add_threshold, with_outputs
+from precond.commands.sufficient import add_sufficient, explain_sufficient
 from precond.proof.effort import Effort
 
 
@@ -35,6 +36,7 @@ def add(commands: Commands) -> None:
     explain.add_argument(
         "--out", required=True, type=Path, metavar="FILE", help=".png, .html or .npz"
     )
+    add_sufficient(explain)
     explain.set_defaults(run=run)
 
 
@@ -48,6 +50,8 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.threshold is not None:
         network = with_threshold(network, arguments.threshold)
     dataset = read_data(arguments, network)
+    if arguments.sufficient:
+        return explain_sufficient(arguments, network, dataset)
     found = explain(
         network,
         dataset.inputs,

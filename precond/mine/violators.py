@@ -32,27 +32,31 @@ MOST_ROWS = 600  # searched from
 MOST_VALUES = 2 << 20  # decisions of as many rows as take their steps together
 
 
-class Violators:
+class ViolatorPool:
     """The violators met so far: ``points`` (W, n), ``missed`` (W, T).
 
-    ``claim``: its network, box and property are meant; its pattern takes no part.
+    ``claim``: its network, box and property are meant; its pattern takes no part.  A kind of
+    pool says what of the T conditions a point misses (``_missed``): literals of a signature
+    here, features that keep their value in ``sufficient_features``.
     """
 
-    def __init__(self, claim: Claim, literals: Literals, device: str = "cpu") -> None:
+    def __init__(self, claim: Claim, count: int) -> None:
         self.claim = claim
-        self.literals = literals
-        self.device = device
         self.points: Array = np.zeros((0, claim.box.size))
-        self.missed: Flags = np.zeros((0, len(literals.phases)), dtype=np.bool_)
-        self.base: Flags = np.zeros(len(literals.phases), dtype=np.bool_)
+        self.missed: Flags = np.zeros((0, count), dtype=np.bool_)
+        self.base: Flags = np.zeros(count, dtype=np.bool_)
+
+    def _missed(self, points: Array) -> Flags:
+        """What each of ``points`` (k, n) misses, (k, T)."""
+        raise NotImplementedError
 
     def require(self, base: Flags) -> None:
-        """From now on only patterns that keep ``base`` (T,) are asked about."""
+        """From now on only sets that keep ``base`` (T,) are asked about."""
         self.base = base
         self._keep(np.asarray(~(self.missed & base).any(1)))
 
     def add(self, points: Array) -> int:
-        """Take those of ``points`` (k, n) that violate and miss a set of literals that no other
+        """Take those of ``points`` (k, n) that violate and miss a set of conditions that no other
         does; how many there were."""
         claim = self.claim
         points = points[claim.box.contains(points)] if len(points) else points
@@ -75,23 +79,13 @@ class Violators:
         self.points, self.missed = self.points[rows], self.missed[rows]
 
     def _unseen(self, missed: Flags) -> Flags:
-        """The first row of each set of missed literals that no known violator has."""
+        """The first row of each set of missed conditions that no known violator has."""
         seen = {row.tobytes() for row in np.packbits(self.missed, axis=1)}
         fresh = np.zeros(len(missed), dtype=np.bool_)
         for k, row in enumerate(np.packbits(missed, axis=1)):
             fresh[k] = row.tobytes() not in seen
             seen.add(row.tobytes())
         return fresh
-
-    def _missed(self, points: Array) -> Flags:
-        network, literals = self.claim.network, self.literals
-        source = {layer: network.pre_activation(layer) for layer in literals.layers}
-        result = np.zeros((len(points), len(literals.phases)), dtype=np.bool_)
-        for rows, values in iterate(network, points, list(dict.fromkeys(source.values()))):
-            for layer, part in literals.part.items():
-                z = values[source[layer]].flatten(1).numpy()
-                result[rows, part] = z * literals.phases[part] < 0
-        return result
 
     def within(self, kept: Flags) -> Array:
         """The violators (k, n) that satisfy all of ``kept`` (T,)."""
@@ -102,18 +96,37 @@ class Violators:
         return bool(len(self.within(kept)))
 
     def critical(self, kept: Flags) -> Flags:
-        """Literals that alone exclude a known violator, (T,)."""
+        """Conditions that alone exclude a known violator, (T,)."""
         alone = (self.missed & kept).sum(1) == 1
         return np.asarray((self.missed[alone] & kept).any(0), dtype=np.bool_)
 
     def forcing(self, kept: Flags, index: int) -> Array:
-        """The violators (k, n) that only literal ``index`` of ``kept`` excludes."""
+        """The violators (k, n) that only condition ``index`` of ``kept`` excludes."""
         alone = ((self.missed & kept).sum(1) == 1) & self.missed[:, index] & kept[index]
         return np.asarray(self.points[alone])
 
     def forget(self, point: Array) -> None:
         """Leave out a point that exact arithmetic does not confirm."""
         self._keep(~(self.points == point).all(1))
+
+
+class Violators(ViolatorPool):
+    """Those of patterns: the conditions are the ``literals`` of a signature."""
+
+    def __init__(self, claim: Claim, literals: Literals, device: str = "cpu") -> None:
+        super().__init__(claim, len(literals.phases))
+        self.literals = literals
+        self.device = device
+
+    def _missed(self, points: Array) -> Flags:
+        network, literals = self.claim.network, self.literals
+        source = {layer: network.pre_activation(layer) for layer in literals.layers}
+        result = np.zeros((len(points), len(literals.phases)), dtype=np.bool_)
+        for rows, values in iterate(network, points, list(dict.fromkeys(source.values()))):
+            for layer, part in literals.part.items():
+                z = values[source[layer]].flatten(1).numpy()
+                result[rows, part] = z * literals.phases[part] < 0
+        return result
 
     def nearer(self, centre: Array, most: int = 40) -> None:
         """Add what lies on the segments from ``centre`` (n,) to the violators and violates:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +33,7 @@ from precond.proof.near_data import NearData
 from precond.proof.verdict import Status, Verdict
 from precond.region.pattern import DecisionPattern
 from precond.region.recording import record
+from precond.region.signature import Signatures
 from precond.study.study import Work
 
 Rows = NDArray[np.int64]
@@ -94,12 +96,14 @@ class NearSearch:
             return
         self._ask(some, radius, self.deadline.earlier(FIRST * self.deadline.left))
         for _ in range(ROUNDS):
-            changed = [state for state in some if self._strengthen(state)]
+            changed = [s for s in some if not self.deadline.passed and self._strengthen(s)]
             if not changed or self.deadline.passed:
                 break
             self._ask(changed, radius, self.deadline)
+        limit = Deadline.after(LARGEST * self.work.options.budget)
         for state in some:
-            self._strengthen(state, by_witness=False)
+            if not limit.passed:
+                self._strengthen(state, by_witness=False)
         limit = Deadline.after(LARGEST * self.work.options.budget)
         largest = largest_radii(self.claims, [state.near for state in some], limit)
         for k, state, own in zip(states, some, largest, strict=True):
@@ -118,11 +122,20 @@ class NearSearch:
     def _rows(self, pattern: DecisionPattern, label: int) -> Rows:
         """Training inputs of the domain that support a pattern, of an even sample of at most
         ``MOST``."""
+        rows, signatures = self._sample
+        own = self.study.within[rows] & (self.study.goal.labels[rows] == label)
+        return np.asarray(rows[own & pattern.holds(signatures)])
+
+    @cached_property
+    def _sample(self) -> tuple[Rows, Signatures]:
+        """At most ``MOST`` training inputs, evenly spread."""
         train = self.study.data.train
-        train = train[self.study.within[train] & (self.study.goal.labels[train] == label)]
-        step = max(1, -(-len(self.study.data.train) // MOST))
-        train = train[train % step == 0] if step > 1 else train
-        return np.asarray(train[pattern.holds(self.study.signatures.rows(train))])
+        rows = train[np.unique(np.linspace(0, len(train) - 1, min(MOST, len(train))).astype(int))]
+        return rows, self.study.signatures.rows(rows)
+
+    @cached_property
+    def _train(self) -> Signatures:
+        return self.study.signatures.rows(self.study.data.train)
 
     def _radius(self, rules: Sequence[NearRule]) -> float | None:
         asked = self.work.options.support_radius
@@ -155,7 +168,8 @@ class NearSearch:
         ``by_witness=False`` leaves out the inputs themselves, so that no claim is left open.
         """
         rows, against = state.near.rows, state.open_rows()
-        if not against or len(state.rule.pattern.layers) != 1:
+        hopeless = len(against) > LOSS * len(rows)  # or there was no time to ask
+        if not against or hopeless or len(state.rule.pattern.layers) != 1:
             return False
         (layer,) = state.rule.pattern.layers
         least = max(self.work.options.least_support(len(self.study.data.train)), 1)
@@ -194,7 +208,7 @@ class NearSearch:
         """Use ``pattern`` in the rule's place."""
         study, rule = self.study, state.rule
         train = study.data.train
-        inside = pattern.holds(study.signatures.rows(train))
+        inside = pattern.holds(self._train)
         hits = int((inside & (study.goal.labels[train] == rule.label)).sum())
         support = int(inside.sum())
         if not support:

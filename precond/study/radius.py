@@ -2,8 +2,8 @@
 
 A ball that is too large has no proofs, and one that is too small says little.  The radius is
 the largest of ``LADDER``, shares of the values' natural range, at which the full signatures of
-most inputs of a sample prove their property in their balls.  A smaller ball never proves less, so
-the ladder is searched by bisection after its first rung.
+two thirds of a sample of inputs prove their property in their balls.  A smaller ball never proves
+less, so the ladder is searched by bisection after its first rung.
 """
 
 from __future__ import annotations
@@ -69,17 +69,19 @@ class RadiusSearch:
             return f"no input has anything to prove: balls have the largest radius, {chosen:g}"
         if late:
             known = (
-                "at which most inputs prove" if proves else "between what is too large and least"
+                "at which two thirds of the inputs prove"
+                if proves
+                else "between what is too large and least"
             )
             return f"radius {chosen:g}, {known}: time ran out before larger ones were tried"
         if not proves:
             return (
-                f"in no ball down to radius {chosen:g} do the full signatures of most inputs prove "
-                "by quick methods: preconditions are looked for in balls of that radius"
+                f"in no ball down to radius {chosen:g} do the full signatures of two thirds of the "
+                "inputs prove by quick methods: balls of that radius are tried all the same"
             )
         return (
-            f"radius {chosen:g}: the largest of a ladder at which the full signatures of most of "
-            f"{len(self.sample)} training inputs prove"
+            f"radius {chosen:g}: the largest of a ladder at which the full signatures of two "
+            f"thirds of {len(self.sample)} training inputs prove"
         )
 
     def _sample(self) -> list[tuple[Target, int]]:
@@ -101,9 +103,9 @@ class RadiusSearch:
         for done, (target, row) in enumerate(self.sample):
             proved += self._proves(target, row, radius)
             rest = len(self.sample) - done - 1
-            if 2 * proved > len(self.sample) or 2 * (proved + rest) <= len(self.sample):
+            if 3 * proved >= 2 * len(self.sample) or 3 * (proved + rest) < 2 * len(self.sample):
                 break
-        return 2 * proved > len(self.sample)
+        return 3 * proved >= 2 * len(self.sample)
 
     def _proves(self, target: Target, row: int, radius: float) -> bool:
         assert target.property is not None

@@ -21,7 +21,7 @@ from precond.apply.debugging.conditions import (
     SwitchedUnit,
     UsualRegion,
 )
-from precond.apply.debugging.cover import Candidate, cover
+from precond.apply.debugging.cover import PossibleCause, cover
 from precond.apply.debugging.doubtful_labels import suspects
 from precond.apply.debugging.edits import EditedAnswers, region_candidates, switch_candidates
 from precond.apply.debugging.mine_rules import mine_rules
@@ -88,9 +88,9 @@ def test_a_cover_takes_what_says_most_and_each_error_once() -> None:
         Cases.of(labels, predicted, held_out=np.arange(0), seed=0), finding=np.ones(108, bool)
     )
 
-    def candidate(share: float, errors: list[int], right: int, tried: int = 1) -> Candidate:
+    def candidate(share: float, errors: list[int], right: int, tried: int = 1) -> PossibleCause:
         inside = np.isin(cases.rows, errors) | ((cases.rows >= 8) & (cases.rows < 8 + right))
-        return Candidate(FewRules(None, share), inside, tried)
+        return PossibleCause(FewRules(None, share), inside, tried)
 
     common = candidate(0.1, [0, 1, 2, 3, 4, 5, 6, 7], right=100)  # as common among right inputs
     sharp = candidate(0.2, [0, 1, 2, 3], right=0)
@@ -175,7 +175,7 @@ def test_hesitation_is_a_small_gap_between_the_two_largest() -> None:
     assert sorted(cases.rows[widest.inside].tolist()) == [1, 2]
 
 
-def gaps(found: list[Candidate]) -> list[float]:
+def gaps(found: list[PossibleCause]) -> list[float]:
     return [one.condition.gap for one in found if isinstance(one.condition, Hesitation)]
 
 
@@ -293,7 +293,7 @@ def test_what_is_watched_and_who_is_near_by_hand() -> None:
         suspects=(),
     )
     inside = POINTS[cases.rows, 2] > 0
-    (one,) = cover([Candidate(Hesitation(0, None, 9.0), inside, 1)], cases)
+    (one,) = cover([PossibleCause(Hesitation(0, None, 9.0), inside, 1)], cases)
     watch, retrain, gather = workshop.actions(one, FOREVER)
     assert (watch.act, retrain.act, gather.act) == (Act.WATCH, Act.RETRAIN, Act.GATHER)
     # Of the other half, rows 2 and 3 are errors with x2 > 0, and row 9 is right with x2 > 0.

@@ -191,13 +191,13 @@ def test_what_has_no_precondition_of_its_own_says_why() -> None:
     assert (hasty.refuted, hasty.open, hasty.untried) == ((), (), 13)
     assert "13 smaller balls were not tried" in unproved_words(hasty)[1]
     assert "Not tried" in unproved_words(NOT_TRIED)[0]
-    kept = unproved_words(Unproved((0.4,), (0.2,), 0, 0.1, 3.0))
+    kept = unproved_words(Unproved(refuted=(0.4,), open=(0.2,), untried=0, proved=0.1, seconds=3.0))
     assert kept[2:] == (
         "Radius 0.2: not decided in time.",
         "Radius 0.1: the whole signature does prove the class, but no time was left to free a "
         "neuron.",
     )
-    many = Unproved((), open=(), untried=0, proved=0.1, seconds=3.0, left=150, literals=192)
+    many = Unproved(refuted=(), open=(), untried=0, proved=0.1, seconds=3.0, left=150, literals=192)
     assert "left 150 of its 192 neurons at best, more than half" in unproved_words(many)[1]
 
 

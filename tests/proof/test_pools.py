@@ -81,7 +81,7 @@ def test_the_checkers_lines_enclose_it_exactly(pool: MaxPool2d, kind: int, words
     windows = pool.windows((2, 6, 6))
     one: float | int = 2.0**10 if words else 1 << 10
     whole = [e if words else e.astype(np.int64).astype(object) for e in (low, high)]
-    lines = checker_pools.pool_lines(windows, *whole, one)
+    lines = checker_pools.pool_lines(windows, *whole, one=one)
     x = np.where(rng.random((2000, 72)) < 0.5, low, high)
     values = np.where(windows >= 0, x[:, windows], -np.inf).max(-1) * 1024
     below = (x[:, windows] * lines.below.astype(float)).sum(-1)
@@ -158,7 +158,7 @@ def test_bounds_over_receptive_fields_are_those_of_whole_forms(
             objective = Objective(name, form, form.new_zeros(1, 40))
             whole = lower_bound(region, objective).value[0]
             found = torch.full_like(whole, torch.nan)
-            for rows, value in field_bounds(region, name, entries, signs, FOREVER):
+            for rows, value in field_bounds(region, name, entries, signs=signs, deadline=FOREVER):
                 found[rows] = value
             assert torch.allclose(found, whole, rtol=0, atol=1e-7 if double else 1e-2)
             if not double:

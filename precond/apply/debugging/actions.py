@@ -32,7 +32,7 @@ from precond.apply.adversarial_examples.retrain import trained
 from precond.apply.adversarial_examples.settings import Retraining
 from precond.apply.debugging.cases import Cases, Count, Flags
 from precond.apply.debugging.conditions import DoubtfulLabels, Edit, SwitchedUnit, UsualRegion
-from precond.apply.debugging.cover import Candidate, Covered
+from precond.apply.debugging.cover import Covered, PossibleCause
 from precond.apply.debugging.doubtful_labels import Suspect
 from precond.network.evaluate import outputs
 from precond.network.graph import Network
@@ -91,7 +91,7 @@ class Workshop:
     train: Rows
     cases: Cases
     suspects: tuple[Suspect, ...]
-    edits: Sequence[Candidate] = ()
+    edits: Sequence[PossibleCause] = ()
     seed: int = 0
     device: str = "cpu"
 

@@ -24,7 +24,7 @@ from attribution.uses.profiles import class_profiles
 from precond.apply.debugging.by_rules import candidates_of
 from precond.apply.debugging.cases import Cases, Flags
 from precond.apply.debugging.conditions import AlikeInfluences, Condition, UsualRegion
-from precond.apply.debugging.cover import LEAST, Candidate
+from precond.apply.debugging.cover import LEAST, PossibleCause
 from precond.apply.debugging.profiles import influences_until, profile_layer
 from precond.data.dataset import input_name
 from precond.network.graph import Network
@@ -80,7 +80,7 @@ def influence_candidates(
     inputs: NDArray[np.floating],
     cases: Cases,
     deadline: Deadline = FOREVER,
-) -> tuple[list[Candidate], bool]:
+) -> tuple[list[PossibleCause], bool]:
     """Clusters of departures from usual influences; whether there was time for all inputs."""
     layer = profile_layer(network)
     cut = Slice(of_scores(network), layer)

@@ -22,7 +22,7 @@ from precond.apply.debugging.conditions import (
     RivalRules,
     SharedRule,
 )
-from precond.apply.debugging.cover import LEAST, Candidate
+from precond.apply.debugging.cover import LEAST, PossibleCause
 from precond.apply.debugging.doubtful_labels import Suspect
 from precond.apply.debugging.rule_book import RuleBook
 
@@ -35,7 +35,7 @@ GAPS = 8  # quantiles of the errors' gaps that are tried as limits
 
 def candidates_of(
     pairs: Sequence[tuple[Condition, Flags]], cases: Cases, alike: int = 1, *, fitted: int = 0
-) -> list[Candidate]:
+) -> list[PossibleCause]:
     """Those that two errors of the finding half meet or more, of so many tried.
 
     ``alike``: so many, one after another, are each other's like, as those of all classes are;
@@ -48,11 +48,11 @@ def candidates_of(
         if int((inside & wrong).sum()) >= LEAST:
             first = number - number % alike
             usual = float(shares[first : first + alike].mean()) if alike > 1 else 0.0
-            found.append(Candidate(condition, inside, len(pairs), usual=usual, fitted=fitted))
+            found.append(PossibleCause(condition, inside, len(pairs), usual=usual, fitted=fitted))
     return found
 
 
-def label_candidates(suspects: Sequence[Suspect], cases: Cases) -> list[Candidate]:
+def label_candidates(suspects: Sequence[Suspect], cases: Cases) -> list[PossibleCause]:
     """Labels in doubt: those of a pair of classes with ``ALONE`` or more, and all others."""
     doubted = np.isin(cases.rows, [suspect.row for suspect in suspects])
     counts = Counter((suspect.label, suspect.likely) for suspect in suspects)
@@ -66,7 +66,7 @@ def label_candidates(suspects: Sequence[Suspect], cases: Cases) -> list[Candidat
     return candidates_of(pairs, cases)
 
 
-def strength_candidates(book: RuleBook, cases: Cases) -> list[Candidate]:
+def strength_candidates(book: RuleBook, cases: Cases) -> list[PossibleCause]:
     """Few rules of the predicted class, and rules of others."""
     if not book.rules:
         return []
@@ -99,7 +99,7 @@ def strength_candidates(book: RuleBook, cases: Cases) -> list[Candidate]:
     ]
 
 
-def rule_candidates(book: RuleBook, cases: Cases) -> list[Candidate]:
+def rule_candidates(book: RuleBook, cases: Cases) -> list[PossibleCause]:
     """Each rule, for what is predicted as its class."""
     satisfied = book.satisfied(cases.rows) & (book.labels[None] == cases.predicted[:, None])
     pairs: list[tuple[Condition, Flags]] = [
@@ -109,7 +109,7 @@ def rule_candidates(book: RuleBook, cases: Cases) -> list[Candidate]:
     return candidates_of(pairs, cases, len(pairs))
 
 
-def hesitation_candidates(scores: Array, cases: Cases) -> list[Candidate]:
+def hesitation_candidates(scores: Array, cases: Cases) -> list[PossibleCause]:
     """Two classes close in ``scores`` (M, K): a class and any other, and pairs of classes."""
     order = np.argsort(scores, axis=1)
     first, second = order[:, -1], order[:, -2]

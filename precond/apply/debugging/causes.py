@@ -24,7 +24,7 @@ from precond.apply.debugging.by_rules import (
 )
 from precond.apply.debugging.cases import Cases, Count
 from precond.apply.debugging.conditions import Condition, SwitchedUnit, UsualRegion
-from precond.apply.debugging.cover import FIRST, Candidate, Covered, cover
+from precond.apply.debugging.cover import FIRST, Covered, PossibleCause, cover
 from precond.apply.debugging.doubtful_labels import Suspect
 from precond.apply.debugging.edits import EditedAnswers, region_candidates, switch_candidates
 from precond.apply.debugging.rule_book import RuleBook
@@ -145,7 +145,7 @@ def _cause(covered: Covered, cases: Cases, actions: tuple[Action, ...]) -> Cause
 
 def _candidates(
     evidence: Evidence, cases: Cases, deadline: Deadline
-) -> tuple[list[Candidate], list[str]]:
+) -> tuple[list[PossibleCause], list[str]]:
     """Conditions of every kind, and notes on what there was no time for."""
     book, network, notes = evidence.book, evidence.book.network, list[str]()
     scores = network.classes.scores(np.asarray(book.signatures.outputs[cases.rows]))

@@ -40,7 +40,7 @@ MET_WITH = 0.5  # weight of a condition that is no edit, or one that breaks more
 
 
 @dataclass(frozen=True, eq=False)
-class Candidate:
+class PossibleCause:
     """A ``condition``, the cases (M,) that meet it, and how many of its kind were ``tried``.
 
     ``usual``: the mean share of the finding half's errors that meet one of its like (0: it has no
@@ -58,12 +58,12 @@ class Covered:
     """A candidate that was chosen, its score in bits, and the cases (M,) that it explains and no
     earlier one does: errors of both halves."""
 
-    candidate: Candidate
+    candidate: PossibleCause
     bits: float
     explained: Flags
 
 
-def cover(candidates: Sequence[Candidate], cases: Cases) -> tuple[Covered, ...]:
+def cover(candidates: Sequence[PossibleCause], cases: Cases) -> tuple[Covered, ...]:
     """Causes, the one that says most first."""
     if not candidates:
         return ()
@@ -90,7 +90,7 @@ def cover(candidates: Sequence[Candidate], cases: Cases) -> tuple[Covered, ...]:
     return tuple(chosen)
 
 
-def _bits(candidate: Candidate, cases: Cases) -> float:
+def _bits(candidate: PossibleCause, cases: Cases) -> float:
     """What one error says that meets the condition."""
     count = cases.count(candidate.inside, cases.finding)
     count = replace(count, errors=max(0, count.errors - candidate.fitted))

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from precond.apply.debugging.cases import Cases, Flags
 from precond.apply.debugging.conditions import Edit, SwitchedUnit, UsualRegion
-from precond.apply.debugging.cover import LEAST, Candidate
+from precond.apply.debugging.cover import LEAST, PossibleCause
 from precond.network.evaluate import forward, values_at
 from precond.network.graph import INPUT, Network
 from precond.network.operators import operators
@@ -78,9 +78,9 @@ class EditedAnswers:
 
 def switch_candidates(
     answers: EditedAnswers, cases: Cases, layers: Sequence[str], deadline: Deadline = FOREVER
-) -> tuple[list[Candidate], bool]:
+) -> tuple[list[PossibleCause], bool]:
     """Units of ``layers`` held on or off; whether all were tried."""
-    found: list[Candidate] = []
+    found: list[PossibleCause] = []
     edits: list[tuple[Edit, NDArray[np.intp], NDArray[np.float32]]]
     total = sum(2 * _units(answers.network, layer) for layer in layers)
     for layer in reversed(layers):  # the last are the cheapest to run
@@ -117,7 +117,7 @@ def region_candidates(
     regions: Sequence[UsualRegion],
     agreed: Sequence[UsualRegion],
     deadline: Deadline = FOREVER,
-) -> tuple[list[Candidate], bool]:
+) -> tuple[list[PossibleCause], bool]:
     """``regions`` of the input set to the median of right inputs; candidates are those that errors
     ``agreed`` on.  The second value: whether all were tried."""
     values = answers.values(INPUT)
@@ -133,13 +133,13 @@ def region_candidates(
 
 def _tried(
     answers: EditedAnswers, cases: Cases, edits: _Edits, deadline: Deadline
-) -> tuple[list[Candidate], bool]:
+) -> tuple[list[PossibleCause], bool]:
     errors, right = np.flatnonzero(cases.wrong), np.flatnonzero(~cases.wrong)
     mended = _mended(answers, cases, edits, errors=errors, deadline=deadline)
     finding = cases.finding[errors]
     counts = (mended & finding).sum(axis=1)
     share = float(counts.mean() / max(1, finding.sum())) if len(counts) else 0.0
-    found: list[Candidate] = []
+    found: list[PossibleCause] = []
     for number in np.argsort(-counts, kind="stable").tolist():
         condition, part, usual = edits.each[number]
         if counts[number] < LEAST:
@@ -154,7 +154,7 @@ def _tried(
         changed = edits.values[rows]
         changed[:, part] = usual
         inside[rows] = answers(edits.node, changed, rows) != cases.predicted[rows]
-        found.append(Candidate(condition, inside, edits.tried, usual=share))
+        found.append(PossibleCause(condition, inside, edits.tried, usual=share))
     return found, len(mended) == len(edits.each) and not deadline.passed
 
 

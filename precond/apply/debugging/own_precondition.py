@@ -66,7 +66,7 @@ class OwnPrecondition:
     whole: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Unproved:
     """Why an input has no precondition of its own.
 
@@ -86,7 +86,7 @@ class Unproved:
     literals: int = 0
 
 
-NOT_TRIED = Unproved((), open=(), untried=HALVINGS + 1, proved=None, seconds=0.0)
+NOT_TRIED = Unproved(refuted=(), open=(), untried=HALVINGS + 1, proved=None, seconds=0.0)
 
 
 @dataclass(eq=False, kw_only=True)
@@ -234,7 +234,7 @@ def own_precondition(
         for status in (Status.REFUTED, Status.UNKNOWN)
     )
     return Unproved(
-        refuted,
+        refuted=refuted,
         open=open_,
         untried=untried,
         proved=whole,

@@ -9,6 +9,7 @@ fewest open claims first.  A bound counts by the same gate as an engine's.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -139,7 +140,7 @@ class NearClaims:
         deadline: Deadline,
     ) -> dict[Pair, Verdict]:
         """Verdicts of ``pairs``, the rules with the fewest of them first, until ``deadline``."""
-        count = {k: sum(pair[0] == k for pair in pairs) for k, _ in pairs}
+        count = Counter(k for k, _ in pairs)
         order = sorted(pairs, key=lambda pair: (count[pair[0]], pair))
         verdicts: dict[Pair, Verdict] = {}
 
@@ -196,11 +197,13 @@ def largest_radii(
             break
         whole = claims.by_whole_balls(some, radius, deadline)
         open_ = [pair for pair in _pairs(some) if pair not in whole]
-        near = {j for j in range(len(some)) if _few(open_, j, len(some[j].rows))}
+        count = Counter(j for j, _ in open_)
+        near = {j for j in range(len(some)) if _few(count[j], len(some[j].rows))}
         proved = whole | claims.with_patterns(
             some, [pair for pair in open_ if pair[0] in near], radius, deadline=deadline
         )
-        done = [sum(k == j for k, _ in proved) == len(some[j].rows) for j in range(len(some))]
+        closed = Counter(j for j, _ in proved)
+        done = [closed[j] == len(some[j].rows) for j in range(len(some))]
         for j, k in enumerate(alive):
             if done[j]:
                 largest[k] = radius
@@ -208,9 +211,9 @@ def largest_radii(
     return largest
 
 
-def _few(pairs: Sequence[Pair], rule: int, total: int) -> bool:
+def _few(count: int, total: int) -> bool:
     """Whether so few of a rule's claims are open that their patterns may close them."""
-    return 4 * sum(k == rule for k, _ in pairs) <= total
+    return 4 * count <= total
 
 
 def _pairs(rules: Sequence[NearRule]) -> list[Pair]:

@@ -12,8 +12,9 @@ asked again by the caller: another counterexample may stand behind the first.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,7 +40,7 @@ class Against:
 
 @dataclass(frozen=True, eq=False)
 class _Addition:
-    pattern: DecisionPattern
+    make: Callable[[], DecisionPattern]
     has: Flags  # (S,) which supporting inputs have the literal
     answers: Flags  # (B,) which cases it answers
 
@@ -61,7 +62,7 @@ def strengthened(
             return None
         alive &= best.has
         open_ &= ~best.answers
-        pattern = pattern & best.pattern
+        pattern = pattern & best.make()
         if int(alive.sum()) < minimum:
             return None
     return None if open_.any() else pattern
@@ -85,11 +86,11 @@ def _additions(layer: str, against: Against, tails: tuple[float, ...]) -> Iterat
         for threshold in sorted(lows):
             answers = (own <= threshold) | (w < threshold)  # z ≥ t in proofs
             if answers.any():
-                yield _Addition(_above(layer, index, threshold), z > threshold, answers)
+                yield _Addition(partial(_above, layer, index, threshold), z > threshold, answers)
         for threshold in sorted(highs):
             answers = (own > threshold) | (w > threshold)
             if answers.any():
-                yield _Addition(_below(layer, index, threshold), z <= threshold, answers)
+                yield _Addition(partial(_below, layer, index, threshold), z <= threshold, answers)
 
 
 def _above(layer: str, index: int, threshold: float) -> DecisionPattern:

@@ -8,6 +8,7 @@ A bound that is not finite is none.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -19,7 +20,15 @@ from precond.network.layers import Add, Concat, Conv2d, MaxPool2d, Node, Scale
 from precond.proof.bounds.backward import Region
 from precond.proof.bounds.field_maps import FLUSHED, LONGEST, FieldMaps
 from precond.proof.bounds.lines import ActivationLines
-from precond.proof.bounds.patches import Group, Patch, added, back, picture, through_convolution
+from precond.proof.bounds.patches import (
+    FieldForms,
+    Group,
+    added,
+    back,
+    picture,
+    through_convolution,
+    whole,
+)
 from precond.proof.bounds.pools import PoolLines
 from precond.proof.bounds.relaxed import over_box
 from precond.proof.bounds.rounding import TINY, gamma
@@ -48,7 +57,8 @@ def field_bounds(
         form = torch.zeros(len(part), shape[0], 1, 1, dtype=shared.type, device=place.device)
         each = torch.arange(len(part), device=place.device)
         form[each, entries[part] // pixels, 0, 0] = signs[part].to(shared.type)
-        start = Patch(form, shape, (0, 0) if pixels == 1 else (1, 1), (0, 0), clean=True)
+        scale = (0, 0) if pixels == 1 else (1, 1)
+        start = FieldForms(form, shape, scale, shift=(0, 0), clean=True)
         yield part, _Batch(shared, _places(place[part], shape[2]), len(part)).run(name, start)
 
 
@@ -59,10 +69,10 @@ class _Batch:
         self.shared, self.region, self.network = shared, shared.region, shared.network
         self.places: Sequence[Group] = places
         self.total, self.mass, self.error = (shared.region.lower.new_zeros(rows) for _ in range(3))
-        self.forms: dict[str, Patch] = {}
+        self.forms: dict[str, FieldForms] = {}
         self.covered: set[str] = set()  # affine nodes whose rounding an activation has counted
 
-    def run(self, name: str, start: Patch) -> Tensor:
+    def run(self, name: str, start: FieldForms) -> Tensor:
         """Lower bounds (R,)."""
         self.forms[name] = start
         for node in reversed(self.network.nodes):
@@ -78,7 +88,7 @@ class _Batch:
                 self._affine(node, patch)
         return self._finish()
 
-    def _push(self, name: str, patch: Patch) -> None:
+    def _push(self, name: str, patch: FieldForms) -> None:
         old = self.forms.get(name)
         self.forms[name] = patch if old is None else added(old, patch, self.places)
 
@@ -91,7 +101,7 @@ class _Batch:
     def _lose(self, loss: Tensor) -> None:
         self.error += loss.to(self.error.dtype) * self.shared.room
 
-    def _activation(self, node: Node, lines: ActivationLines, patch: Patch) -> None:
+    def _activation(self, node: Node, lines: ActivationLines, patch: FieldForms) -> None:
         maps = self.shared.activation_maps(node, lines)
         found = []
         for form, (low, rise, shift, weight) in patch.windows(maps, self.places):
@@ -110,7 +120,7 @@ class _Batch:
             self.covered.add(source)
         self._push(source, patch.like(patch.form, clean=True))
 
-    def _pool(self, node: Node, lines: PoolLines, patch: Patch) -> None:
+    def _pool(self, node: Node, lines: PoolLines, patch: FieldForms) -> None:
         layer = node.layer
         assert isinstance(layer, MaxPool2d)
         maps = self.shared.pool_maps(node, lines)
@@ -140,10 +150,18 @@ class _Batch:
         self.error += FLUSHED[self.shared.type] * float(lines.size.sum())
         self._push(
             source,
-            back(patch, result, shape, (sy, sx), layer.padding[:2], self.places, clean=True),
+            back(
+                patch,
+                result,
+                shape,
+                stride=(sy, sx),
+                pad=layer.padding[:2],
+                places=self.places,
+                clean=True,
+            ),
         )
 
-    def _affine(self, node: Node, patch: Patch) -> None:
+    def _affine(self, node: Node, patch: FieldForms) -> None:
         shared, name = self.shared, node.name
         patch = patch.cleaned(self.places)
         weight = shared.affine_map(name, covered=name in self.covered)
@@ -159,7 +177,10 @@ class _Batch:
             self._add(sums @ bias, sums.abs() @ bias.abs())
             shape = self.network.shapes[source]
             self._push(
-                source, through_convolution(layer, operator.weight, patch, shape, self.places)
+                source,
+                through_convolution(
+                    layer, operator.weight, patch, source=shape, places=self.places
+                ),
             )
         elif isinstance(layer, Add) and not patch.whole:
             for source, factor in zip(node.inputs, layer.coefficients, strict=True):
@@ -168,15 +189,13 @@ class _Batch:
             sizes = [picture(self.network.shapes[source])[0] for source in node.inputs]
             for source, part in zip(node.inputs, torch.split(patch.form, sizes, 1), strict=True):
                 own = (part.shape[1], *patch.shape[1:])
-                self._push(
-                    source, Patch(part.contiguous(), own, patch.scale, patch.shift, clean=True)
-                )
+                self._push(source, replace(patch, form=part.contiguous(), shape=own))
         elif isinstance(layer, Scale) and not patch.whole:
             self._scale(node.inputs[0], layer, patch)
         else:
             self._generic(node, patch)
 
-    def _scale(self, source: str, layer: Scale, patch: Patch) -> None:
+    def _scale(self, source: str, layer: Scale, patch: FieldForms) -> None:
         parts = [np.broadcast_to(v, patch.shape) for v in (layer.factor, layer.shift)]
         maps = torch.tensor(np.stack(parts), dtype=self.total.dtype, device=self.total.device)
         found = []
@@ -188,7 +207,7 @@ class _Batch:
         self._add(*torch.cat(found, 1))
         self._push(source, patch)
 
-    def _generic(self, node: Node, patch: Patch) -> None:
+    def _generic(self, node: Node, patch: FieldForms) -> None:
         """Any affine map, over whole values."""
         patch = patch.spread(self.places)
         form = patch.form.reshape(-1, *self.network.shapes[node.name])
@@ -199,7 +218,7 @@ class _Batch:
         parts = self.shared.cast.affine[name].transpose(form)
         for source, part in zip(node.inputs, parts, strict=True):
             shape = picture(self.network.shapes[source])
-            self._push(source, Patch(part.reshape(-1, *shape), shape, (0, 0), (0, 0), clean=True))
+            self._push(source, whole(part.reshape(-1, *shape)))
 
     def _finish(self) -> Tensor:
         region, found = self.region, []

@@ -53,9 +53,9 @@ def tighten(region: Region, node: Node, bounds: Interval, passes: LayerPasses) -
         if not bool(open_.any()):
             continue
         if not passes.steps and fits(region):
-            _tighten_fields(region, name, flat, open_[0], passes.deadline)
+            _tighten_fields(region, name, flat, open_=open_[0], deadline=passes.deadline)
         else:
-            _tighten_open(region, name, flat, open_, passes)
+            _tighten_open(region, name, flat, open_=open_, passes=passes)
     return flat[0].reshape(-1, *shape), flat[1].reshape(-1, *shape)
 
 
@@ -70,7 +70,7 @@ def _tighten_fields(
     both = open_.nonzero().squeeze(1).repeat(2)
     signs = torch.ones_like(both)
     signs[len(both) // 2 :] = -1
-    for rows, value in field_bounds(region, name, both, signs, deadline):
+    for rows, value in field_bounds(region, name, both, signs=signs, deadline=deadline):
         for sign, bound, pick in ((1, bounds[0], torch.maximum), (-1, bounds[1], torch.minimum)):
             which = (signs[rows] == sign) & torch.isfinite(value)
             entries = both[rows[which]]

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -33,7 +33,7 @@ def picture(shape: Sequence[int]) -> tuple[int, int, int]:
 
 
 @dataclass(frozen=True, eq=False)
-class Patch:
+class FieldForms:
     """Forms (R, C, h, w) over a value of ``shape`` (C, H, W).  ``clean``: nothing outside of the
     picture; ``whole``: the window is the picture."""
 
@@ -66,7 +66,7 @@ class Patch:
         rows = slice(max(0, -top), max(0, min(h, self.shape[1] - top)))
         return rows, slice(max(0, -left), max(0, min(w, self.shape[2] - left)))
 
-    def cleaned(self, places: Sequence[Group]) -> Patch:
+    def cleaned(self, places: Sequence[Group]) -> FieldForms:
         """With zeros outside of the picture; changes the form in place."""
         if self.clean:
             return self
@@ -77,9 +77,9 @@ class Patch:
             part[:, :, rows.stop :] = 0
             part[:, :, :, : columns.start] = 0
             part[:, :, :, columns.stop :] = 0
-        return Patch(self.form, self.shape, self.scale, self.shift, clean=True)
+        return replace(self, clean=True)
 
-    def spread(self, places: Sequence[Group]) -> Patch:
+    def spread(self, places: Sequence[Group]) -> FieldForms:
         """The same forms over the whole picture."""
         if self.whole:
             return self
@@ -90,11 +90,11 @@ class Patch:
             here = slice(top + rows.start, top + max(rows.start, rows.stop))
             there = slice(left + columns.start, left + max(columns.start, columns.stop))
             canvas[first:last, :, here, there] = self.form[first:last, :, rows, columns]
-        return Patch(canvas, self.shape, (0, 0), (0, 0), clean=True)
+        return whole(canvas)
 
-    def like(self, form: Tensor, *, clean: bool) -> Patch:
+    def like(self, form: Tensor, *, clean: bool) -> FieldForms:
         """Another form over the same windows."""
-        return Patch(form, self.shape, self.scale, self.shift, clean)
+        return replace(self, form=form, clean=clean)
 
     def windows(self, maps: Tensor, places: Sequence[Group]) -> Iterator[tuple[Tensor, Tensor]]:
         """For each group its forms (k, C, h, w), as a view, and the part of ``maps`` (n, C, H, W)
@@ -119,7 +119,13 @@ class Patch:
         return torch.cat(flat)
 
 
-def added(one: Patch, other: Patch, places: Sequence[Group]) -> Patch:
+def whole(form: Tensor) -> FieldForms:
+    """Forms (R, C, H, W) over a whole picture."""
+    _, channels, height, width = form.shape
+    return FieldForms(form, (channels, height, width), (0, 0), shift=(0, 0), clean=True)
+
+
+def added(one: FieldForms, other: FieldForms, places: Sequence[Group]) -> FieldForms:
     """The sum of forms over the same value."""
     if one.whole or other.whole or one.scale != other.scale:
         one, other = one.spread(places), other.spread(places)
@@ -131,12 +137,13 @@ def added(one: Patch, other: Patch, places: Sequence[Group]) -> Patch:
     for part in (one, other):
         y, x = part.shift[0] - top, part.shift[1] - left
         total[:, :, y : y + part.size[0], x : x + part.size[1]] += part.form
-    return Patch(total, one.shape, one.scale, (top, left), one.clean and other.clean)
+    clean = one.clean and other.clean
+    return replace(one, form=total, shift=(top, left), clean=clean)
 
 
 def through_convolution(
-    layer: Conv2d, weight: Tensor, patch: Patch, source: Shape, places: Sequence[Group]
-) -> Patch:
+    layer: Conv2d, weight: Tensor, patch: FieldForms, source: Shape, places: Sequence[Group]
+) -> FieldForms:
     """``Lᵀ form`` of a convolution with this ``weight``, over what it reads (``source``)."""
     shape = picture(source)
     top, left, bottom, right = layer.padding
@@ -146,18 +153,20 @@ def through_convolution(
             (shape[1 + k] + 2 * pad - dilation[k] * (kernel[k] - 1) - 1) % stride[k]
             for k, pad in enumerate((top, left))
         ]
-        whole = F.conv_transpose2d(
+        form = F.conv_transpose2d(
             patch.form, weight, None, stride, (top, left), extra, layer.groups, dilation
         )
-        return Patch(whole, shape, (0, 0), (0, 0), clean=True)
+        return whole(form)
     form = F.conv_transpose2d(
         patch.form, weight, None, layer.stride, 0, 0, layer.groups, layer.dilation
     )
-    return back(patch, form, shape, layer.stride, (top, left), places, clean=False)
+    return back(
+        patch, form, shape, stride=layer.stride, pad=(top, left), places=places, clean=False
+    )
 
 
 def back(
-    patch: Patch,
+    patch: FieldForms,
     form: Tensor,
     shape: tuple[int, int, int],
     stride: Pair,
@@ -165,12 +174,12 @@ def back(
     places: Sequence[Group],
     *,
     clean: bool,
-) -> Patch:
+) -> FieldForms:
     """What windows that ``stride`` and are padded by ``pad`` make of ``patch``: ``form`` over a
     picture of ``shape``; over all of it where the windows are no smaller."""
     scale = patch.scale[0] * stride[0], patch.scale[1] * stride[1]
     shift = patch.shift[0] * stride[0] - pad[0], patch.shift[1] * stride[1] - pad[1]
-    found = Patch(form, shape, scale, shift, clean)
+    found = FieldForms(form, shape, scale, shift=shift, clean=clean)
     if patch.whole:
         return found.spread([(0, len(form), 0, 0)])
     if found.size[0] >= shape[1] and found.size[1] >= shape[2]:

@@ -149,7 +149,7 @@ class _Refinement:
         settled = node.name in passes.settled
         tightens = passes.backward and not settled and loose(self.ops, source)
         if tightens:
-            bounds = tighten(self.region, node, bounds, passes)
+            bounds = tighten(self.region, node, bounds, passes=passes)
         if passes.limits_last:
             self.unlimited[node.name] = (bounds[0].flatten(1), bounds[1].flatten(1))
         if passes.limits_last or tightens:

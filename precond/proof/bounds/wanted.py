@@ -54,10 +54,10 @@ def wanted(ops: Operators, node: Node, bounds: Interval, *, constrained: bool) -
     if not pools:
         yield open_
         return
-    may, _ = _contenders(ops, node, pools, bounds)
+    may, _ = _contenders(ops, node, pools, bounds=bounds)
     first = open_ if constrained or not alone else open_ & may
     yield first
-    _, undecided = _contenders(ops, node, pools, bounds)
+    _, undecided = _contenders(ops, node, pools, bounds=bounds)
     yield undecided & (upper > lower) & ~first
 
 

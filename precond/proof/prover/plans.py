@@ -25,6 +25,7 @@ from precond.proof.engines.z3.engine import Z3Engine
 from precond.proof.linear.encode import Bounds, interval_bounds
 
 SOME = 100  # free neurons up to which splitting by linear programs alone is worth a try
+FEW = 30  # those up to which linear programs are faster than cheap subdomains
 MORE = 250  # the same, in searches whose claims mostly hold
 
 
@@ -118,6 +119,19 @@ def whole_stages(device: str = "cpu") -> tuple[Stage, ...]:
     return (
         Stage(BoundsEngine(device, steps=0)),
         Stage(LpSplitEngine(device), 0.9),
+        Stage(ReluSplitEngine(device, leaf=_leaf)),
+    )
+
+
+def box_stages(problem: Problem, device: str = "cpu") -> tuple[Stage, ...]:
+    """For searches that attack their claims themselves and ask about many boxes without a
+    pattern; all can say how they closed what they did."""
+    bisection = InputSplitEngine(device)
+    few = (Stage(bisection, 0.6),) if bisection.unsupported(problem) is None else ()
+    return (
+        Stage(BoundsEngine(device, steps=0)),
+        Stage(LpSplitEngine(device, free=FEW), 0.6 if few else 0.9),
+        *few,
         Stage(ReluSplitEngine(device, leaf=_leaf)),
     )
 

@@ -1,0 +1,1 @@
+"""The page about the features that suffice for one prediction."""
