@@ -27,7 +27,7 @@ from precond.study.analysis import DomainKind
 from precond.study.goals import Target
 from precond.study.study import Work
 
-ENOUGH = 1.5  # times the seconds that a proof took: for the next one
+ENOUGH = 2.0  # times the seconds that a proof took: for the next one
 
 
 class InputSearch:

@@ -36,7 +36,7 @@ from precond.region.pattern import DecisionPattern
 Array = NDArray[np.float64]
 WIDEST = 4096  # literals up to which they are dropped with regard to each one
 ENOUGH = 0.15  # of the bound that the first group of units may cost
-PROOF = 2.5  # times a propagation: what the prover's own proof may take
+PROOF = 4.0  # times a propagation: what the prover's own proof may take
 PASSES = 8.0  # the same, of passes for every literal
 
 
