@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from precond.study.study import Study
     from precond.vnnlib.query import Query
 
+AUTO = "auto"
+CHOOSING = 0.15  # of the budget, for the radius of balls
+
 
 def add(commands: Commands) -> None:
     analyze = commands.add_parser(
@@ -44,10 +47,11 @@ def add(commands: Commands) -> None:
     )
     analyze.add_argument(
         "--domain",
-        default="ball:0.1",
+        default=AUTO,
         metavar="D",
-        help="where claims are made: ball:EPS around each source input (default ball:0.1), "
-        "data, unit, or LO:HI",
+        help="where claims are made: ball:EPS around each source input, data, unit, LO:HI, or "
+        "auto (default): balls of the largest radius, up to 0.1 of the values' range, at which "
+        "two thirds of the inputs tried prove",
     )
     add_settings(analyze, Options, budget=BUDGET)
     analyze.add_argument("--out", required=True, type=Path, metavar="DIR")
@@ -94,6 +98,7 @@ def _study(arguments: argparse.Namespace, options: Options) -> tuple[Study, Path
     """The question of the run, its output folder, made before the first long work, and a note
     where there was no time to record all inputs."""
     from precond.study.analysis import Domain
+    from precond.study.radius import RadiusSearch
     from precond.study.recorded import record_all
     from precond.study.study import Study
     from precond.vnnlib.read import read_vnnlib
@@ -109,7 +114,9 @@ def _study(arguments: argparse.Namespace, options: Options) -> tuple[Study, Path
         network.require_decisions(layer)
     if arguments.property == "predicted":
         _require_classes(data, network)
-    domain = Domain.parse(arguments.domain, data.flat[data.train], data.natural)
+    domain = None
+    if arguments.domain != AUTO:
+        domain = Domain.parse(arguments.domain, data.flat[data.train], data.natural)
     out = output_folder(arguments.out)
     query = None
     if by_file:
@@ -118,6 +125,17 @@ def _study(arguments: argparse.Namespace, options: Options) -> tuple[Study, Path
     signatures, rows = record_all(network, data, options, until=recording(deadline_of(arguments)))
     data, notes = recorded_rows(rows, data)
     goal = _goal(arguments.property, network, data, signatures, query)
+    if domain is None:
+        deadline = deadline_of(arguments)
+        domain, note = RadiusSearch(
+            network=network,
+            data=data,
+            signatures=signatures,
+            goal=goal,
+            deadline=deadline.earlier(CHOOSING * deadline.left),
+            device=options.device,
+        ).run()
+        notes = (*notes, note)
     study = Study(network=network, data=data, signatures=signatures, domain=domain, goal=goal)
     return study, out, notes
 

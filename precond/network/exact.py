@@ -102,6 +102,23 @@ class ExactArray:
         scale = self.divisor << self.exponent
         return [Fraction(n) / scale for n in self.numbers.reshape(-1)]
 
+    def any_below(self, bounds: NDArray[np.float64]) -> bool:
+        """Whether a flat value lies below its bound (m,); −∞ is none.  Signs are compared as they
+        are, without fractions."""
+        return self._any_beyond(bounds, 1)
+
+    def any_above(self, bounds: NDArray[np.float64]) -> bool:
+        return self._any_beyond(bounds, -1)
+
+    def _any_beyond(self, bounds: NDArray[np.float64], sign: int) -> bool:
+        flat, scale = self.numbers.reshape(-1), self.divisor << self.exponent
+        if any(sign * n < 0 for n in flat[bounds == 0]):
+            return True
+        others = np.flatnonzero(np.isfinite(bounds) & (bounds != 0))
+        return any(
+            sign * (Fraction(flat[i]) / scale - Fraction(float(bounds[i]))) < 0 for i in others
+        )
+
 
 def common(*parts: ExactArray) -> tuple[list[Objects], int, int]:
     """Numbers over one power and divisor, with these."""

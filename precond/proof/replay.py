@@ -59,13 +59,9 @@ def replay(claim: Claim, point: ArrayLike) -> Replay:
                 return OUTSIDE
     values = enclosed_values(network, x)
     for layer, (low, high) in problem.intervals.items():
-        z = values[network.pre_activation(layer)].ends()
-        for index in np.flatnonzero(np.isfinite(low)):
-            if z[index][0] < Fraction(float(low[index])):
-                return OUTSIDE
-        for index in np.flatnonzero(np.isfinite(high)):
-            if z[index][1] > Fraction(float(high[index])):
-                return OUTSIDE
+        z = values[network.pre_activation(layer)]
+        if z.low.any_below(low) or z.high.any_above(high):
+            return OUTSIDE
     y = values[network.output].ends()
     violates = not all(
         any(_may_hold(inequality, y, exact_x) for inequality in clause)

@@ -150,23 +150,23 @@ class DecisionPattern(NotebookLine):
 
     def check(self, network: Network) -> None:
         """QueryError unless every literal names a neuron of ``network``."""
-        for literal in self._literals():
-            layer, index = literal[0], literal[1]
-            if layer not in network.decision_layers:
+        widths = {layer: network.width(layer) for layer in network.decision_layers}
+        for layer, index, *value in self._literals():
+            if layer not in widths:
                 raise QueryError(
                     f"pattern literal on layer {layer!r}",
                     expected=f"one of {', '.join(network.decision_layers)}",
                     got="no such decision layer",
                 )
-            if not 0 <= index < network.width(layer):
+            if not 0 <= index < widths[layer]:
                 raise QueryError(
                     f"pattern literal on {layer}",
                     expected=f"an index in 0..{network.width(layer) - 1}",
                     got=str(index),
                 )
-            if len(literal) == 3 and not np.isfinite(literal[2]):
+            if value and not np.isfinite(value[0]):
                 raise QueryError(
-                    f"threshold on {layer}[{index}]", expected="a finite value", got=str(literal[2])
+                    f"threshold on {layer}[{index}]", expected="a finite value", got=str(value[0])
                 )
 
     def intervals(self, network: Network) -> dict[str, tuple[Array, Array]]:

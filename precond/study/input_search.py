@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from precond.errors import QueryError
 from precond.mine.boxes.largest_box import underapproximation_box
+from precond.mine.input_preconditions.by_units import wide
 from precond.mine.input_preconditions.job import RelaxJob
 from precond.mine.input_preconditions.relax import InputPrecondition, surest
 from precond.network.graph import Network
@@ -26,6 +27,8 @@ from precond.study.analysis import DomainKind
 from precond.study.goals import Target
 from precond.study.study import Work
 
+ENOUGH = 1.5  # times the seconds that a proof took: for the next one
+
 
 class InputSearch:
     """Fills ``inputs`` and ``notes``; what was found stays when it is interrupted."""
@@ -37,8 +40,10 @@ class InputSearch:
         self.found: dict[Target, list[DecisionPattern]] = {t: [] for t in self.targets}
         self.tried: dict[Target, Counter[Status]] = {t: Counter() for t in self.targets}
         self.drawn: list[tuple[Target, int, Box]] = []
+        self.shares: list[float] = []
         self.waiting: dict[int, InputPrecondition] = {}
         self.taken = 0
+        self.least = 0.0  # seconds for an input, without which there is no proof
         self.inputs: list[Precondition] = []
         self.notes: list[str] = []
 
@@ -64,18 +69,30 @@ class InputSearch:
                 assert target.property is not None
                 box = self.study.domain.around(self.study.data.flat[row])
                 self.drawn.append((target, row, box))
+                self.shares.append(self._share(len(waiting) - turn))
                 yield RelaxJob(
                     network=self.study.network,
                     point=self.study.data.flat[row],
                     property=target.property,
                     domain=box,
                     order=self.work.options.order,
-                    budget=self.deadline.left * self.work.pool.workers / (len(waiting) - turn),
+                    budget=self.shares[-1],
                     each=self.work.options.each,
                     device=self.work.options.device,
                 )
                 if self._enough(target):
                     sources.pop(target, None)
+
+    def _share(self, classes: int) -> float:
+        """Seconds for the next input, where as many ``classes`` have their turn before all have
+        had one: of a wide signature, which is never weighed to the end, for all inputs wanted."""
+        waiting = classes
+        if wide(self.study.network):
+            wanted = len(self.targets) * self.work.options.per_class
+            begun = len(self.drawn) - self.taken - 1
+            waiting = max(1, wanted - len(self.inputs) - begun)
+        share = self.deadline.left * self.work.pool.workers / waiting
+        return max(share, min(self.least, self.deadline.left))
 
     def _enough(self, target: Target) -> bool:
         return len(self.found[target]) >= self.work.options.per_class
@@ -83,7 +100,12 @@ class InputSearch:
     def _done(self, index: int, result: InputPrecondition) -> None:
         self.waiting[index] = result
         while self.taken in self.waiting:
-            self._take(*self.drawn[self.taken], self.waiting.pop(self.taken))
+            result = self.waiting.pop(self.taken)
+            if result.out_of_time:
+                self.least = max(self.least, 2 * self.shares[self.taken])
+            elif result.pattern is not None:
+                self.least = ENOUGH * result.essential
+            self._take(*self.drawn[self.taken], result)
             self.taken += 1
 
     def _take(self, target: Target, row: int, box: Box, result: InputPrecondition) -> None:
@@ -177,7 +199,7 @@ class InputSearch:
 
 def _note(result: InputPrecondition, network: Network) -> str:
     """What a reader should know: a whole signature is a failure of the search, and why."""
-    reason = "" if result.minimal else "time ran out before every drop was tried"
+    reason = result.unfinished
     if result.pattern is None or len(result.pattern) < network.neurons:
         return reason
     return (

@@ -33,8 +33,8 @@ class Options(RuleSettings):
     budget: float = option(
         120.0,
         "seconds for the whole run: up to 0.3 of it for layer rules, 0.2 for proving them near "
-        "data, 0.25 for rules that hold for every input, the rest for input preconditions and for "
-        "layer rules over the whole domain",
+        "data, 0.25 for rules that hold for every input, together at most half; at least half for "
+        "input preconditions, the rest for layer rules over the whole domain",
         parse=seconds,
         metavar="SECONDS",
     )

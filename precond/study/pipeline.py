@@ -1,10 +1,10 @@
 """``analyze``: from a network and data to an ``Analysis``: mine, relax, prove, box, count.
 
 The budget is shared out: at most 0.3 of it for mining layer rules (a layer once begun is
-finished), 0.2 for proving them near data, 0.25 for rules that hold for every input, what is left
-up to 0.75 for input preconditions, the rest for the layer rules' claims over the whole domain, most
-supported first.  Every verdict is in the ledger before it is counted, so a run
-that was interrupted loses nothing.
+finished), 0.2 for proving them near data, 0.25 for rules that hold for every input, all together
+at most half; up to 0.75 and at least 0.5 for input preconditions; the rest for the layer rules'
+claims over the whole domain, most supported first.  Every verdict is in the ledger before it is
+counted, so a run that was interrupted loses nothing.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ from precond.study.rule_search import RuleSearch
 from precond.study.study import Study, Work
 from precond.workers.pool import Pool, ProofJob
 
+INPUTS = 0.5  # of the budget, that is kept for input preconditions
 EVERYWHERE = 0.25  # of the budget, for layer rules that hold for every input
 NEAR = 0.2  # of the budget, for layer rules near data
 
@@ -81,6 +82,7 @@ class _AnalysisRun:
     def __init__(self, work: Work) -> None:
         self.work, self.study = work, work.study
         self.deadline = Deadline.after(work.options.budget)
+        self.before_inputs = Deadline(self.deadline.at - INPUTS * work.options.budget)
         self.rules: tuple[LayerRule, ...] = ()
         self.sure: list[tuple[LayerRule, Verdict]] = []
         self.near: dict[int, NearData] = {}
@@ -99,7 +101,7 @@ class _AnalysisRun:
             )
 
     def mine(self, layers: Sequence[str] | None) -> None:
-        search = RuleSearch(self.work, self.deadline)
+        search = RuleSearch(self.work, self.before_inputs)
         try:
             search.run(layers)
         finally:
@@ -108,7 +110,7 @@ class _AnalysisRun:
 
     def near_data(self) -> None:
         """Layer rules around the inputs that support them."""
-        limit = self.deadline.earlier(NEAR * self.work.options.budget)
+        limit = self.before_inputs.earlier(NEAR * self.work.options.budget)
         search = NearSearch(self.work, self.rules, limit)
         try:
             search.run()
@@ -119,7 +121,7 @@ class _AnalysisRun:
     def everywhere(self) -> None:
         """Layer rules that hold for every input of the domain."""
         search = EverywhereSearch(
-            self.work, self.deadline.earlier(EVERYWHERE * self.work.options.budget)
+            self.work, self.before_inputs.earlier(EVERYWHERE * self.work.options.budget)
         )
         try:
             search.run()
@@ -156,10 +158,11 @@ class _AnalysisRun:
         self.work.pool.map(jobs(), done)
 
     def relax(self) -> None:
-        """Input preconditions, with at most three quarters of the budget."""
-        search = InputSearch(
-            self.work, Deadline(self.deadline.at - 0.25 * self.work.options.budget)
-        )
+        """Input preconditions, until three quarters of the budget are spent, and with at least
+        half of it if layer rules left as much."""
+        begun, budget = time.monotonic(), self.work.options.budget
+        until = max(self.deadline.at - 0.25 * budget, begun + INPUTS * budget)
+        search = InputSearch(self.work, self.deadline.earlier(until - begun))
         try:
             search.run()
         finally:

@@ -136,7 +136,7 @@ def random_network(seed: int) -> Network:
     return Network(tuple(nodes), (2,))
 
 
-@pytest.mark.parametrize("method", Method)
+@pytest.mark.parametrize("method", [Method.CORE, Method.SINGLE])
 @pytest.mark.parametrize("seed", slow_but((0, 2), (0, 2, 3, 4)))
 def test_same_end_point_with_complete_engines(seed: int, method: Method) -> None:
     """Oracle: every single drop at the layer, asked alone, is refuted; a grid of the domain has
@@ -176,7 +176,7 @@ def test_core_asks_less_than_one_by_one() -> None:
         x = domain.sample(1, np.random.default_rng(seed))[0]
         prop = Property.argmax(int(outputs(network, x[None]).argmax()), 2)
         free = Claim(network, domain, DecisionPattern(), prop).problem
-        for method in Method:
+        for method in (Method.CORE, Method.SINGLE):
             stages = search_stages(free)
             found = input_precondition(
                 network, x, prop, domain, method=method, stages=stages, each=20.0

@@ -46,12 +46,12 @@ def test_order_decides_which_literal_stays() -> None:
     bump ≤ x + 1/8 needs nothing.  bump ≥ x − 1/8 needs x ≤ 1 or nearly: "1 off" alone."""
     prop = at_least(-0.125, 1.0, inputs=[-1.0])
     for order in Order:
-        for method in Method:
+        for method in (Method.CORE, Method.SINGLE):
             found = input_precondition(BUMP, [0.25], prop, box((-1, 3)), order=order, method=method)
             assert found.pattern == DecisionPattern(off=frozenset({("a", 1)}))
 
 
-@pytest.mark.parametrize("method", Method)
+@pytest.mark.parametrize("method", [Method.CORE, Method.SINGLE])
 def test_a_signature_that_does_not_imply_it(method: Method) -> None:
     """x = 1 has the signature of 0.25 and bump(1) = 1 > 0.6: at most one proof is asked."""
     refuted = at_least(-0.6, -1.0)
@@ -81,7 +81,7 @@ def deep(seed: int) -> Network:
     )
 
 
-@pytest.mark.parametrize("method", Method)
+@pytest.mark.parametrize("method", [Method.CORE, Method.SINGLE])
 @pytest.mark.parametrize("seed", range(6))
 def test_random_networks_proved_and_minimal(seed: int, method: Method) -> None:
     """The full prover agrees that the pattern implies the class; its points of a grid do; the

@@ -113,3 +113,16 @@ def test_every_layer_kind_agrees_with_float64() -> None:
         assert exact[name].numbers.shape == network.shapes[name]
         found = [float(v) for v in exact[name].fractions()]
         np.testing.assert_allclose(found, floats[name].flatten().numpy(), rtol=1e-12, atol=1e-12)
+
+
+def test_values_beside_bounds_as_fractions_say() -> None:
+    """Thirds and eighths against bounds at, above and below them; infinite ones bound nothing."""
+    numbers = [Fraction(n, d) for d in (3, 8) for n in range(-4, 5)]
+    values = ExactArray.rational(np.array(numbers))
+    for k, value in enumerate(numbers):
+        one = values.like(values.numbers[k : k + 1])
+        for bound in (-0.375, 0.0, 0.125):
+            assert one.any_below(np.array([bound])) == (value < Fraction(bound))
+            assert one.any_above(np.array([bound])) == (value > Fraction(bound))
+        for none in (-np.inf, np.inf):
+            assert not one.any_below(np.array([none])) and not one.any_above(np.array([none]))

@@ -20,7 +20,7 @@ from report_sample import digits_analysis
 
 from precond.errors import DataError, OutputError
 from precond.network.graph import Network
-from precond.network.layers import Affine, Node, ReLU
+from precond.network.layers import Affine, Conv2d, Node, ReLU
 from precond.proof.precondition import Kind
 from precond.proof.verdict import Status, Verdict
 from precond.region.box import Box
@@ -34,7 +34,16 @@ from precond.report.plot.bars import Series
 from precond.report.plot.curves import curve_chart
 from precond.report.plot.labels import percent
 from precond.report.plot.pattern import draw_pattern, literal_lines
-from precond.report.plot.pictures import CELL, OFF, ON, phase_picture, row_picture
+from precond.report.plot.pictures import (
+    CELL,
+    GROUND,
+    LIGHT,
+    OFF,
+    ON,
+    maps_picture,
+    phase_picture,
+    row_picture,
+)
 from precond.study.analysis import Analysis, CurvePoint, Domain, DomainKind
 from precond.study.goals import GoalKind
 from precond.study.store import to_json
@@ -428,6 +437,29 @@ def test_drawing_marks_each_neuron_once_by_state() -> None:
         "wide<& on: 7",
         "wide<&: z9 > 0.5",
     )
+
+
+def test_convolutional_layers_are_maps() -> None:
+    """Two maps of 2×2 with two pixels between: the first neuron of the first is on, the
+    last of the second off, the others are the faint ground of their maps."""
+    phases = np.zeros((2, 2, 2), dtype=np.int8)
+    phases[0, 0, 0], phases[1, 1, 1] = 1, -1
+    uri, width, height = maps_picture(phases)
+    pixels = picture(uri)
+    assert pixels.shape == (height, width, 4) == (2, 6, 4)
+    assert tuple(pixels[0, 0]) == (*ON, 255) and tuple(pixels[1, 5]) == (*LIGHT, 255)
+    assert tuple(pixels[1, 0]) == tuple(pixels[0, 4]) == GROUND
+    assert not pixels[:, 2:4].any()
+    network = Network(
+        (
+            Node("c", Conv2d(np.ones((2, 1, 1, 1)), np.zeros(2)), ("input",)),
+            Node("r", ReLU(), ("c",)),
+        ),
+        (1, 2, 2),
+    )
+    pattern = DecisionPattern(frozenset({("r", 0)}), frozenset({("r", 7)}))
+    svg = str(draw_pattern(network, pattern, "3"))
+    assert uri in svg and "2 maps 2×2" in svg
 
 
 def test_long_patterns_are_cut_in_words() -> None:

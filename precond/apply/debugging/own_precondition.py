@@ -11,6 +11,9 @@ ball is chosen so that relaxing happens:
    more than bounds.  If it leaves more than half of the literals, again in smaller balls; if it
    leaves none, in larger ones, where neurons begin to matter.
 
+A wide signature, such as a convolutional network's, is weighed by linear bounds alone, and
+relaxed by units in a ball somewhat smaller than the largest.
+
 A pattern with more than half of the literals says little more than that the input is itself: that
 is a failure of the search (``Unproved``), with its reason.
 """
@@ -26,9 +29,11 @@ from numpy.typing import NDArray
 
 from precond.errors import QueryError
 from precond.mine.boxes.largest_box import underapproximation_box
+from precond.mine.input_preconditions.by_units import wide
 from precond.mine.input_preconditions.relax import InputPrecondition, input_precondition
 from precond.network.graph import Network
 from precond.proof.bounds.batch import pattern_bounds
+from precond.proof.bounds.pattern_pass import pattern_pass
 from precond.proof.claim import Claim
 from precond.proof.deadline import Deadline
 from precond.proof.effort import Effort
@@ -40,13 +45,13 @@ from precond.region.literals import Literals
 from precond.region.pattern import DecisionPattern
 
 Array = NDArray[np.float64]
-WIDEST = 4096  # neurons beyond which setting up one linear program takes longer than ``each``
 HALVINGS = 12
 BISECTIONS = 2
 FINE = 16  # balls of the finer ladder, four to a halving
 MOST = 0.5  # of the signature's literals that a precondition may keep
 ATTEMPTS = 4  # balls that relaxation is tried in, down the ladder
 CLIMBS = 3  # and up again
+LOWER = 2  # steps down the ladder
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,8 +105,7 @@ class _Search:
         self.literals = Literals.of(network, self.claim.pattern)
         self.answers: dict[float, Status] = {}
         self.stages = quick_stages(self.effort.device)
-        if sum(map(network.width, network.decision_layers)) > WIDEST:
-            self.stages = self.stages[:1]
+        self.wide = wide(network) and bool(self.claim.problem.conjuncts)
 
     def ball(self, size: float) -> Box:
         return Box.ball(self.point, size, within=self.claim.box)
@@ -119,9 +123,34 @@ class _Search:
         self.answers[size] = verdict.status
         return verdict.is_proved
 
+    def _bound(self, size: float) -> float:
+        """Of the whole signature in the ball of this radius; positive where it proves."""
+        problem = replace(self.claim, box=self.ball(size)).problem
+        found = pattern_pass(problem, device=self.effort.device, deadline=self.deadline)
+        self.answers[size] = Status.PROVED if found.value > 0 else Status.UNKNOWN
+        return found.value
+
+    def guessed(self, radius: float) -> tuple[float | None, int]:
+        """The same as ``_largest`` of a wide signature, with fewer questions.
+
+        A bound sinks from the input's own margin faster than in proportion to the radius: where it
+        is positive, the next guess is 0.4 of where the chord meets 0, else an eighth.
+        """
+        margin, size = self._bound(0.0), radius / 64
+        while size >= radius / 2**HALVINGS and not self.deadline.passed:
+            value = self._bound(size)
+            if value > 0:
+                further = min(radius, 0.4 * size * margin / max(margin - value, 1e-12))
+                proves = further > size and self._bound(further) > 0
+                return (further if proves else size), 0
+            size /= 8
+        return None, max(0, int(np.log2(size * 2**HALVINGS / radius)) + 1)
+
     def start(self, sizes: Sequence[float]) -> int:
         """Where on a ladder of radii, largest first, to relax: two steps above the largest in
         which few layers prove, where bounds find one, else at its top."""
+        if self.wide:
+            return LOWER
         fewest = self.literals.first(self._few_layers())
         pattern = self.literals.pattern(fewest)
         problems = [
@@ -136,7 +165,7 @@ class _Search:
 
     def relax(self, size: float) -> tuple[InputPrecondition | None, int | None]:
         """A precondition with few enough literals, if that is found; and how many were left."""
-        found = self._relaxed(size, self.deadline.left / 3)
+        found = self._relaxed(size, self.deadline.left * (0.8 if self.wide else 1 / 3))
         if found.pattern is None:
             return None, None
         left = len(found.pattern)
@@ -188,14 +217,7 @@ def own_precondition(
     """
     deadline, begun = Deadline.after(effort.budget), time.monotonic()
     search = _Search(claim=claim, point=point, effort=effort, deadline=deadline, ledger=ledger)
-    low, high = 0, HALVINGS + 1  # larger balls than radius / 2^low do not prove
-    while low < high and not deadline.passed:
-        middle = (low + high) // 2
-        if search.proves(radius / 2**middle):
-            high = middle
-        else:
-            low = middle + 1
-    whole = _raised(search, radius / 2**high, high) if high <= HALVINGS else None
+    whole, untried = search.guessed(radius) if search.wide else _largest(search, radius)
     fewest: int | None = None
     if whole is not None and not deadline.passed:
         sizes = [whole * 2 ** (-step / 4) for step in range(FINE + 1)]
@@ -214,12 +236,27 @@ def own_precondition(
     return Unproved(
         refuted=refuted,
         open=open_,
-        untried=0 if whole else HALVINGS + 1 - low,
+        untried=untried,
         proved=whole,
         seconds=time.monotonic() - begun,
         left=fewest,
         literals=len(search.literals.phases),
     )
+
+
+def _largest(search: _Search, radius: float) -> tuple[float | None, int]:
+    """The largest radius found at which the whole signature proves; how many smaller halves were
+    not tried where there is none."""
+    low, high = 0, HALVINGS + 1  # larger balls than radius / 2^low do not prove
+    while low < high and not search.deadline.passed:
+        middle = (low + high) // 2
+        if search.proves(radius / 2**middle):
+            high = middle
+        else:
+            low = middle + 1
+    if high > HALVINGS:
+        return None, HALVINGS + 1 - low
+    return _raised(search, radius / 2**high, high), 0
 
 
 def _raised(search: _Search, largest: float, halvings: int) -> float:

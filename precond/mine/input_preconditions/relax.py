@@ -7,7 +7,9 @@ result is a closed pattern from which no constrained neuron of that layer can be
 
 ``Method`` says how: the textbook asks the prover once for each neuron (``relaxation``), the
 core-guided way about many at a time (``core``; with few inputs ``few_inputs``).  Both end where
-no single drop proves.
+no single drop proves.  A signature of more than 4,096 literals, such as a convolutional
+network's, is relaxed by whole layers, channels and patches first (``by_units``), and says in
+units of which size it is minimal.
 
 Source: Gopinath, Converse, Pasareanu, Taly 2019, algorithm 1.
 """
@@ -15,7 +17,7 @@ Source: Gopinath, Converse, Pasareanu, Taly 2019, algorithm 1.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import replace
 from enum import Enum
 
 import numpy as np
@@ -24,9 +26,12 @@ from numpy.typing import ArrayLike, NDArray
 from precond.basics.arguments import numbers, require_kind
 from precond.errors import QueryError
 from precond.logit_property import require_kept
+from precond.mine.input_preconditions.by_units import UnitSearch, wide
 from precond.mine.input_preconditions.core_guided import CoreSearch, Order, scores
 from precond.mine.input_preconditions.few_inputs import few_inputs, relax
 from precond.mine.input_preconditions.questions import Question, one_by_one, stopping_layer
+from precond.mine.input_preconditions.result import InputPrecondition as InputPrecondition
+from precond.mine.input_preconditions.units import Size
 from precond.mine.violators import Flags, Violators, hunt
 from precond.network.evaluate import outputs
 from precond.network.graph import Network
@@ -53,29 +58,8 @@ class Method(Enum):
     """Many at a time, guided by counterexamples and by what proofs use."""
     SINGLE = "single"
     """One proof for each layer and each neuron."""
-
-
-@dataclass(frozen=True, eq=False, kw_only=True)
-class InputPrecondition:
-    """What relaxation made of one input.
-
-    ``pattern`` is None when the full signature did not prove; ``verdict`` is then that
-    claim's.  ``layer``: where whole layers stopped being free ("" if none is constrained).
-    ``proofs``: claims put to the prover, and times that a bisection of its own was begun or
-    opened again; ``batches``: propagations and searches over many patterns at once.
-    ``minimal``: every single drop at ``layer`` was refuted, or failed to prove from a pattern
-    with at least as many literals; False when time ran out before.
-    ``witnesses``: per neuron of ``layer`` an input (n,) without the property that only this
-    literal excludes, where one is known (core-guided); exact arithmetic has confirmed it.
-    """
-
-    pattern: DecisionPattern | None
-    verdict: Verdict
-    layer: str
-    proofs: int
-    minimal: bool
-    batches: int = 0
-    witnesses: Mapping[Neuron, Array] = field(default_factory=dict)
+    UNITS = "units"
+    """By layers, channels and patches before single neurons, guided by linear bounds."""
 
 
 def input_precondition(  # noqa: PLR0913 - options of a public function, each by its keyword
@@ -110,6 +94,7 @@ def input_precondition(  # noqa: PLR0913 - options of a public function, each by
     full = DecisionPattern.of_row(record(network, x), 0, network.decision_layers)
     claim = Claim(network, domain, full, property=property)
     literals = Literals.of(network, full)
+    by_units = _by_units(claim, method)
     question = Question(
         whole=claim,
         x=x[0],
@@ -117,12 +102,42 @@ def input_precondition(  # noqa: PLR0913 - options of a public function, each by
         violators=Violators(claim, literals, device),
         deadline=Deadline.after(budget),
         each=each,
-        stages=stages or quick_stages(device),
+        stages=stages or (quick_stages(device)[:1] if by_units else quick_stages(device)),
         ledger=ledger,
         device=device,
         contract=method is Method.CORE,
     )
-    return _relaxed(question, order, method)
+    return _by_unit(question) if by_units else _relaxed(question, order, method)
+
+
+def _by_units(claim: Claim, method: Method) -> bool:
+    """Whether ``method`` drops units: core-guided relaxation does where there are too many
+    literals to weigh each."""
+    if not claim.problem.conjuncts:
+        return False
+    return method is Method.UNITS or (method is Method.CORE and wide(claim.network))
+
+
+def _by_unit(question: Question) -> InputPrecondition:
+    found = UnitSearch(question).run()
+    kept = found.kept
+    constrained = [] if kept is None else [
+        layer for layer, part in question.literals.part.items() if kept[part].any()
+    ]  # fmt: skip
+    result = _result(
+        question,
+        kept,
+        found.verdict,
+        layer=constrained[-1] if constrained else "",
+        minimal=found.size is Size.NEURON,
+    )
+    return replace(
+        result,
+        by_units=True,
+        size=found.size,
+        out_of_time=found.out_of_time,
+        essential=found.essential,
+    )
 
 
 def _relaxed(question: Question, order: Order, method: Method) -> InputPrecondition:

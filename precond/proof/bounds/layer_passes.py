@@ -28,12 +28,16 @@ class LayerPasses:
     """What backward passes add to the intervals of layers: none with ``backward=False``.
 
     ``steps`` > 0 optimises the multipliers of every layer bound (slopes, and β of the pattern's
-    literals), until ``deadline``: dear, and for hard claims worth it.
+    literals), until ``deadline``: dear, and for hard claims worth it.  ``settled``: nonlinear
+    nodes whose known bounds are taken as they are.  ``limits_last``: a layer's bounds are computed
+    before what is said of that layer itself, which the result then has as ``unlimited``.
     """
 
     backward: bool = True
     steps: int = 0
     deadline: Deadline = FOREVER
+    settled: frozenset[str] = frozenset()
+    limits_last: bool = False
 
 
 INTERVALS = LayerPasses(backward=False)

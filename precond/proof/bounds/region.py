@@ -7,8 +7,8 @@ all read.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -40,12 +40,14 @@ class Refined:
     """A region with its layer bounds.
 
     ``bounds``: per nonlinear node the interval of the value it reads, flat (G, m).
-    ``empty`` (G,): subdomains that no input can satisfy.
+    ``empty`` (G,): subdomains that no input can satisfy.  ``unlimited``: as ``bounds``, without
+    what is said of the node itself, where the passes are asked for it.
     """
 
     region: Region
     bounds: dict[str, tuple[Tensor, Tensor]]
     empty: Bool[Tensor, " subdomains"]
+    unlimited: Mapping[str, tuple[Tensor, Tensor]] = field(default_factory=dict)
 
 
 def refine(
@@ -70,7 +72,7 @@ def refine(
             state.affine(node)
         else:
             state.nonlinear(node, (known or {}).get(node.name), passes)
-    return Refined(state.region, state.bounds, state.empty)
+    return Refined(state.region, state.bounds, state.empty, unlimited=state.unlimited)
 
 
 class _Refinement:
@@ -97,6 +99,7 @@ class _Refinement:
             )
         }
         self.bounds: dict[str, tuple[Tensor, Tensor]] = {}
+        self.unlimited: dict[str, tuple[Tensor, Tensor]] = {}
         self.lines: dict[str, LayerLines] = {}
         self.sizes: dict[str, Tensor] = {}
         self.floors: dict[str, Tensor] = {}
@@ -141,9 +144,15 @@ class _Refinement:
         """Bounds of what it reads, tightened, and the lines over them."""
         (source,) = node.inputs
         cuts = [cut for cut in (self.limits.get(node.name), known) if cut is not None]
-        bounds = self._cut(source, self.values[source], cuts)
-        if passes.backward and loose(self.ops, source):
+        early = [cut for cut in (known,) if cut is not None] if passes.limits_last else cuts
+        bounds = self._cut(source, self.values[source], early)
+        settled = node.name in passes.settled
+        tightens = passes.backward and not settled and loose(self.ops, source)
+        if tightens:
             bounds = tighten(self.region, node, bounds, passes=passes)
+        if passes.limits_last:
+            self.unlimited[node.name] = (bounds[0].flatten(1), bounds[1].flatten(1))
+        if passes.limits_last or tightens:
             bounds = self._cut(source, bounds, cuts)
             self.empty |= crossed(*bounds).flatten(1).any(1)
             bounds = (bounds[0], torch.maximum(*bounds))

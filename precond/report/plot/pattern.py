@@ -2,8 +2,9 @@
 
 One block per decision layer from input (left) to output (right).  Up to ``DOTS`` neurons
 are dots in columns of ``COLUMN``; a wider layer is a grid of small squares, a very wide
-one a picture.
-On is a filled mark, off a hollow one, free a faint speck, so colour is never the only sign.
+one a picture.  A layer of pictures (C, H, W) is a small map for each channel.
+On is a filled mark, off a hollow one, free a faint speck, so colour is never the only sign; in
+maps on is dark, off light.
 All marks of one state share one path (zero-length strokes with round or square caps),
 which keeps hundreds of drawings small.  Colours come from the page's style sheet.
 """
@@ -20,7 +21,7 @@ from numpy.typing import NDArray
 from precond.network.graph import Network
 from precond.region.pattern import DecisionPattern
 from precond.report.plot.labels import shorten
-from precond.report.plot.pictures import grid_size, phase_picture
+from precond.report.plot.pictures import grid_size, maps_picture, phase_picture
 
 DOTS = 64
 COLUMN = 16
@@ -44,7 +45,7 @@ class _Block:
 
 def draw_pattern(network: Network, pattern: DecisionPattern, label: str) -> Markup:
     """The pattern on the network; ``label`` names what it implies, beside the output."""
-    blocks = [_block(network.width(name), name, pattern) for name in network.decision_layers]
+    blocks = [_block(network.shapes[name], name, pattern) for name in network.decision_layers]
     height = max([HEIGHT, *(b.height for b in blocks)])
     middle = TOP + height / 2
     parts = [_end(0.0, middle=middle, name="input", text=f"{network.input_size}")]
@@ -56,9 +57,13 @@ def draw_pattern(network: Network, pattern: DecisionPattern, label: str) -> Mark
         parts.append(
             Markup(
                 '<text class="layer" x="{}" y="12">{}<title>{}</title></text>'
-                '<text class="sub" x="{}" y="25">{} neurons</text>'
+                '<text class="sub" x="{}" y="25">{}</text>'
             ).format(
-                _n(x + shown / 2), shorten(name, 14), name, _n(x + shown / 2), network.width(name)
+                _n(x + shown / 2),
+                shorten(name, 14),
+                name,
+                _n(x + shown / 2),
+                _size(network.shapes[name]),
             )
         )
         parts.append(
@@ -89,12 +94,26 @@ def summary(pattern: DecisionPattern) -> str:
     return f"Pattern over {', '.join(pattern.layers) or 'no layer'}: {', '.join(words)}"
 
 
-def _block(width: int, name: str, pattern: DecisionPattern) -> _Block:
+def _has_maps(shape: tuple[int, ...]) -> bool:
+    return len(shape) == 3 and shape[1] * shape[2] > 1
+
+
+def _size(shape: tuple[int, ...]) -> str:
+    if _has_maps(shape):
+        return f"{shape[0]} maps {shape[1]}×{shape[2]}"
+    return f"{int(np.prod(shape))} neurons"
+
+
+def _block(shape: tuple[int, ...], name: str, pattern: DecisionPattern) -> _Block:
+    width = int(np.prod(shape))
     phases = pattern.phases(name, width)
     bounded = np.zeros(width, dtype=np.bool_)
     bounded[[i for layer, i, _ in pattern.above | pattern.below if layer == name]] = True
+    said = np.where(bounded & (phases == 0), 1, phases).astype(np.int8)
+    if _has_maps(shape):
+        return _picture(*maps_picture(said.reshape(shape)))
     if width > PICTURE:
-        return _picture(np.where(bounded & (phases == 0), 1, phases).astype(np.int8))
+        return _picture(*phase_picture(said))
     if width > DOTS:
         columns, rows = grid_size(width)
         pitch, kind = max(3.0, min(9.0, HEIGHT / rows)), "grid"
@@ -134,13 +153,12 @@ def _block(width: int, name: str, pattern: DecisionPattern) -> _Block:
     )
 
 
-def _picture(phases: NDArray[np.int8]) -> _Block:
-    uri, columns, rows = phase_picture(phases)
+def _picture(uri: str, columns: int, rows: int) -> _Block:
     pitch = HEIGHT / max(columns, rows)
     width, height = columns * pitch, rows * pitch
     content = Markup(
         '<rect class="frame" x="-3" y="-3" width="{}" height="{}" rx="4"/>'
-        '<image href="{}" width="{}" height="{}"/>'
+        '<image href="{}" width="{}" height="{}" style="image-rendering:pixelated"/>'
     ).format(_n(width + 6), _n(height + 6), uri, _n(width), _n(height))
     return _Block(content, width, height)
 

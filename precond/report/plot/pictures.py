@@ -24,6 +24,9 @@ GREY, RED, BLUE = (
 )
 ON = (37, 99, 171)
 OFF = (194, 87, 12)
+LIGHT = (240, 172, 110)  # off, where on and off must differ without colour
+GROUND = (128, 128, 128, 40)
+GAP = 2  # pixels between the maps of channels
 CELL = 4  # pixels a neuron takes in a grid picture, one of them a gap
 
 
@@ -89,6 +92,26 @@ def phase_picture(phases: NDArray[np.int8]) -> tuple[str, int, int]:
     pixels[np.kron(grid > 0, filled)] = (*ON, 255)
     pixels[np.kron(grid < 0, hollow)] = (*OFF, 255)
     return data_uri(Image.fromarray(pixels)), columns, rows
+
+
+def maps_picture(phases: NDArray[np.int8]) -> tuple[str, int, int]:
+    """A convolutional layer's phases (C, H, W) as a small map a channel: address, width and height
+    in pixels.
+
+    A neuron is a pixel: on (+1) dark, off (−1) light, free (0) the faint ground of its map.  Maps
+    stand in the most square grid, row by row.
+    """
+    count, height, width = phases.shape
+    columns = max(1, min(count, ceil(sqrt(count * (height + GAP) / (width + GAP)))))
+    rows = ceil(count / columns)
+    pixels = np.zeros((rows * (height + GAP) - GAP, columns * (width + GAP) - GAP, 4), np.uint8)
+    for channel, plane in enumerate(phases):
+        y, x = channel // columns * (height + GAP), channel % columns * (width + GAP)
+        cell = pixels[y : y + height, x : x + width]
+        cell[:] = GROUND
+        cell[plane > 0] = (*ON, 255)
+        cell[plane < 0] = (*LIGHT, 255)
+    return data_uri(Image.fromarray(pixels)), pixels.shape[1], pixels.shape[0]
 
 
 def grid_size(count: int) -> tuple[int, int]:
