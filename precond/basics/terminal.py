@@ -29,6 +29,7 @@ def wrapped(line: str) -> str:
         return line
     label = LABEL.match(line)
     indent = label.end() if label is not None and label.end() <= DEEPEST else 2
+    indent = max(2, min(indent, WIDTH - max(map(len, line.split()))))
     return textwrap.fill(
         line,
         WIDTH,

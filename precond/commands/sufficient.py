@@ -64,8 +64,20 @@ def add_sufficient(explain: argparse.ArgumentParser) -> None:
         metavar="NAME=COLUMN,COLUMN,…",
         help="columns as one (may be repeated)",
     )
-    group.add_argument("--budget", type=positive, default=BUDGET, metavar="SECONDS")
-    group.add_argument("--each", type=positive, default=EACH, metavar="SECONDS")
+    group.add_argument(
+        "--budget",
+        type=positive,
+        default=BUDGET,
+        metavar="SECONDS",
+        help=f"for the search and its lower bound together (default: {BUDGET:g})",
+    )
+    group.add_argument(
+        "--each",
+        type=positive,
+        default=EACH,
+        metavar="SECONDS",
+        help=f"for one proof at most (default: {EACH:g})",
+    )
     group.add_argument(
         "--certificate", type=Path, metavar="DIR", help="write the certificate of the set here"
     )

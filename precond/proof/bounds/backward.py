@@ -30,7 +30,7 @@ import torch
 from torch import Tensor
 
 from precond.basics.shapes import Bool, Float
-from precond.network.graph import INPUT
+from precond.network.graph import INPUT, Network
 from precond.network.layers import Node
 from precond.network.operators import Operators
 from precond.proof.bounds.lines import ActivationLines, LayerLines
@@ -215,7 +215,7 @@ class _BackwardPass:
         if node.name not in self.covered:
             size = region.sizes[node.name].flatten(1).unsqueeze(-1)
             loss = torch.matmul(form.abs(), size).squeeze(-1)
-            terms = operator.terms + network.consumers[node.name]
+            terms = operator.terms + network.consumers[node.name] + most_readers(network, node)
             self.error = self.error + gamma(terms) * loss
         self.error = self.error + region.floors[node.name]
         for source, part in zip(node.inputs, operator.transpose(flat), strict=True):
@@ -223,7 +223,10 @@ class _BackwardPass:
 
     def pool(self, node: Node, form: Tensor, lines: PoolLines) -> None:
         (source,) = node.inputs
-        part, shift, loss = through_pool(lines, form, self.region.ops.network.width(source))
+        network = self.region.ops.network
+        part, shift, loss = through_pool(
+            lines, form, network.width(source), readers=most_readers(network, node)
+        )
         self.error = self.error + loss
         self._shift(shift)
         self._add(source, part)
@@ -234,16 +237,15 @@ class _BackwardPass:
         """A line for each neuron; with the rounding of the affine layer that alone feeds it."""
         region, ops = self.region, self.region.ops
         (source,) = node.inputs
-        weight = 8 * UNIT * lines.size + gamma(lines.size.shape[-1]) * lines.shift
-        before = None
+        weight = gamma(most_readers(ops.network, node)) * lines.size
+        weight = weight + gamma(lines.size.shape[-1]) * lines.shift
         if source in ops.affine and ops.network.consumers[source] == 1:
             self.covered.add(source)
             size = region.sizes[source].flatten(1).unsqueeze(1)
-            before = gamma(ops.affine[source].terms) * size
-            weight = weight + before
+            weight = weight + gamma(ops.affine[source].terms) * size
         constraint = region.constraints.get(node.name)
         part, shift, loss = through_activation(
-            lines, form, weight, before=before, constraint=constraint, chosen=chosen
+            lines, form, weight, constraint=constraint, chosen=chosen
         )
         self.error = self.error + loss
         self._shift(shift)
@@ -275,6 +277,12 @@ class _BackwardPass:
 
     def _add(self, name: str, part: Tensor) -> None:
         self.forms[name] = self.forms[name] + part if name in self.forms else part
+
+
+def most_readers(network: Network, node: Node) -> int:
+    """Of a value that ``node`` reads: its form is a sum of so many, which may cancel, so what that
+    sum rounds is counted with every summand."""
+    return max(network.consumers[source] for source in node.inputs)
 
 
 def _largest(region: Region) -> Tensor:

@@ -13,19 +13,31 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from precond.network.layers import Add, Affine, Concat, Conv2d, Node, Reshape, Scale
+from precond.network.layers import (
+    Add,
+    Affine,
+    Concat,
+    Conv2d,
+    Layer,
+    Node,
+    Reshape,
+    Scale,
+    Sum,
+)
 from precond.network.operators import Operators, operators
-from precond.proof.bounds.backward import Region
+from precond.proof.bounds.backward import Region, most_readers
 from precond.proof.bounds.lines import ActivationLines
 from precond.proof.bounds.patches import picture
 from precond.proof.bounds.pools import PoolLines
 from precond.proof.bounds.rounding import TINY, UNIT, gamma, unit_gamma
 
 FLUSHED = {torch.float32: 1e-30, torch.float64: TINY}  # more than sums lose by underflow
+HELD = 1e-30, 1e30  # float32 has all numbers between, and their negatives, but for rounding
 LONGEST = 1 << 20  # of a sum: its γ in float32 is well below 1
 
 
@@ -35,8 +47,27 @@ def number_type(ops: Operators) -> torch.dtype:
     layers = [node.layer for node in ops.network.nodes]
     if ops.device.type != "cpu" or not plain:
         return torch.float64
-    good = all(copies_weights(layer) for layer in layers if isinstance(layer, Conv2d))
+    good = all(holds_factors(layer) for layer in layers) and all(
+        copies_weights(layer) for layer in layers if isinstance(layer, Conv2d)
+    )
     return torch.float32 if good else torch.float64
+
+
+def holds_factors(layer: Layer) -> bool:
+    """Whether float32 neither flushes nor overflows a factor of an affine layer."""
+    match layer:
+        case Affine() | Conv2d():
+            factors = layer.weight
+        case Scale():
+            factors = layer.factor
+        case Add():
+            factors = np.array(layer.coefficients)
+        case Sum():
+            factors = np.array(layer.scale)
+        case _:
+            return True
+    size = np.abs(factors)
+    return bool(((size == 0) | (size >= HELD[0]) & (size <= HELD[1])).all())
 
 
 @lru_cache(maxsize=256)
@@ -88,7 +119,8 @@ class FieldMaps:
         """Slope below, slope above, intercept above, and what a unit of |form| costs."""
         if node.name not in self.maps:
             (source,) = node.inputs
-            weight = 16 * self.unit * lines.size + self.gamma(lines.size.shape[-1]) * lines.shift
+            weight = (self.gamma(most_readers(self.network, node)) + 8 * self.unit) * lines.size
+            weight = weight + self.gamma(lines.size.shape[-1]) * lines.shift
             if self.covers(source):
                 weight = weight + self.affine_loss(source)
             if node.name in self.region.slacks:
@@ -103,7 +135,7 @@ class FieldMaps:
         """Intercept above, what a unit of |form| costs, then for each place of the window its
         weight below, and the slope of the line above if it is there."""
         if node.name not in self.maps:
-            count = self.gamma(lines.size.shape[-1])
+            count = self.gamma(lines.size.shape[-1] + most_readers(self.network, node))
             weight = count * (2 * lines.size + lines.shift.abs()) + 16 * self.unit * lines.size
             weight = weight.clamp(min=FLUSHED[self.type])
             members = lines.members.reshape(lines.below.shape[2:]).T  # (places, m)
@@ -121,7 +153,9 @@ class FieldMaps:
             return None
         key = f"{name} {covered}"
         if key not in self.maps:
-            self.maps[key] = self.pictures(name, [torch.stack(parts).sum(0)])
+            self.maps[key] = self.pictures(
+                name, [torch.stack(parts).sum(0).clamp(min=FLUSHED[self.type])]
+            )
         return self.maps[key][0]
 
     def covers(self, source: str) -> bool:
@@ -139,7 +173,8 @@ class FieldMaps:
         elif isinstance(layer, Add | Concat | Scale | Reshape):
             terms = 1
         # Two more: the cast of a constant, and of a sum over all that read the value.
-        count = self.gamma(terms + self.network.consumers[name] + 2) + gamma(operator.terms)
+        terms += self.network.consumers[name] + most_readers(self.network, self.network.node[name])
+        count = self.gamma(terms + 2) + gamma(operator.terms)
         size = self.region.sizes[name].flatten(1).unsqueeze(1)
         return count * size + self.floor(name)
 

@@ -114,7 +114,7 @@ class _Batch:
         constant, loss = torch.cat(found, 1)
         self._add(constant)
         self._lose(loss)
-        self.error += FLUSHED[self.shared.type] * float(lines.size.sum())
+        self.error += FLUSHED[self.shared.type] * (1 + float(lines.size.sum()))
         (source,) = node.inputs
         if self.shared.covers(source):
             self.covered.add(source)
@@ -147,7 +147,7 @@ class _Batch:
         constant, loss = torch.cat(found, 1)
         self._add(constant)
         self._lose(loss)
-        self.error += FLUSHED[self.shared.type] * float(lines.size.sum())
+        self.error += FLUSHED[self.shared.type] * (1 + float(lines.size.sum()))
         self._push(
             source,
             back(
@@ -167,7 +167,7 @@ class _Batch:
         weight = shared.affine_map(name, covered=name in self.covered)
         if weight is not None:
             self._lose(patch.like(patch.form.abs(), clean=True).dot(weight, self.places))
-        self.error += shared.floor(name)
+        self.error += shared.floor(name) + FLUSHED[shared.type]
         layer, many = node.layer, len(node.inputs)
         if isinstance(layer, Conv2d):
             (source,), operator = node.inputs, shared.cast.affine[name]

@@ -28,7 +28,6 @@ def through_activation(
     lines: ActivationLines,
     form: Float[Tensor, "subdomains rows units"],
     weight: Float[Tensor, "_ 1 units"],
-    before: Float[Tensor, "_ 1 units"] | None,
     constraint: tuple[Float[Tensor, "_ 1 units"], Float[Tensor, "_ 1 units"]] | None,
     chosen: LayerMultipliers,
 ) -> tuple[
@@ -38,8 +37,7 @@ def through_activation(
 ]:
     """The form on the pre-activation, the constant it adds (G, R), and its rounding (G, R).
 
-    ``weight`` (G or 1, 1, m): what a unit of |form| costs in rounding; ``before``: the part of
-    it that belongs to the affine layer the form goes on to.
+    ``weight`` (G or 1, 1, m): what a unit of |form|, or of β, costs in rounding.
     """
     low = lines.low
     if chosen.alpha is not None:
@@ -67,21 +65,20 @@ def through_activation(
             part = part + sign * used
             constant = constant - sign * (used * level).sum(-1)
             reach = (used + form.abs()) * level.abs()
-            if before is not None:
-                loss = loss + (used * before).sum(-1)
+            loss = loss + (used * weight).sum(-1)
             loss = loss + gamma(form.shape[-1]) * reach.sum(-1)
     return part, constant, loss
 
 
 def through_pool(
-    lines: PoolLines, form: Float[Tensor, "subdomains rows windows"], width: int
+    lines: PoolLines, form: Float[Tensor, "subdomains rows windows"], width: int, *, readers: int
 ) -> tuple[
     Float[Tensor, "subdomains rows {width}"],
     Float[Tensor, "subdomains rows"],
     Float[Tensor, "subdomains rows"],
 ]:
-    """The form on what a max-pool reads (``width`` values), the constant it adds, and its
-    rounding."""
+    """The form on what a max-pool reads (``width`` values, of which it is one of so many
+    ``readers``), the constant it adds, and its rounding."""
     positive, negative = form.clamp(min=0), form.clamp(max=0)
     part = form.new_zeros(form.shape[0], form.shape[1], width)
     under = (positive.unsqueeze(-1) * lines.below).flatten(-2)
@@ -89,7 +86,7 @@ def through_pool(
     part = part.scatter_add(-1, lines.peak.expand(form.shape), negative * lines.slope)
     constant = (negative * lines.shift).sum(-1)
     reach = (2 * lines.size + lines.shift.abs()).transpose(1, 2)
-    terms = form.shape[-1] + lines.below.shape[-1]
+    terms = form.shape[-1] + lines.below.shape[-1] + readers
     loss = gamma(terms) * torch.matmul(form.abs(), reach).squeeze(-1)
     return part, constant, loss + TINY * lines.size.sum(-1)
 
