@@ -2,7 +2,8 @@
 
 One block per decision layer from input (left) to output (right).  Up to ``DOTS`` neurons
 are dots in columns of ``COLUMN``; a wider layer is a grid of small squares, a very wide
-one a picture.  A layer of pictures (C, H, W) is a small map for each channel.
+one a picture.  A layer of pictures (C, H, W) is a small map for each channel,
+smaller still where the whole layer is free.
 On is a filled mark, off a hollow one, free a faint speck, so colour is never the only sign; in
 maps on is dark, off light.
 All marks of one state share one path (zero-length strokes with round or square caps),
@@ -29,6 +30,7 @@ SPECKS = 400  # a wider layer shows its free neurons as empty ground
 PICTURE = 2048  # a layer wider than this is drawn as a picture
 PITCH = 12.0
 HEIGHT = COLUMN * PITCH
+FREE = HEIGHT / 3  # side of the maps of a layer that is free
 TOP = 34.0
 GAP = 40.0
 END = 62.0  # width of the input and output boxes
@@ -111,7 +113,7 @@ def _block(shape: tuple[int, ...], name: str, pattern: DecisionPattern) -> _Bloc
     bounded[[i for layer, i, _ in pattern.above | pattern.below if layer == name]] = True
     said = np.where(bounded & (phases == 0), 1, phases).astype(np.int8)
     if _has_maps(shape):
-        return _picture(*maps_picture(said.reshape(shape)))
+        return _picture(*maps_picture(said.reshape(shape)), side=HEIGHT if said.any() else FREE)
     if width > PICTURE:
         return _picture(*phase_picture(said))
     if width > DOTS:
@@ -153,8 +155,8 @@ def _block(shape: tuple[int, ...], name: str, pattern: DecisionPattern) -> _Bloc
     )
 
 
-def _picture(uri: str, columns: int, rows: int) -> _Block:
-    pitch = HEIGHT / max(columns, rows)
+def _picture(uri: str, columns: int, rows: int, side: float = HEIGHT) -> _Block:
+    pitch = side / max(columns, rows)
     width, height = columns * pitch, rows * pitch
     content = Markup(
         '<rect class="frame" x="-3" y="-3" width="{}" height="{}" rx="4"/>'
