@@ -91,7 +91,7 @@ class UnitSearch:
             if late:
                 reason = "time ran out while the full signature was bounded"
             verdict = Verdict(Status.UNKNOWN, "bounds", reason=reason)
-            return RelaxedUnits(None, verdict, out_of_time=late)
+            return RelaxedUnits(kept=None, verdict=verdict, out_of_time=late)
         whole, size, first = self.kept, None, self.longest
         self._drop_implied(Passes.OF_NONE)
         self._drop(Size.LAYER, thorough=False)
@@ -110,7 +110,9 @@ class UnitSearch:
             self.kept, size = whole, None
             verdict = self.question.ask(whole)
         if verdict.status is not Status.PROVED:
-            return RelaxedUnits(None, verdict, out_of_time=self.question.deadline.passed)
+            return RelaxedUnits(
+                kept=None, verdict=verdict, out_of_time=self.question.deadline.passed
+            )
         essential = first + time.monotonic() - begun
         return RelaxedUnits(self.kept, verdict, size, essential=essential)
 
@@ -157,7 +159,7 @@ class UnitSearch:
 
     def _ordered(self, size: Size) -> list[Rows]:
         """Layers from the last back, other units the cheapest first."""
-        found = units(self.network, self.literals, self.kept, size)
+        found = units(self.network, self.literals, self.kept, size=size)
         if size is Size.LAYER:
             return found[::-1]
         costs = np.array([float(self.costs[unit].sum()) for unit in found])

@@ -65,7 +65,7 @@ def pattern_pass(
             ops,
             row(problem.box.lower),
             row(problem.box.upper),
-            limits_of(problem, device),
+            limits=limits_of(problem, device),
             known=known,
             passes=passes,
         )
