@@ -117,7 +117,7 @@ class RadiusSearch:
             return True
         if wide(self.network):
             found = pattern_pass(claim.problem, device=self.device, deadline=self.deadline)
-            return found.value > 0
+            return found.proves
         verdict = prove(
             claim,
             budget=self.deadline.earlier(EACH).left,

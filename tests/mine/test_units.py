@@ -14,7 +14,7 @@ from precond.mine.input_preconditions.relax import InputPrecondition, Method, in
 from precond.mine.input_preconditions.units import Size, units
 from precond.network.evaluate import outputs
 from precond.network.graph import INPUT, Network
-from precond.network.layers import Conv2d, MaxPool2d, Node, ReLU, Reshape
+from precond.network.layers import Add, Conv2d, MaxPool2d, Node, ReLU, Reshape
 from precond.proof.bounds.pattern_pass import pattern_pass
 from precond.proof.claim import Claim
 from precond.proof.deadline import Deadline
@@ -186,3 +186,23 @@ def test_the_radius_is_the_largest_rung_that_proves() -> None:
     domain, note = search.run()
     assert domain.radius == 0.02
     assert note.startswith("radius 0.02: the largest of a ladder")
+
+
+def test_what_a_dropped_literal_said_of_a_value_is_forgotten_by_all_that_read_it() -> None:
+    """z = x on [−1, 1] is read by a ReLU and, past it, by w = −z − 0.05.  With that ReLU on, w is
+    negative, and that its own ReLU is off says nothing new; else 0.1 − relu(w) may be −0.85."""
+    network = Network(
+        (
+            affine("z", [[1.0]], [0.0], INPUT),
+            Node("a", ReLU(), ("z",)),
+            affine("w", [[-1.0]], [-0.05], "z"),
+            Node("b", ReLU(), ("w",)),
+            Node("sum", Add((0.0, -1.0)), ("a", "b")),
+            affine("y", [[1.0], [0.0]], [0.1, 0.02], "sum"),
+        ),
+        (1,),
+    )
+    inputs = (network, np.array([0.5]), Property.argmax(0, 2), Box.uniform(1, -1.0, 1.0))
+    found = input_precondition(*inputs, method=Method.UNITS)
+    assert found.verdict.status is Status.PROVED
+    assert found.pattern == DecisionPattern(on=frozenset({("a", 0)}))

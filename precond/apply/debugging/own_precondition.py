@@ -127,8 +127,8 @@ class _Search:
         """Of the whole signature in the ball of this radius; positive where it proves."""
         problem = replace(self.claim, box=self.ball(size)).problem
         found = pattern_pass(problem, device=self.effort.device, deadline=self.deadline)
-        self.answers[size] = Status.PROVED if found.value > 0 else Status.UNKNOWN
-        return found.value
+        self.answers[size] = Status.PROVED if found.proves else Status.UNKNOWN
+        return found.value if found.proves else -np.inf
 
     def guessed(self, radius: float) -> tuple[float | None, int]:
         """The same as ``_largest`` of a wide signature, with fewer questions.

@@ -85,7 +85,7 @@ class UnitSearch:
     def run(self) -> RelaxedUnits:
         """Until every single unit was tried, or time is up."""
         self.current = self._bounded(self.kept)
-        if not self.current.value > 0:
+        if not self.current.proves:
             reason = f"linear bounds of the full signature end at {self.current.value:.3g}"
             late = self.question.deadline.passed
             if late:
@@ -170,7 +170,7 @@ class UnitSearch:
         if any((pattern <= failed).all() for failed in self.failed):
             return False
         found = self._bounded(pattern)
-        if not found.value > 0:
+        if not found.proves:
             self.failed.append(pattern)
             return False
         self.kept, self.current = pattern, found
@@ -206,6 +206,8 @@ class UnitSearch:
             for layer, part in self.literals.part.items()
             if (pattern[part] != self.kept[part]).any()
         }
+        # What a literal says of a value is known to all that read the value.
+        changed |= {self.network.pre_activation(layer) for layer in changed}
         same = {
             name: known
             for name, known in bounds.items()

@@ -25,6 +25,7 @@ from precond.proof.bounds.region import Refined, refine
 from precond.proof.bounds.row_bounds import row_bounds
 from precond.proof.claim import Problem
 from precond.proof.deadline import FOREVER, Deadline
+from precond.proof.gate import excludes
 from precond.proof.limits import LayerBounds, limits_of
 from precond.proof.rows import stack_rows
 
@@ -33,14 +34,18 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class PatternPass:
-    """``value``: the least bound over the conjuncts, positive where all are proved; −inf where
-    the region is empty, which proves nothing.  ``bounds`` per nonlinear node (1, m).
+    """``value``: the least bound over the conjuncts, −inf where the region is empty, which proves
+    nothing; ``proves``: whether all are proved.  ``bounds`` per nonlinear node (1, m).
     ``before`` and ``costs`` (per decision layer, (m,)) where they are asked for."""
 
     value: float
     bounds: LayerBounds
     before: Mapping[str, tuple[Array, Array]] = field(default_factory=dict)
     costs: Mapping[str, Array] = field(default_factory=dict)
+
+    @property
+    def proves(self) -> bool:
+        return bool(excludes(self.value))
 
 
 def pattern_pass(
