@@ -11,6 +11,33 @@ from precond.basics.exports import door
 
 if TYPE_CHECKING:
     from attribution.attribution import Attribution as Attribution
+    from attribution.concepts.cav import Cav as Cav
+    from attribution.concepts.cav import concept_vector as concept_vector
+    from attribution.concepts.cav import flat_values as flat_values
+    from attribution.concepts.cav import most_like as most_like
+    from attribution.concepts.dissection import Dissection as Dissection
+    from attribution.concepts.dissection import dissect as dissect
+    from attribution.concepts.scenes import Scenes as Scenes
+    from attribution.concepts.scenes import render_scenes as render_scenes
+    from attribution.concepts.tcav import Tcav as Tcav
+    from attribution.concepts.tcav import TcavSettings as TcavSettings
+    from attribution.concepts.tcav import concept_scores as concept_scores
+    from attribution.diagnosis.frequency import Frequencies as Frequencies
+    from attribution.diagnosis.frequency import frequency_accuracy as frequency_accuracy
+    from attribution.diagnosis.frequency import frequency_parts as frequency_parts
+    from attribution.diagnosis.margins import SubspaceMargins as SubspaceMargins
+    from attribution.diagnosis.margins import subspace_margins as subspace_margins
+    from attribution.diagnosis.patches import Marginal as Marginal
+    from attribution.diagnosis.patches import PatchGaussian as PatchGaussian
+    from attribution.diagnosis.patches import windows_of as windows_of
+    from attribution.diagnosis.prediction_difference import Draws as Draws
+    from attribution.diagnosis.prediction_difference import (
+        PredictionDifference as PredictionDifference,
+    )
+    from attribution.diagnosis.prediction_difference import hidden_parts as hidden_parts
+    from attribution.diagnosis.subspaces import Subspace as Subspace
+    from attribution.diagnosis.subspaces import cosine_bands as cosine_bands
+    from attribution.diagnosis.subspaces import whole_space as whole_space
     from attribution.distributions import ClassConditional as ClassConditional
     from attribution.distributions import Custom as Custom
     from attribution.distributions import Empirical as Empirical
@@ -61,19 +88,31 @@ _HOMES = {
     "Attribution": "attribution.attribution",
     "CaptumMethod": "attribution.methods.peers",
     "CaptumSettings": "attribution.methods.peers",
+    "Cav": "attribution.concepts.cav",
     "ClassConditional": "attribution.distributions",
     "Clip": "attribution.show.visualise",
     "Custom": "attribution.distributions",
     "Display": "attribution.show.explain",
+    "Dissection": "attribution.concepts.dissection",
+    "Draws": "attribution.diagnosis.prediction_difference",
     "Empirical": "attribution.distributions",
     "ExplainSettings": "attribution.show.explain",
+    "Frequencies": "attribution.diagnosis.frequency",
     "Gaussian": "attribution.distributions",
     "LinearPath": "attribution.distributions",
+    "Marginal": "attribution.diagnosis.patches",
     "Panel": "attribution.show.visualise",
+    "PatchGaussian": "attribution.diagnosis.patches",
     "Point": "attribution.distributions",
+    "PredictionDifference": "attribution.diagnosis.prediction_difference",
     "Quantity": "attribution.quantities",
     "Rule": "attribution.rules",
+    "Scenes": "attribution.concepts.scenes",
     "Slice": "attribution.slices",
+    "Subspace": "attribution.diagnosis.subspaces",
+    "SubspaceMargins": "attribution.diagnosis.margins",
+    "Tcav": "attribution.concepts.tcav",
+    "TcavSettings": "attribution.concepts.tcav",
     "captum_attribution": "attribution.methods.peers",
     "class_expert": "attribution.uses.experts",
     "class_profiles": "attribution.uses.profiles",
@@ -83,10 +122,18 @@ _HOMES = {
     "compare_experts": "attribution.uses.experts",
     "compared": "attribution.show.visualise",
     "concentrated": "attribution.uses.bugs",
+    "concept_scores": "attribution.concepts.tcav",
+    "concept_vector": "attribution.concepts.cav",
+    "cosine_bands": "attribution.diagnosis.subspaces",
+    "dissect": "attribution.concepts.dissection",
     "error_detection": "attribution.uses.profiles",
     "explain": "attribution.show.explain",
     "explain_input": "attribution.show.interpret",
+    "flat_values": "attribution.concepts.cav",
+    "frequency_accuracy": "attribution.diagnosis.frequency",
+    "frequency_parts": "attribution.diagnosis.frequency",
     "green_overlay": "attribution.show.visualise",
+    "hidden_parts": "attribution.diagnosis.prediction_difference",
     "identical_attributions": "attribution.uses.bugs",
     "influence": "attribution.methods.influence",
     "influences": "attribution.uses.profiles",
@@ -94,15 +141,20 @@ _HOMES = {
     "integrated_gradients": "attribution.methods.integrated",
     "margin": "attribution.quantities",
     "max_class": "attribution.quantities",
+    "most_like": "attribution.concepts.cav",
     "over_stability": "attribution.uses.bugs",
     "profile_grid": "attribution.uses.profiles",
+    "render_scenes": "attribution.concepts.scenes",
     "replaced_subject": "attribution.uses.bugs",
     "scaled_image": "attribution.show.visualise",
     "signed_map": "attribution.show.visualise",
+    "subspace_margins": "attribution.diagnosis.margins",
     "tokens_html": "attribution.show.visualise",
     "unit": "attribution.quantities",
     "unit_meaning": "attribution.show.interpret",
+    "whole_space": "attribution.diagnosis.subspaces",
     "why_rather_than": "attribution.show.interpret",
+    "windows_of": "attribution.diagnosis.patches",
     "without_influence": "attribution.uses.bugs",
 }
 __getattr__, __dir__, __all__ = door(__name__, _HOMES)

@@ -19,8 +19,10 @@ from precond.commands import (
     analyze,
     check,
     cluster,
+    concepts,
     debug,
     decompose,
+    diagnose,
     distill,
     explain,
     export,
@@ -54,6 +56,8 @@ COMMANDS = (
     decompose,
     monitor,
     patterns,
+    concepts,
+    diagnose,
 )
 EXIT_ERROR = 2
 NEGATIVE = re.compile(r"-\.?\d")

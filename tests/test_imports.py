@@ -61,6 +61,8 @@ ROOMS = (
     "attribution.lines",
     "attribution.methods",
     "attribution.uses",
+    "attribution.concepts",
+    "attribution.diagnosis",
     "attribution.show",
     "precond.apply",
     "precond.apply.certification",

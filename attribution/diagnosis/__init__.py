@@ -1,0 +1,1 @@
+"""Where a network's boundary lies, which frequencies it uses, and which parts decide."""
