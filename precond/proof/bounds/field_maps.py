@@ -101,7 +101,7 @@ class FieldMaps:
     """One region, and per node what its passes need there, as pictures (n, C, H, W)."""
 
     region: Region
-    maps: dict[str, Tensor] = field(default_factory=dict)
+    maps: dict[tuple[str, bool], Tensor] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.ops = self.region.ops
@@ -117,7 +117,7 @@ class FieldMaps:
 
     def activation_maps(self, node: Node, lines: ActivationLines) -> Tensor:
         """Slope below, slope above, intercept above, and what a unit of |form| costs."""
-        if node.name not in self.maps:
+        if (node.name, False) not in self.maps:
             (source,) = node.inputs
             weight = (self.gamma(most_readers(self.network, node)) + 8 * self.unit) * lines.size
             weight = weight + self.gamma(lines.size.shape[-1]) * lines.shift
@@ -126,23 +126,23 @@ class FieldMaps:
             if node.name in self.region.slacks:
                 weight = weight + self.region.slacks[node.name]
             weight = weight.clamp(min=FLUSHED[self.type])
-            self.maps[node.name] = self.pictures(
+            self.maps[node.name, False] = self.pictures(
                 source, [lines.low, lines.up - lines.low, lines.shift, weight]
             )
-        return self.maps[node.name]
+        return self.maps[node.name, False]
 
     def pool_maps(self, node: Node, lines: PoolLines) -> Tensor:
         """Intercept above, what a unit of |form| costs, then for each place of the window its
         weight below, and the slope of the line above if it is there."""
-        if node.name not in self.maps:
+        if (node.name, False) not in self.maps:
             count = self.gamma(lines.size.shape[-1] + most_readers(self.network, node))
             weight = count * (2 * lines.size + lines.shift.abs()) + 16 * self.unit * lines.size
             weight = weight.clamp(min=FLUSHED[self.type])
             members = lines.members.reshape(lines.below.shape[2:]).T  # (places, m)
             above = (members == lines.peak[0]) * (self.ops.windows[node.name].T >= 0)
             parts = [lines.shift, weight, *lines.below[0, 0].T, *(above * lines.slope[0])]
-            self.maps[node.name] = self.pictures(node.name, parts)
-        return self.maps[node.name]
+            self.maps[node.name, False] = self.pictures(node.name, parts)
+        return self.maps[node.name, False]
 
     def affine_map(self, name: str, *, covered: bool) -> Tensor | None:
         """What a unit of |form| at an affine node costs, where no activation counts it."""
@@ -151,7 +151,7 @@ class FieldMaps:
             parts.append(self.region.slacks[name])
         if not parts:
             return None
-        key = f"{name} {covered}"
+        key = (name, covered)
         if key not in self.maps:
             self.maps[key] = self.pictures(
                 name, [torch.stack(parts).sum(0).clamp(min=FLUSHED[self.type])]
