@@ -35,7 +35,7 @@ ANY = DecisionPattern()
 BATCH = 128  # balls bounded at once
 STEPS = 20  # of ascent on the multipliers of a pattern
 SHARE = 0.9  # of the claims that plain bounds must prove at the radius that is chosen
-SAMPLE = 200  # inputs that the radius is chosen on
+SAMPLE = 100  # inputs that the radius is chosen on
 
 
 @dataclass(frozen=True, eq=False)
@@ -163,16 +163,19 @@ class NearClaims:
 def chosen_radius(
     claims: NearClaims, rules: Sequence[NearRule], deadline: Deadline
 ) -> float | None:
-    """The largest radius of the ladder at which plain bounds prove ``SHARE`` of the claims near
-    a sample of the inputs; None where even the smallest is too large."""
+    """The largest radius of the ladder, found by bisection, at which plain bounds prove ``SHARE``
+    of the claims near a sample of the inputs; None where even the smallest is too large."""
     sample = _sampled(rules)
     total = sum(len(rule.rows) for rule in sample)
+    first, beyond = 0, len(LADDER)  # the radius searched for stands before ``beyond``
     best = None
-    for radius in LADDER:
-        proved = claims.by_whole_balls(sample, radius, deadline)
-        if len(proved) < SHARE * total:
-            break
-        best = radius
+    while first < beyond:
+        middle = (first + beyond - 1) // 2
+        proved = claims.by_whole_balls(sample, LADDER[middle], deadline)
+        if len(proved) >= SHARE * total:
+            best, first = LADDER[middle], middle + 1
+        else:
+            beyond = middle
         if deadline.passed:
             break
     return best
