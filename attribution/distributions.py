@@ -138,7 +138,7 @@ class LinearPath(PerInput):
 
     def build(self, values: Parts, rows: slice, total: int, points: slice) -> Parts:
         position = nodes(Rule.named(self.rule), self.steps)[0][points]
-        start = baseline_like(self.baseline, values, rows, total)
+        start = baseline_like(self.baseline, values, rows, total=total)
         result = {}
         for name, value in values.items():
             t = torch.as_tensor(position).to(value.device, value.dtype)

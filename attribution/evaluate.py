@@ -75,7 +75,7 @@ def outputs_from(cut: Slice, inputs: Any, values: Array) -> Array:
     Where they act through the slice alone, one row of them stands for all.
     """
     whole = _from(cut, inputs, values[:2], rows=slice(0, 2))
-    if not cut.sites or not _separates(cut, inputs, values[:2], whole):
+    if not cut.sites or not _separates(cut, inputs, values[:2], whole=whole):
         return np.concatenate(
             [
                 _from(cut, inputs, values[i : i + ROWS], rows=slice(i, i + ROWS))

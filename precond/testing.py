@@ -30,7 +30,7 @@ def assert_proved(claim: Claim, *, budget: float = 60.0, seed: int = 0) -> Verdi
 
     A claim about no input at all (VACUOUS) fails too: it says nothing.
     """
-    require_kind("claim", claim, Claim, "Claim(network, box, pattern, property)")
+    require_kind("claim", claim, Claim, fix="Claim(network, box, pattern, property)")
     verdict = prove(claim, budget=budget, seed=seed)
     if not verdict.is_proved:
         raise AssertionError(_complaint(claim, verdict, budget))
@@ -50,7 +50,7 @@ def assert_robust(
 
     The class is that of ``labels``, else the predicted one; ``budget`` seconds for each input.
     """
-    logits = require_kind("network", network, Network, "load(model) gives one").logits
+    logits = require_kind("network", network, Network, fix="load(model) gives one").logits
     rows = numbers("inputs", inputs)
     if rows.ndim < 2:
         raise ArgumentError("inputs", expected="rows (N, …)", got=f"shape {rows.shape}")
@@ -61,7 +61,9 @@ def assert_robust(
         raise ArgumentError("labels", expected=f"{len(rows)}", got=str(len(wanted)))
     for number, (row, label) in enumerate(zip(rows, wanted.tolist(), strict=True)):
         ball = Box.ball(row, radius, within=within)
-        claim = Claim(logits, ball, DecisionPattern(), Property.of_class(int(label), logits))
+        claim = Claim(
+            logits, ball, DecisionPattern(), property=Property.of_class(int(label), logits)
+        )
         try:
             assert_proved(claim, budget=budget)
         except AssertionError as error:

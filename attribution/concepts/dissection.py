@@ -154,13 +154,13 @@ def dissect(
     ``top``: the share q of a unit's values that count as active.
     """
     _require(inputs, masks, top)
-    overlap, thresholds = _Scan(cut, inputs, masks, None).overlap(top)
+    overlap, thresholds = _Scan(cut, inputs, masks, rotation=None).overlap(top)
     done()
     generator = np.random.default_rng(seed)
     shares = []
     for _ in range(rotations):
         rotation = random_rotation(len(overlap), generator)
-        turned, _ = _Scan(cut, inputs, masks, rotation).overlap(top)
+        turned, _ = _Scan(cut, inputs, masks, rotation=rotation).overlap(top)
         shares.append(float((turned.max(1) > DETECTS).mean()))
         done()
     return Dissection(

@@ -64,7 +64,7 @@ def render_scenes(count: int, *, size: int = 24, seed: int = 0) -> Scenes:
         half = SIZES[large] * size * generator.uniform(0.9, 1.1)
         across, down = generator.uniform(half, size - 1 - half, 2)
         shape = SHAPES[labels[number]]
-        inside = _inside(shape, size, (across, down), half)
+        inside = _inside(shape, size, (across, down), half=half)
         ground = GROUND + generator.normal(0, 0.02, (3, size, size))
         paint = np.array(COLOURS[colour])[:, None, None] * _shade(texture, size)
         pictures[number] = np.clip(np.where(inside, paint, ground), 0, 1)

@@ -35,7 +35,7 @@ def sensitivities(cut: Slice, inputs: Any, targets: Ints, vectors: Array) -> Arr
     if len(cut.sites) > 1:
         raise QueryError("slice of a concept", expected="one layer", got=str(cut))
     if isinstance(cut.model, Network):
-        cut = Slice(cut.model.logits, cut.layer, cut.pre, cut.call)
+        cut = Slice(cut.model.logits, cut.layer, cut.pre, call=cut.call)
     model = as_module(cut.model)
     result = []
     with undisturbed(model):
@@ -44,10 +44,10 @@ def sensitivities(cut: Slice, inputs: Any, targets: Ints, vectors: Array) -> Arr
             place, kind = place_of(model), type_of(model)
             part = Inputs.read(array_rows(inputs, rows), device=place, dtype=kind, first=start)
             quantity = _logit(cut, targets[rows])
-            kernel = Kernel(model, part, cut.sites, cut.sites, (quantity,))
+            kernel = Kernel(model, part, cut.sites, leaves=cut.sites, quantities=(quantity,))
             every = slice(0, part.rows)
             points = {name: value[:, None] for name, value in kernel.values(every).items()}
-            result.append(_products(kernel, points, every, vectors))
+            result.append(_products(kernel, points, every, vectors=vectors))
     return np.concatenate(result)
 
 

@@ -121,7 +121,7 @@ def concept_scores(
     ``done`` is called after each concept.
     """
     settings = settings or TcavSettings()
-    _require(concepts, inputs, labels, settings)
+    _require(concepts, inputs, labels, settings=settings)
     random_sets, alpha, seed = settings.random_sets, settings.alpha, settings.seed
     activations = flat_values(cut, inputs)
     generator = np.random.default_rng(seed)
@@ -139,7 +139,7 @@ def concept_scores(
             own[name].append(concept_vector(part, other, seed=seed))
         done()
     vectors = np.stack([cav.vector for group in (cavs, *own.values()) for cav in group])
-    slopes = sensitivities(cut, inputs, labels, vectors)
+    slopes = sensitivities(cut, inputs, labels, vectors=vectors)
     tests = len(concepts) * len(np.unique(labels))
     table = []
     for label in np.unique(labels):

@@ -32,7 +32,7 @@ class _Scores(nn.Module):
 def scores_module(model: nn.Module | Network) -> nn.Module:
     """A module whose outputs (B, K), K ≥ 2, are the scores."""
     if not isinstance(model, Network):
-        return _Scores(as_module(model), None)
+        return _Scores(as_module(model), classes=None)
     network = model.logits
     module = as_module(network)
     return _Scores(module, network.classes) if network.classes.binary else module

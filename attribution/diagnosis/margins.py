@@ -83,7 +83,7 @@ class _BoundarySearch:
         """Gradients of all scores in coordinates of the subspace, (b, K, k)."""
         (name,) = self.inputs.floats
         quantities = tuple(class_score(j) for j in range(classes))
-        kernel = Kernel(self.model, self.inputs, (), (), quantities)
+        kernel = Kernel(self.model, self.inputs, (), leaves=(), quantities=quantities)
         points = {name: self.points(rows, coordinates)[:, None]}
         found = kernel.at(points, rows, lambda g: g.flatten(1).to(self.basis.dtype) @ self.basis.T)
         return found.gradients[name].transpose(0, 1)
@@ -94,7 +94,7 @@ class _BoundarySearch:
         coordinates = self.basis.new_zeros(len(every), len(self.basis))
         left = every
         for _ in range(STEPS):
-            step = self._step(left, coordinates[left], predicted[left], classes)
+            step = self._step(left, coordinates[left], predicted[left], classes=classes)
             coordinates[left] = coordinates[left] + step
             same = self.scores(left, coordinates[left]).argmax(1) == predicted[left]
             left = left[same & (step != 0).any(1)]

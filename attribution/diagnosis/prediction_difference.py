@@ -90,7 +90,7 @@ def hidden_parts(
     if not parts:
         raise QueryError("parts to hide", expected="one or more", got="none")
     if isinstance(cut.model, Network):
-        cut = Slice(cut.model.logits, cut.layer, cut.pre, cut.call)
+        cut = Slice(cut.model.logits, cut.layer, cut.pre, call=cut.call)
     values = values_at(cut, row)
     flat = values.reshape(-1)
     whole = _probabilities(cut, row, values)[0]

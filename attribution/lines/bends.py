@@ -90,9 +90,9 @@ def pool(
     top, leader = windows.maximum(z)
     origin = torch.arange(len(z), device=z.device)
     weight = torch.zeros(len(z), dtype=torch.float64, device=z.device)
-    segment, window = _unclear(top, leader, slope, points.inside)
+    segment, window = _unclear(top, leader, slope, inside=points.inside)
     if split is not None:
-        refined = split(*_crossings(z, windows, slope, segment, window))
+        refined = split(*_crossings(z, windows, slope, segment=segment, window=window))
         if refined is not None:
             fresh_top, fresh_leader = windows.maximum(refined.between(z))
             top = refined.merged(top, fresh_top)
@@ -164,7 +164,7 @@ def _crossings(
     segments, fractions = [], []
     # A crossing within rounding of an end is the end itself.
     tiny = 64 * torch.finfo(z.dtype).eps
-    for mask, fraction in found.breakpoints(True, slope):
+    for mask, fraction in found.breakpoints(pool=True, slope=slope):
         mask = mask & (fraction > tiny) & (fraction < 1 - tiny)
         segments.append(segment[torch.nonzero(mask)[:, 0]])
         fractions.append(fraction[mask])

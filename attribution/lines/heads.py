@@ -26,7 +26,9 @@ def head_breakpoints(
         columns = windows.members.clamp(min=0)
         first = lowered(start.double()[:, columns], windows.members)
         rate = move.double()[:, columns].masked_fill(windows.members < 0, 0.0)
-        found = leading_intervals(first, rate, windows.members).breakpoints(True, head.slope)
+        found = leading_intervals(first, rate, windows.members).breakpoints(
+            pool=True, slope=head.slope
+        )
     lines, times = [], []
     for where, t in found:
         where = where & (t > 0) & (t < 1)

@@ -115,7 +115,7 @@ def _built(
     affine = [*plan.straight_nodes, *(s for s in plan.steps if isinstance(s, Node))]
     maps = {node.name: Map.of(node, ops) for node in affine}
     windows = {
-        step.pool: PoolWindows.of(network, step.source, step.pool, ops)
+        step.pool: PoolWindows.of(network, step.source, step.pool, ops=ops)
         for step in plan.steps
         if isinstance(step, Bend) and step.pool is not None
     }

@@ -84,7 +84,7 @@ def leaders_of(
     gain = (value[line, cell + 1, after] - value[line, cell + 1, before]).clamp(min=0)
     until = torch.where(lead + gain > 0, lead / (lead + gain), torch.ones_like(lead))
     return Secant(
-        None,
+        share=None,
         first=first.flatten(0, 1),
         where=(line * first.shape[1] + cell, window),
         last=after,
@@ -135,7 +135,7 @@ class _Pass:
 
     def _bend(self, step: Bend) -> None:
         z, count = self._value(step.source), self.lines.count
-        secant = Secant(None)
+        secant = Secant(share=None)
         if step.pool is not None:
             windows: PoolWindows = self.lines.course.windows[step.pool]
             top, leader = windows.maximum(z)
@@ -145,7 +145,7 @@ class _Pass:
             value = F.relu(z) if step.slope == 0.0 else F.leaky_relu(z, step.slope)
             shape = (count, -1, z.shape[1])
             share = share_of(z.reshape(shape), value.reshape(shape), step.slope).flatten(0, 1)
-            secant = Secant(share, secant.first, secant.where, secant.last, secant.until)
+            secant = Secant(share, secant.first, secant.where, last=secant.last, until=secant.until)
         self.known[step.name], self.secants[step.name] = value, secant
 
     def _quantity(self, begins: bool, ends: bool) -> Float[Tensor, "cells outputs"]:

@@ -79,7 +79,7 @@ def network_integrated_gradients(
     from attribution.methods.integrated import predicted
     from attribution.quantities import quantities_of
 
-    solved = _Problem.of(cut, inputs, baseline, machine)
+    solved = _Problem.of(cut, inputs, baseline, machine=machine)
     if quantity is None:
         module = network_module(solved.network, torch.float64)
         guess = predicted(
@@ -131,7 +131,7 @@ def network_influence(
             got=type(cut.model).__name__,
             fix="Cut Slice(load(model, input_shape), layer), with precond.formats.load",
         )
-    solved = _Problem.of(cut, inputs, path.baseline, machine)
+    solved = _Problem.of(cut, inputs, path.baseline, machine=machine)
     node = INPUT
     if cut.sites:
         if len(cut.sites) != 1 or cut.sites[0].call:
@@ -201,7 +201,7 @@ class _Problem:
             network = load(cut.model, tuple(end.shape[1:]))
         parts = baseline_like(baseline, values={INPUT: end}, rows=slice(None), total=len(end))
         start = parts[INPUT]
-        return cls(network, start, end, machine.memory)
+        return cls(network, start, end, memory=machine.memory)
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -262,7 +262,7 @@ class _Problem:
             found = along(LineBatch.run)
             average = found.evaluated / max(len(found.mean), 1)
             rule = f"exact, {average:.0f} segments on average"
-            return Means(found.mean, found.change, found.evaluated, rule)
+            return Means(found.mean, found.change, found.evaluated, rule=rule)
         if follow.steps != "auto":
             found = secants(follow.steps)
             return Means(

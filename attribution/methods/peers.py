@@ -71,7 +71,7 @@ def captum_attribution(
     state = torch.random.get_rng_state()
     with undisturbed(model):
         torch.manual_seed(settings.seed)
-        found = _run(model, cut, x, target, method=method, settings=settings)
+        found = _run(model, cut, x, target=target, method=method, settings=settings)
         torch.random.set_rng_state(state)
     values = np.asarray(found.detach().double().cpu().numpy())
     word = f"class {target}" if isinstance(target, int) else "class its target"

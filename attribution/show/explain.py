@@ -96,9 +96,9 @@ def parse_quantity(text: str | None, predicted: int, classes: Classes) -> Quanti
     except ValueError:
         numbers = []
     if classes.binary and (kind, numbers) in (("class", [0]), ("compare", [0, 1])):
-        return _one_output(False)
+        return _one_output(rising=False)
     if classes.binary and (kind, numbers) in (("class", [1]), ("compare", [1, 0])):
-        return _one_output(True)
+        return _one_output(rising=True)
     if kind == "class" and len(numbers) == 1:
         return class_score(numbers[0])
     if kind == "compare" and len(numbers) == 2:
@@ -177,12 +177,12 @@ def explain(
     scores = outputs(Slice(network), row)[0]
     predicted = int(network.classes.predicted(outputs(Slice(network.logits), row))[0])
     quantity = parse_quantity(settings.quantity, predicted, network.classes)
-    found = _attribution(cut, row, quantity, settings)
+    found = _attribution(cut, row, quantity, settings=settings)
     shape = display.image_shape or picture_shape(network)
     names = None
     if settings.layer is None:
         names = pixel_names(shape) if shape is not None else tuple(display.features or ())
-    parts = _parts(found, cut, row, names)
+    parts = _parts(found, cut, row, names=names)
     of_class = _class_words(predicted, display.classes)
     said = f"{of_class}, score {scores.max():.4g}"
     if network.classes.binary:
@@ -222,7 +222,7 @@ def _panels(
     if shape is None:
         return ()
     if cut.sites:
-        return unit_panels(cut, row, found, shape, natural)
+        return unit_panels(cut, row, found, shape=shape, natural=natural)
     return four_panels(row.reshape(shape), found.flat().reshape(shape), natural)
 
 

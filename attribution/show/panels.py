@@ -41,7 +41,7 @@ def four_panels(
     return (
         Panel(grey_image(image, natural), "the input"),
         Panel(signed_map(values, limit), "its attributions: red for, blue against"),
-        Panel(signed_overlay(image, values, limit, natural), "both together"),
+        Panel(signed_overlay(image, values, limit, natural=natural), "both together"),
         Panel(
             scale_picture(limit, SIZE), f"scale: full colour at ± {limit:.3g} ({Clip.MASS.value})"
         ),
@@ -56,7 +56,7 @@ def unit_panels(
     natural: tuple[float, float] | None,
 ) -> tuple[Panel, ...]:
     """The input, and the most influential units, each with the gradient of its value."""
-    units = evidence(cut, row, found.flat(), UNITS_SHOWN)
+    units = evidence(cut, row, found.flat(), units=UNITS_SHOWN)
     texts = [
         f"{found.unit_name(one.index)}: influence {one.influence:+.3g}, "
         + (f"value {one.activation:.3g}" if one.picture.any() else "no gradient (off) here")

@@ -86,7 +86,7 @@ def class_removal(
     """All inputs lose the same units first: ``ranking`` (*slice shape)."""
     place = _places(ranking.reshape(1, -1))
     place = np.broadcast_to(place, (count_rows(inputs), place.shape[1]))
-    return _curve(cut, inputs, place, targets, fractions, fill)
+    return _curve(cut, inputs, place, targets=targets, fractions=fractions, fill=fill)
 
 
 def _places(ranking: Array) -> Ints:

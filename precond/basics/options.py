@@ -42,23 +42,23 @@ def option_of(one: Field[Any]) -> Option | None:
 
 
 def seconds(text: str) -> float:
-    return checked(text, float, lambda v: 0 < v < float("inf"), "seconds above 0")
+    return checked(text, float, lambda v: 0 < v < float("inf"), expected="seconds above 0")
 
 
 def positive(text: str) -> float:
-    return checked(text, float, lambda v: 0 < v < float("inf"), "a number above 0")
+    return checked(text, float, lambda v: 0 < v < float("inf"), expected="a number above 0")
 
 
 def share(text: str) -> float:
-    return checked(text, float, lambda v: 0 < v <= 1, "a share in (0, 1]")
+    return checked(text, float, lambda v: 0 < v <= 1, expected="a share in (0, 1]")
 
 
 def count(text: str) -> int:
-    return checked(text, int, lambda v: v >= 1, "a whole number of 1 or more")
+    return checked(text, int, lambda v: v >= 1, expected="a whole number of 1 or more")
 
 
 def seed(text: str) -> int:
-    return checked(text, int, lambda v: 0 <= v < 2**32, "a whole number from 0 to 2³² − 1")
+    return checked(text, int, lambda v: 0 <= v < 2**32, expected="a whole number from 0 to 2³² − 1")
 
 
 def checked(text: str, kind: type[T], fits: Callable[[T], bool], expected: str) -> T:

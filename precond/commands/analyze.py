@@ -124,7 +124,7 @@ def _study(arguments: argparse.Namespace, options: Options) -> tuple[Study, Path
         network = with_outputs(network, "logits")  # which the query's claims are about
     signatures, rows = record_all(network, data, options, until=recording(deadline_of(arguments)))
     data, notes = recorded_rows(rows, data)
-    goal = _goal(arguments.property, network, data, signatures, query)
+    goal = _goal(arguments.property, network, data, signatures=signatures, query=query)
     if domain is None:
         deadline = deadline_of(arguments)
         domain, note = RadiusSearch(

@@ -92,10 +92,10 @@ def run(arguments: argparse.Namespace) -> int:
     with progress() as bars:
         if given.examples:
             bars.stage("concepts", len(given.examples))
-            scores, galleries = _tcav(arguments, cut, data, given, bars.step)
+            scores, galleries = _tcav(arguments, cut, data, given=given, done=bars.step)
         if given.masks:
             bars.stage("units", 4)
-            dissection = _dissection(arguments, cut, data, given, bars.step)
+            dissection = _dissection(arguments, cut, data, given=given, done=bars.step)
     say(lead_of(scores, dissection))
     if scores is not None:
         for one in scores.table:
@@ -164,7 +164,7 @@ def _tcav(
         cut,
         inputs,
         labels,
-        given.examples,
+        concepts=given.examples,
         settings=TcavSettings(random_sets=arguments.random_sets, seed=arguments.seed),
         done=done,
     )
@@ -172,7 +172,7 @@ def _tcav(
     galleries = []
     for name, cav in found.vectors.items() if data.image_shape is not None else ():
         order = rows[most_like(cav, activations)]
-        galleries.append(_extremes(name, order, data, cav.accuracy))
+        galleries.append(_extremes(name, order, data, accuracy=cav.accuracy))
     return found, tuple(galleries)
 
 

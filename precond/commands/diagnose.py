@@ -87,13 +87,13 @@ def run(arguments: argparse.Namespace) -> int:
             network,
             inputs,
             margins.predicted,
-            spaces,
+            subspaces=spaces,
             upper=margins.sizes,
             deadline=Deadline.after(arguments.certify),
             done=bars.step,
         )
-        frequencies = _frequencies(network, data, held_out, bars)
-        hidden = _hidden(arguments, network, data, rows, bars)
+        frequencies = _frequencies(network, data, held_out, bars=bars)
+        hidden = _hidden(arguments, network, data, rows=rows, bars=bars)
     found = Diagnosis(
         margins=margins,
         certified=certified,
@@ -155,7 +155,7 @@ def _frequencies(
         network,
         data.flat[rows].reshape(-1, *network.input_shape),
         labels[rows],
-        radii,
+        radii=radii,
         shape=data.image_shape,
         done=bars.step,
     )
@@ -192,7 +192,9 @@ def _hidden(
         values = data.flat[row].reshape(1, *network.input_shape)
         found = []
         for sampler in (Marginal(data.flat[train]), gaussian):
-            found.append(hidden_parts(cut, values, int(label), parts, sampler, draws=draws))
+            found.append(
+                hidden_parts(cut, values, int(label), parts=parts, sampler=sampler, draws=draws)
+            )
             bars.step()
         result.append(HiddenParts(int(row), data.flat[row], *found))
     return tuple(result)

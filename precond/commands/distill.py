@@ -141,7 +141,7 @@ def run(arguments: argparse.Namespace) -> int:
                     training=training,
                 )
         except NotWorthIt as slow:
-            return _refused(slow, out, facts, arguments.max_loss)
+            return _refused(slow, out, facts, max_loss=arguments.max_loss)
         with suppress(KeyboardInterrupt):
             table = trade_off(
                 network,
@@ -184,7 +184,7 @@ def run(arguments: argparse.Namespace) -> int:
     for name, text in files:
         print(f"{name:<14} {text}")
     if table is None:
-        return stopped(None, "the fast path was written, not measured")
+        return stopped(ledger=None, known="the fast path was written, not measured")
     return 0 if table.worth_it else EXIT_NOT_WORTH_IT
 
 
@@ -195,7 +195,7 @@ def _refused(
     from precond.report.distill import NOT_WORTH_IT, refused_page
     from precond.report.pages import write_files
 
-    write_files(out, {PAGE: refused_page(facts, slow.curves, max_loss, slow.why)})
+    write_files(out, {PAGE: refused_page(facts, slow.curves, max_loss, why=slow.why)})
     say(f"{NOT_WORTH_IT}: {slow.why}")
     print(f"report         {out / PAGE}")
     return EXIT_NOT_WORTH_IT

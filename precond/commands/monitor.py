@@ -83,7 +83,7 @@ def run(arguments: argparse.Namespace) -> int:
     apart = None
     if other is not None:
         apart = separate(watched, monitor.watch(other), arguments.outside)
-    say("\n".join(lines(arguments, monitor, summary, apart)))
+    say("\n".join(lines(arguments, monitor, summary, apart=apart)))
     if out is not None:
         write_rows(
             out / "monitor.csv", monitor=monitor, watched=watched, rows=rows.tolist(), labels=labels

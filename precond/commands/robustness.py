@@ -133,7 +133,7 @@ def _properties(arguments: argparse.Namespace, network: Network, dataset: Datase
     answers: list[PropertyAnswer] = []
     interrupted = False
     try:
-        for answer in _answers(arguments, network, domain.box, dataset.features):
+        for answer in _answers(arguments, network, domain.box, features=dataset.features):
             answers.append(answer)
             _show(answer, hints.of_verdict(answer.verdict, arguments.budget / _asked(arguments)))
     except KeyboardInterrupt:
@@ -143,7 +143,11 @@ def _properties(arguments: argparse.Namespace, network: Network, dataset: Datase
         subject = Subject.of(model_name(network), dataset)
         write_files(out, properties_files(subject, str(domain), answers))
         print(f"report  {out / 'index.html'}")
-    return stopped(None, f"{len(answers)} of {_asked(arguments)} answered") if interrupted else 0
+    return (
+        stopped(ledger=None, known=f"{len(answers)} of {_asked(arguments)} answered")
+        if interrupted
+        else 0
+    )
 
 
 def _asked(arguments: argparse.Namespace) -> int:

@@ -96,7 +96,7 @@ def explain_sufficient(arguments: argparse.Namespace, network: Network, dataset:
 
     _check(arguments, dataset)
     if arguments.within is None:
-        network = classifier(network, None)
+        network = classifier(network, threshold=None)
     x = np.asarray(dataset.flat[arguments.index], dtype=np.float64)
     reach, free = _reach(arguments, dataset, x)
     contrast = _contrast(arguments, dataset, network)
@@ -111,12 +111,12 @@ def explain_sufficient(arguments: argparse.Namespace, network: Network, dataset:
         network,
         x,
         reach,
-        units=_units(arguments, dataset, network, x),
+        units=_units(arguments, dataset, network, x=x),
         settings=settings,
     )
-    answer = _input_answer(arguments, dataset, network, x, free)
+    answer = _input_answer(arguments, dataset, network, x=x, free=free)
     _print(found, answer, None if contrast is None else class_name(dataset.classes, contrast))
-    _write(arguments, dataset, network, found, answer)
+    _write(arguments, dataset, network, found=found, answer=answer)
     return 0
 
 
@@ -272,7 +272,7 @@ def _write(
         text = sufficient_json(found, answer)
     else:
         subject = Subject.of(model_name(network), dataset)
-        text = sufficient_page(subject, found, answer, dataset.classes)
+        text = sufficient_page(subject, found, answer, classes=dataset.classes)
     write_whole(arguments.out, text)
     print(f"written        {arguments.out}")
     if arguments.certificate is None:

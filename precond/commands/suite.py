@@ -101,7 +101,7 @@ def run_suite(arguments: argparse.Namespace) -> int:
             answer_all(pool, instances=open_, asked=asked, results=results, done=bars.step)
         except KeyboardInterrupt:
             _say(instances, results.rows, arguments.out)
-            return stopped(None, AGAIN)
+            return stopped(ledger=None, known=AGAIN)
     results.in_order(instances)
     return _say(instances, results.rows, arguments.out)
 

@@ -99,7 +99,7 @@ def run(arguments: argparse.Namespace) -> int:
         reply = ask(request, arguments.begun + limit)
     except KeyboardInterrupt:  # the child has been killed
         print("unknown", flush=True)
-        return stopped(None)
+        return stopped(ledger=None)
     if reply.error:
         raise PrecondError(reply.error)
     if reply.note:

@@ -83,7 +83,7 @@ def roles_of(entries: list[ArrayEntry], path: str, key: str | None, columns: Tab
     if key is None and has_all(columns.parts, names):
         parts = tuple(part.name for part in columns.parts)
         return Roles(
-            None,
+            inputs=None,
             labels=label,
             notes=(f"inputs are arrays {', '.join(parts)} of {Path(path).name}",),
             parts=parts,
@@ -147,7 +147,7 @@ def read_tensors(path: Path, key: str | None, columns: TableColumns) -> FileCont
     arrays = {str(name): _array(value) for name, value in saved.items() if _is_array(value)}
     entries = [ArrayEntry(name, value.shape, value.dtype) for name, value in arrays.items()]
     roles = roles_of(entries, path=str(path), key=key, columns=columns)
-    return _content(arrays, roles, columns, path)
+    return _content(arrays, roles, columns, path=path)
 
 
 def _content(

@@ -38,7 +38,7 @@ def read_csv(path: Path, columns: TableColumns) -> FileContent:
     if not columns.plain:
         if header is None:
             raise DataError(f"{path}, line 1", expected="names of columns", got="numbers")
-        return _named_csv(path, text, names, columns, delimiter)
+        return _named_csv(path, text, names, columns=columns, delimiter=delimiter)
     skipped = 0 if header is None else reader.line_num
     try:
         with warnings.catch_warnings():
@@ -53,7 +53,7 @@ def read_csv(path: Path, columns: TableColumns) -> FileContent:
             )
     except ValueError as error:
         if columns.label_of(names, str(path)) is not None:
-            return _named_csv(path, text, names, columns, delimiter)
+            return _named_csv(path, text, names, columns=columns, delimiter=delimiter)
         raise _bad_cell(path, text, delimiter, has_header=header is not None) from error
     if not table.size:
         raise DataError(f"{path}", expected="a line per input", got="none")

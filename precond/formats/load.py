@@ -48,7 +48,7 @@ def load(
             raise superfluous(type(source).__name__)
         from precond.formats.torch.reader import read_module
 
-        return read_module(source, input_shape, output, weights)
+        return read_module(source, input_shape, output, weights=weights)
     path = Path(source)
     if weights is not None:
         raise ModelError("weights", expected="a module to put them into", got=f"the file {path}")
@@ -67,7 +67,7 @@ def load(
         if path.suffix.lower() in STATE_SUFFIXES:
             from precond.formats.torch.reader import read_torch
 
-            return read_torch(path, input_shape, stated, output)
+            return read_torch(path, input_shape, stated, output=output)
         if stated is not None:
             raise superfluous(str(path))
         return _reader(path)(path, input_shape, output)

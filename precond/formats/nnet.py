@@ -45,8 +45,8 @@ def read_nnet(
         )
     for name in ("the flag", "the input minima", "the input maxima"):
         _take(rows, path, name)
-    means = _take(rows, path, "the means", inputs + 1)
-    ranges = _take(rows, path, "the ranges", inputs + 1)
+    means = _take(rows, path, "the means", width=inputs + 1)
+    ranges = _take(rows, path, "the ranges", width=inputs + 1)
     if (ranges == 0.0).any():
         raise ModelError(f"{path}: ranges", expected="numbers other than 0", got="0")
     output_names(["output"], output, str(path))
@@ -63,9 +63,9 @@ def read_nnet(
         raise ModelError(f"{path}: means and ranges: {error}") from error
     for layer in range(layers):
         place = f"the weights of layer {layer + 1}"
-        weight = [_take(rows, path, place, sizes[layer]) for _ in range(sizes[layer + 1])]
+        weight = [_take(rows, path, place, width=sizes[layer]) for _ in range(sizes[layer + 1])]
         place = f"the biases of layer {layer + 1}"
-        bias = [_take(rows, path, place, 1) for _ in range(sizes[layer + 1])]
+        bias = [_take(rows, path, place, width=1) for _ in range(sizes[layer + 1])]
         try:
             value = builder.emit(Affine(np.stack(weight), np.concatenate(bias)), [value])
         except ModelError as error:
@@ -73,7 +73,7 @@ def read_nnet(
         if layer + 1 < layers:
             value = builder.emit(ReLU(), [value])
     try:
-        return builder.finish(lowering.scale(builder, value, ranges[-1], means[-1]))
+        return builder.finish(lowering.scale(builder, value, ranges[-1], shift=means[-1]))
     except ModelError as error:
         raise ModelError(f"{path}: {error}") from error
 

@@ -85,7 +85,9 @@ def adversarial_files(
     ]
     return {
         "index.html": render_page(
-            "adversarial.html", _page(subject, inputs, radius, adversarial, retrained), SHEETS
+            "adversarial.html",
+            _page(subject, inputs, radius, adversarial=adversarial, retrained=retrained),
+            SHEETS,
         ),
         "adversarial.csv": csv_text((*head, "witness_linf", "fewest_changed", "used"), lines),
         "adversarial.npz": stream.getvalue(),

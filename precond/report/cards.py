@@ -92,7 +92,7 @@ def make_card(
                 inside=inside,
             )
         else:
-            tables = feature_tables(analysis, item, examples, wrong, inside)
+            tables = feature_tables(analysis, item, examples, wrong=wrong, inside=inside)
     remarks = [text for text in (item.note, match.problem) if text]
     if not drawn:
         remarks.append("Not drawn: pictures are made for the first of each class only.")

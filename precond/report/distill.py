@@ -68,7 +68,7 @@ def distill_page(
                 f"speed at batch {batch}",
                 "–" if value is None else f"× {value:.2f}",
                 "the plain network's time over the fast path's",
-                "" if value is None else "proved" if value > 1 else "refuted",
+                tone="" if value is None else "proved" if value > 1 else "refuted",
             )
             for batch, value in zip(table.batches, table.speedups(), strict=True)
         ]
@@ -116,7 +116,10 @@ def _chart(curves: Sequence[ExitCurve], max_loss: float) -> Markup | None:
 def _measured(table: TradeOffTable) -> Table:
     head, rows = table.cells()
     return Table(
-        "Beside its rivals", f"on {table.inputs} held-out inputs", head, tuple(map(tuple, rows))
+        "Beside its rivals",
+        f"on {table.inputs} held-out inputs",
+        head,
+        rows=tuple(map(tuple, rows)),
     )
 
 
@@ -126,4 +129,4 @@ def _exits(exits: Sequence[Mapping[str, Any]]) -> Table:
         for one in exits
     )
     head = ("answered by", "inputs", "share", "predictions changed")
-    return Table("Who answered", "all inputs", head, rows)
+    return Table("Who answered", "all inputs", head, rows=rows)

@@ -124,13 +124,13 @@ def galleries(
         galleries.append(Gallery("Input it was found from", f"input {item.source}", source))
     if len(examples):
         mean = np.asarray(analysis.data.inputs[examples], dtype=np.float64).mean(axis=0)
-        first = _picture(analysis, mean, "mean", "mean of all of them")
+        first = _picture(analysis, mean, "mean", title="mean of all of them")
         thumbs = (first, *_row_pictures(analysis, examples))
         galleries.append(Gallery(EXAMPLES, _of(examples) + inside, thumbs))
     if len(wrong):
         galleries.append(Gallery(WRONG, _of(wrong), _row_pictures(analysis, wrong)))
     if item.verdict.witness is not None:
-        galleries.append(_witness(analysis, item, item.verdict.witness, at_witness))
+        galleries.append(_witness(analysis, item, item.verdict.witness, at_witness=at_witness))
     if item.box is not None:
         galleries.append(_box(analysis, item.box, item.verdict.is_proved))
     return tuple(galleries)
@@ -163,11 +163,11 @@ def _witness(
     if at_witness is not None and says_classes(analysis):
         said = int(analysis.network.classes.predicted(at_witness[None])[0])
         caption, title = f"witness → {said}", f"the witness, predicted {said}"
-    thumbs = [_picture(analysis, witness, caption, title)]
+    thumbs = [_picture(analysis, witness, caption, title=title)]
     remark = "in the region, without the property"
     if item.source is not None:
         source = analysis.data.inputs[item.source]
-        thumbs.append(_picture(analysis, source, "source", "the input it started from"))
+        thumbs.append(_picture(analysis, source, "source", title="the input it started from"))
         gap = np.abs(witness - np.asarray(source).reshape(-1)).max()
         remark = f"largest change of one value from the source: {gap:.4g}"
     return Gallery("Witness against the claim", remark, tuple(thumbs))
@@ -180,9 +180,9 @@ def _box(analysis: Analysis, box: Box, proved: bool) -> Gallery:
         "Box inside the region",
         f"every picture between lowest and highest has the {what}",
         (
-            _picture(analysis, box.lower, "lowest", "lower bound of every value"),
-            _picture(analysis, box.upper, "highest", "upper bound of every value"),
-            _picture(analysis, width, "width", "white where a value is free"),
+            _picture(analysis, box.lower, "lowest", title="lower bound of every value"),
+            _picture(analysis, box.upper, "highest", title="upper bound of every value"),
+            _picture(analysis, width, "width", title="white where a value is free"),
         ),
     )
 

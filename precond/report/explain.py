@@ -47,6 +47,6 @@ def explain_page(found: Explained) -> str:
         pictures=tuple(Thumb(data_uri(p.picture), p.caption, p.caption) for p in found.panels),
         columns=found.columns,
         bars=signed_bars(drawn, "Attributions, largest first: red for, blue against"),
-        parts=Table("Attributions", remark, ("name", "value here", "attribution"), rows),
+        parts=Table("Attributions", remark, ("name", "value here", "attribution"), rows=rows),
     )
     return render_page("explain.html", page, SHEETS)

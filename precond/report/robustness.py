@@ -198,7 +198,7 @@ def _galleries(subject: Subject, robustness: Robustness) -> tuple[Gallery, ...]:
             if ball.outcome is BallOutcome.ATTACKED and i not in seen
         ]
         for i, ball in fresh[:EXAMPLES]:
-            thumbs += _pair(subject, shape, robustness, i, ball)
+            thumbs += _pair(subject, shape, robustness, i=i, ball=ball)
         seen |= {i for i, _ in fresh}
         if thumbs:
             remark = f"{min(len(fresh), EXAMPLES)} of {len(fresh)}: the input, then its witness"

@@ -57,7 +57,7 @@ class EverywhereSearch:
         scale = spread_of(self.study.signatures.values(tail.layer)[some])
         for done, target in enumerate(targets):
             share = self.deadline.left / (len(targets) - done)
-            self._class(tail, target, scale, self.deadline.earlier(share))
+            self._class(tail, target, scale, limit=self.deadline.earlier(share))
             self.work.progress.step()
             if self.deadline.passed:
                 self.notes.append(
@@ -85,7 +85,7 @@ class EverywhereSearch:
             )
             if int(one.inside.sum()) > 1
         ]
-        verdicts = self._proved(candidates, target, rows, limit)
+        verdicts = self._proved(candidates, target, rows, limit=limit)
         for k, verdict in sorted(verdicts.items()):
             if verdict.is_proved:
                 self.rules.append((self._rule(candidates[k], tail), verdict))
@@ -108,11 +108,13 @@ class EverywhereSearch:
                 if limit.passed:
                     return
                 yield ProofJob(
-                    Claim(self.study.network, self.study.domain.box, one.pattern, property),
+                    Claim(
+                        self.study.network, self.study.domain.box, one.pattern, property=property
+                    ),
                     max(0.1, min(EACH, limit.left)),
                     self.study.data.flat[rows[one.inside][:4]],
-                    self.work.options.device,
-                    self.work.options.seed,
+                    device=self.work.options.device,
+                    seed=self.work.options.seed,
                 )
 
         self.work.pool.map(jobs(), verdicts.__setitem__)

@@ -71,7 +71,7 @@ def strange(network: Network, dataset: Dataset) -> tuple[str, ...]:
         return (*notes, *_without_labels(network, flat))
     if labels.max() >= network.classes.count:
         return notes  # refused elsewhere, where labels are read as classes
-    return (*notes, *_with_labels(network, flat, labels, dataset))
+    return (*notes, *_with_labels(network, flat, labels, dataset=dataset))
 
 
 def _parts(dataset: Dataset) -> tuple[str, ...]:

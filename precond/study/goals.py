@@ -75,7 +75,7 @@ def class_goal(network: Network, signatures: Signatures, only: int | None = None
     text, kind = "predicted", GoalKind.CLASSES
     if only is not None:
         text, kind = f"label:{only}", GoalKind.ONE_CLASS
-    return Goal(text, kind, labels, targets, relabel=lambda more: more.predicted)
+    return Goal(text, kind, labels, targets=targets, relabel=lambda more: more.predicted)
 
 
 def correctness_goal(signatures: Signatures, truth: Rows | None) -> Goal:

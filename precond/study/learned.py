@@ -206,7 +206,7 @@ def _order(
         more = int((right[best] & left)[data.held_out].sum())
         reached += more
         share = reached / len(data.held_out) if len(data.held_out) else None
-        order.append(RuleGain(best, now[0], more, share))
+        order.append(RuleGain(best, now[0], more, reached=share))
         left &= ~right[best]
     return tuple(order)
 
@@ -230,8 +230,8 @@ def _weakest(analysis: Analysis, rules: Sequence[int], right: dict[int, Mask]) -
                 _name(analysis, label),
                 float(covered[data.held_out][own[data.held_out]].mean()),
                 largest,
-                int(own[data.train].sum()),
-                _rival(analysis, label, own & ~covered),
+                inputs=int(own[data.train].sum()),
+                rival=_rival(analysis, label, own & ~covered),
             )
         )
     return min(found, key=lambda one: one.explained, default=None)

@@ -46,19 +46,23 @@ class UnitLiteral:
 def unit_literals(pattern: DecisionPattern) -> list[UnitLiteral]:
     """The literals of a pattern, one by one."""
     found = [
-        UnitLiteral(layer, i, "on", DecisionPattern(on=frozenset({(layer, i)})))
+        UnitLiteral(layer, i, "on", pattern=DecisionPattern(on=frozenset({(layer, i)})))
         for layer, i in sorted(pattern.on)
     ]
     found += [
-        UnitLiteral(layer, i, "off", DecisionPattern(off=frozenset({(layer, i)})))
+        UnitLiteral(layer, i, "off", pattern=DecisionPattern(off=frozenset({(layer, i)})))
         for layer, i in sorted(pattern.off)
     ]
     found += [
-        UnitLiteral(layer, i, f"> {t:.3g}", DecisionPattern(above=frozenset({(layer, i, t)})))
+        UnitLiteral(
+            layer, i, f"> {t:.3g}", pattern=DecisionPattern(above=frozenset({(layer, i, t)}))
+        )
         for layer, i, t in sorted(pattern.above)
     ]
     return found + [
-        UnitLiteral(layer, i, f"≤ {t:.3g}", DecisionPattern(below=frozenset({(layer, i, t)})))
+        UnitLiteral(
+            layer, i, f"≤ {t:.3g}", pattern=DecisionPattern(below=frozenset({(layer, i, t)}))
+        )
         for layer, i, t in sorted(pattern.below)
     ]
 

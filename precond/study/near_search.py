@@ -107,7 +107,9 @@ class NearSearch:
         limit = Deadline.after(LARGEST * self.work.options.budget)
         largest = largest_radii(self.claims, [state.near for state in some], limit)
         for k, state, own in zip(states, some, largest, strict=True):
-            self.near[k] = counted(state.near, radius, state.proved, state.verdicts, own)
+            self.near[k] = counted(
+                state.near, radius, state.proved, verdicts=state.verdicts, largest=own
+            )
         self.rules = tuple(
             states[k].rule if k in states else rule for k, rule in enumerate(self.rules)
         )
@@ -158,7 +160,9 @@ class NearSearch:
             for row in rule.rows
             if (k, int(row)) not in proved
         ]
-        verdicts = self.claims.by_engines(rules, left, radius, self.work.pool, deadline)
+        verdicts = self.claims.by_engines(
+            rules, left, radius, pool=self.work.pool, deadline=deadline
+        )
         for (k, row), verdict in verdicts.items():
             states[k].verdicts[row] = verdict
 
@@ -176,8 +180,8 @@ class NearSearch:
         pattern = strengthened(
             layer,
             state.rule.pattern,
-            self._against(layer, rows, against, state if by_witness else None),
-            max(min(least, len(rows)), int(LOSS * len(rows))),
+            self._against(layer, rows, against, state=state if by_witness else None),
+            minimum=max(min(least, len(rows)), int(LOSS * len(rows))),
             values=layer in self.study.signatures.pre_activations,
         )
         if pattern is None:

@@ -38,12 +38,12 @@ class Options(RuleSettings):
         parse=seconds,
         metavar="SECONDS",
     )
-    values: bool = option(False, "mine value thresholds beside on/off decisions")
+    values: bool = option(value=False, help="mine value thresholds beside on/off decisions")
     per_class: int = option(5, "input preconditions wanted for each class", parse=count)
     support_radius: float | None = option(
-        None,
-        "layer rules are proved in balls of this radius around the inputs that support them, a "
-        "share of each value's range",
+        value=None,
+        help="layer rules are proved in balls of this radius around the inputs that support them, "
+        "a share of each value's range",
         parse=radius,
         metavar=f"FLOAT|{AUTO}",
         default=f"{AUTO}, the largest at which plain bounds prove nine in ten claims",

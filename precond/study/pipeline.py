@@ -144,7 +144,9 @@ class _AnalysisRun:
                 inside = np.flatnonzero(rule.pattern.holds(self.study.signatures))[:64]
                 share = self.deadline.left * self.work.pool.workers / (len(todo) - begun)
                 yield ProofJob(
-                    Claim(self.study.network, self.study.domain.box, rule.pattern, property),
+                    Claim(
+                        self.study.network, self.study.domain.box, rule.pattern, property=property
+                    ),
                     budget=min(self.work.options.each, max(0.5, share)),
                     points=self.study.data.flat[inside],
                     device=self.work.options.device,
@@ -177,7 +179,7 @@ class _AnalysisRun:
         if not rules:
             return ()
         study = self.study
-        return curve(rules, study.goal.labels, study.signatures, study.data.held_out)
+        return curve(rules, study.goal.labels, study.signatures, held_out=study.data.held_out)
 
     def finished(self) -> Iterator[Precondition]:
         """Every precondition, with EMPIRICAL where no proof was asked for or reached."""
@@ -205,9 +207,9 @@ class _AnalysisRun:
                 f"{name}-{counts[name]}",
                 Kind.LAYER,
                 target.name,
-                target.property,
-                rule.pattern,
-                self.study.support(rule.pattern, rule.label, self.study.domain.box),
-                verdict,
+                property=target.property,
+                pattern=rule.pattern,
+                support=self.study.support(rule.pattern, rule.label, self.study.domain.box),
+                verdict=verdict,
             )
         yield from self.inputs

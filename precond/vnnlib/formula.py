@@ -182,20 +182,27 @@ def comparison(operator: str, sides: Sequence[LinearSum], line: int) -> Formula:
     for left, right in pairwise(sides):
         match operator:
             case "<=" | "<":
-                parts.append(_atom(left, right, operator == "<", line))
+                parts.append(_atom(left, right, operator == "<", line=line))
             case ">=" | ">":
-                parts.append(_atom(right, left, operator == ">", line))
+                parts.append(_atom(right, left, operator == ">", line=line))
             case "=" | "==":
-                parts.append(_atom(left, right, False, line))
-                parts.append(_atom(right, left, False, line))
+                parts.append(_atom(left, right, strict=False, line=line))
+                parts.append(_atom(right, left, strict=False, line=line))
             case _:
-                parts.append(Or((_atom(left, right, True, line), _atom(right, left, True, line))))
+                parts.append(
+                    Or(
+                        (
+                            _atom(left, right, strict=True, line=line),
+                            _atom(right, left, strict=True, line=line),
+                        )
+                    )
+                )
     return parts[0] if len(parts) == 1 else And(tuple(parts))
 
 
 def _atom(small: LinearSum, large: LinearSum, strict: bool, line: int) -> Atom:
     gap = small.minus(large)
-    return Atom(tuple([(v, c) for v, c in gap.terms.items() if c]), gap.constant, strict, line)
+    return Atom(tuple([(v, c) for v, c in gap.terms.items() if c]), gap.constant, strict, line=line)
 
 
 def holds(formula: Formula, value: Callable[[Variable], Fraction]) -> bool:

@@ -40,9 +40,9 @@ def imply_bounds(bounds: TightestBounds, linear: Sequence[Atom], inputs: int) ->
     for i, sign in lacking:
         limit = _limit(rows, {i: Fraction(sign)}, inputs)
         if limit is not None and sign > 0:
-            bounds.at_most((INPUT, i), limit, False)
+            bounds.at_most((INPUT, i), limit, strict=False)
         elif limit is not None:
-            bounds.at_least((INPUT, i), -limit, False)
+            bounds.at_least((INPUT, i), -limit, strict=False)
 
 
 def _propagate(bounds: TightestBounds, linear: Sequence[Atom]) -> None:

@@ -48,7 +48,11 @@ def _atoms(atom: Atom, network: Network, source: str) -> tuple[Atom, Atom]:
     if rest and log and sum(terms.values()) == 0:
         return atom, atom
     size = network.output_size
-    found = None if rest else carried(terms, atom.constant, activation, size, atom.strict)
+    found = (
+        None
+        if rest
+        else carried(terms, atom.constant, activation, outputs=size, strict=atom.strict)
+    )
     if found is None:
         raise UnsupportedQuery(
             f"{source}, line {atom.line}: {network.origin} ends in {activation.value}",
@@ -57,10 +61,10 @@ def _atoms(atom: Atom, network: Network, source: str) -> tuple[Atom, Atom]:
             fix=REMEDY,
         )
     if isinstance(found, bool):
-        always = Atom((), Fraction(-1 if found else 1), False, atom.line)
+        always = Atom((), Fraction(-1 if found else 1), strict=False, line=atom.line)
         return always, always
     over = tuple(((output, index), -c) for index, c in found.terms.items())
     return (
-        Atom(over, found.high, atom.strict, atom.line),
-        Atom(over, found.low, atom.strict, atom.line),
+        Atom(over, found.high, atom.strict, line=atom.line),
+        Atom(over, found.low, atom.strict, line=atom.line),
     )

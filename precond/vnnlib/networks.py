@@ -58,7 +58,7 @@ def side_by_side(networks: Mapping[str, Network]) -> tuple[Network, tuple[Networ
     """One network over the inputs of all, and each one's part; a single one is kept as it is."""
     if len(networks) == 1:
         (network,) = networks.values()
-        return network, (_part(network, 0, 0, network.tensor_names),)
+        return network, (_part(network, 0, 0, tensor_names=network.tensor_names),)
     total = sum(network.input_size for network in networks.values())
     nodes: list[Node] = []
     parts: list[NetworkPart] = []
@@ -81,7 +81,7 @@ def side_by_side(networks: Mapping[str, Network]) -> tuple[Network, tuple[Networ
             for tensor, node in network.tensor_names.items()
             if node in renamed
         }
-        parts.append(_part(network, start, end, names))
+        parts.append(_part(network, start, end, tensor_names=names))
         start += network.input_size
         end += network.output_size
     nodes.append(Node("side by side", Concat(0), tuple(ends)))

@@ -100,7 +100,7 @@ class Query:
         if x.size != self.network.input_size or not np.isfinite(x).all():
             return False
         if self.execution is not Arithmetic.REAL:
-            run = run_values(self.network, self._nodes, x, self.execution)
+            run = run_values(self.network, self._nodes, x, execution=self.execution)
             return run is not None and holds(
                 self.formula, lambda place: Fraction(float(run[place[0]][place[1]]))
             )
@@ -132,7 +132,7 @@ class Query:
         found = {}
         for i, kind in self._input_types().items():
             low, high = region.lower[i], region.upper[i]
-            closest = into(low, high, float(x[i]), kind)
+            closest = into(low, high, float(x[i]), kind=kind)
             if x[i] == closest and not low <= Fraction(closest) <= high:
                 found[INPUT, i] = low
         return found
@@ -152,7 +152,7 @@ class Query:
         region = self.regions[claim]
         moved = np.empty(x.size)
         for i, kind in self._input_types().items():
-            moved[i] = into(region.lower[i], region.upper[i], float(x[i]), kind)
+            moved[i] = into(region.lower[i], region.upper[i], float(x[i]), kind=kind)
         return moved
 
     def assignment(self, point: ArrayLike) -> dict[str, NDArray[np.floating]]:
@@ -162,7 +162,7 @@ class Query:
         x = np.asarray(point, dtype=np.float64).reshape(1, -1)
         found = {INPUT: x[0]}
         if self.execution is not Arithmetic.REAL:
-            found = run_values(self.network, self._nodes, x[0], self.execution) or found
+            found = run_values(self.network, self._nodes, x[0], execution=self.execution) or found
         result = {}
         for declared in self.declarations:
             if declared.node not in found:

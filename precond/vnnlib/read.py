@@ -68,7 +68,7 @@ def parse_vnnlib(
         formula, declarations, network = v2.parse(text, source, networks)
     elif major == 1:
         name, network = _only(networks, source)
-        formula, declarations = v1.parse(text, source, network, name)
+        formula, declarations = v1.parse(text, source, network, name=name)
     else:
         raise UnsupportedQuery(
             f"{source}: VNN-LIB version", expected="1.0 or 2.0", got=f"{major}.{minor}"
@@ -100,7 +100,9 @@ def parse_vnnlib(
         if d.kind is VariableKind.INPUT
         for i in range(d.size)
     }
-    builder = ClaimBuilder(network, exposed, output_index, inputs.__getitem__, source, cap)
+    builder = ClaimBuilder(
+        network, exposed, output_index, label=inputs.__getitem__, source=source, cap=cap
+    )
     claims, regions, empty = builder.build(common, alternatives)
     notes = [f"{empty} empty input regions were dropped"] if empty else []
     if network.output_words:

@@ -112,8 +112,8 @@ class ClaimBuilder:
             self.exposed,
             box,
             _pattern(intervals),
-            self._property(conjunctions, reach),
-            _half_spaces(linear, reach),
+            property=self._property(conjunctions, reach),
+            halfspaces=_half_spaces(linear, reach),
         )
         return claim, region
 
@@ -155,7 +155,7 @@ class ClaimBuilder:
         """``Σ c·v + k ≤ 0`` as ``Σ −c·v ≥ k``."""
         outputs = [(self.output_index(v), -c) for v, c in atom.terms if v[0] != INPUT]
         inputs = [(v[1], -c) for v, c in atom.terms if v[0] == INPUT]
-        return weakened(outputs, inputs, atom.constant, atom.strict, reach)
+        return weakened(outputs, inputs, atom.constant, strict=atom.strict, reach=reach)
 
 
 def _contents(atoms: Sequence[Atom]) -> frozenset[object]:
@@ -199,4 +199,4 @@ def _pattern(intervals: TightestBounds) -> DecisionPattern:
             off.append((layer, index))
         elif u is not None:
             below.append((layer, index, u))
-    return DecisionPattern(frozenset(on), frozenset(off), frozenset(above), frozenset(below))
+    return DecisionPattern(frozenset(on), frozenset(off), frozenset(above), below=frozenset(below))

@@ -78,7 +78,7 @@ def weakened(
         rounded_inputs.append((index, number))
     limit = down(bound * scale - slack)
     return tuple(
-        Inequality(tuple(corner), limit, strict, tuple(rounded_inputs))
+        Inequality(tuple(corner), limit, strict, inputs=tuple(rounded_inputs))
         for corner in _corners([(i, f * scale) for i, f in outputs])
     )
 

@@ -108,7 +108,7 @@ class _QuerySearch:
             status is Status.UNKNOWN and self._ran_out(k) and k not in self.distrusted
             for k, status in enumerate(statuses)
         )
-        return self._solution(result_of(statuses, out_of_time=out_of_time), None)
+        return self._solution(result_of(statuses, out_of_time=out_of_time), witness=None)
 
     def _try(self, k: int, share: float, attempt: int) -> NDArray[np.float64] | None:
         """Prove claim ``k``; an input that the query admits, if one was found."""
@@ -141,7 +141,7 @@ class _QuerySearch:
             self._distrust(k, verdict.reason)
         if self.status[k] is Status.UNKNOWN and self.query.execution is not Arithmetic.REAL:
             near = [] if verdict.witness is None else [verdict.witness]
-            return run_witness(self.query, k, near, self.seed + attempt)
+            return run_witness(self.query, k, near, seed=self.seed + attempt)
         return None
 
     def _further_inside(self, k: int, share: float, attempt: int) -> NDArray[np.float64] | None:
@@ -186,7 +186,7 @@ class _QuerySearch:
         untried = total - len(self.given)
         if untried and witness is None:
             notes.append(f"{untried} of {total} claims were not tried: no time was left")
-        return Solution(result, witness, dict(self.verdicts), tuple(notes))
+        return Solution(result, witness, dict(self.verdicts), notes=tuple(notes))
 
 
 def admitted(query: Query, claim: int, point: NDArray[np.float64]) -> NDArray[np.float64] | None:

@@ -163,15 +163,15 @@ class _ReaderV2:
         self.variables: dict[str, Declaration] = {}
 
     def declare(self, declared: Any, part: NetworkPart) -> None:
-        inputs = self.slots(declared, declared.inputs, part.inputs, "input")
-        outputs = self.slots(declared, declared.outputs, part.outputs, "output")
+        inputs = self.slots(declared, declared.inputs, part.inputs, role="input")
+        outputs = self.slots(declared, declared.outputs, part.outputs, role="output")
         for item, slot in zip(declared.inputs, inputs, strict=True):
-            self.add(item, VariableKind.INPUT, INPUT, slot)
+            self.add(item, VariableKind.INPUT, INPUT, slot=slot)
         for item in declared.hidden:
             node = self.hidden_node(item, part)
-            self.add(item, VariableKind.HIDDEN, node, Slot("", 0, self.network.shapes[node]))
+            self.add(item, VariableKind.HIDDEN, node, slot=Slot("", 0, self.network.shapes[node]))
         for item, slot in zip(declared.outputs, outputs, strict=True):
-            self.add(item, VariableKind.OUTPUT, self.network.output, slot)
+            self.add(item, VariableKind.OUTPUT, self.network.output, slot=slot)
 
     def slots(
         self, declared: Any, items: Sequence[Any], slots: Sequence[Slot], role: str

@@ -91,12 +91,10 @@ class Adversarial(NotebookLine):
     def __repr__(self) -> str:
         return f"Adversarial({len(self.examples)} examples of {self.claims} claims)"
 
-    def inputs(self) -> NDArray[np.float32]:
-        """(M, n)."""
+    def inputs(self) -> NDArray[np.float32]:  # (M, n)
         return np.stack([e.input for e in self.examples])
 
-    def labels(self) -> Rows:
-        """The right classes (M,)."""
+    def labels(self) -> Rows:  # the right classes (M,)
         return np.array([e.label for e in self.examples], dtype=np.int64)
 
 
@@ -144,7 +142,9 @@ def adversarial(
     witnesses: list[_Witness] = []
     claims, interrupted = 0, False
     try:
-        for witness in _rule_witnesses(network, data, right, rules, settings, ledger, done):
+        for witness in _rule_witnesses(
+            network, data, right, rules=rules, settings=settings, ledger=ledger, done=done
+        ):
             claims += 1
             witnesses += [] if witness is None else [witness]
         balls = RobustnessSettings(

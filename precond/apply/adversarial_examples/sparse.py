@@ -45,7 +45,9 @@ def fewest_changes(
         rows = slice(start, start + size)
         if deadline.passed:
             break
-        result[rows] = _greedy(ops, anchors[rows], classes[rows], natural, most, deadline)
+        result[rows] = _greedy(
+            ops, anchors[rows], classes[rows], natural=natural, most=most, deadline=deadline
+        )
     return result
 
 

@@ -47,7 +47,9 @@ class Balls:
 
     def rows(self, which: Rows) -> Balls:
         """Those at the positions ``which``."""
-        return Balls(self.points[which], self.lower[which], self.upper[which], self.classes[which])
+        return Balls(
+            self.points[which], self.lower[which], self.upper[which], classes=self.classes[which]
+        )
 
 
 def margin_bounds(

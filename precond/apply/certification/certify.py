@@ -79,7 +79,9 @@ def robustness(
     right = np.ones(len(points), dtype=np.bool_)
     if labels is not None:
         right = classes == labels[chosen]
-    run = _RobustnessRun(network, points, classes, within, settings, deadline, ledger)
+    run = _RobustnessRun(
+        network, points, classes, within=within, settings=settings, deadline=deadline, ledger=ledger
+    )
     wrong = Ball(BallOutcome.WRONG)
     open_ball = Ball(BallOutcome.UNKNOWN)
     table = [[open_ball if r else wrong for r in right.tolist()] for _ in sizes]
@@ -129,7 +131,7 @@ class _RobustnessRun:
         if self.within is not None:
             lower = np.maximum(lower, self.within.lower)
             upper = np.minimum(upper, self.within.upper)
-        return Balls(points, lower, upper, self.classes[which])
+        return Balls(points, lower, upper, classes=self.classes[which])
 
     def settle(
         self, table: list[list[Ball]], k: int, i: int, ball: Ball, done: Callable[[int], None]
@@ -148,7 +150,7 @@ class _RobustnessRun:
         first."""
         for k, radius in enumerate(sizes):
             self.bound(k, radius, table, steps=0, done=done)
-            self.attack(k, radius, table, done)
+            self.attack(k, radius, table, done=done)
             self.bound(k, radius, table, steps=OPTIMISE, done=done)
 
     def attack(
@@ -189,7 +191,7 @@ class _RobustnessRun:
             self.network,
             balls.lower,
             balls.upper,
-            balls.classes,
+            classes=balls.classes,
             steps=steps,
             deadline=self.deadline,
             device=self.device,
@@ -198,7 +200,7 @@ class _RobustnessRun:
         for i, bound in zip(which.tolist(), bounds.tolist(), strict=True):
             if excludes(bound):
                 ball = Ball(BallOutcome.CERTIFIED, engine, margin=bound)
-                self.settle(table, k, i, ball, done)
+                self.settle(table, k, i, ball=ball, done=done)
             elif np.isfinite(bound):
                 table[k][i] = Ball(BallOutcome.UNKNOWN, engine, margin=bound)
 

@@ -140,14 +140,16 @@ def prove_monotone(
     while boxes:
         part, boxes = boxes[-BATCH:], boxes[:-BATCH]
         lower, upper = (np.stack([one[k] for one in part]) for k in (0, 1))
-        witness = _falls(claim, network, property, lower, upper)
+        witness = _falls(claim, network, property, lower=lower, upper=upper)
         if witness is not None:
             shown = replay(claim, witness)
             return verdict(Status.REFUTED, witness=witness, exact=True, confirmed=shown.in_float32)
         if deadline.passed:
             reason = f"budget spent with {len(boxes) + len(part)} boxes open"
             return verdict(Status.UNKNOWN, reason=reason)
-        low = least_derivative(network, slopes, lower, upper, direction, device)[:, property.output]
+        low = least_derivative(
+            network, slopes, lower, upper=upper, direction=direction, device=device
+        )[:, property.output]
         closed = excludes(low, strict=True)
         shares = np.array([share for _, _, share in part])
         coverage.close(np.zeros(int(closed.sum()), dtype=np.int64), shares[closed])

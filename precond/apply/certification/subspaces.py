@@ -57,7 +57,7 @@ def certified_margins(
                 network,
                 np.nextafter(points - size, -np.inf),
                 np.nextafter(points + size, np.inf),
-                classes,
+                classes=classes,
                 deadline=deadline,
             )
             shown = bound > 0

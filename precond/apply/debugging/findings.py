@@ -97,7 +97,7 @@ def debug(
     order = np.concatenate([np.flatnonzero(late), np.flatnonzero(~late)])
     wrong = order[signatures.predicted[order] != true[order]]
     book = RuleBook(network=network, rules=(), inputs=flat, signatures=signatures, train=data.train)
-    cases = Cases.of(true, signatures.predicted, held_out, settings.seed)
+    cases = Cases.of(true, signatures.predicted, held_out, seed=settings.seed)
     explained = Causes(cases=cases, causes=(), single=wrong)
     doubtful: tuple[Suspect, ...] = ()
     findings: list[Finding] = []

@@ -48,7 +48,7 @@ class HeadBounds:
         widest = max(self.network.width(name) for name in self.network.shapes)
         size = max(1, CHUNK_BYTES // (16 * m * widest))
         found = [
-            self._some(ops, lower[at : at + size], upper[at : at + size], deadline)
+            self._some(ops, lower[at : at + size], upper[at : at + size], deadline=deadline)
             for at in range(0, len(lower), size)
         ]
         low, high, weight = (np.concatenate(part) for part in zip(*found, strict=True))

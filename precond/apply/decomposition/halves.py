@@ -121,7 +121,7 @@ class _DecompositionRun:
         cover = self._search(reach, proposed)
         self.search_seconds = time.monotonic() - started
         if cover.uncovered:  # a proof of the rest would not answer the claim
-            return self._unproved(cover, None)
+            return self._unproved(cover, witness=None)
         lemmas, tail_half = self._tail(cover)
         steps, head_half = self._head(cover, reach)
         return self._result(cover, steps, lemmas, halves=(head_half, tail_half), witness=None)

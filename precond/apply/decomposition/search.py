@@ -136,7 +136,7 @@ class CoverSearch:
             self._mine(lower, upper, low, high=high, rows=rest[~excludes(bound)], deadline=deadline)
         for k in np.flatnonzero(closed):
             self.coverage.close(0, _share(paths[k]))
-            self.closed.append(_ClosedPart(lower[k], upper[k], low[k], high[k]))
+            self.closed.append(_ClosedPart(lower[k], upper[k], low[k], high=high[k]))
         return self._halves(
             paths, lower, upper, moved=moved * (above > 0)[..., None], weight=weight, open_=~closed
         )

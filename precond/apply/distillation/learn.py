@@ -142,7 +142,7 @@ def distill(
     stages, prices = costs(path, validation.inputs[:BATCH])
     choice = choose(found, right=right, stages=stages, prices=prices, max_loss=max_loss)
     curves = tuple(
-        exit_curve(str(exit.name), one, right, threshold)
+        exit_curve(str(exit.name), one, right, threshold=threshold)
         for exit, one, threshold in zip(ordered, found, choice.thresholds, strict=True)
     )
     kept: list[VoteExit] = []

@@ -60,8 +60,8 @@ def learned_exit(
         (value,) = before(sample.inputs[:LEVEL_ROWS])
         z = Probe(network, reading)(value)
     levels = quantiles(z, network.shapes[reading.layer], training.levels)
-    exit = VoteExit(network, reading, training.rules, levels)
-    train_vote(exit, before, sample, training)
+    exit = VoteExit(network, reading, training.rules, levels=levels)
+    train_vote(exit, before, sample, training=training)
     return exit
 
 

@@ -38,7 +38,7 @@ def numbers(values: ArrayLike) -> Numbers:
 
 
 def add(left: ArrayLike, right: ArrayLike) -> Numbers:
-    return _binary(left, right, np.add, _sum_is_exact, lambda a, b: a + b)
+    return _binary(left, right, np.add, is_exact=_sum_is_exact, slow=lambda a, b: a + b)
 
 
 def subtract(left: ArrayLike, right: ArrayLike) -> Numbers:
@@ -50,7 +50,7 @@ def negative(values: ArrayLike) -> Numbers:
 
 
 def multiply(left: ArrayLike, right: ArrayLike) -> Numbers:
-    return _binary(left, right, np.multiply, _product_is_exact, lambda a, b: a * b)
+    return _binary(left, right, np.multiply, is_exact=_product_is_exact, slow=lambda a, b: a * b)
 
 
 def divide(left: ArrayLike, right: ArrayLike) -> Numbers:
@@ -59,7 +59,11 @@ def divide(left: ArrayLike, right: ArrayLike) -> Numbers:
     if divisor.dtype != np.object_ and (divisor == 0.0).any():
         raise ModelError("division", expected="a divisor other than 0", got="0")
     return _binary(
-        left, divisor, np.divide, lambda a, b, q: _product_is_exact(q, b, a), lambda a, b: a / b
+        left,
+        divisor,
+        np.divide,
+        is_exact=lambda a, b, q: _product_is_exact(q, b, a),
+        slow=lambda a, b: a / b,
     )
 
 
@@ -155,7 +159,7 @@ def _power(base: Real, exponent: Real) -> Real:
 
 
 def _ball(name: str, x: Real) -> Real:
-    found = enclosure(name, x.low, x.high, PRECISION)
+    found = enclosure(name, x.low, x.high, bits=PRECISION)
     if found is None:
         raise ModelError(f"{name} of a constant", expected="a finite number", got="none")
     return Real(*found)

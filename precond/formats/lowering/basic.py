@@ -48,7 +48,7 @@ def add(b: NetworkBuilder, left: Operand, right: Operand, sign: float = 1.0) -> 
     """``left + sign · right`` (sign ±1) with broadcasting; at least one operand computed."""
     if isinstance(left, Value) and isinstance(right, Value):
         if left == right:
-            return scale(b, left, 1.0 + sign, 0.0)
+            return scale(b, left, 1.0 + sign, shift=0.0)
         full = _broadcast(left.full, right.full)
         if left.batched != right.batched or len(left.full) != len(right.full):
             left, right = b.unbatch(left), b.unbatch(right)
@@ -56,9 +56,9 @@ def add(b: NetworkBuilder, left: Operand, right: Operand, sign: float = 1.0) -> 
         return b.emit(Add((1.0, sign)), [left, right])
     if isinstance(left, Value):
         assert isinstance(right, np.ndarray)
-        return scale(b, left, 1.0, sign * constant_array(right))
+        return scale(b, left, 1.0, shift=sign * constant_array(right))
     assert isinstance(right, Value)
-    return scale(b, right, sign, left)
+    return scale(b, right, sign, shift=left)
 
 
 def multiply(b: NetworkBuilder, left: Operand, right: Operand) -> Value:
@@ -71,9 +71,9 @@ def multiply(b: NetworkBuilder, left: Operand, right: Operand) -> Value:
         )
     if isinstance(left, Value):
         assert isinstance(right, np.ndarray)
-        return scale(b, left, constant_array(right), 0.0)
+        return scale(b, left, constant_array(right), shift=0.0)
     assert isinstance(right, Value)
-    return scale(b, right, constant_array(left), 0.0)
+    return scale(b, right, constant_array(left), shift=0.0)
 
 
 def divide(b: NetworkBuilder, left: Operand, right: Operand) -> Value:
@@ -103,7 +103,7 @@ def matmul(b: NetworkBuilder, left: Operand, right: Operand) -> Value:
         matrix = _matrix(right)
         result = linear(b, left, matrix.T if matrix.ndim == 2 else matrix[None])
         if matrix.ndim == 1:
-            return take(b, result, -1, np.array(0))
+            return take(b, result, -1, indices=np.array(0))
         return _leading_ones(b, result, np.ndim(right))
     assert isinstance(right, Value)
     matrix = _matrix(left)
@@ -112,10 +112,10 @@ def matmul(b: NetworkBuilder, left: Operand, right: Operand) -> Value:
         right = b.unbatch(right)
     if len(right.full) == 1:
         result = linear(b, right, weight)
-        return result if matrix.ndim == 2 else take(b, result, -1, np.array(0))
+        return result if matrix.ndim == 2 else take(b, result, -1, indices=np.array(0))
     result = linear(b, _swapped(b, right), weight)
     if matrix.ndim == 1:
-        return take(b, result, -1, np.array(0))
+        return take(b, result, -1, indices=np.array(0))
     return _leading_ones(b, _swapped(b, result), np.ndim(left))
 
 

@@ -41,7 +41,9 @@ def einsum(b: NetworkBuilder, equation: str, operands: Sequence[Operand]) -> Val
         if sizes.setdefault(letter, size) != size:
             raise ModelError("einsum", expected=f"{sizes[letter]} at {letter}", got=str(size))
     if _is_matrix_product(own, letters, result):
-        return _matrix_product(b, value, own, factor, letters, result, sizes)
+        return _matrix_product(
+            b, value, own, factor=factor, letters=letters, result=result, sizes=sizes
+        )
     every = own + "".join(c for c in letters if c not in own)
     check_size([sizes[c] for c in every])
     wide = reshape(b, value, [*value.full, *[1] * (len(every) - len(own))])
@@ -49,7 +51,9 @@ def einsum(b: NetworkBuilder, equation: str, operands: Sequence[Operand]) -> Val
     aligned = factor.transpose([letters.index(c) for c in every if c in letters])
     shape = [sizes[c] if c in letters else 1 for c in every]
     summed = [i for i, c in enumerate(every) if c not in result]
-    product = reduce(b, multiply(b, wide, aligned.reshape(shape)), summed, False, False)
+    product = reduce(
+        b, multiply(b, wide, aligned.reshape(shape)), summed, keepdims=False, mean=False
+    )
     kept = [c for c in every if c in result]
     return transpose(b, product, [kept.index(c) for c in result])
 
@@ -71,7 +75,9 @@ def _matrix_product(
     summed = [c for c in own if c in letters]
     kept = [c for c in own if c not in letters]
     if any(c not in result for c in kept):
-        value = reduce(b, value, [own.index(c) for c in kept if c not in result], False, False)
+        value = reduce(
+            b, value, [own.index(c) for c in kept if c not in result], keepdims=False, mean=False
+        )
         own = "".join(c for c in own if c in letters or c in result)
         kept = [c for c in kept if c in result]
     new = [c for c in letters if c not in own]

@@ -42,7 +42,7 @@ def spatial(b: NetworkBuilder, value: Value, rank: int) -> Value:
         raise ModelError("an image operator", expected="one to three spatial axes", got=str(rank))
     if not value.batched and len(value.shape) == rank + 2 and value.shape[0] == 1:
         inner = b.emit(Reshape(value.shape[1:]), [value])
-        value = Value(inner.name, inner.shape, True)
+        value = Value(inner.name, inner.shape, batched=True)
     if not value.batched or len(value.shape) != rank + 1:
         axes = ("length", "height, width", "depth, height, width")[rank - 1]
         raise ModelError(
@@ -70,10 +70,10 @@ def conv(b: NetworkBuilder, value: Value, filters: Filters, window: Window) -> V
     if window.rank == 1:
         flat = unsqueeze(b, value, [2])
         high = replace(filters, weight=weight[:, :, None])
-        return squeeze(b, _conv(b, flat, high, window.above()), [2])
+        return squeeze(b, _conv(b, flat, high, window=window.above()), [2])
     if window.rank == 3:
-        return _conv_volume(b, value, filters, window)
-    return _conv(b, value, filters, window)
+        return _conv_volume(b, value, filters, window=window)
+    return _conv(b, value, filters, window=window)
 
 
 def _conv(b: NetworkBuilder, value: Value, filters: Filters, window: Window) -> Value:
@@ -82,9 +82,9 @@ def _conv(b: NetworkBuilder, value: Value, filters: Filters, window: Window) -> 
         filters.weight,
         filters.bias,
         window.pair("stride"),
-        window.pads,
-        window.pair("dilation"),
-        filters.groups,
+        padding=window.pads,
+        dilation=window.pair("dilation"),
+        groups=filters.groups,
     )
     return b.emit(layer, [value])
 
@@ -105,7 +105,7 @@ def _conv_volume(b: NetworkBuilder, value: Value, filters: Filters, window: Wind
     every = Filters(
         np.concatenate([one] * places), np.concatenate([bias] * places), groups * places
     )
-    result = _conv(b, b.rearrange(value, index), every, window.part(1, 3))
+    result = _conv(b, b.rearrange(value, index), every, window=window.part(1, 3))
     result = reshape(b, result, (1, places, len(weight), *result.shape[1:]))
     return transpose(b, result, (0, 2, 1, 3, 4))
 
@@ -117,13 +117,13 @@ def max_pool(b: NetworkBuilder, value: Value, window: Window) -> Value:
         return squeeze(b, flat, [2])
     if window.rank == 3:
         rest = max_pool(b, _slices(b, value), window.part(1, 3))
-        return _along_depth(b, rest, value.shape, lambda v: max_pool(b, v, _first(window)))
+        return _along_depth(b, rest, value.shape, pool=lambda v: max_pool(b, v, _first(window)))
     layer = MaxPool2d(
         window.pair("kernel"),
         window.pair("stride"),
         window.pads,
-        window.pair("dilation"),
-        window.ceil_mode,
+        dilation=window.pair("dilation"),
+        ceil_mode=window.ceil_mode,
     )
     plane = (1, *value.shape[1:])
     check_size((*layer.output_shape([plane]), *window.kernel))
@@ -155,9 +155,9 @@ def average_pool(
             b,
             rest,
             value.shape,
-            lambda v: average_pool(b, v, first, include_pad=include_pad, divisor=divisor),
+            pool=lambda v: average_pool(b, v, first, include_pad=include_pad, divisor=divisor),
         )
-    return _average_plane(b, value, window, include_pad, divisor)
+    return _average_plane(b, value, window, include_pad=include_pad, divisor=divisor)
 
 
 def _average_plane(
@@ -168,14 +168,17 @@ def _average_plane(
         window.pair("kernel"),
         window.pair("stride"),
         window.pads,
-        window.pair("dilation"),
-        window.ceil_mode,
+        dilation=window.pair("dilation"),
+        ceil_mode=window.ceil_mode,
     )
     _, *counts = pool.output_shape([value.shape])
     check_size((channels, *counts))
     check_size((channels, *window.kernel))
     wide = _reaching(window, value.shape[1:], counts) if window.ceil_mode else window
-    taps = [_taps(value.shape[axis + 1], counts[axis], axis, pool, include_pad) for axis in (0, 1)]
+    taps = [
+        _taps(value.shape[axis + 1], counts[axis], axis, pool=pool, include_pad=include_pad)
+        for axis in (0, 1)
+    ]
     total = np.outer(taps[0], taps[1]).astype(np.float64)
     if divisor is not None:
         total = np.full_like(total, divisor)
@@ -183,10 +186,10 @@ def _average_plane(
         raise ModelError(
             "average pool", expected="windows that touch the image", got="one in padding"
         )
-    ones = Filters(np.ones((channels, 1, *window.kernel)), None, channels)
-    summed = conv(b, value, ones, wide)
+    ones = Filters(np.ones((channels, 1, *window.kernel)), bias=None, groups=channels)
+    summed = conv(b, value, ones, window=wide)
     uniform = bool((total == total[0, 0]).all())
-    return scale(b, summed, arithmetic.divide(1.0, total[0, 0] if uniform else total), 0.0)
+    return scale(b, summed, arithmetic.divide(1.0, total[0, 0] if uniform else total), shift=0.0)
 
 
 def _reaching(window: Window, sizes: tuple[int, ...], counts: list[int]) -> Window:
@@ -229,7 +232,7 @@ def _along_depth(
 def global_average(b: NetworkBuilder, value: Value) -> Value:
     """The mean over all spatial axes, which stay as axes of size 1."""
     value = spatial(b, value, len(value.full) - 2)
-    return reduce(b, value, range(2, len(value.full)), True, True)
+    return reduce(b, value, range(2, len(value.full)), keepdims=True, mean=True)
 
 
 def batch_norm(
@@ -251,7 +254,7 @@ def batch_norm(
     factor = arithmetic.divide(gain, arithmetic.square_root(spread))
     shift = arithmetic.subtract(bias, arithmetic.multiply(mean, factor))
     rest = (1,) * (len(value.full) - 2)
-    return scale(b, value, factor.reshape(-1, *rest), shift.reshape(-1, *rest))
+    return scale(b, value, factor.reshape(-1, *rest), shift=shift.reshape(-1, *rest))
 
 
 def _taps(size: int, count: int, axis: int, pool: MaxPool2d, include_pad: bool) -> Array:

@@ -94,7 +94,7 @@ def source_of(name: str, dims: Dims | None, given: Shape | None, origin: str) ->
     if dims is None:
         if given is None:
             raise ModelError(f"{origin}: input {name!r} has no shape", fix=SHAPE_FIX)
-        return Source(name, given, True, True)
+        return Source(name, given, batched=True, open_batch=True)
     shown = str(["?" if size is None else size for size in dims])
     batched = len(dims) > 1 and dims[0] in (1, None)
     if given is not None:
@@ -118,7 +118,7 @@ def source_of(name: str, dims: Dims | None, given: Shape | None, origin: str) ->
             got=shown,
             fix=SHAPE_FIX,
         )
-    return Source(name, shape, batched, batched and dims[0] is None)
+    return Source(name, shape, batched, open_batch=batched and dims[0] is None)
 
 
 def opened(origin: str, sources: Sequence[Source]) -> tuple[NetworkBuilder, dict[str, Value]]:
@@ -127,10 +127,12 @@ def opened(origin: str, sources: Sequence[Source]) -> tuple[NetworkBuilder, dict
     batched = any(source.batched for source in sources)
     open_batch = any(s.open_batch for s in sources) and all(s.batched for s in sources)
     if len(sources) == 1:
-        builder = NetworkBuilder(origin, parts[0].shape, batched, open_batch)
+        builder = NetworkBuilder(origin, parts[0].shape, batched, open_batch=open_batch)
         builder.tensors[parts[0].name] = INPUT
         return builder, {parts[0].name: builder.input}
-    builder = NetworkBuilder(origin, (sum(part.size for part in parts),), batched, open_batch)
+    builder = NetworkBuilder(
+        origin, (sum(part.size for part in parts),), batched, open_batch=open_batch
+    )
     builder.input_parts = parts
     values = {}
     for source, (part, start, end) in zip(sources, places(parts), strict=True):

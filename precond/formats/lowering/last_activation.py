@@ -53,7 +53,7 @@ def two_probabilities(b: NetworkBuilder, logit: Value) -> Value:
             got=f"those of shape {logit.full}",
         )
     both = linear(b, logit, np.array([[0.0], [1.0]]))
-    return softmax(b, both, [-1], OutputActivation.SOFTMAX, True)
+    return softmax(b, both, [-1], activation=OutputActivation.SOFTMAX, last=True)
 
 
 def _require_last(activation: OutputActivation, last: bool) -> None:

@@ -103,7 +103,7 @@ def strided(b: NetworkBuilder, value: Value, axis: int, start: int, stop: int, s
     begin, end = (
         min(max(bound + size if bound < 0 else bound, low), high) for bound in (start, stop)
     )
-    return take(b, value, axis, np.arange(begin, end, step, dtype=np.int64))
+    return take(b, value, axis, indices=np.arange(begin, end, step, dtype=np.int64))
 
 
 def split(b: NetworkBuilder, value: Value, axis: int, sizes: Sequence[int]) -> list[Value]:
@@ -113,7 +113,10 @@ def split(b: NetworkBuilder, value: Value, axis: int, sizes: Sequence[int]) -> l
             "split", expected=f"sizes that add up to {value.full[where]}", got=str(list(sizes))
         )
     starts = np.cumsum([0, *sizes])
-    return [take(b, value, where, np.arange(starts[i], starts[i + 1])) for i in range(len(sizes))]
+    return [
+        take(b, value, where, indices=np.arange(starts[i], starts[i + 1]))
+        for i in range(len(sizes))
+    ]
 
 
 def pad(

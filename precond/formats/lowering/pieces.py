@@ -32,12 +32,12 @@ def leaky(b: NetworkBuilder, value: Value, slopes: Array) -> Value:
     if own.size == 1 and 0.0 <= own[0] <= 1.0:
         return b.emit(LeakyReLU(float(own[0])), [value])
     positive = relu(b, value)
-    return add(b, positive, scale(b, add(b, value, positive, -1.0), slopes, 0.0))
+    return add(b, positive, scale(b, add(b, value, positive, sign=-1.0), slopes, shift=0.0))
 
 
 def absolute(b: NetworkBuilder, value: Value) -> Value:
     """``2 relu(x) − x``."""
-    return add(b, scale(b, relu(b, value), 2.0, 0.0), value, -1.0)
+    return add(b, scale(b, relu(b, value), 2.0, shift=0.0), value, sign=-1.0)
 
 
 def maximum(b: NetworkBuilder, operands: Sequence[Operand]) -> Value:
@@ -55,15 +55,17 @@ def _extreme(b: NetworkBuilder, operands: Sequence[Operand], sign: float) -> Val
     constants = [constant_array(o) for o in operands if not isinstance(o, Value)]
 
     def pair(left: Value, right: Value) -> Value:
-        over = relu(b, add(b, right, left, -1.0) if sign > 0 else add(b, left, right, -1.0))
-        return add(b, left, over, sign)
+        over = relu(
+            b, add(b, right, left, sign=-1.0) if sign > 0 else add(b, left, right, sign=-1.0)
+        )
+        return add(b, left, over, sign=sign)
 
     value = fold(pair, values)
     if not constants:
         return value
     limit = fold(np.maximum if sign > 0 else np.minimum, constants)
-    over = relu(b, scale(b, value, sign, -sign * limit))
-    return scale(b, over, sign, limit)
+    over = relu(b, scale(b, value, sign, shift=-sign * limit))
+    return scale(b, over, sign, shift=limit)
 
 
 def clip(b: NetworkBuilder, value: Value, low: float | None, high: float | None) -> Value:
@@ -79,22 +81,22 @@ def clip(b: NetworkBuilder, value: Value, low: float | None, high: float | None)
     if high is None:
         return maximum(b, [value, np.asarray(low)])
     if low > high:
-        return scale(b, value, 0.0, high)
-    above = relu(b, scale(b, value, 1.0, -low))
+        return scale(b, value, 0.0, shift=high)
+    above = relu(b, scale(b, value, 1.0, shift=-low))
     width = high - low
     if Fraction(width) == Fraction(high) - Fraction(low):
-        below = relu(b, scale(b, above, -1.0, width))
-        return scale(b, below, -1.0, high)
-    over = relu(b, scale(b, value, 1.0, -high))
-    return scale(b, add(b, above, over, -1.0), 1.0, low)
+        below = relu(b, scale(b, above, -1.0, shift=width))
+        return scale(b, below, -1.0, shift=high)
+    over = relu(b, scale(b, value, 1.0, shift=-high))
+    return scale(b, add(b, above, over, sign=-1.0), 1.0, shift=low)
 
 
 def shrink(b: NetworkBuilder, value: Value, limit: float) -> Value:
     """``x − limit`` above it, ``x + limit`` below −limit, else 0."""
     if limit < 0.0:
         raise ModelError("shrink", expected="a limit of 0 or more", got=str(limit))
-    above = relu(b, scale(b, value, 1.0, -limit))
-    return add(b, above, relu(b, scale(b, value, -1.0, -limit)), -1.0)
+    above = relu(b, scale(b, value, 1.0, shift=-limit))
+    return add(b, above, relu(b, scale(b, value, -1.0, shift=-limit)), sign=-1.0)
 
 
 def extreme_over(
@@ -102,8 +104,10 @@ def extreme_over(
 ) -> Value:
     """Maximum (``sign`` 1) or minimum (−1) over axes of the full shape (None: all)."""
     if sign < 0:
-        mirrored = extreme_over(b, scale(b, value, -1.0, 0.0), axes, keepdims, 1.0)
-        return scale(b, mirrored, -1.0, 0.0)
+        mirrored = extreme_over(
+            b, scale(b, value, -1.0, shift=0.0), axes, keepdims=keepdims, sign=1.0
+        )
+        return scale(b, mirrored, -1.0, shift=0.0)
     places = sorted({axis_of(value, a) for a in (range(len(value.full)) if axes is None else axes)})
     if not places:
         return value
@@ -130,5 +134,5 @@ def choose(b: NetworkBuilder, condition: np.ndarray, left: Operand, right: Opera
 def _part(b: NetworkBuilder, operand: Operand, mask: np.ndarray) -> Operand:
     """The operand where the mask holds, else 0."""
     if isinstance(operand, Value):
-        return scale(b, operand, mask, 0.0)
+        return scale(b, operand, mask, shift=0.0)
     return np.where(mask, operand, 0.0)

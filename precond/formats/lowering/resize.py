@@ -103,7 +103,7 @@ def nearest(b: NetworkBuilder, value: Value, axis: int, resized: Axis, rounding:
                 got=f"one at {float(resized.point(i)):g}",
                 fix="Use a factor that is a whole number",
             )
-    return take(b, value, axis, np.array(chosen, dtype=np.int64))
+    return take(b, value, axis, indices=np.array(chosen, dtype=np.int64))
 
 
 def linear_weights(place: Fraction, axis: Axis) -> dict[int, Fraction]:
@@ -176,9 +176,9 @@ def resize(
         if axis is None or (axis.before == axis.after and axis.factor == 1):
             continue
         if mode == "nearest":
-            value = nearest(b, value, number, axis, rounding)
+            value = nearest(b, value, number, resized=axis, rounding=rounding)
         elif mode in WEIGHTS:
-            value = interpolated(b, value, number, axis, WEIGHTS[mode])
+            value = interpolated(b, value, number, resized=axis, weights=WEIGHTS[mode])
         else:
             raise ModelError("resize: mode", expected="nearest, linear or cubic", got=mode)
     return value
@@ -210,15 +210,15 @@ def conv_transpose(
         check_size((*value.full, stride))
         places = np.full((size - 1) * stride + 1, -1, dtype=np.int64)
         places[::stride] = np.arange(size)
-        value = _spread(b, value, axis + 2, places)
+        value = _spread(b, value, axis + 2, places=places)
         reach = window.dilation[axis] * (weight.shape[axis + 2] - 1)
         edges.append((reach - window.before[axis], reach - window.after[axis] + more[axis]))
-    value = pad(b, value, edges, 0.0, "constant")
+    value = pad(b, value, edges, fill=0.0, mode="constant")
     grouped = weight.reshape(groups, channels // groups, *weight.shape[1:])
     kernel = grouped.swapaxes(1, 2).reshape(outputs, channels // groups, *weight.shape[2:])
     flipped = np.flip(kernel, tuple(range(2, kernel.ndim)))
     plain = replace(unpadded(window.kernel, (1,) * window.rank), dilation=window.dilation)
-    return conv(b, value, Filters(flipped, filters.bias, groups), plain)
+    return conv(b, value, Filters(flipped, filters.bias, groups), window=plain)
 
 
 def _is_power(number: int) -> bool:

@@ -222,7 +222,7 @@ def _softmax(operands: Operands, attributes: Attributes) -> Numbers:
     axis = int(attributes.get("axis", -1 if new else 1)) % max(values.ndim, 1)
     powers = arithmetic.exponential(values)
     axes = [axis] if new else list(range(axis, values.ndim))
-    return arithmetic.divide(powers, arithmetic.total(powers, axes, True))
+    return arithmetic.divide(powers, arithmetic.total(powers, axes, keepdims=True))
 
 
 def _cast(operands: Operands, attributes: Attributes) -> Numbers:

@@ -94,7 +94,7 @@ class Folder:
                 )
             return [np.asarray(result) for result in results]
 
-        found = computed(plain, given, evaluate, self.opset)
+        found = computed(plain, given, evaluate, opset=self.opset)
         self._left -= sum(array.size for array in found)
         return found
 

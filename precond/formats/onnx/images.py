@@ -21,7 +21,7 @@ Outputs = Sequence[Operand]
 def conv(call: Call) -> Outputs:
     filters, kernel = _filters(call)
     window = _window(call, kernel, call.value().full[2:])
-    return [lowering.conv(call.builder, call.value(), filters, window)]
+    return [lowering.conv(call.builder, call.value(), filters, window=window)]
 
 
 def conv_transpose(call: Call) -> Outputs:
@@ -31,7 +31,7 @@ def conv_transpose(call: Call) -> Outputs:
     auto, shape = call.text("auto_pad", "NOTSET"), call.integers("output_shape")
     if shape is None and auto in ("NOTSET", "VALID"):
         window = _window(call, kernel, value.full[2:])
-        return [transposed(call.builder, value, filters, window, more)]
+        return [transposed(call.builder, value, filters, window=window, more=more)]
     plain = replace(call, attributes={**call.attributes, "auto_pad": b"VALID", "pads": []})
     window = _window(plain, kernel, value.full[2:])
     sizes = value.full[2:]
@@ -53,7 +53,7 @@ def conv_transpose(call: Call) -> Outputs:
         )
     half = tuple(padding // 2 for padding in total)
     padded = replace(window, before=half, after=half)
-    return [transposed(call.builder, value, filters, padded, more)]
+    return [transposed(call.builder, value, filters, window=padded, more=more)]
 
 
 def max_pool(call: Call) -> Outputs:
@@ -89,7 +89,7 @@ def batch_normalization(call: Call) -> Outputs:
         raise ModelError("batch normalisation", expected="spatial = 1", got="spatial = 0")
     parameters = [call.required(position) for position in (1, 2, 3, 4)]
     epsilon = call.number("epsilon", float(np.float32(1e-5)))
-    return [lowering.batch_norm(call.builder, call.value(), parameters, epsilon)]
+    return [lowering.batch_norm(call.builder, call.value(), parameters, epsilon=epsilon)]
 
 
 def _filters(call: Call) -> tuple[lowering.Filters, tuple[int, ...]]:

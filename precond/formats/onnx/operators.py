@@ -40,7 +40,7 @@ def gemm(call: Call) -> Outputs:
     if added is None:
         return [result]
     if isinstance(added, Value) and beta != 1.0:
-        added = lowering.scale(b, added, beta, 0.0)
+        added = lowering.scale(b, added, beta, shift=0.0)
     elif isinstance(added, np.ndarray):
         added = _times(added, beta)
     total = lowering.add(b, result, added)
@@ -68,7 +68,7 @@ def add(call: Call) -> Outputs:
 
 
 def subtract(call: Call) -> Outputs:
-    return [lowering.add(call.builder, call.operand(0), call.operand(1), -1.0)]
+    return [lowering.add(call.builder, call.operand(0), call.operand(1), sign=-1.0)]
 
 
 def multiply(call: Call) -> Outputs:
@@ -80,7 +80,7 @@ def divide(call: Call) -> Outputs:
 
 
 def negate(call: Call) -> Outputs:
-    return [lowering.scale(call.builder, call.value(), -1.0, 0.0)]
+    return [lowering.scale(call.builder, call.value(), -1.0, shift=0.0)]
 
 
 def relu(call: Call) -> Outputs:
@@ -103,7 +103,7 @@ def reshape(call: Call) -> Outputs:
     if target is None:
         raise ModelError("Reshape", expected="a shape", got="none")
     copies = not call.integer("allowzero", 0)
-    return [moves.reshape(call.builder, call.value(), target, copies)]
+    return [moves.reshape(call.builder, call.value(), target, zero_copies=copies)]
 
 
 def transpose(call: Call) -> Outputs:
@@ -131,7 +131,7 @@ def slice_(call: Call) -> Outputs:
     axes = call.listed("axes", 3) or list(range(len(starts)))
     steps = call.listed("steps", 4) or [1] * len(starts)
     for start, end, axis, step in zip(starts, ends, axes, steps, strict=True):
-        value = moves.strided(call.builder, value, axis, start, end, step)
+        value = moves.strided(call.builder, value, axis, start=start, stop=end, step=step)
     return [value]
 
 
@@ -147,12 +147,12 @@ def split(call: Call) -> Outputs:
         if call.opset >= 18 and call.integer("num_outputs", 0) != call.outputs:
             raise ModelError("Split: num_outputs", expected=str(call.outputs), got="another number")
         sizes = [min(each, size - i * each) for i in range(call.outputs)]
-    return moves.split(call.builder, value, axis, sizes)
+    return moves.split(call.builder, value, axis, sizes=sizes)
 
 
 def gather(call: Call) -> Outputs:
     indices = call.required(1).astype(np.int64)
-    return [moves.take(call.builder, call.value(), call.integer("axis", 0), indices)]
+    return [moves.take(call.builder, call.value(), call.integer("axis", 0), indices=indices)]
 
 
 def pad(call: Call) -> Outputs:
@@ -165,7 +165,7 @@ def pad(call: Call) -> Outputs:
         widths[axis] = (pads[i], pads[i + len(axes)])
     given = call.constant(2)
     fill = call.number("value", 0.0) if given is None else float(np.ravel(given)[0])
-    return [moves.pad(call.builder, value, widths, fill, call.text("mode", "constant"))]
+    return [moves.pad(call.builder, value, widths, fill=fill, mode=call.text("mode", "constant"))]
 
 
 def reduce_mean(call: Call) -> Outputs:
@@ -223,7 +223,9 @@ def _softmax(call: Call, activation: OutputActivation) -> Value:
     axis = call.integer("axis", -1 if call.opset >= 13 else 1)
     start = moves.axis_of(value, axis)
     axes = [start] if call.opset >= 13 else range(start, rank)
-    return last_activation.softmax(call.builder, value, list(axes), activation, call.last)
+    return last_activation.softmax(
+        call.builder, value, list(axes), activation=activation, last=call.last
+    )
 
 
 def _reduce(call: Call, mean: bool) -> Outputs:
@@ -231,7 +233,7 @@ def _reduce(call: Call, mean: bool) -> Outputs:
     if not axes:
         axes = [] if call.integer("noop_with_empty_axes", 0) else None
     keepdims = bool(call.integer("keepdims", 1))
-    return [lowering.reduce(call.builder, call.value(), axes, keepdims, mean)]
+    return [lowering.reduce(call.builder, call.value(), axes, keepdims=keepdims, mean=mean)]
 
 
 def _times(array: np.ndarray, factor: float) -> np.ndarray:

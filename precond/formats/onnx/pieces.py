@@ -58,8 +58,8 @@ def minimum(call: Call) -> Outputs:
 
 def hard_sigmoid(call: Call) -> Outputs:
     alpha = call.number("alpha", float(np.float32(0.2)))
-    line = lowering.scale(call.builder, call.value(), alpha, call.number("beta", 0.5))
-    return [lowering_pieces.clip(call.builder, line, 0.0, 1.0)]
+    line = lowering.scale(call.builder, call.value(), alpha, shift=call.number("beta", 0.5))
+    return [lowering_pieces.clip(call.builder, line, 0.0, high=1.0)]
 
 
 def thresholded_relu(call: Call) -> Outputs:
@@ -99,7 +99,7 @@ def reduce_l1(call: Call) -> Outputs:
 def global_max_pool(call: Call) -> Outputs:
     value = call.value()
     axes = range(2, len(value.full))
-    return [lowering_pieces.extreme_over(call.builder, value, axes, True, 1.0)]
+    return [lowering_pieces.extreme_over(call.builder, value, axes, keepdims=True, sign=1.0)]
 
 
 def total(call: Call) -> Outputs:
@@ -115,7 +115,7 @@ def where(call: Call) -> Outputs:
     condition = call.constant(0)
     if condition is None:
         raise ModelError("Where", expected="a condition", got="none")
-    return [lowering_pieces.choose(call.builder, condition, call.operand(1), call.operand(2))]
+    return [lowering_pieces.choose(call.builder, condition, call.operand(1), right=call.operand(2))]
 
 
 def power(call: Call) -> Outputs:
@@ -125,7 +125,7 @@ def power(call: Call) -> Outputs:
             "Pow of a computed value is not piecewise linear, which proofs need",
             fix=REMEDY,
         )
-    return [lowering.scale(call.builder, call.value(), exponents == 1, exponents == 0)]
+    return [lowering.scale(call.builder, call.value(), exponents == 1, shift=exponents == 0)]
 
 
 def expand(call: Call) -> Outputs:
@@ -145,7 +145,7 @@ def tile(call: Call) -> Outputs:
     check_size([n * count for n, count in zip(value.full, repeats, strict=True)])
     for axis, count in enumerate(repeats):
         places = np.tile(np.arange(value.full[axis]), count)
-        value = moves.take(call.builder, value, axis, places) if count > 1 else value
+        value = moves.take(call.builder, value, axis, indices=places) if count > 1 else value
     return [value]
 
 
@@ -161,7 +161,7 @@ def running_sum(call: Call) -> Outputs:
 def gather_elements(call: Call) -> Outputs:
     indices = call.required(1).astype(np.int64)
     axis = call.integer("axis", 0)
-    return [moves.gather_elements(call.builder, call.value(), axis, indices)]
+    return [moves.gather_elements(call.builder, call.value(), axis, indices=indices)]
 
 
 def gather_places(call: Call) -> Outputs:
@@ -185,7 +185,9 @@ def gather_places(call: Call) -> Outputs:
 def triangle(call: Call) -> Outputs:
     diagonal = call.constant(1)
     shift = 0 if diagonal is None else int(np.ravel(diagonal)[0])
-    return [moves.triangle(call.builder, call.value(), bool(call.integer("upper", 1)), shift)]
+    return [
+        moves.triangle(call.builder, call.value(), bool(call.integer("upper", 1)), diagonal=shift)
+    ]
 
 
 def size(call: Call) -> Outputs:
@@ -205,7 +207,7 @@ def scaler(call: Call) -> Outputs:
         np.asarray(call.attributes.get(name, default), dtype=np.float64)
         for name, default in (("offset", [0.0]), ("scale", [1.0]))
     )
-    shifted = lowering.add(call.builder, call.value(), offset, -1.0)
+    shifted = lowering.add(call.builder, call.value(), offset, sign=-1.0)
     return [lowering.multiply(call.builder, shifted, factor)]
 
 

@@ -59,7 +59,7 @@ def read_onnx(
     operator that has no exact meaning as layers.
     """
     try:
-        return _read(parse(path), path, input_shape, output)
+        return _read(parse(path), path, input_shape, wanted=output)
     except (onnx.checker.ValidationError, *BROKEN) as error:
         raise ModelError(f"{path}", expected="an ONNX model", got=one_line(error)) from error
 
@@ -74,7 +74,7 @@ def _read(
     if len(weights) < len(graph.initializer):
         raise ModelError(f"{path}: weights", expected="a name for each", got="a name twice")
     inputs = {item.name: item for item in graph.input if item.name not in weights}
-    nodes = ordered(graph, chosen, {**weights, **inputs}, str(path))
+    nodes = ordered(graph, chosen, {**weights, **inputs}, origin=str(path))
     read = {*chosen, *(name for node in nodes for name in node.input)}
     constants: dict[str, Operand | None] = {
         name: array_of(tensor, path) for name, tensor in weights.items() if name in read
@@ -103,7 +103,7 @@ def _read(
             results: Sequence[Operand] = (
                 [two_probabilities(builder, logit)]
                 if isinstance(logit, Value)
-                else _convert(node, builder, values, folder, finals)
+                else _convert(node, builder, values, folder=folder, finals=finals)
             )
         except ModelError as error:
             raise type(error)(f"{where}: {error}{one_alone(chosen)}") from error
@@ -177,7 +177,7 @@ def _source(item: onnx.ValueInfoProto, given: Shape | None, origin: str) -> Sour
     dims: list[int | None] | None = None
     if kind.HasField("shape"):
         dims = [d.dim_value if d.dim_value > 0 else None for d in kind.shape.dim]
-    return source_of(item.name, dims, given, origin)
+    return source_of(item.name, dims, given, origin=origin)
 
 
 def _number_types(graph: onnx.GraphProto, names: Sequence[str]) -> list[str]:

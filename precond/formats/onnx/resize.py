@@ -33,7 +33,7 @@ def upsample(call: Call) -> Outputs:
         for old, scale in zip(value.full, np.ravel(scales), strict=True)
     ]
     mode = call.text("mode", "nearest")
-    return [lowering_resize.resize(call.builder, value, axes, mode, "floor")]
+    return [lowering_resize.resize(call.builder, value, axes, mode=mode, rounding="floor")]
 
 
 def resize(call: Call) -> Outputs:
@@ -72,7 +72,7 @@ def resize(call: Call) -> Outputs:
         )
         axes[axis] = replace(new, cubic=cubic, exclude_outside=outside)
     rounding = call.text("nearest_mode", "round_prefer_floor")
-    return [lowering_resize.resize(call.builder, value, axes, mode, rounding)]
+    return [lowering_resize.resize(call.builder, value, axes, mode=mode, rounding=rounding)]
 
 
 def _scaled(old: int, factor: float, places: str) -> Axis:
@@ -84,12 +84,12 @@ def _scaled(old: int, factor: float, places: str) -> Axis:
 
 def depth_to_space(call: Call) -> Outputs:
     block, mode = call.integer("blocksize", 1), call.text("mode", "DCR")
-    return [lowering_resize.depth_to_space(call.builder, call.value(), block, mode)]
+    return [lowering_resize.depth_to_space(call.builder, call.value(), block, mode=mode)]
 
 
 def space_to_depth(call: Call) -> Outputs:
     block = call.integer("blocksize", 1)
-    return [lowering_resize.space_to_depth(call.builder, call.value(), block, "DCR")]
+    return [lowering_resize.space_to_depth(call.builder, call.value(), block, mode="DCR")]
 
 
 RESIZING: dict[str, Operator] = {

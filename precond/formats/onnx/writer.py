@@ -101,7 +101,7 @@ class _Writer:
         name, inputs = node.name, node.inputs
         match node.layer:
             case Affine(weight, bias):
-                self._affine(name, inputs[0], weight, bias, len(shapes[0]))
+                self._affine(name, inputs[0], weight, bias=bias, rank=len(shapes[0]))
             case Conv2d():
                 layer = node.layer
                 self._node(
@@ -121,9 +121,9 @@ class _Writer:
                 target = self._integers(name, "shape", (0, *shape))
                 self._node("Reshape", [inputs[0], target], name)
             case Select():
-                self._select(name, inputs[0], node.layer, math.prod(shapes[0]))
+                self._select(name, inputs[0], node.layer, size=math.prod(shapes[0]))
             case Sum():
-                self._sum(name, inputs[0], node.layer, shapes[0])
+                self._sum(name, inputs[0], node.layer, shape=shapes[0])
             case Add(coefficients):
                 self._add(name, inputs, coefficients)
             case Concat(axis):
@@ -213,7 +213,7 @@ class _Writer:
     def _sum(self, name: str, source: str, layer: Sum, shape: Shape) -> None:
         axes = [axis + 1 for axis in layer.axes]
         if len(axes) == len(shape) and not layer.keepdims:  # one number: its axis stays
-            self._sum(self._part(name, "all"), source, replace(layer, keepdims=True), shape)
+            self._sum(self._part(name, "all"), source, replace(layer, keepdims=True), shape=shape)
             target = self._integers(name, "shape", (0, 1))
             self._node("Reshape", [self._part(name, "all"), target], name)
             return

@@ -84,8 +84,8 @@ def _program(archive: zipfile.ZipFile, path: Path) -> TorchProgram:
         )
     graph = model["graph_module"]["graph"]
     signature = model["graph_module"]["signature"]
-    tensors = _tensors(archive, root, "weights", path)
-    tensors |= _tensors(archive, root, "constants", path)
+    tensors = _tensors(archive, root, "weights", path=path)
+    tensors |= _tensors(archive, root, "constants", path=path)
     inputs: list[str] = []
     constants: dict[str, torch.Tensor] = {}
     for spec in signature["input_specs"]:

@@ -165,7 +165,7 @@ def _clamp(c: Constants, low: str, high: str) -> Numbers:
 
 def _softmax(c: Constants) -> Numbers:
     powers = arithmetic.exponential(c.get("self"))
-    return arithmetic.divide(powers, arithmetic.total(powers, c.axes, True))
+    return arithmetic.divide(powers, arithmetic.total(powers, c.axes, keepdims=True))
 
 
 def _power(c: Constants) -> Numbers:

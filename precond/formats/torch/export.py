@@ -23,7 +23,7 @@ def exported(module: torch.nn.Module, shape: InputShape) -> torch.export.Exporte
         for part, _ in modes:
             part.training = False
         for batch, sizes in ((2, {0: torch.export.Dim.DYNAMIC}), (1, None)):
-            args, named, dynamic = _samples(shape, batch, first, sizes)
+            args, named, dynamic = _samples(shape, batch, first, sizes=sizes)
             try:
                 return torch.export.export(module, args, named, dynamic_shapes=dynamic)
             except Exception as error:  # export raises whatever the module's own code raises

@@ -25,7 +25,7 @@ def conv(a: Arguments) -> Result:
     window = _window(a, filters.weight.shape[2:])
     if a.get("padding") == "same":
         window = same_padding(value.full[2:], window, upper=True)
-    return lowering.conv(a.builder, value, filters, window)
+    return lowering.conv(a.builder, value, filters, window=window)
 
 
 def conv_transpose(a: Arguments) -> Result:
@@ -33,7 +33,7 @@ def conv_transpose(a: Arguments) -> Result:
     window = _window(a, filters.weight.shape[2:])
     more = a.integers("output_padding") or [0]
     more = more * window.rank if len(more) == 1 else more
-    return transposed(a.builder, a.value("input"), filters, window, tuple(more))
+    return transposed(a.builder, a.value("input"), filters, window=window, more=tuple(more))
 
 
 def _filters(a: Arguments) -> lowering.Filters:
@@ -77,7 +77,7 @@ def adaptive_max_pool(rank: int) -> Operator:
     def apply(a: Arguments) -> Result:
         if set(a.integers("output_size")) == {1}:
             axes = range(-rank, 0)
-            return [pieces.extreme_over(a.builder, a.value(), axes, True, 1.0)]
+            return [pieces.extreme_over(a.builder, a.value(), axes, keepdims=True, sign=1.0)]
         return [lowering.max_pool(a.builder, a.value(), _parts(a, rank))]
 
     return apply
@@ -97,7 +97,9 @@ def batch_norm(a: Arguments) -> Result:
     bias = np.zeros_like(mean) if bias is None else bias
     epsilon = a.get("eps", 1e-5)
     assert isinstance(epsilon, float)
-    return lowering.batch_norm(a.builder, a.value("input"), [gain, bias, mean, variance], epsilon)
+    return lowering.batch_norm(
+        a.builder, a.value("input"), [gain, bias, mean, variance], epsilon=epsilon
+    )
 
 
 def batch_norm_outputs(a: Arguments) -> Result:

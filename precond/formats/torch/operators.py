@@ -37,12 +37,12 @@ def addmm(a: Arguments) -> Result:
     alpha, beta = a.number("alpha", 1.0), a.number("beta", 1.0)
     product = lowering.matmul(b, a.operand("mat1"), a.operand("mat2"))
     if alpha != 1.0:
-        product = lowering.scale(b, product, alpha, 0.0)
+        product = lowering.scale(b, product, alpha, shift=0.0)
     added = a.operand("self")
     if beta != 1.0:
         b.other_arithmetic.append("an addmm with beta")
         if isinstance(added, Value):
-            return lowering.add(b, product, lowering.scale(b, added, beta, 0.0))
+            return lowering.add(b, product, lowering.scale(b, added, beta, shift=0.0))
         return lowering.add(b, product, multiplied(added, beta))
     return lowering.add(b, product, added)
 
@@ -59,15 +59,15 @@ def sums_of_products(a: Arguments) -> Result:
 
 
 def add(a: Arguments) -> Result:
-    return _sum(a, a.operand("self"), a.operand("other"), 1.0)
+    return _sum(a, a.operand("self"), a.operand("other"), sign=1.0)
 
 
 def sub(a: Arguments) -> Result:
-    return _sum(a, a.operand("self"), a.operand("other"), -1.0)
+    return _sum(a, a.operand("self"), a.operand("other"), sign=-1.0)
 
 
 def rsub(a: Arguments) -> Result:
-    return _sum(a, a.operand("other"), a.operand("self"), -1.0, scaled=0)
+    return _sum(a, a.operand("other"), a.operand("self"), sign=-1.0, scaled=0)
 
 
 def mul(a: Arguments) -> Result:
@@ -81,7 +81,7 @@ def div(a: Arguments) -> Result:
 
 
 def neg(a: Arguments) -> Result:
-    return lowering.scale(a.builder, a.value(), -1.0, 0.0)
+    return lowering.scale(a.builder, a.value(), -1.0, shift=0.0)
 
 
 def relu(a: Arguments) -> Result:
@@ -133,7 +133,9 @@ def sigmoid(a: Arguments) -> Result:
 
 
 def _softmax(a: Arguments, activation: OutputActivation) -> Value:
-    return last_activation.softmax(a.builder, a.value(), a.integers("dim"), activation, a.last)
+    return last_activation.softmax(
+        a.builder, a.value(), a.integers("dim"), activation=activation, last=a.last
+    )
 
 
 def _sum(a: Arguments, left: Operand, right: Operand, sign: float, scaled: int = 1) -> Value:
@@ -143,17 +145,19 @@ def _sum(a: Arguments, left: Operand, right: Operand, sign: float, scaled: int =
         sides = [left, right]
         side = sides[scaled]
         sides[scaled] = (
-            lowering.scale(a.builder, side, alpha, 0.0)
+            lowering.scale(a.builder, side, alpha, shift=0.0)
             if isinstance(side, Value)
             else multiplied(side, alpha)
         )
         left, right = sides
-    return lowering.add(a.builder, left, right, sign)
+    return lowering.add(a.builder, left, right, sign=sign)
 
 
 def _reduce(a: Arguments, mean: bool) -> Value:
     axes = a.integers("dim") or None
-    return lowering.reduce(a.builder, a.value(), axes, bool(a.get("keepdim", False)), mean)
+    return lowering.reduce(
+        a.builder, a.value(), axes, keepdims=bool(a.get("keepdim", False)), mean=mean
+    )
 
 
 OPERATORS: dict[str, Callable[[Arguments], Result]] = {

@@ -31,22 +31,22 @@ def prelu(a: Arguments) -> Result:
 
 def hardtanh(a: Arguments) -> Result:
     low, high = a.number("min_val", -1.0), a.number("max_val", 1.0)
-    return lowering_pieces.clip(a.builder, a.value(), low, high)
+    return lowering_pieces.clip(a.builder, a.value(), low, high=high)
 
 
 def relu6(a: Arguments) -> Result:
-    return lowering_pieces.clip(a.builder, a.value(), 0.0, 6.0)
+    return lowering_pieces.clip(a.builder, a.value(), 0.0, high=6.0)
 
 
 def clamp(a: Arguments) -> Result:
     low, high = (None if a.get(name) is None else a.number(name, 0.0) for name in ("min", "max"))
-    return lowering_pieces.clip(a.builder, a.value(), low, high)
+    return lowering_pieces.clip(a.builder, a.value(), low, high=high)
 
 
 def hardsigmoid(a: Arguments) -> Result:
     """``relu6(x + 3) / 6``."""
     b = a.builder
-    six = lowering_pieces.clip(b, lowering.scale(b, a.value(), 1.0, 3.0), 0.0, 6.0)
+    six = lowering_pieces.clip(b, lowering.scale(b, a.value(), 1.0, shift=3.0), 0.0, high=6.0)
     return lowering.divide(b, six, np.asarray(6.0))
 
 
@@ -100,23 +100,25 @@ def _max(a: Arguments, of_two: Callable[[Arguments], Result], sign: float) -> Re
 def _over(a: Arguments, sign: float) -> Value:
     axes = a.integers("dim") or None
     keep = bool(a.get("keepdim", False))
-    return lowering_pieces.extreme_over(a.builder, a.value(), axes, keep, sign)
+    return lowering_pieces.extreme_over(a.builder, a.value(), axes, keepdims=keep, sign=sign)
 
 
 def where(a: Arguments) -> Result:
     condition = a.constant("condition")
-    return lowering_pieces.choose(a.builder, condition, a.operand("self"), a.operand("other"))
+    return lowering_pieces.choose(a.builder, condition, a.operand("self"), right=a.operand("other"))
 
 
 def masked_fill(a: Arguments) -> Result:
     fill = a.constant("value")
-    return lowering_pieces.choose(a.builder, a.constant("mask"), fill, a.value())
+    return lowering_pieces.choose(a.builder, a.constant("mask"), fill, right=a.value())
 
 
 def power(a: Arguments) -> Result:
     exponent = a.get("exponent")
     if exponent in (0, 1):
-        return lowering.scale(a.builder, a.value(), float(exponent == 1), float(exponent == 0))
+        return lowering.scale(
+            a.builder, a.value(), float(exponent == 1), shift=float(exponent == 0)
+        )
     raise UnsupportedOperator(
         "pow of a computed value is not piecewise linear, which proofs need",
         fix=REMEDY,
@@ -152,14 +154,14 @@ def stack(a: Arguments) -> Result:
 def unbind(a: Arguments) -> Result:
     value, axis = a.value(), a.integer("dim")
     size = value.full[moves.axis_of(value, axis)]
-    return [moves.take(a.builder, value, axis, np.array(i)) for i in range(size)]
+    return [moves.take(a.builder, value, axis, indices=np.array(i)) for i in range(size)]
 
 
 def flip(a: Arguments) -> Result:
     value = a.value()
     for axis in a.integers("dims"):
         size = value.full[moves.axis_of(value, axis)]
-        value = moves.take(a.builder, value, axis, np.arange(size)[::-1].copy())
+        value = moves.take(a.builder, value, axis, indices=np.arange(size)[::-1].copy())
     return value
 
 
@@ -169,7 +171,7 @@ def roll(a: Arguments) -> Result:
         raise ModelError("roll", expected="a shift for each axis", got=f"{shifts} for {axes}")
     for shift, axis in zip(shifts, axes, strict=True):
         places = np.roll(np.arange(value.full[moves.axis_of(value, axis)]), shift)
-        value = moves.take(a.builder, value, axis, places)
+        value = moves.take(a.builder, value, axis, indices=places)
     return value
 
 
@@ -181,7 +183,7 @@ def repeat(a: Arguments) -> Result:
     check_size([n * count for n, count in zip(value.full, counts, strict=True)])
     for axis, count in enumerate(counts):
         places = np.tile(np.arange(value.full[axis]), count)
-        value = moves.take(a.builder, value, axis, places) if count != 1 else value
+        value = moves.take(a.builder, value, axis, indices=places) if count != 1 else value
     return value
 
 
@@ -197,7 +199,7 @@ def running_sum(a: Arguments) -> Result:
 
 def gather(a: Arguments) -> Result:
     indices = a.constant("index").astype(np.int64)
-    return moves.gather_elements(a.builder, a.value(), a.integer("dim"), indices)
+    return moves.gather_elements(a.builder, a.value(), a.integer("dim"), indices=indices)
 
 
 def index(a: Arguments) -> Result:
@@ -217,7 +219,7 @@ def index(a: Arguments) -> Result:
 
 def triangle(upper: bool) -> Callable[[Arguments], Result]:
     def apply(a: Arguments) -> Result:
-        return moves.triangle(a.builder, a.value(), upper, a.integer("diagonal"))
+        return moves.triangle(a.builder, a.value(), upper, diagonal=a.integer("diagonal"))
 
     return apply
 
@@ -231,7 +233,7 @@ PIECES: dict[str, Callable[[Arguments], Result]] = {
     "clamp_min": clamp,
     "cumsum": running_sum,
     "flip": flip,
-    "full_like": filled(None),
+    "full_like": filled(number=None),
     "gather": gather,
     "hardsigmoid": hardsigmoid,
     "hardtanh": hardtanh,
@@ -252,8 +254,8 @@ PIECES: dict[str, Callable[[Arguments], Result]] = {
     "stack": stack,
     "threshold": threshold,
     "tile": tile,
-    "tril": triangle(False),
-    "triu": triangle(True),
+    "tril": triangle(upper=False),
+    "triu": triangle(upper=True),
     "unbind": unbind,
     "where": where,
     "zeros_like": filled(0.0),

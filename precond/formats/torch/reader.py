@@ -161,7 +161,7 @@ def read_torch(
         ) from error
     output_names(["output"], output, str(path))
     (shape,) = shapes_by_name(input_shape, ["input"], str(path)).values()
-    return perceptron(state, path, shape, activation)
+    return perceptron(state, path, shape, activation=activation)
 
 
 def _advice(kind: str, path: Path) -> str:
@@ -199,7 +199,7 @@ def _convert(program: TorchProgram, input_shape: InputShape | None, wanted: str 
     for call in calls:
         where = f"{program.origin}: node {', '.join(call.outputs)} ({call.operator})"
         try:
-            result = _result(call, builder, values, program, call.outputs[0] in finals)
+            result = _result(call, builder, values, program=program, last=call.outputs[0] in finals)
         except ModelError as error:
             raise type(error)(f"{where}: {error}{one_alone(chosen)}") from error
         except _BROKEN as error:
@@ -254,7 +254,7 @@ def _result(
     if name not in OPERATORS:
         raise refused(call.operator, ", ".join(sorted(OPERATORS)), ADVICE_OPERATOR)
     single = program.dtype == torch.float32
-    return OPERATORS[name](Arguments(builder, named, single, last))
+    return OPERATORS[name](Arguments(builder, named, single, last=last))
 
 
 def _known(argument: object, values: Mapping[str, object]) -> object:
@@ -280,4 +280,4 @@ def _source(item: ProgramInput, given: Shape | None, origin: str) -> Source:
             expected="floating-point numbers",
             got=str(item.dtype),
         )
-    return source_of(item.name, item.dims, given, origin)
+    return source_of(item.name, item.dims, given, origin=origin)

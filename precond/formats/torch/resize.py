@@ -44,7 +44,7 @@ def _resized(a: Arguments, mode: str, places: str) -> Result:
         own = Fraction(new, old) if not factor else Fraction(factor)
         axes.append(Axis(before=old, after=new, factor=own, places=places))
     rounding = "floor" if places == "asymmetric" else "round_prefer_ceil"
-    return lowering_resize.resize(a.builder, value, axes, mode, rounding)
+    return lowering_resize.resize(a.builder, value, axes, mode=mode, rounding=rounding)
 
 
 def _factors(a: Arguments, count: int) -> list[float | None]:
@@ -59,12 +59,12 @@ def _factors(a: Arguments, count: int) -> list[float | None]:
 
 def pixel_shuffle(a: Arguments) -> Result:
     block = a.integer("upscale_factor", 1)
-    return lowering_resize.depth_to_space(a.builder, a.value(), block, "CRD")
+    return lowering_resize.depth_to_space(a.builder, a.value(), block, mode="CRD")
 
 
 def pixel_unshuffle(a: Arguments) -> Result:
     block = a.integer("downscale_factor", 1)
-    return lowering_resize.space_to_depth(a.builder, a.value(), block, "CRD")
+    return lowering_resize.space_to_depth(a.builder, a.value(), block, mode="CRD")
 
 
 RESIZING: dict[str, Operator] = {

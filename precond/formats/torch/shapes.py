@@ -16,7 +16,7 @@ LAST = 2**63 - 1  # torch's way to say "to the end"
 
 
 def flatten(a: Arguments) -> Result:
-    return moves.flatten(a.builder, a.value(), a.integer("start_dim"), a.integer("end_dim", -1))
+    return moves.flatten(a.builder, a.value(), a.integer("start_dim"), end=a.integer("end_dim", -1))
 
 
 def reshape(a: Arguments) -> Result:
@@ -56,7 +56,7 @@ def t(a: Arguments) -> Result:
 def squeeze(a: Arguments) -> Result:
     value = a.value()
     if "dim" not in a.named:
-        return moves.squeeze(a.builder, value, None)
+        return moves.squeeze(a.builder, value, axes=None)
     axes = [moves.axis_of(value, axis) for axis in a.integers("dim")]
     return moves.squeeze(a.builder, value, [axis for axis in axes if value.full[axis] == 1])
 
@@ -69,18 +69,23 @@ def slice_(a: Arguments) -> Result:
     value = a.value()
     end = min(a.integer("end", LAST), LAST)
     return moves.strided(
-        a.builder, value, a.integer("dim"), a.integer("start"), end, a.integer("step", 1)
+        a.builder,
+        value,
+        a.integer("dim"),
+        start=a.integer("start"),
+        stop=end,
+        step=a.integer("step", 1),
     )
 
 
 def select(a: Arguments) -> Result:
     index = np.array(a.integer("index"))
-    return moves.take(a.builder, a.value(), a.integer("dim"), index)
+    return moves.take(a.builder, a.value(), a.integer("dim"), indices=index)
 
 
 def index_select(a: Arguments) -> Result:
     index = a.constant("index").astype(np.int64)
-    return moves.take(a.builder, a.value(), a.integer("dim"), np.atleast_1d(index))
+    return moves.take(a.builder, a.value(), a.integer("dim"), indices=np.atleast_1d(index))
 
 
 def split(a: Arguments) -> Result:
@@ -91,7 +96,7 @@ def split(a: Arguments) -> Result:
     if isinstance(a.get(name), int):
         each = given[0]
         given = [min(each, size - start) for start in range(0, size, each)]
-    return moves.split(a.builder, value, axis, given)
+    return moves.split(a.builder, value, axis, sizes=given)
 
 
 def chunk(a: Arguments) -> Result:
@@ -99,7 +104,7 @@ def chunk(a: Arguments) -> Result:
     size = value.full[moves.axis_of(value, axis)]
     each = -(-size // a.integer("chunks", 1))
     sizes = [min(each, size - start) for start in range(0, size, each)]
-    return moves.split(a.builder, value, axis, sizes)
+    return moves.split(a.builder, value, axis, sizes=sizes)
 
 
 def cat(a: Arguments) -> Result:
@@ -116,7 +121,7 @@ def pad(a: Arguments) -> Result:
     for i in range(len(sizes) // 2):
         widths[-1 - i] = (sizes[2 * i], sizes[2 * i + 1])
     mode = {"replicate": "edge"}.get(str(a.get("mode", "constant")), str(a.get("mode", "constant")))
-    return moves.pad(a.builder, value, widths, a.number("value", 0.0), mode)
+    return moves.pad(a.builder, value, widths, fill=a.number("value", 0.0), mode=mode)
 
 
 def movedim(a: Arguments) -> Result:
@@ -138,7 +143,7 @@ def unflatten(a: Arguments) -> Result:
 def narrow(a: Arguments) -> Result:
     start, length = a.integer("start"), a.integer("length")
     places = np.arange(start, start + length)
-    return moves.take(a.builder, a.value(), a.integer("dim"), places)
+    return moves.take(a.builder, a.value(), a.integer("dim"), indices=places)
 
 
 def like(operator: Callable[[Arguments, list[int]], Result]) -> Callable[[Arguments], Result]:

@@ -130,7 +130,7 @@ def make_page(analysis: Analysis) -> Page:
     at_witness = witness_outputs(analysis)
 
     def card(k: int) -> Card:
-        made = make_card(analysis, items[k], matches[k], at_witness, drawn=k in drawn)
+        made = make_card(analysis, items[k], matches[k], at_witness=at_witness, drawn=k in drawn)
         if k not in drawn or items[k].kind is not Kind.LAYER:
             return made
         return decisions.on_card(made, items[k], matches[k])
@@ -141,25 +141,25 @@ def make_page(analysis: Analysis) -> Page:
         analysis.model.name,
         first,
         run_facts(analysis),
-        analysis.interrupted,
-        analysis.notes,
-        key_figures(analysis, *rules_overall(analysis, matches)),
-        classes,
-        class_meaning(analysis),
-        bar_chart(classes[:BARS], series),
-        max(0, len(classes) - BARS),
-        _bars_note(analysis),
-        series,
-        curve_chart(analysis.curve),
-        HEADS,
-        rows,
-        tuple(k.value for k in Kind if any(p.kind is k for p in analysis.preconditions)),
-        tuple((s.value, ICONS[s]) for s in Status if s in used),
-        tuple(
+        interrupted=analysis.interrupted,
+        notes=analysis.notes,
+        figures=key_figures(analysis, *rules_overall(analysis, matches)),
+        classes=classes,
+        class_meaning=class_meaning(analysis),
+        bars=bar_chart(classes[:BARS], series),
+        bars_left_out=max(0, len(classes) - BARS),
+        bars_note=_bars_note(analysis),
+        series=series,
+        curve=curve_chart(analysis.curve),
+        heads=HEADS,
+        rows=rows,
+        kinds=tuple(k.value for k in Kind if any(p.kind is k for p in analysis.preconditions)),
+        statuses=tuple((s.value, ICONS[s]) for s in Status if s in used),
+        labels=tuple(
             n for n in class_names(analysis) if any(p.label == n for p in analysis.preconditions)
         ),
-        len(rows) - len(drawn),
-        TERMS,
+        undrawn=len(rows) - len(drawn),
+        terms=TERMS,
     )
 
 
@@ -214,12 +214,12 @@ def _row(item: Precondition, analysis: Analysis, card: Card) -> Row:
         item.id,
         item.kind.value,
         item.label,
-        verdict.status.value,
-        ICONS[verdict.status],
-        tag,
-        item.label if item.property is None else str(item.property),
-        _layers(item, analysis),
-        (
+        status=verdict.status.value,
+        icon=ICONS[verdict.status],
+        tag=tag,
+        property=item.label if item.property is None else str(item.property),
+        layers=_layers(item, analysis),
+        cells=(
             Cell(str(len(item.pattern)), len(item.pattern)),
             Cell(str(support.train), support.train),
             Cell(str(support.held_out), support.held_out),
@@ -227,8 +227,8 @@ def _row(item: Precondition, analysis: Analysis, card: Card) -> Row:
             _share(support.recall, support.recall_interval),
             _time(verdict, item.proofs),
         ),
-        card,
-        is_single(item),
+        card=card,
+        single=is_single(item),
     )
 
 

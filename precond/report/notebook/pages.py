@@ -43,12 +43,12 @@ def _subject(network: Network, inputs: NDArray[np.floating]) -> Subject:
     shape = network.input_shape
     picture = shape if len(shape) == 3 and shape[0] in (1, 3) else None
     low, high = float(inputs.min(initial=0.0)), float(inputs.max(initial=1.0))
-    return Subject(Path(network.origin).name, f"{len(inputs)} inputs", picture, (low, high))
+    return Subject(Path(network.origin).name, f"{len(inputs)} inputs", picture, natural=(low, high))
 
 
 def _robustness(found: Robustness) -> str:
     subject = _subject(found.network, found.inputs)
-    return robustness_files(subject, None, found)["index.html"]
+    return robustness_files(subject, labels=None, robustness=found)["index.html"]
 
 
 def _debugged(found: Debugged) -> str:

@@ -32,7 +32,7 @@ def share_chart(
     def at(x: float, share: float) -> tuple[float, float]:
         return LEFT + scale * x, TOP + HEIGHT * (1 - share)
 
-    parts = share_rules(5, LEFT, TOP, WIDTH, HEIGHT)
+    parts = share_rules(5, LEFT, TOP, width=WIDTH, height=HEIGHT)
     value = 0.0
     while value * scale <= WIDTH + 1e-6:
         x, _ = at(value, 0)

@@ -56,7 +56,7 @@ def loss_chart(
                 ).format(*at(*chosen), 100 * chosen[0], chosen[1])
             )
     words = "Points of accuracy lost over the share answered early, for each exit"
-    return figure(parts, LEFT + WIDTH + NAMES, TOP + HEIGHT + 46, words)
+    return figure(parts, LEFT + WIDTH + NAMES, TOP + HEIGHT + 46, words=words)
 
 
 def _frame(at: object, low: float, high: float) -> list[Markup]:

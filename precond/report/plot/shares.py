@@ -17,7 +17,7 @@ def radius_chart(robustness: Robustness) -> Markup:
     total, count = max(len(robustness.rows), 1), len(robustness.radii)
     bar = width / count
 
-    parts = share_rules(4, left, top, width, height)
+    parts = share_rules(4, left, top, width=width, height=height)
     for k, radius in enumerate(robustness.radii):
         y = top + height
         x = left + bar * k + bar * 0.14

@@ -35,4 +35,4 @@ def signed_bars(values: Sequence[tuple[str, float, str]], title: str) -> Markup:
         )
     height = 8 + STEP * len(values)
     parts.append(Markup('<path class="middle" d="M{:.1f} 0V{:.1f}"/>').format(middle, height))
-    return figure(parts, middle + HALF + NUMBER, height, title)
+    return figure(parts, middle + HALF + NUMBER, height, words=title)

@@ -137,14 +137,17 @@ def _figures(found: SufficientFeatures) -> tuple[Figure, ...]:
     tone = "proved" if found.verdict.is_proved else "unknown"
     figures = [
         Figure(
-            "Kept", str(found.size), f"of {units.count} {plural(units.word, units.count)}", tone
+            "Kept",
+            str(found.size),
+            f"of {units.count} {plural(units.word, units.count)}",
+            tone=tone,
         ),
         Figure("At least", str(found.least), "in every sufficient set, proved"),
         Figure("Gap", percent(found.gap), "how much smaller a set could be"),
     ]
     if found.contrast is not None and found.contrast.point is not None:
         hint = f"to reach the other class; at least {found.contrast.least}"
-        figures.append(Figure("To change", str(len(found.contrast.units)), hint, "refuted"))
+        figures.append(Figure("To change", str(len(found.contrast.units)), hint, tone="refuted"))
     return tuple(figures)
 
 
@@ -156,7 +159,7 @@ def _pictures(subject: Subject, found: SufficientFeatures) -> tuple[Thumb, ...]:
     thumbs = [
         Thumb(row_picture(question.x, shape, subject.natural), "the input", "the input"),
         Thumb(
-            _marked(question.x, kept, shape, subject.natural),
+            _marked(question.x, kept, shape, natural=subject.natural),
             f"kept: {found.size}",
             "the kept pixels in colour, the free ones in grey",
         ),
@@ -167,7 +170,7 @@ def _pictures(subject: Subject, found: SufficientFeatures) -> tuple[Thumb, ...]:
         changed = question.units.features(question.changed(other.point[None])[0])
         words = f"{len(other.units)} changed"
         thumbs.append(Thumb(moved, "other class", "an input of the other class"))
-        marked = _marked(other.point, changed, shape, subject.natural)
+        marked = _marked(other.point, changed, shape, natural=subject.natural)
         thumbs.append(Thumb(marked, words, "the pixels that it changes, in colour"))
     return tuple(thumbs)
 
@@ -227,9 +230,9 @@ def _table(found: SufficientFeatures) -> Table:
     remark = "those that matter most first"
     if len(rows) > SHOWN:
         remark += f"; the first {SHOWN} of {len(rows)}"
-    return Table(f"Kept {plural(question.units.word, 2)}", remark, head, tuple(rows[:SHOWN]))
+    return Table(f"Kept {plural(question.units.word, 2)}", remark, head, rows=tuple(rows[:SHOWN]))
 
 
 def _attempts(found: SufficientFeatures) -> Table:
     rows = [(a.engine, f"{a.seconds:.2f} s", a.text) for a in found.verdict.attempts]
-    return Table("How the set was proved", "", ("engine", "time", "answers"), tuple(rows))
+    return Table("How the set was proved", "", ("engine", "time", "answers"), rows=tuple(rows))

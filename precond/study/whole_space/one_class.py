@@ -147,7 +147,7 @@ def search_class(job: ClassJob, ledger: Ledger | None = None) -> ClassPatterns:
     end = Deadline.after(job.seconds - (time.monotonic() - began))
     return ClassPatterns(
         cut,
-        patterns=tuple(_confirmed(job, cut, patterns, end, ledger)),
+        patterns=tuple(_confirmed(job, cut, patterns, end=end, ledger=ledger)),
         moments=tuple(moments),
         cuts=tuple(trials),
         rounds=rounds,
@@ -162,7 +162,7 @@ def _confirmed(
     """Each with its second proof, or its certificate."""
     weight = np.array([1.0 + one.verdict.seconds for one in patterns])
     for turn, one in enumerate(patterns):
-        claim = Claim(job.network, job.box, one.pattern, job.property)
+        claim = Claim(job.network, job.box, one.pattern, property=job.property)
         share = float(weight[turn] / weight[turn:].sum())
         half = end.earlier(end.left * share / 2)
         verdict = _remembered(job, cut, claim, first=one.verdict, ledger=ledger, deadline=half)

@@ -143,7 +143,7 @@ class WholeSpace(NotebookPage):
         """The claims that a certificate of this run proves."""
         return [
             (
-                Claim(self.study.network, self.study.domain.box, e.pattern, e.property),
+                Claim(self.study.network, self.study.domain.box, e.pattern, property=e.property),
                 e.verdict.certificate,
             )
             for e in self.entries

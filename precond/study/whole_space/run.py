@@ -72,7 +72,7 @@ def record_values(
     """Decisions and pre-activations of every row at the earliest of ``cuts`` (default:
     ``default_cuts``) and at all decision layers after it; for a cut at ``INPUT`` the inputs
     too."""
-    return values_in_time(network, data, cuts, device)[0]
+    return values_in_time(network, data, cuts, device=device)[0]
 
 
 def values_in_time(
@@ -170,7 +170,7 @@ def run_whole_space(
         result = done[target.label]
         if result.failed:
             notes.append(f"{target.name}: not searched, {result.failed}")
-        classes.append(_result(study, target, rows[target.label], result))
+        classes.append(_result(study, target, rows[target.label], result=result))
         events += _events(target, inputs=len(rows[target.label]), result=result, start=wall)
     return WholeSpace(
         study,

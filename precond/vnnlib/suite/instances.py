@@ -73,7 +73,7 @@ def read_instances(path: Path) -> list[Instance]:
         columns = dict(WITHOUT_HEADER)
     else:
         rows = rows[1:]
-    return [_instance(path, k, row, columns) for k, row in rows]
+    return [_instance(path, k, row, columns=columns) for k, row in rows]
 
 
 def _header(row: Sequence[str]) -> dict[str, int] | None:
