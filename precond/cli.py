@@ -125,8 +125,9 @@ class _Parser(argparse.ArgumentParser):
 
 def nearest(word: str, known: Sequence[str]) -> str:
     """`` (do you mean …?)`` where a known word is spelled nearly so."""
-    close = get_close_matches(word, known, n=1)
-    return f" (do you mean {close[0]}?)" if close else ""
+    bare = {text.lstrip("-"): text for text in reversed(known)}
+    close = get_close_matches(word.lstrip("-"), bare, n=1)
+    return f" (do you mean {bare[close[0]]}?)" if close else ""
 
 
 def require_command(words: Sequence[str], known: Sequence[str]) -> None:

@@ -83,6 +83,10 @@ def test_a_wrong_command_is_one_line(
         (["analyze"], "required: MODEL, --inputs, --out. Try 'precond analyze --help'"),
         (["info", "m.onnx", "--input_shape", "3"], "--input_shape (do you mean --input-shape?)"),
         (["ledger", "f", "lst"], "choose from"),
+        (
+            ["cluster", "m", "--inputs", "d", "--out", "o", "--budget", "3"],
+            "expected one of its options and arguments, got --budget. Try 'precond cluster --help'",
+        ),
         (["debug", "m", "--inputs", "d", "--out", "o", "--budget", "-1"], "seconds above 0"),
     ],
 )

@@ -193,13 +193,13 @@ def explain(
         headline=f"Why input {index} is {of_class}"
         if by_class
         else f"Input {index}: {quantity.name}",
-        lines=_lines(found, f"{quantity.name} (predicted {said})", parts),
+        lines=_lines(found, f"{quantity.name}; predicted {said}", parts, settings.baseline),
         facts=(
             ("Model", Path(network.origin).name),
             ("Predicted", said),
             ("Explained", quantity.name),
             ("Method", f"{found.method}; {found.rule}"),
-            *((("Sum", _sum_words(found)),) if found.change is not None else ()),
+            *((("Sum", _sum_words(found, settings.baseline)),) if found.change is not None else ()),
         ),
         parts=parts,
         panels=_panels(found, cut, row, shape=shape, natural=display.natural),
@@ -271,17 +271,19 @@ def _class_words(label: int, names: Sequence[str] | None) -> str:
     return f"class {label} ({names[label]})" if named and names is not None else f"class {label}"
 
 
-def _sum_words(found: Attribution) -> str:
+def _sum_words(found: Attribution, baseline: float) -> str:
     assert found.change is not None and found.completeness is not None
     return (
         f"attributions sum to {found.values.sum():.6g}, the score changed by "
-        f"{found.change[0]:.6g} (error {found.completeness[0]:.2g})"
+        f"{found.change[0]:.6g} from a baseline of {baseline:g} (error {found.completeness[0]:.2g})"
     )
 
 
-def _lines(found: Attribution, what: str, parts: Sequence[Contribution]) -> tuple[str, ...]:
+def _lines(
+    found: Attribution, what: str, parts: Sequence[Contribution], baseline: float
+) -> tuple[str, ...]:
     lines = [f"{found.method}: {what}; {found.rule}"]
     if found.completeness is not None and found.change is not None:
-        lines.append(_sum_words(found))
+        lines.append(_sum_words(found, baseline))
     lines += [f"{one.name} {one.attribution:+.4g}" for one in parts[:LINES]]
     return (*lines, *found.notes)

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from precond.basics.counting import how_many
 from precond.basics.options import positive
 from precond.basics.terminal import say
 from precond.commands.arguments import count
@@ -251,7 +252,9 @@ def _print(found: SufficientFeatures, answer: InputAnswer, contrast: str | None)
         say(f"matter most    {'; '.join(said[:SHOWN])}{more}")
     if contrast is not None:
         say(f"contrast       {contrast_words(found, contrast)}")
-    print(f"time           {found.seconds:.1f} s, {found.proofs} claims put to the prover")
+    print(
+        f"time           {found.seconds:.1f} s, {how_many(found.proofs, 'claim')} put to the prover"
+    )
 
 
 def _write(

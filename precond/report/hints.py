@@ -39,8 +39,8 @@ class Shortfall(Enum):
     )
     OWN = "no wrong input has a proved precondition of its own: try a smaller --radius than {:g}"
     PATTERNS = (
-        "no pattern was proved: try a larger --budget and --each, a later --cut (the last layer "
-        "is easiest), or a smaller --domain"
+        "no pattern was proved for class {}: try a larger --budget and --each, a later --cut (the "
+        "last layer is easiest), or a smaller --domain"
     )
     TINY = "a radius of {:g} is {:.2g} % of the range {:g} … {:g} of one value: perhaps too small"
 
@@ -112,9 +112,14 @@ def of_debugged(debugged: Debugged, natural: tuple[float, float]) -> tuple[str, 
 
 def of_whole_space(run: WholeSpace) -> tuple[str, ...]:
     """What to try after ``patterns``."""
-    if any(entry.verdict.is_proved for entry in run.entries) or run.interrupted:
+    without = [
+        result.target.name
+        for result in run.classes
+        if not any(entry.verdict.is_proved for entry in result.entries)
+    ]
+    if not without or run.interrupted:
         return ()
-    return (f"to try: {Shortfall.PATTERNS.say()}",)
+    return (f"to try: {Shortfall.PATTERNS.say(', '.join(without))}",)
 
 
 def _refuted(items: Sequence[Precondition]) -> bool:

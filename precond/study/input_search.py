@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from precond.basics.counting import how_many
 from precond.errors import QueryError
 from precond.mine.boxes.largest_box import underapproximation_box
 from precond.mine.input_preconditions.by_units import wide
@@ -172,21 +173,22 @@ class InputSearch:
         short: dict[str, list[str]] = {}
         for target in self.targets:
             if not self._enough(target):
+                tried = self.tried[target]
                 text = (
-                    f"{len(self.found[target])} input preconditions from "
-                    f"{self.tried[target].total()} inputs tried{self._why(self.tried[target])}"
+                    f"{how_many(len(self.found[target]), 'input precondition')} from "
+                    f"{how_many(tried.total(), 'input')} tried{self._why(tried)}"
                 )
-                short.setdefault(text, []).append(target.name)
-        self.notes += [f"{', '.join(names)}: {text}" for text, names in short.items()]
+                short.setdefault(text, []).append(_class_words(target.name))
+        self.notes += [f"of {', '.join(names)}: {text}" for text, names in short.items()]
 
     def _why(self, statuses: Counter[Status]) -> str:
         """What the prover said of the inputs tried."""
         said = [
-            f"{statuses[status]} full signatures {words}"
+            f"{how_many(statuses[status], 'full signature')} {words}"
             for status, words in (
-                (Status.REFUTED, "do not imply it in this domain"),
-                (Status.VACUOUS, "hold nowhere in this domain"),
-                (Status.UNKNOWN, "were not decided"),
+                (Status.REFUTED, "refuted in this domain"),
+                (Status.VACUOUS, "without an input in this domain"),
+                (Status.UNKNOWN, "not decided"),
             )
             if statuses[status]
         ]
@@ -195,6 +197,10 @@ class InputSearch:
         if statuses[Status.REFUTED]:
             said.append("a smaller domain may help")
         return "".join(f"; {text}" for text in said)
+
+
+def _class_words(name: str) -> str:
+    return f"class {name}" if name.isdigit() else name
 
 
 def _note(result: InputPrecondition, network: Network) -> str:

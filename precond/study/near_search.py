@@ -16,6 +16,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from precond.basics.counting import how_many
 from precond.mine.layer_rules.learn import LayerRule
 from precond.mine.near_data.balls import LADDER, DataBalls
 from precond.mine.near_data.claims import (
@@ -242,5 +243,6 @@ class NearSearch:
         added = sum(state.strengthened for state in states)
         if added:
             self.notes.append(
-                f"{added} layer rules got literals that counterexamples near data called for"
+                f"{how_many(added, 'layer rule')} got literals that counterexamples near data "
+                "called for"
             )

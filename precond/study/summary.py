@@ -44,7 +44,7 @@ def summary(analysis: Analysis) -> str:
         if p.kind is Kind.INPUT and p.verdict.status is Status.PROVED
     )
     if proved:
-        words = [f"{label}: {count}" for label, count in sorted(proved.items())]
+        words = [f"{count} of class {label}" for label, count in sorted(proved.items())]
         lines.append(f"proved inputs  {', '.join(words)}")
     lines += [f"note           {note}" for note in analysis.notes]
     lines.append(f"time           {analysis.seconds:.1f} s of {analysis.budget:g} s")

@@ -108,8 +108,8 @@ class Examiner:
         if without:
             notes.append(
                 f"{without} of {found} inputs examined have no precondition of their own with at "
-                f"most half of their neurons; their pages say why; {late} were not tried, as the "
-                "time for it was over"
+                "most half of their neurons; their pages say why"
+                + (f"; {late} were not tried, as the time for it was over" if late else "")
             )
 
     def gradients(self, rows: Rows) -> Array:

@@ -184,17 +184,20 @@ def _refusal(
     """Why there is no fast path: no early answers, or none that pay."""
     where = ", ".join(map(str, places))
     if coverage:
+        first = {one.layer for one in places} == {network.decision_layers[0]}
+        advice = "A small network may be fast enough as it is"
+        if not first:
+            advice = "Choose earlier layers; a small network may be fast enough as it is"
         slow = NotWorthIt(
             f"a fast path of {network.origin} with exits at {where}",
             expected="an exit that costs less time than it saves",
             got=f"none, though {100 * coverage:.0f} % of {inputs} validation inputs could take one",
-            fix="Choose earlier layers; a small network may be fast enough as it is",
+            fix=advice,
         )
         slow.curves = curves
         slow.why = (
             f"{100 * coverage:.0f} % of {inputs} validation inputs could be answered at {where}, "
-            "but that costs more time than it saves. Choose earlier layers; a small network may "
-            "be fast enough as it is"
+            f"but that costs more time than it saves. {advice}"
         )
         return slow
     return DataError(

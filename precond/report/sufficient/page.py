@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from precond.basics.counting import how_many
 from precond.mine.sufficient_features.minimal import Needed
 from precond.mine.sufficient_features.question import Array
 from precond.mine.sufficient_features.sufficient import SufficientFeatures
@@ -128,7 +129,7 @@ def _facts(
         ("Verdict", f"{verdict.status.value} by {verdict.engine}{checked}"),
         ("Smallest", bound_words(found)),
         ("Kept", needed_words(found)),
-        ("Time", f"{found.seconds:.1f} s, {found.proofs} claims put to the prover"),
+        ("Time", f"{found.seconds:.1f} s, {how_many(found.proofs, 'claim')} put to the prover"),
     )
 
 

@@ -102,6 +102,8 @@ def bound_words(found: SufficientFeatures) -> str:
 def needed_words(found: SufficientFeatures) -> str:
     """Why each unit is kept, counted."""
     counts = {why: sum(one is why for one in found.needed.why.values()) for why in Needed}
+    if not any(counts.values()):
+        return "none"
     parts = [f"{counts[Needed.VIOLATOR]} by a violator"]
     if counts[Needed.UNPROVED]:
         parts.append(f"{counts[Needed.UNPROVED]} because no proof was found without")

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from markupsafe import Markup
 
+from precond.basics.counting import how_many
 from precond.basics.terminal import fitted
 from precond.proof.precondition import Precondition
 from precond.proof.verdict import Status
@@ -70,7 +71,7 @@ def table_text(run: WholeSpace, model: str) -> str:
         f"domain         {run.study.domain}",
         "",
         f"{'class':<10} {'cut':<14} {'patterns':>8} {'literals':>8} {'training':>8} "
-        f"{'held out':>8} {'95 %':>13} {'seconds':>8}  proof",
+        f"{'held out':>8} {'95 % range':>13} {'seconds':>8}  proof",
     ]
     for result in run.classes:
         low, high = result.held_out.interval
@@ -85,7 +86,7 @@ def table_text(run: WholeSpace, model: str) -> str:
     lines += [
         "",
         f"proved         {proved} of {len(run.classes)} classes, "
-        f"{len(run.entries)} patterns, {twice(run)} of them proved twice"
+        f"{how_many(len(run.entries), 'pattern')}, {twice(run)} of them proved twice"
         + (f", {len(run.certified)} with a certificate" if run.certified else ""),
         f"recall         {percent(run.held_out.value)} of held-out inputs "
         f"({100 * low:.1f}–{100 * high:.1f} %), {percent(run.train.value)} of training inputs",
@@ -109,7 +110,7 @@ def _figures(run: WholeSpace) -> tuple[Figure, ...]:
         Figure(
             "✓ classes proved",
             value=f"{len(proved)} of {len(run.classes)}",
-            hint=f"{len(run.entries)} patterns",
+            hint=how_many(len(run.entries), "pattern"),
             tone="proved",
         ),
         Figure(
