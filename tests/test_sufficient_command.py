@@ -64,6 +64,16 @@ def test_a_sentence_in_the_names_of_the_table(
     assert "smallest       no sufficient set is smaller" in capsys.readouterr().out
 
 
+def test_where_nothing_needs_to_stay(
+    given: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Width + depth is at least 3.8 there, and the class changes at 1."""
+    words = ["--index", "4", "--radius", "0.1", "--out", str(tmp_path / "s.json")]
+    assert main([*given, *words]) == 0
+    said = capsys.readouterr().out
+    assert "Nothing needs to stay" in said and "needed         none" in said
+
+
 def test_a_page_that_needs_nothing_else(given: list[str], tmp_path: Path) -> None:
     out = tmp_path / "s.html"
     words = ["--index", "2", "--free", "full", "--group", "size=width,depth"]

@@ -414,7 +414,9 @@ def test_not_worth_it_has_a_page_and_a_status_of_its_own(
     out = tmp_path / "out"
     command = ["distill", str(MODEL), "--inputs", "digits", "--max-loss", "5"]
     assert main([*command, "--layer", "relu1", "--out", str(out)]) == 3
-    assert capsys.readouterr().out.startswith("Not worth it: ")
+    said = capsys.readouterr().out
+    assert said.startswith("Not worth it: ")
+    assert "earlier layers" not in said, "relu1 is the first"
     assert [f.name for f in out.iterdir()] == ["index.html"]
     page = (out / "index.html").read_text()
     assert "Not worth it: no exit saves more time than it costs" in page
