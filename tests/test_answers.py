@@ -112,10 +112,11 @@ def test_a_tensor_that_no_file_names_is_refused(network: Network) -> None:
         claim_text(Claim(nameless, Box.uniform(2, 0, 1), literal, Property.argmax(1, 2)))
 
 
+@pytest.mark.slow
 def test_export_a_claim_of_a_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "o"
     words = ["analyze", "models/digits-mlp.onnx", "--inputs", "digits", "--domain", "ball:0.02"]
-    assert main([*words, "--per-class", "1", "--budget", "20", "--out", str(out)]) == 0
+    assert main([*words, "--per-class", "1", "--budget", "600", "--out", str(out)]) == 0
     file, query = out / "preconditions.json", tmp_path / "q.vnnlib"
     export = ["export", "models/digits-mlp.onnx", str(file), "--vnnlib", str(query)]
     assert main(export) == 0

@@ -193,7 +193,9 @@ def explain(
         headline=f"Why input {index} is {of_class}"
         if by_class
         else f"Input {index}: {quantity.name}",
-        lines=_lines(found, f"{quantity.name}; predicted {said}", parts, settings.baseline),
+        lines=_lines(
+            found, f"{quantity.name}; predicted {said}", parts, baseline=settings.baseline
+        ),
         facts=(
             ("Model", Path(network.origin).name),
             ("Predicted", said),

@@ -178,7 +178,11 @@ def random_network(rng: np.random.Generator) -> Network:
     return Network(tuple(nodes), shapes[INPUT], "random")
 
 
-@pytest.mark.parametrize("seed", range(20))
+FAST = 6  # seeds; the others are slow tests
+SEEDS = [*range(FAST), *(pytest.param(k, marks=pytest.mark.slow) for k in range(FAST, 20))]
+
+
+@pytest.mark.parametrize("seed", SEEDS)
 def test_random_odd_networks_against_their_values_on_a_grid(seed: int) -> None:
     rng = np.random.default_rng(seed)
     network = random_network(rng)
