@@ -144,21 +144,15 @@ def _words(one: ConceptScore) -> str:
     )
 
 
-def _rows(data: Dataset, most: int) -> NDArray[np.int64]:
-    """Evenly spread row numbers, ``most`` at most."""
-    import numpy as np
-
-    return np.unique(np.linspace(0, len(data) - 1, min(most, len(data))).astype(np.int64))
-
-
 def _tcav(
     arguments: argparse.Namespace, cut: Slice, data: Dataset, given: ConceptData, done: Done
 ) -> tuple[Tcav, tuple[Extremes, ...]]:
     """The scores, and for pictures the inputs that are most and least like each concept."""
     from attribution.concepts.cav import flat_values, most_like
     from attribution.concepts.tcav import TcavSettings, concept_scores
+    from precond.basics.evenly import evenly
 
-    rows = _rows(data, arguments.most)
+    rows = evenly(len(data), arguments.most)
     inputs, labels = data.flat[rows].reshape(-1, *_shape(cut)), _labels(cut, data)[rows]
     found = concept_scores(
         cut,
@@ -205,9 +199,10 @@ def _dissection(
     arguments: argparse.Namespace, cut: Slice, data: Dataset, given: ConceptData, done: Done
 ) -> Dissection:
     from attribution.concepts.dissection import dissect
+    from precond.basics.evenly import evenly
     from precond.errors import DataError
 
-    rows = _rows(data, arguments.most)
+    rows = evenly(len(data), arguments.most)
     for name, mask in given.masks.items():
         size = data.image_shape and tuple(data.image_shape[-2:])
         if len(mask) != len(data) or (size and mask.shape[1:] != size):

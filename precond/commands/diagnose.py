@@ -66,6 +66,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     from attribution.diagnosis.margins import subspace_margins
     from precond.apply.certification.subspaces import ROUNDS, certified_margins
+    from precond.basics.evenly import evenly
     from precond.basics.progress import progress
     from precond.proof.deadline import Deadline
     from precond.report.diagnose import Diagnosis, diagnose_files, lead_of, size_words
@@ -76,7 +77,7 @@ def run(arguments: argparse.Namespace) -> int:
     data = read_data(arguments, network, arguments.labels)
     out = None if arguments.out is None else output_folder(arguments.out)
     held_out = data.held_out if len(data) > 1 else np.arange(len(data))
-    rows = _spread(held_out, arguments.most)
+    rows = held_out[evenly(len(held_out), arguments.most)]
     inputs = data.flat[rows].reshape(-1, *network.input_shape)
     spaces = _subspaces(network, data)
     with progress() as bars:
@@ -116,12 +117,6 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _spread(rows: NDArray[np.int64], most: int) -> NDArray[np.int64]:
-    import numpy as np
-
-    return rows[np.unique(np.linspace(0, len(rows) - 1, min(most, len(rows))).astype(np.int64))]
-
-
 def _pictures(data: Dataset) -> bool:
     shape = data.image_shape
     return shape is not None and min(shape[-2:]) >= SMALLEST
@@ -143,11 +138,12 @@ def _frequencies(
     """Accuracy by frequency on held-out inputs, where the data are pictures with labels."""
     from attribution.diagnosis.frequency import frequency_accuracy
     from precond.apply.true_classes import check_classes
+    from precond.basics.evenly import evenly
 
     if not _pictures(data) or data.labels is None or data.image_shape is None:
         return None
     labels = check_classes(data.labels, len(data), network)
-    rows = _spread(held_out, MOST)
+    rows = held_out[evenly(len(held_out), MOST)]
     side = min(data.image_shape[-2:])
     radii = sorted({max(1, round(side * k / 7)) for k in (1, 2, 3, 4)})
     bars.stage("frequencies", 1 + 2 * len(radii))
@@ -172,17 +168,18 @@ def _hidden(
     from attribution.diagnosis.patches import Marginal, PatchGaussian, windows_of
     from attribution.diagnosis.prediction_difference import Draws, hidden_parts
     from attribution.slices import Slice
+    from precond.basics.evenly import evenly
     from precond.network.evaluate import outputs
     from precond.report.diagnose import HiddenParts
 
     if not _pictures(data) or data.image_shape is None:
         return ()
-    train = _spread(data.train, DRAWN)
+    train = data.train[evenly(len(data.train), DRAWN)]
     pictures = data.flat[train].reshape(len(train), -1, *data.image_shape[-2:])
     parts = windows_of(data.image_shape, arguments.window)
     side = min(arguments.window + 4, *data.image_shape[-2:])
     gaussian = PatchGaussian.fit(pictures, side, natural=data.natural, seed=arguments.seed)
-    shown = _spread(rows, arguments.shown)
+    shown = rows[evenly(len(rows), arguments.shown)]
     classes = network.classes.predicted(outputs(network, data.flat[shown]))
     draws = Draws(len(train), samples=arguments.samples, seed=arguments.seed)
     cut = Slice(network)

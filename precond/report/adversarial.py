@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from precond.apply.adversarial_examples.retrain import Accuracy, Retrained
 from precond.apply.adversarial_examples.search import Adversarial, Example
+from precond.basics.evenly import evenly
 from precond.report.evidence import Subject, Table, Thumb
 from precond.report.header import Figure
 from precond.report.pages import render_page
@@ -235,8 +236,7 @@ def _groups(
         ("rule", "From layer rules"),
     ):
         own = [e for e in examples if e.claim.startswith(kind)]
-        places = np.linspace(0, max(len(own) - 1, 0), min(SHOWN, len(own))).astype(int)
-        spread = [own[i] for i in places]
+        spread = [own[i] for i in evenly(len(own), SHOWN)]
         if spread:
             remark = (
                 f"{len(spread)} of {len(own)}, from the smallest to the largest: the real input, "

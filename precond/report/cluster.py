@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from precond.apply.clustering.medoids import Cluster, Clustering
+from precond.basics.evenly import evenly
 from precond.report.evidence import Subject, Thumb
 from precond.report.header import Figure
 from precond.report.pages import render_page
@@ -145,7 +146,7 @@ def _pictures(subject: Subject, clustering: Clustering, one: Cluster) -> tuple[T
     points = np.asarray(inputs[members], dtype=np.float64)
     away = np.linalg.norm(points - points[members == one.medoid][0], axis=1)
     order = members[np.argsort(away, kind="stable")]
-    places = np.linspace(0, len(order) - 1, min(MEMBERS, len(order))).astype(int)
+    places = evenly(len(order), MEMBERS)
     mean = row_picture(points.mean(axis=0), shape, subject.natural)
     thumbs = [
         _thumb(subject, clustering, row=one.medoid, caption="medoid"),

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from precond.basics.evenly import evenly
 from precond.mine.layer_rules.learn import LayerRule
 from precond.mine.support import wilson
 from precond.mine.value_rules.affine_tail import AffineTail
@@ -94,8 +95,7 @@ class EverywhereSearch:
         """Training inputs of the domain that the network gives the class."""
         train = self.study.data.train
         own = train[self.study.within[train] & (self.study.goal.labels[train] == target.label)]
-        some = np.linspace(0, len(own) - 1, min(INPUTS, len(own))).astype(int)
-        return np.asarray(own[np.unique(some)])
+        return np.asarray(own[evenly(len(own), INPUTS)])
 
     def _proved(
         self, candidates: list[ValueRule], target: Target, rows: Rows, limit: Deadline

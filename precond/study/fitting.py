@@ -10,6 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from precond.basics.evenly import evenly
 from precond.data.dataset import Dataset
 from precond.errors import DataError
 from precond.network.evaluate import outputs
@@ -61,7 +62,7 @@ def _mend(dataset: Dataset, network: Network, width: int) -> str:
 
 def strange(network: Network, dataset: Dataset) -> tuple[str, ...]:
     """What is odd about the data, each in one sentence; empty where nothing is."""
-    rows = np.unique(np.linspace(0, len(dataset) - 1, min(SAMPLE, len(dataset))).astype(int))
+    rows = evenly(len(dataset), SAMPLE)
     flat = np.asarray(dataset.inputs[rows], dtype=np.float64).reshape(len(rows), -1)
     labels = None if dataset.labels is None else dataset.labels[rows]
     notes = _parts(dataset)

@@ -16,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from precond.basics.evenly import evenly
 from precond.data.dataset import Dataset
 from precond.errors import DataError
 from precond.network.evaluate import forward
@@ -78,11 +79,16 @@ class Meanings:
     _graphs: dict[str, tuple[Tensor, Tensor]] = field(default_factory=dict)
     _sampled: list[Signatures] = field(default_factory=list)
 
+    def _train(self, most: int) -> NDArray[np.int64]:
+        """Training rows, ``most`` of them at most."""
+        train = self.data.train
+        return np.asarray(train[evenly(len(train), most)])
+
     def telling(self, pattern: DecisionPattern, most: int) -> list[UnitLiteral]:
         """The literals that exclude most inputs, at most ``most``; those that exclude none more
         are left out.  The first ones where not all of their layers were recorded."""
         if not self._sampled:
-            rows = _some(self.data.train, ROWS)
+            rows = self._train(ROWS)
             self._sampled.append(self.signatures.rows(rows))
         sample = self._sampled[0]
         literals = unit_literals(pattern)
@@ -115,7 +121,7 @@ class Meanings:
         (n,); None where its values were not kept."""
         if layer not in self.signatures.pre_activations:
             return None
-        rows = _some(self.data.train, ROWS)
+        rows = self._train(ROWS)
         z = self.signatures.values(layer)[rows, index]
         most = np.argsort(-z, kind="stable")[: max(1, len(rows) // DRIVE)]
         inputs = np.asarray(self.data.flat[rows], dtype=np.float64)
@@ -123,7 +129,7 @@ class Meanings:
 
     def features(self, layer: str, index: int, most: int = 2) -> list[tuple[int, bool]]:
         """The input values that move the unit most, each by its own spread, and whether upwards."""
-        spread = np.asarray(self.data.flat[_some(self.data.train, ROWS)], dtype=np.float64).std(0)
+        spread = np.asarray(self.data.flat[self._train(ROWS)], dtype=np.float64).std(0)
         moved = self.of(layer, index) * spread
         order = np.argsort(-np.abs(moved), kind="stable")[:most]
         return [(int(k), bool(moved[k] > 0)) for k in order if moved[k]]
@@ -132,7 +138,7 @@ class Meanings:
         """A sample of inputs (N, n), and the layer's pre-activations (N, m) with a graph."""
         if layer not in self._graphs:
             network = self.network
-            rows = np.asarray(self.data.flat[_some(self.data.train, SAMPLE)], dtype=np.float64)
+            rows = np.asarray(self.data.flat[self._train(SAMPLE)], dtype=np.float64)
             with torch.enable_grad():
                 x = torch.tensor(rows, requires_grad=True)
                 source = network.pre_activation(layer)
@@ -140,12 +146,6 @@ class Meanings:
                 z = forward(ops, {INPUT: x.reshape(-1, *network.input_shape)}, [source])[source]
             self._graphs[layer] = x, z.flatten(1)
         return self._graphs[layer]
-
-
-def _some(rows: NDArray[np.int64], most: int) -> NDArray[np.int64]:
-    """At most ``most`` of some rows, evenly spread."""
-    chosen = np.unique(np.linspace(0, len(rows) - 1, min(most, len(rows))).astype(int))
-    return np.asarray(rows[chosen])
 
 
 def nearest_outside(

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from precond.basics.counting import how_many
+from precond.basics.evenly import evenly
 from precond.mine.layer_rules.learn import LayerRule
 from precond.mine.near_data.balls import LADDER, DataBalls
 from precond.mine.near_data.claims import (
@@ -133,7 +134,7 @@ class NearSearch:
     def _sample(self) -> tuple[Rows, Signatures]:
         """At most ``MOST`` training inputs, evenly spread."""
         train = self.study.data.train
-        rows = train[np.unique(np.linspace(0, len(train) - 1, min(MOST, len(train))).astype(int))]
+        rows = train[evenly(len(train), MOST)]
         return rows, self.study.signatures.rows(rows)
 
     @cached_property

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from precond.basics.evenly import evenly
 from precond.mine.near_data.balls import LADDER, DataBalls
 from precond.network.graph import Network
 from precond.proof.bounds.batch import pattern_bounds
@@ -184,7 +185,7 @@ def chosen_radius(
 def _sampled(rules: Sequence[NearRule]) -> list[NearRule]:
     """The rules with those of their rows that are in an even sample of all rows."""
     rows = np.unique(np.concatenate([rule.rows for rule in rules]))
-    some = rows[np.unique(np.linspace(0, len(rows) - 1, min(SAMPLE, len(rows))).astype(int))]
+    some = rows[evenly(len(rows), SAMPLE)]
     return [NearRule(r.pattern, r.property, r.rows[np.isin(r.rows, some)]) for r in rules]
 
 
