@@ -85,7 +85,7 @@ def test_of_rules_that_add_as_much_the_proved_one_comes_first() -> None:
 
 def test_sentences_say_what_was_counted() -> None:
     assert Learned.of(analysis(FAR, WIDE, TINY)).sentences() == (
-        "Rules over neurons explain 60.0 % of 10 held-out predictions at 100.0 % precision: "
+        "Rules over neurons explain 60.0 % of 10 held-out predictions at 100 % precision: "
         "2 rules counted on data, 1 of these proved within 0.05 of every training input that "
         "supports them, 1 rule proved for every input of the domain (30.0 % of predictions, "
         "0 wrong).",

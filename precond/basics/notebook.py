@@ -7,7 +7,6 @@ them is named here once.  Small things (a box, a pattern, a verdict) are a line.
 from __future__ import annotations
 
 import html
-from collections.abc import Iterable, Sequence
 from importlib import import_module
 
 from precond.printable import printable_page
@@ -38,18 +37,3 @@ class NotebookLine:
 
     def _repr_html_(self) -> str:
         return printable_page(f"<code>{html.escape(repr(self))}</code>")
-
-
-def table_html(title: str, head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A small table below a line; of many rows the first ones, and how many there are."""
-    every = list(rows)
-    cells = "".join(_row("td", row) for row in every[:SHOWN])
-    more = f"<p>… {len(every)} in all</p>" if len(every) > SHOWN else ""
-    return printable_page(
-        f"<p>{html.escape(title)}</p><table><thead>{_row('th', head)}</thead>"
-        f"<tbody>{cells}</tbody></table>{more}"
-    )
-
-
-def _row(cell: str, values: Sequence[str]) -> str:
-    return f"<tr>{''.join(f'<{cell}>{html.escape(v)}</{cell}>' for v in values)}</tr>"

@@ -1,4 +1,5 @@
-"""The checker of certificates, in exact arithmetic: the one file that a proof rests on.
+"""The checker of certificates, in exact arithmetic.  A proof rests on this file and on what it
+imports: ``certificate``, ``canonical``, ``tree``, ``pools``, and the network's matrices.
 
 From a certificate it takes a statement, split trees and multipliers, nothing else.  In every
 leaf it derives bounds l ≤ z ≤ u of each layer, then a number v with ``−Σ w_j g_j ≥ v`` for the
@@ -27,7 +28,7 @@ from numpy.typing import NDArray
 
 from precond.checker.canonical import misfit
 from precond.checker.certificate import Certificate, CheckStopped, Invalid, Linear, region
-from precond.checker.pools import counting, is_loose, pair, pool_lines, windows_of
+from precond.checker.pools import counting, pair, pool_lines, windows_of
 from precond.checker.tree import leaves, never
 from precond.network.dyadic import Away, Dyadic, DyadicMatrix, exact, larger, zeros
 from precond.network.graph import INPUT, Network
@@ -184,7 +185,7 @@ class Checker:
             if first is not None:
                 cut = state[:, size + first : size + first + x.n.shape[1]]
                 x = larger(x, exact(np.where(np.isfinite(cut), cut, 0.0)), np.isfinite(cut))
-            if refine is not None and is_loose(self.network, source):
+            if refine is not None and source in self.network.loose:
                 x = self.tighten(found, node, x, refine=refine)
             x = found.cut(source, x)
             build = self.activation if first is not None else self.pool

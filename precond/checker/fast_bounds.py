@@ -18,7 +18,7 @@ from scipy.sparse import coo_array
 
 from precond.checker.cells import Cells
 from precond.checker.certificate import Certificate
-from precond.checker.pools import counting, is_loose, pool_lines, windows_of
+from precond.checker.pools import counting, pool_lines, windows_of
 from precond.checker.words import (
     WORD,
     Array,
@@ -108,7 +108,7 @@ class FastBounds:
                 given = np.isfinite(cut)
                 level = at(read(np.where(given, cut, 0.0), WORD), e)
                 n = np.where(given, np.maximum(n, level), n)
-            if refine is not None and is_loose(self.network, source):
+            if refine is not None and source in self.network.loose:
                 self.tighten(cells, node, Fixed(n, e), refine=refine)
             cells.empty |= self.clash(n)
             n[1] = np.minimum(n[1], -n[0])

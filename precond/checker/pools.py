@@ -15,8 +15,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from precond.network.graph import INPUT, Network
-from precond.network.layers import Concat, MaxPool2d, Reshape, Scale, Select
+from precond.network.graph import Network
+from precond.network.layers import MaxPool2d
 
 Array = NDArray[Any]
 GRAINS = 64  # of a mean's weights
@@ -25,7 +25,7 @@ GRAINS = 64  # of a mean's weights
 class WindowLines(NamedTuple):
     """Weights of the mean below (…, m, k); the flat index of z, and the slope and intercept of
     its line above (…, m); bounds of the maximum (…, m).  Weights and slopes are in units of
-    2^-p, the intercept in units of 2^-p of the bounds'."""
+    2^-p, the intercept in 2^-p of the unit that the bounds are in."""
 
     below: Array
     peak: Array
@@ -135,27 +135,15 @@ def counting(network: Network, name: str, ends: Ends, values: Ends) -> Iterator[
     readers = [node for node in network.nodes if name in node.inputs]
     pools = [windows_of(network, n.name) for n in readers if isinstance(n.layer, MaxPool2d)]
     open_ = (low < 0) & (high > 0)
-    if name == network.output or not pools or len(pools) < len(readers):
+    if not pools:
         yield open_
         return
 
     def flags(kind: int) -> Array:
         return np.asarray(np.any([contenders(w, *values())[kind] for w in pools], axis=0))
 
-    open_ &= flags(0)
+    if name != network.output and len(pools) == len(readers):
+        open_ &= flags(0)
     yield open_
     low, high = values()
     yield flags(1) & (low < high) & ~open_
-
-
-def is_loose(network: Network, name: str) -> bool:
-    """Whether intervals of affine ``name`` may be wider than what it reaches: behind an
-    activation, or behind more than one map that mixes values."""
-    if name == INPUT or not network.is_affine(name):
-        return False
-    mixes = {INPUT: 0}
-    for node in network.nodes:
-        own = 2 if not network.is_affine(node.name) else 1
-        own = 0 if isinstance(node.layer, Reshape | Select | Scale | Concat) else own
-        mixes[node.name] = own + max(mixes[source] for source in node.inputs)
-    return mixes[name] > 1

@@ -42,7 +42,7 @@ def add(commands: Commands) -> None:
         action="append",
         metavar="NAME[:STEP]",
         help="an exit at this layer, reading every STEP-th row and column of its neurons "
-        "(up to three times; default: arguments from the network)",
+        "(up to three times; default: chosen from the network)",
     )
     distill.add_argument(
         "--max-loss",

@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from precond.basics.counting import percent
 from precond.basics.terminal import say
 from precond.commands.arguments import Commands, add_settings, output_folder
 from precond.commands.given import add_data, add_model, read_data, read_model, read_more
@@ -110,8 +111,8 @@ def lines(
         f"rules          {len(monitor.entries)}, {proved} proved"
         + (f"; {monitor.left_out} of no use" if monitor.left_out else ""),
         f"inputs         {count} of {arguments.inputs}"
-        + (f", accuracy {_percent(summary.accuracy)}" if summary.accuracy is not None else ""),
-        f"in pattern     {summary.in_pattern} ({_percent(summary.in_pattern / count)}), "
+        + (f", accuracy {percent(summary.accuracy)}" if summary.accuracy is not None else ""),
+        f"in pattern     {summary.in_pattern} ({percent(summary.in_pattern / count)}), "
         f"{summary.proved} in a proved one, {summary.contradicted} against it; "
         f"{summary.outside} outside a rule's box",
         "verdicts       "
@@ -119,29 +120,25 @@ def lines(
     ]
     for group in summary.groups:
         found.append(
-            f"layers         {group.layers}: {group.rules} rules, vote on {_percent(group.votes)}, "
-            f"for the prediction on {_percent(group.agrees)}"
+            f"layers         {group.layers}: {group.rules} rules, vote on {percent(group.votes)}, "
+            f"for the prediction on {percent(group.agrees)}"
         )
     for one in summary.detections:
         found.append(
             f"as {one.verdict:<18} {one.predictions} predictions, "
-            f"precision {_percent(one.precision)}, recall {_percent(one.recall)} of {one.present}"
+            f"precision {percent(one.precision)}, recall {percent(one.recall)} of {one.present}"
         )
     if apart is not None:
         found.append(
             f"outside        {apart.inputs} inputs of {apart.name}: in pattern "
-            f"{_percent(apart.in_pattern)} (here {_percent(apart.in_pattern_home)}), "
-            f"judged correct {_percent(apart.correct)} (here {_percent(apart.correct_home)})"
+            f"{percent(apart.in_pattern)} (here {percent(apart.in_pattern_home)}), "
+            f"judged correct {percent(apart.correct)} (here {percent(apart.correct_home)})"
         )
         found.append(
             f"told apart     area under ROC: by strength {apart.by_strength:.3f}, "
             f"by pattern or not {apart.by_pattern:.3f}, by softmax alone {apart.by_softmax:.3f}"
         )
     return found
-
-
-def _percent(value: float | None) -> str:
-    return "–" if value is None else f"{100 * value:.1f} %"
 
 
 def write_rows(

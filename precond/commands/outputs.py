@@ -34,23 +34,23 @@ def add_threshold(command: argparse.ArgumentParser) -> None:
 
 def with_outputs(network: Network, outputs: str) -> Network:
     """The network, or its logits; a line says what its outputs are where that needs saying."""
-    arguments = network.logits if outputs == "logits" else network
-    if arguments.output_words:
-        print(f"outputs        y: {arguments.output_words}")
-    return arguments
+    shown = network.logits if outputs == "logits" else network
+    if shown.output_words:
+        print(f"outputs        y: {shown.output_words}")
+    return shown
 
 
 def classifier(network: Network, threshold: float | None) -> Network:
     """The logits of the network, read as classes; a line says how, where that needs saying."""
     from precond.logit_property import with_threshold
 
-    arguments = (network if threshold is None else with_threshold(network, threshold)).logits
-    words = [f"y: {arguments.output_words}"] if arguments.output_words else []
-    if arguments.classes.binary:
-        words.append(arguments.classes.words())
+    shown = (network if threshold is None else with_threshold(network, threshold)).logits
+    words = [f"y: {shown.output_words}"] if shown.output_words else []
+    if shown.classes.binary:
+        words.append(shown.classes.words())
     if words:
         print(f"outputs        {'; '.join(words)}")
-    return arguments
+    return shown
 
 
 def model_name(network: Network) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -17,9 +16,21 @@ from precond.errors import ModelError
 from precond.network.activation import OutputActivation
 from precond.network.classes import Classes
 from precond.network.constants import Range
+from precond.network.content_hash import content_hash
 from precond.network.deviation import constants, ranges
 from precond.network.interface import NamedTensor
-from precond.network.layers import AFFINE_KINDS, Add, Concat, LeakyReLU, Node, ReLU, Shape
+from precond.network.layers import (
+    AFFINE_KINDS,
+    Add,
+    Concat,
+    LeakyReLU,
+    Node,
+    ReLU,
+    Reshape,
+    Scale,
+    Select,
+    Shape,
+)
 from precond.printable import printable
 
 INPUT = "input"
@@ -220,6 +231,17 @@ class Network(NotebookLine):
         return found
 
     @cached_property
+    def loose(self) -> frozenset[str]:
+        """Affine values of which intervals may be wider than what they reach: behind an activation
+        or a pool, or behind more than one map that mixes values."""
+        mixes = {INPUT: 0}
+        for node in self.nodes:
+            own = 1 if self.is_affine(node.name) else 2
+            own = 0 if isinstance(node.layer, Reshape | Select | Scale | Concat) else own
+            mixes[node.name] = own + max(mixes[source] for source in node.inputs)
+        return frozenset(n for n, count in mixes.items() if count > 1 and self.is_affine(n))
+
+    @cached_property
     def consumers(self) -> dict[str, int]:
         """How many times each value is read by a node."""
         counts = dict.fromkeys(self.shapes, 0)
@@ -232,36 +254,11 @@ class Network(NotebookLine):
     def hash(self) -> str:
         """SHA-256 (hex) of the content: layers, numbers, what they stand for where no float
         holds that, names, wiring, last activation."""
-        digest = hashlib.sha256()
-
-        def add(value: object) -> None:
-            if isinstance(value, np.ndarray):
-                digest.update(f"{value.dtype}{value.shape}".encode())
-                digest.update(np.ascontiguousarray(value).tobytes())
-            else:
-                digest.update(repr(value).encode())
-            digest.update(b"\0")
-
-        add(self.input_shape)
-        for node in self.nodes:
-            add(node.name)
-            add(node.inputs)
-            add(type(node.layer).__name__)
-            for item in dataclasses.fields(node.layer):
-                value = getattr(node.layer, item.name)
-                if value is None:  # the floats are the constants
-                    continue
-                add(item.name)
-                if isinstance(value, Range):
-                    add([str(x) for x in (*value.low.flat, *value.high.flat)])
-                else:
-                    add(value)
-        for name in ("output_activation", "logits_of"):
-            activation: OutputActivation = getattr(self, name)
-            if activation is not OutputActivation.NONE:
-                add(name)
-                add(activation.value)
-        return digest.hexdigest()
+        activations = {
+            "output_activation": self.output_activation,
+            "logits_of": self.logits_of,
+        }
+        return content_hash(self.input_shape, self.nodes, activations)
 
     @cached_property
     def inexact(self) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ Strassen), of shortened formats (TF32, bfloat16) and of numbers flushed to zero.
 
 from __future__ import annotations
 
+import math
 from enum import Enum
 
 
@@ -49,8 +50,12 @@ class Arithmetic(Enum):
 
     def gamma(self, roundings: int) -> float:
         """γ_r, rounded up; 0 for none."""
-        product = roundings * self.unit
-        return product / (1.0 - product) * (1.0 + 1e-10)
+        return share_lost(roundings * self.unit) * (1.0 + 1e-10)
+
+
+def share_lost(steps: float) -> float:
+    """s / (1 − s), Higham's γ of s = n u; infinite from s = 1 on, where it bounds nothing."""
+    return steps / (1.0 - steps) if steps < 1.0 else math.inf
 
 
 def words(known: frozenset[Arithmetic]) -> tuple[str, ...]:

@@ -18,3 +18,8 @@ class Status(Enum):
     """No input of the box satisfies the pattern: true, but it says nothing."""
     EMPIRICAL = "empirical"
     """Not a claim that can be proved (or none was tried): counted on data only."""
+
+    @property
+    def holds(self) -> bool:
+        """Whether the claim is true: proved, or of no input at all."""
+        return self in (Status.PROVED, Status.VACUOUS)

@@ -57,7 +57,7 @@ class Verdict(NotebookLine):
 
     def __post_init__(self) -> None:
         shown = self.holds_in | {Arithmetic.REAL}
-        if self.status not in (Status.PROVED, Status.VACUOUS):
+        if not self.status.holds:
             shown = frozenset()
         object.__setattr__(self, "holds_in", shown)
 

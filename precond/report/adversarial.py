@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 
 from precond.apply.adversarial_examples.retrain import Accuracy, Retrained
 from precond.apply.adversarial_examples.search import Adversarial, Example
+from precond.basics.counting import percent
 from precond.basics.evenly import evenly
 from precond.report.evidence import Subject, Table, Thumb
 from precond.report.header import Figure
 from precond.report.pages import render_page
-from precond.report.plot.labels import percent
 from precond.report.plot.pictures import row_picture
 from precond.report.tables import csv_text
 

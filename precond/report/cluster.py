@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from precond.apply.clustering.medoids import Cluster, Clustering
+from precond.basics.counting import percent
 from precond.basics.evenly import evenly
 from precond.report.evidence import Subject, Thumb
 from precond.report.header import Figure
 from precond.report.pages import render_page
-from precond.report.plot.labels import percent
 from precond.report.plot.pictures import row_picture
 from precond.report.tables import csv_text
 

@@ -10,10 +10,10 @@ from markupsafe import Markup
 
 from precond.apply.distillation.table import TradeOffTable
 from precond.apply.distillation.thresholds import ExitCurve
+from precond.basics.counting import percent
 from precond.report.evidence import Table
 from precond.report.header import Figure
 from precond.report.pages import render_page
-from precond.report.plot.labels import percent
 from precond.report.plot.losses import loss_chart
 
 SHEETS = ("report.css", "debug.css", "distill.css")

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from precond.basics.counting import percent
 from precond.proof.precondition import Kind
 from precond.proof.verdict import Status
 from precond.report.cards import needs_no_neuron, seconds
 from precond.report.evidence import says_classes
-from precond.report.plot.labels import percent
 from precond.study.analysis import Analysis, DomainKind
 
 PLURALS = {

@@ -16,10 +16,10 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from precond.basics.counting import percent
 from precond.basics.whole_files import write_whole
 from precond.errors import OutputError
 from precond.printable import printable_page
-from precond.report.plot.labels import percent
 
 
 @lru_cache(maxsize=1)

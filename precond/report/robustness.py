@@ -10,11 +10,11 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 
 from precond.apply.certification.answers import Ball, BallOutcome, Robustness
+from precond.basics.counting import percent
 from precond.proof.verdict import Status, Verdict
 from precond.report.evidence import Gallery, Subject, Table, Thumb
 from precond.report.header import Figure
 from precond.report.pages import render_page
-from precond.report.plot.labels import percent
 from precond.report.plot.pictures import row_picture
 from precond.report.plot.shares import ORDER, radius_chart
 from precond.report.tables import csv_text

@@ -14,9 +14,11 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from precond.basics.counting import how_many, percent
 from precond.errors import DataError
 from precond.proof.precondition import Kind, Precondition
 from precond.study.analysis import Analysis
+from precond.study.goals import GoalKind
 
 Mask = NDArray[np.bool_]
 FEW = 5  # held-out inputs that a class must have to be called the weakest
@@ -110,20 +112,20 @@ class Learned:
         """For people: what is explained and proved where; the weakest class and why."""
         if self.explained is None:
             return ("No layer rule was found, so no prediction is explained.",)
-        share = _percent(self.explained)
+        share = percent(self.explained)
         words = f"Rules over neurons explain {share} of {self.held_out} held-out predictions"
         if self.precision is not None:
-            words += f" at {_percent(self.precision)} precision"
-        parts = [f"{_rules(self.counted)} counted on data"] if self.counted else []
+            words += f" at {percent(self.precision)} precision"
+        parts = [f"{how_many(self.counted, 'rule')} counted on data"] if self.counted else []
         if self.asked:
             parts.append(
                 f"{self.near} of these proved within {self.radius:g} of every training input that "
                 "supports them"
             )
         if self.everywhere:
-            share = _percent(self.everywhere_explained)
+            share = percent(self.everywhere_explained)
             parts.append(
-                f"{_rules(self.everywhere)} proved for every input of the domain "
+                f"{how_many(self.everywhere, 'rule')} proved for every input of the domain "
                 f"({share} of predictions, {self.everywhere_wrong} wrong)"
             )
         first = f"{words}: {', '.join(parts)}."
@@ -131,7 +133,7 @@ class Learned:
 
 
 def _of_weakest(weakest: Weakest) -> str:
-    words = f"The weakest class is {weakest.label}, {_percent(weakest.explained)} explained: "
+    words = f"The weakest class is {weakest.label}, {percent(weakest.explained)} explained: "
     if not weakest.largest:
         words += f"no rule holds for enough of its {weakest.inputs} training inputs"
     else:
@@ -139,14 +141,6 @@ def _of_weakest(weakest: Weakest) -> str:
     if weakest.rival is not None:
         words += f", and its inputs without a rule come closest to class {weakest.rival}"
     return f"{words}."
-
-
-def _rules(count: int) -> str:
-    return f"{count} rule{'s' if count != 1 else ''}"
-
-
-def _percent(share: float | None) -> str:
-    return "–" if share is None else f"{100 * share:.1f} %"
 
 
 def _precision(analysis: Analysis) -> float | None:
@@ -213,7 +207,7 @@ def _order(
 
 def _weakest(analysis: Analysis, rules: Sequence[int], right: dict[int, Mask]) -> Weakest | None:
     """Among predicted classes; None where rules are about something else."""
-    if analysis.property != "predicted":
+    if analysis.goal is not GoalKind.CLASSES:
         return None
     data, predicted = analysis.data, analysis.signatures.predicted
     found: list[Weakest] = []

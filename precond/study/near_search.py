@@ -32,7 +32,7 @@ from precond.mine.near_data.strengthen import Against, strengthened
 from precond.mine.support import wilson
 from precond.proof.deadline import Deadline
 from precond.proof.near_data import NearData
-from precond.proof.verdict import Status, Verdict
+from precond.proof.verdict import Verdict
 from precond.region.pattern import DecisionPattern
 from precond.region.recording import record
 from precond.region.signature import Signatures
@@ -57,12 +57,11 @@ class _State:
     strengthened: bool = False
 
     def open_rows(self) -> list[int]:
-        closed = (Status.PROVED, Status.VACUOUS)
         return [
             int(row)
             for row in self.near.rows
             if int(row) not in self.proved
-            and (int(row) not in self.verdicts or self.verdicts[int(row)].status not in closed)
+            and (int(row) not in self.verdicts or not self.verdicts[int(row)].status.holds)
         ]
 
 
@@ -232,8 +231,7 @@ class NearSearch:
         kept = set(map(int, rows))
         state.proved = {
             row
-            for row in state.proved
-            | {r for r, v in state.verdicts.items() if v.status in (Status.PROVED, Status.VACUOUS)}
+            for row in state.proved | {r for r, v in state.verdicts.items() if v.status.holds}
             if row in kept
         }
         state.verdicts = {}

@@ -11,7 +11,7 @@ products would be computed in floats as well; they are refused.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from fractions import Fraction
 
@@ -22,7 +22,14 @@ from numpy.typing import NDArray
 from precond.network.evaluate import values_at
 from precond.network.graph import INPUT, Network
 from precond.proof.arithmetic import Arithmetic
-from precond.vnnlib.formula import And, Atom, Declaration, Formula, Or, Place, UnsupportedQuery
+from precond.vnnlib.formula import (
+    Atom,
+    Declaration,
+    Formula,
+    Place,
+    UnsupportedQuery,
+    mapped,
+)
 
 TYPES: dict[Arithmetic, type[np.floating]] = {
     Arithmetic.FLOAT32: np.float32,
@@ -56,7 +63,7 @@ def readings(formula: Formula, execution: Arithmetic, source: str) -> tuple[Form
     def rounded(atom: Atom) -> Atom:
         return replace(atom, constant=nearest(atom.constant, kind))
 
-    return _changed(formula, weak), _changed(formula, rounded)
+    return mapped(formula, weak), mapped(formula, rounded)
 
 
 def nearest(value: Fraction, kind: type[np.floating]) -> Fraction:
@@ -105,13 +112,3 @@ def _check(atom: Atom, source: str) -> None:
             "(--as-real reads sums and products as those of real numbers)",
             got="a sum or a product",
         )
-
-
-def _changed(formula: Formula, change: Callable[[Atom], Atom]) -> Formula:
-    match formula:
-        case Atom():
-            return change(formula)
-        case And(parts):
-            return And(tuple(_changed(part, change) for part in parts))
-        case Or(parts):
-            return Or(tuple(_changed(part, change) for part in parts))

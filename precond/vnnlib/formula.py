@@ -283,3 +283,14 @@ def _joined(parts: Iterable[Conjunction]) -> Conjunction:
 def fits(declared: Sequence[int], actual: Sequence[int]) -> bool:
     """Whether two shapes are the same but for axes of length one (a batch axis, say)."""
     return [n for n in declared if n != 1] == [n for n in actual if n != 1]
+
+
+def mapped(formula: Formula, change: Callable[[Atom], Formula]) -> Formula:
+    """The formula with every atom changed."""
+    match formula:
+        case Atom():
+            return change(formula)
+        case And(parts):
+            return And(tuple(mapped(part, change) for part in parts))
+        case Or(parts):
+            return Or(tuple(mapped(part, change) for part in parts))

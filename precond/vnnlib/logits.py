@@ -7,13 +7,12 @@ judge witnesses by, and one that holds of all of them, to prove that there are n
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from fractions import Fraction
 
 from precond.logit_property import REMEDY, carried
 from precond.network.activation import OutputActivation
 from precond.network.graph import Network
-from precond.vnnlib.formula import And, Atom, Formula, Or, UnsupportedQuery
+from precond.vnnlib.formula import Atom, Formula, UnsupportedQuery, mapped
 
 
 def formula_on_logits(formula: Formula, network: Network, source: str) -> tuple[Formula, Formula]:
@@ -21,20 +20,10 @@ def formula_on_logits(formula: Formula, network: Network, source: str) -> tuple[
     if network.output_activation is OutputActivation.NONE:
         return formula, formula
     surely, maybe = (
-        _mapped(formula, lambda atom, k=k: _atoms(atom, network, source)[k])  # type: ignore[misc]
+        mapped(formula, lambda atom, k=k: _atoms(atom, network, source)[k])  # type: ignore[misc]
         for k in (0, 1)
     )
     return surely, maybe
-
-
-def _mapped(formula: Formula, change: Callable[[Atom], Atom]) -> Formula:
-    match formula:
-        case Atom():
-            return change(formula)
-        case And(parts):
-            return And(tuple(_mapped(part, change) for part in parts))
-        case Or(parts):
-            return Or(tuple(_mapped(part, change) for part in parts))
 
 
 def _atoms(atom: Atom, network: Network, source: str) -> tuple[Atom, Atom]:

@@ -124,7 +124,7 @@ def result_of(statuses: Sequence[Status], *, out_of_time: bool) -> Result:
     """
     if Status.REFUTED in statuses:
         return Result.SAT
-    if all(status in (Status.PROVED, Status.VACUOUS) for status in statuses):
+    if all(status.holds for status in statuses):
         return Result.UNSAT
     return Result.TIMED_OUT if out_of_time else Result.UNKNOWN
 

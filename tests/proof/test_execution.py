@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from precond.network.operators import operators
 from precond.proof.arithmetic import Arithmetic
 from precond.proof.bounds.problem import region_of
 from precond.proof.bounds.region import refine
+from precond.proof.bounds.rounding import UNIT, bare_gamma, unit_gamma
 from precond.proof.claim import Claim, HalfSpaces, Problem
 from precond.proof.deadline import Deadline
 from precond.proof.engines.base import Engine
@@ -272,6 +274,30 @@ def test_backdoor_behind_a_gate() -> None:
 def test_exact_runs(network: Network, low: float, high: float, exact: bool) -> None:
     box = Box.uniform(network.input_size, low, high)
     assert runs_exactly(network, box, FLOAT32) is exact
+
+
+def test_a_sum_past_the_format_is_no_exact_run() -> None:
+    """2^53 + 1 rounds to 2^53 in float64: its run gives y0 = y1, where the real y0 is larger.  The
+    sum that judges this is computed in float64 as well."""
+
+    network = layered(([[1.0, 1.0], [1.0, 0.0]], [0.0, 0.0]))
+    point = Box(np.array([2.0**53, 1.0]), np.array([2.0**53, 1.0]))
+    assert not runs_exactly(network, point, FLOAT64)
+    larger = Property(((Inequality(((0, 1.0), (1, -1.0)), 0.0, strict=True),),))
+    verdict = prove(Claim(network, point, FREE, larger), budget=10.0, execution=FLOAT64)
+    assert verdict.is_proved and FLOAT64 not in verdict.holds_in
+    half = Box(np.array([2.0**52, 1.0]), np.array([2.0**52, 1.0]))
+    assert runs_exactly(network, half, FLOAT64)
+
+
+@pytest.mark.parametrize("execution", [FLOAT32, FLOAT64])
+def test_the_error_of_sums_too_long_to_count_is_infinite(execution: Arithmetic) -> None:
+    """γ = n u / (1 − n u) would be negative, and add to a bound what it should take away."""
+    longest = int(1 / execution.unit)
+    assert 0 < execution.gamma(longest // 2) < math.inf
+    assert execution.gamma(longest) == execution.gamma(2 * longest) == math.inf
+    assert unit_gamma(longest, execution.unit) == math.inf
+    assert bare_gamma(int(1 / UNIT)) == math.inf
 
 
 def test_ties_are_decided_where_nothing_is_rounded() -> None:

@@ -27,6 +27,7 @@ from precond.proof.bounds.field_pass import field_bounds
 from precond.proof.bounds.objective import Objective
 from precond.proof.bounds.pools import contenders, pool_lines
 from precond.proof.bounds.region import refine
+from precond.proof.bounds.wanted import wanted
 from precond.proof.deadline import FOREVER
 
 POOLS = [
@@ -193,3 +194,46 @@ def test_a_layer_behind_two_maps_is_refined_before_the_first_relu() -> None:
     ones = torch.ones(1, 2, dtype=torch.float64)
     low, high = refine(ops, -ones, ones).bounds["relu"]
     assert [float(low), float(high)] == pytest.approx([-2, 2])
+
+
+@pytest.mark.parametrize("alone", [True, False])
+def test_the_checkers_refine_what_the_bounds_refine(alone: bool) -> None:
+    """Also where a pool is not the only reader of a ReLU."""
+    rng = np.random.default_rng(7)
+    nodes = [
+        Node(
+            "c", Conv2d(rng.normal(size=(2, 1, 3, 3)), np.zeros(2), padding=(1, 1, 1, 1)), (INPUT,)
+        ),
+        Node("r", ReLU(), ("c",)),
+        Node("p", MaxPool2d((3, 3), (1, 1), (1, 1, 1, 1), (1, 1)), ("r",)),
+        Node("end", Add((1.0, 1.0)), ("p", "p" if alone else "r")),
+    ]
+    both = Network(tuple(nodes), (1, 6, 6))
+    low = rng.normal(size=72)
+    high = low + rng.uniform(0, 1, 72)
+    ends = torch.tensor(low)[None], torch.tensor(high)[None]
+    ops = operators(both, "cpu", torch.float64)
+    ours = [one[0].numpy() for one in wanted(ops, both.node["r"], ends, constrained=False)]
+    values = np.maximum(low, 0.0), np.maximum(high, 0.0)
+    theirs = list(checker_pools.counting(both, "r", lambda: (low, high), lambda: values))
+    assert len(ours) == len(theirs) == 2
+    assert all(np.array_equal(a, b) for a, b in zip(ours, theirs, strict=True))
+    assert ours[0].any() and ours[1].any()
+
+
+def test_a_transpose_that_changes_weights_is_not_trusted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whichever output channel it changes them of: forms are then held in float64."""
+    layer = Conv2d(np.random.default_rng(3).normal(size=(40, 1, 3, 3)), np.zeros(40))
+    plain = torch.nn.functional.conv_transpose2d
+
+    def changed(form: torch.Tensor, weight: torch.Tensor, *rest: object) -> torch.Tensor:
+        if form.dtype is torch.float32:
+            weight = weight.clone()
+            weight[39] *= 1 + 2.0**-20
+        return plain(form, weight, *rest)  # type: ignore[arg-type]
+
+    assert field_maps.copies_weights(layer)
+    field_maps.copies_weights.cache_clear()
+    monkeypatch.setattr(torch.nn.functional, "conv_transpose2d", changed)
+    assert not field_maps.copies_weights(layer)
+    field_maps.copies_weights.cache_clear()

@@ -16,9 +16,10 @@ from known import ABSOLUTE, ANY, BUMP, MAXIMUM, UNIT, affine, at_least, box, pha
 from precond.network.evaluate import outputs
 from precond.network.graph import INPUT, Network
 from precond.network.layers import Affine, Node, ReLU
+from precond.proof.bounds.plain_sums import plain_sums
 from precond.proof.claim import Claim, Problem
 from precond.proof.deadline import Deadline
-from precond.proof.engines.base import NO_LINE, Answer, Engine, Lines, Outcome, plain_sums
+from precond.proof.engines.base import NO_LINE, Answer, Engine, Lines, Outcome
 from precond.proof.engines.bounds import BoundsEngine
 from precond.proof.engines.input_split.search import InputSplitEngine
 from precond.proof.engines.relu_split.search import ReluSplitEngine

@@ -18,6 +18,7 @@ from clocks import slow_but
 from PIL import Image
 from report_sample import digits_analysis
 
+from precond.basics.counting import percent
 from precond.errors import DataError, OutputError
 from precond.network.graph import Network
 from precond.network.layers import Affine, Conv2d, Node, ReLU
@@ -32,7 +33,6 @@ from precond.report.analysis.write import render, write_report
 from precond.report.coverage import class_coverage, match_held_out, rules_overall
 from precond.report.plot.bars import Series
 from precond.report.plot.curves import curve_chart
-from precond.report.plot.labels import percent
 from precond.report.plot.pattern import draw_pattern, literal_lines
 from precond.report.plot.pictures import (
     CELL,

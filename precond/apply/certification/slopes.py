@@ -34,6 +34,7 @@ from precond.network.operators import affine_operator, operators
 from precond.proof.bounds.intervals import Interval
 from precond.proof.bounds.region import refine
 from precond.proof.bounds.rounding import TINY, gamma
+from precond.proof.gate import is_off, is_on
 
 Array = NDArray[np.float64]
 
@@ -174,7 +175,7 @@ def _gated(value: Interval, low: Tensor, high: Tensor, off: float) -> Interval:
         dead = (off * least - slack, off * most + slack)
     else:
         dead = (torch.zeros_like(least), torch.zeros_like(most))
-    on, idle = low > 0, high < 0
+    on, idle = is_on(low) & (low != 0), is_off(high) & (high != 0)
     free = (torch.minimum(least, dead[0]), torch.maximum(most, dead[1]))
     return (
         torch.where(on, least, torch.where(idle, dead[0], free[0])),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -137,20 +138,23 @@ class Examiner:
             deadline=self.deadline.earlier(EXPLAINING * self.deadline.left),
         )
 
+    @cached_property
+    def _within(self) -> Box:
+        """The natural range of values, and all that the data show."""
+        inputs, (low, high) = self.book.inputs, self.natural
+        return Box(np.minimum(low, inputs.min(axis=0)), np.maximum(high, inputs.max(axis=0)))
+
     def _own(self, row: int, budget: float) -> OwnPrecondition | Unproved:
-        """Within the natural range of values and all that the data show."""
-        network, inputs, signatures = self.book.network, self.book.inputs, self.book.signatures
-        low, high = self.natural
-        within = Box(np.minimum(low, inputs.min(axis=0)), np.maximum(high, inputs.max(axis=0)))
+        network, signatures = self.book.network, self.book.signatures
         claim = Claim(
             network,
-            box=within,
+            box=self._within,
             pattern=DecisionPattern.of_row(signatures, row),
             property=Property.of_class(int(signatures.predicted[row]), network),
         )
         return own_precondition(
             claim,
-            point=np.asarray(inputs[row], dtype=np.float64),
+            point=np.asarray(self.book.inputs[row], dtype=np.float64),
             radius=self.settings.radius,
             effort=replace(self.settings, budget=budget),
             ledger=self.ledger,

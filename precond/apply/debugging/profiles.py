@@ -61,7 +61,7 @@ def comparative_gradients(
     """Integrated gradients of y_predicted − y_true for every row, (N, n); of one logit z, of ±z.
     Of the first rows, one or more, where time is up before."""
     scores, found = of_scores(network), []
-    size = max(1, TOGETHER // (STEPS * _neurons(network)))
+    size = max(1, TOGETHER // (STEPS * network.neurons))
     for start in range(0, len(inputs), size):
         part = slice(start, start + size)
         values = integrated_gradients(
@@ -145,7 +145,7 @@ def influences_until(
     network: Network, cut: Slice, inputs: NDArray[np.floating], rows: Rows, deadline: Deadline
 ) -> Influences:
     """Of the first of ``rows``, one or more, until the deadline."""
-    size, parts = max(1, TOGETHER // _neurons(network)), []
+    size, parts = max(1, TOGETHER // network.neurons), []
     for start in range(0, max(len(rows), 1), size):
         part = np.asarray(inputs[rows[start : start + size]], dtype=np.float64)
         parts.append(influences(cut, part.reshape(-1, *network.input_shape)))
@@ -155,7 +155,3 @@ def influences_until(
         np.concatenate([part.values for part in parts]),
         np.concatenate([part.outputs for part in parts]),
     )
-
-
-def _neurons(network: Network) -> int:
-    return sum(network.width(layer) for layer in network.decision_layers)

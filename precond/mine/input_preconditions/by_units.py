@@ -29,6 +29,7 @@ from precond.mine.violators import Flags
 from precond.network.graph import Network
 from precond.proof.bounds.pattern_pass import PatternPass, pattern_pass
 from precond.proof.claim import Problem
+from precond.proof.gate import is_off, is_on
 from precond.proof.limits import LayerBounds
 from precond.proof.verdict import Status, Verdict
 from precond.region.pattern import DecisionPattern
@@ -128,7 +129,7 @@ class UnitSearch:
         for layer, part in self.literals.part.items():
             low, high = found.before[layer]
             on = self.literals.phases[part] > 0
-            implied[part] = np.where(on, low >= 0, high <= 0)
+            implied[part] = np.where(on, is_on(low), is_off(high))
             self.costs[part] = found.costs.get(layer, np.zeros(len(on)))
         self.kept = self.kept & ~implied
         if passes is Passes.OF_ALL:
@@ -188,7 +189,8 @@ class UnitSearch:
             device=question.device,
             deadline=question.deadline,
         )
-        self.longest = max(self.longest, time.monotonic() - begun)
+        if passes is Passes.OF_CHANGED:  # the one that is made again and again
+            self.longest = max(self.longest, time.monotonic() - begun)
         return found
 
     def _settled(self, pattern: Flags, passes: Passes) -> tuple[frozenset[str], LayerBounds]:

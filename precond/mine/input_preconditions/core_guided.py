@@ -26,6 +26,7 @@ from precond.mine.violators import Flags, hunt
 from precond.network.evaluate import forward, values_at
 from precond.network.graph import INPUT
 from precond.network.operators import operators
+from precond.proof.gate import excludes
 from precond.proof.replay import replay
 from precond.proof.rows import stack_rows
 from precond.proof.trace import InputSplit, PhaseSplit, Trace
@@ -179,7 +180,7 @@ class CoreSearch:
         fails, proves = 0, len(more)
         if self.by_bounds and proves > 2:
             counts = np.unique(np.linspace(1, proves - 1, PREFIXES).round().astype(int))
-            sure = self.question.bounds([chain(int(count)) for count in counts]) > 0
+            sure = excludes(self.question.bounds([chain(int(count)) for count in counts]))
             if sure.any():
                 proves = int(counts[np.flatnonzero(sure)[0]])
                 self.kept = chain(proves)

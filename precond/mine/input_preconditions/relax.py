@@ -37,6 +37,7 @@ from precond.network.evaluate import outputs
 from precond.network.graph import Network
 from precond.proof.claim import Claim
 from precond.proof.deadline import Deadline
+from precond.proof.gate import excludes
 from precond.proof.ledger.ledger import Ledger
 from precond.proof.prover.prove import Stage, quick_stages
 from precond.proof.verdict import Verdict
@@ -156,7 +157,7 @@ def _relaxed(question: Question, order: Order, method: Method) -> InputPrecondit
             )
     if batched:
         nothing = literals.first(0)
-        if question.bounds([nothing])[0] > 0:
+        if excludes(question.bounds([nothing])[0]):
             verdict = question.ask(nothing)
             if verdict.is_proved:
                 return _result(question, nothing, verdict, layer="", minimal=True)

@@ -232,7 +232,7 @@ def counted(
     largest: float | None,
 ) -> NearData:
     """One rule's answers, its rows' numbers in ``proved`` and ``verdicts``."""
-    closed = {row for row, v in verdicts.items() if v.status in (Status.PROVED, Status.VACUOUS)}
+    closed = {row for row, v in verdicts.items() if v.status.holds}
     against = sum(v.status is Status.REFUTED for v in verdicts.values())
     done = proved | closed
     if len(done) == len(rule.rows) > 0:

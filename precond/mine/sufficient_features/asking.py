@@ -46,12 +46,6 @@ class Inquiry:
         self.passes += 1
         return margin_lines(self.question, free, steps=steps, deadline=self.deadline)
 
-    def open(self, free: Flags) -> bool:
-        """Whether nothing met so far says that ``free`` (m,) units cannot be freed together."""
-        if any((failed <= free).all() for failed in self.failed):
-            return False
-        return not self.pool.refutes(~free)
-
     def ask(self, free: Flags, seconds: float | None = None) -> Verdict:
         """The verdict on ``free`` (m,) units; a witness goes to the pool, and what is not proved
         is remembered."""

@@ -131,7 +131,7 @@ def counting_bound(inquiry: Inquiry, free: Flags) -> Counting:
 def _numbers(known: int, count: int) -> list[float]:
     """Numbers of units to be tried, from the first that is not known to be free."""
     steps = (known + 1 + round(step * (count - known)) for step in STEPS)
-    return [float(number) for number in steps if number <= count]
+    return list(dict.fromkeys(float(number) for number in steps if number <= count))
 
 
 def _scaled(corners: Corners, row: int) -> tuple[Array, float]:

@@ -116,7 +116,9 @@ def sufficient_features(
     """
     begun = time.monotonic()
     settings = SufficientSettings() if settings is None else settings
-    question = feature_question(network, point, reach, within=settings.within, units=units)
+    question = feature_question(
+        network, point, reach, within=settings.within, units=units, device=settings.device
+    )
     inquiry = Inquiry(
         question=question,
         pool=Changes(question),
@@ -167,6 +169,7 @@ def feature_question(
     *,
     within: float | None = None,
     units: Units | None = None,
+    device: str = "cpu",
 ) -> FeatureQuestion:
     """The question, with its arguments checked."""
     require_kind("network", network, Network, fix="load(model) gives one")
@@ -196,7 +199,9 @@ def feature_question(
             )
     else:
         property_ = _near_outputs(value[0], number("within", within))
-    return FeatureQuestion(network=network, x=x, property=property_, reach=reach, units=units)
+    return FeatureQuestion(
+        network=network, x=x, property=property_, reach=reach, units=units, device=device
+    )
 
 
 def _near_outputs(value: Array, t: float) -> Property:

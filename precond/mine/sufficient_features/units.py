@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,7 +31,7 @@ class Units:
     def count(self) -> int:
         return len(self.names)
 
-    @property
+    @cached_property
     def plain(self) -> bool:
         """Whether every feature is a unit of its own, in order."""
         return self.count == self.owner.size and bool((self.owner == np.arange(self.count)).all())
@@ -49,12 +50,12 @@ class Units:
         """The units (…, m) of which a feature (…, n) is flagged."""
         return np.asarray(self.sums(features.astype(np.float64)) > 0)
 
-    @property
+    @cached_property
     def sizes(self) -> NDArray[np.int64]:
         """How many features each unit has, (m,)."""
         return np.bincount(self.owner, minlength=self.count)
 
-    @property
+    @cached_property
     def _members(self) -> Array:
         return np.asarray(self.owner[:, None] == np.arange(self.count), dtype=np.float64)
 

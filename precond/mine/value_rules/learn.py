@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from precond.mine.value_rules.affine_tail import AffineTail
 from precond.mine.value_rules.fit import fitted
 from precond.proof.deadline import Deadline
+from precond.proof.gate import excludes
 from precond.region.pattern import DecisionPattern
 
 Array = NDArray[np.float64]
@@ -60,7 +61,7 @@ def value_rules(
         deadline=deadline,
     )
     low, high = _inward(low, high, tail)
-    sure = (low <= high).all(axis=1) & (tail.least(label, low, high) > 0)
+    sure = (low <= high).all(axis=1) & excludes(tail.least(label, low, high))
     candidates = [
         _rule(tail, label, values, *sides) for sides in zip(low[sure], high[sure], strict=True)
     ]

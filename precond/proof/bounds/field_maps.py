@@ -72,19 +72,27 @@ def holds_factors(layer: Layer) -> bool:
 
 @lru_cache(maxsize=256)
 def copies_weights(layer: Conv2d) -> bool:
-    """Whether a convolution's transpose in float32 gives its weights for forms with one 1."""
+    """Whether a convolution's transpose in float32 gives its weights for forms with one 1: tried
+    for each of its output channels and each of 16 places, without padding and with the layer's."""
     weight = torch.tensor(layer.weight, dtype=torch.float32)
-    form = torch.zeros(16, len(weight), 4, 4)
-    index = torch.arange(16)
-    form[index, index % len(weight), index // 4, index % 4] = 1.0
+    rows = max(16, len(weight))
+    form = torch.zeros(rows, len(weight), 4, 4)
+    index = torch.arange(rows)
+    form[index, index % len(weight), index // 4 % 4, index % 4] = 1.0
 
-    def back(kind: torch.dtype) -> Tensor:
+    def back(kind: torch.dtype, pad: tuple[int, int]) -> Tensor:
         kernel = weight.to(kind)
         return F.conv_transpose2d(
-            form.to(kind), kernel, None, layer.stride, 0, 0, layer.groups, layer.dilation
+            form.to(kind), kernel, None, layer.stride, pad, 0, layer.groups, layer.dilation
         )
 
-    return bool((back(torch.float32).to(torch.float64) == back(torch.float64)).all())
+    top, left, _, _ = layer.padding
+    smallest = [d * (k - 1) for d, k in zip(layer.dilation, weight.shape[2:], strict=True)]
+    pads = {(0, 0), (min(top, smallest[0]), min(left, smallest[1]))}
+    return all(
+        bool((back(torch.float32, pad).to(torch.float64) == back(torch.float64, pad)).all())
+        for pad in pads
+    )
 
 
 def fits(region: Region) -> bool:

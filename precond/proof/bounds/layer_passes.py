@@ -71,10 +71,10 @@ def _tighten_fields(
     signs = torch.ones_like(both)
     signs[len(both) // 2 :] = -1
     for rows, value in field_bounds(region, name, both, signs=signs, deadline=deadline):
-        for sign, bound, pick in ((1, bounds[0], torch.maximum), (-1, bounds[1], torch.minimum)):
-            which = (signs[rows] == sign) & torch.isfinite(value)
-            entries = both[rows[which]]
-            bound[0, entries] = pick(bound[0, entries], sign * value[which])
+        up = signs[rows] == 1
+        above, below = both[rows[~up]], both[rows[up]]
+        bounds[0][0, below] = _raised(bounds[0][0, below], value[up])
+        bounds[1][0, above] = -_raised(-bounds[1][0, above], value[~up])
 
 
 def _tighten_open(
@@ -140,8 +140,8 @@ def _tighten_some(
             else:
                 bound = lower_bound(region, objective)
             below, above = torch.split(bound.value, len(part), dim=1)
-            lower[:, part] = torch.maximum(lower[:, part], below)
-            upper[:, part] = torch.minimum(upper[:, part], -above)
+            lower[:, part] = _raised(lower[:, part], below)
+            upper[:, part] = -_raised(-upper[:, part], above)
         return
     owners, entries = open_.nonzero(as_tuple=True)
     for owner, entry in zip(
@@ -149,13 +149,20 @@ def _tighten_some(
         torch.split(entries, max(1, budget // 2)),
         strict=True,
     ):
+        if passes.deadline.passed:
+            return
         form = lower.new_zeros(len(owner), 2, width)
         index = torch.arange(len(owner), device=lower.device)
         form[index, 0, entry] = 1.0
         form[index, 1, entry] = -1.0
         bound = lower_bound(region.take(owner), Objective(name, form, lower.new_zeros(1, 2)))
-        lower[owner, entry] = torch.maximum(lower[owner, entry], bound.value[:, 0])
-        upper[owner, entry] = torch.minimum(upper[owner, entry], -bound.value[:, 1])
+        lower[owner, entry] = _raised(lower[owner, entry], bound.value[:, 0])
+        upper[owner, entry] = -_raised(-upper[owner, entry], bound.value[:, 1])
+
+
+def _raised(bound: Tensor, value: Tensor) -> Tensor:
+    """The larger of two lower bounds; one that is no number, or overflowed, is none."""
+    return torch.where((value > bound) & torch.isfinite(value), value, bound)
 
 
 def _signed_rows(columns: Tensor, width: int, like: Tensor) -> Tensor:

@@ -4,7 +4,7 @@ A form of one value of a convolution reads a small window of the layer before.  
 held as their windows alone, (R, C, h, w), each with the place of its upper left corner, which
 may lie outside the picture.  A form at place (y, x) of the layer that it started at has its
 corner at ``place · scale + shift`` of every layer it passes, so rows of one place go together
-(``Rows``).  Where the window reaches the size of the picture, the form is held over the whole.
+(``Group``).  Where the window reaches the size of the picture, the form is held over the whole.
 
 A value without height and width counts as a picture of one pixel.
 """

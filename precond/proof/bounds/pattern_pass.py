@@ -19,14 +19,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from precond.network.operators import operators
 from precond.proof.bounds.layer_passes import LayerPasses
-from precond.proof.bounds.region import Refined, refine
+from precond.proof.bounds.problem import region_of
+from precond.proof.bounds.region import Refined
 from precond.proof.bounds.row_bounds import row_bounds
 from precond.proof.claim import Problem
 from precond.proof.deadline import FOREVER, Deadline
 from precond.proof.gate import excludes
-from precond.proof.limits import LayerBounds, limits_of
+from precond.proof.limits import LayerBounds
 from precond.proof.rows import stack_rows
 
 Array = NDArray[np.float64]
@@ -59,21 +59,9 @@ def pattern_pass(
 ) -> PatternPass:
     """One propagation without optimised multipliers.  ``each_literal``: with what is known before
     each layer's literals, and what each literal costs."""
-    ops = operators(problem.network, device, torch.float64)
-
-    def row(values: Array) -> torch.Tensor:
-        return torch.tensor(values, dtype=torch.float64, device=device)[None]
-
     passes = LayerPasses(deadline=deadline, settled=settled, limits_last=each_literal)
     with torch.no_grad():
-        refined = refine(
-            ops,
-            row(problem.box.lower),
-            row(problem.box.upper),
-            limits=limits_of(problem, device),
-            known=known,
-            passes=passes,
-        )
+        refined = region_of(problem, device, known=known or {}, passes=passes)
         rows = stack_rows(problem, device)
         bound = row_bounds(refined.region, rows, keep=each_literal)
         value = float(rows.best(bound.value).amin())

@@ -13,23 +13,34 @@ from precond.proof.bounds.region import Refined, refine
 from precond.proof.bounds.rounding import TINY
 from precond.proof.claim import Problem
 from precond.proof.deadline import FOREVER, Deadline
-from precond.proof.limits import as_tensor, layer_tensors, limits_of
+from precond.proof.limits import LayerBounds, as_tensor, layer_tensors, limits_of
 
 
 def region_of(
-    problem: Problem, device: str = "cpu", *, steps: int = 0, deadline: Deadline = FOREVER
+    problem: Problem,
+    device: str = "cpu",
+    *,
+    steps: int = 0,
+    deadline: Deadline = FOREVER,
+    known: LayerBounds | None = None,
+    passes: LayerPasses | None = None,
 ) -> Refined:
     """The problem's region as one subdomain, with layer bounds refined by backward passes,
     or with ``problem.bounds`` where they are known already.  ``steps`` > 0 tightens either
-    by optimised multipliers (``refine``)."""
+    by optimised multipliers (``refine``).  ``known``, ``passes``: instead, as ``refine`` takes
+    them."""
+    if known is None:
+        known = layer_tensors(problem.bounds or {}, device)
+    if passes is None:
+        passes = LayerPasses(problem.bounds is None or steps > 0, steps, deadline)
     with torch.no_grad():
         return refine(
             operators(problem.network, device, torch.float64),
             as_tensor(problem.box.lower, device)[None],
             as_tensor(problem.box.upper, device)[None],
             limits=limits_of(problem, device),
-            known=layer_tensors(problem.bounds or {}, device),
-            passes=LayerPasses(problem.bounds is None or steps > 0, steps, deadline),
+            known=known,
+            passes=passes,
             execution=problem.execution,
         )
 

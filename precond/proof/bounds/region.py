@@ -1,5 +1,5 @@
-"""Bounds of every layer over a batch of subdomains: intervals first, then, for each neuron
-whose sign they leave open, a backward pass; bounds are intersected, never replaced.
+"""Bounds of every layer over a batch of subdomains: intervals first, then backward
+passes where they may change an answer (``wanted``); bounds are intersected, never replaced.
 
 The result, a ``Refined``, is what the last backward pass, the LP encoding and the branching
 all read.
@@ -27,10 +27,10 @@ from precond.proof.bounds.layer_passes import (
     tighten,
 )
 from precond.proof.bounds.lines import LayerLines, activation_lines
+from precond.proof.bounds.plain_sums import plain_sums
 from precond.proof.bounds.pools import pool_lines
 from precond.proof.bounds.relaxed import over_box
 from precond.proof.bounds.rounding import TINY, UNIT
-from precond.proof.bounds.wanted import loose
 from precond.proof.gate import crossed
 from precond.proof.limits import NO_LIMITS, LayerBounds, Limits
 
@@ -67,11 +67,12 @@ def refine(
     computes, with every order of sums.
     """
     state = _Refinement(ops, (lower, upper), limits, execution=execution)
-    for node in ops.network.nodes:
-        if node.name in ops.affine:
-            state.affine(node)
-        else:
-            state.nonlinear(node, (known or {}).get(node.name), passes)
+    with plain_sums(str(ops.device)):
+        for node in ops.network.nodes:
+            if node.name in ops.affine:
+                state.affine(node)
+            else:
+                state.nonlinear(node, (known or {}).get(node.name), passes)
     return Refined(state.region, state.bounds, state.empty, unlimited=state.unlimited)
 
 
@@ -147,7 +148,7 @@ class _Refinement:
         early = [cut for cut in (known,) if cut is not None] if passes.limits_last else cuts
         bounds = self._cut(source, self.values[source], early)
         settled = node.name in passes.settled
-        tightens = passes.backward and not settled and loose(self.ops, source)
+        tightens = passes.backward and not settled and source in self.network.loose
         if tightens:
             bounds = tighten(self.region, node, bounds, passes=passes)
         if passes.limits_last:

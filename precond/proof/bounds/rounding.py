@@ -8,19 +8,20 @@ extra operations (products with slopes, additions of partial sums).
 
 from __future__ import annotations
 
+from precond.proof.arithmetic import share_lost
+
 UNIT = 2.0**-53
 TINY = 1e-300  # more than any sum of products loses by underflow (2⁻¹⁰²² a product)
 
 
 def bare_gamma(terms: int) -> float:
     """γ of exactly ``terms`` products: for sums whose operations are counted one by one."""
-    return terms * UNIT / (1.0 - terms * UNIT)
+    return share_lost(terms * UNIT)
 
 
 def unit_gamma(terms: int, unit: float) -> float:
     """``gamma`` of numbers with another unit roundoff."""
-    steps = (terms + 8) * unit
-    return steps / (1.0 - steps) * (1.0 + 1e-10)
+    return share_lost((terms + 8) * unit) * (1.0 + 1e-10)
 
 
 def gamma(terms: int) -> float:

@@ -8,6 +8,7 @@ from precond.basics.shapes import Float
 from precond.proof.bounds.backward import NO_MULTIPLIERS, Bound, Multipliers, Region, lower_bound
 from precond.proof.bounds.multipliers import improve
 from precond.proof.bounds.objective import Objective
+from precond.proof.bounds.plain_sums import plain_sums
 from precond.proof.deadline import Deadline
 from precond.proof.rows import Forms
 
@@ -22,7 +23,8 @@ def row_bounds(
 ) -> Bound:
     """``lower_bound`` of every row, (G, R)."""
     objective = Objective.of(rows, region.ops.network.output)
-    return lower_bound(region, objective, multipliers, keep=keep, mix=mix)
+    with plain_sums(str(region.ops.device)):
+        return lower_bound(region, objective, multipliers, keep=keep, mix=mix)
 
 
 def improved_bounds(

@@ -11,31 +11,11 @@ from collections.abc import Iterator
 
 from torch import Tensor
 
-from precond.network.graph import INPUT, Network
-from precond.network.layers import Concat, LeakyReLU, MaxPool2d, Node, ReLU, Reshape, Scale, Select
+from precond.network.graph import Network
+from precond.network.layers import LeakyReLU, MaxPool2d, Node, ReLU
 from precond.network.operators import Operators
 from precond.proof.bounds.intervals import Interval, node_interval
 from precond.proof.bounds.pools import contenders
-
-
-def loose(ops: Operators, name: str) -> bool:
-    """Whether intervals may be wider than what affine node ``name`` reaches: behind an activation,
-    or behind more than one map that mixes values."""
-    if name not in ops.affine:
-        return False
-    network = ops.network
-    return any(a in network.node and not network.is_affine(a) for a in network.ancestors[name]) or (
-        _mixes(network, name) > 1
-    )
-
-
-def _mixes(network: Network, name: str) -> int:
-    """Most maps on a path from the input to ``name`` that mix values."""
-    depth = {INPUT: 0}
-    for node in network.nodes:
-        own = not isinstance(node.layer, Reshape | Select | Scale | Concat)
-        depth[node.name] = own + max(depth[source] for source in node.inputs)
-    return depth[name]
 
 
 def wanted(ops: Operators, node: Node, bounds: Interval, *, constrained: bool) -> Iterator[Tensor]:

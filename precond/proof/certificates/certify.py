@@ -34,7 +34,7 @@ def certify(claim: Claim, verdict: Verdict, seconds: float = 60.0) -> Certificat
     ``verdict.traces`` is used as far as it goes, so ``prove(..., keep_trace=True)`` makes this
     fast.  ``seconds``: to spend at most, roughly.
     """
-    if verdict.status not in (Status.PROVED, Status.VACUOUS):
+    if not verdict.status.holds:
         raise NotCertified(f"a verdict of {verdict.status.value} is nothing to certify")
     deadline = Deadline.after(seconds)
     require_kept(claim.network, claim.property)
@@ -74,7 +74,7 @@ def exact_verdict(claim: Claim, verdict: Verdict, seconds: float = 60.0) -> Verd
     else they are UNKNOWN; other verdicts are returned as they are (REFUTED is exact by its
     replay).
     """
-    if verdict.status not in (Status.PROVED, Status.VACUOUS):
+    if not verdict.status.holds:
         return verdict
     begun = time.monotonic()
     try:

@@ -153,10 +153,7 @@ def layer_records(problem: Problem, steps: int, deadline: Deadline) -> list[tupl
         width, source = network.width(layer), network.pre_activation(layer)
         low, high = known[layer]
         open_ = ((low < 0) & (high > 0))[0].nonzero().squeeze(1)
-        deep = any(
-            a in network.node and not network.is_affine(a) for a in network.ancestors[source]
-        )
-        if len(open_) and deep and not deadline.passed:
+        if len(open_) and source in network.loose and not deadline.passed:
             with torch.no_grad():
                 region = refine(
                     ops, lower, upper, limits=limits, known=known, passes=INTERVALS

@@ -8,8 +8,7 @@ Engines never decide a claim's status: ``prove`` does, after replaying candidate
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass
 from functools import wraps
 from typing import Protocol, TypeVar, runtime_checkable
@@ -108,17 +107,6 @@ class Stoppable(Engine, Protocol):
     def stop(self) -> None:
         """From another thread: what runs now ends soon, as undecided."""
         ...
-
-
-@contextmanager
-def plain_sums(device: str) -> Iterator[None]:
-    """Convolutions as sums of products, which the error bounds γ_n assume: cuDNN may choose
-    FFT or Winograd algorithms, whose rounding is another, so it is left out on a GPU."""
-    if torch.device(device).type != "cuda":
-        yield
-        return
-    with torch.backends.cudnn.flags(enabled=False):
-        yield
 
 
 def free_bytes(device: str) -> float:

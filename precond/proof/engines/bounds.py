@@ -15,10 +15,11 @@ import torch
 from precond.proof.bounds.backward import Multipliers
 from precond.proof.bounds.leaf import closing_leaf
 from precond.proof.bounds.magnitudes import beyond_floats
+from precond.proof.bounds.plain_sums import plain_sums
 from precond.proof.bounds.problem import region_of
 from precond.proof.bounds.row_bounds import improved_bounds
 from precond.proof.claim import Problem
-from precond.proof.engines.base import PROPAGATION, Answer, Deadline, Lines, Outcome, plain_sums
+from precond.proof.engines.base import PROPAGATION, Answer, Deadline, Lines, Outcome
 from precond.proof.gate import excludes
 from precond.proof.refusal import Refusal
 from precond.proof.rows import stack_rows

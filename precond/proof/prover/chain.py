@@ -38,7 +38,6 @@ PROOF = 0.6  # share of the budget for the proof itself where it must be exact
 CONTRACTION = 0.1  # of the budget, for the box around a closed pattern
 TAIL = 0.2  # of the budget, for the bounds that a tail starts from
 LEAST = 0.1  # seconds that a run has, whatever was spent before
-PROVED = (Status.PROVED, Status.VACUOUS)
 AGAIN = "again, with a trace"
 
 
@@ -140,7 +139,7 @@ class Chain:
         claim = self.claim
         told = len(found.traces) >= len(claim.problem.conjuncts)
         first = exact_verdict(claim, found, deadline.left if told else deadline.left / 3)
-        if told or not (found.status in PROVED and first.status is Status.UNKNOWN):
+        if told or not (found.status.holds and first.status is Status.UNKNOWN):
             return first
         tellers = line_stages(Line.PROPAGATION, self.device)
         second = self._whole(PROOF * deadline.left, tellers, traced=True)

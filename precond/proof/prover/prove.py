@@ -33,7 +33,6 @@ from precond.proof.verdict import Status, Verdict
 __all__ = ["REVISION", "Stage", "default_stages", "prove", "quick_stages"]
 
 REVISION = 2  # of what a verdict rests on: raised when an engine was found to be wrong
-PROVED = (Status.PROVED, Status.VACUOUS)
 
 
 def prove(  # noqa: PLR0913 - options of a public function, each by its keyword
@@ -171,7 +170,7 @@ def recalled(
         may say anything, so a witness is replayed again."""
         if known.status is Status.EMPIRICAL:
             return False
-        if known.status in PROVED and execution not in known.holds_in:
+        if known.status.holds and execution not in known.holds_in:
             return False
         if known.status is Status.REFUTED:
             return known.witness is not None and replay(claim, known.witness).counts

@@ -16,11 +16,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from precond.proof.arithmetic import Arithmetic
 from precond.proof.bounds.magnitudes import beyond_floats
+from precond.proof.bounds.plain_sums import plain_sums
 from precond.proof.bounds.problem import layer_bounds, region_of
 from precond.proof.claim import Claim, Conjunct, Problem
 from precond.proof.deadline import Deadline
 from precond.proof.engines.attack import AttackEngine
-from precond.proof.engines.base import Answer, Engine, Outcome, plain_sums
+from precond.proof.engines.base import Answer, Engine, Outcome
 from precond.proof.engines.marabou.engine import well_scaled
 from precond.proof.prover.conjuncts import Standing
 from precond.proof.prover.plans import Stage

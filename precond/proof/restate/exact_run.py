@@ -2,7 +2,7 @@
 
 Two cases.  No layer can round (moves, changes of sign, doubling), over any box.  Or the box is
 one point and every sum is one of multiples of some 2^g, the absolute values of which add up to
-no more than 2^(g+p), p the bits of the format's significand: then every partial sum, in any
+less than 2^(g+p), p the bits of the format's significand: then every partial sum, in any
 order, is a number of the format.  Ties that rest on such sums are ties in floats too.
 """
 
@@ -67,8 +67,9 @@ def _sums_exactly(
     else:
         reach = [source.abs() for source in sources]
         size = float(ops.absolute[node.name].apply(reach).max())
+    # A sum computed beyond 2^most may round down to it, but never below; hence strictly less.
     most = min(grain + BITS[execution], 1023)
-    return grain >= LEAST[execution] and size <= 2.0**most
+    return grain >= LEAST[execution] and size < 2.0**most
 
 
 def _constants(node: Node, names: tuple[str, ...]) -> np.ndarray:

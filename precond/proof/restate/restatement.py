@@ -87,7 +87,7 @@ class Restatement:
             return replace(verdict, witness=self.restore(point[None])[0])
         if verdict.status is Status.REFUTED and not self.refutes:
             return _nothing(verdict, self.reason)
-        if verdict.status in (Status.PROVED, Status.VACUOUS) and not self.proves:
+        if verdict.status.holds and not self.proves:
             return _nothing(verdict, NO_PROOF)
         return verdict
 

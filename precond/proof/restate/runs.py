@@ -29,7 +29,6 @@ from precond.proof.deadline import Deadline
 from precond.proof.restate.exact_run import runs_exactly
 from precond.proof.verdict import Attempt, Status, Verdict
 
-PROVED = (Status.PROVED, Status.VACUOUS)
 DRAWN = 15  # inputs looked at first
 SHARE = 0.7  # of the budget, for the proof about runs
 ROOM = 4.0  # below the largest number, for partial sums
@@ -72,7 +71,7 @@ def _some(claim: Claim) -> Array:
 def _joined(verdict: Verdict, first: Verdict, execution: Arithmetic) -> Verdict:
     """``verdict`` about real numbers, with what ``first`` said of runs."""
     reason = verdict.reason
-    if verdict.status in PROVED and first.status not in PROVED:
+    if verdict.status.holds and not first.status.holds:
         known = f"not shown for {execution.value}: {first.reason}"
         reason = f"{reason}; {known}" if reason else known
     said = Attempt(f"about {execution.value}", first.seconds, note=first.status.value)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from precond.basics.counting import percent
 from precond.proof.near_data import NearData
 from precond.proof.precondition import Kind, Precondition
 from precond.proof.verdict import Status
 from precond.report.analysis.decisions import Decisions, ShownLiteral
-from precond.report.plot.labels import percent
 from precond.study.analysis import Analysis
 from precond.study.learned import Learned, RuleGain
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from markupsafe import Markup
 
+from precond.basics.counting import percent
 from precond.proof.precondition import Kind, Precondition
 from precond.proof.verdict import Status, Verdict
 from precond.report.analysis.decisions import Decisions
@@ -24,7 +25,6 @@ from precond.report.coverage import (
 from precond.report.header import TERMS, Figure, key_figures, run_facts
 from precond.report.plot.bars import BARS, ClassCoverage, Series, bar_chart
 from precond.report.plot.curves import curve_chart
-from precond.report.plot.labels import percent
 from precond.study.analysis import Analysis, DomainKind
 
 DRAWN = 200

@@ -7,7 +7,7 @@ from precond.apply.debugging.cases import Count
 from precond.apply.debugging.conditions import SwitchedUnit
 from precond.apply.debugging.cover import FIRST
 from precond.apply.debugging.findings import Debugged
-from precond.report.plot.labels import percent
+from precond.basics.counting import how_many, percent
 
 
 def answer(debugged: Debugged) -> tuple[str, ...]:
@@ -20,7 +20,7 @@ def answer(debugged: Debugged) -> tuple[str, ...]:
         be = "is" if len(wrong) == 1 else "are"
         sentences.append(
             f"{percent(float(right[held_out].mean()))} of the held-out inputs are predicted right; "
-            f"{_many(len(wrong), 'input')} of all {len(right)} {be} predicted wrong."
+            f"{how_many(len(wrong), 'input')} of all {len(right)} {be} predicted wrong."
         )
     if not causes:
         return (*sentences, "No cause was found that two errors share.")
@@ -31,7 +31,7 @@ def answer(debugged: Debugged) -> tuple[str, ...]:
     which = (
         f"The first {len(first)} causes explain"
         if len(causes) > len(first)
-        else (f"{_many(len(first), 'cause')} {'explains' if len(first) == 1 else 'explain'}")
+        else (f"{how_many(len(first), 'cause')} {'explains' if len(first) == 1 else 'explain'}")
     )
     words = f"{which} {rows} of the {len(wrong)} errors ({percent(rows / len(wrong))})"
     if checked[1]:
@@ -61,7 +61,7 @@ def best_words(debugged: Debugged) -> str:
 
 def what(action: Action) -> str:
     """What is done."""
-    examples = _many(action.examples, "example")
+    examples = how_many(action.examples, "example")
     match action.act:
         case Act.EDIT:
             edit = action.edit
@@ -72,7 +72,7 @@ def what(action: Action) -> str:
         case Act.WATCH:
             return "Doubt every prediction that meets this"
         case Act.RELABEL:
-            return f"Relabel {_many(action.examples, 'training input')} and train on"
+            return f"Relabel {how_many(action.examples, 'training input')} and train on"
         case Act.RETRAIN:
             return f"Train on with {examples} of this cause"
         case Act.GATHER:
@@ -106,7 +106,3 @@ def _changes(count: Count) -> str:
         f"mends {count.errors} of {count.of_errors} errors and breaks {count.right} of "
         f"{count.of_right} right predictions"
     )
-
-
-def _many(count: int, noun: str) -> str:
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

@@ -9,6 +9,7 @@ import numpy as np
 
 from precond.apply.debugging.doubtful_labels import Suspect
 from precond.apply.debugging.findings import Debugged
+from precond.basics.counting import percent
 from precond.report.debug.answer import answer
 from precond.report.debug.causes import CauseCard, card, link
 from precond.report.debug.input import input_page
@@ -18,7 +19,6 @@ from precond.report.debug.words import suspect_words
 from precond.report.evidence import Subject
 from precond.report.header import Figure
 from precond.report.pages import render_page
-from precond.report.plot.labels import percent
 
 CAUSES = 20
 SINGLE = 40

@@ -14,6 +14,7 @@ from precond.apply.debugging.examine import Finding
 from precond.apply.debugging.findings import Debugged
 from precond.apply.debugging.own_precondition import Unproved
 from precond.apply.debugging.rule_book import Counterfactual
+from precond.basics.counting import percent
 from precond.data.dataset import input_name
 from precond.report.debug.pictures import (
     Link,
@@ -26,7 +27,6 @@ from precond.report.debug.pictures import (
 from precond.report.debug.words import flip_words, flips_short, own_words, suspect_words
 from precond.report.evidence import Gallery, Subject, Table, Thumb
 from precond.report.plot.bars import score_chart
-from precond.report.plot.labels import percent
 from precond.report.plot.pattern import draw_pattern, literal_lines
 from precond.report.plot.profiles import profile_chart
 

@@ -6,7 +6,7 @@ from precond.apply.debugging.doubtful_labels import Suspect
 from precond.apply.debugging.examine import Finding
 from precond.apply.debugging.findings import Debugged
 from precond.apply.debugging.own_precondition import NOT_TRIED, Unproved
-from precond.report.plot.labels import percent
+from precond.basics.counting import percent
 from precond.report.plot.pattern import literal_lines
 
 

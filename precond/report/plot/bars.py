@@ -10,7 +10,8 @@ import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
 
-from precond.report.plot.labels import figure, percent, shorten, stripes
+from precond.basics.counting import percent
+from precond.report.plot.labels import figure, shorten, stripes
 
 BARS = 40  # classes drawn; the table lists all
 

@@ -7,7 +7,8 @@ from math import ceil, floor, log10
 
 from markupsafe import Markup
 
-from precond.report.plot.labels import axis_words, figure, percent, share_rules
+from precond.basics.counting import percent
+from precond.report.plot.labels import axis_words, figure, share_rules
 from precond.study.analysis import CurvePoint
 
 LEFT, TOP, WIDTH, HEIGHT = 60.0, 12.0, 460.0, 240.0

@@ -47,17 +47,6 @@ def axis_words(across: tuple[float, float, str], up: tuple[float, str]) -> Marku
     ).format(*across, *up)
 
 
-def percent(share: float | None) -> str:
-    """``12.3 %``; a dash where there is nothing to divide by; never rounded up to 100 %."""
-    if share is None:
-        return "–"
-    if 0.9995 <= share < 1.0:
-        return ">99.9 %"
-    if 0.0 < share < 0.0005:
-        return "<0.1 %"
-    return f"{100 * share:.1f} %" if 0.0 < share < 1.0 else f"{100 * share:.0f} %"
-
-
 def shorten(text: str, length: int) -> str:
     """``text``, or its start and an ellipsis."""
     return text if len(text) <= length else text[: length - 1] + "…"

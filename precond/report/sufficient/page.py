@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from precond.basics.counting import how_many
+from precond.basics.counting import how_many, percent
 from precond.mine.sufficient_features.minimal import Needed
 from precond.mine.sufficient_features.question import Array
 from precond.mine.sufficient_features.sufficient import SufficientFeatures
@@ -18,7 +18,6 @@ from precond.network.evaluate import outputs
 from precond.report.evidence import Subject, Table, Thumb
 from precond.report.header import Figure
 from precond.report.pages import render_page
-from precond.report.plot.labels import percent
 from precond.report.plot.pictures import data_uri, row_picture
 from precond.report.sufficient.words import (
     InputAnswer,

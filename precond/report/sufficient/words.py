@@ -16,7 +16,7 @@ NAMED = 8  # conditions in a sentence
 
 @dataclass(frozen=True)
 class InputAnswer:
-    """What was answer, in words: the input's row, what the network says of it, and where the free
+    """What was asked, in words: the input's row, what the network says of it, and where the free
     features may be (``free``: after "whatever the others are")."""
 
     row: int
@@ -108,7 +108,7 @@ def needed_words(found: SufficientFeatures) -> str:
     if counts[Needed.UNPROVED]:
         parts.append(f"{counts[Needed.UNPROVED]} because no proof was found without")
     if counts[Needed.NOT_ASKED]:
-        parts.append(f"{counts[Needed.NOT_ASKED]} not answer, time ran out")
+        parts.append(f"{counts[Needed.NOT_ASKED]} not asked, time ran out")
     return ", ".join(parts)
 
 

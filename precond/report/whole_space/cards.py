@@ -12,11 +12,11 @@ import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
 
+from precond.basics.counting import percent
 from precond.data.dataset import input_name
 from precond.proof.attempt import SecondProof
 from precond.proof.status import Status
 from precond.report.evidence import Gallery, Table, Thumb
-from precond.report.plot.labels import percent
 from precond.report.plot.pattern import draw_pattern, literal_lines
 from precond.report.plot.pictures import grid_size, row_picture
 from precond.study.whole_space.result import ClassResult, Forced, Share, WholeSpace

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from markupsafe import Markup
 
-from precond.basics.counting import how_many
+from precond.basics.counting import how_many, percent
 from precond.basics.terminal import fitted
 from precond.proof.precondition import Precondition
 from precond.proof.verdict import Status
@@ -15,7 +15,6 @@ from precond.report.evidence import Table
 from precond.report.header import Figure
 from precond.report.pages import render_page
 from precond.report.plot.curves import share_chart
-from precond.report.plot.labels import percent
 from precond.report.tables import csv_text
 from precond.report.whole_space.cards import ClassSection, class_section, counted
 from precond.study.whole_space.result import (

@@ -16,10 +16,11 @@ from precond.network.operators import operators
 from precond.proof.arithmetic import Arithmetic
 from precond.proof.bounds.magnitudes import beyond_floats
 from precond.proof.bounds.pieces import Pieces, batch_for, halves, step
+from precond.proof.bounds.plain_sums import plain_sums
 from precond.proof.bounds.subdomains import youngest
 from precond.proof.claim import Problem
 from precond.proof.coverage import Coverage
-from precond.proof.engines.base import PROPAGATION, Answer, Deadline, Lines, Outcome, plain_sums
+from precond.proof.engines.base import PROPAGATION, Answer, Deadline, Lines, Outcome
 from precond.proof.engines.input_split.points import Points
 from precond.proof.engines.input_split.search import FEW_INPUTS
 from precond.proof.limits import as_tensor, limits_of

@@ -23,6 +23,7 @@ from precond.network.operators import Operators, operators
 from precond.proof.arithmetic import Arithmetic
 from precond.proof.bounds.layer_passes import INTERVALS
 from precond.proof.bounds.magnitudes import beyond_floats
+from precond.proof.bounds.plain_sums import plain_sums
 from precond.proof.bounds.point_runs import EVERY, NOTE, exceeds_margin
 from precond.proof.bounds.region import refine
 from precond.proof.bounds.row_bounds import row_bounds
@@ -35,7 +36,6 @@ from precond.proof.engines.base import (
     Lines,
     Outcome,
     free_bytes,
-    plain_sums,
 )
 from precond.proof.engines.input_split.ascent import ascend
 from precond.proof.engines.input_split.boxes import Boxes, WaitingBoxes

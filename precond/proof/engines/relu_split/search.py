@@ -29,6 +29,7 @@ from precond.network.operators import operators
 from precond.proof.arithmetic import Arithmetic
 from precond.proof.bounds.backward import Bound, Multipliers, Region
 from precond.proof.bounds.magnitudes import beyond_floats
+from precond.proof.bounds.plain_sums import plain_sums
 from precond.proof.bounds.point_runs import EVERY, NOTE, exceeds_margin
 from precond.proof.bounds.problem import region_of
 from precond.proof.bounds.region import Refined
@@ -42,7 +43,6 @@ from precond.proof.engines.base import (
     Lines,
     Outcome,
     free_bytes,
-    plain_sums,
 )
 from precond.proof.engines.relu_split.blocks import Subdomains, WaitingSubdomains, twice
 from precond.proof.engines.relu_split.phases import Phases, both_phases
