@@ -10,6 +10,8 @@ Suites:
   repeat, so that all see the same machine.  Of the repeats the median counts; a run without
   an answer counts as the cap and is not repeated.  ``wrong`` are answers that contradict the
   known one.  Before timing each engine answers the first instance once, unrecorded.
+* ``vnncomp``: the same over the queries in the folder ``vnncomp``; ratios are of processor
+  seconds there, over what both engines decide.
 * ``patterns``: ACAS Xu 1_1, inputs drawn from property 3's box; the activation pattern of the
   first k decision layers at each input is fixed and the property claimed in what is left of
   the box.
@@ -17,7 +19,8 @@ Suites:
   ``prove`` with z3 alone, whose own limit is not kept.
 
 ``subset32``: for property p the networks number (p − 1 + 6 j) mod 45, j = 0…7, in the order
-1_1, 1_2, …, 5_9.  Instances can also be named: ``1_1:3,1_7:2`` or ``256x2:0_0.03``.
+1_1, 1_2, …, 5_9.  Instances can also be named: ``1_1:3,1_7:2`` or ``256x2:0_0.03``; of vnncomp
+also a benchmark (``eran,cora``), or ``sample40``, every second instance outside safenlp.
 """
 
 from __future__ import annotations
@@ -35,7 +38,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from peers.instances import DECIDED, SUBSET_32, Instance, instances
+from peers.instances import DECIDED, SUBSET_32, Instance, instances, sample_40
 
 if TYPE_CHECKING:
     from peers.solvers import Solver
@@ -53,7 +56,14 @@ HARD = (
 
 
 def chosen_instances(text: str, every: dict[str, Instance]) -> list[Instance]:
-    names = SUBSET_32 if text == "subset32" else list(every) if text == "all" else text.split(",")
+    if text in ("subset32", "sample40", "all"):
+        names = {"subset32": SUBSET_32, "sample40": sample_40(every), "all": list(every)}[text]
+    else:
+        names = [
+            name
+            for part in text.split(",")
+            for name in ([n for n in every if n.startswith(f"{part}/")] or [part])
+        ]
     missing = [name for name in names if name not in every]
     if missing:
         sys.exit(f"no such instance: {', '.join(missing)}; there are {', '.join(every)}")
@@ -84,6 +94,7 @@ def compare(chosen: argparse.Namespace, report: dict[str, Any]) -> None:
     engines = solvers(chosen)
     runs: dict[str, dict[str, list[dict[str, Any]]]] = report.setdefault("runs", {})
     warm = set()
+    width = max(len(instance.name) for instance in wanted)
     try:
         for position, instance in enumerate(wanted, start=1):
             cap = instance.cap if chosen.cap is None else min(chosen.cap, instance.cap)
@@ -104,13 +115,14 @@ def compare(chosen: argparse.Namespace, report: dict[str, Any]) -> None:
                             "seconds": run.seconds if answered else cap,
                             "said": run.verdict,
                             "took": run.seconds,
+                            "cpu": run.cpu,
                             "note": run.note,
                         }
                     )
                     save(chosen.out, report)
             words = [f"{n} {_word(runs[n][instance.name])}" for n in engines]
             print(
-                f"{position:3}/{len(wanted)} {instance.name:<14} {instance.known or '?':<6} "
+                f"{position:3}/{len(wanted)} {instance.name:<{width}} {instance.known or '?':<6} "
                 + "   ".join(words),
                 flush=True,
             )
@@ -123,7 +135,9 @@ def compare(chosen: argparse.Namespace, report: dict[str, Any]) -> None:
 
 def _word(done: list[dict[str, Any]]) -> str:
     seconds = statistics.median(r["seconds"] for r in done)
-    return f"{done[0]['verdict']:>5} {seconds:8.3f} s"
+    cpu = [r["cpu"] for r in done if r["cpu"] is not None]
+    spent = f" ({statistics.median(cpu):.2f} CPU s)" if cpu else ""
+    return f"{done[0]['verdict']:>5} {seconds:8.3f} s{spent}"
 
 
 def summary(
@@ -156,6 +170,7 @@ def summary(
         logs = [math.log(max(b, LEAST) / max(a, LEAST)) for a, b in zip(ours, theirs, strict=True)]
         found[name]["ratio_geometric_mean"] = math.exp(statistics.fmean(logs))
         found[name]["ratio_median"] = math.exp(statistics.median(logs))
+        found[name]["cpu_ratio_of_decided"] = _cpu_ratio(runs["precond"], runs[name])
         disagree = []
         for instance in wanted:
             said = [
@@ -166,6 +181,20 @@ def summary(
                 disagree.append(instance.name)
         found[name]["disagrees_with_precond"] = disagree
     return found
+
+
+def _cpu_ratio(
+    ours: dict[str, list[dict[str, Any]]], theirs: dict[str, list[dict[str, Any]]]
+) -> tuple[float, int] | None:
+    """Geometric mean of their processor seconds by ours over what both decide, and how many."""
+    logs = []
+    for name, done in ours.items():
+        both = [*done, *theirs.get(name, ())]
+        if name not in theirs or any(r["verdict"] not in DECIDED or not r["cpu"] for r in both):
+            continue
+        spent = [statistics.median(r["cpu"] for r in rows) for rows in (done, theirs[name])]
+        logs.append(math.log(max(spent[1], LEAST) / max(spent[0], LEAST)))
+    return (math.exp(statistics.fmean(logs)), len(logs)) if logs else None
 
 
 def print_summary(found: dict[str, Any]) -> None:
@@ -181,6 +210,11 @@ def print_summary(found: dict[str, Any]) -> None:
             f"{row['largest_seconds']:>8.2f} {'' if ratio is None else f'{ratio:.2f}':>10}"
         )
     for name, row in found.items():
+        if row.get("cpu_ratio_of_decided"):
+            ratio, count = row["cpu_ratio_of_decided"]
+            print(
+                f"{name} took {ratio:.2f} times precond's processor seconds on {count} both decide"
+            )
         if row["wrong"]:
             print(f"{name} contradicts the known answer on {', '.join(row['wrong'])}")
         if row.get("disagrees_with_precond"):
@@ -277,8 +311,8 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = parser.add_argument
-    add("--suite", choices=("acasxu", "mnistfc", "patterns", "budget"), default="acasxu")
-    add("--instances", default="all", help="all, subset32, or NAME:PROP,…")
+    add("--suite", choices=("acasxu", "mnistfc", "vnncomp", "patterns", "budget"), default="acasxu")
+    add("--instances", default="all", help="all, subset32, sample40, or NAME:PROP,…")
     add("--cap", type=float, help="seconds an instance, at most what instances.csv allows")
     add("--repeat", type=int, default=3)
     add("--engines", default="precond")

@@ -1,4 +1,8 @@
-"""The instances of ACAS Xu and mnistfc (VNN-COMP 2021), and what is known of them."""
+"""The instances of ACAS Xu and mnistfc (VNN-COMP 2021), and of the folder ``vnncomp``.
+
+``vnncomp`` has one folder a benchmark of VNN-COMP 2021 to 2024; the answer that counts as known is
+the one of most tools, and none where tools contradict each other ("disputed").
+"""
 
 from __future__ import annotations
 
@@ -29,8 +33,33 @@ class Instance:
     known: str
 
 
+VNNCOMP_CAP = 100.0  # seconds an instance
+
+
+def vnncomp(data: Path) -> dict[str, Instance]:
+    """All instances by ``benchmark/network/query``, the benchmarks in alphabetical order."""
+    found = {}
+    for table in sorted((data / "vnncomp").glob("*/instances.csv")):
+        with table.open(newline="") as file:
+            for row in csv.DictReader(file):
+                query = table.parent / row["query"]
+                short = query.name.removesuffix(".gz").removesuffix(".vnnlib")
+                name = f"{table.parent.name}/{Path(row['network']).stem}/{short}"
+                known = row["known_answer"] if row["known_answer"] in DECIDED else ""
+                network = table.parent / row["network"]
+                found[name] = Instance(name, network, query, VNNCOMP_CAP, known)
+    return found
+
+
+def sample_40(every: dict[str, Instance]) -> list[str]:
+    """Every second instance outside safenlp, whose eighty would be most of it; forty at most."""
+    return [name for name in every if not name.startswith("safenlp/")][::2][:40]
+
+
 def instances(suite: str, data: Path) -> dict[str, Instance]:
     """All instances of a suite by name, in the order of its ``instances.csv``."""
+    if suite == "vnncomp":
+        return vnncomp(data)
     found = {}
     with (data / suite / "instances.csv").open(newline="") as file:
         for network, goal, cap, *answer in csv.reader(file):

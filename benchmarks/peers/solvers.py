@@ -49,10 +49,12 @@ THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 @dataclass(frozen=True)
 class Run:
-    """``verdict``: sat, unsat, or another word for undecided."""
+    """``verdict``: sat, unsat, or another word for undecided.  ``cpu``: seconds of all threads
+    and ended children, where they are known."""
 
     verdict: str
     seconds: float
+    cpu: float | None = None
     note: str = ""
 
 
@@ -65,11 +67,11 @@ class Solver(Protocol):
 class Precond:
     def run(self, instance: Instance, cap: float) -> Run:
         query = _query(instance)
-        begun = time.perf_counter()
+        begun, cpu = time.perf_counter(), sum(os.times()[:4])
         solution = solve(query, Deadline.after(cap))
-        seconds = time.perf_counter() - begun
+        seconds, cpu = time.perf_counter() - begun, sum(os.times()[:4]) - cpu
         engines = dict.fromkeys(v.engine for v in solution.verdicts.values())
-        return Run(solution.result.value, seconds, ", ".join(engines))
+        return Run(solution.result.value, seconds, cpu, ", ".join(engines))
 
     def close(self) -> None:
         """Nothing is left open."""
@@ -107,13 +109,13 @@ class Vibecheck:
         ready, _, _ = select.select([self.child.stdout], [], [], cap + LATE)
         if not ready:
             self.close()
-            return Run("timed-out", cap, "killed")
+            return Run("timed-out", cap, note="killed")
         line = self.child.stdout.readline()
         if not line:
             self.close()
-            return Run("error", cap, "the driver ended")
+            return Run("error", cap, note="the driver ended")
         said = json.loads(line)
-        return Run(said["verdict"], float(said["seconds"]))
+        return Run(said["verdict"], float(said["seconds"]), float(said["cpu"]))
 
     def close(self) -> None:
         if self.child is not None:

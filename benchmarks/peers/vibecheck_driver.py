@@ -1,8 +1,9 @@
 """vibecheck-nn behind a pipe: run by an interpreter that has it installed.
 
 Reads requests, one JSON object a line: ``{"network": …, "property": …, "cap": seconds}``;
-answers each with ``{"verdict": …, "seconds": …}``.  ``seconds`` is the time of its
-``pipeline.verify`` less what that spends in its own loaders of models and properties.
+answers each with ``{"verdict": …, "seconds": …, "cpu": …}``.  ``seconds`` is the time of its
+``pipeline.verify`` less what that spends in its own loaders of models and properties, ``cpu`` the
+processor's seconds of the same.
 All that it prints goes to standard error.
 """
 
@@ -20,21 +21,27 @@ class Clock:
     """Seconds spent inside the wrapped functions, nested calls counted once."""
 
     def __init__(self) -> None:
-        self.seconds = 0.0
+        self.seconds = self.cpu = 0.0
         self.depth = 0
 
     def wrap(self, function: Callable[..., Any]) -> Callable[..., Any]:
         def timed(*arguments: Any, **options: Any) -> Any:
             self.depth += 1
-            begun = time.perf_counter()
+            begun, cpu = time.perf_counter(), processor()
             try:
                 return function(*arguments, **options)
             finally:
                 self.depth -= 1
                 if not self.depth:
                     self.seconds += time.perf_counter() - begun
+                    self.cpu += processor() - cpu
 
         return timed
+
+
+def processor() -> float:
+    """Seconds of this process's threads and of its ended children."""
+    return sum(os.times()[:4])
 
 
 def main() -> None:
@@ -50,8 +57,8 @@ def main() -> None:
     nonlinear_augment.maybe_empty_input = loading.wrap(nonlinear_augment.maybe_empty_input)
     for line in sys.stdin:
         asked = json.loads(line)
-        loading.seconds = 0.0
-        begun = time.perf_counter()
+        loading.seconds = loading.cpu = 0.0
+        begun, cpu = time.perf_counter(), processor()
         verdict, _ = pipeline.verify(
             asked["network"],
             asked["property"],
@@ -60,7 +67,8 @@ def main() -> None:
             log=lambda _: None,
         )
         seconds = time.perf_counter() - begun - loading.seconds
-        print(json.dumps({"verdict": verdict, "seconds": seconds}), file=target)
+        said = {"verdict": verdict, "seconds": seconds, "cpu": processor() - cpu - loading.cpu}
+        print(json.dumps(said), file=target)
 
 
 if __name__ == "__main__":
