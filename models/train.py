@@ -46,7 +46,8 @@ class Recipe:
     training.  ``identity``: square layers start near the identity instead of by He's rule,
     so that a deep, thin chain passes its inputs on from the first step.  ``radius`` > 0: half
     of the loss is that of the worst outputs which intervals allow in a ball of this radius
-    (Gowal et al. 2018), so that balls of that size can be proved.
+    (Gowal et al. 2018), so that balls of that size can be proved.  ``sparse`` > 0: the loss has
+    that many times the sum of all |weights|, so that many neurons learn never to switch.
     """
 
     name: str
@@ -61,6 +62,7 @@ class Recipe:
     identity: bool = False
     batch: int = 64
     radius: float = 0.0
+    sparse: float = 0.0
 
     def __str__(self) -> str:
         parts = [f"{self.epochs} epochs", f"rate {self.rate:g}", f"decay {self.decay:g}"]
@@ -68,6 +70,8 @@ class Recipe:
             parts.append(f"shifts ≤ {self.shift} px")
         if self.radius:
             parts.append(f"intervals of radius {self.radius:g}")
+        if self.sparse:
+            parts.append(f"{self.sparse:g} · Σ|weights|")
         parts.append(f"best of {len(self.seeds)} seeds" if len(self.seeds) > 1 else "1 seed")
         return ", ".join(parts)
 
@@ -117,6 +121,28 @@ RECIPES = (
         convolutions=((8,), (16,)),
         shift=1,
         radius=0.07,
+    ),
+    Recipe(
+        "mnist-sparse-mlp",
+        "mnist-5k",
+        (128, 64),
+        epochs=60,
+        rate=2e-3,
+        decay=0.0,
+        seeds=(0,),
+        shift=1,
+        sparse=5e-4,
+    ),
+    Recipe(
+        "mnist-sparse-cnn",
+        "mnist-5k",
+        (48,),
+        epochs=12,
+        rate=3e-3,
+        decay=0.0,
+        seeds=(0,),
+        convolutions=((16,), (32,)),
+        sparse=1e-3,
     ),
 )
 
@@ -179,6 +205,11 @@ def worst(network: nn.Sequential, inputs: Tensor, radius: float, labels: Tensor)
     return torch.where(own, low, high)
 
 
+def sizes(network: nn.Sequential) -> Tensor:
+    """The sum of all |weights|."""
+    return torch.stack([p.abs().sum() for p in network.parameters() if p.ndim > 1]).sum()
+
+
 def fit(recipe: Recipe, dataset: Dataset, rows: NDArray[np.int64], seed: int) -> nn.Sequential:
     """The network trained on ``rows`` with AdamW, a one-cycle rate and clipped gradients."""
     assert dataset.labels is not None and dataset.image_shape is not None
@@ -206,6 +237,8 @@ def fit(recipe: Recipe, dataset: Dataset, rows: NDArray[np.int64], seed: int) ->
             if recipe.radius:
                 bounds = worst(network, batch, grown * recipe.radius, right)
                 loss = (loss + F.cross_entropy(bounds, right)) / 2
+            if recipe.sparse:
+                loss = loss + recipe.sparse * sizes(network)
             loss.backward()
             nn.utils.clip_grad_norm_(network.parameters(), 1.0)
             optimizer.step()

@@ -32,6 +32,7 @@ from precond.commands import (
     patterns,
     prove,
     robustness,
+    simplify,
     verify,
 )
 from precond.commands.arguments import EXIT_INTERRUPTED
@@ -53,6 +54,7 @@ COMMANDS = (
     ledger,
     robustness,
     distill,
+    simplify,
     decompose,
     monitor,
     patterns,

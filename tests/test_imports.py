@@ -70,6 +70,7 @@ ROOMS = (
     "precond.apply.debugging",
     "precond.apply.clustering",
     "precond.apply.distillation",
+    "precond.apply.simplification",
     "precond.apply.monitoring",
     "precond.apply.decomposition",
     "precond.study",
@@ -100,7 +101,7 @@ LIBRARIES: dict[str, set[str]] = {
         "precond.apply.distillation.write_onnx",
         "precond.vnnlib.standard",  # assignments are written as ONNX tensors
     },
-    "onnxruntime": set(),
+    "onnxruntime": {"precond.apply.simplification.measured"},
     "captum": {"attribution.methods.peers"},
     "distributed": {"precond.workers.dask"},
     "pyarrow": {"precond.data.parquet"},

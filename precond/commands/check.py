@@ -35,6 +35,12 @@ def add(commands: Commands) -> None:
         help="whole numbers in machine words, many leaves at once, instead of python-flint",
     )
     command.add_argument("--statement", action="store_true", help="print all of the statement")
+    command.add_argument(
+        "--up-to",
+        metavar="NODE",
+        help="the certificate is about the value of this node of the model, as those of "
+        "'precond simplify' are",
+    )
     command.set_defaults(run=run)
 
 
@@ -45,12 +51,16 @@ def run(arguments: argparse.Namespace) -> int:
     from precond.checker.fast import check_fast
     from precond.checker.files import read_certificate
     from precond.errors import QueryError
+    from precond.network.parts import head
     from precond.printable import printable
 
     certificate = read_certificate(arguments.certificate)
     for line in certificate.statement.lines() if arguments.statement else _first(certificate):
         print(line)
     network = read_model(arguments).logits
+    if arguments.up_to is not None:
+        network = head(network, arguments.up_to)
+        print(f"of that model up to {printable(arguments.up_to)}: y are the values of that node")
     if network.output_words:
         print(f"of that model: y are the {network.output_words}")
     result = (check_fast if arguments.fast else check)(certificate, network)

@@ -1,0 +1,359 @@
+"""Layers merged into fewer ones, whose weights are rounded, and what that may cost the outputs.
+
+Three merges: a scale (a batch normalisation) goes into the layer before it; two dense layers with
+nothing between them become one, where that has fewer products; neurons of a dense layer with the
+same weights and bias become one.  The new weights are the true ones up to ``Errors``, rounding to
+the model's own format included.  ``deviation`` carries these errors through the network: a bound
+of how far the outputs may move, for every input of a box.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import torch
+
+from precond.network.constants import Range
+from precond.network.graph import INPUT, Network
+from precond.network.layers import Affine, Array, Conv2d, Layer, MaxPool2d, Node, ReLU, Scale
+from precond.network.operators import Operators, operators
+from precond.proof.bounds.intervals import Interval, node_interval
+from precond.proof.bounds.problem import layer_bounds, region_of
+from precond.proof.bounds.rounding import TINY, gamma
+from precond.proof.claim import Problem
+from precond.proof.deadline import FOREVER, Deadline
+from precond.region.box import Box
+
+OUTWARDS = 1 + 1e-9  # more than the rounding of a sum of some million numbers that are not negative
+
+
+@dataclass(frozen=True, eq=False)
+class Errors:
+    """Bounds of how far a layer's floats are from the weights and the bias that are meant."""
+
+    weight: Array
+    bias: Array
+
+
+@dataclass(frozen=True, eq=False)
+class Merged:
+    """``network`` is meant to be another one; ``errors``, by node, say how far its constants are
+    from that one's."""
+
+    network: Network
+    errors: dict[str, Errors] = field(default_factory=dict)
+
+
+def merged(network: Network) -> Merged:
+    """All merges, then every constant as float32 where the network's own floats are."""
+    state = Merged(network, _given_errors(network))
+    narrow = _is_float32(network)
+    for merge in (_scales, _dense_pairs, _twins):
+        state = merge(state)
+    return _rounded(state, np.float32 if narrow else np.float64)
+
+
+def rounded(network: Network) -> Merged:
+    """The network with constants that floats hold: those that none holds, as the nearest."""
+    state = Merged(network, _given_errors(network))
+    return _rounded(state, np.float32 if _is_float32(network) else np.float64)
+
+
+def deviation(state: Merged, box: Box, deadline: Deadline = FOREVER) -> float:
+    """How far an output of ``state.network`` may be from the one that is meant, for every input
+    of ``box``; 0 where no constant was rounded."""
+    if not state.errors:
+        return 0.0
+    network = state.network
+    ops = operators(network, "cpu", torch.float64)
+    sizes = _sizes(network, box, deadline)
+    moved = {INPUT: torch.zeros((1, *network.input_shape), dtype=torch.float64)}
+    with torch.no_grad():
+        for node in network.nodes:
+            sources = [moved[source] for source in node.inputs]
+            if node.name not in ops.affine:
+                moved[node.name] = _past(ops, node, sources[0])
+                continue
+            here = ops.absolute[node.name].apply(sources, bias=False)
+            if (error := state.errors.get(node.name)) is not None:
+                reach = [sizes[s] + moved[s] for s in node.inputs]
+                here = here + _through(network, node, error, reach)
+            moved[node.name] = here * OUTWARDS + TINY
+    return float(moved[network.output].max())
+
+
+def _past(ops: Operators, node: Node, moved: torch.Tensor) -> torch.Tensor:
+    """A ReLU moves no further than what it reads, a pool no further than the most of its window."""
+    if isinstance(node.layer, MaxPool2d):
+        return node_interval(ops, node, [(moved, moved)])[1]
+    return moved
+
+
+def _through(
+    network: Network, node: Node, error: Errors, reach: list[torch.Tensor]
+) -> torch.Tensor:
+    """The largest that weights and a bias no larger than the errors make of values that large."""
+    layer = node.layer
+    if isinstance(layer, Scale):
+        parts = [
+            torch.tensor(np.broadcast_to(part, network.shapes[node.name]).copy())
+            for part in (error.weight, error.bias)
+        ]
+        return reach[0] * parts[0] + parts[1]
+    bare = {"weight_range": None, "bias_range": None}
+    assert isinstance(layer, Affine | Conv2d)
+    away = replace(layer, weight=error.weight, bias=error.bias, **bare)  # type: ignore[arg-type]
+    alone = Network((Node("error", away, (INPUT,)),), network.shapes[node.inputs[0]])
+    return operators(alone, "cpu", torch.float64).affine["error"].apply(reach)
+
+
+def _sizes(network: Network, box: Box, deadline: Deadline) -> dict[str, torch.Tensor]:
+    """Per node, a bound of |value| over the box."""
+    ops = operators(network, "cpu", torch.float64)
+    tight = layer_bounds(region_of(Problem(network, box, {}, conjuncts=()), deadline=deadline))
+    shape = (1, *network.input_shape)
+    known: dict[str, Interval] = {
+        INPUT: (torch.tensor(box.lower).reshape(shape), torch.tensor(box.upper).reshape(shape))
+    }
+    with torch.no_grad():
+        for node in network.nodes:
+            sources = [known[source] for source in node.inputs]
+            if node.name in tight:  # of what a ReLU or a pool reads
+                low, high = (
+                    torch.tensor(side).reshape(sources[0][0].shape) for side in tight[node.name]
+                )
+                sources = [(torch.maximum(sources[0][0], low), torch.minimum(sources[0][1], high))]
+            known[node.name] = node_interval(ops, node, sources)
+    return {name: torch.maximum(-low, high).clamp(min=0) for name, (low, high) in known.items()}
+
+
+def _given_errors(network: Network) -> dict[str, Errors]:
+    """Constants of the model that no float holds, which the layers have the nearest floats of."""
+    found = {}
+    for node in network.nodes:
+        match node.layer:
+            case Affine(weight, bias, known, bias_range) if known or bias_range:
+                found[node.name] = Errors(_radius(weight, known), _radius(bias, bias_range))
+            case Conv2d() if node.layer.weight_range or node.layer.bias_range:
+                layer = node.layer
+                found[node.name] = Errors(
+                    _radius(layer.weight, layer.weight_range), _radius(layer.bias, layer.bias_range)
+                )
+            case Scale(factor, shift, known, shift_range) if known or shift_range:
+                found[node.name] = Errors(_radius(factor, known), _radius(shift, shift_range))
+    return found
+
+
+def _radius(values: Array, known: Range | None) -> Array:
+    return np.zeros_like(values) if known is None else known.radius
+
+
+def _errors(state: Merged, node: Node) -> Errors:
+    """What is known of a node's constants."""
+    weight, bias = _constants(node.layer)
+    return state.errors.get(node.name, Errors(np.zeros_like(weight), np.zeros_like(bias)))
+
+
+def _constants(layer: Layer) -> tuple[Array, Array]:
+    if isinstance(layer, Scale):
+        return layer.factor, layer.shift
+    assert isinstance(layer, Affine | Conv2d)
+    return layer.weight, layer.bias
+
+
+def _with(layer: Layer, weight: Array, bias: Array) -> Layer:
+    if isinstance(layer, Scale):
+        return Scale(weight, bias)
+    assert isinstance(layer, Affine | Conv2d)
+    return replace(layer, weight=weight, bias=bias, weight_range=None, bias_range=None)
+
+
+def _product(
+    left: tuple[Array, Array],
+    right: tuple[Array, Array],
+    times: Callable[[Array, Array], Array],
+    terms: int,
+) -> tuple[Array, Array]:
+    """A product of two arrays (with errors) in floats, and a bound of its error."""
+    (a, a_error), (b, b_error) = left, right
+    size = times(np.abs(a), np.abs(b))
+    error = times(a_error, np.abs(b) + b_error) + times(np.abs(a), b_error)
+    return times(a, b), (error + gamma(terms) * size) * OUTWARDS + TINY
+
+
+def _scales(state: Merged) -> Merged:
+    """A scale goes into the dense or convolutional layer that it alone reads."""
+    for name in state.network.node:
+        node = state.network.node[name]
+        before = state.network.node.get(node.inputs[0])
+        if (
+            not isinstance(node.layer, Scale)
+            or before is None
+            or not isinstance(before.layer, Affine | Conv2d)
+            or state.network.consumers[before.name] != 1
+        ):
+            continue
+        shape = state.network.shapes[node.name]
+        if isinstance(before.layer, Affine) and len(shape) != 1:
+            continue
+        units = [_by_unit(part, shape) for part in (*_constants(node.layer),)]
+        errors = _errors(state, node)
+        unit_errors = [_by_unit(part, shape) for part in (errors.weight, errors.bias)]
+        if any(part is None for part in (*units, *unit_errors)):
+            continue
+        state = _fused(state, before, node, units, unit_errors)
+    return state
+
+
+def _by_unit(values: Array, shape: tuple[int, ...]) -> Array | None:
+    """The constants as one a unit; None where they differ within one."""
+    full = np.broadcast_to(values, shape).reshape(shape[0], -1)
+    return full[:, 0].copy() if (full == full[:, :1]).all() else None
+
+
+def _fused(
+    state: Merged, before: Node, node: Node, units: list[Array], unit_errors: list[Array]
+) -> Merged:
+    weight, bias = _constants(before.layer)
+    old = _errors(state, before)
+    column = (slice(None), *(None,) * (weight.ndim - 1))
+    factor, factor_error = units[0], unit_errors[0]
+    new_weight, weight_error = _product(
+        (factor[column], factor_error[column]), (weight, old.weight), np.multiply, terms=2
+    )
+    scaled, scaled_error = _product((factor, factor_error), (bias, old.bias), np.multiply, terms=2)
+    new_bias = scaled + units[1]
+    bias_error = scaled_error + unit_errors[1] + gamma(2) * (np.abs(scaled) + np.abs(units[1]))
+    layer = _with(before.layer, new_weight, new_bias)
+    new = Node(node.name, layer, before.inputs)
+    return _replaced(state, [before, node], new, Errors(weight_error, bias_error * OUTWARDS))
+
+
+def _dense_pairs(state: Merged) -> Merged:
+    """A dense layer that reads another alone becomes one with it, where that saves products."""
+    for name in state.network.node:
+        network = state.network
+        node = network.node[name]
+        before = network.node.get(node.inputs[0])
+        if (
+            before is None
+            or not (isinstance(node.layer, Affine) and isinstance(before.layer, Affine))
+            or network.consumers[before.name] != 1
+            or len(network.shapes[before.inputs[0]]) != 1
+        ):
+            continue
+        (first, first_bias), (second, second_bias) = map(_constants, (before.layer, node.layer))
+        if len(second) * first.shape[1] > first.size + second.size:
+            continue
+        old, new = _errors(state, before), _errors(state, node)
+        terms = second.shape[1] + 2
+        weight, weight_error = _product(
+            (second, new.weight), (first, old.weight), np.matmul, terms=terms
+        )
+        moved, moved_error = _product(
+            (second, new.weight), (first_bias, old.bias), np.matmul, terms=terms
+        )
+        bias_error = moved_error + new.bias + gamma(2) * (np.abs(moved) + np.abs(second_bias))
+        one = Node(node.name, Affine(weight, moved + second_bias), before.inputs)
+        state = _replaced(state, [before, node], one, Errors(weight_error, bias_error * OUTWARDS))
+    return state
+
+
+def _twins(state: Merged) -> Merged:
+    """Neurons of a dense layer with the same weights and bias become one: what reads them through
+    a ReLU adds up their weights."""
+    for name in state.network.node:
+        network = state.network
+        node = network.node[name]
+        relu = network.node.get(node.inputs[0])
+        first = None if relu is None else network.node.get(relu.inputs[0])
+        if (
+            relu is None
+            or first is None
+            or not (isinstance(node.layer, Affine) and isinstance(relu.layer, ReLU))
+            or not isinstance(first.layer, Affine)
+            or len(network.shapes[relu.name]) != 1
+            or network.consumers[relu.name] != 1
+            or network.consumers[first.name] != 1
+            or first.name in state.errors
+        ):
+            continue
+        both = np.column_stack([first.layer.weight, first.layer.bias])
+        _, places, group = np.unique(both, axis=0, return_index=True, return_inverse=True)
+        if len(places) == len(both):
+            continue
+        weight, bias = _constants(node.layer)
+        old = _errors(state, node)
+        sums, errors = np.zeros((2, len(weight), len(places)))
+        sizes = np.zeros_like(sums)
+        flat = group.reshape(-1)
+        for part, into in ((weight, sums), (old.weight, errors), (np.abs(weight), sizes)):
+            np.add.at(into.T, flat, part.T)
+        errors = (errors + gamma(int(np.bincount(flat).max())) * sizes) * OUTWARDS
+        kept = Affine(first.layer.weight[places], first.layer.bias[places])
+        nodes = tuple(
+            replace(n, layer=kept)
+            if n.name == first.name
+            else replace(n, layer=Affine(sums, bias))
+            if n.name == node.name
+            else n
+            for n in network.nodes
+        )
+        changed = {**state.errors, node.name: Errors(errors, old.bias)}
+        state = Merged(replace(network, nodes=nodes, tensor_names={}), changed)
+    return state
+
+
+def _replaced(state: Merged, old: list[Node], new: Node, errors: Errors) -> Merged:
+    """``new`` in the place of ``old``, whose last one has its name."""
+    gone = {node.name for node in old}
+    nodes = []
+    for node in state.network.nodes:
+        if node.name == new.name:
+            nodes.append(new)
+        elif node.name not in gone:
+            nodes.append(node)
+    kept = {name: error for name, error in state.errors.items() if name not in gone}
+    network = replace(state.network, nodes=tuple(nodes), tensor_names={})
+    return Merged(network, {**kept, new.name: errors})
+
+
+def _is_float32(network: Network) -> bool:
+    """Whether all the floats that the model's constants are could be float32."""
+    for node in network.nodes:
+        if not isinstance(node.layer, Affine | Conv2d | Scale):
+            continue
+        for values, error in zip(
+            _constants(node.layer),
+            (getattr(node.layer, f"{name}_range") for name in _names(node.layer)),
+            strict=True,
+        ):
+            with np.errstate(over="ignore"):
+                if error is None and not np.array_equal(values, values.astype(np.float32)):
+                    return False
+    return True
+
+
+def _names(layer: Layer) -> tuple[str, str]:
+    return ("factor", "shift") if isinstance(layer, Scale) else ("weight", "bias")
+
+
+def _rounded(state: Merged, kind: type[np.floating]) -> Merged:
+    """Every constant that is not what is meant, as a number of that kind."""
+    errors: dict[str, Errors] = {}
+    nodes = []
+    for node in state.network.nodes:
+        if node.name not in state.errors:
+            nodes.append(node)
+            continue
+        old = state.errors[node.name]
+        new, away = [], []
+        for values, error in zip(_constants(node.layer), (old.weight, old.bias), strict=True):
+            near = values.astype(kind).astype(np.float64)
+            new.append(near)
+            away.append((error + np.abs(near - values)) * OUTWARDS)
+        nodes.append(replace(node, layer=_with(node.layer, new[0], new[1])))
+        errors[node.name] = Errors(away[0], away[1])
+    return Merged(replace(state.network, nodes=tuple(nodes)), errors)
