@@ -67,7 +67,13 @@ def run(arguments: argparse.Namespace) -> int:
     from precond.errors import QueryError
     from precond.formats.onnx.writer import write_onnx
     from precond.report.pages import write_files
-    from precond.report.simplify import Measured, headline, simplify_json, simplify_page
+    from precond.report.simplify import (
+        Measured,
+        headline,
+        remarks,
+        simplify_json,
+        simplify_page,
+    )
     from precond.study.analysis import Domain, DomainKind
 
     network = read_model(arguments)
@@ -105,6 +111,8 @@ def run(arguments: argparse.Namespace) -> int:
     say(headline(found, measured))
     for name, value in _lines(found, places):
         say(f"{name:<14} {value}")
+    for note in remarks(measured):
+        say(f"note           {note}")
     if found.removed:
         print(f"model          {out / MODEL}")
     print(f"report         {out / 'index.html'}")

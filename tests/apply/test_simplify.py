@@ -13,7 +13,8 @@ import pytest
 
 from precond import load
 from precond.apply.simplification.fixed import fixed_neurons
-from precond.apply.simplification.merged import Errors, Merged, deviation, merged
+from precond.apply.simplification.merged import merged
+from precond.apply.simplification.moved_outputs import Errors, Merged, deviation
 from precond.apply.simplification.settings import SimplifySettings
 from precond.apply.simplification.simplify import Simplified, certificates, simplify
 from precond.checker.exact import check

@@ -36,7 +36,13 @@ PICTURE = 3  # axes of a value with channels, height and width
 
 def nonzero(values: NDArray[np.float64], known: Range | None) -> Mask:
     """Which constants may be other than 0."""
-    return values != 0 if known is None else (values != 0) | (known.radius > 0)
+    found = values != 0
+    return np.asarray(found if known is None else found | (known.radius > 0))
+
+
+def whole(mask: Mask, units: int) -> Mask:
+    """Per unit, whether all of its values are in ``mask``."""
+    return np.asarray(mask.reshape(units, -1).all(axis=1))
 
 
 def zeros(network: Network, fixed: Mapping[str, Mask]) -> dict[str, Mask]:
@@ -59,13 +65,13 @@ def _zero(network: Network, node: Node, known: Mapping[str, Mask]) -> Mask:
     layer, size = node.layer, network.width(node.name)
     match layer:
         case ReLU() | LeakyReLU() | Reshape():
-            return sources[0].reshape(-1)
+            return np.asarray(sources[0].reshape(-1))
         case MaxPool2d():
             every = sources[0].all((1, 2), keepdims=True)
             return np.broadcast_to(every, network.shapes[node.name]).reshape(-1)
         case Scale(_, shift, _, shift_range):
             still = ~np.broadcast_to(nonzero(shift, shift_range), sources[0].shape)
-            return (sources[0] & still).reshape(-1)
+            return np.asarray((sources[0] & still).reshape(-1))
         case Sum(axes, keepdims):
             return np.asarray(sources[0].all(axes, keepdims=keepdims)).reshape(-1)
         case Add():
@@ -74,7 +80,7 @@ def _zero(network: Network, node: Node, known: Mapping[str, Mask]) -> Mask:
             return np.concatenate(sources, axis=axis).reshape(-1)
         case Select(index, _, fill):
             flat = np.append(sources[0].reshape(-1), fill == 0)  # index −1 is the last
-            return flat[index]
+            return np.asarray(flat[index])
         case _:
             return np.zeros(size, dtype=np.bool_)
 
@@ -125,7 +131,7 @@ def _onward(network: Network, node: Node, mask: Mask) -> Mask:
     """Values of ``node`` of which all that they are made of is in ``mask``."""
     shape = network.shapes[node.inputs[0]]
     if isinstance(node.layer, MaxPool2d | Sum):
-        every = mask.reshape(shape[0], -1).all(1)
+        every = whole(mask, shape[0])
         return np.repeat(every, network.width(node.name) // shape[0])
     return mask
 
@@ -137,7 +143,7 @@ def _unread(
     shape, layer = network.shapes[source], node.layer
     if passes_units(network, node):
         if isinstance(layer, MaxPool2d | Sum):
-            every = found[node.name].reshape(shape[0], -1).all(1)
+            every = whole(found[node.name], shape[0])
             return np.repeat(every, network.width(source) // shape[0])
         return found[node.name]
     match layer:
@@ -145,9 +151,9 @@ def _unread(
             rows = ~found[node.name]
             return zero[source] | ~(nonzero(weight, known)[rows]).any(0)
         case Conv2d() if computes_units(node):
-            rows = ~found[node.name].reshape(len(layer.weight), -1).all(1)
+            rows = ~whole(found[node.name], len(layer.weight))
             used = nonzero(layer.weight, layer.weight_range)[rows].any((0, 2, 3))
-            still = zero[source].reshape(shape[0], -1).all(1)
+            still = whole(zero[source], shape[0])
             return np.repeat(still | ~used, network.width(source) // shape[0])
         case _:
             return np.zeros(network.width(source), dtype=np.bool_)
@@ -158,7 +164,7 @@ def _whole_units(mask: Mask, shape: tuple[int, ...]) -> Mask:
     stays.  A value of two axes, or of more than three, has no units."""
     if len(shape) not in (1, PICTURE):
         return np.zeros_like(mask)
-    every = mask.reshape(shape[0], -1).all(1)
+    every = whole(mask, shape[0])
     if every.all():
         every[0] = False
     return np.repeat(every, mask.size // shape[0])

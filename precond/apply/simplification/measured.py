@@ -32,7 +32,7 @@ class Latency:
 
 @dataclass(frozen=True)
 class Difference:
-    """Over ``inputs`` inputs: the largest difference of two outputs, and the classes that differ."""
+    """Over ``inputs`` inputs: the largest difference of outputs, and how many classes differ."""
 
     inputs: int
     largest: float

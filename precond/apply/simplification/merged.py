@@ -10,45 +10,25 @@ of how far the outputs may move, for every input of a box.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 import numpy as np
-import torch
 
-from precond.network.constants import Range
-from precond.network.graph import INPUT, Network
-from precond.network.layers import Affine, Array, Conv2d, Layer, MaxPool2d, Node, ReLU, Scale
-from precond.network.operators import Operators, operators
-from precond.proof.bounds.intervals import Interval, node_interval
-from precond.proof.bounds.problem import layer_bounds, region_of
+from precond.apply.simplification.moved_outputs import (
+    OUTWARDS,
+    Errors,
+    Merged,
+    constants_of,
+    given_errors,
+)
+from precond.network.graph import Network
+from precond.network.layers import Affine, Array, Conv2d, Layer, Node, ReLU, Scale
 from precond.proof.bounds.rounding import TINY, gamma
-from precond.proof.claim import Problem
-from precond.proof.deadline import FOREVER, Deadline
-from precond.region.box import Box
-
-OUTWARDS = 1 + 1e-9  # more than the rounding of a sum of some million numbers that are not negative
-
-
-@dataclass(frozen=True, eq=False)
-class Errors:
-    """Bounds of how far a layer's floats are from the weights and the bias that are meant."""
-
-    weight: Array
-    bias: Array
-
-
-@dataclass(frozen=True, eq=False)
-class Merged:
-    """``network`` is meant to be another one; ``errors``, by node, say how far its constants are
-    from that one's."""
-
-    network: Network
-    errors: dict[str, Errors] = field(default_factory=dict)
 
 
 def merged(network: Network) -> Merged:
     """All merges, then every constant as float32 where the network's own floats are."""
-    state = Merged(network, _given_errors(network))
+    state = Merged(network, given_errors(network))
     narrow = _is_float32(network)
     for merge in (_scales, _dense_pairs, _twins):
         state = merge(state)
@@ -57,110 +37,14 @@ def merged(network: Network) -> Merged:
 
 def rounded(network: Network) -> Merged:
     """The network with constants that floats hold: those that none holds, as the nearest."""
-    state = Merged(network, _given_errors(network))
+    state = Merged(network, given_errors(network))
     return _rounded(state, np.float32 if _is_float32(network) else np.float64)
-
-
-def deviation(state: Merged, box: Box, deadline: Deadline = FOREVER) -> float:
-    """How far an output of ``state.network`` may be from the one that is meant, for every input
-    of ``box``; 0 where no constant was rounded."""
-    if not state.errors:
-        return 0.0
-    network = state.network
-    ops = operators(network, "cpu", torch.float64)
-    sizes = _sizes(network, box, deadline)
-    moved = {INPUT: torch.zeros((1, *network.input_shape), dtype=torch.float64)}
-    with torch.no_grad():
-        for node in network.nodes:
-            sources = [moved[source] for source in node.inputs]
-            if node.name not in ops.affine:
-                moved[node.name] = _past(ops, node, sources[0])
-                continue
-            here = ops.absolute[node.name].apply(sources, bias=False)
-            if (error := state.errors.get(node.name)) is not None:
-                reach = [sizes[s] + moved[s] for s in node.inputs]
-                here = here + _through(network, node, error, reach)
-            moved[node.name] = here * OUTWARDS + TINY
-    return float(moved[network.output].max())
-
-
-def _past(ops: Operators, node: Node, moved: torch.Tensor) -> torch.Tensor:
-    """A ReLU moves no further than what it reads, a pool no further than the most of its window."""
-    if isinstance(node.layer, MaxPool2d):
-        return node_interval(ops, node, [(moved, moved)])[1]
-    return moved
-
-
-def _through(
-    network: Network, node: Node, error: Errors, reach: list[torch.Tensor]
-) -> torch.Tensor:
-    """The largest that weights and a bias no larger than the errors make of values that large."""
-    layer = node.layer
-    if isinstance(layer, Scale):
-        parts = [
-            torch.tensor(np.broadcast_to(part, network.shapes[node.name]).copy())
-            for part in (error.weight, error.bias)
-        ]
-        return reach[0] * parts[0] + parts[1]
-    bare = {"weight_range": None, "bias_range": None}
-    assert isinstance(layer, Affine | Conv2d)
-    away = replace(layer, weight=error.weight, bias=error.bias, **bare)  # type: ignore[arg-type]
-    alone = Network((Node("error", away, (INPUT,)),), network.shapes[node.inputs[0]])
-    return operators(alone, "cpu", torch.float64).affine["error"].apply(reach)
-
-
-def _sizes(network: Network, box: Box, deadline: Deadline) -> dict[str, torch.Tensor]:
-    """Per node, a bound of |value| over the box."""
-    ops = operators(network, "cpu", torch.float64)
-    tight = layer_bounds(region_of(Problem(network, box, {}, conjuncts=()), deadline=deadline))
-    shape = (1, *network.input_shape)
-    known: dict[str, Interval] = {
-        INPUT: (torch.tensor(box.lower).reshape(shape), torch.tensor(box.upper).reshape(shape))
-    }
-    with torch.no_grad():
-        for node in network.nodes:
-            sources = [known[source] for source in node.inputs]
-            if node.name in tight:  # of what a ReLU or a pool reads
-                low, high = (
-                    torch.tensor(side).reshape(sources[0][0].shape) for side in tight[node.name]
-                )
-                sources = [(torch.maximum(sources[0][0], low), torch.minimum(sources[0][1], high))]
-            known[node.name] = node_interval(ops, node, sources)
-    return {name: torch.maximum(-low, high).clamp(min=0) for name, (low, high) in known.items()}
-
-
-def _given_errors(network: Network) -> dict[str, Errors]:
-    """Constants of the model that no float holds, which the layers have the nearest floats of."""
-    found = {}
-    for node in network.nodes:
-        match node.layer:
-            case Affine(weight, bias, known, bias_range) if known or bias_range:
-                found[node.name] = Errors(_radius(weight, known), _radius(bias, bias_range))
-            case Conv2d() if node.layer.weight_range or node.layer.bias_range:
-                layer = node.layer
-                found[node.name] = Errors(
-                    _radius(layer.weight, layer.weight_range), _radius(layer.bias, layer.bias_range)
-                )
-            case Scale(factor, shift, known, shift_range) if known or shift_range:
-                found[node.name] = Errors(_radius(factor, known), _radius(shift, shift_range))
-    return found
-
-
-def _radius(values: Array, known: Range | None) -> Array:
-    return np.zeros_like(values) if known is None else known.radius
 
 
 def _errors(state: Merged, node: Node) -> Errors:
     """What is known of a node's constants."""
-    weight, bias = _constants(node.layer)
+    weight, bias = constants_of(node.layer)
     return state.errors.get(node.name, Errors(np.zeros_like(weight), np.zeros_like(bias)))
-
-
-def _constants(layer: Layer) -> tuple[Array, Array]:
-    if isinstance(layer, Scale):
-        return layer.factor, layer.shift
-    assert isinstance(layer, Affine | Conv2d)
-    return layer.weight, layer.bias
 
 
 def _with(layer: Layer, weight: Array, bias: Array) -> Layer:
@@ -198,12 +82,12 @@ def _scales(state: Merged) -> Merged:
         shape = state.network.shapes[node.name]
         if isinstance(before.layer, Affine) and len(shape) != 1:
             continue
-        units = [_by_unit(part, shape) for part in (*_constants(node.layer),)]
         errors = _errors(state, node)
-        unit_errors = [_by_unit(part, shape) for part in (errors.weight, errors.bias)]
-        if any(part is None for part in (*units, *unit_errors)):
+        parts = [*constants_of(node.layer), errors.weight, errors.bias]
+        units = [one for part in parts if (one := _by_unit(part, shape)) is not None]
+        if len(units) < len(parts):
             continue
-        state = _fused(state, before, node, units, unit_errors)
+        state = _fused(state, before, node, units)
     return state
 
 
@@ -213,19 +97,18 @@ def _by_unit(values: Array, shape: tuple[int, ...]) -> Array | None:
     return full[:, 0].copy() if (full == full[:, :1]).all() else None
 
 
-def _fused(
-    state: Merged, before: Node, node: Node, units: list[Array], unit_errors: list[Array]
-) -> Merged:
-    weight, bias = _constants(before.layer)
+def _fused(state: Merged, before: Node, node: Node, units: list[Array]) -> Merged:
+    """``units``: the factor and the shift of each unit, then their errors."""
+    factor, shift, factor_error, shift_error = units
+    weight, bias = constants_of(before.layer)
     old = _errors(state, before)
     column = (slice(None), *(None,) * (weight.ndim - 1))
-    factor, factor_error = units[0], unit_errors[0]
     new_weight, weight_error = _product(
         (factor[column], factor_error[column]), (weight, old.weight), np.multiply, terms=2
     )
     scaled, scaled_error = _product((factor, factor_error), (bias, old.bias), np.multiply, terms=2)
-    new_bias = scaled + units[1]
-    bias_error = scaled_error + unit_errors[1] + gamma(2) * (np.abs(scaled) + np.abs(units[1]))
+    new_bias = scaled + shift
+    bias_error = scaled_error + shift_error + gamma(2) * (np.abs(scaled) + np.abs(shift))
     layer = _with(before.layer, new_weight, new_bias)
     new = Node(node.name, layer, before.inputs)
     return _replaced(state, [before, node], new, Errors(weight_error, bias_error * OUTWARDS))
@@ -244,7 +127,7 @@ def _dense_pairs(state: Merged) -> Merged:
             or len(network.shapes[before.inputs[0]]) != 1
         ):
             continue
-        (first, first_bias), (second, second_bias) = map(_constants, (before.layer, node.layer))
+        (first, first_bias), (second, second_bias) = map(constants_of, (before.layer, node.layer))
         if len(second) * first.shape[1] > first.size + second.size:
             continue
         old, new = _errors(state, before), _errors(state, node)
@@ -284,7 +167,7 @@ def _twins(state: Merged) -> Merged:
         _, places, group = np.unique(both, axis=0, return_index=True, return_inverse=True)
         if len(places) == len(both):
             continue
-        weight, bias = _constants(node.layer)
+        weight, bias = constants_of(node.layer)
         old = _errors(state, node)
         sums, errors = np.zeros((2, len(weight), len(places)))
         sizes = np.zeros_like(sums)
@@ -326,7 +209,7 @@ def _is_float32(network: Network) -> bool:
         if not isinstance(node.layer, Affine | Conv2d | Scale):
             continue
         for values, error in zip(
-            _constants(node.layer),
+            constants_of(node.layer),
             (getattr(node.layer, f"{name}_range") for name in _names(node.layer)),
             strict=True,
         ):
@@ -350,7 +233,7 @@ def _rounded(state: Merged, kind: type[np.floating]) -> Merged:
             continue
         old = state.errors[node.name]
         new, away = [], []
-        for values, error in zip(_constants(node.layer), (old.weight, old.bias), strict=True):
+        for values, error in zip(constants_of(node.layer), (old.weight, old.bias), strict=True):
             near = values.astype(kind).astype(np.float64)
             new.append(near)
             away.append((error + np.abs(near - values)) * OUTWARDS)

@@ -16,6 +16,7 @@ from precond.apply.simplification.dropped import (
     Mask,
     computes_units,
     passes_units,
+    whole,
     zeros,
 )
 from precond.apply.simplification.fixed import FixedNeurons
@@ -32,8 +33,8 @@ def needed(
     found = {}
     for name, neurons in fixed.items():
         useful = neurons.off & read[name]
-        whole = bool((neurons.on | useful).all())
-        on = neurons.on if whole else np.zeros_like(neurons.on)
+        linear = bool((neurons.on | useful).all())
+        on = neurons.on if linear else np.zeros_like(neurons.on)
         found[name] = FixedNeurons(on & ~useful, useful)
     return found
 
@@ -54,12 +55,12 @@ def _useful(
     if isinstance(node.layer, Affine) and len(shape) == 1:
         return np.ones(width, dtype=np.bool_)
     if len(shape) == PICTURE:
-        whole = zero[source].reshape(shape[0], -1).all(1)
+        silent = whole(zero[source], shape[0])
         if isinstance(node.layer, Conv2d) and computes_units(node):
-            return np.repeat(whole, width // shape[0])
+            return np.repeat(silent, width // shape[0])
         if isinstance(node.layer, MaxPool2d | Sum) and passes_units(network, node):
-            later = found[node.name].reshape(shape[0], -1).any(1)
-            return np.repeat(whole & later, width // shape[0])
+            later = ~whole(~found[node.name], shape[0])
+            return np.repeat(silent & later, width // shape[0])
     if passes_units(network, node):
         return found[node.name]
     return np.zeros(width, dtype=np.bool_)

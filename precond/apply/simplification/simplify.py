@@ -20,7 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from precond.apply.simplification.fixed import FixedNeurons, fixed_neurons, phase_claim
-from precond.apply.simplification.merged import Merged, deviation, merged, rounded
+from precond.apply.simplification.merged import merged, rounded
+from precond.apply.simplification.moved_outputs import Merged, deviation
 from precond.apply.simplification.needed import needed
 from precond.apply.simplification.settings import SimplifySettings
 from precond.apply.simplification.smaller import connections, multiplications, smaller

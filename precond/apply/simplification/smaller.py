@@ -19,6 +19,7 @@ from precond.apply.simplification.dropped import (
     computes_units,
     dropped,
     nonzero,
+    whole,
     zeros,
 )
 from precond.apply.simplification.fixed import FixedNeurons
@@ -87,7 +88,7 @@ def _without(
             return _dense(node, rows=out, gone=gone[source], zero=zero[source])
         case Conv2d() if computes_units(node):
             kept = _units(~gone[source], shape)
-            still = zero[source].reshape(shape[0], -1).all(1)[kept]
+            still = whole(zero[source], shape[0])[kept]
             return [replace(node, layer=_convolution(layer, out, kept, still))]
         case Reshape():
             return [replace(node, layer=Reshape(_kept_shape(layer.shape, out)))]
@@ -101,7 +102,7 @@ def _units(left: Mask, shape: Shape) -> Mask:
     """Of a layer's units, which stay; all where it has none that could go."""
     if len(shape) not in (1, PICTURE):
         return np.ones(shape[0], dtype=np.bool_)
-    return left.reshape(shape[0], -1).any(1)
+    return ~whole(~left, shape[0])
 
 
 def _kept_shape(shape: Shape, units: Mask) -> Shape:
