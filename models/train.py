@@ -71,7 +71,7 @@ class Recipe:
         if self.radius:
             parts.append(f"intervals of radius {self.radius:g}")
         if self.sparse:
-            parts.append(f"{self.sparse:g} · Σ|weights|")
+            parts.append(f"{self.sparse:g} · L1 norm of weights")
         parts.append(f"best of {len(self.seeds)} seeds" if len(self.seeds) > 1 else "1 seed")
         return ", ".join(parts)
 

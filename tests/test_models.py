@@ -62,6 +62,8 @@ LEAST = {
     "mnist-mlp": 0.95,
     "mnist-cnn": 0.97,
     "mnist-provable-cnn": 0.94,
+    "mnist-sparse-mlp": 0.95,
+    "mnist-sparse-cnn": 0.96,
 }
 
 

@@ -41,6 +41,9 @@ if TYPE_CHECKING:
     from precond.apply.monitoring.watch import Monitor as Monitor
     from precond.apply.pattern_attack import PatternAttack as PatternAttack
     from precond.apply.pattern_attack import attack_pattern as attack_pattern
+    from precond.apply.simplification.settings import SimplifySettings as SimplifySettings
+    from precond.apply.simplification.simplify import Simplified as Simplified
+    from precond.apply.simplification.simplify import simplify as simplify
     from precond.mine.sufficient_features.sufficient import (
         SufficientFeatures as SufficientFeatures,
     )
@@ -81,6 +84,9 @@ _HOMES = {
     "sample_of": "precond.apply.distillation.learn",
     "second_proofs": "precond.apply.decomposition.check",
     "summarise": "precond.apply.monitoring.summary",
+    "SimplifySettings": "precond.apply.simplification.settings",
+    "Simplified": "precond.apply.simplification.simplify",
+    "simplify": "precond.apply.simplification.simplify",
     "SufficientFeatures": "precond.mine.sufficient_features.sufficient",
     "SufficientSettings": "precond.mine.sufficient_features.sufficient",
     "Units": "precond.mine.sufficient_features.units",

@@ -14,7 +14,7 @@ import pytest
 from precond import load
 from precond.apply.simplification.fixed import fixed_neurons
 from precond.apply.simplification.merged import merged
-from precond.apply.simplification.moved_outputs import Errors, Merged, deviation
+from precond.apply.simplification.moved_outputs import ConstantErrors, Merged, deviation
 from precond.apply.simplification.settings import SimplifySettings
 from precond.apply.simplification.simplify import Simplified, certificates, simplify
 from precond.checker.exact import check
@@ -235,7 +235,7 @@ def test_merged_networks_stay_within_the_bound(seed: int) -> None:
 def test_the_bound_of_a_moved_weight_by_hand() -> None:
     """y = 2 ReLU(3x) with 3 known up to 0.1 and x ≤ 2: y is off by at most 2 · 0.1 · 2."""
     network = dense(([[3.0]], [0.0]), ([[2.0]], [0.0]))
-    state = Merged(network, {"z1": Errors(np.array([[0.1]]), np.array([0.0]))})
+    state = Merged(network, {"z1": ConstantErrors(np.array([[0.1]]), np.array([0.0]))})
     assert deviation(state, Box.uniform(1, -1.0, 2.0)) == pytest.approx(0.4)
     assert deviation(Merged(network), Box.uniform(1, -1.0, 2.0)) == 0.0
 

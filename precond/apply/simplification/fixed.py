@@ -53,7 +53,7 @@ class FixedNeurons:
 
 
 @dataclass(frozen=True)
-class Candidate:
+class OneSidedNeuron:
     """A neuron that was seen on one side only, by how much its bound misses, and which side."""
 
     miss: float
@@ -87,7 +87,9 @@ def fixed_neurons(
     for candidate in candidates:
         if deadline.passed:
             break
-        claim = phase_claim(network, box, candidate.layer, [(candidate.neuron, candidate.on)])
+        claim = phase_claim(
+            network, box, candidate.layer, neurons=[(candidate.neuron, candidate.on)]
+        )
         seconds = min(effort.each, deadline.left)
         if prove(claim, budget=seconds, device=effort.device, seed=effort.seed).is_proved:
             known[candidate.layer][0 if candidate.on else 1][candidate.neuron] = True
@@ -102,14 +104,16 @@ def phase_claim(
     ≤ 0 (False): a claim about the part of the network that computes them."""
     part = head(network, network.pre_activation(layer))
     clauses = tuple((Inequality(((k, 1.0 if on else -1.0),), 0.0),) for k, on in neurons)
-    return Claim(part, box, DecisionPattern(), Property(clauses, f"fixed neurons of {layer}"))
+    return Claim(
+        part, box, DecisionPattern(), property=Property(clauses, f"fixed neurons of {layer}")
+    )
 
 
 def _open(
     bounds: Mapping[str, tuple[Array, Array]],
     known: Mapping[str, list[Mask]],
     seen: Mapping[str, tuple[Mask, Mask]],
-) -> Iterator[Candidate]:
+) -> Iterator[OneSidedNeuron]:
     """Neurons that are not known to be fixed and were seen on one side only."""
     for layer, (on, off) in known.items():
         low, high = bounds[layer]
@@ -117,7 +121,7 @@ def _open(
         for k in np.flatnonzero(~on & ~off & ~(above & below)).tolist():
             is_above = bool(above[k])
             miss = float(-low[k] if is_above else high[k]) / float(high[k] - low[k])
-            yield Candidate(miss, layer, k, on=is_above)
+            yield OneSidedNeuron(miss, layer, k, on=is_above)
 
 
 def _inputs(box: Box, points: NDArray[np.floating], seed: int) -> Array:

@@ -2,8 +2,8 @@
 
 Three merges: a scale (a batch normalisation) goes into the layer before it; two dense layers with
 nothing between them become one, where that has fewer products; neurons of a dense layer with the
-same weights and bias become one.  The new weights are the true ones up to ``Errors``, rounding to
-the model's own format included.  ``deviation`` carries these errors through the network: a bound
+same weights and bias become one.  The new weights are the true ones up to ``ConstantErrors``,
+rounding to the model's own format included.  ``deviation`` carries these errors through the network: a bound
 of how far the outputs may move, for every input of a box.
 """
 
@@ -16,7 +16,7 @@ import numpy as np
 
 from precond.apply.simplification.moved_outputs import (
     OUTWARDS,
-    Errors,
+    ConstantErrors,
     Merged,
     constants_of,
     given_errors,
@@ -41,10 +41,10 @@ def rounded(network: Network) -> Merged:
     return _rounded(state, np.float32 if _is_float32(network) else np.float64)
 
 
-def _errors(state: Merged, node: Node) -> Errors:
+def _errors(state: Merged, node: Node) -> ConstantErrors:
     """What is known of a node's constants."""
     weight, bias = constants_of(node.layer)
-    return state.errors.get(node.name, Errors(np.zeros_like(weight), np.zeros_like(bias)))
+    return state.errors.get(node.name, ConstantErrors(np.zeros_like(weight), np.zeros_like(bias)))
 
 
 def _with(layer: Layer, weight: Array, bias: Array) -> Layer:
@@ -87,7 +87,7 @@ def _scales(state: Merged) -> Merged:
         units = [one for part in parts if (one := _by_unit(part, shape)) is not None]
         if len(units) < len(parts):
             continue
-        state = _fused(state, before, node, units)
+        state = _fused(state, before, node, units=units)
     return state
 
 
@@ -111,7 +111,9 @@ def _fused(state: Merged, before: Node, node: Node, units: list[Array]) -> Merge
     bias_error = scaled_error + shift_error + gamma(2) * (np.abs(scaled) + np.abs(shift))
     layer = _with(before.layer, new_weight, new_bias)
     new = Node(node.name, layer, before.inputs)
-    return _replaced(state, [before, node], new, Errors(weight_error, bias_error * OUTWARDS))
+    return _replaced(
+        state, [before, node], new, errors=ConstantErrors(weight_error, bias_error * OUTWARDS)
+    )
 
 
 def _dense_pairs(state: Merged) -> Merged:
@@ -140,7 +142,9 @@ def _dense_pairs(state: Merged) -> Merged:
         )
         bias_error = moved_error + new.bias + gamma(2) * (np.abs(moved) + np.abs(second_bias))
         one = Node(node.name, Affine(weight, moved + second_bias), before.inputs)
-        state = _replaced(state, [before, node], one, Errors(weight_error, bias_error * OUTWARDS))
+        state = _replaced(
+            state, [before, node], one, errors=ConstantErrors(weight_error, bias_error * OUTWARDS)
+        )
     return state
 
 
@@ -184,12 +188,12 @@ def _twins(state: Merged) -> Merged:
             else n
             for n in network.nodes
         )
-        changed = {**state.errors, node.name: Errors(errors, old.bias)}
+        changed = {**state.errors, node.name: ConstantErrors(errors, old.bias)}
         state = Merged(replace(network, nodes=nodes, tensor_names={}), changed)
     return state
 
 
-def _replaced(state: Merged, old: list[Node], new: Node, errors: Errors) -> Merged:
+def _replaced(state: Merged, old: list[Node], new: Node, errors: ConstantErrors) -> Merged:
     """``new`` in the place of ``old``, whose last one has its name."""
     gone = {node.name for node in old}
     nodes = []
@@ -225,7 +229,7 @@ def _names(layer: Layer) -> tuple[str, str]:
 
 def _rounded(state: Merged, kind: type[np.floating]) -> Merged:
     """Every constant that is not what is meant, as a number of that kind."""
-    errors: dict[str, Errors] = {}
+    errors: dict[str, ConstantErrors] = {}
     nodes = []
     for node in state.network.nodes:
         if node.name not in state.errors:
@@ -238,5 +242,5 @@ def _rounded(state: Merged, kind: type[np.floating]) -> Merged:
             new.append(near)
             away.append((error + np.abs(near - values)) * OUTWARDS)
         nodes.append(replace(node, layer=_with(node.layer, new[0], new[1])))
-        errors[node.name] = Errors(away[0], away[1])
+        errors[node.name] = ConstantErrors(away[0], away[1])
     return Merged(replace(state.network, nodes=tuple(nodes)), errors)

@@ -1,8 +1,8 @@
 """How far a network's outputs may be from those that are meant, where constants were rounded.
 
-Each layer's constants are off by at most its ``Errors``.  A layer's values are then off by what the
-errors make of the largest values it reads, and by |W| times what those are off by; a ReLU and a pool
-pass on no more than they read.
+Each layer's constants are off by at most its ``ConstantErrors``.  A layer's values are then off
+by what the errors make of the largest values it reads, and by |W| times what those are off by; a
+ReLU and a pool pass on no more than they read.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ OUTWARDS = 1 + 1e-9  # more than the rounding of a sum of some million numbers t
 
 
 @dataclass(frozen=True, eq=False)
-class Errors:
+class ConstantErrors:
     """Bounds of how far a layer's floats are from the weights and the bias that are meant."""
 
     weight: Array
@@ -40,7 +40,7 @@ class Merged:
     from that one's."""
 
     network: Network
-    errors: dict[str, Errors] = field(default_factory=dict)
+    errors: dict[str, ConstantErrors] = field(default_factory=dict)
 
 
 def deviation(state: Merged, box: Box, deadline: Deadline = FOREVER) -> float:
@@ -61,7 +61,7 @@ def deviation(state: Merged, box: Box, deadline: Deadline = FOREVER) -> float:
             here = ops.absolute[node.name].apply(sources, bias=False)
             if (error := state.errors.get(node.name)) is not None:
                 reach = [sizes[s] + moved[s] for s in node.inputs]
-                here = here + _through(network, node, error, reach)
+                here = here + _through(network, node, error, reach=reach)
             moved[node.name] = here * OUTWARDS + TINY
     return float(moved[network.output].max())
 
@@ -74,7 +74,7 @@ def _past(ops: Operators, node: Node, moved: torch.Tensor) -> torch.Tensor:
 
 
 def _through(
-    network: Network, node: Node, error: Errors, reach: list[torch.Tensor]
+    network: Network, node: Node, error: ConstantErrors, reach: list[torch.Tensor]
 ) -> torch.Tensor:
     """The largest that weights and a bias no larger than the errors make of values that large."""
     layer = node.layer
@@ -111,20 +111,22 @@ def _sizes(network: Network, box: Box, deadline: Deadline) -> dict[str, torch.Te
     return {name: torch.maximum(-low, high).clamp(min=0) for name, (low, high) in known.items()}
 
 
-def given_errors(network: Network) -> dict[str, Errors]:
+def given_errors(network: Network) -> dict[str, ConstantErrors]:
     """Constants of the model that no float holds, which the layers have the nearest floats of."""
     found = {}
     for node in network.nodes:
         match node.layer:
             case Affine(weight, bias, known, bias_range) if known or bias_range:
-                found[node.name] = Errors(_radius(weight, known), _radius(bias, bias_range))
+                found[node.name] = ConstantErrors(_radius(weight, known), _radius(bias, bias_range))
             case Conv2d() if node.layer.weight_range or node.layer.bias_range:
                 layer = node.layer
-                found[node.name] = Errors(
+                found[node.name] = ConstantErrors(
                     _radius(layer.weight, layer.weight_range), _radius(layer.bias, layer.bias_range)
                 )
             case Scale(factor, shift, known, shift_range) if known or shift_range:
-                found[node.name] = Errors(_radius(factor, known), _radius(shift, shift_range))
+                found[node.name] = ConstantErrors(
+                    _radius(factor, known), _radius(shift, shift_range)
+                )
     return found
 
 

@@ -84,7 +84,7 @@ class Simplified:
                 continue
             sides = [(k, False) for k in np.flatnonzero(neurons.off).tolist()]
             sides += [(k, True) for k in np.flatnonzero(neurons.on & ~neurons.off).tolist()]
-            found[layer] = phase_claim(self.original.logits, self.box, layer, sides)
+            found[layer] = phase_claim(self.original.logits, self.box, layer, neurons=sides)
         return found
 
 

@@ -89,7 +89,7 @@ def _without(
         case Conv2d() if computes_units(node):
             kept = _units(~gone[source], shape)
             still = whole(zero[source], shape[0])[kept]
-            return [replace(node, layer=_convolution(layer, out, kept, still))]
+            return [replace(node, layer=_convolution(layer, out, kept, still=still))]
         case Reshape():
             return [replace(node, layer=Reshape(_kept_shape(layer.shape, out)))]
         case Scale():
@@ -120,10 +120,13 @@ def _dense(node: Node, *, rows: Mask, gone: Mask, zero: Mask) -> list[Node]:
         used = np.flatnonzero(~unused)
         chosen = Node(f"{node.name} inputs", Select(used, (len(used),)), node.inputs)
         weight, known = _part(weight, known, np.ix_(np.ones(len(weight), np.bool_), ~unused))
-        return [chosen, Node(node.name, Affine(weight, bias, known, bias_range), (chosen.name,))]
+        return [
+            chosen,
+            Node(node.name, Affine(weight, bias, known, bias_range=bias_range), (chosen.name,)),
+        ]
     if still.any():
         weight, known = _cleared(weight, known, np.broadcast_to(still, weight.shape))
-    return [replace(node, layer=Affine(weight, bias, known, bias_range))]
+    return [replace(node, layer=Affine(weight, bias, known, bias_range=bias_range))]
 
 
 def _convolution(layer: Conv2d, out: Mask, kept: Mask, still: Mask) -> Conv2d:
@@ -147,7 +150,7 @@ def _scale(layer: Scale, shape: Shape, units: Mask) -> Scale:
         else:
             parts.append(_part(values.reshape(full), ranged, units))
     (factor, factor_range), (shift, shift_range) = parts
-    return Scale(factor, shift, factor_range, shift_range)
+    return Scale(factor, shift, factor_range, shift_range=shift_range)
 
 
 def _part(values: Array, known: Range | None, index: Any) -> tuple[Array, Range | None]:
