@@ -75,7 +75,7 @@ def _zero(network: Network, node: Node, known: Mapping[str, Mask]) -> Mask:
         case Sum(axes, keepdims):
             return np.asarray(sources[0].all(axes, keepdims=keepdims)).reshape(-1)
         case Add():
-            return np.logical_and.reduce(sources).reshape(-1)
+            return np.asarray(np.logical_and.reduce(sources)).reshape(-1)
         case Concat(axis):
             return np.concatenate(sources, axis=axis).reshape(-1)
         case Select(index, _, fill):

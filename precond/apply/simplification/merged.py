@@ -3,8 +3,7 @@
 Three merges: a scale (a batch normalisation) goes into the layer before it; two dense layers with
 nothing between them become one, where that has fewer products; neurons of a dense layer with the
 same weights and bias become one.  The new weights are the true ones up to ``ConstantErrors``,
-rounding to the model's own format included.  ``deviation`` carries these errors through the network: a bound
-of how far the outputs may move, for every input of a box.
+rounding to the model's own format included; ``moved_outputs.py`` says what they cost.
 """
 
 from __future__ import annotations
