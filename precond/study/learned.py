@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from precond.basics.counting import how_many, percent
 from precond.errors import DataError
 from precond.proof.precondition import Kind, Precondition
+from precond.region.radius import Radius
 from precond.study.analysis import Analysis
 from precond.study.goals import GoalKind
 
@@ -63,7 +64,7 @@ class Learned:
     held_out: int
     explained: float | None
     precision: float | None
-    radius: float | None
+    radius: Radius | None
     asked: int
     near: int
     everywhere: int
@@ -117,9 +118,10 @@ class Learned:
         if self.precision is not None:
             words += f" at {percent(self.precision)} precision"
         parts = [f"{how_many(self.counted, 'rule')} counted on data"] if self.counted else []
-        if self.asked:
+        if self.radius is not None:
             parts.append(
-                f"{self.near} of these proved within {self.radius:g} of every training input that "
+                f"{self.near} of these proved within {self.radius.words}"
+                f"{' around' if self.radius.of_range else ' of'} every training input that "
                 "supports them"
             )
         if self.everywhere:

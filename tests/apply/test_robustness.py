@@ -68,7 +68,8 @@ def balls(*radii: float, natural: tuple[float, float] | None = None) -> Robustne
 def test_balls_of_a_step_are_certified_up_to_the_border_and_attacked_beyond() -> None:
     inputs = np.array([[0.5], [0.125], [0.875]])  # 1/4, 1/8 and 5/8 away from the border
     found = robustness(STEP, inputs, balls(0.5, 0.0625, 0.1875))
-    assert found.radii == (0.0625, 0.1875, 0.5) and found.classes.tolist() == [0, 1, 0]
+    assert [radius.size for radius in found.radii] == [0.0625, 0.1875, 0.5]
+    assert found.classes.tolist() == [0, 1, 0]
     words = [[ball.outcome for ball in line] for line in found.balls]
     ok, no = BallOutcome.CERTIFIED, BallOutcome.ATTACKED
     assert words == [[ok, ok, ok], [ok, no, ok], [no, no, ok]]
@@ -108,13 +109,13 @@ def test_answers_agree_with_a_grid_over_every_ball(
     seen = {outcome: 0 for outcome in BallOutcome}
     for radius, line in zip(found.radii, found.balls, strict=True):
         for centre, own, ball in zip(inputs, found.classes, line, strict=True):
-            others = outputs(network, grid(centre, radius)).argmax(axis=1) != own
+            others = outputs(network, grid(centre, radius.size)).argmax(axis=1) != own
             seen[ball.outcome] += 1
             if ball.outcome is BallOutcome.CERTIFIED:
                 assert not others.any()
             else:
                 assert ball.witness is not None
-                assert np.abs(ball.witness - centre).max() <= radius + 1e-12
+                assert np.abs(ball.witness - centre).max() <= radius.size + 1e-12
                 assert outputs(network, ball.witness[None]).argmax() != own
     assert seen[BallOutcome.CERTIFIED] > 10 and seen[BallOutcome.ATTACKED] > 10
     assert seen[BallOutcome.UNKNOWN] == 0  # so small a network is always decided

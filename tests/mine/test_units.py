@@ -23,6 +23,7 @@ from precond.property import Property
 from precond.region.box import Box
 from precond.region.literals import Literals
 from precond.region.pattern import DecisionPattern
+from precond.region.radius import Radius
 from precond.region.recording import record
 from precond.study.goals import class_goal
 from precond.study.radius import RadiusSearch
@@ -178,13 +179,13 @@ def test_the_radius_is_the_largest_rung_that_proves() -> None:
     signatures = record(network, inputs)
     search = RadiusSearch(
         network=network,
-        data=Dataset("points", inputs),
+        data=Dataset("points", inputs, image_shape=(1, 1)),
         signatures=signatures,
         goal=class_goal(network, signatures),
         deadline=Deadline.after(600.0),
     )
     domain, note = search.run()
-    assert domain.radius == 0.02
+    assert domain.radius == Radius(0.02)
     assert note.startswith("radius 0.02: the largest of a ladder")
 
 

@@ -43,6 +43,8 @@ from precond.proof.verdict import Status
 from precond.region.box import Box
 from precond.region.literals import Literals
 from precond.region.pattern import DecisionPattern
+from precond.region.radius import Radius
+from precond.region.value_ranges import ValueRanges
 
 Array = NDArray[np.float64]
 HALVINGS = 12
@@ -54,16 +56,18 @@ CLIMBS = 3  # and up again
 LOWER = 2  # steps down the ladder
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class OwnPrecondition:
     """``precondition`` in the ball of ``radius``; the whole signature, of ``literals``, proves in
-    that of radius ``whole``; ``box``, where there is one, lies in the precondition's region."""
+    that of radius ``whole`` (``of_range``: shares of each value's range); ``box``, where there is
+    one, lies in the precondition's region."""
 
     radius: float
     precondition: InputPrecondition
     box: Box | None
     literals: int
     whole: float
+    of_range: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,7 +78,7 @@ class Unproved:
     and another class (as larger ones do), ``open`` ones were not decided within their time;
     ``untried`` smaller ones had no time at all.  ``proved``: the whole signature, of ``literals``,
     does prove there, and relaxation left ``left`` of them at best (None: there was no time to free
-    one).  ``seconds``: spent on all of it.
+    one).  ``seconds``: spent on all of it.  ``of_range``: radii are shares of each value's range.
     """
 
     refuted: tuple[float, ...]
@@ -84,6 +88,7 @@ class Unproved:
     seconds: float
     left: int | None = None
     literals: int = 0
+    of_range: bool = False
 
 
 NOT_TRIED = Unproved(refuted=(), open=(), untried=HALVINGS + 1, proved=None, seconds=0.0)
@@ -92,10 +97,12 @@ NOT_TRIED = Unproved(refuted=(), open=(), untried=HALVINGS + 1, proved=None, sec
 @dataclass(eq=False, kw_only=True)
 class _Search:
     """``claim``: that the whole signature of ``point`` (n,) implies a property, over a box that
-    balls are cut to."""
+    balls are cut to; ``ranges``: what a radius with ``of_range`` is a share of."""
 
     claim: Claim
     point: Array
+    ranges: ValueRanges
+    of_range: bool
     effort: Effort
     deadline: Deadline
     ledger: Ledger | None
@@ -108,7 +115,10 @@ class _Search:
         self.wide = wide(network) and bool(self.claim.problem.conjuncts)
 
     def ball(self, size: float) -> Box:
-        return Box.ball(self.point, size, within=self.claim.box)
+        if not size:
+            return Box(self.point, self.point)
+        radius = Radius(size, of_range=self.of_range)
+        return self.ranges.ball(self.point, radius, within=self.claim.box)
 
     def proves(self, size: float) -> bool:
         """Whether the whole signature does in the ball of this radius."""
@@ -204,20 +214,31 @@ class _Search:
 def own_precondition(
     claim: Claim,
     point: Array,
-    radius: float,
+    radius: Radius | float,
     effort: Effort,
     *,
+    ranges: ValueRanges | None = None,
     ledger: Ledger | None = None,
 ) -> OwnPrecondition | Unproved:
     """The relaxed signature of ``point`` (n,).
 
     ``claim``: that the whole signature implies a property, over a box that balls are cut to.
+    ``ranges``: of each value, by default the sides of that box.
     ``Unproved`` where no ball down to radius / 2¹² proves, where the budget ran out before one
     did, or where relaxation leaves more than half of the literals in every ball tried.
     """
     deadline, begun = Deadline.after(effort.budget), time.monotonic()
-    search = _Search(claim=claim, point=point, effort=effort, deadline=deadline, ledger=ledger)
-    whole, untried = search.guessed(radius) if search.wide else _largest(search, radius)
+    first = Radius.of(radius)
+    search = _Search(
+        claim=claim,
+        point=point,
+        ranges=ranges or ValueRanges(claim.box, claim.box.width, columns=True),
+        of_range=first.of_range,
+        effort=effort,
+        deadline=deadline,
+        ledger=ledger,
+    )
+    whole, untried = search.guessed(first.size) if search.wide else _largest(search, first.size)
     fewest: int | None = None
     if whole is not None and not deadline.passed:
         sizes = [whole * 2 ** (-step / 4) for step in range(FINE + 1)]
@@ -241,6 +262,7 @@ def own_precondition(
         seconds=time.monotonic() - begun,
         left=fewest,
         literals=len(search.literals.phases),
+        of_range=search.of_range,
     )
 
 
@@ -284,9 +306,10 @@ def _climbed(search: _Search, sizes: Sequence[float], found: InputPrecondition) 
         found, size = better, larger
     assert found.pattern is not None
     return OwnPrecondition(
-        size,
+        radius=size,
         precondition=found,
         box=search.box(found.pattern, size),
         literals=len(search.literals.phases),
         whole=sizes[0],
+        of_range=search.of_range,
     )

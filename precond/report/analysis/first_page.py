@@ -111,7 +111,8 @@ def _near(near: NearData | None) -> str:
     if near is None:
         return "–"
     if near.is_proved:
-        largest = f" (also within {near.largest:g})" if (near.largest or 0) > near.radius else ""
-        return f"✓ within {near.radius:g} of all {near.inputs}{largest}"
-    words = f"within {near.radius:g} of {near.proved} of {near.inputs}"
-    return words + (f"; of all within {near.largest:g}" if near.largest else "")
+        more = near.largest is not None and near.largest.size > near.radius.size
+        largest = f" (also within {near.largest})" if more else ""
+        return f"✓ within {near.radius} of all {near.inputs}{largest}"
+    words = f"within {near.radius} of {near.proved} of {near.inputs}"
+    return words + (f"; of all within {near.largest}" if near.largest else "")
