@@ -96,11 +96,11 @@ def explain_sufficient(arguments: argparse.Namespace, network: Network, dataset:
     import numpy as np
 
     from precond.commands.outputs import classifier
+    from precond.data.dataset import class_name
     from precond.mine.sufficient_features.sufficient import (
         SufficientSettings,
         sufficient_features,
     )
-    from precond.report.sufficient.words import class_name
 
     _check(arguments, dataset)
     if arguments.within is None:
@@ -123,7 +123,7 @@ def explain_sufficient(arguments: argparse.Namespace, network: Network, dataset:
         settings=settings,
     )
     answer = _input_answer(arguments, dataset, network, x=x, free=free)
-    _print(found, answer, None if contrast is None else class_name(dataset.classes, contrast))
+    _print(found, answer, None if contrast is None else class_name(contrast, dataset.classes))
     _write(arguments, dataset, network, found=found, answer=answer)
     return 0
 
@@ -146,7 +146,8 @@ def _reach(arguments: argparse.Namespace, dataset: Dataset, x: Array) -> tuple[B
     from precond.region.value_ranges import ValueRanges
 
     ranges = ValueRanges.of(dataset)
-    box, words = ranges.box, f"within {ranges.cut}"
+    box = ranges.box
+    words = "within the data's range" if ranges.columns else f"within {ranges.cut}"
     if arguments.domain is not None:
         domain = domain_of(arguments.domain, dataset, balls=False)
         box, words = domain.box, f"within {domain}"

@@ -10,7 +10,8 @@ from enum import Enum
 
 from precond.apply.certification.answers import BallOutcome, Robustness
 from precond.apply.debugging.findings import Debugged
-from precond.apply.debugging.own_precondition import Unproved
+from precond.apply.debugging.own_answer import Unproved
+from precond.data.dataset import class_name
 from precond.proof.precondition import Kind, Precondition
 from precond.proof.verdict import Status, Verdict
 from precond.region.radius import Radius
@@ -115,7 +116,7 @@ def of_debugged(debugged: Debugged, natural: tuple[float, float]) -> tuple[str, 
 def of_whole_space(run: WholeSpace) -> tuple[str, ...]:
     """What to try after ``patterns``."""
     without = [
-        result.target.name
+        class_name(result.target.name, run.study.data.classes)
         for result in run.classes
         if not any(entry.verdict.is_proved for entry in result.entries)
     ]

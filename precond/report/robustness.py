@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from precond.apply.certification.answers import Ball, BallOutcome, Robustness
 from precond.basics.counting import percent
+from precond.data.dataset import class_name
 from precond.proof.verdict import Status, Verdict
 from precond.report.evidence import Gallery, Subject, Table, Thumb
 from precond.report.header import Figure
@@ -229,7 +230,11 @@ def _pair(
     other = row_picture(ball.witness, shape, subject.natural)
     gap = float(np.abs(ball.witness - robustness.inputs[i]).max())
     return [
-        Thumb(own, f"#{row}: {int(robustness.classes[i])}", f"input {row}"),
+        Thumb(
+            own,
+            f"#{row}: {class_name(int(robustness.classes[i]), subject.classes)}",
+            f"input {row}",
+        ),
         Thumb(other, "witness", f"its witness, at most {gap:.4g} away in every value"),
     ]
 

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from precond.basics.counting import how_many, percent
+from precond.data.dataset import class_name
 from precond.errors import DataError
 from precond.proof.precondition import Kind, Precondition
 from precond.region.radius import Radius
@@ -223,7 +224,7 @@ def _weakest(analysis: Analysis, rules: Sequence[int], right: dict[int, Mask]) -
         largest = max((int(right[k][data.train].sum()) for k in mine), default=0)
         found.append(
             Weakest(
-                _name(analysis, label),
+                class_name(label, analysis.data.classes),
                 float(covered[data.held_out][own[data.held_out]].mean()),
                 largest,
                 inputs=int(own[data.train].sum()),
@@ -241,9 +242,4 @@ def _rival(analysis: Analysis, label: int, rows: Mask) -> str | None:
     scores = np.array(classes.scores(analysis.signatures.outputs[rows]))
     scores[:, label] = -np.inf
     seconds = np.bincount(scores.argmax(axis=1), minlength=classes.count)
-    return _name(analysis, int(seconds.argmax()))
-
-
-def _name(analysis: Analysis, label: int) -> str:
-    names = analysis.data.classes
-    return str(label) if names is None or label >= len(names) else names[label]
+    return class_name(int(seconds.argmax()), analysis.data.classes)

@@ -123,8 +123,7 @@ def adversarial(
     """
     started, network = time.monotonic(), network.logits
     settings = settings or AdversarialSettings()
-    device, train = settings.device, data.train
-    ranges = ValueRanges.of(data)
+    device, train, ranges = settings.device, data.train, ValueRanges.of(data)
     radius = ranges.plain(Radius.of(settings.radius))
     check_inputs(network, data.inputs)
     labels = check_classes(data.labels, len(data), network)
@@ -135,9 +134,7 @@ def adversarial(
     train, predicted = train[kept], seen.predicted
     right = train[predicted == labels[train]]
     if not len(right):
-        raise DataError(
-            "training inputs", expected="one that is predicted right, or more", got="none"
-        )
+        raise DataError("right training inputs", expected="one or more", got="none")
     chosen = right
     if len(right) > settings.most:
         drawn = np.random.default_rng(settings.seed).choice(right, settings.most, replace=False)

@@ -9,12 +9,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from precond.apply.debugging.own_precondition import (
-    NOT_TRIED,
-    OwnPrecondition,
-    Unproved,
-    own_precondition,
-)
+from precond.apply.debugging.own_answer import NOT_TRIED, OwnPrecondition, Unproved
+from precond.apply.debugging.own_precondition import own_precondition
 from precond.apply.debugging.profiles import Profile, comparative_gradients, profiles
 from precond.apply.debugging.rule_book import Counterfactual, RuleBook
 from precond.apply.debugging.settings import DebugSettings

@@ -27,6 +27,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from precond.apply.debugging.own_answer import HALVINGS, OwnPrecondition, Unproved
 from precond.errors import QueryError
 from precond.mine.boxes.largest_box import underapproximation_box
 from precond.mine.input_preconditions.by_units import wide
@@ -47,51 +48,12 @@ from precond.region.radius import Radius
 from precond.region.value_ranges import ValueRanges
 
 Array = NDArray[np.float64]
-HALVINGS = 12
 BISECTIONS = 2
 FINE = 16  # balls of the finer ladder, four to a halving
 MOST = 0.5  # of the signature's literals that a precondition may keep
 ATTEMPTS = 4  # balls that relaxation is tried in, down the ladder
 CLIMBS = 3  # and up again
 LOWER = 2  # steps down the ladder
-
-
-@dataclass(frozen=True, eq=False, kw_only=True)
-class OwnPrecondition:
-    """``precondition`` in the ball of ``radius``; the whole signature, of ``literals``, proves in
-    that of radius ``whole`` (``of_range``: shares of each value's range); ``box``, where there is
-    one, lies in the precondition's region."""
-
-    radius: float
-    precondition: InputPrecondition
-    box: Box | None
-    literals: int
-    whole: float
-    of_range: bool = False
-
-
-@dataclass(frozen=True, kw_only=True)
-class Unproved:
-    """Why an input has no precondition of its own.
-
-    Radii of the balls that were tried: ``refuted`` ones hold an input with the same signature
-    and another class (as larger ones do), ``open`` ones were not decided within their time;
-    ``untried`` smaller ones had no time at all.  ``proved``: the whole signature, of ``literals``,
-    does prove there, and relaxation left ``left`` of them at best (None: there was no time to free
-    one).  ``seconds``: spent on all of it.  ``of_range``: radii are shares of each value's range.
-    """
-
-    refuted: tuple[float, ...]
-    open: tuple[float, ...]
-    untried: int
-    proved: float | None
-    seconds: float
-    left: int | None = None
-    literals: int = 0
-    of_range: bool = False
-
-
-NOT_TRIED = Unproved(refuted=(), open=(), untried=HALVINGS + 1, proved=None, seconds=0.0)
 
 
 @dataclass(eq=False, kw_only=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from precond.basics.counting import percent
+from precond.data.dataset import class_words
 from precond.proof.near_data import NearData
 from precond.proof.precondition import Kind, Precondition
 from precond.proof.verdict import Status
@@ -80,7 +81,7 @@ def _line(analysis: Analysis, decisions: Decisions, added: RuleGain) -> GainLine
     literals = decisions.telling(item)
     return GainLine(
         id=item.id,
-        label=_class(analysis, item.label),
+        label=class_words(item.label, analysis.data.classes),
         literals=literals,
         more=len(item.pattern) - len(literals),
         words=str(item.pattern),
@@ -91,15 +92,6 @@ def _line(analysis: Analysis, decisions: Decisions, added: RuleGain) -> GainLine
         everywhere=EVERYWHERE[item.verdict.status],
         everywhere_tone=item.verdict.status.value,
     )
-
-
-def _class(analysis: Analysis, label: str) -> str:
-    """A class by number and name, where the data names it otherwise."""
-    names = analysis.data.classes
-    if names is None or not label.isdecimal() or int(label) >= len(names):
-        return label
-    name = names[int(label)]
-    return label if name == label else f"{label} {name}"
 
 
 def _tone(item: Precondition) -> str:

@@ -10,7 +10,7 @@ from precond.apply.debugging.conditions import details
 from precond.apply.debugging.doubtful_labels import Suspect
 from precond.apply.debugging.examine import Finding
 from precond.apply.debugging.findings import Debugged
-from precond.apply.debugging.own_precondition import Unproved
+from precond.apply.debugging.own_answer import Unproved
 from precond.region.radius import Radius
 from precond.report.debug.answer import what
 from precond.report.debug.pictures import page_address

@@ -5,7 +5,7 @@ from __future__ import annotations
 from precond.apply.debugging.doubtful_labels import Suspect
 from precond.apply.debugging.examine import Finding
 from precond.apply.debugging.findings import Debugged
-from precond.apply.debugging.own_precondition import NOT_TRIED, Unproved
+from precond.apply.debugging.own_answer import NOT_TRIED, Unproved
 from precond.basics.counting import percent
 from precond.region.radius import Radius
 from precond.report.plot.pattern import literal_lines
