@@ -33,6 +33,14 @@ class Shortfall(Enum):
     BALL = "the claims are too strong for this network: try a smaller ball, as in --domain ball:{}"
     RADIUS = "no input was certified: try a smaller --radius, such as {}"
     BOX = "claims over so large a domain are rarely true: try --domain ball:5%, or a smaller LO:HI"
+    SINGLE = (
+        "half of the input preconditions or more hold for no held-out input: each is about a ball "
+        "around one input (--domain data asks about the box of all)"
+    )
+    RARE = (
+        "half of the input preconditions or more hold for no held-out input: in so large a domain "
+        "few literals could be dropped"
+    )
     RULES = (
         "no layer rule: allow a lower --precision (as 0.95) or --support, try --values, or give "
         "more inputs"
@@ -78,6 +86,12 @@ def of_analysis(analysis: Analysis) -> tuple[str, ...]:
             found.append(Shortfall.BALL.say(domain.radius.times(1 / 4).option))
         if spent:
             found.append(Shortfall.TIME.say())
+    proved = [p for p in own if p.verdict.is_proved]
+    if proved and len(analysis.data.held_out):
+        held = sorted(p.support.held_out for p in proved)
+        if not held[len(held) // 2]:
+            single = domain.kind is DomainKind.BALL
+            found.append((Shortfall.SINGLE if single else Shortfall.RARE).say())
     if domain.radius is not None:
         found += _tiny(domain.radius, analysis.data.natural)
     return _once(f"to try: {words}" for words in found)

@@ -56,7 +56,7 @@ class Learned:
 
     ``explained``: the share of held-out inputs with some rule's pattern, ``precision``: the share
     of these for which the rules say what the network says.  ``near``: of the ``counted`` rules
-    those that are proved near all inputs that support them, ``asked`` those that this was asked
+    (not proved everywhere) those that are proved near all inputs that support them, ``asked`` those that this was asked
     of.  ``everywhere``: rules proved for every input of the domain, and the held-out inputs that
     these explain, rightly or not.
     """
@@ -87,7 +87,7 @@ class Learned:
                 carries[items[k].label] = _carries(items[k], analysis)
         right = {k: holds[k] & carries[items[k].label] for k in rules}
         sure = [k for k in rules if items[k].verdict.is_proved]
-        near = [one for k in rules if (one := items[k].near) is not None]
+        near = [one for k in rules if k not in sure and (one := items[k].near) is not None]
         held = analysis.data.held_out
         count = len(held)
 
