@@ -9,7 +9,7 @@ little of all of them: a share moves each column by the same part of what it sho
 from __future__ import annotations
 
 import argparse
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from precond.errors import QueryError
 
@@ -51,13 +51,10 @@ class Radius:
             raise QueryError(problem, expected=EXPECTED, got=text)
         return cls(size / 100 if percent else size, of_range=percent)
 
-    def times(self, factor: float) -> Radius:
-        return replace(self, size=self.size * factor)
-
     @property
     def option(self) -> str:
         """As one types it."""
-        return f"{100 * self.size:.3g}%" if self.of_range else f"{self.size:.3g}"
+        return f"{100 * self.size:g}%" if self.of_range else f"{self.size:g}"
 
     def __format__(self, spec: str) -> str:
         """``0.05`` or ``5 %``; ``spec`` is one of floats, by default ``g``."""

@@ -6,6 +6,7 @@ A shortfall is typed; its sentence says why there is no answer, and the option t
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from enum import Enum
 
 from precond.apply.certification.answers import BallOutcome, Robustness
@@ -83,7 +84,7 @@ def of_analysis(analysis: Analysis) -> tuple[str, ...]:
         if domain.kind is not DomainKind.BALL or domain.radius is None:
             found.append(Shortfall.BOX.say())
         elif not spent or _refuted(own):
-            found.append(Shortfall.BALL.say(domain.radius.times(1 / 4).option))
+            found.append(Shortfall.BALL.say(_quarter(domain.radius)))
         if spent:
             found.append(Shortfall.TIME.say())
     proved = [p for p in own if p.verdict.is_proved]
@@ -105,7 +106,7 @@ def of_robustness(
     first = robustness.balls[0] if robustness.balls else ()
     known = {ball.outcome for ball in first}
     if first and BallOutcome.CERTIFIED not in known:
-        words.append(Shortfall.RADIUS.say(robustness.radii[0].times(1 / 4).option))
+        words.append(Shortfall.RADIUS.say(_quarter(robustness.radii[0])))
     if any(ball.outcome is BallOutcome.UNKNOWN for balls in robustness.balls for ball in balls):
         spent = robustness.seconds >= NEARLY * budget
         words.append((Shortfall.TIME if spent else Shortfall.EACH).say())
@@ -141,6 +142,11 @@ def of_whole_space(run: WholeSpace) -> tuple[str, ...]:
 
 def _refuted(items: Sequence[Precondition]) -> bool:
     return any(p.verdict.status is Status.REFUTED for p in items)
+
+
+def _quarter(radius: Radius) -> str:
+    """A quarter of a radius, in two digits."""
+    return replace(radius, size=float(f"{radius.size / 4:.2g}")).option
 
 
 def _tiny(radius: Radius, natural: tuple[float, float] | None) -> list[str]:

@@ -55,10 +55,10 @@ class Learned:
     """What the layer rules of a run come to.
 
     ``explained``: the share of held-out inputs with some rule's pattern, ``precision``: the share
-    of these for which the rules say what the network says.  ``near``: of the ``counted`` rules
-    (not proved everywhere) those that are proved near all inputs that support them, ``asked`` those that this was asked
-    of.  ``everywhere``: rules proved for every input of the domain, and the held-out inputs that
-    these explain, rightly or not.
+    of these for which the rules say what the network says.  ``near``: of the ``counted`` rules,
+    which are not proved everywhere, those that are proved near all inputs that support them,
+    ``asked`` those that this was asked of.  ``everywhere``: rules proved for every input of the
+    domain, and the held-out inputs that these explain, rightly or not.
     """
 
     counted: int

@@ -83,5 +83,5 @@ def test_the_box_is_widened_to_hold_points() -> None:
 
 def test_radii_as_people_read_them() -> None:
     assert f"{FIVE}" == "5 %" and f"{Radius(1 / 3):.3g}" == "0.333"
-    assert FIVE.times(0.5).option == "2.5%" and Radius(0.2).times(0.25).option == "0.05"
+    assert FIVE.option == "5%" and Radius(0.0125, of_range=True).option == "1.25%"
     assert FIVE.words == "5 % of each column's range" and Radius(0.2).words == "0.2"
