@@ -214,9 +214,9 @@ def test_the_radius_of_a_table_is_a_share_of_each_columns_range() -> None:
     # From (0.2, 200) a share r of both ranges takes 2 r of 0.4: r may be 0.05, and not 0.1.
     network = Network(
         (
-            Node("z", Affine(np.array([[1.0, 0.001]]), np.zeros(1)), ("input",)),
+            affine("z", [[1.0, 0.001]], [0.0], INPUT),
             Node("a", ReLU(), ("z",)),
-            Node("y", Affine(np.array([[1.0], [0.0]]), np.array([0.0, 0.25])), ("a",)),
+            affine("y", [[1.0], [0.0]], [0.0, 0.25], "a"),
         ),
         (2,),
     )
