@@ -49,7 +49,7 @@ class Domain:
     @classmethod
     def balls(cls, radius: Radius, ranges: ValueRanges) -> Domain:
         """A ball of ``radius`` around each input, cut to its ``ranges``."""
-        return cls(DomainKind.BALL, ranges.box, ranges.plain(radius), ranges)
+        return cls(DomainKind.BALL, ranges.box, radius=ranges.plain(radius), ranges=ranges)
 
     @classmethod
     def parse(
