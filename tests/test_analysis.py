@@ -33,9 +33,12 @@ def test_ball_is_cut_to_the_natural_range() -> None:
     assert str(domain) == "L∞ ball of radius 0.3 around each input"
 
 
-@pytest.mark.parametrize("text", ["", "ball", "ball:x", "ball:0", "ball:inf", "a:b", "box", "1"])
+BALLS = ("ball", "ball:x", "ball:0", "ball:inf", "ball:0%", "ball:5%%", "ball:101%", "ball:%")
+
+
+@pytest.mark.parametrize("text", ["", *BALLS, "a:b", "box", "1"])
 def test_other_words_are_refused(text: str) -> None:
-    with pytest.raises(QueryError, match="data, unit, LO:HI or ball:EPS"):
+    with pytest.raises(QueryError, match="data, unit, LO:HI or ball:R"):
         Domain.parse(text, INPUTS, NATURAL)
 
 

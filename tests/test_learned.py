@@ -15,6 +15,7 @@ from precond.proof.verdict import Status, Verdict
 from precond.property import Property
 from precond.region.box import Box
 from precond.region.pattern import DecisionPattern
+from precond.region.radius import Radius
 from precond.region.recording import record
 from precond.study.analysis import Analysis, Domain, DomainKind
 from precond.study.learned import Learned, RuleGain, Weakest
@@ -45,7 +46,7 @@ def rule(
         pattern,
         Support(5, 5, 1.0, 1.0),
         Verdict(status),
-        near=NearData(radius=0.05, inputs=5, proved=near, refuted=0) if near else None,
+        near=NearData(radius=Radius(0.05), inputs=5, proved=near, refuted=0) if near else None,
     )
 
 

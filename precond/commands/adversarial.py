@@ -44,7 +44,9 @@ def run(arguments: argparse.Namespace) -> int:
     from precond.errors import QueryError
     from precond.formats.onnx.writer import write_onnx
     from precond.proof.ledger.ledger import Ledger
+    from precond.region.radius import Radius
     from precond.region.recording import record_in_time
+    from precond.region.value_ranges import ValueRanges
     from precond.report.adversarial import accuracies, adversarial_files
     from precond.report.evidence import Subject
     from precond.report.pages import write_files
@@ -72,6 +74,7 @@ def run(arguments: argparse.Namespace) -> int:
         for label in range(network.classes.count):
             rules += [rule for rule in book.rules if rule.label == label][: arguments.rules]
     settings = settings_of(arguments, AdversarialSettings, budget=deadline.left)
+    radius = ValueRanges.of(data).plain(Radius.of(settings.radius))
     out = output_folder(arguments.out)
     with Ledger(out / "ledger.sqlite") as ledger, progress() as bars:
         bars.stage("claims", len(rules) + min(settings.most, len(data.train)))
@@ -93,7 +96,7 @@ def run(arguments: argparse.Namespace) -> int:
                     data,
                     examples=found,
                     settings=retraining,
-                    radius=settings.radius,
+                    radius=radius,
                     done=bars.step,
                 )
         except KeyboardInterrupt:  # half a training is of no use; the examples are
@@ -113,7 +116,7 @@ def run(arguments: argparse.Namespace) -> int:
         adversarial_files(
             subject,
             inputs=data.flat,
-            radius=settings.radius,
+            radius=radius,
             adversarial=found,
             retrained=retrained,
         ),

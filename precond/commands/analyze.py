@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from precond.basics.terminal import say
 from precond.commands.arguments import Commands, add_settings, output_folder, settings_of
 from precond.commands.budget import BUDGET, deadline_of, recorded_rows, recording
-from precond.commands.given import add_given, read_data, read_model
+from precond.commands.given import add_given, domain_of, read_data, read_model
 from precond.commands.outputs import add_outputs, classifier, with_outputs
 from precond.commands.places import add_places, pool_of
 from precond.commands.stopped import stopped
@@ -49,9 +49,9 @@ def add(commands: Commands) -> None:
         "--domain",
         default=AUTO,
         metavar="D",
-        help="where claims are made: ball:EPS around each source input, data, unit, LO:HI, or "
-        "auto (default): balls of the largest radius, up to 0.1 of the values' range, at which "
-        "two thirds of the inputs tried prove",
+        help="where claims are made: ball:R around each source input (ball:0.05, or ball:5%% of "
+        "each value's range), data, unit, LO:HI, or auto (default): balls of the largest radius, "
+        "up to 10%%, at which two thirds of the inputs tried prove",
     )
     add_settings(analyze, Options, budget=BUDGET)
     analyze.add_argument("--out", required=True, type=Path, metavar="DIR")
@@ -97,7 +97,6 @@ def run(arguments: argparse.Namespace) -> int:
 def _study(arguments: argparse.Namespace, options: Options) -> tuple[Study, Path, tuple[str, ...]]:
     """The question of the run, its output folder, made before the first long work, and a note
     where there was no time to record all inputs."""
-    from precond.study.analysis import Domain
     from precond.study.radius import RadiusSearch
     from precond.study.recorded import record_all
     from precond.study.study import Study
@@ -114,9 +113,7 @@ def _study(arguments: argparse.Namespace, options: Options) -> tuple[Study, Path
         network.require_decisions(layer)
     if arguments.property == "predicted":
         _require_classes(data, network)
-    domain = None
-    if arguments.domain != AUTO:
-        domain = Domain.parse(arguments.domain, data.flat[data.train], data.natural)
+    domain = None if arguments.domain == AUTO else domain_of(arguments.domain, data)
     out = output_folder(arguments.out)
     query = None
     if by_file:

@@ -74,7 +74,7 @@ def add_settings(
             choices=choices,
             nargs=said.nargs,
             metavar=said.metavar or (None if choices else name[2:].upper()),
-            help=f"{help} (default: {said.default or _words(value)})",
+            help=f"{help} (default: {said.default or _words(value).replace('%', '%%')})",
         )
 
 

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 
 from precond.commands.arguments import InputShapes, sizes
 from precond.commands.outputs import add_threshold, classifier
-from precond.errors import DataError
+from precond.errors import DataError, QueryError
 from precond.formats.lowering.stated import Activation
 
 if TYPE_CHECKING:
     from precond.data.datasets import Dataset
     from precond.network.graph import Network
+    from precond.study.analysis import Domain
 
 
 def add_model(command: argparse.ArgumentParser) -> None:
@@ -171,6 +172,19 @@ def _read(
     return load_dataset(
         spec, labels, divide=arguments.divide, columns=columns, picture=network.input_shape
     )
+
+
+def domain_of(text: str, data: Dataset, *, balls: bool = True, held_out: bool = False) -> Domain:
+    """Where claims are made, as every command reads it: ``data`` is the box of the training inputs
+    (``held_out``: of all), and a ball's radius may be a share of each value's range."""
+    from precond.region.value_ranges import ValueRanges
+    from precond.study.analysis import Domain, DomainKind
+
+    rows = data.flat if held_out else data.flat[data.train]
+    domain = Domain.parse(text, rows, ValueRanges.of(data))
+    if not balls and domain.kind is DomainKind.BALL:
+        raise QueryError("--domain", expected="data, unit or LO:HI", got=text)
+    return domain
 
 
 def read_given(arguments: argparse.Namespace) -> tuple[Network, Dataset]:

@@ -85,6 +85,8 @@ def run(arguments: argparse.Namespace) -> int:
     if other is not None:
         apart = separate(watched, monitor.watch(other), arguments.outside)
     say("\n".join(lines(arguments, monitor, summary, apart=apart)))
+    for what, names in dataset.legend():
+        say(f"{what:<14} {names}")
     if out is not None:
         write_rows(
             out / "monitor.csv", monitor=monitor, watched=watched, rows=rows.tolist(), labels=labels

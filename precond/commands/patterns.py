@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from precond.basics.terminal import say
 from precond.commands.arguments import Commands, add_settings, output_folder, settings_of
 from precond.commands.budget import BUDGET, deadline_of, recorded_rows, recording
-from precond.commands.given import add_given, read_given
+from precond.commands.given import add_given, domain_of, read_given
 from precond.commands.outputs import model_name
 from precond.commands.places import add_places, pool_of
 from precond.commands.stopped import stopped
@@ -66,14 +66,12 @@ def add(commands: Commands) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     from precond.basics.progress import progress
-    from precond.errors import QueryError
     from precond.network.graph import INPUT
     from precond.proof.certificates.folder import keep
     from precond.proof.ledger.ledger import Ledger
     from precond.report import hints
     from precond.report.pages import write_files
     from precond.report.whole_space.page import table_text, whole_space_files
-    from precond.study.analysis import Domain
     from precond.study.goals import class_goal
     from precond.study.store import write_preconditions
     from precond.study.study import Study
@@ -81,9 +79,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     network, data = read_given(arguments)
     text = arguments.domain or ("unit" if tuple(data.natural) == (0.0, 1.0) else "data")
-    if text.startswith("ball"):
-        raise QueryError("--domain", expected="unit, data or LO:HI", got=text)
-    domain = Domain.parse(text, data.flat[data.train], data.natural)
+    domain = domain_of(text, data, balls=False)
     for cut in arguments.cut or ():
         if cut != INPUT:
             network.require_decisions(cut)

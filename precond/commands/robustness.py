@@ -14,7 +14,7 @@ from precond.apply.certification.settings import RobustnessSettings
 from precond.basics.terminal import say
 from precond.commands.arguments import Commands, add_settings, count, output_folder, settings_of
 from precond.commands.budget import BUDGET, deadline_of
-from precond.commands.given import add_given, read_both
+from precond.commands.given import add_given, domain_of, read_both
 from precond.commands.outputs import add_outputs, classifier, model_name, with_outputs
 from precond.commands.stopped import stopped
 from precond.errors import QueryError
@@ -71,13 +71,14 @@ def run(arguments: argparse.Namespace) -> int:
     from precond.apply.true_classes import check_classes
     from precond.basics.progress import progress
     from precond.proof.ledger.ledger import Ledger
+    from precond.region.value_ranges import ValueRanges
     from precond.report import hints
     from precond.report.evidence import Subject
     from precond.report.pages import write_files
     from precond.report.robustness import counts_text, robustness_files
 
-    left = deadline_of(arguments).left
-    settings = settings_of(arguments, RobustnessSettings, natural=dataset.natural, budget=left)
+    left, ranges = deadline_of(arguments).left, ValueRanges.of(dataset)
+    settings = settings_of(arguments, RobustnessSettings, natural=ranges, budget=left)
     labels = dataset.labels
     if labels is not None:
         labels = check_classes(labels, len(dataset), network)
@@ -112,7 +113,7 @@ def run(arguments: argparse.Namespace) -> int:
     print(f"time           {time.monotonic() - arguments.begun:.1f} s of {arguments.budget:g} s")
     if out is not None:
         subject = Subject.of(model_name(network), dataset)
-        write_files(out, robustness_files(subject, labels=labels, robustness=found, remarks=notes))
+        write_files(out, robustness_files(subject, labels, found, cut=ranges.cut, remarks=notes))
         print(f"report         {out / 'index.html'}")
     if not found.interrupted:
         return 0
@@ -125,11 +126,9 @@ def _properties(arguments: argparse.Namespace, network: Network, dataset: Datase
     from precond.report.evidence import Subject
     from precond.report.pages import write_files
     from precond.report.robustness import properties_files
-    from precond.study.analysis import Domain, DomainKind
+    from precond.study.analysis import DomainKind
 
-    domain = Domain.parse(arguments.domain, dataset.inputs, dataset.natural)
-    if domain.kind is DomainKind.BALL:
-        raise QueryError("--domain", expected="data, unit or LO:HI", got=arguments.domain)
+    domain = domain_of(arguments.domain, dataset, balls=False, held_out=True)
     answers: list[PropertyAnswer] = []
     interrupted = False
     try:
@@ -140,8 +139,9 @@ def _properties(arguments: argparse.Namespace, network: Network, dataset: Datase
         interrupted = True
     if arguments.out is not None:
         out = output_folder(arguments.out)
+        region = "the box of the data" if domain.kind is DomainKind.DATA else str(domain)
         subject = Subject.of(model_name(network), dataset)
-        write_files(out, properties_files(subject, str(domain), answers))
+        write_files(out, properties_files(subject, region, answers))
         print(f"report  {out / 'index.html'}")
     return (
         stopped(ledger=None, known=f"{len(answers)} of {_asked(arguments)} answered")

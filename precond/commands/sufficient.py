@@ -10,7 +10,9 @@ from precond.basics.counting import how_many
 from precond.basics.options import positive
 from precond.basics.terminal import say
 from precond.commands.arguments import count
+from precond.commands.given import domain_of
 from precond.errors import OutputError, QueryError
+from precond.region.radius import FORMS, radius_option
 
 if TYPE_CHECKING:
     import numpy as np
@@ -38,7 +40,12 @@ def add_sufficient(explain: argparse.ArgumentParser) -> None:
         action="store_true",
         help="a small set of features that keeps the prediction whatever the others are, proved",
     )
-    group.add_argument("--radius", type=positive, metavar="R", help="free features move by up to R")
+    group.add_argument(
+        "--radius",
+        type=radius_option,
+        metavar="R",
+        help=f"free features move by up to R: {FORMS}",
+    )
     group.add_argument(
         "--free", choices=("full",), help="free features move over the whole --domain"
     )
@@ -89,11 +96,11 @@ def explain_sufficient(arguments: argparse.Namespace, network: Network, dataset:
     import numpy as np
 
     from precond.commands.outputs import classifier
+    from precond.data.dataset import class_name
     from precond.mine.sufficient_features.sufficient import (
         SufficientSettings,
         sufficient_features,
     )
-    from precond.report.sufficient.words import class_name
 
     _check(arguments, dataset)
     if arguments.within is None:
@@ -116,7 +123,7 @@ def explain_sufficient(arguments: argparse.Namespace, network: Network, dataset:
         settings=settings,
     )
     answer = _input_answer(arguments, dataset, network, x=x, free=free)
-    _print(found, answer, None if contrast is None else class_name(dataset.classes, contrast))
+    _print(found, answer, None if contrast is None else class_name(contrast, dataset.classes))
     _write(arguments, dataset, network, found=found, answer=answer)
     return 0
 
@@ -136,33 +143,27 @@ def _reach(arguments: argparse.Namespace, dataset: Dataset, x: Array) -> tuple[B
     """Where free features may be, and the same in words."""
     import numpy as np
 
-    from precond.region.box import Box
-    from precond.study.analysis import Domain, DomainKind
+    from precond.region.value_ranges import ValueRanges
 
-    text = arguments.domain
-    if text is None:
-        text = (
-            "data" if dataset.image_shape is None else f"{dataset.natural[0]}:{dataset.natural[1]}"
-        )
-    domain = Domain.parse(text, dataset.flat, dataset.natural)
-    if domain.kind is DomainKind.BALL:
-        raise QueryError("--domain", expected="data, unit or LO:HI", got=text)
-    box = domain.box
+    ranges = ValueRanges.of(dataset)
+    box = ranges.box
+    words = "within the data's range" if ranges.columns else f"within {ranges.cut}"
+    if arguments.domain is not None:
+        domain = domain_of(arguments.domain, dataset, balls=False)
+        box, words = domain.box, f"within {domain}"
     if not box.contains(x[None])[0]:
         column = int(np.argmax((x < box.lower) | (x > box.upper)))
         ends = f"[{box.lower[column]:g}, {box.upper[column]:g}]"
         got = f"{x[column]:g} in column {column}, beside {ends}"
-        raise QueryError("--domain", expected="one that holds the input", got=got)
-    words = f"within {domain}"
-    if domain.kind is DomainKind.DATA:
-        words = "within the data's range"
-    elif arguments.domain is None:
-        words = f"within [{dataset.natural[0]:g}, {dataset.natural[1]:g}]"
+        fix = "Leave --domain away: it is then what all rows of the data show"
+        raise QueryError("--domain", expected="one that holds the input", got=got, fix=fix)
     if arguments.radius is None:
         return box, words
-    return Box.ball(
-        x, arguments.radius, within=box
-    ), f"within ± {arguments.radius:g} of their values and {words}"
+    radius = ranges.plain(arguments.radius)
+    moves = f"within ± {radius} of their values"
+    if radius.of_range:
+        moves = f"within ± {radius} of their columns' ranges"
+    return ranges.ball(x, radius, within=box), f"{moves} and {words}"
 
 
 def _contrast(arguments: argparse.Namespace, dataset: Dataset, network: Network) -> int | None:

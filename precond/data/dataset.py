@@ -72,6 +72,21 @@ class Dataset:
         ]
 
 
+def class_name(label: int | str, classes: Sequence[str] | None) -> str:
+    """What people call a class: its name where it has one, else its number.  What is no number, a
+    property for example, is its own name."""
+    number = str(label)
+    if classes is None or not number.isdecimal() or int(number) >= len(classes):
+        return number
+    return classes[int(number)]
+
+
+def class_words(label: int | str, classes: Sequence[str] | None) -> str:
+    """A class by its number, and by its name where that is another: ``0 malignant``."""
+    name = class_name(label, classes)
+    return name if name == str(label) else f"{label} {name}"
+
+
 def input_name(index: int, features: Sequence[str] | None) -> str:
     """What people call an input: the name of its column, or x0, x1, …"""
     return f"x{index}" if features is None else features[index] or f"x{index}"

@@ -12,6 +12,7 @@ from precond.apply.adversarial_examples.retrain import Accuracy, Retrained
 from precond.apply.adversarial_examples.search import Adversarial, Example
 from precond.basics.counting import percent
 from precond.basics.evenly import evenly
+from precond.region.radius import Radius
 from precond.report.evidence import Subject, Table, Thumb
 from precond.report.header import Figure
 from precond.report.pages import render_page
@@ -46,7 +47,7 @@ class AdversarialPage:
 def adversarial_files(
     subject: Subject,
     inputs: NDArray[np.floating],
-    radius: float,
+    radius: Radius,
     adversarial: Adversarial,
     retrained: Retrained | None,
 ) -> dict[str, str | bytes]:
@@ -108,7 +109,7 @@ def accuracy_table(retrained: Retrained) -> Table:
         line(f"{len(retrained.trained_on)} examples trained on", "trained_on"),
         line(f"{len(retrained.kept_out)} examples kept out (other anchors)", "kept_out"),
         line(
-            f"{retrained.attacked} held-out inputs under attack, radius {retrained.radius:g}",
+            f"{retrained.attacked} held-out inputs under attack, radius {retrained.radius.words}",
             "attacked",
         ),
     )
@@ -124,7 +125,7 @@ def _share(value: float) -> str:
 def _page(
     subject: Subject,
     inputs: NDArray[np.floating],
-    radius: float,
+    radius: Radius,
     adversarial: Adversarial,
     retrained: Retrained | None,
 ) -> AdversarialPage:
@@ -167,7 +168,7 @@ def _page(
         facts=(
             ("Model", subject.model),
             ("Data", subject.data),
-            ("Claims", f"balls of radius {radius:g} around training inputs, and layer rules"),
+            ("Claims", f"balls of radius {radius.words} around training inputs, and layer rules"),
             ("Time", f"{adversarial.seconds:.1f} s"),
         ),
         figures=tuple(figures),

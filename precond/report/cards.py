@@ -131,7 +131,7 @@ def _claimed(analysis: Analysis, item: Precondition) -> str:
     if item.source is None:
         return "a box of its own"
     if domain.kind is DomainKind.BALL:
-        return f"the L∞ ball of radius {domain.radius:g} around input {item.source}"
+        return f"the {domain.ball_words} around input {item.source}"
     return f"the box around input {item.source}"
 
 
@@ -150,7 +150,7 @@ def _facts(
     if item.near is not None:
         facts.append(("Near data", str(item.near)))
         if item.near.largest is not None:
-            facts.append(("Near all of them", f"proved within {item.near.largest:g}"))
+            facts.append(("Near all of them", f"proved within {item.near.largest.words}"))
     if item.proofs:
         facts.append(("Proofs to find it", str(item.proofs)))
     if at_witness is not None:

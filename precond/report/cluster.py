@@ -9,6 +9,7 @@ import numpy as np
 from precond.apply.clustering.medoids import Cluster, Clustering
 from precond.basics.counting import percent
 from precond.basics.evenly import evenly
+from precond.data.dataset import class_name, class_words
 from precond.report.evidence import Subject, Thumb
 from precond.report.header import Figure
 from precond.report.pages import render_page
@@ -125,13 +126,13 @@ def _card(subject: Subject, clustering: Clustering, number: int, one: Cluster) -
         f"{rule.pattern}",
     ]
     return ClusterCard(
-        f"{number}. label {one.label}",
+        f"{number}. label {class_words(one.label, subject.classes)}",
         words=tuple(words),
         pictures=_pictures(subject, clustering, one),
         odd=tuple(
             t
             for row in one.odd[:ODD].tolist()
-            if (t := _thumb(subject, clustering, row, caption=str(int(clustering.labels[row]))))
+            if (t := _thumb(subject, clustering, row, caption=_label(subject, clustering, row)))
         ),
     )
 
@@ -156,8 +157,12 @@ def _pictures(subject: Subject, clustering: Clustering, one: Cluster) -> tuple[T
     return tuple(t for t in thumbs if t is not None)
 
 
+def _label(subject: Subject, clustering: Clustering, row: int) -> str:
+    return class_name(int(clustering.labels[row]), subject.classes)
+
+
 def _thumb(subject: Subject, clustering: Clustering, row: int, caption: str) -> Thumb | None:
     if subject.image_shape is None:
         return None
     picture = row_picture(clustering.book.inputs[row], subject.image_shape, subject.natural)
-    return Thumb(picture, caption, f"input {row}, label {int(clustering.labels[row])}")
+    return Thumb(picture, caption, f"input {row}, label {_label(subject, clustering, row)}")

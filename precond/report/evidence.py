@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from precond.data.dataset import Dataset, input_name
+from precond.data.dataset import Dataset, class_name, class_words, input_name
 from precond.proof.precondition import Precondition
 from precond.region.box import Box
 from precond.report.plot.pictures import row_picture
@@ -31,6 +31,7 @@ class Subject:
     image_shape: tuple[int, ...] | None
     natural: tuple[float, float]
     features: tuple[str, ...] | None = None
+    classes: tuple[str, ...] | None = None
 
     @classmethod
     def of(cls, model: str, dataset: Dataset) -> Subject:
@@ -48,6 +49,7 @@ class Subject:
             image_shape=dataset.image_shape,
             natural=dataset.natural,
             features=dataset.features,
+            classes=dataset.classes,
         )
 
 
@@ -100,9 +102,10 @@ def labels_of(analysis: Analysis, row: int) -> str:
     """`` (true 3, predicted 8)`` as far as it is known."""
     words = []
     if analysis.data.labels is not None:
-        words.append(f"true {int(analysis.data.labels[row])}")
+        words.append(f"true {class_name(int(analysis.data.labels[row]), analysis.data.classes)}")
     if says_classes(analysis):
-        words.append(f"predicted {int(analysis.signatures.predicted[row])}")
+        said = int(analysis.signatures.predicted[row])
+        words.append(f"predicted {class_name(said, analysis.data.classes)}")
     return f" ({', '.join(words)})" if words else ""
 
 
@@ -161,7 +164,8 @@ def _witness(
 ) -> Gallery:
     caption, title = "witness", "the witness"
     if at_witness is not None and says_classes(analysis):
-        said = int(analysis.network.classes.predicted(at_witness[None])[0])
+        number = int(analysis.network.classes.predicted(at_witness[None])[0])
+        said = class_name(number, analysis.data.classes)
         caption, title = f"witness → {said}", f"the witness, predicted {said}"
     thumbs = [_picture(analysis, witness, caption, title=title)]
     remark = "in the region, without the property"
@@ -193,13 +197,14 @@ def _of(rows: Rows) -> str:
 
 
 def _short(analysis: Analysis, row: int) -> str:
-    """``3 → 8`` where the label is 3 and the prediction 8; one number where they agree."""
+    """``3 → 8`` where the label is 3 and the prediction 8; one class where they agree."""
     if not says_classes(analysis):
         return f"#{row}"
+    names, labels = analysis.data.classes, analysis.data.labels
     predicted = int(analysis.signatures.predicted[row])
-    if analysis.data.labels is None or int(analysis.data.labels[row]) == predicted:
-        return str(predicted)
-    return f"{int(analysis.data.labels[row])} → {predicted}"
+    if labels is None or int(labels[row]) == predicted:
+        return class_name(predicted, names)
+    return f"{class_name(int(labels[row]), names)} → {class_name(predicted, names)}"
 
 
 def feature_tables(
@@ -231,7 +236,11 @@ def feature_tables(
     if len(wrong):
         assert data.labels is not None
         lines = tuple(
-            (str(r), str(data.labels[r]), str(analysis.signatures.predicted[r]))
+            (
+                str(r),
+                class_words(int(data.labels[r]), data.classes),
+                class_words(int(analysis.signatures.predicted[r]), data.classes),
+            )
             for r in wrong[:THUMBS]
         )
         tables.append(

@@ -6,13 +6,16 @@ A shortfall is typed; its sentence says why there is no answer, and the option t
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from enum import Enum
 
 from precond.apply.certification.answers import BallOutcome, Robustness
 from precond.apply.debugging.findings import Debugged
-from precond.apply.debugging.own_precondition import Unproved
+from precond.apply.debugging.own_answer import Unproved
+from precond.data.dataset import class_name
 from precond.proof.precondition import Kind, Precondition
 from precond.proof.verdict import Status, Verdict
+from precond.region.radius import Radius
 from precond.study.analysis import Analysis, DomainKind
 from precond.study.whole_space.result import WholeSpace
 
@@ -30,19 +33,28 @@ class Shortfall(Enum):
     )
     BALL = "the claims are too strong for this network: try a smaller ball, as in --domain ball:{}"
     RADIUS = "no input was certified: try a smaller --radius, such as {}"
-    BOX = (
-        "claims over so large a domain are rarely true: try --domain ball:0.05, or a smaller LO:HI"
+    BOX = "claims over so large a domain are rarely true: try --domain ball:5%, or a smaller LO:HI"
+    SINGLE = (
+        "half of the input preconditions or more hold for no held-out input: each is about a ball "
+        "around one input (--domain data asks about the box of all)"
+    )
+    RARE = (
+        "half of the input preconditions or more hold for no held-out input: in so large a domain "
+        "few literals could be dropped"
     )
     RULES = (
         "no layer rule: allow a lower --precision (as 0.95) or --support, try --values, or give "
         "more inputs"
     )
-    OWN = "no wrong input has a proved precondition of its own: try a smaller --radius than {:g}"
+    OWN = "no wrong input has a proved precondition of its own: try a smaller --radius than {}"
     PATTERNS = (
         "no pattern was proved for class {}: try a larger --budget and --each, a later --cut (the "
         "last layer is easiest), or a smaller --domain"
     )
-    TINY = "a radius of {:g} is {:.2g} % of the range {:g} … {:g} of one value: perhaps too small"
+    TINY = (
+        "a radius of {:g} is {:.2g} % of the range {:g} … {:g} of one value: perhaps too small; "
+        "5% means 5 % of each value's range"
+    )
 
     def say(self, *values: object) -> str:
         """The sentence, with its numbers."""
@@ -72,9 +84,15 @@ def of_analysis(analysis: Analysis) -> tuple[str, ...]:
         if domain.kind is not DomainKind.BALL or domain.radius is None:
             found.append(Shortfall.BOX.say())
         elif not spent or _refuted(own):
-            found.append(Shortfall.BALL.say(f"{domain.radius / 4:.2g}"))
+            found.append(Shortfall.BALL.say(_quarter(domain.radius)))
         if spent:
             found.append(Shortfall.TIME.say())
+    proved = [p for p in own if p.verdict.is_proved]
+    if proved and len(analysis.data.held_out):
+        held = sorted(p.support.held_out for p in proved)
+        if not held[len(held) // 2]:
+            single = domain.kind is DomainKind.BALL
+            found.append((Shortfall.SINGLE if single else Shortfall.RARE).say())
     if domain.radius is not None:
         found += _tiny(domain.radius, analysis.data.natural)
     return _once(f"to try: {words}" for words in found)
@@ -88,7 +106,7 @@ def of_robustness(
     first = robustness.balls[0] if robustness.balls else ()
     known = {ball.outcome for ball in first}
     if first and BallOutcome.CERTIFIED not in known:
-        words.append(Shortfall.RADIUS.say(f"{robustness.radii[0] / 4:.2g}"))
+        words.append(Shortfall.RADIUS.say(_quarter(robustness.radii[0])))
     if any(ball.outcome is BallOutcome.UNKNOWN for balls in robustness.balls for ball in balls):
         spent = robustness.seconds >= NEARLY * budget
         words.append((Shortfall.TIME if spent else Shortfall.EACH).say())
@@ -103,17 +121,17 @@ def of_debugged(debugged: Debugged, natural: tuple[float, float]) -> tuple[str, 
     if not debugged.book.rules:
         words.append(Shortfall.RULES.say())
     if debugged.findings and all(isinstance(one.own, Unproved) for one in debugged.findings):
-        words.append(Shortfall.OWN.say(debugged.settings.radius))
+        words.append(Shortfall.OWN.say(Radius.of(debugged.settings.radius).option))
         if debugged.seconds >= NEARLY * debugged.settings.budget:
             words.append(Shortfall.TIME.say())
-    words += _tiny(debugged.settings.radius, natural)
+    words += _tiny(Radius.of(debugged.settings.radius), natural)
     return _once(f"to try: {line}" for line in words)
 
 
 def of_whole_space(run: WholeSpace) -> tuple[str, ...]:
     """What to try after ``patterns``."""
     without = [
-        result.target.name
+        class_name(result.target.name, run.study.data.classes)
         for result in run.classes
         if not any(entry.verdict.is_proved for entry in result.entries)
     ]
@@ -126,12 +144,17 @@ def _refuted(items: Sequence[Precondition]) -> bool:
     return any(p.verdict.status is Status.REFUTED for p in items)
 
 
-def _tiny(radius: float, natural: tuple[float, float] | None) -> list[str]:
+def _quarter(radius: Radius) -> str:
+    """A quarter of a radius, in two digits."""
+    return replace(radius, size=float(f"{radius.size / 4:.2g}")).option
+
+
+def _tiny(radius: Radius, natural: tuple[float, float] | None) -> list[str]:
     """A radius chosen for values in [0, 1] says little of bytes."""
     low, high = natural or (0.0, 1.0)
-    if high - low < 20 or radius >= 0.002 * (high - low):
+    if radius.of_range or high - low < 20 or radius.size >= 0.002 * (high - low):
         return []
-    return [Shortfall.TINY.say(radius, 100 * radius / (high - low), low, high)]
+    return [Shortfall.TINY.say(radius.size, 100 * radius.size / (high - low), low, high)]
 
 
 def _once(words: Iterable[str]) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from precond.apply.certification.answers import Ball, BallOutcome, Robustness
 from precond.basics.counting import percent
+from precond.data.dataset import class_name
 from precond.proof.verdict import Status, Verdict
 from precond.report.evidence import Gallery, Subject, Table, Thumb
 from precond.report.header import Figure
@@ -60,10 +61,15 @@ def robustness_files(
     subject: Subject,
     labels: NDArray[np.int64] | None,
     robustness: Robustness,
+    *,
+    cut: str | None = None,
     remarks: Sequence[str] = (),
 ) -> dict[str, str]:
-    """File name → content: the page with ``remarks``, and one line per input and radius."""
-    page = _page(subject, robustness, remarks)
+    """File name → content: the page with ``remarks``, and one line per input and radius.
+
+    ``cut``: what balls are cut to, in words (default: the data's natural range)."""
+    low, high = subject.natural
+    page = _page(subject, robustness, cut or f"[{low:g}, {high:g}]", remarks=remarks)
     lines = [
         (
             int(row),
@@ -113,14 +119,17 @@ def properties_files(
     }
 
 
-def _page(subject: Subject, robustness: Robustness, remarks: Sequence[str]) -> RobustnessPage:
+def _page(
+    subject: Subject, robustness: Robustness, cut: str, remarks: Sequence[str]
+) -> RobustnessPage:
     total = len(robustness.rows)
     last = len(robustness.radii) - 1
     unknown = sum(robustness.count(k, BallOutcome.UNKNOWN) for k in range(last + 1))
     unconfirmed = sum(robustness.unconfirmed(k) for k in range(last + 1))
-    low, high = subject.natural
+    shares = any(radius.of_range for radius in robustness.radii)
     notes = [
-        f"Balls are L∞ and cut to [{low:g}, {high:g}]. Certified holds for the network read as "
+        ("A radius is a share of each column's range in the training inputs. " if shares else "")
+        + f"Balls are L∞ and cut to {cut}. Certified holds for the network read as "
         "real arithmetic, rounding of the bounds included; an attacked ball's witness is given "
         "another class by rigorous bounds at that point and in float32."
     ]
@@ -177,7 +186,9 @@ def headline(robustness: Robustness) -> str:
     """The answer at the smallest radius, in a sentence."""
     total, radius = len(robustness.rows), robustness.radii[0]
     certified = robustness.count(0, BallOutcome.CERTIFIED)
-    change = f"no change of each value by at most {radius:g} changes the class"
+    most = f"{radius} of its range" if radius.of_range else str(radius)
+    value = "column" if radius.of_range else "value"
+    change = f"no change of each {value} by at most {most} changes the class"
     if not certified:
         return f"Nothing was certified: for none of {total} inputs it is proved that {change}."
     return f"For {certified} of {total} inputs it is proved that {change}."
@@ -219,7 +230,11 @@ def _pair(
     other = row_picture(ball.witness, shape, subject.natural)
     gap = float(np.abs(ball.witness - robustness.inputs[i]).max())
     return [
-        Thumb(own, f"#{row}: {int(robustness.classes[i])}", f"input {row}"),
+        Thumb(
+            own,
+            f"#{row}: {class_name(int(robustness.classes[i]), subject.classes)}",
+            f"input {row}",
+        ),
         Thumb(other, "witness", f"its witness, at most {gap:.4g} away in every value"),
     ]
 
@@ -229,7 +244,7 @@ def counts_text(robustness: Robustness) -> list[str]:
     lines = []
     for k, radius in enumerate(robustness.radii):
         words = [f"{robustness.count(k, o)} {o.value}" for o in ORDER]
-        lines.append(f"radius {radius:<8g} {', '.join(words)}")
+        lines.append(f"radius {radius!s:<8} {', '.join(words)}")
     return lines
 
 

@@ -17,7 +17,9 @@ from precond.mine.support import CurvePoint as CurvePoint
 from precond.network.graph import Network
 from precond.proof.precondition import Kind, Precondition
 from precond.region.box import Box
+from precond.region.radius import Radius
 from precond.region.signature import Signatures
+from precond.region.value_ranges import ValueRanges, ranges_of
 from precond.study.goals import GoalKind
 
 
@@ -36,21 +38,34 @@ class DomainKind(Enum):
 
 @dataclass(frozen=True, eq=False)
 class Domain:
-    """The box claims are made over; with BALL the outer box, and ``radius`` of each ball."""
+    """The box claims are made over; with BALL the outer box, that of ``ranges``, and ``radius``
+    of each ball."""
 
     kind: DomainKind
     box: Box
-    radius: float | None = None
+    radius: Radius | None = None
+    ranges: ValueRanges | None = None
 
     @classmethod
-    def parse(cls, text: str, inputs: NDArray[np.floating], natural: tuple[float, float]) -> Domain:
-        """From ``data``, ``unit``, ``LO:HI`` or ``ball:EPS``; ``natural`` bounds a ball."""
+    def balls(cls, radius: Radius, ranges: ValueRanges) -> Domain:
+        """A ball of ``radius`` around each input, cut to its ``ranges``."""
+        return cls(DomainKind.BALL, ranges.box, radius=ranges.plain(radius), ranges=ranges)
+
+    @classmethod
+    def parse(
+        cls,
+        text: str,
+        inputs: NDArray[np.floating],
+        natural: ValueRanges | tuple[float, float],
+    ) -> Domain:
+        """From ``data``, ``unit``, ``LO:HI`` or ``ball:R``, R as in 0.05 or 5%; ``natural``, of
+        all values or of each, bounds a ball, ``inputs`` are the data's."""
         size = int(np.prod(inputs.shape[1:]))
         problem = QueryError(
             "--domain",
-            expected="data, unit, LO:HI or ball:EPS",
+            expected="data, unit, LO:HI or ball:R, R a number or a share of each value's range",
             got=text,
-            fix="See 'precond analyze -h'",
+            fix="For example ball:0.05, or ball:5% of each column's range",
         )
         if text == "data":
             return cls(DomainKind.DATA, Box.around(inputs))
@@ -59,12 +74,13 @@ class Domain:
         first, separator, second = text.partition(":")
         if not separator:
             raise problem
+        if first == "ball":
+            try:
+                radius = Radius.parse(second)
+            except QueryError:
+                raise problem from None
+            return cls.balls(radius, ranges_of(natural, size))
         try:
-            if first == "ball":
-                radius = float(second)
-                if not 0 < radius < float("inf"):
-                    raise problem
-                return cls(DomainKind.BALL, Box.uniform(size, *natural), radius)
             low, high = float(first), float(second)
             return cls(DomainKind.RANGE, Box.uniform(size, low, high))
         except ValueError:
@@ -75,21 +91,29 @@ class Domain:
     def claimed(self, kind: Kind) -> str:
         """The inputs that claims of ``kind`` are about, in words."""
         if self.kind is DomainKind.BALL and kind is not Kind.INPUT:
-            return _interval(self.box)
+            return _interval(self.box) if self.ranges is None else self.ranges.over
         return str(self)
 
     def around(self, row: NDArray[np.floating]) -> Box:
         """The box for claims about one input: its ball, or the whole domain."""
-        if self.radius is None:
+        if self.radius is None or self.ranges is None:
             return self.box
-        return Box.ball(row, self.radius, within=self.box)
+        return self.ranges.ball(row, self.radius)
 
     def __str__(self) -> str:
         if self.kind is DomainKind.BALL:
-            return f"L∞ ball of radius {self.radius:g} around each input"
+            return f"{self.ball_words} around each input"
         if self.kind is DomainKind.DATA:
             return "the box of the training data"
         return _interval(self.box)
+
+    @property
+    def ball_words(self) -> str:
+        """What a ball is."""
+        assert self.radius is not None
+        if self.radius.of_range:
+            return f"box of {self.radius.moves}"
+        return f"L∞ ball of radius {self.radius}"
 
 
 def _interval(box: Box) -> str:

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from precond.basics.counting import how_many
+from precond.data.dataset import class_name
 from precond.errors import QueryError
 from precond.mine.boxes.largest_box import underapproximation_box
 from precond.mine.input_preconditions.by_units import wide
@@ -178,8 +179,12 @@ class InputSearch:
                     f"{how_many(len(self.found[target]), 'input precondition')} from "
                     f"{how_many(tried.total(), 'input')} tried{self._why(tried)}"
                 )
-                short.setdefault(text, []).append(_class_words(target.name))
+                short.setdefault(text, []).append(self._class(target.name))
         self.notes += [f"of {', '.join(names)}: {text}" for text, names in short.items()]
+
+    def _class(self, name: str) -> str:
+        shown = class_name(name, self.study.data.classes)
+        return f"class {shown}" if name.isdecimal() else name
 
     def _why(self, statuses: Counter[Status]) -> str:
         """What the prover said of the inputs tried."""
@@ -197,10 +202,6 @@ class InputSearch:
         if statuses[Status.REFUTED]:
             said.append("a smaller domain may help")
         return "".join(f"; {text}" for text in said)
-
-
-def _class_words(name: str) -> str:
-    return f"class {name}" if name.isdigit() else name
 
 
 def _note(result: InputPrecondition, network: Network) -> str:

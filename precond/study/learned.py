@@ -15,8 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from precond.basics.counting import how_many, percent
+from precond.data.dataset import class_name
 from precond.errors import DataError
 from precond.proof.precondition import Kind, Precondition
+from precond.region.radius import Radius
 from precond.study.analysis import Analysis
 from precond.study.goals import GoalKind
 
@@ -53,17 +55,17 @@ class Learned:
     """What the layer rules of a run come to.
 
     ``explained``: the share of held-out inputs with some rule's pattern, ``precision``: the share
-    of these for which the rules say what the network says.  ``near``: of the ``counted`` rules
-    those that are proved near all inputs that support them, ``asked`` those that this was asked
-    of.  ``everywhere``: rules proved for every input of the domain, and the held-out inputs that
-    these explain, rightly or not.
+    of these for which the rules say what the network says.  ``near``: of the ``counted`` rules,
+    which are not proved everywhere, those that are proved near all inputs that support them,
+    ``asked`` those that this was asked of.  ``everywhere``: rules proved for every input of the
+    domain, and the held-out inputs that these explain, rightly or not.
     """
 
     counted: int
     held_out: int
     explained: float | None
     precision: float | None
-    radius: float | None
+    radius: Radius | None
     asked: int
     near: int
     everywhere: int
@@ -85,7 +87,7 @@ class Learned:
                 carries[items[k].label] = _carries(items[k], analysis)
         right = {k: holds[k] & carries[items[k].label] for k in rules}
         sure = [k for k in rules if items[k].verdict.is_proved]
-        near = [one for k in rules if (one := items[k].near) is not None]
+        near = [one for k in rules if k not in sure and (one := items[k].near) is not None]
         held = analysis.data.held_out
         count = len(held)
 
@@ -117,9 +119,10 @@ class Learned:
         if self.precision is not None:
             words += f" at {percent(self.precision)} precision"
         parts = [f"{how_many(self.counted, 'rule')} counted on data"] if self.counted else []
-        if self.asked:
+        if self.radius is not None:
             parts.append(
-                f"{self.near} of these proved within {self.radius:g} of every training input that "
+                f"{self.near} of these proved within {self.radius.words}"
+                f"{' around' if self.radius.of_range else ' of'} every training input that "
                 "supports them"
             )
         if self.everywhere:
@@ -221,7 +224,7 @@ def _weakest(analysis: Analysis, rules: Sequence[int], right: dict[int, Mask]) -
         largest = max((int(right[k][data.train].sum()) for k in mine), default=0)
         found.append(
             Weakest(
-                _name(analysis, label),
+                class_name(label, analysis.data.classes),
                 float(covered[data.held_out][own[data.held_out]].mean()),
                 largest,
                 inputs=int(own[data.train].sum()),
@@ -239,9 +242,4 @@ def _rival(analysis: Analysis, label: int, rows: Mask) -> str | None:
     scores = np.array(classes.scores(analysis.signatures.outputs[rows]))
     scores[:, label] = -np.inf
     seconds = np.bincount(scores.argmax(axis=1), minlength=classes.count)
-    return _name(analysis, int(seconds.argmax()))
-
-
-def _name(analysis: Analysis, label: int) -> str:
-    names = analysis.data.classes
-    return str(label) if names is None or label >= len(names) else names[label]
+    return class_name(int(seconds.argmax()), analysis.data.classes)

@@ -73,9 +73,12 @@ class NearSearch:
         self.rules = tuple(rules)
         self.near: dict[int, NearData] = {}
         self.notes: list[str] = []
+        asked = work.options.support_radius
         self.claims = NearClaims(
             self.study.network,
-            DataBalls.of(self.study.data, self.study.domain.box),
+            DataBalls.of(
+                self.study.data, self.study.domain.box, of_range=asked is None or asked.of_range
+            ),
             ProofLimits(device=work.options.device, seed=work.options.seed),
         )
 
@@ -91,8 +94,8 @@ class NearSearch:
         if radius is None:
             self.notes.append(
                 "layer rules were not proved near data: even balls of radius "
-                f"{LADDER[0]:g} are too large for plain bounds, or there was too little time "
-                "(--support-radius FLOAT asks all the same)"
+                f"{self.claims.balls.radius(LADDER[0]).words} are too large for plain bounds, or "
+                "there was too little time (--support-radius R asks all the same)"
             )
             return
         self._ask(some, radius, self.deadline.earlier(FIRST * self.deadline.left))
@@ -109,7 +112,12 @@ class NearSearch:
         largest = largest_radii(self.claims, [state.near for state in some], limit)
         for k, state, own in zip(states, some, largest, strict=True):
             self.near[k] = counted(
-                state.near, radius, state.proved, verdicts=state.verdicts, largest=own
+                state.near,
+                self.claims.balls,
+                radius,
+                proved=state.proved,
+                verdicts=state.verdicts,
+                largest=own,
             )
         self.rules = tuple(
             states[k].rule if k in states else rule for k, rule in enumerate(self.rules)
@@ -143,7 +151,7 @@ class NearSearch:
     def _radius(self, rules: Sequence[NearRule]) -> float | None:
         asked = self.work.options.support_radius
         limit = self.deadline.earlier(0.3 * self.deadline.left)
-        return chosen_radius(self.claims, rules, limit) if asked is None else asked
+        return chosen_radius(self.claims, rules, limit) if asked is None else asked.size
 
     def _ask(self, states: Sequence[_State], radius: float, deadline: Deadline) -> None:
         """Prove what is open of some rules."""

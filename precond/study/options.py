@@ -5,23 +5,22 @@ from __future__ import annotations
 import argparse
 from dataclasses import dataclass
 
-from precond.basics.options import count, option, positive, seconds
+from precond.basics.options import count, option, seconds
 from precond.mine.input_preconditions.order import Order
 from precond.mine.layer_rules.settings import RuleSettings
+from precond.region.radius import FORMS, Radius, radius_option
 
 AUTO = "auto"
 
 
-def radius(text: str) -> float | None:
+def radius(text: str) -> Radius | None:
     """A radius, or None for one that is chosen."""
     if text == AUTO:
         return None
     try:
-        return positive(text)
-    except argparse.ArgumentTypeError:
-        raise argparse.ArgumentTypeError(
-            f"expected a number above 0 or {AUTO}, got {text!r}"
-        ) from None
+        return radius_option(text)
+    except argparse.ArgumentTypeError as error:
+        raise argparse.ArgumentTypeError(f"{error} (or {AUTO})") from None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,12 +39,12 @@ class Options(RuleSettings):
     )
     values: bool = option(value=False, help="mine value thresholds beside on/off decisions")
     per_class: int = option(5, "input preconditions wanted for each class", parse=count)
-    support_radius: float | None = option(
+    support_radius: Radius | None = option(
         value=None,
-        help="layer rules are proved in balls of this radius around the inputs that support them, "
-        "a share of each value's range",
+        help="layer rules are proved in balls of this radius around the inputs that support them: "
+        f"{FORMS}",
         parse=radius,
-        metavar=f"FLOAT|{AUTO}",
+        metavar=f"R|{AUTO}",
         default=f"{AUTO}, the largest at which plain bounds prove nine in ten claims",
     )
     order: Order = option(

@@ -1,7 +1,7 @@
 """The radius of balls in which claims can be proved, where none is asked for (``--domain auto``).
 
 A ball that is too large has no proofs, and one that is too small says little.  The radius is
-the largest of ``LADDER``, shares of the values' natural range, at which the full signatures of
+the largest of ``LADDER``, shares of each value's range, at which the full signatures of
 two thirds of a sample of inputs prove their property in their balls.  A smaller ball never proves
 less, so the ladder is searched by bisection after its first rung.
 """
@@ -19,13 +19,17 @@ from precond.proof.bounds.pattern_pass import pattern_pass
 from precond.proof.claim import Claim
 from precond.proof.deadline import Deadline
 from precond.proof.prover.prove import prove, quick_stages
-from precond.region.box import Box
 from precond.region.pattern import DecisionPattern
+from precond.region.radius import Radius
 from precond.region.signature import Signatures
-from precond.study.analysis import Domain, DomainKind
+from precond.region.value_ranges import ValueRanges
+from precond.study.analysis import Domain
 from precond.study.goals import Goal, Target
 
-LADDER = (0.1, 0.05, 0.03, 0.02, 0.01, 0.007, 0.005, 0.003, 0.002, 0.001)
+LADDER = tuple(
+    Radius(share, of_range=True)
+    for share in (0.1, 0.05, 0.03, 0.02, 0.01, 0.007, 0.005, 0.003, 0.002, 0.001)
+)
 SAMPLE = 9
 FEW = 5  # the same, where one proof takes long
 EACH = 2.0  # seconds for one proof
@@ -44,9 +48,8 @@ class RadiusSearch:
 
     def run(self) -> tuple[Domain, str]:
         """The domain, and a note that says how its radius was chosen."""
-        low, high = self.data.natural
-        self.box = Box.uniform(self.data.flat.shape[1], low, high)
-        self.radii = [float(f"{share * (high - low):.6g}") for share in LADDER]
+        self.ranges = ValueRanges.of(self.data)
+        self.radii = [self.ranges.plain(radius) for radius in LADDER]
         self.sample = self._sample()
         first, last = 0, len(self.radii)  # the first that proves is in between; `last`: none does
         middle = 0
@@ -62,32 +65,32 @@ class RadiusSearch:
             chosen, proves = self.radii[last], False
         else:
             chosen, proves = self.radii[last if self.sample else 0], True
-        return Domain(DomainKind.BALL, self.box, chosen), self._note(chosen, proves, late)
+        return Domain.balls(chosen, self.ranges), self._note(chosen, proves, late)
 
-    def _note(self, chosen: float, proves: bool, late: bool) -> str:
+    def _note(self, chosen: Radius, proves: bool, late: bool) -> str:
         if not self.sample:
-            return f"no input has anything to prove: balls have the largest radius, {chosen:g}"
+            return f"no input has anything to prove: balls have the largest radius, {chosen.words}"
         if late:
             known = (
                 "at which two thirds of the inputs prove"
                 if proves
                 else "between what is too large and least"
             )
-            return f"radius {chosen:g}, {known}: time ran out before larger ones were tried"
+            return f"radius {chosen.words}, {known}: time ran out before larger ones were tried"
         if not proves:
             return (
-                f"in no ball down to radius {chosen:g} do the full signatures of two thirds of the "
-                "inputs prove by quick methods: balls of that radius are tried all the same"
+                f"in no ball down to radius {chosen.words} do the full signatures of two thirds of "
+                "the inputs prove by quick methods: balls of that radius are tried all the same"
             )
         return (
-            f"radius {chosen:g}: the largest of a ladder at which the full signatures of two "
+            f"radius {chosen.words}: the largest of a ladder at which the full signatures of two "
             f"thirds of {len(self.sample)} training inputs prove"
         )
 
     def _sample(self) -> list[tuple[Target, int]]:
         """Training inputs, from each label in turn."""
         rng = np.random.default_rng(0)
-        train = self.data.train[self.box.contains(self.data.flat[self.data.train])]
+        train = self.data.train[self.ranges.box.contains(self.data.flat[self.data.train])]
         if self.data.labels is not None and self.goal.kind.by_class:
             train = train[self.data.labels[train] == self.goal.labels[train]]
         rows = {
@@ -98,7 +101,7 @@ class RadiusSearch:
         turns = [(t, int(row[k])) for k in range(SAMPLE) for t, row in rows.items() if k < len(row)]
         return turns[: FEW if wide(self.network) else SAMPLE]
 
-    def _most_prove(self, radius: float) -> bool:
+    def _most_prove(self, radius: Radius) -> bool:
         proved = 0
         for done, (target, row) in enumerate(self.sample):
             proved += self._proves(target, row, radius)
@@ -107,11 +110,11 @@ class RadiusSearch:
                 break
         return 3 * proved >= 2 * len(self.sample)
 
-    def _proves(self, target: Target, row: int, radius: float) -> bool:
+    def _proves(self, target: Target, row: int, radius: Radius) -> bool:
         assert target.property is not None
         x = self.data.flat[row]
         signature = DecisionPattern.of_row(self.signatures, row, self.network.decision_layers)
-        ball = Box.ball(x, radius, within=self.box)
+        ball = self.ranges.ball(x, radius)
         claim = Claim(self.network, ball, signature, property=target.property)
         if not claim.problem.conjuncts:
             return True

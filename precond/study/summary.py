@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
+from precond.data.dataset import class_name
 from precond.printable import printable
 from precond.proof.precondition import Kind
 from precond.proof.verdict import Status
@@ -44,7 +45,10 @@ def summary(analysis: Analysis) -> str:
         if p.kind is Kind.INPUT and p.verdict.status is Status.PROVED
     )
     if proved:
-        words = [f"{count} of class {label}" for label, count in sorted(proved.items())]
+        words = [
+            f"{count} of class {class_name(label, analysis.data.classes)}"
+            for label, count in sorted(proved.items())
+        ]
         lines.append(f"proved inputs  {', '.join(words)}")
     lines += [f"note           {note}" for note in analysis.notes]
     lines.append(f"time           {analysis.seconds:.1f} s of {analysis.budget:g} s")

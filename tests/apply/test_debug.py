@@ -14,12 +14,8 @@ from precond import Box, DecisionPattern, Network, Property, load, record
 from precond.apply.debugging.conditions import DoubtfulLabels
 from precond.apply.debugging.doubtful_labels import suspects
 from precond.apply.debugging.findings import Debugged, DebugSettings, debug
-from precond.apply.debugging.own_precondition import (
-    NOT_TRIED,
-    OwnPrecondition,
-    Unproved,
-    own_precondition,
-)
+from precond.apply.debugging.own_answer import NOT_TRIED, OwnPrecondition, Unproved
+from precond.apply.debugging.own_precondition import own_precondition
 from precond.apply.debugging.profiles import comparative_gradients
 from precond.apply.debugging.rule_book import RuleBook
 from precond.cli import main

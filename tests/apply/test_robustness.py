@@ -29,6 +29,9 @@ from precond.network.evaluate import outputs
 from precond.network.layers import Affine, Node, ReLU
 from precond.proof.deadline import Deadline
 from precond.proof.replay import replay
+from precond.region.radius import Radius
+from precond.region.value_ranges import ValueRanges
+from precond.report.robustness import headline
 
 DIGITS = str(Path(__file__).parents[2] / "models" / "digits-mlp.onnx")
 LATER = Deadline(float("inf"))
@@ -68,7 +71,8 @@ def balls(*radii: float, natural: tuple[float, float] | None = None) -> Robustne
 def test_balls_of_a_step_are_certified_up_to_the_border_and_attacked_beyond() -> None:
     inputs = np.array([[0.5], [0.125], [0.875]])  # 1/4, 1/8 and 5/8 away from the border
     found = robustness(STEP, inputs, balls(0.5, 0.0625, 0.1875))
-    assert found.radii == (0.0625, 0.1875, 0.5) and found.classes.tolist() == [0, 1, 0]
+    assert [radius.size for radius in found.radii] == [0.0625, 0.1875, 0.5]
+    assert found.classes.tolist() == [0, 1, 0]
     words = [[ball.outcome for ball in line] for line in found.balls]
     ok, no = BallOutcome.CERTIFIED, BallOutcome.ATTACKED
     assert words == [[ok, ok, ok], [ok, no, ok], [no, no, ok]]
@@ -108,13 +112,13 @@ def test_answers_agree_with_a_grid_over_every_ball(
     seen = {outcome: 0 for outcome in BallOutcome}
     for radius, line in zip(found.radii, found.balls, strict=True):
         for centre, own, ball in zip(inputs, found.classes, line, strict=True):
-            others = outputs(network, grid(centre, radius)).argmax(axis=1) != own
+            others = outputs(network, grid(centre, radius.size)).argmax(axis=1) != own
             seen[ball.outcome] += 1
             if ball.outcome is BallOutcome.CERTIFIED:
                 assert not others.any()
             else:
                 assert ball.witness is not None
-                assert np.abs(ball.witness - centre).max() <= radius + 1e-12
+                assert np.abs(ball.witness - centre).max() <= radius.size + 1e-12
                 assert outputs(network, ball.witness[None]).argmax() != own
     assert seen[BallOutcome.CERTIFIED] > 10 and seen[BallOutcome.ATTACKED] > 10
     assert seen[BallOutcome.UNKNOWN] == 0  # so small a network is always decided
@@ -274,5 +278,38 @@ def test_bad_input_is_said_and_nothing_written(
 
 
 def test_errors_of_the_library() -> None:
-    with pytest.raises(QueryError, match="radius: expected one or more numbers above 0"):
+    with pytest.raises(QueryError, match="radius: expected a number above 0, or a share"):
         robustness(STEP, np.zeros((1, 1)), balls(0.0))
+    share = RobustnessSettings(radii=(Radius(0.05, of_range=True),))
+    with pytest.raises(QueryError, match="expected numbers where no ranges are given"):
+        robustness(STEP, np.zeros((1, 1)), share)
+    mixed = RobustnessSettings(radii=(Radius(0.05, of_range=True), 0.1), natural=(0.0, 1.0))
+    with pytest.raises(QueryError, match=r"all numbers or all shares, got 5 %, 0\.1"):
+        robustness(STEP, np.zeros((1, 1)), mixed)
+
+
+def test_a_share_of_each_column_is_certified_where_no_one_number_would_be() -> None:
+    # y = x_0 + x_1 / 1000 > 1: columns of metres and of millimetres, 0 … 1 and 0 … 1000.
+    network = Network(
+        (
+            Node("z", Affine(np.array([[1.0, 0.001]]), np.zeros(1)), ("input",)),
+            Node("a", ReLU(), ("z",)),
+            Node("y", Affine(np.array([[-1.0], [1.0]]), np.array([1.0, -1.0])), ("a",)),
+        ),
+        (2,),
+    )
+    table = np.array([[0.0, 0.0], [1.0, 1000.0], [0.6, 800.0]])
+    ranges = ValueRanges(Box.around(table), np.array([1.0, 1000.0]), columns=True)
+    # At (0.6, 800) the sum is 1.4, which 15 % of each column lowers to 1.1, and 25 % to 0.9.
+    shares = tuple(Radius(share, of_range=True) for share in (0.15, 0.25))
+    settings = RobustnessSettings(radii=shares, natural=ranges, budget=600.0)
+    found = robustness(network, table, settings, rows=np.array([2]))
+    assert found.radii == shares
+    outcomes = [line[0].outcome for line in found.balls]
+    assert outcomes == [BallOutcome.CERTIFIED, BallOutcome.ATTACKED]
+    witness = found.balls[1][0].witness
+    assert witness is not None and (np.abs(witness - table[2]) <= [0.25, 250.0]).all()
+    assert headline(found) == (
+        "For 1 of 1 inputs it is proved that no change of each column by at most 15 % of its range "
+        "changes the class."
+    )

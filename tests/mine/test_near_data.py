@@ -7,6 +7,7 @@ z = (x, −x), y = (relu(x) − relu(−x), 1/4): class 0 is said where x > 1/4.
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -31,6 +32,7 @@ from precond.proof.verdict import Status
 from precond.property import Property
 from precond.region.box import Box
 from precond.region.pattern import DecisionPattern
+from precond.region.radius import Radius
 from precond.region.recording import record
 from precond.workers.pool import InProcess
 
@@ -47,9 +49,11 @@ CLASS_0 = Property.argmax(0, 2)
 RULE = NearRule(ON, CLASS_0, np.array([0, 1, 2]))
 
 
-def claims(scale: float = 1.0) -> NearClaims:
-    balls = DataBalls(INPUTS, RANGE, np.array([scale]))
-    return NearClaims(NETWORK, balls, ProofLimits())
+BALLS = DataBalls(INPUTS, RANGE, np.array([1.0]))
+
+
+def claims() -> NearClaims:
+    return NearClaims(NETWORK, BALLS, ProofLimits())
 
 
 def test_bounds_prove_the_balls_that_stay_in_the_class() -> None:
@@ -88,18 +92,23 @@ def test_nothing_is_proved_when_time_is_up() -> None:
 
 def test_answers_are_counted() -> None:
     verdicts = claims().by_engines([RULE], [(0, 0)], 0.1, InProcess(), FOREVER)
-    found = counted(RULE, 0.1, {1, 2}, {row: v for (_, row), v in verdicts.items()}, 0.03)
+    answers = {row: v for (_, row), v in verdicts.items()}
+    found = counted(RULE, BALLS, 0.1, proved={1, 2}, verdicts=answers, largest=0.03)
     assert (found.proved, found.refuted, found.undecided) == (2, 1, 0)
-    assert not found.is_proved and found.largest == 0.03
+    assert not found.is_proved and found.largest == Radius(0.03)
     assert str(found) == "proved within 0.1 of 2 of its 3 inputs, refuted near 1"
-    every = counted(RULE, 0.04, {0, 1, 2}, {}, 0.03)
-    assert every.is_proved and every.largest == 0.04
+    every = counted(RULE, BALLS, 0.04, proved={0, 1, 2}, verdicts={}, largest=0.03)
+    assert every.is_proved and every.largest == Radius(0.04)
     assert NearData.from_json(every.to_json()) == every
+    shares = replace(BALLS, columns=True)
+    table = counted(RULE, shares, 0.04, proved={0, 1, 2}, verdicts={}, largest=0.03)
+    assert str(table) == "proved within 4 % of each column's range around 3 of its 3 inputs"
+    assert NearData.from_json(table.to_json()) == table
 
 
 def test_more_answers_than_inputs_are_refused() -> None:
     with pytest.raises(QueryError, match="no more answers than inputs"):
-        NearData(radius=0.1, inputs=1, proved=1, refuted=1)
+        NearData(radius=Radius(0.1), inputs=1, proved=1, refuted=1)
 
 
 def test_radii_are_shares_of_a_columns_range() -> None:
@@ -108,8 +117,11 @@ def test_radii_are_shares_of_a_columns_range() -> None:
         np.array([[0.0, 5.0], [1.0, 1005.0], [0.5, 5.0]]),
         parts=(np.arange(2), np.arange(2, 3)),
     )
-    box = DataBalls.of(table, Box.uniform(2, -1e6, 1e6)).around(2, 0.1)
+    anywhere = Box.uniform(2, -1e6, 1e6)
+    box = DataBalls.of(table, anywhere).around(2, 0.1)
     assert np.allclose(box.lower, [0.4, -95.0]) and np.allclose(box.upper, [0.6, 105.0])
+    box = DataBalls.of(table, anywhere, of_range=False).around(2, 0.25)
+    assert box.lower.tolist() == [0.25, 4.75] and box.upper.tolist() == [0.75, 5.25]
 
 
 def test_a_literal_answers_a_counterexample_at_least_loss() -> None:

@@ -23,6 +23,7 @@ from precond.property import Property
 from precond.region.box import Box
 from precond.region.literals import Literals
 from precond.region.pattern import DecisionPattern
+from precond.region.radius import Radius
 from precond.region.recording import record
 from precond.study.goals import class_goal
 from precond.study.radius import RadiusSearch
@@ -178,13 +179,13 @@ def test_the_radius_is_the_largest_rung_that_proves() -> None:
     signatures = record(network, inputs)
     search = RadiusSearch(
         network=network,
-        data=Dataset("points", inputs),
+        data=Dataset("points", inputs, image_shape=(1, 1)),
         signatures=signatures,
         goal=class_goal(network, signatures),
         deadline=Deadline.after(600.0),
     )
     domain, note = search.run()
-    assert domain.radius == 0.02
+    assert domain.radius == Radius(0.02)
     assert note.startswith("radius 0.02: the largest of a ladder")
 
 
@@ -206,3 +207,31 @@ def test_what_a_dropped_literal_said_of_a_value_is_forgotten_by_all_that_read_it
     found = input_precondition(*inputs, method=Method.UNITS)
     assert found.verdict.status is Status.PROVED
     assert found.pattern == DecisionPattern(on=frozenset({("a", 0)}))
+
+
+def test_the_radius_of_a_table_is_a_share_of_each_columns_range() -> None:
+    # Class 0 where x_0 + x_1 / 1000 > 1/4: metres from 0 to 1, millimetres from 0 to 1000.
+    # From (0.2, 200) a share r of both ranges takes 2 r of 0.4: r may be 0.05, and not 0.1.
+    network = Network(
+        (
+            affine("z", [[1.0, 0.001]], [0.0], INPUT),
+            Node("a", ReLU(), ("z",)),
+            affine("y", [[1.0], [0.0]], [0.0, 0.25], "a"),
+        ),
+        (2,),
+    )
+    inputs = np.array([[0.2, 200.0]] * 40 + [[0.0, 0.0], [1.0, 1000.0]] * 4)
+    signatures = record(network, inputs)
+    domain, note = RadiusSearch(
+        network=network,
+        data=Dataset("table", inputs, natural=(0.0, 1000.0), parts=(np.arange(48), np.arange(1))),
+        signatures=signatures,
+        goal=class_goal(network, signatures),
+        deadline=Deadline.after(600.0),
+    ).run()
+    assert domain.radius == Radius(0.05, of_range=True)
+    assert note.startswith("radius 5 % of each column's range: the largest of a ladder")
+    ball = domain.around(inputs[0])
+    assert np.allclose([ball.lower, ball.upper], [[0.15, 150.0], [0.25, 250.0]])
+    assert domain.box.upper.tolist() == [1.0, 1000.0]
+    assert str(domain) == "box of each column within ±5 % of its range around each input"

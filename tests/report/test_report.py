@@ -26,7 +26,9 @@ from precond.proof.precondition import Kind
 from precond.proof.verdict import Status, Verdict
 from precond.region.box import Box
 from precond.region.pattern import DecisionPattern
+from precond.region.radius import Radius
 from precond.region.recording import record
+from precond.region.value_ranges import ValueRanges
 from precond.report.analysis.first_page import is_single
 from precond.report.analysis.view import chosen_for_drawing, make_page
 from precond.report.analysis.write import render, write_report
@@ -44,7 +46,7 @@ from precond.report.plot.pictures import (
     phase_picture,
     row_picture,
 )
-from precond.study.analysis import Analysis, CurvePoint, Domain, DomainKind
+from precond.study.analysis import Analysis, CurvePoint, Domain
 from precond.study.goals import GoalKind
 from precond.study.store import to_json
 
@@ -233,7 +235,7 @@ def in_balls(analysis: Analysis) -> Analysis:
         else p
         for p in analysis.preconditions
     )
-    domain = Domain(DomainKind.BALL, Box.uniform(64, 0, 1), 0.3)
+    domain = Domain.balls(Radius(0.3), ValueRanges.uniform(64, (0, 1)))
     return dataclasses.replace(analysis, domain=domain, preconditions=items)
 
 

@@ -28,6 +28,8 @@ from precond.network.graph import INPUT, Network
 from precond.network.layers import Affine, Conv2d, MaxPool2d
 from precond.network.operators import Operators, affine_operator
 from precond.proof.deadline import Deadline
+from precond.region.radius import Radius
+from precond.region.value_ranges import ValueRanges
 
 Rows = NDArray[np.int64]
 SHARE = 0.2  # of an epoch that are examples
@@ -61,7 +63,7 @@ class Retrained:
     trained_on: Rows
     kept_out: Rows
     attacked: int
-    radius: float
+    radius: Radius
 
 
 def retrain(
@@ -70,16 +72,18 @@ def retrain(
     examples: Adversarial,
     settings: Retraining | None = None,
     *,
-    radius: float,
+    radius: Radius | float,
     done: Callable[[], None] = lambda: None,
 ) -> Retrained:
     """Retrain on the training inputs of ``data`` and half of the ``examples``, by anchor.
 
     ``radius``: of the attack that accuracy is measured under, on the held-out inputs, cut to
-    the data's natural range.
+    the data's ranges.
     """
     settings = settings or Retraining()
-    device, natural = settings.device, data.natural
+    device, ranges = settings.device, ValueRanges.of(data)
+    radius = ranges.plain(Radius.of(radius))
+    steps = ranges.steps(radius)
     inputs, train, held_out = data.flat, data.train, data.held_out
     labels = check_classes(data.labels, len(data), network)
     added, added_labels = examples.inputs(), examples.labels()
@@ -100,8 +104,8 @@ def retrain(
         points = np.asarray(inputs[attacked], dtype=np.float64)
         truth = labels[attacked]
         right = one.classes.predicted(outputs(one, points, device=device)) == truth
-        low = np.maximum(points - radius, np.minimum(natural[0], points))
-        high = np.minimum(points + radius, np.maximum(natural[1], points))
+        low = np.maximum(points - steps, np.minimum(ranges.box.lower, points))
+        high = np.minimum(points + steps, np.maximum(ranges.box.upper, points))
         found = batch_attack(
             one,
             Balls(points, lower=low, upper=high, classes=truth).rows(np.flatnonzero(right)),

@@ -35,9 +35,10 @@ from precond.proof.ledger.ledger import Ledger
 from precond.proof.prover.prove import prove
 from precond.proof.verdict import Status
 from precond.property import Property
-from precond.region.box import Box
 from precond.region.pattern import DecisionPattern
+from precond.region.radius import Radius
 from precond.region.recording import record, record_in_time
+from precond.region.value_ranges import ValueRanges
 
 Array = NDArray[np.float64]
 Rows = NDArray[np.int64]
@@ -122,7 +123,8 @@ def adversarial(
     """
     started, network = time.monotonic(), network.logits
     settings = settings or AdversarialSettings()
-    device, radius, train = settings.device, settings.radius, data.train
+    device, train, ranges = settings.device, data.train, ValueRanges.of(data)
+    radius = ranges.plain(Radius.of(settings.radius))
     check_inputs(network, data.inputs)
     labels = check_classes(data.labels, len(data), network)
     flat = data.flat
@@ -132,9 +134,7 @@ def adversarial(
     train, predicted = train[kept], seen.predicted
     right = train[predicted == labels[train]]
     if not len(right):
-        raise DataError(
-            "training inputs", expected="one that is predicted right, or more", got="none"
-        )
+        raise DataError("right training inputs", expected="one or more", got="none")
     chosen = right
     if len(right) > settings.most:
         drawn = np.random.default_rng(settings.seed).choice(right, settings.most, replace=False)
@@ -149,7 +149,7 @@ def adversarial(
             witnesses += [] if witness is None else [witness]
         balls = RobustnessSettings(
             radii=(radius,),
-            natural=data.natural,
+            natural=ranges,
             budget=end.left - DRAWING * settings.budget,
             each=settings.each,
             device=device,
@@ -160,7 +160,7 @@ def adversarial(
         for row, ball in zip(found.rows.tolist(), found.balls[0], strict=True):
             if ball.outcome is BallOutcome.ATTACKED and ball.witness is not None:
                 target = WitnessTarget(row, label=int(labels[row]), pattern=None)
-                name = f"ball of {radius:g} around {row}"
+                name = f"ball of {radius} around {row}"
                 witnesses.append(_Witness(name, ball.witness, target))
     except KeyboardInterrupt:
         interrupted = True
@@ -192,7 +192,7 @@ def _rule_witnesses(
     assert data.labels is not None
     flat, labels, device = data.flat, data.labels, settings.device
     deadline = Deadline.after(settings.budget / 3)
-    box = Box.uniform(network.input_size, *data.natural)
+    box = ValueRanges.of(data).box
     layers, until = sorted({r.layer for r in rules}), deadline.earlier(0.5 * deadline.left)
     signatures, kept = record_in_time(network, flat[right], layers, until=until, device=device)
     right = right[kept]
@@ -242,7 +242,7 @@ def _examples(
     good = surely & in_float32 & _patterns_hold(network, values, witnesses, device=device)
     gaps = values - near
     few = fewest_changes(
-        network, near, classes, natural=data.natural, device=device, deadline=deadline
+        network, near, classes, natural=ValueRanges.of(data), device=device, deadline=deadline
     ).astype(np.float32)
     solved: NDArray[np.bool_] = np.asarray(np.isfinite(few).all(axis=1))
     solved[solved] = np.logical_and(

@@ -6,13 +6,19 @@ from dataclasses import dataclass
 
 from precond.basics.options import count, option, positive, seconds
 from precond.proof.effort import Effort
+from precond.region.radius import FORMS, Radius, radius_option
 
 
 @dataclass(frozen=True, kw_only=True)
 class AdversarialSettings(Effort):
     """``radius``: of the balls that claims are about.  ``most``: training inputs at most."""
 
-    radius: float = option(0.05, "of the L∞ balls that claims are about", parse=positive)
+    radius: Radius | float = option(
+        Radius(0.05, of_range=True),
+        f"of the L∞ balls that claims are about: {FORMS}",
+        parse=radius_option,
+        metavar="R",
+    )
     most: int = option(1000, "at most so many training inputs", parse=count)
     budget: float = option(
         60.0, "seconds for all claims together", parse=seconds, metavar="SECONDS"

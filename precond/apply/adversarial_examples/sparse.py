@@ -1,6 +1,6 @@
 """Adversarial examples that change as few values as possible.
 
-From a real input the value whose change promises most is set to an end of the natural range,
+From a real input the value whose change promises most is set to an end of its range,
 again and again, until the class changes: greedy on the gradient of (largest rival − own class).
 Then every changed value that turns out not to be needed is put back, the least promising first.
 
@@ -19,6 +19,7 @@ from precond.network.evaluate import forward
 from precond.network.graph import INPUT, Network
 from precond.network.operators import Operators, operators
 from precond.proof.deadline import FOREVER, Deadline
+from precond.region.value_ranges import ValueRanges, ranges_of
 
 Array = NDArray[np.float64]
 Rows = NDArray[np.int64]
@@ -29,7 +30,7 @@ def fewest_changes(
     network: Network,
     anchors: Array,
     classes: Rows,
-    natural: tuple[float, float],
+    natural: ValueRanges | tuple[float, float],
     *,
     most: int = 40,
     device: str = "cpu",
@@ -40,13 +41,13 @@ def fewest_changes(
     the time was not."""
     ops = operators(network, device, torch.float64)
     result = np.full(anchors.shape, np.nan)
-    size = chunk(network, 2)
+    size, ranges = chunk(network, 2), ranges_of(natural, anchors.shape[1])
     for start in range(0, len(anchors), size):
         rows = slice(start, start + size)
         if deadline.passed:
             break
         result[rows] = _greedy(
-            ops, anchors[rows], classes[rows], natural=natural, most=most, deadline=deadline
+            ops, anchors[rows], classes[rows], ranges=ranges, most=most, deadline=deadline
         )
     return result
 
@@ -55,14 +56,15 @@ def _greedy(
     ops: Operators,
     anchors: Array,
     classes: Rows,
-    natural: tuple[float, float],
+    ranges: ValueRanges,
     most: int,
     deadline: Deadline,
 ) -> Array:
     own = torch.tensor(classes, device=ops.device)[:, None]
     begin = torch.tensor(anchors, device=ops.device)
     x, order = begin.clone(), torch.zeros_like(begin)
-    low, high = natural
+    box = ranges.box
+    low, high = (torch.tensor(side, device=ops.device) for side in (box.lower, box.upper))
     far = torch.where(begin > (low + high) / 2, low, high).to(begin.dtype)
     for step in range(1, most + 1):
         x = x.detach().requires_grad_(True)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from precond.basics.notebook import NotebookPage
 from precond.network.graph import Network
+from precond.region.radius import Radius
 
 Array = NDArray[np.float64]
 Rows = NDArray[np.int64]
@@ -52,7 +53,7 @@ class Robustness(NotebookPage):
     inputs: Array
     rows: Rows
     classes: Rows
-    radii: tuple[float, ...]
+    radii: tuple[Radius, ...]
     balls: tuple[tuple[Ball, ...], ...]
     seconds: float
     interrupted: bool = False

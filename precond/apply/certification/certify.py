@@ -12,7 +12,7 @@ Certified at one radius is certified at every smaller one, attacked at every lar
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from precond.apply.certification.answers import Ball, BallOutcome, Robustness
 from precond.apply.certification.batch import Balls, batch_attack, margin_bounds, violates
 from precond.apply.certification.settings import RobustnessSettings
-from precond.basics.arguments import numbers, require_kind
+from precond.basics.arguments import require_kind
 from precond.errors import QueryError
 from precond.network.evaluate import check_inputs
 from precond.network.graph import Network
@@ -33,7 +33,9 @@ from precond.proof.verdict import Status
 from precond.property import Property
 from precond.region.box import Box
 from precond.region.pattern import DecisionPattern
+from precond.region.radius import Radius
 from precond.region.recording import record_in_time
+from precond.region.value_ranges import ValueRanges, ranges_of
 
 Array = NDArray[np.float64]
 Rows = NDArray[np.int64]
@@ -61,26 +63,23 @@ def robustness(
     require_kind("network", value=network, kind=Network, fix="load(model) gives one")
     settings = settings or RobustnessSettings()
     started, deadline = time.monotonic(), Deadline.after(settings.budget)
-    radii = numbers("radii", settings.radii).reshape(-1).tolist()
     network = network.logits
-    sizes = tuple(sorted(set(float(r) for r in radii)))
-    if not sizes or not all(0 < r < float("inf") for r in sizes):
-        raise QueryError("radius", expected="one or more numbers above 0", got=str(list(radii)))
+    sizes = sorted_radii(settings)
     flat = np.asarray(check_inputs(network, inputs)).reshape(len(inputs), -1)
     chosen = np.arange(len(flat)) if rows is None else np.asarray(rows, dtype=np.int64)
     until = deadline.earlier(CLASSIFYING * settings.budget)
     seen, kept = record_in_time(network, flat[chosen], (), until=until, device=settings.device)
     chosen, classes = chosen[kept], seen.predicted
     points = np.asarray(flat[chosen], dtype=np.float64)
-    within = None
+    ranges = None
     if settings.natural is not None:
-        low = np.minimum(settings.natural[0], points.min(axis=0, initial=np.inf))
-        within = Box(low, np.maximum(settings.natural[1], points.max(axis=0, initial=-np.inf)))
+        ranges = ranges_of(settings.natural, flat.shape[1]).holding(points)
+        sizes = tuple(map(ranges.plain, sizes))
     right = np.ones(len(points), dtype=np.bool_)
     if labels is not None:
         right = classes == labels[chosen]
     run = _RobustnessRun(
-        network, points, classes, within=within, settings=settings, deadline=deadline, ledger=ledger
+        network, points, classes, ranges=ranges, settings=settings, deadline=deadline, ledger=ledger
     )
     wrong = Ball(BallOutcome.WRONG)
     open_ball = Ball(BallOutcome.UNKNOWN)
@@ -109,7 +108,7 @@ class _RobustnessRun:
         network: Network,
         points: Array,
         classes: Rows,
-        within: Box | None,
+        ranges: ValueRanges | None,
         settings: RobustnessSettings,
         deadline: Deadline,
         ledger: Ledger | None,
@@ -117,20 +116,21 @@ class _RobustnessRun:
         self.network = network
         self.points = points
         self.classes = classes
-        self.within = within
+        self.ranges = ranges
         self.deadline = deadline
         self.each = settings.each
         self.ledger = ledger
         self.device = settings.device
         self.seed = settings.seed
 
-    def around(self, which: Rows, radius: float) -> Balls:
+    def around(self, which: Rows, radius: Radius) -> Balls:
         """The balls of ``radius`` around these inputs."""
         points = self.points[which]
-        lower, upper = points - radius, points + radius
-        if self.within is not None:
-            lower = np.maximum(lower, self.within.lower)
-            upper = np.minimum(upper, self.within.upper)
+        steps = radius.size if self.ranges is None else self.ranges.steps(radius)
+        lower, upper = points - steps, points + steps
+        if self.ranges is not None:
+            lower = np.maximum(lower, self.ranges.box.lower)
+            upper = np.minimum(upper, self.ranges.box.upper)
         return Balls(points, lower, upper, classes=self.classes[which])
 
     def settle(
@@ -144,7 +144,7 @@ class _RobustnessRun:
                 done(1)
 
     def cheap(
-        self, sizes: Sequence[float], table: list[list[Ball]], done: Callable[[int], None]
+        self, sizes: Sequence[Radius], table: list[list[Ball]], done: Callable[[int], None]
     ) -> None:
         """Bounds, attack and optimised bounds over all balls of a radius at once, smallest radius
         first."""
@@ -154,7 +154,7 @@ class _RobustnessRun:
             self.bound(k, radius, table, steps=OPTIMISE, done=done)
 
     def attack(
-        self, k: int, radius: float, table: list[list[Ball]], done: Callable[[int], None]
+        self, k: int, radius: Radius, table: list[list[Ball]], done: Callable[[int], None]
     ) -> None:
         which = _open(table[k])
         found = batch_attack(
@@ -180,7 +180,7 @@ class _RobustnessRun:
     def bound(
         self,
         k: int,
-        radius: float,
+        radius: Radius,
         table: list[list[Ball]],
         steps: int,
         done: Callable[[int], None],
@@ -205,7 +205,7 @@ class _RobustnessRun:
                 table[k][i] = Ball(BallOutcome.UNKNOWN, engine, margin=bound)
 
     def complete(
-        self, sizes: Sequence[float], table: list[list[Ball]], done: Callable[[int], None]
+        self, sizes: Sequence[Radius], table: list[list[Ball]], done: Callable[[int], None]
     ) -> None:
         """The prover on what is left, balls whose bound is nearest to proved first."""
         waiting = [(k, i) for k in range(len(sizes)) for i in _open(table[k]).tolist()]
@@ -238,6 +238,23 @@ class _RobustnessRun:
             elif verdict.status is Status.REFUTED and verdict.confirmed:
                 answer = Ball(BallOutcome.ATTACKED, verdict.engine, witness=verdict.witness)
                 self.settle(table, k, i, ball=answer, done=done)
+
+
+def sorted_radii(settings: RobustnessSettings) -> tuple[Radius, ...]:
+    """The radii, each once, in ascending order."""
+    given = settings.radii if isinstance(settings.radii, Iterable) else (settings.radii,)
+    radii = {Radius.of(radius) for radius in given}
+    if len({radius.of_range for radius in radii}) != 1:
+        got = ", ".join(map(str, given)) or "none"
+        raise QueryError("radii", expected="one or more, all numbers or all shares", got=got)
+    if settings.natural is None and any(radius.of_range for radius in radii):
+        raise QueryError(
+            "radius",
+            expected="numbers where no ranges are given",
+            got=", ".join(map(str, given)),
+            fix="natural=ValueRanges.of(data) gives the range of each column",
+        )
+    return tuple(sorted(radii, key=lambda radius: radius.size))
 
 
 def _open(line: Sequence[Ball]) -> Rows:

@@ -9,12 +9,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from precond.apply.debugging.own_precondition import (
-    NOT_TRIED,
-    OwnPrecondition,
-    Unproved,
-    own_precondition,
-)
+from precond.apply.debugging.own_answer import NOT_TRIED, OwnPrecondition, Unproved
+from precond.apply.debugging.own_precondition import own_precondition
 from precond.apply.debugging.profiles import Profile, comparative_gradients, profiles
 from precond.apply.debugging.rule_book import Counterfactual, RuleBook
 from precond.apply.debugging.settings import DebugSettings
@@ -24,6 +20,8 @@ from precond.proof.ledger.ledger import Ledger
 from precond.property import Property
 from precond.region.box import Box
 from precond.region.pattern import DecisionPattern
+from precond.region.radius import Radius
+from precond.region.value_ranges import ValueRanges
 
 Array = NDArray[np.float64]
 Rows = NDArray[np.int64]
@@ -61,11 +59,11 @@ class Examiner:
         self,
         book: RuleBook,
         labels: Rows,
-        natural: tuple[float, float],
+        ranges: ValueRanges,
         settings: DebugSettings,
         ledger: Ledger | None,
     ) -> None:
-        self.book, self.labels, self.natural = book, labels, natural
+        self.book, self.labels, self.ranges = book, labels, ranges
         self.settings, self.ledger = settings, ledger
         self.deadline = Deadline.after(settings.budget)
 
@@ -120,7 +118,7 @@ class Examiner:
             inputs=self.book.inputs[rows],
             predicted=self.book.signatures.predicted[rows],
             true=self.labels[rows],
-            baseline=self.natural[0],
+            baseline=self._baseline,
             device=self.settings.device,
             deadline=self.deadline.earlier(EXPLAINING * self.deadline.left),
         )
@@ -138,11 +136,18 @@ class Examiner:
             deadline=self.deadline.earlier(EXPLAINING * self.deadline.left),
         )
 
+    @property
+    def _baseline(self) -> float | Array:
+        """What attributions start from: black pixels, or the mean of each column."""
+        if not self.ranges.columns:
+            return float(self.ranges.box.lower[0])
+        rows = self.book.inputs[self.book.train]
+        return np.asarray(rows.mean(axis=0, dtype=np.float64))
+
     @cached_property
     def _within(self) -> Box:
-        """The natural range of values, and all that the data show."""
-        inputs, (low, high) = self.book.inputs, self.natural
-        return Box(np.minimum(low, inputs.min(axis=0)), np.maximum(high, inputs.max(axis=0)))
+        """The range of each value, and all that the data show."""
+        return self.ranges.holding(self.book.inputs).box
 
     def _own(self, row: int, budget: float) -> OwnPrecondition | Unproved:
         network, signatures = self.book.network, self.book.signatures
@@ -155,7 +160,8 @@ class Examiner:
         return own_precondition(
             claim,
             point=np.asarray(self.book.inputs[row], dtype=np.float64),
-            radius=self.settings.radius,
+            radius=self.ranges.plain(Radius.of(self.settings.radius)),
+            ranges=self.ranges,
             effort=replace(self.settings, budget=budget),
             ledger=self.ledger,
         )

@@ -31,6 +31,7 @@ from precond.proof.deadline import Deadline
 from precond.proof.ledger.ledger import Ledger
 from precond.region.recording import record
 from precond.region.signature import Signatures
+from precond.region.value_ranges import ValueRanges
 
 Array = NDArray[np.float64]
 Rows = NDArray[np.int64]
@@ -109,7 +110,9 @@ def debug(
             book, notes = mine_rules(book, settings, deadline.earlier(MINING * deadline.left))
             doubtful = suspects(book, wrong, true)
             left = replace(settings, budget=deadline.left)
-            examiner = Examiner(book, true, natural=data.natural, settings=left, ledger=ledger)
+            examiner = Examiner(
+                book, true, ranges=ValueRanges.of(data), settings=left, ledger=ledger
+            )
             gradients = examiner.gradients(examined)
             evidence = Evidence(
                 book=book,

@@ -27,6 +27,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from precond.apply.debugging.own_answer import HALVINGS, OwnPrecondition, Unproved
 from precond.errors import QueryError
 from precond.mine.boxes.largest_box import underapproximation_box
 from precond.mine.input_preconditions.by_units import wide
@@ -43,9 +44,10 @@ from precond.proof.verdict import Status
 from precond.region.box import Box
 from precond.region.literals import Literals
 from precond.region.pattern import DecisionPattern
+from precond.region.radius import Radius
+from precond.region.value_ranges import ValueRanges
 
 Array = NDArray[np.float64]
-HALVINGS = 12
 BISECTIONS = 2
 FINE = 16  # balls of the finer ladder, four to a halving
 MOST = 0.5  # of the signature's literals that a precondition may keep
@@ -54,48 +56,15 @@ CLIMBS = 3  # and up again
 LOWER = 2  # steps down the ladder
 
 
-@dataclass(frozen=True, eq=False)
-class OwnPrecondition:
-    """``precondition`` in the ball of ``radius``; the whole signature, of ``literals``, proves in
-    that of radius ``whole``; ``box``, where there is one, lies in the precondition's region."""
-
-    radius: float
-    precondition: InputPrecondition
-    box: Box | None
-    literals: int
-    whole: float
-
-
-@dataclass(frozen=True, kw_only=True)
-class Unproved:
-    """Why an input has no precondition of its own.
-
-    Radii of the balls that were tried: ``refuted`` ones hold an input with the same signature
-    and another class (as larger ones do), ``open`` ones were not decided within their time;
-    ``untried`` smaller ones had no time at all.  ``proved``: the whole signature, of ``literals``,
-    does prove there, and relaxation left ``left`` of them at best (None: there was no time to free
-    one).  ``seconds``: spent on all of it.
-    """
-
-    refuted: tuple[float, ...]
-    open: tuple[float, ...]
-    untried: int
-    proved: float | None
-    seconds: float
-    left: int | None = None
-    literals: int = 0
-
-
-NOT_TRIED = Unproved(refuted=(), open=(), untried=HALVINGS + 1, proved=None, seconds=0.0)
-
-
 @dataclass(eq=False, kw_only=True)
 class _Search:
     """``claim``: that the whole signature of ``point`` (n,) implies a property, over a box that
-    balls are cut to."""
+    balls are cut to; ``ranges``: what a radius with ``of_range`` is a share of."""
 
     claim: Claim
     point: Array
+    ranges: ValueRanges
+    of_range: bool
     effort: Effort
     deadline: Deadline
     ledger: Ledger | None
@@ -108,7 +77,10 @@ class _Search:
         self.wide = wide(network) and bool(self.claim.problem.conjuncts)
 
     def ball(self, size: float) -> Box:
-        return Box.ball(self.point, size, within=self.claim.box)
+        if not size:
+            return Box(self.point, self.point)
+        radius = Radius(size, of_range=self.of_range)
+        return self.ranges.ball(self.point, radius, within=self.claim.box)
 
     def proves(self, size: float) -> bool:
         """Whether the whole signature does in the ball of this radius."""
@@ -204,20 +176,31 @@ class _Search:
 def own_precondition(
     claim: Claim,
     point: Array,
-    radius: float,
+    radius: Radius | float,
     effort: Effort,
     *,
+    ranges: ValueRanges | None = None,
     ledger: Ledger | None = None,
 ) -> OwnPrecondition | Unproved:
     """The relaxed signature of ``point`` (n,).
 
     ``claim``: that the whole signature implies a property, over a box that balls are cut to.
+    ``ranges``: of each value, by default the sides of that box.
     ``Unproved`` where no ball down to radius / 2¹² proves, where the budget ran out before one
     did, or where relaxation leaves more than half of the literals in every ball tried.
     """
     deadline, begun = Deadline.after(effort.budget), time.monotonic()
-    search = _Search(claim=claim, point=point, effort=effort, deadline=deadline, ledger=ledger)
-    whole, untried = search.guessed(radius) if search.wide else _largest(search, radius)
+    first = Radius.of(radius)
+    search = _Search(
+        claim=claim,
+        point=point,
+        ranges=ranges or ValueRanges(claim.box, claim.box.width, columns=True),
+        of_range=first.of_range,
+        effort=effort,
+        deadline=deadline,
+        ledger=ledger,
+    )
+    whole, untried = search.guessed(first.size) if search.wide else _largest(search, first.size)
     fewest: int | None = None
     if whole is not None and not deadline.passed:
         sizes = [whole * 2 ** (-step / 4) for step in range(FINE + 1)]
@@ -241,6 +224,7 @@ def own_precondition(
         seconds=time.monotonic() - begun,
         left=fewest,
         literals=len(search.literals.phases),
+        of_range=search.of_range,
     )
 
 
@@ -284,9 +268,10 @@ def _climbed(search: _Search, sizes: Sequence[float], found: InputPrecondition) 
         found, size = better, larger
     assert found.pattern is not None
     return OwnPrecondition(
-        size,
+        radius=size,
         precondition=found,
         box=search.box(found.pattern, size),
         literals=len(search.literals.phases),
         whole=sizes[0],
+        of_range=search.of_range,
     )

@@ -54,20 +54,20 @@ def comparative_gradients(
     inputs: NDArray[np.floating],
     predicted: Rows,
     true: Rows,
-    baseline: float,
+    baseline: float | Array,
     device: str = "cpu",
     deadline: Deadline = FOREVER,
 ) -> Array:
     """Integrated gradients of y_predicted − y_true for every row, (N, n); of one logit z, of ±z.
     Of the first rows, one or more, where time is up before."""
-    scores, found = of_scores(network), []
+    scores, found, shape = of_scores(network), [], network.input_shape
     size = max(1, TOGETHER // (STEPS * network.neurons))
     for start in range(0, len(inputs), size):
         part = slice(start, start + size)
         values = integrated_gradients(
             scores,
             inputs=np.asarray(inputs[part], dtype=np.float64).reshape(-1, *network.input_shape),
-            baseline=baseline,
+            baseline=baseline if isinstance(baseline, float) else baseline.reshape(shape),
             quantity=comparative(predicted[part], true[part]),
             steps=STEPS,
             device=device,

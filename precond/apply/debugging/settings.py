@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from precond.basics.options import count, option, positive, seconds
+from precond.basics.options import count, option, seconds
 from precond.mine.layer_rules.settings import RuleSettings
+from precond.region.radius import FORMS, Radius, radius_option
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,9 +21,10 @@ class DebugSettings(RuleSettings):
         metavar="SECONDS",
     )
     each: float = 2.0
-    radius: float = option(
-        0.1,
-        "of the ball around a wrong input that is tried first (halved until it proves)",
-        parse=positive,
+    radius: Radius | float = option(
+        Radius(0.1, of_range=True),
+        f"of the ball around a wrong input that is tried first (halved until it proves): {FORMS}",
+        parse=radius_option,
+        metavar="R",
     )
     findings: int = option(500, "at most so many pages", parse=count, name="pages")

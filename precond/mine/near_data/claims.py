@@ -226,7 +226,9 @@ def _pairs(rules: Sequence[NearRule]) -> list[Pair]:
 
 def counted(
     rule: NearRule,
+    balls: DataBalls,
     radius: float,
+    *,
     proved: set[int],
     verdicts: dict[int, Verdict],
     largest: float | None,
@@ -238,9 +240,9 @@ def counted(
     if len(done) == len(rule.rows) > 0:
         largest = max(radius, largest or 0.0)
     return NearData(
-        radius=radius,
+        radius=balls.radius(radius),
         inputs=len(rule.rows),
         proved=len(done),
         refuted=against,
-        largest=largest,
+        largest=None if largest is None else balls.radius(largest),
     )

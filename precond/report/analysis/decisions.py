@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from precond.data.dataset import input_name
+from precond.data.dataset import class_name, input_name
 from precond.proof.precondition import Precondition
 from precond.report.cards import Card
 from precond.report.coverage import Match
@@ -96,7 +96,7 @@ class Decisions:
         thumbs = tuple(
             Thumb(
                 row_picture(np.asarray(data.inputs[r]), data.image_shape or (), data.natural),
-                str(int(predicted[r])),
+                class_name(int(predicted[r]), data.classes),
                 f"input {r}{labels_of(self.analysis, r)}",
             )
             for r in map(int, rows)

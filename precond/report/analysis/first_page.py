@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from precond.basics.counting import percent
+from precond.data.dataset import class_words
 from precond.proof.near_data import NearData
 from precond.proof.precondition import Kind, Precondition
 from precond.proof.verdict import Status
@@ -80,7 +81,7 @@ def _line(analysis: Analysis, decisions: Decisions, added: RuleGain) -> GainLine
     literals = decisions.telling(item)
     return GainLine(
         id=item.id,
-        label=_class(analysis, item.label),
+        label=class_words(item.label, analysis.data.classes),
         literals=literals,
         more=len(item.pattern) - len(literals),
         words=str(item.pattern),
@@ -93,15 +94,6 @@ def _line(analysis: Analysis, decisions: Decisions, added: RuleGain) -> GainLine
     )
 
 
-def _class(analysis: Analysis, label: str) -> str:
-    """A class by number and name, where the data names it otherwise."""
-    names = analysis.data.classes
-    if names is None or not label.isdecimal() or int(label) >= len(names):
-        return label
-    name = names[int(label)]
-    return label if name == label else f"{label} {name}"
-
-
 def _tone(item: Precondition) -> str:
     sure = item.verdict.is_proved or (item.near is not None and item.near.is_proved)
     return Status.PROVED.value if sure else Status.EMPIRICAL.value
@@ -111,7 +103,8 @@ def _near(near: NearData | None) -> str:
     if near is None:
         return "–"
     if near.is_proved:
-        largest = f" (also within {near.largest:g})" if (near.largest or 0) > near.radius else ""
-        return f"✓ within {near.radius:g} of all {near.inputs}{largest}"
-    words = f"within {near.radius:g} of {near.proved} of {near.inputs}"
-    return words + (f"; of all within {near.largest:g}" if near.largest else "")
+        more = near.largest is not None and near.largest.size > near.radius.size
+        largest = f" (also within {near.largest})" if more else ""
+        return f"✓ within {near.radius} of all {near.inputs}{largest}"
+    words = f"within {near.radius} of {near.proved} of {near.inputs}"
+    return words + (f"; of all within {near.largest}" if near.largest else "")

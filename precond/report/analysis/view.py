@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from markupsafe import Markup
 
 from precond.basics.counting import percent
+from precond.data.dataset import class_words
 from precond.proof.precondition import Kind, Precondition
 from precond.proof.verdict import Status, Verdict
 from precond.report.analysis.decisions import Decisions
@@ -122,7 +123,11 @@ def make_page(analysis: Analysis) -> Page:
     """Everything the report shows; evaluates the witnesses, writes nothing."""
     matches = match_held_out(analysis)
     series = chart_series(analysis)
-    classes = tuple(class_coverage(analysis, matches)) if series else ()
+    names = analysis.data.classes
+    classes = tuple(
+        replace(one, label=class_words(one.label, names))
+        for one in (class_coverage(analysis, matches) if series else ())
+    )
     items = analysis.preconditions
     decisions = Decisions(analysis)
     first = FirstPage.of(analysis, decisions)
@@ -156,7 +161,9 @@ def make_page(analysis: Analysis) -> Page:
         kinds=tuple(k.value for k in Kind if any(p.kind is k for p in analysis.preconditions)),
         statuses=tuple((s.value, ICONS[s]) for s in Status if s in used),
         labels=tuple(
-            n for n in class_names(analysis) if any(p.label == n for p in analysis.preconditions)
+            class_words(n, names)
+            for n in class_names(analysis)
+            if any(p.label == n for p in analysis.preconditions)
         ),
         undrawn=len(rows) - len(drawn),
         terms=TERMS,
@@ -213,7 +220,7 @@ def _row(item: Precondition, analysis: Analysis, card: Card) -> Row:
     return Row(
         item.id,
         item.kind.value,
-        item.label,
+        class_words(item.label, analysis.data.classes),
         status=verdict.status.value,
         icon=ICONS[verdict.status],
         tag=tag,

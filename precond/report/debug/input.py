@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from precond.apply.debugging.doubtful_labels import Suspect
 from precond.apply.debugging.examine import Finding
 from precond.apply.debugging.findings import Debugged
-from precond.apply.debugging.own_precondition import Unproved
+from precond.apply.debugging.own_answer import Unproved
 from precond.apply.debugging.rule_book import Counterfactual
 from precond.basics.counting import percent
 from precond.data.dataset import input_name

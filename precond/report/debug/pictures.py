@@ -9,7 +9,7 @@ import numpy as np
 
 from precond.apply.debugging.examine import Finding
 from precond.apply.debugging.findings import Debugged
-from precond.apply.debugging.own_precondition import Unproved
+from precond.apply.debugging.own_answer import Unproved
 from precond.report.evidence import THUMBS, Gallery, Subject, Thumb
 from precond.report.plot.pictures import row_picture, signed_picture
 

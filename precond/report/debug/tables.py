@@ -10,7 +10,8 @@ from precond.apply.debugging.conditions import details
 from precond.apply.debugging.doubtful_labels import Suspect
 from precond.apply.debugging.examine import Finding
 from precond.apply.debugging.findings import Debugged
-from precond.apply.debugging.own_precondition import Unproved
+from precond.apply.debugging.own_answer import Unproved
+from precond.region.radius import Radius
 from precond.report.debug.answer import what
 from precond.report.debug.pictures import page_address
 from precond.report.tables import csv_text
@@ -69,7 +70,7 @@ def error_cells(
             str(len(finding.rules)),
             "–" if finding.nearest is None else str(len(finding.nearest.flips)),
             "–" if finding.switching is None else str(len(finding.switching.flips)),
-            "–" if isinstance(own, Unproved) else f"{own.radius:.3g}",
+            "–" if isinstance(own, Unproved) else f"{Radius(own.radius, own.of_range):.3g}",
         ]
     cells.append("–" if cause is None else str(cause))
     return tuple(cells)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from precond.apply.debugging.doubtful_labels import Suspect
 from precond.apply.debugging.examine import Finding
 from precond.apply.debugging.findings import Debugged
-from precond.apply.debugging.own_precondition import NOT_TRIED, Unproved
+from precond.apply.debugging.own_answer import NOT_TRIED, Unproved
 from precond.basics.counting import percent
+from precond.region.radius import Radius
 from precond.report.plot.pattern import literal_lines
 
 
@@ -25,7 +26,11 @@ def own_words(finding: Finding) -> tuple[tuple[str, ...], tuple[str, ...]]:
         return unproved_words(own), ()
     found = own.precondition
     assert found.pattern is not None
-    where = f"the L∞ ball of radius {own.radius:.4g} around the input"
+    radius, largest = (Radius(size, own.of_range) for size in (own.radius, own.whole))
+    ball = f"L∞ ball of radius {radius:.4g}"
+    if own.of_range:
+        ball = f"box of each column within ±{radius:.4g} of its range"
+    where = f"the {ball} around the input"
     if len(found.pattern):
         claim = (
             f"Every input of {where} with these {len(found.pattern)} of the signature's "
@@ -33,7 +38,7 @@ def own_words(finding: Finding) -> tuple[tuple[str, ...], tuple[str, ...]]:
         )
     else:
         claim = f"Every input of {where} is predicted {finding.predicted} too: no neuron is needed."
-    whole = f"The whole signature proves up to radius {own.whole:.4g}."
+    whole = f"The whole signature proves up to radius {largest:.4g}."
     proof = f"Proved by {found.verdict.engine} after {found.proofs} proofs"
     if not found.minimal:
         proof += "; time ran out before every neuron was tried"
@@ -47,15 +52,15 @@ def unproved_words(own: Unproved) -> tuple[str, ...]:
     words = [f"None was proved within {own.seconds:.1f} s."]
     if own.refuted:
         words.append(
-            f"{_balls(own.refuted)}: refuted; some input with this signature is predicted "
+            f"{_balls(own.refuted, own)}: refuted; some input with this signature is predicted "
             "otherwise."
         )
     if own.open:
-        words.append(f"{_balls(own.open)}: not decided in time.")
+        words.append(f"{_balls(own.open, own)}: not decided in time.")
     if own.untried:
         words.append(f"{own.untried} smaller balls were not tried: time ran out.")
     if own.proved is not None:
-        whole = f"{_balls((own.proved,))}: the whole signature does prove the class"
+        whole = f"{_balls((own.proved,), own)}: the whole signature does prove the class"
         if own.left is None:
             words.append(f"{whole}, but no time was left to free a neuron.")
         else:
@@ -66,8 +71,8 @@ def unproved_words(own: Unproved) -> tuple[str, ...]:
     return tuple(words)
 
 
-def _balls(radii: tuple[float, ...]) -> str:
-    return f"Radius {', '.join(f'{radius:.3g}' for radius in radii)}"
+def _balls(sizes: tuple[float, ...], own: Unproved) -> str:
+    return f"Radius {', '.join(f'{Radius(size, own.of_range):.3g}' for size in sizes)}"
 
 
 def flips_short(finding: Finding) -> str:

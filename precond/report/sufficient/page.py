@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image
 
 from precond.basics.counting import how_many, percent
+from precond.data.dataset import class_name
 from precond.mine.sufficient_features.minimal import Needed
 from precond.mine.sufficient_features.question import Array
 from precond.mine.sufficient_features.sufficient import SufficientFeatures
@@ -22,7 +23,6 @@ from precond.report.plot.pictures import data_uri, row_picture
 from precond.report.sufficient.words import (
     InputAnswer,
     bound_words,
-    class_name,
     conditions,
     contrast_words,
     needed_words,
@@ -200,7 +200,7 @@ def _violators(
     for unit in [u for u in found.kept if u in found.needed.violators][:VIOLATORS]:
         point = found.needed.violators[unit]
         value = outputs(question.network, point.reshape(1, *question.network.input_shape))
-        said = class_name(classes, int(question.network.classes.predicted(value)[0]))
+        said = class_name(int(question.network.classes.predicted(value)[0]), classes)
         name = question.units.names[unit]
         title = f"an input that changes {name} and free {plural(question.units.word, 2)} only"
         picture = row_picture(point, shape, subject.natural)
@@ -211,7 +211,7 @@ def _violators(
 def _contrast(found: SufficientFeatures, classes: tuple[str, ...] | None) -> str:
     if found.contrast is None:
         return ""
-    words = contrast_words(found, class_name(classes, found.contrast.label))
+    words = contrast_words(found, class_name(found.contrast.label, classes))
     return f"{words[0].upper()}{words[1:]}."
 
 

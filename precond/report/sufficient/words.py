@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from precond.data.dataset import Dataset
+from precond.data.dataset import Dataset, class_name
 from precond.mine.sufficient_features.minimal import Needed
 from precond.mine.sufficient_features.sufficient import SufficientFeatures
 
@@ -26,11 +26,7 @@ class InputAnswer:
 
 def input_answer(dataset: Dataset, row: int, label: int, *, free: str) -> InputAnswer:
     """Of a classifier."""
-    return InputAnswer(row, f"class {class_name(dataset.classes, label)}", free)
-
-
-def class_name(classes: Sequence[str] | None, label: int) -> str:
-    return classes[label] if classes is not None and label < len(classes) else str(label)
+    return InputAnswer(row, f"class {class_name(label, dataset.classes)}", free)
 
 
 def sentence(found: SufficientFeatures, answer: InputAnswer) -> str:

@@ -13,7 +13,7 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 
 from precond.basics.counting import percent
-from precond.data.dataset import input_name
+from precond.data.dataset import class_name, class_words, input_name
 from precond.proof.attempt import SecondProof
 from precond.proof.status import Status
 from precond.report.evidence import Gallery, Table, Thumb
@@ -69,7 +69,8 @@ def class_section(run: WholeSpace, result: ClassResult) -> ClassSection:
         for t in result.cuts
     )
     cards = tuple(_card(run, result, number) for number in range(len(result.entries)))
-    name = f"{result.target.name}: {result.target.property}"
+    words = class_words(result.target.name, run.study.data.classes)
+    name = f"{words}: {result.target.property}"
     return ClassSection(
         f"Class {name}",
         f"{counted(result.held_out)} of its held-out inputs have one of its patterns. "
@@ -205,8 +206,10 @@ def _interval(pair: tuple[float, float] | None) -> str:
 
 def _labels(run: WholeSpace, row: int) -> str:
     """`` (true 3, predicted 8)`` as far as it is known."""
-    words = [] if run.study.data.labels is None else [f"true {int(run.study.data.labels[row])}"]
-    words.append(f"predicted {int(run.study.signatures.predicted[row])}")
+    data, said = run.study.data, int(run.study.signatures.predicted[row])
+    words = [f"predicted {class_name(said, data.classes)}"]
+    if data.labels is not None:
+        words.insert(0, f"true {class_name(int(data.labels[row]), data.classes)}")
     return f" ({', '.join(words)})" if words else ""
 
 

@@ -9,6 +9,7 @@ from markupsafe import Markup
 
 from precond.basics.counting import how_many, percent
 from precond.basics.terminal import fitted
+from precond.data.dataset import class_words
 from precond.proof.precondition import Precondition
 from precond.proof.verdict import Status
 from precond.report.evidence import Table
@@ -75,7 +76,7 @@ def table_text(run: WholeSpace, model: str) -> str:
     for result in run.classes:
         low, high = result.held_out.interval
         lines.append(
-            f"{fitted(result.target.name, 10)} {fitted(result.cut, 14)} {len(result.entries):>8} "
+            f"{fitted(_class(run, result), 10)} {fitted(result.cut, 14)} {len(result.entries):>8} "
             f"{result.literals:>8} {percent(result.train.value):>8} "
             f"{percent(result.held_out.value):>8} {f'{100 * low:.1f}–{100 * high:.1f} %':>13} "
             f"{result.seconds:>8.1f}  {_proof_words(result)}"
@@ -198,7 +199,7 @@ def _class_table(run: WholeSpace) -> Table:
         low, high = result.held_out.interval
         rows.append(
             (
-                result.target.name,
+                _class(run, result),
                 result.cut,
                 str(len(result.entries)),
                 str(result.literals),
@@ -216,6 +217,10 @@ def _class_table(run: WholeSpace) -> Table:
         "95 % interval", "rounds", "proofs", "time", "proof",
     )  # fmt: skip
     return Table("Classes", remark="patterns and what they took", head=head, rows=tuple(rows))
+
+
+def _class(run: WholeSpace, result: ClassResult) -> str:
+    return class_words(result.target.name, run.study.data.classes)
 
 
 def _csv_line(result: ClassResult, entry: Precondition) -> tuple[object, ...]:
