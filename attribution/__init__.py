@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from attribution.concepts.tcav import Tcav as Tcav
     from attribution.concepts.tcav import TcavSettings as TcavSettings
     from attribution.concepts.tcav import concept_scores as concept_scores
+    from attribution.diagnosis.consistency import Consistency as Consistency
+    from attribution.diagnosis.consistency import ConsistencySettings as ConsistencySettings
+    from attribution.diagnosis.consistency import knowledge_consistency as knowledge_consistency
     from attribution.diagnosis.frequency import Frequencies as Frequencies
     from attribution.diagnosis.frequency import frequency_accuracy as frequency_accuracy
     from attribution.diagnosis.frequency import frequency_parts as frequency_parts
@@ -38,6 +41,7 @@ if TYPE_CHECKING:
     from attribution.diagnosis.subspaces import Subspace as Subspace
     from attribution.diagnosis.subspaces import cosine_bands as cosine_bands
     from attribution.diagnosis.subspaces import whole_space as whole_space
+    from attribution.diagnosis.training import Training as Training
     from attribution.distributions import ClassConditional as ClassConditional
     from attribution.distributions import Custom as Custom
     from attribution.distributions import Empirical as Empirical
@@ -91,6 +95,8 @@ _HOMES = {
     "Cav": "attribution.concepts.cav",
     "ClassConditional": "attribution.distributions",
     "Clip": "attribution.show.visualise",
+    "Consistency": "attribution.diagnosis.consistency",
+    "ConsistencySettings": "attribution.diagnosis.consistency",
     "Custom": "attribution.distributions",
     "Display": "attribution.show.explain",
     "Dissection": "attribution.concepts.dissection",
@@ -113,6 +119,7 @@ _HOMES = {
     "SubspaceMargins": "attribution.diagnosis.margins",
     "Tcav": "attribution.concepts.tcav",
     "TcavSettings": "attribution.concepts.tcav",
+    "Training": "attribution.diagnosis.training",
     "captum_attribution": "attribution.methods.peers",
     "class_expert": "attribution.uses.experts",
     "class_profiles": "attribution.uses.profiles",
@@ -139,6 +146,7 @@ _HOMES = {
     "influences": "attribution.uses.profiles",
     "instance_removal": "attribution.uses.removal",
     "integrated_gradients": "attribution.methods.integrated",
+    "knowledge_consistency": "attribution.diagnosis.consistency",
     "margin": "attribution.quantities",
     "max_class": "attribution.quantities",
     "most_like": "attribution.concepts.cav",
