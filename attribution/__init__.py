@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from attribution.concepts.tcav import Tcav as Tcav
     from attribution.concepts.tcav import TcavSettings as TcavSettings
     from attribution.concepts.tcav import concept_scores as concept_scores
+    from attribution.diagnosis.band_training import BandTraining as BandTraining
+    from attribution.diagnosis.band_training import LabelledPictures as LabelledPictures
+    from attribution.diagnosis.band_training import band_training as band_training
+    from attribution.diagnosis.band_training import kernel_roughness as kernel_roughness
     from attribution.diagnosis.consistency import Consistency as Consistency
     from attribution.diagnosis.consistency import ConsistencySettings as ConsistencySettings
     from attribution.diagnosis.consistency import knowledge_consistency as knowledge_consistency
@@ -38,6 +42,17 @@ if TYPE_CHECKING:
         PredictionDifference as PredictionDifference,
     )
     from attribution.diagnosis.prediction_difference import hidden_parts as hidden_parts
+    from attribution.diagnosis.rationales import Fidelity as Fidelity
+    from attribution.diagnosis.rationales import Rationales as Rationales
+    from attribution.diagnosis.rationales import RationaleTree as RationaleTree
+    from attribution.diagnosis.rationales import pattern_agreement as pattern_agreement
+    from attribution.diagnosis.rationales import rationale_tree as rationale_tree
+    from attribution.diagnosis.rationales import rationales as rationales
+    from attribution.diagnosis.spectral_bias import Sinusoids as Sinusoids
+    from attribution.diagnosis.spectral_bias import SpectralBias as SpectralBias
+    from attribution.diagnosis.spectral_bias import WeightNoise as WeightNoise
+    from attribution.diagnosis.spectral_bias import spectral_bias as spectral_bias
+    from attribution.diagnosis.spectral_bias import weight_noise as weight_noise
     from attribution.diagnosis.subspaces import Subspace as Subspace
     from attribution.diagnosis.subspaces import cosine_bands as cosine_bands
     from attribution.diagnosis.subspaces import whole_space as whole_space
@@ -90,6 +105,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "Attribution": "attribution.attribution",
+    "BandTraining": "attribution.diagnosis.band_training",
     "CaptumMethod": "attribution.methods.peers",
     "CaptumSettings": "attribution.methods.peers",
     "Cav": "attribution.concepts.cav",
@@ -103,8 +119,10 @@ _HOMES = {
     "Draws": "attribution.diagnosis.prediction_difference",
     "Empirical": "attribution.distributions",
     "ExplainSettings": "attribution.show.explain",
+    "Fidelity": "attribution.diagnosis.rationales",
     "Frequencies": "attribution.diagnosis.frequency",
     "Gaussian": "attribution.distributions",
+    "LabelledPictures": "attribution.diagnosis.band_training",
     "LinearPath": "attribution.distributions",
     "Marginal": "attribution.diagnosis.patches",
     "Panel": "attribution.show.visualise",
@@ -112,14 +130,20 @@ _HOMES = {
     "Point": "attribution.distributions",
     "PredictionDifference": "attribution.diagnosis.prediction_difference",
     "Quantity": "attribution.quantities",
+    "RationaleTree": "attribution.diagnosis.rationales",
+    "Rationales": "attribution.diagnosis.rationales",
     "Rule": "attribution.rules",
     "Scenes": "attribution.concepts.scenes",
+    "Sinusoids": "attribution.diagnosis.spectral_bias",
     "Slice": "attribution.slices",
+    "SpectralBias": "attribution.diagnosis.spectral_bias",
     "Subspace": "attribution.diagnosis.subspaces",
     "SubspaceMargins": "attribution.diagnosis.margins",
     "Tcav": "attribution.concepts.tcav",
     "TcavSettings": "attribution.concepts.tcav",
     "Training": "attribution.diagnosis.training",
+    "WeightNoise": "attribution.diagnosis.spectral_bias",
+    "band_training": "attribution.diagnosis.band_training",
     "captum_attribution": "attribution.methods.peers",
     "class_expert": "attribution.uses.experts",
     "class_profiles": "attribution.uses.profiles",
@@ -146,20 +170,26 @@ _HOMES = {
     "influences": "attribution.uses.profiles",
     "instance_removal": "attribution.uses.removal",
     "integrated_gradients": "attribution.methods.integrated",
+    "kernel_roughness": "attribution.diagnosis.band_training",
     "knowledge_consistency": "attribution.diagnosis.consistency",
     "margin": "attribution.quantities",
     "max_class": "attribution.quantities",
     "most_like": "attribution.concepts.cav",
     "over_stability": "attribution.uses.bugs",
+    "pattern_agreement": "attribution.diagnosis.rationales",
     "profile_grid": "attribution.uses.profiles",
+    "rationale_tree": "attribution.diagnosis.rationales",
+    "rationales": "attribution.diagnosis.rationales",
     "render_scenes": "attribution.concepts.scenes",
     "replaced_subject": "attribution.uses.bugs",
     "scaled_image": "attribution.show.visualise",
     "signed_map": "attribution.show.visualise",
+    "spectral_bias": "attribution.diagnosis.spectral_bias",
     "subspace_margins": "attribution.diagnosis.margins",
     "tokens_html": "attribution.show.visualise",
     "unit": "attribution.quantities",
     "unit_meaning": "attribution.show.interpret",
+    "weight_noise": "attribution.diagnosis.spectral_bias",
     "whole_space": "attribution.diagnosis.subspaces",
     "why_rather_than": "attribution.show.interpret",
     "windows_of": "attribution.diagnosis.patches",
