@@ -29,9 +29,22 @@ if TYPE_CHECKING:
     from attribution.diagnosis.consistency import Consistency as Consistency
     from attribution.diagnosis.consistency import ConsistencySettings as ConsistencySettings
     from attribution.diagnosis.consistency import knowledge_consistency as knowledge_consistency
+    from attribution.diagnosis.explanatory_graph import ExplanatoryGraph as ExplanatoryGraph
+    from attribution.diagnosis.explanatory_graph import GraphSettings as GraphSettings
+    from attribution.diagnosis.explanatory_graph import LayerPatterns as LayerPatterns
+    from attribution.diagnosis.explanatory_graph import explanatory_graph as explanatory_graph
     from attribution.diagnosis.frequency import Frequencies as Frequencies
     from attribution.diagnosis.frequency import frequency_accuracy as frequency_accuracy
     from attribution.diagnosis.frequency import frequency_parts as frequency_parts
+    from attribution.diagnosis.generated_questions import Questions as Questions
+    from attribution.diagnosis.generated_questions import generated_questions as generated_questions
+    from attribution.diagnosis.information_plane import PlaneData as PlaneData
+    from attribution.diagnosis.information_plane import PlanePoint as PlanePoint
+    from attribution.diagnosis.information_plane import information_plane as information_plane
+    from attribution.diagnosis.information_plane import normal_entropy as normal_entropy
+    from attribution.diagnosis.information_plane import plane_point as plane_point
+    from attribution.diagnosis.location import location_instability as location_instability
+    from attribution.diagnosis.location import peaks as peaks
     from attribution.diagnosis.margins import SubspaceMargins as SubspaceMargins
     from attribution.diagnosis.margins import subspace_margins as subspace_margins
     from attribution.diagnosis.patches import Marginal as Marginal
@@ -42,6 +55,12 @@ if TYPE_CHECKING:
         PredictionDifference as PredictionDifference,
     )
     from attribution.diagnosis.prediction_difference import hidden_parts as hidden_parts
+    from attribution.diagnosis.question_answering import QuestionReport as QuestionReport
+    from attribution.diagnosis.question_answering import TableReader as TableReader
+    from attribution.diagnosis.question_answering import question_report as question_report
+    from attribution.diagnosis.question_answering import reader_answers as reader_answers
+    from attribution.diagnosis.question_answering import train_reader as train_reader
+    from attribution.diagnosis.question_answering import word_attributions as word_attributions
     from attribution.diagnosis.rationales import Fidelity as Fidelity
     from attribution.diagnosis.rationales import Rationales as Rationales
     from attribution.diagnosis.rationales import RationaleTree as RationaleTree
@@ -119,17 +138,24 @@ _HOMES = {
     "Draws": "attribution.diagnosis.prediction_difference",
     "Empirical": "attribution.distributions",
     "ExplainSettings": "attribution.show.explain",
+    "ExplanatoryGraph": "attribution.diagnosis.explanatory_graph",
     "Fidelity": "attribution.diagnosis.rationales",
     "Frequencies": "attribution.diagnosis.frequency",
     "Gaussian": "attribution.distributions",
+    "GraphSettings": "attribution.diagnosis.explanatory_graph",
     "LabelledPictures": "attribution.diagnosis.band_training",
+    "LayerPatterns": "attribution.diagnosis.explanatory_graph",
     "LinearPath": "attribution.distributions",
     "Marginal": "attribution.diagnosis.patches",
     "Panel": "attribution.show.visualise",
     "PatchGaussian": "attribution.diagnosis.patches",
+    "PlaneData": "attribution.diagnosis.information_plane",
+    "PlanePoint": "attribution.diagnosis.information_plane",
     "Point": "attribution.distributions",
     "PredictionDifference": "attribution.diagnosis.prediction_difference",
     "Quantity": "attribution.quantities",
+    "QuestionReport": "attribution.diagnosis.question_answering",
+    "Questions": "attribution.diagnosis.generated_questions",
     "RationaleTree": "attribution.diagnosis.rationales",
     "Rationales": "attribution.diagnosis.rationales",
     "Rule": "attribution.rules",
@@ -139,6 +165,7 @@ _HOMES = {
     "SpectralBias": "attribution.diagnosis.spectral_bias",
     "Subspace": "attribution.diagnosis.subspaces",
     "SubspaceMargins": "attribution.diagnosis.margins",
+    "TableReader": "attribution.diagnosis.question_answering",
     "Tcav": "attribution.concepts.tcav",
     "TcavSettings": "attribution.concepts.tcav",
     "Training": "attribution.diagnosis.training",
@@ -160,26 +187,35 @@ _HOMES = {
     "error_detection": "attribution.uses.profiles",
     "explain": "attribution.show.explain",
     "explain_input": "attribution.show.interpret",
+    "explanatory_graph": "attribution.diagnosis.explanatory_graph",
     "flat_values": "attribution.concepts.cav",
     "frequency_accuracy": "attribution.diagnosis.frequency",
     "frequency_parts": "attribution.diagnosis.frequency",
+    "generated_questions": "attribution.diagnosis.generated_questions",
     "green_overlay": "attribution.show.visualise",
     "hidden_parts": "attribution.diagnosis.prediction_difference",
     "identical_attributions": "attribution.uses.bugs",
     "influence": "attribution.methods.influence",
     "influences": "attribution.uses.profiles",
+    "information_plane": "attribution.diagnosis.information_plane",
     "instance_removal": "attribution.uses.removal",
     "integrated_gradients": "attribution.methods.integrated",
     "kernel_roughness": "attribution.diagnosis.band_training",
     "knowledge_consistency": "attribution.diagnosis.consistency",
+    "location_instability": "attribution.diagnosis.location",
     "margin": "attribution.quantities",
     "max_class": "attribution.quantities",
     "most_like": "attribution.concepts.cav",
+    "normal_entropy": "attribution.diagnosis.information_plane",
     "over_stability": "attribution.uses.bugs",
     "pattern_agreement": "attribution.diagnosis.rationales",
+    "peaks": "attribution.diagnosis.location",
+    "plane_point": "attribution.diagnosis.information_plane",
     "profile_grid": "attribution.uses.profiles",
+    "question_report": "attribution.diagnosis.question_answering",
     "rationale_tree": "attribution.diagnosis.rationales",
     "rationales": "attribution.diagnosis.rationales",
+    "reader_answers": "attribution.diagnosis.question_answering",
     "render_scenes": "attribution.concepts.scenes",
     "replaced_subject": "attribution.uses.bugs",
     "scaled_image": "attribution.show.visualise",
@@ -187,6 +223,7 @@ _HOMES = {
     "spectral_bias": "attribution.diagnosis.spectral_bias",
     "subspace_margins": "attribution.diagnosis.margins",
     "tokens_html": "attribution.show.visualise",
+    "train_reader": "attribution.diagnosis.question_answering",
     "unit": "attribution.quantities",
     "unit_meaning": "attribution.show.interpret",
     "weight_noise": "attribution.diagnosis.spectral_bias",
@@ -194,5 +231,6 @@ _HOMES = {
     "why_rather_than": "attribution.show.interpret",
     "windows_of": "attribution.diagnosis.patches",
     "without_influence": "attribution.uses.bugs",
+    "word_attributions": "attribution.diagnosis.question_answering",
 }
 __getattr__, __dir__, __all__ = door(__name__, _HOMES)
