@@ -29,10 +29,15 @@ if TYPE_CHECKING:
     from attribution.diagnosis.consistency import Consistency as Consistency
     from attribution.diagnosis.consistency import ConsistencySettings as ConsistencySettings
     from attribution.diagnosis.consistency import knowledge_consistency as knowledge_consistency
+    from attribution.diagnosis.explainer_network import Explainer as Explainer
+    from attribution.diagnosis.explainer_network import ExplainerSettings as ExplainerSettings
+    from attribution.diagnosis.explainer_network import explainer_network as explainer_network
     from attribution.diagnosis.explanatory_graph import ExplanatoryGraph as ExplanatoryGraph
     from attribution.diagnosis.explanatory_graph import GraphSettings as GraphSettings
     from attribution.diagnosis.explanatory_graph import LayerPatterns as LayerPatterns
     from attribution.diagnosis.explanatory_graph import explanatory_graph as explanatory_graph
+    from attribution.diagnosis.filter_loss import Templates as Templates
+    from attribution.diagnosis.filter_loss import filter_loss as filter_loss
     from attribution.diagnosis.frequency import Frequencies as Frequencies
     from attribution.diagnosis.frequency import frequency_accuracy as frequency_accuracy
     from attribution.diagnosis.frequency import frequency_parts as frequency_parts
@@ -76,6 +81,8 @@ if TYPE_CHECKING:
     from attribution.diagnosis.subspaces import cosine_bands as cosine_bands
     from attribution.diagnosis.subspaces import whole_space as whole_space
     from attribution.diagnosis.training import Training as Training
+    from attribution.diagnosis.training import seeded as seeded
+    from attribution.diagnosis.training import train_classifier as train_classifier
     from attribution.distributions import ClassConditional as ClassConditional
     from attribution.distributions import Custom as Custom
     from attribution.distributions import Empirical as Empirical
@@ -138,6 +145,8 @@ _HOMES = {
     "Draws": "attribution.diagnosis.prediction_difference",
     "Empirical": "attribution.distributions",
     "ExplainSettings": "attribution.show.explain",
+    "Explainer": "attribution.diagnosis.explainer_network",
+    "ExplainerSettings": "attribution.diagnosis.explainer_network",
     "ExplanatoryGraph": "attribution.diagnosis.explanatory_graph",
     "Fidelity": "attribution.diagnosis.rationales",
     "Frequencies": "attribution.diagnosis.frequency",
@@ -168,6 +177,7 @@ _HOMES = {
     "TableReader": "attribution.diagnosis.question_answering",
     "Tcav": "attribution.concepts.tcav",
     "TcavSettings": "attribution.concepts.tcav",
+    "Templates": "attribution.diagnosis.filter_loss",
     "Training": "attribution.diagnosis.training",
     "WeightNoise": "attribution.diagnosis.spectral_bias",
     "band_training": "attribution.diagnosis.band_training",
@@ -187,7 +197,9 @@ _HOMES = {
     "error_detection": "attribution.uses.profiles",
     "explain": "attribution.show.explain",
     "explain_input": "attribution.show.interpret",
+    "explainer_network": "attribution.diagnosis.explainer_network",
     "explanatory_graph": "attribution.diagnosis.explanatory_graph",
+    "filter_loss": "attribution.diagnosis.filter_loss",
     "flat_values": "attribution.concepts.cav",
     "frequency_accuracy": "attribution.diagnosis.frequency",
     "frequency_parts": "attribution.diagnosis.frequency",
@@ -219,10 +231,12 @@ _HOMES = {
     "render_scenes": "attribution.concepts.scenes",
     "replaced_subject": "attribution.uses.bugs",
     "scaled_image": "attribution.show.visualise",
+    "seeded": "attribution.diagnosis.training",
     "signed_map": "attribution.show.visualise",
     "spectral_bias": "attribution.diagnosis.spectral_bias",
     "subspace_margins": "attribution.diagnosis.margins",
     "tokens_html": "attribution.show.visualise",
+    "train_classifier": "attribution.diagnosis.training",
     "train_reader": "attribution.diagnosis.question_answering",
     "unit": "attribution.quantities",
     "unit_meaning": "attribution.show.interpret",
