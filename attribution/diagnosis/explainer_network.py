@@ -12,8 +12,8 @@ track takes what they cannot say.  The loss, with Var z the variance of z over t
     ‖z − ẑ‖² / Var z − η log p + λ (filter loss)
 
 asks for faithful features, for a large share p of the interpretable track, and for filters that
-look for parts.  Three figures say what came out: p; the share of z's variance that ẑ explains; and the
-accuracy of the performer with ẑ in the place of z, beside its own.  Location instability
+look for parts.  Three figures say what came out: p; the share of z's variance that ẑ explains; and
+the accuracy of the performer with ẑ in the place of z, beside its own.  Location instability
 (``location.py``) of both says whether the filters are firmer than the performer's.
 """
 

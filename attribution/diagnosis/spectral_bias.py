@@ -61,7 +61,7 @@ class Sinusoids:
 
     @property
     def points(self) -> Array:
-        return np.arange(self.samples) / self.samples
+        return np.asarray(np.arange(self.samples) / self.samples)
 
     @property
     def values(self) -> Array:
@@ -77,7 +77,7 @@ class Sinusoids:
         if values.shape != (self.samples,):
             raise QueryError("values", expected=f"({self.samples},)", got=str(values.shape))
         spectrum = 2 / self.samples * np.abs(np.fft.rfft(values))
-        return spectrum[list(self.frequencies)] / np.array(self.amplitudes)
+        return np.asarray(spectrum[list(self.frequencies)] / np.array(self.amplitudes))
 
 
 @dataclass(frozen=True)
