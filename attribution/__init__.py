@@ -107,6 +107,7 @@ if TYPE_CHECKING:
     from attribution.show.interpret import explain_input as explain_input
     from attribution.show.interpret import unit_meaning as unit_meaning
     from attribution.show.interpret import why_rather_than as why_rather_than
+    from attribution.show.part_patterns import pattern_sheet as pattern_sheet
     from attribution.show.visualise import Clip as Clip
     from attribution.show.visualise import Panel as Panel
     from attribution.show.visualise import compared as compared
@@ -221,6 +222,7 @@ _HOMES = {
     "normal_entropy": "attribution.diagnosis.information_plane",
     "over_stability": "attribution.uses.bugs",
     "pattern_agreement": "attribution.diagnosis.rationales",
+    "pattern_sheet": "attribution.show.part_patterns",
     "peaks": "attribution.diagnosis.location",
     "plane_point": "attribution.diagnosis.information_plane",
     "profile_grid": "attribution.uses.profiles",

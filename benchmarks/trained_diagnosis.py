@@ -41,10 +41,15 @@ def percent(share: float) -> str:
 
 
 def pictures(name: str, learned: int, told: int) -> tuple[LabelledPictures, LabelledPictures]:
-    """Some training and some held-out pictures (N, 1, 28, 28)."""
+    """Some training and some held-out pictures (N, 1, 28, 28), drawn at random: data sets are
+    sorted by class."""
     data = load_dataset(name)
     assert data.labels is not None
-    parts = (data.train[:learned], data.held_out[:told])
+    generator = np.random.default_rng(0)
+    parts = (
+        generator.permutation(data.train)[:learned],
+        generator.permutation(data.held_out)[:told],
+    )
     first, second = (
         LabelledPictures(
             np.asarray(data.flat[rows], dtype=np.float32).reshape(-1, 1, 28, 28),

@@ -7,6 +7,7 @@ import pytest
 
 from attribution.diagnosis.explanatory_graph import GraphSettings, explanatory_graph, grid
 from attribution.diagnosis.location import location_instability, peaks
+from attribution.show.part_patterns import pattern_sheet
 from precond.errors import DataError, QueryError
 
 SIDE = 20
@@ -72,3 +73,22 @@ def test_bad_maps_are_one_clear_line() -> None:
         location_instability(np.zeros((1, 3, 2)), np.zeros((1, 3)), np.zeros((3, 2)))
     with pytest.raises(QueryError, match="explanatory graph: expected 1 or more patterns"):
         GraphSettings(patterns=0)
+
+
+def test_the_drawing_shows_what_a_pattern_saw() -> None:
+    """The brightest pixel of each picture stands in the middle of its cut, the strongest first."""
+    maps = np.zeros((3, 1, 5, 5))
+    for k, (down, across) in enumerate([(0, 0), (2, 3), (4, 4)]):
+        maps[k, 0, down, across] = k + 1.0
+    settings = GraphSettings(patterns=1, sigma=10.0)
+    layer = explanatory_graph({"top": maps}, settings=settings).layers[0]
+    sheet = pattern_sheet(layer, maps / 3, [0], shown=2, side=3)
+    assert sheet.shape == (3, 8)
+    assert sheet[1, 1] == 1.0 and sheet[1, 6] == pytest.approx(2 / 3)
+    assert (sheet[:, 3:5] == 1).all() and sheet[0, 0] == 0
+    colours = pattern_sheet(layer, np.repeat(maps / 3, 3, axis=1), [0], shown=1, side=3)
+    assert colours.shape == (3, 3, 3)
+    with pytest.raises(QueryError, match=r"patterns: expected some of 0 to 0, got \[4\]"):
+        pattern_sheet(layer, maps, [4])
+    with pytest.raises(DataError, match=r"pictures: expected \(3, H, W\) or \(3, C, H, W\)"):
+        pattern_sheet(layer, maps[:2], [0])
