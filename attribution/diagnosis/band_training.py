@@ -1,10 +1,10 @@
-"""Training on one band of frequencies (Wang, Wu, Huang, Xing 2020, §4), and how smooth kernels are.
+"""Training on one band of frequencies (Wang, Wu, Huang, Xing 2020), and how smooth kernels are.
 
 For each radius r two networks are trained, on the low parts and on the high parts of the pictures
 (``frequency.py``), and one on whole pictures.  Accuracies are those on held-out pictures: on the
 band that the network was trained on, and on whole pictures, which it has not seen.
 
-A convolution kernel w of a first layer is *smooth* where neighbouring weights are alike (§6 there):
+A convolution kernel w of a first layer is *smooth* where neighbouring weights are alike:
 
     roughness = Σ over pairs of neighbours (w_i − w_j)² / Σ over these pairs (w_i² + w_j²)
 

@@ -1,4 +1,4 @@
-"""An explainer beside a network (Zhang, Yang, Liu, Wu, Zhu 2020, "Unsupervised learning of neural
+"""An explainer beside a network (Zhang, Yang, Liu, Wu, Zhu 2018, "Unsupervised learning of neural
 networks to explain neural networks").
 
 The *performer*, a network that is left as it is, has maps x at a convolution layer and features z

@@ -1,5 +1,5 @@
 """A loss that makes a filter look for one part (Zhang, Wu, Zhu 2018, "Interpretable convolutional
-neural networks", §3).
+neural networks").
 
 A filter's map x (n × n) is compared with templates: T_μ for each place μ, and T⁻ for "not there":
 

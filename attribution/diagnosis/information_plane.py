@@ -1,5 +1,5 @@
 """The information plane by decoders (Darlow, Storkey 2020, "What information does a ResNet
-compress?", §3).
+compress?").
 
 For inputs x, classes y and a layer's values h, any decoder q gives a lower bound (Barber, Agakov
 2003), here in nats:

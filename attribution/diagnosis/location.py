@@ -1,5 +1,5 @@
 """How firmly something seen in pictures sits on landmarks: location instability (Zhang, Cao, Shi,
-Wu, Zhu 2018, §4.3).
+Wu, Zhu 2018).
 
 For a part seen at p̂(I) in picture I and a landmark at p_L(I), in units of the picture,
 

@@ -12,7 +12,7 @@ all inputs by one formula and whose leaves explain one each.  A mode predicts
 
     ŷ = ḡ · x + c,   ḡ the mean rationale of its inputs, c such that the errors have mean 0
 
-Where the tree is cut, two figures say how faithful its modes are (§4.3 there):
+Where the tree is cut, two figures say how faithful its modes are:
 
 - *error*: mean |ŷ − y| / (max y − min y);
 - *likeness* of contributions: mean over inputs of Σ min(|c|, |ĉ|) / Σ max(|c|, |ĉ|), where

@@ -1,5 +1,5 @@
 """Which frequencies a network learns first (Rahaman et al. 2019, "On the spectral bias of neural
-networks", §3).
+networks").
 
 The target is a sum of sinusoids on [0, 1]:
 
@@ -10,7 +10,7 @@ that the network f has learned is the amplitude of its discrete Fourier transfor
 
     |f̃_k| / A_k,   f̃_k = (2 / N) Σ_n f(z_n) exp(−2πi k n / N)
 
-With whole k below N/2 this is exactly 1 where f is the target.  *Robustness* (§5.1 there): the same
+With whole k below N/2 this is exactly 1 where f is the target.  *Robustness*: the same
 shares after all weights were moved by δ · ‖θ‖ · (a random unit vector), the mean over several.
 """
 
