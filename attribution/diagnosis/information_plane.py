@@ -39,10 +39,14 @@ RIDGE = 1e-6
 @dataclass(frozen=True, kw_only=True)
 class PlanePoint:
     """In nats: ``about_classes``, the bound on I(y; h); ``about_inputs``: the bound on I(x; h)
-    where ``is_bound``, else the gain.  ``class_entropy``: H(y)."""
+    where ``is_bound``, else the gain; each a mean over held-out inputs, with its standard error
+    (``inputs_error``, ``classes_error``), by which a tight bound may exceed the information.
+    ``class_entropy``: H(y)."""
 
     about_inputs: float
+    inputs_error: float
     about_classes: float
+    classes_error: float
     class_entropy: float
     is_bound: bool
 
@@ -93,15 +97,19 @@ def plane_point(data: PlaneData, values: NDArray[np.floating]) -> PlanePoint:
         )
     h = np.asarray(values, dtype=np.float64).reshape(len(values), -1)
     x = np.asarray(data.inputs, dtype=np.float64).reshape(len(values), -1)
-    known = _normal_likelihood(data, x, h)
+    inputs = _normal_likelihood(data, x, h)
     if data.entropy is None:
-        about_inputs = known - _normal_likelihood(data, x, h[:, :0])
+        inputs = inputs - _normal_likelihood(data, x, h[:, :0])
     else:
-        about_inputs = data.entropy + known
+        inputs = inputs + data.entropy
     entropy = _entropy(data.labels[data.told])
+    classes = entropy + _class_likelihood(data, h)
+    root = float(np.sqrt(len(data.told)))
     return PlanePoint(
-        about_inputs=about_inputs,
-        about_classes=entropy + _class_likelihood(data, h),
+        about_inputs=float(inputs.mean()),
+        inputs_error=float(inputs.std(ddof=1)) / root,
+        about_classes=float(classes.mean()),
+        classes_error=float(classes.std(ddof=1)) / root,
         class_entropy=entropy,
         is_bound=data.entropy is not None,
     )
@@ -137,8 +145,8 @@ def _entropy(labels: Ints) -> float:
     return float(-(shares * np.log(shares)).sum())
 
 
-def _normal_likelihood(data: PlaneData, x: Array, h: Array) -> float:
-    """Mean log q(x | h) on held-out inputs."""
+def _normal_likelihood(data: PlaneData, x: Array, h: Array) -> Array:
+    """log q(x | h) of each held-out input."""
     from sklearn.covariance import LedoitWolf
 
     mean, spread = h[data.fitted].mean(0), h[data.fitted].std(0)
@@ -149,12 +157,12 @@ def _normal_likelihood(data: PlaneData, x: Array, h: Array) -> float:
     weights = np.linalg.solve(gram, design.T @ target)
     rest = x - centre - unit @ weights
     fitted = LedoitWolf(assume_centered=True).fit(rest[data.fitted])
-    # score: the mean log-likelihood of a normal distribution of mean 0.
-    return float(fitted.score(rest[data.told]))
+    _, logarithm = np.linalg.slogdet(2 * np.pi * fitted.covariance_)
+    return np.asarray(-0.5 * (logarithm + fitted.mahalanobis(rest[data.told])))
 
 
-def _class_likelihood(data: PlaneData, h: Array) -> float:
-    """Mean log q(y | h) on held-out inputs; a class that was not fitted has the share 1 / N."""
+def _class_likelihood(data: PlaneData, h: Array) -> Array:
+    """log q(y | h) of each held-out input; a class that was not fitted has the share 1 / N."""
     from scipy.special import log_softmax
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
@@ -172,4 +180,4 @@ def _class_likelihood(data: PlaneData, h: Array) -> float:
         logarithms[row, places[label]] if label in places else unseen
         for row, label in enumerate(data.labels[data.told])
     ]
-    return float(np.mean(found))
+    return np.array(found)
