@@ -80,7 +80,7 @@ if TYPE_CHECKING:
     from attribution.diagnosis.subspaces import Subspace as Subspace
     from attribution.diagnosis.subspaces import cosine_bands as cosine_bands
     from attribution.diagnosis.subspaces import whole_space as whole_space
-    from attribution.diagnosis.training import Training as Training
+    from attribution.diagnosis.training import TrainingSchedule as TrainingSchedule
     from attribution.diagnosis.training import seeded as seeded
     from attribution.diagnosis.training import train_classifier as train_classifier
     from attribution.distributions import ClassConditional as ClassConditional
@@ -179,7 +179,7 @@ _HOMES = {
     "Tcav": "attribution.concepts.tcav",
     "TcavSettings": "attribution.concepts.tcav",
     "Templates": "attribution.diagnosis.filter_loss",
-    "Training": "attribution.diagnosis.training",
+    "TrainingSchedule": "attribution.diagnosis.training",
     "WeightNoise": "attribution.diagnosis.spectral_bias",
     "band_training": "attribution.diagnosis.band_training",
     "captum_attribution": "attribution.methods.peers",

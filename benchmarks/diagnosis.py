@@ -37,7 +37,7 @@ from attribution import (
     ConsistencySettings,
     Slice,
     Subspace,
-    Training,
+    TrainingSchedule,
     cosine_bands,
     generated_questions,
     knowledge_consistency,
@@ -74,7 +74,7 @@ def small_network(x: np.ndarray, y: np.ndarray, *, seed: int, epochs: int = 8) -
         )
 
     inputs, labels = torch.as_tensor(x, dtype=torch.float32), torch.as_tensor(y)
-    training = Training(epochs=epochs, seed=seed)
+    training = TrainingSchedule(epochs=epochs, seed=seed)
     return train_classifier(seeded(build, seed), inputs, labels, training)
 
 
@@ -91,7 +91,7 @@ def consistency_lines() -> list[Line]:
         small_network(learned.pictures, learned.labels, seed=seed) for seed in (0, 1, 2)
     )
     weak = small_network(learned.pictures[:300], learned.labels[:300], seed=0, epochs=40)
-    settings = ConsistencySettings(training=Training(epochs=20, batch=128))
+    settings = ConsistencySettings(training=TrainingSchedule(epochs=20, batch=128))
     features = [values_at(Slice(one, "4"), x) for one in (first, second, third, weak)]
 
     def known(a: int, b: int) -> str:
@@ -211,7 +211,7 @@ def sphere_lines() -> list[Line]:
         x = np.concatenate([points(inner, 1500), points((4.0, 5.0), 1500)])
         y = np.repeat([0, 1], 1500)
         given = torch.as_tensor(x, dtype=torch.float32), torch.as_tensor(y)
-        train_classifier(module, *given, Training(epochs=15))
+        train_classifier(module, *given, TrainingSchedule(epochs=15))
         network, found = load(module, (10,)), []
         for start in points((4.0,), 20):
             ray = Subspace("ray", start[None] / np.linalg.norm(start))

@@ -15,7 +15,7 @@ from attribution import (
     PlaneData,
     Sinusoids,
     Slice,
-    Training,
+    TrainingSchedule,
     WeightNoise,
     band_training,
     explainer_network,
@@ -71,7 +71,7 @@ def small_cnn() -> nn.Module:
 def band_lines() -> list[Line]:
     learned, held_out = pictures("fashion-mnist", 4000, 1000)
     radii = (4, 8, 12, 16)
-    found = band_training(small_cnn, learned, held_out, radii, training=Training(epochs=5))
+    found = band_training(small_cnn, learned, held_out, radii, training=TrainingSchedule(epochs=5))
     parts = (found.low, found.low_on_whole, found.high, found.high_on_whole)
     low, low_whole, high, high_whole = (", ".join(map(percent, one)) for one in parts)
     rough = found.roughness
@@ -103,7 +103,7 @@ def spectrum_lines() -> list[Line]:
         )
 
     waves = Sinusoids((1, 3, 5, 7, 9))
-    training = Training(epochs=3000, rate=1e-3, batch=200)
+    training = TrainingSchedule(epochs=3000, rate=1e-3, batch=200)
     noise = WeightNoise((0.02, 0.05, 0.1))
     found = spectral_bias(build, waves, training=training, every=20, noise=noise)
     first = ", ".join(f"{value:g}" for value in found.first())
@@ -139,7 +139,7 @@ def graph_lines() -> list[Line]:
         0,
     )
     given = torch.as_tensor(learned.pictures), torch.as_tensor(learned.labels)
-    train_classifier(module, *given, Training(epochs=8))
+    train_classifier(module, *given, TrainingSchedule(epochs=8))
     layers = {
         name: values_at(Slice(module, place), scenes.pictures)
         for name, place in (("upper", "4"), ("lower", "1"))
@@ -213,7 +213,7 @@ def plane_lines() -> list[Line]:
 
     keep(0)
     given = torch.as_tensor(learned.pictures), torch.as_tensor(learned.labels)
-    train_classifier(module, *given, Training(epochs=8), after=keep)
+    train_classifier(module, *given, TrainingSchedule(epochs=8), after=keep)
     chosen = [snapshots[k] for k in (0, 1, 2, 4, 8)]
 
     def values(state: dict[str, Tensor]) -> Callable[[], np.ndarray]:
@@ -258,9 +258,9 @@ def explainer_lines() -> list[Line]:
         0,
     )
     given = torch.as_tensor(learned.pictures), torch.as_tensor(learned.labels)
-    train_classifier(module, *given, Training(epochs=8))
+    train_classifier(module, *given, TrainingSchedule(epochs=8))
     rows = np.arange(len(learned.labels), len(x))
-    settings = ExplainerSettings(training=Training(epochs=10))
+    settings = ExplainerSettings(training=TrainingSchedule(epochs=10))
     found = explainer_network(
         Slice(module, "4"), Slice(module, "7"), x, y, held_out=rows, settings=settings
     )

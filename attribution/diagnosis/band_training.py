@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from attribution.diagnosis.frequency import frequency_parts
-from attribution.diagnosis.training import Training, seeded, train_classifier
+from attribution.diagnosis.training import TrainingSchedule, seeded, train_classifier
 from attribution.evaluate import outputs
 from attribution.slices import Slice
 from precond.errors import DataError, QueryError
@@ -69,14 +69,14 @@ def band_training(
     held_out: LabelledPictures,
     radii: Sequence[float],
     *,
-    training: Training | None = None,
+    training: TrainingSchedule | None = None,
     done: Callable[[], None] = lambda: None,
 ) -> BandTraining:
     """Trains what ``build`` makes once on whole pictures and twice for each radius, always from the
     same first weights; ``done`` is called after each network."""
     if not radii:
         raise QueryError("radii of frequencies", expected="one or more", got="none")
-    training = training or Training()
+    training = training or TrainingSchedule()
     roughness: list[float] = []
 
     def trained(pictures: NDArray[np.floating]) -> nn.Module:

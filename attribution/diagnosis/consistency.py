@@ -33,7 +33,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from attribution.diagnosis.training import Training, seeded, train
+from attribution.diagnosis.training import TrainingSchedule, seeded, train
 from precond.errors import DataError, QueryError
 
 Array = NDArray[np.float64]
@@ -52,7 +52,9 @@ class ConsistencySettings:
     hidden: int = 64
     most: int = 20_000
     held_out: float = 0.25
-    training: Training = field(default_factory=lambda: Training(epochs=30, batch=128))
+    training: TrainingSchedule = field(
+        default_factory=lambda: TrainingSchedule(epochs=30, batch=128)
+    )
 
     def __post_init__(self) -> None:
         if self.orders < 0 or self.hidden < 1 or self.most < FEWEST or not 0 < self.held_out < 1:

@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from attribution.diagnosis.filter_loss import Templates, filter_loss, masked
-from attribution.diagnosis.training import Training, seeded, train
+from attribution.diagnosis.training import TrainingSchedule, seeded, train
 from attribution.evaluate import outputs, outputs_from, values_at
 from attribution.slices import Slice
 from precond.errors import DataError, QueryError
@@ -45,7 +45,7 @@ class ExplainerSettings:
     filter_weight: float = 1.0
     filters: int | None = None
     hidden: int = 128
-    training: Training = field(default_factory=lambda: Training(epochs=8, batch=64))
+    training: TrainingSchedule = field(default_factory=lambda: TrainingSchedule(epochs=8, batch=64))
 
     def __post_init__(self) -> None:
         if self.eta < 0 or self.filter_weight < 0 or self.hidden < 1 or self.filters == 0:
@@ -152,7 +152,7 @@ def explainer_network(
         raise DataError("outputs of the performer", expected="two classes or more", got="one")
     again = outputs_from(features, rows, states.reshape(-1, *z.shape[1:]))
     return Explainer(
-        share=float(module.share),
+        share=float(module.share.detach()),
         explained=1 - float(rest),
         accuracy=float((own_scores.argmax(1) == true).mean()),
         explained_accuracy=float((again.argmax(1) == true).mean()),

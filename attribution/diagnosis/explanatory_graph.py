@@ -107,7 +107,7 @@ def explanatory_graph(
     layers: list[LayerPatterns] = []
     for name, values in maps.items():
         above = layers[-1] if layers else None
-        layers.append(_Mixture(values, above, settings).fit(name))
+        layers.append(_PartMixture(values, above, settings).fit(name))
         done()
     return ExplanatoryGraph(tuple(layers))
 
@@ -119,7 +119,7 @@ def grid(height: int, width: int) -> Array:
     return np.asarray(places.reshape(-1, 2))
 
 
-class _Mixture:
+class _PartMixture:
     """EM for all filters of one layer."""
 
     def __init__(

@@ -37,7 +37,7 @@ from attribution.diagnosis.generated_questions import (
     Questions,
     word_numbers,
 )
-from attribution.diagnosis.training import Training, seeded, train
+from attribution.diagnosis.training import TrainingSchedule, seeded, train
 from precond.errors import DataError, QueryError
 
 Array = NDArray[np.float64]
@@ -175,9 +175,9 @@ class TableReader(nn.Module):
         return answer
 
 
-def train_reader(questions: Questions, training: Training | None = None) -> TableReader:
+def train_reader(questions: Questions, training: TrainingSchedule | None = None) -> TableReader:
     """A ``TableReader`` trained on ``questions``."""
-    training = training or Training(epochs=40, rate=1e-2, batch=128)
+    training = training or TrainingSchedule(epochs=40, rate=1e-2, batch=128)
     rows, classes = questions.names.shape[1], int(questions.numbers.max()) + 1
     module = seeded(lambda: TableReader(rows, classes), training.seed)
     given = tensors(questions)

@@ -25,7 +25,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from attribution.diagnosis.training import Training, seeded, train
+from attribution.diagnosis.training import TrainingSchedule, seeded, train
 from precond.errors import QueryError
 
 Array = NDArray[np.float64]
@@ -112,7 +112,7 @@ def spectral_bias(
     build: Callable[[], nn.Module],
     sinusoids: Sinusoids,
     *,
-    training: Training,
+    training: TrainingSchedule,
     every: int = 10,
     noise: WeightNoise | None = None,
     done: Callable[[], None] = lambda: None,

@@ -1,7 +1,7 @@
 """The one training loop of the methods that must train something: Adam on shuffled batches.
 
-Adam is that of Kingma, Ba 2015.  Everything random comes from ``Training.seed``, so that the same
-data gives the same weights.
+Adam is that of Kingma, Ba 2015.  Everything random comes from the schedule's seed, so that
+the same data gives the same weights.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from precond.errors import QueryError
 
 
 @dataclass(frozen=True)
-class Training:
+class TrainingSchedule:
     """``epochs`` over all rows, in batches of ``batch`` rows, with steps of size ``rate``."""
 
     epochs: int = 10
@@ -37,7 +37,7 @@ def train(
     parameters: Iterable[nn.Parameter],
     rows: int,
     loss: Callable[[Tensor], Tensor],
-    training: Training,
+    training: TrainingSchedule,
     *,
     after: Callable[[int], None] = lambda _: None,
 ) -> None:
@@ -57,7 +57,7 @@ def train_classifier(
     module: nn.Module,
     inputs: Tensor,
     labels: Tensor,
-    training: Training,
+    training: TrainingSchedule,
     *,
     after: Callable[[int], None] = lambda _: None,
 ) -> nn.Module:

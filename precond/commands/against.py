@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from precond.basics.progress import Progress
     from precond.data.dataset import Dataset
     from precond.network.graph import Network
-    from precond.report.consistency import Against, KnownLayer
+    from precond.report.consistency import KnownLayer, TwoNetworks
 
 MOST = 4000
 
@@ -64,15 +64,15 @@ def compare(
     other: Network,
     data: Dataset,
     bars: Progress,
-) -> Against:
+) -> TwoNetworks:
     """Each network's features rebuilt from the other's, fitted on training inputs and told
     of held-out ones."""
     from attribution.diagnosis.consistency import ConsistencySettings, knowledge_consistency
-    from attribution.diagnosis.training import Training
+    from attribution.diagnosis.training import TrainingSchedule
     from attribution.evaluate import values_at
     from attribution.slices import Slice
     from precond.basics.evenly import evenly
-    from precond.report.consistency import Against
+    from precond.report.consistency import TwoNetworks
 
     parts = [part[evenly(len(part), MOST)] for part in (data.train, data.held_out)]
     rows = np.concatenate(parts)
@@ -83,7 +83,9 @@ def compare(
     )
     inputs = [data.flat[rows].reshape(-1, *one.input_shape) for one in (network, other)]
     features = [values_at(cut, x) for cut, x in zip(cuts, inputs, strict=True)]
-    settings = ConsistencySettings(training=Training(epochs=30, batch=128, seed=arguments.seed))
+    settings = ConsistencySettings(
+        training=TrainingSchedule(epochs=30, batch=128, seed=arguments.seed)
+    )
     bars.stage("knowledge", 2 * (1 + settings.orders))
     known = [
         knowledge_consistency(
@@ -95,7 +97,7 @@ def compare(
         _side(cut, x, one, labels=None if data.labels is None else data.labels[rows])
         for cut, x, one in zip(cuts, inputs, known, strict=True)
     )
-    return Against(own, theirs, rows)
+    return TwoNetworks(own, theirs, rows)
 
 
 def _layer(network: Network, name: str | None) -> str:

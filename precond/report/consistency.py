@@ -30,7 +30,7 @@ class KnownLayer:
 
 
 @dataclass(frozen=True, eq=False)
-class Against:
+class TwoNetworks:
     """Two networks on the same inputs; ``rows``: numbers of the inputs in the data."""
 
     own: KnownLayer
@@ -51,7 +51,7 @@ def _percent(share: float) -> str:
     return f"{100 * max(0.0, share):.1f} %"
 
 
-def orders_table(found: Against) -> Table:
+def orders_table(found: TwoNetworks) -> Table:
     """Shares explained by order, and accuracies with rebuilt features."""
     sides = (found.own, found.other)
     orders = range(len(found.own.known.explained))
@@ -87,7 +87,7 @@ def units_table(side: KnownLayer, title: str) -> Table:
 
 
 def least_known(
-    found: Against, side: KnownLayer, subject: Subject, flat: NDArray[np.floating]
+    found: TwoNetworks, side: KnownLayer, subject: Subject, flat: NDArray[np.floating]
 ) -> Gallery | None:
     """The inputs whose features the other network can least rebuild, as pictures."""
     if subject.image_shape is None:
@@ -105,7 +105,7 @@ def least_known(
     return Gallery(f"Inputs where {side.model} goes furthest its own way", "", thumbs)
 
 
-def consistency_json(found: Against) -> str:
+def consistency_json(found: TwoNetworks) -> str:
     """All shares, as JSON; a unit that does not vary has null."""
 
     def side(one: KnownLayer) -> dict[str, object]:

@@ -14,7 +14,7 @@ from attribution.diagnosis.frequency import Frequencies
 from attribution.diagnosis.margins import SubspaceMargins
 from attribution.diagnosis.prediction_difference import PredictionDifference
 from precond.report.consistency import (
-    Against,
+    TwoNetworks,
     consistency_json,
     least_known,
     orders_table,
@@ -51,7 +51,7 @@ class Diagnosis:
     rows: NDArray[np.int64]
     frequencies: Frequencies | None = None
     hidden: tuple[HiddenParts, ...] = ()
-    against: Against | None = None
+    against: TwoNetworks | None = None
     notes: tuple[str, ...] = ()
 
 

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from attribution.diagnosis.consistency import ConsistencySettings, knowledge_consistency
-from attribution.diagnosis.training import Training
+from attribution.diagnosis.training import TrainingSchedule
 from precond.errors import DataError, QueryError
 
-SETTINGS = ConsistencySettings(orders=1, hidden=32, training=Training(epochs=60, rate=5e-3))
+SETTINGS = ConsistencySettings(orders=1, hidden=32, training=TrainingSchedule(epochs=60, rate=5e-3))
 
 
 def test_what_is_affine_what_needs_a_relu_and_what_is_not_there() -> None:

@@ -9,7 +9,7 @@ from torch import nn
 
 from attribution.diagnosis.explainer_network import ExplainerSettings, explainer_network
 from attribution.diagnosis.filter_loss import Templates, filter_loss, masked
-from attribution.diagnosis.training import Training
+from attribution.diagnosis.training import TrainingSchedule
 from attribution.slices import Slice
 from precond.errors import DataError, QueryError
 
@@ -73,7 +73,7 @@ def test_an_explainer_learns_features_that_follow_from_the_maps() -> None:
         inputs,
         labels,
         np.arange(100),
-        settings=ExplainerSettings(training=Training(epochs=30, rate=5e-3)),
+        settings=ExplainerSettings(training=TrainingSchedule(epochs=30, rate=5e-3)),
     )
     assert found.accuracy == 1.0 and found.explained > 0.8 and found.gap < 0.2
     assert 0.5 < found.share < 1.0  # −η log p pulls it up from ½

@@ -18,7 +18,7 @@ from attribution.diagnosis.spectral_bias import (
     spectral_bias,
     weight_noise,
 )
-from attribution.diagnosis.training import Training
+from attribution.diagnosis.training import TrainingSchedule
 from precond.errors import DataError, QueryError
 
 
@@ -48,7 +48,7 @@ def test_classes_that_only_fine_waves_tell_are_learned_from_the_high_part_alone(
         pictures(200),
         pictures(100),
         [2],
-        training=Training(epochs=5, rate=1e-2),
+        training=TrainingSchedule(epochs=5, rate=1e-2),
     )
     assert found.whole == found.high[0] == found.high_on_whole[0] == 1.0
     assert 0.3 < found.low[0] < 0.7
@@ -92,7 +92,7 @@ def test_a_relu_network_learns_slow_waves_first() -> None:
     found = spectral_bias(
         build,
         Sinusoids((1, 6), samples=64),
-        training=Training(epochs=300, rate=3e-3, batch=64),
+        training=TrainingSchedule(epochs=300, rate=3e-3, batch=64),
         every=10,
     )
     slow, fast = found.first(0.8)
@@ -108,5 +108,5 @@ def test_bad_questions_are_one_clear_line() -> None:
         LabelledPictures(np.zeros((3, 4, 4)), np.zeros(2, int))
     with pytest.raises(QueryError, match="looks: expected every 1 to 5 epochs, got 10"):
         spectral_bias(
-            lambda: Fourier([1.0] * 3), Sinusoids(), training=Training(epochs=5), every=10
+            lambda: Fourier([1.0] * 3), Sinusoids(), training=TrainingSchedule(epochs=5), every=10
         )

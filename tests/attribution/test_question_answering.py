@@ -21,7 +21,7 @@ from attribution.diagnosis.question_answering import (
     train_reader,
     word_attributions,
 )
-from attribution.diagnosis.training import Training
+from attribution.diagnosis.training import TrainingSchedule
 from precond.errors import DataError, QueryError
 
 
@@ -76,7 +76,7 @@ def test_the_first_row_is_found_out_by_moving_rows() -> None:
 def test_a_trained_model_has_the_shortcut_that_was_planted() -> None:
     """A word tells the answer in all training questions.  The words most often on top are those,
     and on questions without the shortcut the model fails."""
-    training = Training(epochs=15, rate=2e-2, batch=128)
+    training = TrainingSchedule(epochs=15, rate=2e-2, batch=128)
     model = train_reader(generated_questions(1500, by_word=1.0, seed=4), training)
     questions = generated_questions(400, by_word=1.0, seed=5)
     found = question_report(reader_answers(model), questions, word_attributions(model, questions))
