@@ -260,26 +260,29 @@ def explainer_lines() -> list[Line]:
     given = torch.as_tensor(learned.pictures), torch.as_tensor(learned.labels)
     train_classifier(module, *given, TrainingSchedule(epochs=8))
     rows = np.arange(len(learned.labels), len(x))
-    settings = ExplainerSettings(training=TrainingSchedule(epochs=10))
-    found = explainer_network(
-        Slice(module, "4"), Slice(module, "7"), x, y, held_out=rows, settings=settings
-    )
     marks = np.stack([_landmarks(one[0] > 0.5) for one in x[rows]])
-    explained, raw = (
-        float(location_instability(*peaks(maps), marks).mean())
-        for maps in (found.part_maps, found.performer_maps)
-    )
-    return [
-        (
-            "Explainer network",
-            "other networks",
-            f"share p {found.share:.2f}; {percent(found.explained)} % of the features' variance; "
-            f"right {percent(found.accuracy)} %, with explained features "
-            f"{percent(found.explained_accuracy)} %; location instability {explained:.3f}, of the "
-            f"performer {raw:.3f}",
-            "mnist-5k, 2,000 pictures, 7 × 7 maps; landmarks: middle and frame of the digit",
+    lines: list[Line] = []
+    for weight in (0.0, 1.0, 10.0):
+        settings = ExplainerSettings(filter_weight=weight, training=TrainingSchedule(epochs=8))
+        found = explainer_network(
+            Slice(module, "4"), Slice(module, "7"), x, y, held_out=rows, settings=settings
         )
-    ]
+        explained, raw = (
+            float(location_instability(*peaks(maps), marks).mean())
+            for maps in (found.part_maps, found.performer_maps)
+        )
+        lines.append(
+            (
+                f"Explainer network, λ = {weight:g}",
+                "other networks",
+                f"share p {found.share:.2f}; {percent(found.explained)} % of the features' "
+                f"variance; right {percent(found.accuracy)} %, with explained features "
+                f"{percent(found.explained_accuracy)} %; location instability {explained:.3f}, "
+                f"of the performer {raw:.3f}",
+                "mnist-5k, 2,000 pictures, 7 × 7 maps; landmarks: middle and frame of the digit",
+            )
+        )
+    return lines
 
 
 TRAINED_PARTS: dict[str, Callable[[], list[Line]]] = {
