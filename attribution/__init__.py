@@ -22,9 +22,34 @@ if TYPE_CHECKING:
     from attribution.concepts.tcav import Tcav as Tcav
     from attribution.concepts.tcav import TcavSettings as TcavSettings
     from attribution.concepts.tcav import concept_scores as concept_scores
+    from attribution.diagnosis.band_training import BandTraining as BandTraining
+    from attribution.diagnosis.band_training import LabelledPictures as LabelledPictures
+    from attribution.diagnosis.band_training import band_training as band_training
+    from attribution.diagnosis.band_training import kernel_roughness as kernel_roughness
+    from attribution.diagnosis.consistency import Consistency as Consistency
+    from attribution.diagnosis.consistency import ConsistencySettings as ConsistencySettings
+    from attribution.diagnosis.consistency import knowledge_consistency as knowledge_consistency
+    from attribution.diagnosis.explainer_network import Explainer as Explainer
+    from attribution.diagnosis.explainer_network import ExplainerSettings as ExplainerSettings
+    from attribution.diagnosis.explainer_network import explainer_network as explainer_network
+    from attribution.diagnosis.explanatory_graph import ExplanatoryGraph as ExplanatoryGraph
+    from attribution.diagnosis.explanatory_graph import GraphSettings as GraphSettings
+    from attribution.diagnosis.explanatory_graph import LayerPatterns as LayerPatterns
+    from attribution.diagnosis.explanatory_graph import explanatory_graph as explanatory_graph
+    from attribution.diagnosis.filter_loss import Templates as Templates
+    from attribution.diagnosis.filter_loss import filter_loss as filter_loss
     from attribution.diagnosis.frequency import Frequencies as Frequencies
     from attribution.diagnosis.frequency import frequency_accuracy as frequency_accuracy
     from attribution.diagnosis.frequency import frequency_parts as frequency_parts
+    from attribution.diagnosis.generated_questions import Questions as Questions
+    from attribution.diagnosis.generated_questions import generated_questions as generated_questions
+    from attribution.diagnosis.information_plane import PlaneData as PlaneData
+    from attribution.diagnosis.information_plane import PlanePoint as PlanePoint
+    from attribution.diagnosis.information_plane import information_plane as information_plane
+    from attribution.diagnosis.information_plane import normal_entropy as normal_entropy
+    from attribution.diagnosis.information_plane import plane_point as plane_point
+    from attribution.diagnosis.location import location_instability as location_instability
+    from attribution.diagnosis.location import peaks as peaks
     from attribution.diagnosis.margins import SubspaceMargins as SubspaceMargins
     from attribution.diagnosis.margins import subspace_margins as subspace_margins
     from attribution.diagnosis.patches import Marginal as Marginal
@@ -35,9 +60,29 @@ if TYPE_CHECKING:
         PredictionDifference as PredictionDifference,
     )
     from attribution.diagnosis.prediction_difference import hidden_parts as hidden_parts
+    from attribution.diagnosis.question_answering import QuestionReport as QuestionReport
+    from attribution.diagnosis.question_answering import TableReader as TableReader
+    from attribution.diagnosis.question_answering import question_report as question_report
+    from attribution.diagnosis.question_answering import reader_answers as reader_answers
+    from attribution.diagnosis.question_answering import train_reader as train_reader
+    from attribution.diagnosis.question_answering import word_attributions as word_attributions
+    from attribution.diagnosis.rationales import Fidelity as Fidelity
+    from attribution.diagnosis.rationales import Rationales as Rationales
+    from attribution.diagnosis.rationales import RationaleTree as RationaleTree
+    from attribution.diagnosis.rationales import pattern_agreement as pattern_agreement
+    from attribution.diagnosis.rationales import rationale_tree as rationale_tree
+    from attribution.diagnosis.rationales import rationales as rationales
+    from attribution.diagnosis.spectral_bias import Sinusoids as Sinusoids
+    from attribution.diagnosis.spectral_bias import SpectralBias as SpectralBias
+    from attribution.diagnosis.spectral_bias import WeightNoise as WeightNoise
+    from attribution.diagnosis.spectral_bias import spectral_bias as spectral_bias
+    from attribution.diagnosis.spectral_bias import weight_noise as weight_noise
     from attribution.diagnosis.subspaces import Subspace as Subspace
     from attribution.diagnosis.subspaces import cosine_bands as cosine_bands
     from attribution.diagnosis.subspaces import whole_space as whole_space
+    from attribution.diagnosis.training import TrainingSchedule as TrainingSchedule
+    from attribution.diagnosis.training import seeded as seeded
+    from attribution.diagnosis.training import train_classifier as train_classifier
     from attribution.distributions import ClassConditional as ClassConditional
     from attribution.distributions import Custom as Custom
     from attribution.distributions import Empirical as Empirical
@@ -62,6 +107,7 @@ if TYPE_CHECKING:
     from attribution.show.interpret import explain_input as explain_input
     from attribution.show.interpret import unit_meaning as unit_meaning
     from attribution.show.interpret import why_rather_than as why_rather_than
+    from attribution.show.part_patterns import pattern_sheet as pattern_sheet
     from attribution.show.visualise import Clip as Clip
     from attribution.show.visualise import Panel as Panel
     from attribution.show.visualise import compared as compared
@@ -86,33 +132,56 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "Attribution": "attribution.attribution",
+    "BandTraining": "attribution.diagnosis.band_training",
     "CaptumMethod": "attribution.methods.peers",
     "CaptumSettings": "attribution.methods.peers",
     "Cav": "attribution.concepts.cav",
     "ClassConditional": "attribution.distributions",
     "Clip": "attribution.show.visualise",
+    "Consistency": "attribution.diagnosis.consistency",
+    "ConsistencySettings": "attribution.diagnosis.consistency",
     "Custom": "attribution.distributions",
     "Display": "attribution.show.explain",
     "Dissection": "attribution.concepts.dissection",
     "Draws": "attribution.diagnosis.prediction_difference",
     "Empirical": "attribution.distributions",
     "ExplainSettings": "attribution.show.explain",
+    "Explainer": "attribution.diagnosis.explainer_network",
+    "ExplainerSettings": "attribution.diagnosis.explainer_network",
+    "ExplanatoryGraph": "attribution.diagnosis.explanatory_graph",
+    "Fidelity": "attribution.diagnosis.rationales",
     "Frequencies": "attribution.diagnosis.frequency",
     "Gaussian": "attribution.distributions",
+    "GraphSettings": "attribution.diagnosis.explanatory_graph",
+    "LabelledPictures": "attribution.diagnosis.band_training",
+    "LayerPatterns": "attribution.diagnosis.explanatory_graph",
     "LinearPath": "attribution.distributions",
     "Marginal": "attribution.diagnosis.patches",
     "Panel": "attribution.show.visualise",
     "PatchGaussian": "attribution.diagnosis.patches",
+    "PlaneData": "attribution.diagnosis.information_plane",
+    "PlanePoint": "attribution.diagnosis.information_plane",
     "Point": "attribution.distributions",
     "PredictionDifference": "attribution.diagnosis.prediction_difference",
     "Quantity": "attribution.quantities",
+    "QuestionReport": "attribution.diagnosis.question_answering",
+    "Questions": "attribution.diagnosis.generated_questions",
+    "RationaleTree": "attribution.diagnosis.rationales",
+    "Rationales": "attribution.diagnosis.rationales",
     "Rule": "attribution.rules",
     "Scenes": "attribution.concepts.scenes",
+    "Sinusoids": "attribution.diagnosis.spectral_bias",
     "Slice": "attribution.slices",
+    "SpectralBias": "attribution.diagnosis.spectral_bias",
     "Subspace": "attribution.diagnosis.subspaces",
     "SubspaceMargins": "attribution.diagnosis.margins",
+    "TableReader": "attribution.diagnosis.question_answering",
     "Tcav": "attribution.concepts.tcav",
     "TcavSettings": "attribution.concepts.tcav",
+    "Templates": "attribution.diagnosis.filter_loss",
+    "TrainingSchedule": "attribution.diagnosis.training",
+    "WeightNoise": "attribution.diagnosis.spectral_bias",
+    "band_training": "attribution.diagnosis.band_training",
     "captum_attribution": "attribution.methods.peers",
     "class_expert": "attribution.uses.experts",
     "class_profiles": "attribution.uses.profiles",
@@ -129,32 +198,55 @@ _HOMES = {
     "error_detection": "attribution.uses.profiles",
     "explain": "attribution.show.explain",
     "explain_input": "attribution.show.interpret",
+    "explainer_network": "attribution.diagnosis.explainer_network",
+    "explanatory_graph": "attribution.diagnosis.explanatory_graph",
+    "filter_loss": "attribution.diagnosis.filter_loss",
     "flat_values": "attribution.concepts.cav",
     "frequency_accuracy": "attribution.diagnosis.frequency",
     "frequency_parts": "attribution.diagnosis.frequency",
+    "generated_questions": "attribution.diagnosis.generated_questions",
     "green_overlay": "attribution.show.visualise",
     "hidden_parts": "attribution.diagnosis.prediction_difference",
     "identical_attributions": "attribution.uses.bugs",
     "influence": "attribution.methods.influence",
     "influences": "attribution.uses.profiles",
+    "information_plane": "attribution.diagnosis.information_plane",
     "instance_removal": "attribution.uses.removal",
     "integrated_gradients": "attribution.methods.integrated",
+    "kernel_roughness": "attribution.diagnosis.band_training",
+    "knowledge_consistency": "attribution.diagnosis.consistency",
+    "location_instability": "attribution.diagnosis.location",
     "margin": "attribution.quantities",
     "max_class": "attribution.quantities",
     "most_like": "attribution.concepts.cav",
+    "normal_entropy": "attribution.diagnosis.information_plane",
     "over_stability": "attribution.uses.bugs",
+    "pattern_agreement": "attribution.diagnosis.rationales",
+    "pattern_sheet": "attribution.show.part_patterns",
+    "peaks": "attribution.diagnosis.location",
+    "plane_point": "attribution.diagnosis.information_plane",
     "profile_grid": "attribution.uses.profiles",
+    "question_report": "attribution.diagnosis.question_answering",
+    "rationale_tree": "attribution.diagnosis.rationales",
+    "rationales": "attribution.diagnosis.rationales",
+    "reader_answers": "attribution.diagnosis.question_answering",
     "render_scenes": "attribution.concepts.scenes",
     "replaced_subject": "attribution.uses.bugs",
     "scaled_image": "attribution.show.visualise",
+    "seeded": "attribution.diagnosis.training",
     "signed_map": "attribution.show.visualise",
+    "spectral_bias": "attribution.diagnosis.spectral_bias",
     "subspace_margins": "attribution.diagnosis.margins",
     "tokens_html": "attribution.show.visualise",
+    "train_classifier": "attribution.diagnosis.training",
+    "train_reader": "attribution.diagnosis.question_answering",
     "unit": "attribution.quantities",
     "unit_meaning": "attribution.show.interpret",
+    "weight_noise": "attribution.diagnosis.spectral_bias",
     "whole_space": "attribution.diagnosis.subspaces",
     "why_rather_than": "attribution.show.interpret",
     "windows_of": "attribution.diagnosis.patches",
     "without_influence": "attribution.uses.bugs",
+    "word_attributions": "attribution.diagnosis.question_answering",
 }
 __getattr__, __dir__, __all__ = door(__name__, _HOMES)

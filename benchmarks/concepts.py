@@ -235,8 +235,6 @@ UNMEASURED = (
     ("GT-CaCE, BARS 60/40, 99/01, 98/02, 99/50", "0.00, .58, .47, .39"),
     ("ConExp, the same rows", ".21, 1.0, .97, .69"),
     ("TCAV, the same rows", ".76, 1.0, .96, .96"),
-    ("Knowledge consistency", "other networks"),
-    ("Decision tree of rationales", "other networks"),
 )
 
 

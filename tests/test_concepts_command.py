@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import re
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from precond.formats.onnx.writer import write_onnx
 
 SIZE = 12
 DIGITS = str(Path(__file__).parents[1] / "models" / "digits-mlp.onnx")
+MNIST = str(Path(__file__).parents[1] / "models" / "mnist-10x10.onnx")
 
 
 @pytest.fixture(scope="module")
@@ -140,3 +142,35 @@ def test_diagnose_writes_what_it_found(tmp_path: Path, capsys: pytest.CaptureFix
         lines = list(csv.DictReader(file))
     assert len(lines) == 6 * 4
     assert all(0 < float(line["certified"]) <= float(line["found"]) for line in lines)
+
+
+def test_diagnose_against_another_network(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A network against itself: all of a layer is known, and rebuilt features decide as before."""
+    words = ["diagnose", DIGITS, "--inputs", "digits", "--most", "2", "--shown", "1"]
+    words += ["--certify", "1", "--out", str(tmp_path), "--against", DIGITS]
+    assert main(words) == 0
+    assert "100.0 % of what relu2 tells can be rebuilt" in " ".join(capsys.readouterr().out.split())
+    assert "What another network knows" in (tmp_path / "index.html").read_text()
+    written = json.loads((tmp_path / "consistency.json").read_text())
+    for side in (written["model"], written["against"]):
+        assert side["layer"] == "relu2" and min(side["explained_by_order"]) > 0.9999
+        assert side["accuracy"] == side["accuracy_rebuilt"]
+    assert len(written["rest_by_input"]) == len(written["held_out_rows"])
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--layer", "relu1"], "--layer: expected --against OTHER_MODEL, got none"),
+        (["--against", DIGITS, "--layer", "relu9"], "relu9"),
+        (["--against", MNIST], "--against .*: expected 64 inputs and 10 outputs, got 784"),
+    ],
+)
+def test_a_bad_comparison_is_one_clear_line(
+    words: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = ["diagnose", DIGITS, "--inputs", "digits", "--most", "1", "--shown", "1"]
+    assert main([*given, "--certify", "0.1", *words]) == 2
+    assert re.search(f"^precond: .*{message}", capsys.readouterr().err, re.MULTILINE)

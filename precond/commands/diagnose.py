@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from precond.basics.terminal import say
+from precond.commands.against import add_against, compare, read_other
 from precond.commands.arguments import Commands, count, output_folder, seconds, seed
 from precond.commands.given import add_given, read_data, read_model
 from precond.commands.outputs import classifier, model_name
@@ -56,6 +57,7 @@ def add(commands: Commands) -> None:
         metavar="SECONDS",
         help="for certified margins (default: 30)",
     )
+    add_against(diagnose)
     diagnose.add_argument("--seed", type=seed, default=0, metavar="N", help="(default: 0)")
     diagnose.add_argument("--out", type=Path, metavar="DIR", help="write a page and tables there")
     diagnose.set_defaults(run=run)
@@ -74,6 +76,7 @@ def run(arguments: argparse.Namespace) -> int:
     from precond.report.pages import write_files
 
     network = classifier(read_model(arguments), arguments.threshold)
+    other = read_other(arguments, network)
     data = read_data(arguments, network, arguments.labels)
     out = None if arguments.out is None else output_folder(arguments.out)
     held_out = data.held_out if len(data) > 1 else np.arange(len(data))
@@ -95,12 +98,16 @@ def run(arguments: argparse.Namespace) -> int:
         )
         frequencies = _frequencies(network, data, held_out, bars=bars)
         hidden = _hidden(arguments, network, data, rows=rows, bars=bars)
+        against = None
+        if other is not None:
+            against = compare(arguments, network, other, data=data, bars=bars)
     found = Diagnosis(
         margins=margins,
         certified=certified,
         rows=rows,
         frequencies=frequencies,
         hidden=hidden,
+        against=against,
         notes=data.notes,
     )
     say(lead_of(found))
@@ -109,10 +116,12 @@ def run(arguments: argparse.Namespace) -> int:
             f"{name:<18} certified {np.median(certified[k]):.2g}, "
             f"found {size_words(margins.medians[k])} (medians)"
         )
+    if against is not None:
+        say(against.lead)
     if not _pictures(data):
         print("not looked at  frequencies and windows: the data are no pictures")
     if out is not None:
-        write_files(out, diagnose_files(Subject.of(model_name(network), data), found))
+        write_files(out, diagnose_files(Subject.of(model_name(network), data), found, data.flat))
         print(f"report         {out / 'index.html'}")
     return 0
 

@@ -1,4 +1,5 @@
-"""Margins in bands, accuracy by frequency, and hidden parts → a page and three CSV tables."""
+"""Margins in bands, accuracy by frequency, hidden parts, and what another network knows → a page,
+three CSV tables and JSON."""
 
 from __future__ import annotations
 
@@ -12,7 +13,14 @@ from numpy.typing import NDArray
 from attribution.diagnosis.frequency import Frequencies
 from attribution.diagnosis.margins import SubspaceMargins
 from attribution.diagnosis.prediction_difference import PredictionDifference
-from precond.report.evidence import Subject, Table, Thumb
+from precond.report.consistency import (
+    TwoNetworks,
+    consistency_json,
+    least_known,
+    orders_table,
+    units_table,
+)
+from precond.report.evidence import Gallery, Subject, Table, Thumb
 from precond.report.header import Figure
 from precond.report.pages import render_page
 from precond.report.plot.curves import share_chart
@@ -20,6 +28,7 @@ from precond.report.plot.pictures import row_picture, signed_picture
 from precond.report.tables import csv_text
 
 SHEETS = ("report.css", "debug.css")
+UNIT_TITLES = ("Units that the other network knows least", "Its units that are known least")
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,6 +51,7 @@ class Diagnosis:
     rows: NDArray[np.int64]
     frequencies: Frequencies | None = None
     hidden: tuple[HiddenParts, ...] = ()
+    against: TwoNetworks | None = None
     notes: tuple[str, ...] = ()
 
 
@@ -58,10 +68,18 @@ class DiagnosePage:
     frequencies: Table | None
     chart: Markup | None
     strips: tuple[tuple[Thumb, ...], ...]
+    orders: Table | None
+    units: tuple[Table, ...]
+    galleries: tuple[Gallery, ...]
 
 
-def diagnose_files(subject: Subject, found: Diagnosis) -> dict[str, str | bytes]:
-    """File name → content: ``index.html``, ``margins.csv``, ``frequencies.csv``, ``hidden.csv``."""
+def diagnose_files(
+    subject: Subject, found: Diagnosis, flat: NDArray[np.floating]
+) -> dict[str, str | bytes]:
+    """File name → content: ``index.html``, ``margins.csv``, ``frequencies.csv``, ``hidden.csv``,
+    ``consistency.json``.  ``flat``: all inputs of the data, of which some are drawn."""
+    against = found.against
+    sides = () if against is None else (against.own, against.other)
     page = DiagnosePage(
         title=f"Diagnosis of {subject.model}",
         lead=lead_of(found),
@@ -72,6 +90,16 @@ def diagnose_files(subject: Subject, found: Diagnosis) -> dict[str, str | bytes]
         frequencies=None if found.frequencies is None else _frequencies(found.frequencies),
         chart=None if found.frequencies is None else _chart(found.frequencies),
         strips=tuple(_strip(one, subject) for one in found.hidden),
+        orders=None if against is None else orders_table(against),
+        units=tuple(
+            units_table(side, title) for side, title in zip(sides, UNIT_TITLES, strict=False)
+        ),
+        galleries=tuple(
+            gallery
+            for side in sides
+            if against is not None
+            and (gallery := least_known(against, side, subject, flat)) is not None
+        ),
     )
     margins = found.margins
     files: dict[str, str | bytes] = {
@@ -96,6 +124,8 @@ def diagnose_files(subject: Subject, found: Diagnosis) -> dict[str, str | bytes]
         files["frequencies.csv"] = csv_text(
             ("radius", "low", "high"), list(zip(one.radii, one.low, one.high, strict=True))
         )
+    if against is not None:
+        files["consistency.json"] = consistency_json(against)
     if found.hidden:
         head = ("row", "class", "window", "marginal", "conditional")
         files["hidden.csv"] = csv_text(
@@ -129,6 +159,8 @@ def lead_of(found: Diagnosis) -> str:
             f"{100 * one.low[0]:.1f} % of their low parts up to radius {one.radii[0]:g}, and on "
             f"{100 * one.high[0]:.1f} % of what these leave out."
         )
+    if found.against is not None:
+        words += f" {found.against.lead}"
     return words
 
 
