@@ -6,6 +6,8 @@ measured".  Parts (``--only PART …``):
 - ``tcav``: on a small convolutional network that tells the shapes of rendered scenes, the concepts
   that are significant; and how often sets of random inputs, taken for concepts, are called
   significant by the published test alone and by both tests;
+- ``captions``: TCAV of captions of known noise, four networks;
+- ``bars``, ``digits``: CaCE, exact and learned, beside ConExp and TCAV;
 - ``dissection``: the share of units that detect a concept, and of randomly rotated directions;
 - ``differences``: mean probability lost when the most important windows of a picture are hidden,
   found by marginal and by conditional draws;
@@ -47,26 +49,15 @@ from attribution import (
     subspace_margins,
     windows_of,
 )
+from benchmarks.concept_rows.captions import caption_lines
+from benchmarks.concept_rows.common import NOT, Line, last_layer, trained
+from benchmarks.concept_rows.effects import bar_lines, digit_lines
 from precond import load
 from precond.data import load_dataset
 from precond.network import Network
 
 MODELS = Path(__file__).parents[1] / "models"
 SIZE, TRAINED, SHOWN = 24, 2400, 2000
-Line = tuple[str, str, str, str]
-NOT = "not measured"
-
-
-def trained(module: nn.Module, x: torch.Tensor, y: torch.Tensor, epochs: int) -> nn.Module:
-    """``module``, trained by Adam with batches of 64."""
-    optimiser = torch.optim.Adam(module.parameters(), 2e-3)
-    generator = torch.Generator().manual_seed(0)
-    for _ in range(epochs):
-        for rows in torch.randperm(len(x), generator=generator).split(64):
-            optimiser.zero_grad()
-            nn.functional.cross_entropy(module(x[rows]), y[rows]).backward()
-            optimiser.step()
-    return module.eval()
 
 
 def scene_network() -> tuple[Network, Scenes]:
@@ -80,10 +71,6 @@ def scene_network() -> tuple[Network, Scenes]:
     learned = render_scenes(TRAINED, size=SIZE, seed=1)
     trained(module, torch.tensor(learned.pictures), torch.tensor(learned.labels), epochs=12)
     return load(module, (3, SIZE, SIZE)), render_scenes(SHOWN, size=SIZE, seed=2)
-
-
-def last_layer(network: Network, kind: str) -> str:
-    return [node.name for node in network.nodes if type(node.layer).__name__ == kind][-1]
 
 
 def concept_lines(parts: set[str], write: Path | None) -> list[Line]:
@@ -227,14 +214,14 @@ def write_scenes(
 
 
 PARTS: dict[str, Callable[[], list[Line]]] = {
+    "captions": caption_lines,
+    "bars": bar_lines,
+    "digits": digit_lines,
     "margins": margin_lines,
     "frequency": frequency_lines,
 }
 SCENE_PARTS = ("tcav", "dissection", "differences")
 UNMEASURED = (
-    ("GT-CaCE, BARS 60/40, 99/01, 98/02, 99/50", "0.00, .58, .47, .39"),
-    ("ConExp, the same rows", ".21, 1.0, .97, .69"),
-    ("TCAV, the same rows", ".76, 1.0, .96, .96"),
     ("Knowledge consistency", "other networks"),
     ("Decision tree of rationales", "other networks"),
 )
