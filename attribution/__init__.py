@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from attribution.checks.infidelity import infidelity as infidelity
     from attribution.checks.random_weights import RandomWeights as RandomWeights
     from attribution.checks.random_weights import random_weights as random_weights
-    from attribution.concepts.bars import BarStyle as BarStyle
     from attribution.concepts.bars import Bars as Bars
+    from attribution.concepts.bars import BarStyle as BarStyle
     from attribution.concepts.bars import render_bars as render_bars
     from attribution.concepts.captions import caption_noise as caption_noise
     from attribution.concepts.captions import write_captions as write_captions

@@ -8,13 +8,17 @@ measured".  Parts (``--only PART …``):
   significant by the published test alone and by both tests;
 - ``captions``: TCAV of captions of known noise, four networks;
 - ``bars``, ``digits``: CaCE, exact and learned, beside ConExp and TCAV;
+- ``saliency``: occlusion, LIME, saliency, SmoothGrad, Grad-CAM and exact integrated gradients under
+  deletion and insertion, infidelity and random weights; approximations beside the exact integral;
+- ``robust``: an adversarially trained network beside its standard twin, with what is certified;
 - ``dissection``: the share of units that detect a concept, and of randomly rotated directions;
 - ``differences``: mean probability lost when the most important windows of a picture are hidden,
   found by marginal and by conditional draws;
 - ``margins``: the data T1(ε = 5, σ = 1, N = 10,000) of Ortiz-Jimenez et al. 2020;
 - ``frequency``: accuracy of ``models/mnist-cnn.onnx`` on low and high parts of mnist-5k.
 
-``--write DIR`` writes the scenes' network, data, masks and examples, for ``precond concepts``.
+``--write DIR`` writes the scenes' network, data, masks and examples, for ``precond concepts``, and
+``robust.png`` where that part runs.
 """
 
 from __future__ import annotations
@@ -52,6 +56,8 @@ from attribution import (
 from benchmarks.concept_rows.captions import caption_lines
 from benchmarks.concept_rows.common import NOT, Line, last_layer, trained
 from benchmarks.concept_rows.effects import bar_lines, digit_lines
+from benchmarks.concept_rows.robust import robust_lines
+from benchmarks.concept_rows.saliency import saliency_lines
 from precond import load
 from precond.data import load_dataset
 from precond.network import Network
@@ -217,6 +223,8 @@ PARTS: dict[str, Callable[[], list[Line]]] = {
     "captions": caption_lines,
     "bars": bar_lines,
     "digits": digit_lines,
+    "saliency": saliency_lines,
+    "robust": robust_lines,
     "margins": margin_lines,
     "frequency": frequency_lines,
 }
@@ -235,11 +243,11 @@ def main() -> None:
     only = set(arguments.only or (*SCENE_PARTS, *PARTS))
     torch.set_num_threads(1)
     lines: list[Line] = []
-    if only & set(SCENE_PARTS) or arguments.write is not None:
+    if only & set(SCENE_PARTS):
         lines += concept_lines(only, arguments.write)
     for name, part in PARTS.items():
         if name in only:
-            lines += part()
+            lines += robust_lines(arguments.write) if name == "robust" else part()
     lines += [(name, said, NOT, "no method of the kind here yet") for name, said in UNMEASURED]
     print("| method | published | ours | why it differs |\n|---|---|---|---|")
     for line in lines:

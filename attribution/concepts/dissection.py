@@ -13,7 +13,7 @@ A layer of vectors has no places.  There a unit is active for an input or not, a
 concept where its mask has any pixel.
 
 A large IoU may be luck: many units and many concepts are tried, and both like the middle of a
-picture.  So the masks are shuffled over the inputs, S = 99 times, and all overlaps are counted again.
+picture.  So the masks are shuffled over the inputs, S = 99 times, and overlaps are counted anew.
 Each overlap becomes t = (IoU − mean) / standard deviation over the S + 1 counts, and
 
     p(k, c) = (1 + number of shuffles whose largest t reaches t(k, c)) / (S + 1)

@@ -142,7 +142,12 @@ def digit_lines() -> list[Line]:
         text += f"%, {_accuracy(network, swapped, seen.labels):.1f} % with shuffled colours; "
         text += f"{time.monotonic() - begun:.0f} s"
         lines.append(
-            (f"Coloured MNIST, σ = {sigma:g}", "figures not at hand", text, f"{DIGITS} digits learned")
+            (
+                f"Coloured MNIST, σ = {sigma:g}",
+                "figures not at hand",
+                text,
+                f"{DIGITS} digits learned",
+            )
         )
     return lines
 

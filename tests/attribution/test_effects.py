@@ -97,9 +97,7 @@ def test_coloured_digits_are_their_grey_times_their_colour() -> None:
     grey = np.random.default_rng(0).random((30, 4, 4)).astype(np.float32)
     digits = colour_digits(grey, np.arange(30) % 10, 0.0)
     np.testing.assert_array_equal(digits.concepts, digits.labels)
-    np.testing.assert_allclose(
-        digits.pictures[3], grey[3] * MEANS[3][:, None, None], atol=1e-6
-    )
+    np.testing.assert_allclose(digits.pictures[3], grey[3] * MEANS[3][:, None, None], atol=1e-6)
     np.testing.assert_allclose(digits.do(np.ones(3))[5], np.stack([grey[5]] * 3), atol=1e-6)
 
 
@@ -141,9 +139,7 @@ def test_captions_name_the_class_but_for_the_noise() -> None:
             "concept: expected inputs with and without it, got 3 of 3 with it",
         ),
         (
-            lambda: causal_effect(
-                Greenness(1.0), np.zeros((2, 3, 1, 1)), np.zeros((3, 3, 1, 1))
-            ),
+            lambda: causal_effect(Greenness(1.0), np.zeros((2, 3, 1, 1)), np.zeros((3, 3, 1, 1))),
             "pairs of inputs .*: expected as many of both, one or more, got 3 and 2",
         ),
         (lambda: render_bars(10, (1.2, 0.0)), "pictures of bars: expected 2 or more, and shares"),
