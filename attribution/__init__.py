@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from attribution.checks.approximations import riemann_sum as riemann_sum
     from attribution.checks.curves import RemovalCurves as RemovalCurves
     from attribution.checks.curves import removal_curves as removal_curves
-    from attribution.checks.infidelity import Changes as Changes
     from attribution.checks.infidelity import Infidelity as Infidelity
+    from attribution.checks.infidelity import RandomChanges as RandomChanges
     from attribution.checks.infidelity import infidelity as infidelity
     from attribution.checks.random_weights import RandomWeights as RandomWeights
     from attribution.checks.random_weights import random_weights as random_weights
@@ -127,7 +127,7 @@ _HOMES = {
     "CaptumMethod": "attribution.methods.peers",
     "CaptumSettings": "attribution.methods.peers",
     "Cav": "attribution.concepts.cav",
-    "Changes": "attribution.checks.infidelity",
+    "RandomChanges": "attribution.checks.infidelity",
     "ClassConditional": "attribution.distributions",
     "Clip": "attribution.show.visualise",
     "ColouredDigits": "attribution.concepts.coloured",

@@ -32,7 +32,7 @@ Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Changes:
+class RandomChanges:
     """``samples`` for each input; ``window``: side of the squares, None for half the places."""
 
     samples: int = 200
@@ -64,10 +64,10 @@ def infidelity(
     slopes: Array,
     targets: NDArray[np.integer],
     *,
-    changes: Changes | None = None,
+    changes: RandomChanges | None = None,
 ) -> Infidelity:
     """Of attributions per unit ``slopes`` (N, *shape) of the scores of ``targets`` (N,)."""
-    changes = changes or Changes()
+    changes = changes or RandomChanges()
     if slopes.shape != inputs.shape or targets.shape != inputs.shape[:1] or not len(inputs):
         raise DataError(
             "slopes and targets",
@@ -92,7 +92,7 @@ def infidelity(
 
 
 def _hidden(
-    shape: tuple[int, ...], changes: Changes, generator: np.random.Generator
+    shape: tuple[int, ...], changes: RandomChanges, generator: np.random.Generator
 ) -> NDArray[np.bool_]:
     """(samples, *shape): the places that are replaced."""
     if changes.window is None:

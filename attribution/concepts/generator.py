@@ -33,7 +33,7 @@ Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class GeneratorSettings:
     """``latent``: numbers z; ``hidden``: units of both layers; the rest is of the training."""
 

@@ -35,10 +35,10 @@ BARS = {
     (0.98, 0.02): ("98/02", ".47", ".97", ".96"),
     (0.99, 0.50): ("99/50", ".39", ".69", ".96"),
 }
-DIGITS = 2000
+DIGITS = 1500
 SIGMAS = (0.02, 0.03, 0.04, 0.05)
 VAE = GeneratorSettings(epochs=25)
-DIGIT_VAE = GeneratorSettings(epochs=20, hidden=128)
+DIGIT_VAE = GeneratorSettings(epochs=15, hidden=64)
 
 
 def bar_lines() -> list[Line]:
@@ -103,7 +103,7 @@ def digit_lines() -> list[Line]:
     labels = data.labels.astype(np.int64)
     generator = np.random.default_rng(0)
     held, train = (generator.permutation(part) for part in (data.held_out, data.train))
-    held, train = held[:400], train[:DIGITS]
+    held, train = held[:300], train[:DIGITS]
     lines = []
     for sigma in SIGMAS:
         begun = time.monotonic()

@@ -12,7 +12,7 @@ from torch import nn
 from attribution import (
     CaptumMethod,
     CaptumSettings,
-    Changes,
+    RandomChanges,
     Slice,
     captum_attribution,
     class_score,
@@ -91,7 +91,9 @@ def curve_line(network: Network, x: Array, y: Array) -> Line:
             if name == "occlusion":
                 slopes = np.divide(values, x, out=np.zeros_like(x), where=x != 0)
         curves = removal_curves(network, x, values, y)
-        wrong = infidelity(network, x, slopes, y, changes=Changes(window=7, samples=100)).values
+        wrong = infidelity(
+            network, x, slopes, y, changes=RandomChanges(window=7, samples=100)
+        ).values
         texts.append(
             f"{name} {curves.deletion_area.mean():.2f} / {curves.insertion_area.mean():.2f} / "
             f"{np.nanmean(wrong):.2f}"

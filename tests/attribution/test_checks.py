@@ -14,7 +14,7 @@ from attribution.checks.approximations import (
     riemann_sum,
 )
 from attribution.checks.curves import removal_curves
-from attribution.checks.infidelity import Changes, infidelity
+from attribution.checks.infidelity import RandomChanges, infidelity
 from attribution.checks.random_weights import random_weights, rank_correlation
 from attribution.methods.integrated import integrated_gradients
 from attribution.quantities import class_score
@@ -190,7 +190,7 @@ def test_rank_correlation_agrees_with_scipy() -> None:
             lambda: infidelity(Linear(), rows(5), rows(4), ZEROS),
             r"slopes and targets: expected \(5, 4\)",
         ),
-        (lambda: Changes(samples=1), "changes of inputs: expected 2 samples or more"),
+        (lambda: RandomChanges(samples=1), "changes of inputs: expected 2 samples or more"),
         (lambda: riemann_sum(Linear(), rows(5), ZEROS, steps=0), "steps: expected 1 or more"),
         (lambda: exact_distance(rows(4), rows(5)), r"attributions: expected \(5, 4\), got \(4, 4"),
     ],
