@@ -110,8 +110,8 @@ def lead_of(scores: Tcav | None, dissection: Dissection | None) -> str:
     if dissection is not None:
         words.append(
             f"{len(dissection.names)} of {len(dissection.overlap)} units detect one of the "
-            f"{len(dissection.concepts)} concepts, {len(dissection.significant)} of them "
-            "significantly: more than with the masks of other inputs."
+            f"{len(dissection.concepts)} concepts; for {len(dissection.significant)} of them that "
+            "is significant: more than shuffled masks give."
         )
         if dissection.rotated:
             share = float(np.mean(dissection.rotated))
@@ -150,7 +150,8 @@ def _unit_figures(dissection: Dissection | None) -> tuple[Figure, ...]:
         Figure(
             "Units with a name",
             f"{100 * dissection.interpretable:.0f} %",
-            f"detect a concept: IoU above {dissection.detects:g}",
+            f"detect a concept: IoU above {dissection.detects:g}; "
+            f"{len(dissection.significant)} of {len(dissection.names)} significant",
         )
     ]
     if dissection.rotated:
