@@ -85,7 +85,8 @@ class Ascent:
 
 def _lengths(values: Tensor) -> Tensor:
     """ℓ2 length of each row, shaped to multiply it."""
-    return torch.linalg.vector_norm(values.flatten(1), dim=1).reshape(-1, *[1] * (values.dim() - 1))
+    lengths: Tensor = torch.linalg.vector_norm(values.flatten(1), dim=1)
+    return lengths.reshape(-1, *[1] * (values.dim() - 1))
 
 
 @dataclass(frozen=True)
