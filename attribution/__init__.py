@@ -11,12 +11,47 @@ from precond.basics.exports import door
 
 if TYPE_CHECKING:
     from attribution.attribution import Attribution as Attribution
+    from attribution.checks.approximations import ExactDistance as ExactDistance
+    from attribution.checks.approximations import exact_distance as exact_distance
+    from attribution.checks.approximations import guided_path as guided_path
+    from attribution.checks.approximations import important_directions as important_directions
+    from attribution.checks.approximations import riemann_sum as riemann_sum
+    from attribution.checks.curves import RemovalCurves as RemovalCurves
+    from attribution.checks.curves import removal_curves as removal_curves
+    from attribution.checks.infidelity import Infidelity as Infidelity
+    from attribution.checks.infidelity import RandomChanges as RandomChanges
+    from attribution.checks.infidelity import infidelity as infidelity
+    from attribution.checks.random_weights import RandomWeights as RandomWeights
+    from attribution.checks.random_weights import random_weights as random_weights
+    from attribution.concepts.bars import Bars as Bars
+    from attribution.concepts.bars import BarStyle as BarStyle
+    from attribution.concepts.bars import render_bars as render_bars
+    from attribution.concepts.captions import caption_noise as caption_noise
+    from attribution.concepts.captions import write_captions as write_captions
     from attribution.concepts.cav import Cav as Cav
     from attribution.concepts.cav import concept_vector as concept_vector
     from attribution.concepts.cav import flat_values as flat_values
     from attribution.concepts.cav import most_like as most_like
+    from attribution.concepts.coloured import ColouredDigits as ColouredDigits
+    from attribution.concepts.coloured import colour_digits as colour_digits
     from attribution.concepts.dissection import Dissection as Dissection
     from attribution.concepts.dissection import dissect as dissect
+    from attribution.concepts.effects import ConceptEffect as ConceptEffect
+    from attribution.concepts.effects import causal_effect as causal_effect
+    from attribution.concepts.effects import class_probabilities as class_probabilities
+    from attribution.concepts.effects import conditional_effect as conditional_effect
+    from attribution.concepts.generator import GeneratorSettings as GeneratorSettings
+    from attribution.concepts.generator import decoded_effect as decoded_effect
+    from attribution.concepts.generator import encoded_effect as encoded_effect
+    from attribution.concepts.generator import train_generator as train_generator
+    from attribution.concepts.robust_training import Ascent as Ascent
+    from attribution.concepts.robust_training import Fitting as Fitting
+    from attribution.concepts.robust_training import GradientLook as GradientLook
+    from attribution.concepts.robust_training import Norm as Norm
+    from attribution.concepts.robust_training import adversarial_training as adversarial_training
+    from attribution.concepts.robust_training import gradient_look as gradient_look
+    from attribution.concepts.robust_training import large_change as large_change
+    from attribution.concepts.robust_training import maximised as maximised
     from attribution.concepts.scenes import Scenes as Scenes
     from attribution.concepts.scenes import render_scenes as render_scenes
     from attribution.concepts.tcav import Tcav as Tcav
@@ -131,20 +166,27 @@ if TYPE_CHECKING:
     from attribution.uses.removal import instance_removal as instance_removal
 
 _HOMES = {
+    "Ascent": "attribution.concepts.robust_training",
     "Attribution": "attribution.attribution",
     "BandTraining": "attribution.diagnosis.band_training",
+    "BarStyle": "attribution.concepts.bars",
+    "Bars": "attribution.concepts.bars",
     "CaptumMethod": "attribution.methods.peers",
     "CaptumSettings": "attribution.methods.peers",
     "Cav": "attribution.concepts.cav",
+    "RandomChanges": "attribution.checks.infidelity",
     "ClassConditional": "attribution.distributions",
     "Clip": "attribution.show.visualise",
     "Consistency": "attribution.diagnosis.consistency",
     "ConsistencySettings": "attribution.diagnosis.consistency",
+    "ColouredDigits": "attribution.concepts.coloured",
+    "ConceptEffect": "attribution.concepts.effects",
     "Custom": "attribution.distributions",
     "Display": "attribution.show.explain",
     "Dissection": "attribution.concepts.dissection",
     "Draws": "attribution.diagnosis.prediction_difference",
     "Empirical": "attribution.distributions",
+    "ExactDistance": "attribution.checks.approximations",
     "ExplainSettings": "attribution.show.explain",
     "Explainer": "attribution.diagnosis.explainer_network",
     "ExplainerSettings": "attribution.diagnosis.explainer_network",
@@ -155,8 +197,15 @@ _HOMES = {
     "GraphSettings": "attribution.diagnosis.explanatory_graph",
     "LabelledPictures": "attribution.diagnosis.band_training",
     "LayerPatterns": "attribution.diagnosis.explanatory_graph",
+    "Fitting": "attribution.concepts.robust_training",
+    "Frequencies": "attribution.diagnosis.frequency",
+    "Gaussian": "attribution.distributions",
+    "GeneratorSettings": "attribution.concepts.generator",
+    "GradientLook": "attribution.concepts.robust_training",
+    "Infidelity": "attribution.checks.infidelity",
     "LinearPath": "attribution.distributions",
     "Marginal": "attribution.diagnosis.patches",
+    "Norm": "attribution.concepts.robust_training",
     "Panel": "attribution.show.visualise",
     "PatchGaussian": "attribution.diagnosis.patches",
     "PlaneData": "attribution.diagnosis.information_plane",
@@ -168,6 +217,8 @@ _HOMES = {
     "Questions": "attribution.diagnosis.generated_questions",
     "RationaleTree": "attribution.diagnosis.rationales",
     "Rationales": "attribution.diagnosis.rationales",
+    "RandomWeights": "attribution.checks.random_weights",
+    "RemovalCurves": "attribution.checks.curves",
     "Rule": "attribution.rules",
     "Scenes": "attribution.concepts.scenes",
     "Sinusoids": "attribution.diagnosis.spectral_bias",
@@ -182,20 +233,29 @@ _HOMES = {
     "TrainingSchedule": "attribution.diagnosis.training",
     "WeightNoise": "attribution.diagnosis.spectral_bias",
     "band_training": "attribution.diagnosis.band_training",
+    "adversarial_training": "attribution.concepts.robust_training",
+    "caption_noise": "attribution.concepts.captions",
     "captum_attribution": "attribution.methods.peers",
+    "causal_effect": "attribution.concepts.effects",
     "class_expert": "attribution.uses.experts",
+    "class_probabilities": "attribution.concepts.effects",
     "class_profiles": "attribution.uses.profiles",
     "class_removal": "attribution.uses.removal",
     "class_score": "attribution.quantities",
+    "colour_digits": "attribution.concepts.coloured",
     "comparative": "attribution.quantities",
     "compare_experts": "attribution.uses.experts",
     "compared": "attribution.show.visualise",
     "concentrated": "attribution.uses.bugs",
     "concept_scores": "attribution.concepts.tcav",
     "concept_vector": "attribution.concepts.cav",
+    "conditional_effect": "attribution.concepts.effects",
     "cosine_bands": "attribution.diagnosis.subspaces",
+    "decoded_effect": "attribution.concepts.generator",
     "dissect": "attribution.concepts.dissection",
+    "encoded_effect": "attribution.concepts.generator",
     "error_detection": "attribution.uses.profiles",
+    "exact_distance": "attribution.checks.approximations",
     "explain": "attribution.show.explain",
     "explain_input": "attribution.show.interpret",
     "explainer_network": "attribution.diagnosis.explainer_network",
@@ -205,9 +265,13 @@ _HOMES = {
     "frequency_accuracy": "attribution.diagnosis.frequency",
     "frequency_parts": "attribution.diagnosis.frequency",
     "generated_questions": "attribution.diagnosis.generated_questions",
+    "gradient_look": "attribution.concepts.robust_training",
     "green_overlay": "attribution.show.visualise",
+    "guided_path": "attribution.checks.approximations",
     "hidden_parts": "attribution.diagnosis.prediction_difference",
     "identical_attributions": "attribution.uses.bugs",
+    "important_directions": "attribution.checks.approximations",
+    "infidelity": "attribution.checks.infidelity",
     "influence": "attribution.methods.influence",
     "influences": "attribution.uses.profiles",
     "information_plane": "attribution.diagnosis.information_plane",
@@ -216,8 +280,10 @@ _HOMES = {
     "kernel_roughness": "attribution.diagnosis.band_training",
     "knowledge_consistency": "attribution.diagnosis.consistency",
     "location_instability": "attribution.diagnosis.location",
+    "large_change": "attribution.concepts.robust_training",
     "margin": "attribution.quantities",
     "max_class": "attribution.quantities",
+    "maximised": "attribution.concepts.robust_training",
     "most_like": "attribution.concepts.cav",
     "normal_entropy": "attribution.diagnosis.information_plane",
     "over_stability": "attribution.uses.bugs",
@@ -230,8 +296,12 @@ _HOMES = {
     "rationale_tree": "attribution.diagnosis.rationales",
     "rationales": "attribution.diagnosis.rationales",
     "reader_answers": "attribution.diagnosis.question_answering",
+    "random_weights": "attribution.checks.random_weights",
+    "removal_curves": "attribution.checks.curves",
+    "render_bars": "attribution.concepts.bars",
     "render_scenes": "attribution.concepts.scenes",
     "replaced_subject": "attribution.uses.bugs",
+    "riemann_sum": "attribution.checks.approximations",
     "scaled_image": "attribution.show.visualise",
     "seeded": "attribution.diagnosis.training",
     "signed_map": "attribution.show.visualise",
@@ -240,6 +310,7 @@ _HOMES = {
     "tokens_html": "attribution.show.visualise",
     "train_classifier": "attribution.diagnosis.training",
     "train_reader": "attribution.diagnosis.question_answering",
+    "train_generator": "attribution.concepts.generator",
     "unit": "attribution.quantities",
     "unit_meaning": "attribution.show.interpret",
     "weight_noise": "attribution.diagnosis.spectral_bias",
@@ -248,5 +319,6 @@ _HOMES = {
     "windows_of": "attribution.diagnosis.patches",
     "without_influence": "attribution.uses.bugs",
     "word_attributions": "attribution.diagnosis.question_answering",
+    "write_captions": "attribution.concepts.captions",
 }
 __getattr__, __dir__, __all__ = door(__name__, _HOMES)

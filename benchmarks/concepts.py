@@ -6,13 +6,19 @@ measured".  Parts (``--only PART …``):
 - ``tcav``: on a small convolutional network that tells the shapes of rendered scenes, the concepts
   that are significant; and how often sets of random inputs, taken for concepts, are called
   significant by the published test alone and by both tests;
+- ``captions``: TCAV of captions of known noise, four networks;
+- ``bars``, ``digits``: CaCE, exact and learned, beside ConExp and TCAV;
+- ``saliency``: occlusion, LIME, saliency, SmoothGrad, Grad-CAM and exact integrated gradients under
+  deletion and insertion, infidelity and random weights; approximations beside the exact integral;
+- ``robust``: an adversarially trained network beside its standard twin, with what is certified;
 - ``dissection``: the share of units that detect a concept, and of randomly rotated directions;
 - ``differences``: mean probability lost when the most important windows of a picture are hidden,
   found by marginal and by conditional draws;
 - ``margins``: the data T1(ε = 5, σ = 1, N = 10,000) of Ortiz-Jimenez et al. 2020;
 - ``frequency``: accuracy of ``models/mnist-cnn.onnx`` on low and high parts of mnist-5k.
 
-``--write DIR`` writes the scenes' network, data, masks and examples, for ``precond concepts``.
+``--write DIR`` writes the scenes' network, data, masks and examples, for ``precond concepts``, and
+``robust.png`` where that part runs.
 """
 
 from __future__ import annotations
@@ -47,26 +53,17 @@ from attribution import (
     subspace_margins,
     windows_of,
 )
+from benchmarks.concept_rows.captions import caption_lines
+from benchmarks.concept_rows.common import NOT, Line, last_layer, trained
+from benchmarks.concept_rows.effects import bar_lines, digit_lines
+from benchmarks.concept_rows.robust import robust_lines
+from benchmarks.concept_rows.saliency import saliency_lines
 from precond import load
 from precond.data import load_dataset
 from precond.network import Network
 
 MODELS = Path(__file__).parents[1] / "models"
 SIZE, TRAINED, SHOWN = 24, 2400, 2000
-Line = tuple[str, str, str, str]
-NOT = "not measured"
-
-
-def trained(module: nn.Module, x: torch.Tensor, y: torch.Tensor, epochs: int) -> nn.Module:
-    """``module``, trained by Adam with batches of 64."""
-    optimiser = torch.optim.Adam(module.parameters(), 2e-3)
-    generator = torch.Generator().manual_seed(0)
-    for _ in range(epochs):
-        for rows in torch.randperm(len(x), generator=generator).split(64):
-            optimiser.zero_grad()
-            nn.functional.cross_entropy(module(x[rows]), y[rows]).backward()
-            optimiser.step()
-    return module.eval()
 
 
 def scene_network() -> tuple[Network, Scenes]:
@@ -80,10 +77,6 @@ def scene_network() -> tuple[Network, Scenes]:
     learned = render_scenes(TRAINED, size=SIZE, seed=1)
     trained(module, torch.tensor(learned.pictures), torch.tensor(learned.labels), epochs=12)
     return load(module, (3, SIZE, SIZE)), render_scenes(SHOWN, size=SIZE, seed=2)
-
-
-def last_layer(network: Network, kind: str) -> str:
-    return [node.name for node in network.nodes if type(node.layer).__name__ == kind][-1]
 
 
 def concept_lines(parts: set[str], write: Path | None) -> list[Line]:
@@ -227,15 +220,15 @@ def write_scenes(
 
 
 PARTS: dict[str, Callable[[], list[Line]]] = {
+    "captions": caption_lines,
+    "bars": bar_lines,
+    "digits": digit_lines,
+    "saliency": saliency_lines,
+    "robust": robust_lines,
     "margins": margin_lines,
     "frequency": frequency_lines,
 }
 SCENE_PARTS = ("tcav", "dissection", "differences")
-UNMEASURED = (
-    ("GT-CaCE, BARS 60/40, 99/01, 98/02, 99/50", "0.00, .58, .47, .39"),
-    ("ConExp, the same rows", ".21, 1.0, .97, .69"),
-    ("TCAV, the same rows", ".76, 1.0, .96, .96"),
-)
 
 
 def main() -> None:
@@ -246,12 +239,11 @@ def main() -> None:
     only = set(arguments.only or (*SCENE_PARTS, *PARTS))
     torch.set_num_threads(1)
     lines: list[Line] = []
-    if only & set(SCENE_PARTS) or arguments.write is not None:
+    if only & set(SCENE_PARTS):
         lines += concept_lines(only, arguments.write)
     for name, part in PARTS.items():
         if name in only:
-            lines += part()
-    lines += [(name, said, NOT, "no method of the kind here yet") for name, said in UNMEASURED]
+            lines += robust_lines(arguments.write) if name == "robust" else part()
     print("| method | published | ours | why it differs |\n|---|---|---|---|")
     for line in lines:
         print("| " + " | ".join(line) + " |")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import csv
 import json
 import re
@@ -15,7 +16,9 @@ from torch import nn
 
 from attribution.concepts.scenes import Scenes, render_scenes
 from precond.cli import main
+from precond.commands.unit_names import unit_names
 from precond.data.concepts import read_concepts
+from precond.data.datasets import load_dataset
 from precond.formats.load import load
 from precond.formats.onnx.writer import write_onnx
 
@@ -67,12 +70,45 @@ def test_masks_name_the_units_that_were_built_for_them(
     assert main(given(folder, "masks.npz", "--top", "0.05", "--out", str(tmp_path))) == 0
     shown = capsys.readouterr().out
     assert "2 of 3 units detect one of the 2 concepts" in shown
-    assert "unit 0         red" in shown and "unit 2         blue" in shown
+    assert "unit 0         red, IoU" in shown and "unit 2         blue, IoU" in shown
+    assert shown.count("p 0.01: significant") == 2
     page = (tmp_path / "index.html").read_text()
     assert "Units with a name" in page and "<script" not in page
     with (tmp_path / "units.csv").open() as file:
         lines = list(csv.DictReader(file))
     assert [line["concept"] for line in lines] == ["red", "", "blue"]
+    assert [line["significant"] for line in lines] == ["1", "0", "1"]
+    names = json.loads((tmp_path / "units.json").read_text())["layers"]
+    assert names == {"relu1": {"places": SIZE**2, "units": {"0": "red", "2": "blue"}}}
+
+
+@pytest.mark.parametrize("saved", [True, False])
+def test_other_commands_take_names_and_masks(saved: bool, folder: Path, tmp_path: Path) -> None:
+    concepts = folder / "masks.npz"
+    if saved:
+        assert main(given(folder, "masks.npz", "--top", "0.05", "--out", str(tmp_path))) == 0
+        concepts = tmp_path / "units.json"
+    network = load(folder / "colours.onnx")
+    data = load_dataset(str(folder / "scenes.npz"))
+    names, notes = unit_names(argparse.Namespace(concepts=concepts), network, data)
+    assert notes == (f"2 units have the name of a concept ({concepts.name}: relu1)",)
+    places = SIZE**2
+    assert [names.of("relu1", k * places + 5) for k in range(3)] == ["red", None, "blue"]
+    assert unit_names(argparse.Namespace(concepts=None), network, data)[1] == ()
+
+
+def test_names_of_another_network_are_one_clear_line(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    content = {"format": 1, "network": "0" * 64, "layers": {}}
+    (tmp_path / "units.json").write_text(json.dumps(content))
+    words = ["debug", str(folder / "colours.onnx"), "--inputs", str(folder / "scenes.npz")]
+    words += ["--out", str(tmp_path / "debug"), "--concepts", str(tmp_path / "units.json")]
+    assert main(words) == 2
+    assert "expected names of the network with hash" in capsys.readouterr().err
+    words[-1] = str(folder / "examples.npz")
+    assert main(words) == 2
+    assert "examples.npz: expected masks, got examples only" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("concepts", ["examples.npz", "pictures"])

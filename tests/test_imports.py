@@ -62,6 +62,7 @@ ROOMS = (
     "attribution.methods",
     "attribution.uses",
     "attribution.concepts",
+    "attribution.checks",
     "attribution.diagnosis",
     "attribution.show",
     "precond.apply",

@@ -12,14 +12,24 @@ takes (0 behind a ReLU) never counts as active, however often it occurs.
 A layer of vectors has no places.  There a unit is active for an input or not, and the input has the
 concept where its mask has any pixel.
 
+A large IoU may be luck: many units and many concepts are tried, and both like the middle of a
+picture.  So the masks are shuffled over the inputs, S = 99 times, and overlaps are counted anew.
+Each overlap becomes t = (IoU − mean) / standard deviation over the S + 1 counts, and
+
+    p(k, c) = (1 + number of shuffles whose largest t reaches t(k, c)) / (S + 1)
+
+which holds for all units and concepts together (Westfall, Young 1993).  A unit's name is
+*significant* where p ≤ 0.05.
+
 Concepts may belong to the layer as a whole rather than to its units.  So the same is counted for
 random rotations of the layer: A' = Q A with Q orthogonal, drawn uniformly.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -37,18 +47,23 @@ Array = NDArray[np.float64]
 Masks = NDArray[np.bool_]
 DETECTS = 0.04
 TOP = 0.005
+SHUFFLES = 99
+ALPHA = 0.05
 ROWS = 128
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Dissection:
-    """``overlap`` (K, C): IoU of K units and C ``concepts``; ``thresholds`` (K,); ``rotated``: the
-    share of interpretable directions in each random rotation; ``detects``: IoU to exceed."""
+    """``overlap`` (K, C): IoU of K units and C ``concepts``, and its ``p`` (K, C) against shuffled
+    masks; ``thresholds`` (K,); ``rotated``: the share of interpretable directions in each random
+    rotation; ``detects``: IoU to exceed; ``places``: values of a unit for one input."""
 
     layer: str
     concepts: tuple[str, ...]
     overlap: Array
+    p: Array
     thresholds: Array
+    places: int
     rotated: tuple[float, ...]
     detects: float = DETECTS
 
@@ -60,6 +75,16 @@ class Dissection:
             int(unit): self.concepts[best[unit]]
             for unit in np.flatnonzero(self.overlap.max(1) > self.detects)
         }
+
+    def best(self, unit: int) -> tuple[float, float]:
+        """The largest IoU of a unit, and its p."""
+        place = int(self.overlap[unit].argmax())
+        return float(self.overlap[unit, place]), float(self.p[unit, place])
+
+    @property
+    def significant(self) -> dict[int, str]:
+        """Those of ``names`` that shuffled masks do not explain."""
+        return {unit: name for unit, name in self.names.items() if self.best(unit)[1] <= ALPHA}
 
     @property
     def interpretable(self) -> float:
@@ -92,10 +117,15 @@ class _Scan:
                 found = torch.einsum("ij,bjhw->bihw", torch.as_tensor(self.rotation), found)
             yield rows, found
 
-    def marks(self, rows: slice, places: bool) -> Tensor:
+    def marks(self, rows: slice | NDArray[np.int64], places: bool) -> Tensor:
         """Masks (b, C, H, W), or whether there is any pixel (b, C, 1, 1)."""
-        found = torch.stack([torch.as_tensor(mask[rows]) for mask in self.masks.values()], dim=1)
+        found = self.stacked[rows]
         return found if places else found.flatten(2).any(2)[:, :, None, None]
+
+    @cached_property
+    def stacked(self) -> Tensor:
+        """All masks, (N, C, H, W)."""
+        return torch.stack([torch.as_tensor(mask) for mask in self.masks.values()], dim=1)
 
     def thresholds(self, top: float) -> tuple[Tensor, Tensor]:
         """The smallest of the top values of each unit, and its lowest value of all."""
@@ -116,27 +146,48 @@ class _Scan:
         assert kept is not None and lowest is not None
         return kept.amin(1), lowest
 
-    def overlap(self, top: float) -> tuple[Array, Array]:
-        """IoU (K, C) and thresholds (K,)."""
+    def overlap(self, top: float, orders: Sequence[NDArray[np.int64]] = ()) -> _Overlaps:
+        """IoU of every unit and concept, with the masks in place and in each of the ``orders``."""
         threshold, lowest = self.thresholds(top)
-        units, concepts = len(threshold), len(self.masks)
-        both = torch.zeros(units, concepts, dtype=torch.float64)
-        active, there = torch.zeros(units, 1).double(), torch.zeros(1, concepts).double()
+        every = [np.arange(count_rows(self.inputs)), *orders]
+        both = torch.zeros(len(every), len(threshold), len(self.masks), dtype=torch.float64)
+        active, there = (torch.zeros(size).double() for size in ((len(threshold), 1), (1, 1)))
+        cells = 1
         for rows, values in self.values():
-            places = values.shape[2] * values.shape[3] > 1
-            marks = self.marks(rows, places)
-            if places and values.shape[2:] != marks.shape[2:]:
-                size = (marks.shape[2], marks.shape[3])
+            cells = values.shape[2] * values.shape[3]
+            size = (self.stacked.shape[2], self.stacked.shape[3])
+            if cells > 1 and values.shape[2:] != size:
                 values = interpolate(values, size, mode="bilinear", align_corners=False)
             limit = threshold[None, :, None, None]
             on = (values >= limit) & (values > lowest[None, :, None, None])
-            left = on.transpose(0, 1).flatten(1).double()
-            right = marks.transpose(0, 1).flatten(1).double()
-            both += left @ right.T
-            active += left.sum(1, keepdim=True)
-            there += right.sum(1)[None]
+            left = on.transpose(0, 1).flatten(1).float()
+            for place, order in enumerate(every):
+                marks = self.marks(order[rows], cells > 1)
+                right = marks.transpose(0, 1).flatten(1).float()
+                both[place] += (left @ right.T).double()
+                if not place:
+                    there = there + right.double().sum(1)[None]
+            active += left.double().sum(1, keepdim=True)
         union = active + there - both
-        return (both / union.clamp(min=1)).numpy(), threshold.numpy()
+        return _Overlaps((both / union.clamp(min=1)).numpy(), threshold.numpy(), places=cells)
+
+
+@dataclass(frozen=True, eq=False)
+class _Overlaps:
+    """IoU (1 + S, K, C): of the masks in place, then of S shuffles; ``thresholds`` (K,)."""
+
+    all: Array
+    thresholds: Array
+    places: int
+
+    @property
+    def p(self) -> Array:
+        """(K, C)."""
+        spread = self.all.std(0)
+        apart = (self.all - self.all.mean(0)) / np.where(spread > 0, spread, 1.0)
+        chance = apart[1:].reshape(len(apart) - 1, -1).max(1, initial=-np.inf)
+        reached = (chance[:, None, None] >= apart[:1] - 1e-9).sum(0)
+        return np.asarray((1 + reached) / len(apart))
 
 
 def dissect(
@@ -154,20 +205,24 @@ def dissect(
     ``top``: the share q of a unit's values that count as active.
     """
     _require(inputs, masks, top)
-    overlap, thresholds = _Scan(cut, inputs, masks, rotation=None).overlap(top)
-    done()
     generator = np.random.default_rng(seed)
+    orders = [generator.permutation(count_rows(inputs)) for _ in range(SHUFFLES)]
+    found = _Scan(cut, inputs, masks, rotation=None).overlap(top, orders)
+    overlap = found.all[0]
+    done()
     shares = []
     for _ in range(rotations):
         rotation = random_rotation(len(overlap), generator)
-        turned, _ = _Scan(cut, inputs, masks, rotation=rotation).overlap(top)
+        turned = _Scan(cut, inputs, masks, rotation=rotation).overlap(top).all[0]
         shares.append(float((turned.max(1) > DETECTS).mean()))
         done()
     return Dissection(
         layer=str(cut),
         concepts=tuple(masks),
         overlap=overlap,
-        thresholds=thresholds,
+        p=found.p,
+        thresholds=found.thresholds,
+        places=found.places,
         rotated=tuple(shares),
     )
 

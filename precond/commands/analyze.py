@@ -15,6 +15,7 @@ from precond.commands.given import add_given, domain_of, read_data, read_model
 from precond.commands.outputs import add_outputs, classifier, with_outputs
 from precond.commands.places import add_places, pool_of
 from precond.commands.stopped import stopped
+from precond.commands.unit_names import add_unit_names, unit_names
 from precond.errors import DataError
 from precond.network.device import require_device
 from precond.study.options import Options
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from precond.data.datasets import Dataset
     from precond.network.graph import Network
     from precond.region.signature import Signatures
+    from precond.region.unit_names import UnitNames
     from precond.study.goals import Goal
     from precond.study.study import Study
     from precond.vnnlib.query import Query
@@ -56,6 +58,7 @@ def add(commands: Commands) -> None:
     add_settings(analyze, Options, budget=BUDGET)
     analyze.add_argument("--out", required=True, type=Path, metavar="DIR")
     add_outputs(analyze)
+    add_unit_names(analyze)
     add_places(analyze)
     analyze.set_defaults(run=run)
 
@@ -70,7 +73,7 @@ def run(arguments: argparse.Namespace) -> int:
     from precond.study.summary import answer, summary
 
     require_device(arguments.device)
-    study, out, notes = _study(arguments, settings_of(arguments, Options))
+    study, out, names, notes = _study(arguments, settings_of(arguments, Options))
     options = settings_of(arguments, Options, budget=deadline_of(arguments).left)
     with (
         Ledger(out / "ledger.sqlite") as ledger,
@@ -82,7 +85,13 @@ def run(arguments: argparse.Namespace) -> int:
         analysis,
         seconds=time.monotonic() - arguments.begun,
         budget=arguments.budget,
-        notes=(*study.data.notes, *notes, *analysis.notes, *hints.of_analysis(analysis)),
+        notes=(
+            *study.data.notes,
+            *notes,
+            *analysis.notes,
+            *hints.of_analysis(analysis),
+        ),
+        unit_names=names,
     )
     write_preconditions(analysis, out / "preconditions.json")
     write_report(analysis, out / "report.html")
@@ -94,9 +103,11 @@ def run(arguments: argparse.Namespace) -> int:
     return stopped(out / "ledger.sqlite") if analysis.interrupted else 0
 
 
-def _study(arguments: argparse.Namespace, options: Options) -> tuple[Study, Path, tuple[str, ...]]:
-    """The question of the run, its output folder, made before the first long work, and a note
-    where there was no time to record all inputs."""
+def _study(
+    arguments: argparse.Namespace, options: Options
+) -> tuple[Study, Path, UnitNames, tuple[str, ...]]:
+    """The question of the run, its output folder, made before the first long work, names of units,
+    and notes on these and where there was no time to record all inputs."""
     from precond.study.radius import RadiusSearch
     from precond.study.recorded import record_all
     from precond.study.study import Study
@@ -115,12 +126,14 @@ def _study(arguments: argparse.Namespace, options: Options) -> tuple[Study, Path
         _require_classes(data, network)
     domain = None if arguments.domain == AUTO else domain_of(arguments.domain, data)
     out = output_folder(arguments.out)
+    names, named = unit_names(arguments, network, data)
     query = None
     if by_file:
         query = read_vnnlib(arguments.property, network)
         network = with_outputs(network, "logits")  # which the query's claims are about
     signatures, rows = record_all(network, data, options, until=recording(deadline_of(arguments)))
     data, notes = recorded_rows(rows, data)
+    notes = (*named, *notes)
     goal = _goal(arguments.property, network, data, signatures=signatures, query=query)
     if domain is None:
         deadline = deadline_of(arguments)
@@ -134,7 +147,7 @@ def _study(arguments: argparse.Namespace, options: Options) -> tuple[Study, Path
         ).run()
         notes = (*notes, note)
     study = Study(network=network, data=data, signatures=signatures, domain=domain, goal=goal)
-    return study, out, notes
+    return study, out, names, notes
 
 
 def _require_classes(data: Dataset, network: Network) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from attribution.slices import Slice
     from precond.data.concepts import ConceptData
     from precond.data.dataset import Dataset
+    from precond.network.graph import Network
     from precond.report.concepts import Extremes
 
 Done = Callable[[], None]
@@ -102,7 +104,7 @@ def run(arguments: argparse.Namespace) -> int:
             say(_words(one))
     if dissection is not None:
         for unit, name in dissection.names.items():
-            say(f"unit {unit:<9} {name}, IoU {dissection.overlap[unit].max():.3f}")
+            say(_unit_words(dissection, unit, name))
     if out is not None:
         write_files(
             out,
@@ -116,6 +118,9 @@ def run(arguments: argparse.Namespace) -> int:
             ),
         )
         print(f"report         {out / 'index.html'}")
+        if dissection is not None:
+            _save_names(out / "units.json", network, arguments.layer, dissection=dissection)
+            print(f"unit names     {out / 'units.json'}, for --concepts of analyze and debug")
     return 0
 
 
@@ -134,6 +139,23 @@ def _require_range(given: ConceptData, data: Dataset) -> None:
                 got=f"{ends[0]:g} to {ends[1]:g}",
                 fix="Scale them as the data: --divide-concepts 255 for bytes",
             )
+
+
+def _save_names(path: Path, network: Network, layer: str, dissection: Dissection) -> None:
+    """The significant names, for the pages of other commands."""
+    from precond.basics.whole_files import write_whole
+    from precond.region.unit_names import LayerNames, UnitNames
+
+    names = UnitNames(
+        {layer: LayerNames(dissection.significant, dissection.places)}, hash=network.hash
+    )
+    write_whole(path, json.dumps(names.to_json(), indent=1), name=f"unit names {path}")
+
+
+def _unit_words(dissection: Dissection, unit: int, name: str) -> str:
+    overlap, p = dissection.best(unit)
+    words = "significant" if unit in dissection.significant else "not significant"
+    return f"unit {unit:<9} {name}, IoU {overlap:.3f}, p {p:.2g}: {words}"
 
 
 def _words(one: ConceptScore) -> str:
@@ -200,17 +222,10 @@ def _dissection(
 ) -> Dissection:
     from attribution.concepts.dissection import dissect
     from precond.basics.evenly import evenly
-    from precond.errors import DataError
+    from precond.data.concepts import require_masks
 
     rows = evenly(len(data), arguments.most)
-    for name, mask in given.masks.items():
-        size = data.image_shape and tuple(data.image_shape[-2:])
-        if len(mask) != len(data) or (size and mask.shape[1:] != size):
-            raise DataError(
-                f"mask {name}",
-                expected=f"({len(data)}, {', '.join(map(str, size or 'HW'))}), as the data",
-                got=str(mask.shape),
-            )
+    require_masks(given.masks, data)
     return dissect(
         cut,
         data.flat[rows].reshape(-1, *_shape(cut)),

@@ -13,6 +13,7 @@ from precond.commands.budget import BUDGET, deadline_of, recorded_rows, recordin
 from precond.commands.given import add_given, read_given
 from precond.commands.outputs import model_name
 from precond.commands.stopped import stopped
+from precond.commands.unit_names import add_unit_names, unit_names
 
 
 def add(commands: Commands) -> None:
@@ -22,6 +23,7 @@ def add(commands: Commands) -> None:
     add_given(debug, "the true classes: a file with one whole number per input")
     debug.add_argument("--out", required=True, type=Path, metavar="DIR")
     add_settings(debug, DebugSettings, budget=BUDGET)
+    add_unit_names(debug)
     debug.set_defaults(run=run)
 
 
@@ -39,6 +41,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     network, data = read_given(arguments)
     labels = check_classes(data.labels, len(data), network)
+    names, named = unit_names(arguments, network, data)
     deadline = deadline_of(arguments)
     until = recording(deadline)
     signatures, rows = record_in_time(network, data.inputs, until=until, device=arguments.device)
@@ -66,7 +69,8 @@ def run(arguments: argparse.Namespace) -> int:
             step=bars.step,
         )
     tips = hints.of_debugged(found, data.natural)
-    found = replace(found, notes=(*data.notes, *notes, *found.notes, *tips))
+    notes = (*data.notes, *notes, *named, *found.notes, *tips)
+    found = replace(found, notes=notes, unit_names=names)
     subject = Subject.of(model_name(network), data)
     write_files(out, debug_files(subject, found))
     late = int(sum(row in set(data.held_out.tolist()) for row in found.wrong.tolist()))

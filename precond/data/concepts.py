@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from precond.data.columns import TableColumns
+from precond.data.dataset import Dataset
 from precond.data.pictures import picture_folder, read_pictures
 from precond.errors import DataError
 
@@ -56,6 +57,18 @@ def read_concepts(path: Path, *, shape: Sequence[int], divide: float = 1.0) -> C
             raise DataError(what, expected="finite numbers", got="NaN or infinity")
         examples[name] = rows
     return ConceptData(examples, masks)
+
+
+def require_masks(masks: Mapping[str, NDArray[np.bool_]], data: Dataset) -> None:
+    """DataError for masks of another number or size than the inputs of ``data``."""
+    size = data.image_shape and tuple(data.image_shape[-2:])
+    for name, mask in masks.items():
+        if len(mask) != len(data) or (size and mask.shape[1:] != size):
+            raise DataError(
+                f"mask {name}",
+                expected=f"({len(data)}, {', '.join(map(str, size or 'HW'))}), as the data",
+                got=str(mask.shape),
+            )
 
 
 def _from_folder(path: Path, shape: Sequence[int]) -> dict[str, NDArray[Any]]:

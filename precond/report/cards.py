@@ -100,7 +100,7 @@ def make_card(
         _claim(analysis, item),
         facts=_facts(analysis, item, match, at_witness=at_witness.get(item.id)),
         attempts=tuple((a.engine, seconds(a.seconds), a.text) for a in item.verdict.attempts),
-        literals=literal_lines(item.pattern),
+        literals=literal_lines(item.pattern, analysis.unit_names),
         unconstrained=f"No neuron needed: every input of {_place(analysis, item)} has the property."
         if needs_no_neuron(item)
         else "No neuron is constrained.",

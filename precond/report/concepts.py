@@ -78,13 +78,15 @@ def concepts_files(
         )
     if dissection is not None:
         files["units.csv"] = csv_text(
-            ("unit", "threshold", *dissection.concepts, "concept"),
+            ("unit", "threshold", *dissection.concepts, "concept", "p", "significant"),
             [
                 (
                     unit,
                     f"{dissection.thresholds[unit]:.6g}",
                     *(f"{value:.6g}" for value in line),
                     dissection.names.get(unit),
+                    f"{dissection.best(unit)[1]:.6g}",
+                    int(unit in dissection.significant),
                 )
                 for unit, line in enumerate(dissection.overlap)
             ],
@@ -108,7 +110,8 @@ def lead_of(scores: Tcav | None, dissection: Dissection | None) -> str:
     if dissection is not None:
         words.append(
             f"{len(dissection.names)} of {len(dissection.overlap)} units detect one of the "
-            f"{len(dissection.concepts)} concepts."
+            f"{len(dissection.concepts)} concepts; for {len(dissection.significant)} of them that "
+            "is significant: more than shuffled masks give."
         )
         if dissection.rotated:
             share = float(np.mean(dissection.rotated))
@@ -147,7 +150,8 @@ def _unit_figures(dissection: Dissection | None) -> tuple[Figure, ...]:
         Figure(
             "Units with a name",
             f"{100 * dissection.interpretable:.0f} %",
-            f"detect a concept: IoU above {dissection.detects:g}",
+            f"detect a concept: IoU above {dissection.detects:g}; "
+            f"{len(dissection.significant)} of {len(dissection.names)} significant",
         )
     ]
     if dissection.rotated:
@@ -186,12 +190,21 @@ def _units(dissection: Dissection) -> Table:
     rows = tuple(
         (
             str(unit),
-            dissection.names.get(int(unit), "–"),
+            _name(dissection, int(unit)),
             f"{values[unit]:.3f}",
+            f"{dissection.best(int(unit))[1]:.2g}",
             dissection.concepts[best[unit]],
         )
         for unit in order
     )
     remark = f"largest overlap first; named above {dissection.detects:g}"
-    head = ("unit", "detects", "IoU", "nearest concept")
+    head = ("unit", "detects", "IoU", "p, corrected", "nearest concept")
     return Table("Units", remark=remark, head=head, rows=rows)
+
+
+def _name(dissection: Dissection, unit: int) -> str:
+    """The concept a unit detects, and whether that is more than chance."""
+    name = dissection.names.get(unit)
+    if name is None:
+        return "–"
+    return name if unit in dissection.significant else f"{name} (not significant)"

@@ -19,6 +19,7 @@ from precond.proof.precondition import Kind, Precondition
 from precond.region.box import Box
 from precond.region.radius import Radius
 from precond.region.signature import Signatures
+from precond.region.unit_names import UnitNames
 from precond.region.value_ranges import ValueRanges, ranges_of
 from precond.study.goals import GoalKind
 
@@ -142,6 +143,7 @@ class Analysis(NotebookPage):
     interrupted: bool = False
     notes: tuple[str, ...] = field(default=())
     goal: GoalKind = GoalKind.CLASSES
+    unit_names: UnitNames = field(default_factory=UnitNames)
 
     def __repr__(self) -> str:
         proved = sum(p.verdict.is_proved for p in self.preconditions)

@@ -26,6 +26,7 @@ from precond.network.evaluate import outputs
 from precond.network.layers import Affine, Node, ReLU
 from precond.proof.claim import Claim
 from precond.proof.effort import Effort
+from precond.region.unit_names import LayerNames, UnitNames
 from precond.report.debug.index import debug_files
 from precond.report.debug.words import unproved_words
 from precond.report.evidence import Subject
@@ -238,6 +239,20 @@ def test_pages_need_nothing_else_and_escape_what_they_are_given(
     tabular = debug_files(Subject("m", "d", None, (0.0, 1.0)), found)
     assert "Inputs that decide" in tabular[next(iter(names))]
     assert "<img" not in tabular["index.html"]
+
+
+def test_pages_name_units_by_their_concepts(flipped: tuple[Debugged, set[int]]) -> None:
+    found, _ = flipped
+    given = Subject("m", "d", None, (0.0, 1.0))
+    assert not any("(loop)" in page for page in debug_files(given, found).values())
+    network = found.book.network
+    layers = {
+        layer: LayerNames(dict.fromkeys(range(network.width(layer)), "loop"))
+        for layer in network.decision_layers
+    }
+    named = replace(found, unit_names=UnitNames(layers, network.hash))
+    pages = debug_files(given, named)
+    assert any("(loop)" in page for page in pages.values())
 
 
 @pytest.mark.slow

@@ -155,8 +155,22 @@ def test_a_unit_built_to_detect_a_shape_has_overlap_1() -> None:
     for top in (0.005, 0.3):  # fewer, and more, values than the circles have
         found = dissect(Slice(Detector(), "layer"), channels, masks, top=top, rotations=2)
         np.testing.assert_array_equal(found.overlap, [[1, 0], [0, 0], [0, 1]])
-        assert found.names == {0: "circle", 2: "square"}
+        assert found.names == found.significant == {0: "circle", 2: "square"}
+        assert found.best(0) == (1.0, 0.01)  # 1 of 100: no shuffle reaches it
         assert found.interpretable == 2 / 3 and len(found.rotated) == 2
+
+
+def test_a_unit_that_knows_nothing_of_the_masks_has_no_significant_name() -> None:
+    """Both are in the middle of the picture, so they overlap; the inputs are independent."""
+    generator = np.random.default_rng(7)
+    masks = {str(k): np.zeros((80, 8, 8), dtype=np.bool_) for k in range(3)}
+    for mask in masks.values():
+        mask[:, 2:6, 2:6] = generator.random((80, 4, 4)) < 0.5
+    units = np.zeros((80, 4, 8, 8))
+    units[:, :, 2:6, 2:6] = generator.random((80, 4, 4, 4))
+    found = dissect(Slice(Detector(), "layer"), units, masks, top=0.1, rotations=0)
+    assert len(found.names) == 4 and found.overlap.min() > 0.2
+    assert not found.significant
 
 
 def test_overlap_by_counting() -> None:

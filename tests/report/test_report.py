@@ -28,6 +28,7 @@ from precond.region.box import Box
 from precond.region.pattern import DecisionPattern
 from precond.region.radius import Radius
 from precond.region.recording import record
+from precond.region.unit_names import LayerNames, UnitNames
 from precond.region.value_ranges import ValueRanges
 from precond.report.analysis.first_page import is_single
 from precond.report.analysis.view import chosen_for_drawing, make_page
@@ -133,6 +134,18 @@ def test_elements_nest_and_nothing_is_fetched(images: bool) -> None:
     assert not page.named("link")
     assert "@import" not in text and "url(http" not in text
     assert len(page.named("script")) == len(page.named("style")) == 1
+
+
+def test_units_are_named_by_their_concepts(analysis: Analysis) -> None:
+    """On the first page and in the literals of a card."""
+    names = UnitNames({"relu2": LayerNames(dict.fromkeys(range(100), "loop"))}, "")
+    page = make_page(dataclasses.replace(analysis, unit_names=names))
+    words = [one.words for line in page.first.rules for one in line.literals]
+    assert words and all(text.endswith(" · loop") for text in words)
+    card = next(row.card for row in page.rows if row.kind == Kind.LAYER.value)
+    assert all("(loop)" in line for line in card.literals)
+    plain = make_page(analysis)
+    assert not any("loop" in one.words for line in plain.first.rules for one in line.literals)
 
 
 def test_hostile_names_stay_text(analysis: Analysis) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +31,7 @@ from precond.proof.deadline import Deadline
 from precond.proof.ledger.ledger import Ledger
 from precond.region.recording import record
 from precond.region.signature import Signatures
+from precond.region.unit_names import UnitNames
 from precond.region.value_ranges import ValueRanges
 
 Array = NDArray[np.float64]
@@ -55,6 +56,7 @@ class Debugged(NotebookPage):
     seconds: float
     interrupted: bool = False
     notes: tuple[str, ...] = ()
+    unit_names: UnitNames = field(default_factory=UnitNames)
 
     def __repr__(self) -> str:
         return f"Debugged({len(self.wrong)} wrong, {len(self.causes)} causes)"

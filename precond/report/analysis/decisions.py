@@ -47,6 +47,8 @@ class Decisions:
 
     def _shown(self, literal: UnitLiteral) -> ShownLiteral:
         data = self.analysis.data
+        name = self.analysis.unit_names.of(literal.layer, literal.index)
+        said = literal.words if name is None else f"{literal.words} · {name}"
         if data.image_shape is not None:
             key = literal.layer, literal.index
             if key not in self._pictures:
@@ -55,12 +57,12 @@ class Decisions:
                 words = MOVED if driven is None else DRIVEN
                 self._pictures[key] = signed_picture(shown, data.image_shape), words
             uri, words = self._pictures[key]
-            return ShownLiteral(uri, literal.words, f"{literal} ({words})")
+            return ShownLiteral(uri, said, f"{literal} ({words})")
         moved = ", ".join(
             f"{input_name(k, data.features)} {'↑' if up else '↓'}"
             for k, up in self.meanings.features(literal.layer, literal.index)
         )
-        return ShownLiteral("", f"({moved}) {literal.words}", str(literal))
+        return ShownLiteral("", f"({moved}) {said}", str(literal))
 
     def on_card(self, card: Card, item: Precondition, match: Match) -> Card:
         """The card with the telling literals first, and the inputs nearest outside last."""

@@ -16,6 +16,7 @@ from precond.apply.debugging.own_answer import Unproved
 from precond.apply.debugging.rule_book import Counterfactual
 from precond.basics.counting import percent
 from precond.data.dataset import input_name
+from precond.region.unit_names import UnitNames
 from precond.report.debug.pictures import (
     Link,
     box_gallery,
@@ -91,7 +92,7 @@ def input_page(
     """The page of one finding; ``before`` and ``after`` are the neighbours' file names."""
     book, row = debugged.book, finding.row
     shared, others = sharing(subject, debugged, finding)
-    own_claims, own_lines = own_words(finding)
+    own_claims, own_lines = own_words(finding, debugged.unit_names)
     picture = subject.image_shape is not None
     pattern = None if isinstance(finding.own, Unproved) else finding.own.precondition.pattern
     best = finding.rules[0] if finding.rules else None
@@ -108,7 +109,9 @@ def input_page(
         rules=tuple(_line(debugged, number) for number in finding.rules[:RULES]),
         rules_more=max(0, len(finding.rules) - RULES),
         best="" if best is None else book.name(best),
-        best_words=() if best is None else literal_lines(book.rules[best].pattern),
+        best_words=()
+        if best is None
+        else literal_lines(book.rules[best].pattern, debugged.unit_names),
         best_drawing=None
         if best is None
         else draw_pattern(book.network, book.rules[best].pattern, str(finding.predicted)),
@@ -121,7 +124,7 @@ def input_page(
         else draw_pattern(book.network, pattern, str(finding.predicted)),
         boxes=box_gallery(subject, finding) if picture else (),
         flips=flip_words(debugged, finding),
-        flip_table=_flip_table(finding.switching or finding.nearest),
+        flip_table=_flip_table(finding.switching or finding.nearest, debugged.unit_names),
         gradients=gradient_gallery(subject, debugged, finding) if picture else (),
         profile=Markup("")
         if profile is None
@@ -168,12 +171,12 @@ def _line(debugged: Debugged, number: int) -> RuleLine:
     )
 
 
-def _flip_table(way: Counterfactual | None) -> Table | None:
+def _flip_table(way: Counterfactual | None, names: UnitNames) -> Table | None:
     if way is None or not way.flips:
         return None
     rows = tuple(
         (
-            f"{flip.layer}[{flip.index}]",
+            f"{flip.layer}[{names.shown(flip.layer, flip.index)}]",
             "off → on" if flip.on else "on → off",
             f"{flip.value:.4g}",
             f"{flip.usual:.4g}",

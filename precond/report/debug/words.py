@@ -8,6 +8,7 @@ from precond.apply.debugging.findings import Debugged
 from precond.apply.debugging.own_answer import NOT_TRIED, Unproved
 from precond.basics.counting import percent
 from precond.region.radius import Radius
+from precond.region.unit_names import UnitNames
 from precond.report.plot.pattern import literal_lines
 
 
@@ -20,7 +21,8 @@ def suspect_words(suspect: Suspect) -> str:
     )
 
 
-def own_words(finding: Finding) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def own_words(finding: Finding, names: UnitNames) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The own precondition in sentences, and its literals."""
     own = finding.own
     if isinstance(own, Unproved):
         return unproved_words(own), ()
@@ -42,7 +44,7 @@ def own_words(finding: Finding) -> tuple[tuple[str, ...], tuple[str, ...]]:
     proof = f"Proved by {found.verdict.engine} after {found.proofs} proofs"
     if not found.minimal:
         proof += "; time ran out before every neuron was tried"
-    return (claim, proof + ".", whole), literal_lines(found.pattern)
+    return (claim, proof + ".", whole), literal_lines(found.pattern, names)
 
 
 def unproved_words(own: Unproved) -> tuple[str, ...]:

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from precond.network.graph import Network
 from precond.region.pattern import DecisionPattern
+from precond.region.unit_names import UnitNames
 from precond.report.plot.labels import shorten
 from precond.report.plot.pictures import grid_size, maps_picture, phase_picture
 
@@ -193,8 +194,12 @@ def _n(value: float) -> str:
     return f"{value:.1f}".removesuffix(".0")
 
 
-def literal_lines(pattern: DecisionPattern, most: int = 40) -> tuple[str, ...]:
-    """The pattern in words, a line per layer and state; at most ``most`` indices a line."""
+def literal_lines(
+    pattern: DecisionPattern, names: UnitNames | None = None, most: int = 40
+) -> tuple[str, ...]:
+    """The pattern in words, a line per layer and state; at most ``most`` indices a line, each with
+    its unit's name where it has one."""
+    named = names or UnitNames()
 
     def listed(items: Iterable[str]) -> str:
         words = list(items)
@@ -206,9 +211,10 @@ def literal_lines(pattern: DecisionPattern, most: int = 40) -> tuple[str, ...]:
         for word, neurons in (("on", pattern.on), ("off", pattern.off)):
             found = sorted(i for name, i in neurons if name == layer)
             if found:
-                lines.append(f"{layer} {word}: {listed(map(str, found))}")
+                lines.append(f"{layer} {word}: {listed(named.shown(layer, i) for i in found)}")
         for sign, bounds in ((">", pattern.above), ("≤", pattern.below)):
             values = sorted((i, t) for name, i, t in bounds if name == layer)
+            words = [f"z{named.shown(layer, i)} {sign} {t:g}" for i, t in values]
             if values:
-                lines.append(f"{layer}: {listed(f'z{i} {sign} {t:g}' for i, t in values)}")
+                lines.append(f"{layer}: {listed(words)}")
     return tuple(lines)

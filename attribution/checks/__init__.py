@@ -1,0 +1,1 @@
+"""Checks of attributions: removal and insertion, infidelity, random weights, exact integrals."""
