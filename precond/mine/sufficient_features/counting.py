@@ -21,8 +21,7 @@ from precond.mine.sufficient_features.corners import through, worst_corners
 from precond.mine.sufficient_features.cuts import ProvedCut, Way, cut_claim
 from precond.mine.sufficient_features.game import Game
 from precond.mine.sufficient_features.units import Flags
-from precond.proof.engines.bounds import BoundsEngine
-from precond.proof.prover.plans import Stage
+from precond.proof.prover.plans import bounds_stages
 
 TURNS = 40  # of the game, for one size
 LATER = 8  # turns after a proof was refuted
@@ -31,7 +30,6 @@ NEAR = (0.0, 0.08, 0.25, 0.5, 0.75)  # of the way from what the game says to wha
 HALVINGS = 8  # of a size
 REFUTED = 3  # proofs of one size
 CLOSE = 0.02  # of the kept units: less is not worth a proof
-STEPS = 8  # of multipliers, where bounds alone are asked
 
 
 @dataclass(frozen=True, eq=False)
@@ -165,7 +163,7 @@ class _Search:
         claim = cut_claim(question, ways, size)
         if claim is None:
             return False
-        stages = (Stage(BoundsEngine(question.device, steps=STEPS)),) if quick else None
+        stages = bounds_stages(question.device) if quick else None
         verdict = inquiry.put(claim, inquiry.deadline.earlier(inquiry.each), stages=stages)
         if verdict.is_proved:
             self.most = size - 1

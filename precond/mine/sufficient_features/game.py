@@ -98,13 +98,13 @@ class Game:
     def _value(self, way: Way, samples: Array) -> Array:
         question = self.question
         points = question.x + samples[:, question.units.owner] * way.direction
-        return -question.margins(points)[:, way.row]
+        return np.asarray(-question.margins(points)[:, way.row])
 
     def _slope(self, way: Way, z: Array) -> Array:
         question = self.question
         point = question.x + z[question.units.owner] * way.direction
         slope = question.slopes(point[None], np.array([way.row]))[1][0]
-        return -question.units.sums(slope * way.direction)
+        return np.asarray(-question.units.sums(slope * way.direction))
 
 
 def _best_shares(values: Array) -> Array:

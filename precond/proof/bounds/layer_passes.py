@@ -51,9 +51,10 @@ ONE_PASS = LayerPasses()
 def cuts_layer(region: Region, node: Node, passes: LayerPasses) -> bool:
     """Whether the input constraints may say more of what ``node`` reads than the box does: of
     sums of many inputs they do."""
-    (source,) = node.inputs
-    dense = isinstance(region.ops.network.node[source].layer, Affine)
-    return region.half is not None and passes.half and dense
+    if region.half is None or not passes.half:
+        return False
+    before = region.ops.network.node.get(node.inputs[0])
+    return before is not None and isinstance(before.layer, Affine)
 
 
 def tighten(region: Region, node: Node, bounds: Interval, passes: LayerPasses) -> Interval:
