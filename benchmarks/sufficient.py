@@ -9,13 +9,12 @@ Rows of the table for pictures (mnist-5k, held-out digits, features free within 
                   the least change of the class's score when a feature is set to black first
     marabou       the same with Marabou as the prover
 
-*seconds* are of the processor, so that other work on the machine does not count; of Marabou,
-which runs in a process of its own, they are of the clock.
+*seconds* are of the processor, so that other work on the machine does not count, and so are the
+limits (``--clock``); of Marabou, which runs in a process of its own, they are of the clock.
 
 *gap*: how much smaller a sufficient set could be, by the proved lower bound.  *certified*: sets
 whose certificate was checked in exact arithmetic.  *IG*: how often the top pixels of integrated
-gradients, as many as the set has, suffice.  *AUROC*: of the set's size and of 1 − max softmax, for
-telling wrong predictions from right ones, and noise pictures from digits.
+gradients, as many as the set has, suffice.
 
 Tables (breast cancer and diabetes, from scikit-learn; a small network trained here, seeded):
 every sentence is checked on 100,000 samples of its box.
@@ -31,6 +30,7 @@ import sys
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import torch
@@ -51,6 +51,7 @@ from precond.mine.sufficient_features.sufficient import (
 )
 from precond.network.evaluate import outputs
 from precond.network.graph import Network
+from precond.proof import deadline
 from precond.proof.deadline import Deadline
 from precond.proof.engines.marabou.engine import MarabouEngine
 from precond.proof.prover.plans import Stage
@@ -128,12 +129,17 @@ def _row(network: Network, x: Array) -> Array:
     return x.reshape(1, *network.input_shape)
 
 
+def even(rows: NDArray[np.int64], most: int) -> NDArray[np.int64]:
+    """``most`` of the rows, at even distances."""
+    return rows[:: max(1, len(rows) // most)][:most]
+
+
 def pictures(chosen: argparse.Namespace) -> None:
     """The table for one network."""
     network = load(chosen.model).logits
     data = load_dataset("mnist-5k")
     natural = Box.uniform(network.input_size, 0.0, 1.0)
-    rows = data.held_out[:: max(1, len(data.held_out) // chosen.most)][: chosen.most]
+    rows = even(data.held_out, chosen.most)
     settings = SufficientSettings(budget=chosen.budget, each=chosen.each, intervals=False)
     lines: list[Line] = []
     top = 0
@@ -180,51 +186,6 @@ def _print(lines: list[Line]) -> None:
         certified = str(sum(line.certified for line in own)) if way == "ours" else "–"
         size, spent = (np.mean([getattr(line, key) for line in own]) for key in ("size", "seconds"))
         print(f"{way:12}{len(own):8}{size:8.1f}{spent:9.1f}{gap:>8}{certified:>11}")
-
-
-# -- size beside confidence ----------------------------------------------------------------
-
-
-def auroc(score: Array, positive: NDArray[np.bool_]) -> float:
-    """The chance that a positive scores higher than a negative, ties by half."""
-    high, low = score[positive][:, None], score[~positive][None]
-    return float(((high > low) + 0.5 * (high == low)).mean())
-
-
-def confidence(chosen: argparse.Namespace) -> None:
-    """Size of the bounds' set beside 1 − max softmax."""
-    network = load(chosen.model).logits
-    data = load_dataset("mnist-5k")
-    assert data.labels is not None
-    values = outputs(network, data.inputs[data.held_out])
-    wrong_rows = data.held_out[values.argmax(1) != data.labels[data.held_out]][: chosen.most]
-    right_rows = data.held_out[values.argmax(1) == data.labels[data.held_out]]
-    right_rows = right_rows[:: max(1, len(right_rows) // chosen.most)][: chosen.most]
-    rng = np.random.default_rng(0)
-    shuffled = data.flat[right_rows].astype(np.float64)
-    shuffled = np.stack([rng.permutation(one) for one in shuffled])
-    groups = {
-        "right": data.flat[right_rows].astype(np.float64),
-        "wrong": data.flat[wrong_rows].astype(np.float64),
-        "shuffled pixels": shuffled,
-    }
-    sizes, doubts = {}, {}
-    natural = Box.uniform(network.input_size, 0.0, 1.0)
-    for name, points in groups.items():
-        kept = []
-        for x in points:
-            reach = Box.ball(x, chosen.radius, natural)
-            kept.append(by_bounds(feature_question(network, x, reach))[0])
-        sizes[name] = np.array(kept, dtype=np.float64)
-        logits = outputs(network, points.reshape(-1, *network.input_shape))
-        soft = np.exp(logits - logits.max(1, keepdims=True))
-        doubts[name] = 1 - (soft / soft.sum(1, keepdims=True)).max(1)
-        print(f"{name:16} {len(points):4} inputs, {np.mean(kept):.1f} kept by bounds", flush=True)
-    for other in ("wrong", "shuffled pixels"):
-        flags = np.repeat([False, True], [len(sizes["right"]), len(sizes[other])])
-        size = auroc(np.concatenate([sizes["right"], sizes[other]]), flags)
-        doubt = auroc(np.concatenate([doubts["right"], doubts[other]]), flags)
-        print(f"AUROC of {other}: size {size:.3f}, 1 − max softmax {doubt:.3f}")
 
 
 # -- tables ---------------------------------------------------------------------------------
@@ -321,10 +282,12 @@ def main() -> int:
     parser.add_argument("--budget", type=float, default=30.0)
     parser.add_argument("--each", type=float, default=3.0)
     parser.add_argument("--tables", action="store_true")
-    parser.add_argument("--confidence", action="store_true")
+    parser.add_argument("--clock", action="store_true", help="limits are of the clock")
     chosen = parser.parse_args()
     torch.set_num_threads(1)
-    (tables if chosen.tables else confidence if chosen.confidence else pictures)(chosen)
+    if not chosen.clock and not chosen.marabou:  # Marabou has a process of its own
+        deadline.time = SimpleNamespace(monotonic=time.process_time)  # type: ignore[assignment]
+    (tables if chosen.tables else pictures)(chosen)
     return 0
 
 

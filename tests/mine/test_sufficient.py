@@ -10,12 +10,12 @@ import pytest
 
 from precond.apply import SufficientSettings, Units, sufficient_features
 from precond.errors import QueryError
-from precond.mine.sufficient_features import counting
 from precond.mine.sufficient_features.asking import Inquiry
 from precond.mine.sufficient_features.budgeted import largest_set
 from precond.mine.sufficient_features.changes import Changes, shrink
 from precond.mine.sufficient_features.contrast import contrastive_set
 from precond.mine.sufficient_features.counting import counting_bound
+from precond.mine.sufficient_features.cuts import Way, cut_claim
 from precond.mine.sufficient_features.hitting import fewest_hitting
 from precond.mine.sufficient_features.linear import margin_lines
 from precond.mine.sufficient_features.minimal import Needed
@@ -230,10 +230,7 @@ def test_a_violator_is_made_small() -> None:
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_counting_never_excludes_a_set_that_suffices(
-    seed: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(counting, "ROUNDS", 3)
+def test_counting_never_excludes_a_set_that_suffices(seed: int) -> None:
     network, x, reach = concave(6, seed)
     size = x.size
     question = feature_question(network, x, reach)
@@ -246,9 +243,55 @@ def test_counting_never_excludes_a_set_that_suffices(
         for k in range(size + 1)
         if any(suffices(network, x, reach, kept) for kept in combinations(range(size), k))
     )
-    assert most <= found.most
-    for cut in found.cuts:
-        assert cut.verdict.is_proved
+    assert found.free.sum() <= most <= found.most
+    assert found.cut is None or (found.cut.verdict.is_proved and found.cut.size == found.most + 1)
+
+
+@pytest.mark.parametrize(("count", "size"), [(3, 40), (20, 40), (39, 40)])
+def test_counting_is_exact_where_units_are_alike(count: int, size: int) -> None:
+    """Some n of N ones must stay, whichever: no hitting set of a few violators says that."""
+    question = feature_question(at_least(count, size), np.ones(size), unit_box(size))
+    inquiry = Inquiry(
+        question=question, pool=Changes(question), deadline=Deadline.after(60), each=10.0
+    )
+    assert counting_bound(inquiry, np.arange(size) >= count).most == size - count
+
+
+def two_halves(size: int) -> Network:
+    """Class 0 where each half of the inputs sums up to more than a third of its number, less a
+    quarter: ahead of class 1 by the first half, of class 2 by the second."""
+    half = size // 2
+    first = np.repeat([[1.0, 0.0], [0.0, 1.0]], half, axis=1)
+    return dense((first, [0.0, 0.0]), ([[0, 0], [-1, 0], [0, -1]], [0.25, half / 3, half / 3]))
+
+
+def test_a_mix_of_ways_bounds_what_no_single_one_does() -> None:
+    """Each half must keep four of its twelve ones: eight of 24; one rival alone says four."""
+    question = feature_question(two_halves(24), np.ones(24), unit_box(24))
+    inquiry = Inquiry(
+        question=question, pool=Changes(question), deadline=Deadline.after(60), each=10.0
+    )
+    found = counting_bound(inquiry, np.tile(np.arange(12) >= 4, 2))
+    assert found.most == 16 and found.cut is not None
+    assert "1.flat" in found.cut.claim.network.node
+
+
+def test_a_claim_about_all_sets_is_as_its_formula_says() -> None:
+    """For every set of the size, one of the ways gives a violator: by all sets."""
+    network, x, reach = concave(6, 0)
+    question = feature_question(network, x, reach)
+    rng = np.random.default_rng(0)
+    ways = [
+        Way(np.where(rng.random(6) < 0.5, reach.lower, reach.upper) - x, 0, share)
+        for share in (1.0, 0.5)
+    ]
+    claim = cut_claim(question, ways, 4)
+    assert claim is not None
+    for z in rng.random((20, 6)):
+        moved = [-question.margins((x + z * way.direction)[None])[0, 0] for way in ways]
+        given = claim.property.clauses[0][0].margin(outputs(claim.network, z[None]))[0]
+        assert given == pytest.approx(moved[0] + 0.5 * moved[1])
+    assert replay(claim, np.zeros(6)).counts is False  # fewer units than the claim is about
 
 
 def test_bad_questions_get_one_clear_line() -> None:

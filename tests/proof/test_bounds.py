@@ -9,6 +9,7 @@ import pytest
 import torch
 from clocks import slow_but
 from known import KNOWN, Known
+from scipy.optimize import linprog
 
 from precond.network.exact import exact_values
 from precond.network.graph import INPUT, Network
@@ -258,13 +259,43 @@ def test_every_layer_bound_contains_exact_values(scale: str) -> None:
 
 
 def test_half_space_multipliers_reach_the_optimum() -> None:
-    """x₀ + x₁ on [0, 1]² under x₀ + 2 x₁ ≥ 1: 1/2 at (0, 1/2); without multipliers 0."""
+    """x₀ + x₁ on [0, 1]² under x₀ + 2 x₁ ≥ 1: 1/2 at (0, 1/2)."""
     network = Network((Node("y", Affine(np.ones((1, 2)), np.zeros(1)), (INPUT,)),), (2,))
     half = HalfSpaces(np.array([[-1.0, -2.0]]), np.array([-1.0]))
     problem = Claim(network, Box.uniform(2, 0.0, 1.0), DecisionPattern(), ALWAYS, half).problem
-    (value,) = output_bounds(problem, np.ones((1, 1)), 300)
-    assert 0.45 < value <= 0.5
-    assert output_bounds(problem, np.ones((1, 1)), 0)[0] == pytest.approx(0.0, abs=1e-12)
+    for steps in (0, 300):
+        (value,) = output_bounds(problem, np.ones((1, 1)), steps)
+        assert 0.5 - 1e-9 < value <= 0.5
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_best_multiplier_of_one_half_space_is_the_linear_programs(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    forms, row = rng.integers(-3, 4, (20, 6)).astype(float), rng.integers(-2, 3, 6).astype(float)
+    limit = float(row @ rng.random(6))
+    network = Network((Node("y", Affine(forms, np.zeros(20)), (INPUT,)),), (6,))
+    half = HalfSpaces(row[None], np.array([limit]))
+    problem = Claim(network, Box.uniform(6, 0.0, 1.0), DecisionPattern(), ALWAYS, half).problem
+    values = output_bounds(problem, np.eye(20), 0)
+    for form, value in zip(forms, values, strict=True):
+        solved = linprog(form, A_ub=row[None], b_ub=[limit], bounds=(0, 1))
+        assert solved.fun - 1e-9 < value <= solved.fun + 1e-12
+
+
+def test_a_half_space_bounds_the_first_layer() -> None:
+    """Of ten numbers in [0, 1] that sum up to 9 or more the sum less 8.5 is never negative."""
+    nodes = (
+        Node("z", Affine(np.ones((1, 10)), np.array([-8.5])), (INPUT,)),
+        Node("a", ReLU(), ("z",)),
+    )
+    half = HalfSpaces(-np.ones((1, 10)), np.array([-9.0]))
+    problem = Claim(
+        Network(nodes, (10,)), Box.uniform(10, 0.0, 1.0), DecisionPattern(), ALWAYS, half
+    ).problem
+    for used, least in ((True, 0.5), (False, -8.5)):
+        low, high = region_of(problem, half=used).bounds["a"]
+        assert float(low) == pytest.approx(least) and float(low) <= least
+        assert float(high) == pytest.approx(1.5)
 
 
 def test_negative_multipliers_count_as_zero() -> None:

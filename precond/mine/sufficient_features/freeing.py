@@ -17,8 +17,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from precond.mine.sufficient_features.asking import Inquiry
+from precond.mine.sufficient_features.attacking import attacked
 from precond.mine.sufficient_features.budgeted import largest_set
-from precond.mine.sufficient_features.changes import descend_all
 from precond.mine.sufficient_features.corners import Corners, through, worst_corners
 from precond.mine.sufficient_features.question import Array
 from precond.mine.sufficient_features.units import Flags
@@ -30,7 +30,6 @@ FAR = 2  # rounds that look far
 PROPOSALS = 40  # of step 2
 MOST_CUTS = 30
 TOGETHER = 3  # cuts of one proposal
-STARTS = 16  # violators of other sets that an attack starts from
 CLOSE = 0.005  # of the units, between what proved and what did not
 HALVINGS = 12
 
@@ -113,7 +112,7 @@ def freed_by_proof(inquiry: Inquiry, proved: Flags) -> Flags:
         if free.sum() <= best.sum():
             break
         cuts.last = worst_corners(question, free)
-        violators = _attacked(inquiry, cuts, free)
+        violators = attacked(inquiry, free, cuts.last, most=TOGETHER)
         if not len(violators):
             verdict = inquiry.ask(free)
             if verdict.is_proved:
@@ -126,20 +125,3 @@ def freed_by_proof(inquiry: Inquiry, proved: Flags) -> Flags:
         inquiry.pool.add(violators)
         cuts.add(through(question, free, violators, row=question.margins(violators).argmin(1)))
     return best
-
-
-def _attacked(inquiry: Inquiry, cuts: Cuts, free: Flags) -> Array:
-    """Violators (k, n) of the box of ``free`` (m,) units, k ≤ ``TOGETHER``."""
-    question, corners = inquiry.question, cuts.last
-    low = corners.margin < 0
-    if low.any():
-        return corners.points[low][np.argsort(corners.margin[low])[:TOGETHER]]
-    pool = inquiry.pool.points[-STARTS:]
-    nearest = np.where(question.units.features(free), pool, question.x)
-    middle = (question.x + corners.points) / 2
-    starts = np.concatenate([corners.points, middle, nearest])
-    tried = descend_all(
-        question, np.repeat(free[None], len(starts), 0), starts, deadline=inquiry.deadline
-    )
-    order = np.argsort(tried.margin, kind="stable")[:TOGETHER]
-    return tried.points[order[tried.margin[order] < 0]]

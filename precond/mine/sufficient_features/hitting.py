@@ -17,7 +17,8 @@ from scipy.optimize import Bounds, LinearConstraint, milp
 from scipy.sparse import csr_array
 
 from precond.mine.sufficient_features.asking import Inquiry
-from precond.mine.sufficient_features.changes import descend_all, shrink
+from precond.mine.sufficient_features.attacking import attacked
+from precond.mine.sufficient_features.changes import shrink
 from precond.mine.sufficient_features.corners import worst_corners
 from precond.mine.sufficient_features.question import Array
 from precond.mine.sufficient_features.units import Flags
@@ -25,6 +26,7 @@ from precond.mine.sufficient_features.units import Flags
 ROUNDS = 200
 FEW = 64  # units up to which the loop is followed for long
 SOME = 8  # violators made small where there are more units
+MOST = 8  # violators of one proposal
 ORDERS = 6  # in which a violator is made small
 SOLVER = 5.0  # seconds for one integer program, at most
 ROUNDING = 1e-6  # of the solver's bound of a whole number
@@ -80,7 +82,8 @@ def hitting_bound(inquiry: Inquiry, kept: int) -> Hitting:
         if best >= kept or found.kept is None or inquiry.deadline.passed:
             break
         free = ~found.kept
-        points = _violators(inquiry, free)
+        corners = worst_corners(inquiry.question, free)
+        points = attacked(inquiry, free, corners, most=MOST)
         if not len(points):
             verdict = inquiry.ask(free)
             if verdict.is_proved:
@@ -91,25 +94,6 @@ def hitting_bound(inquiry: Inquiry, kept: int) -> Hitting:
         if not _make_small(inquiry, points, rng):
             break
     return Hitting(best)
-
-
-def _violators(inquiry: Inquiry, free: Flags) -> Array:
-    """Inputs without the property that change ``free`` (m,) units only, by attack."""
-    question = inquiry.question
-    corners = worst_corners(question, free)
-    points = corners.points[corners.margin < 0]
-    if len(points):
-        return points
-    move = question.units.features(free)
-    lower, upper = question.ends(free)
-    random = np.random.default_rng(inquiry.seed).uniform(size=(8, question.x.size))
-    starts = [corners.points, np.where(random < 0.5, lower, upper)]
-    starts.append(np.where(move, inquiry.pool.points[-8:], question.x))
-    begin = np.concatenate(starts)
-    tried = descend_all(
-        question, np.repeat(free[None], len(begin), 0), begin, deadline=inquiry.deadline
-    )
-    return tried.points[tried.margin < 0]
 
 
 def _make_small(inquiry: Inquiry, points: Array, rng: np.random.Generator) -> int:

@@ -133,6 +133,9 @@ def sufficient_features(
     hitting = 0
     if settings.lower:
         found, hitting = _by_hitting(inquiry, found)
+    counting = None
+    if settings.lower and hitting < (~found.free).sum():
+        found, counting = _by_counting(inquiry, found)
     claim = question.claim(found.free)
     limit = Deadline.after(max(FINAL * inquiry.deadline.left, FINAL * settings.budget))
     verdict = inquiry.put(claim, limit, exact=settings.exact)
@@ -143,9 +146,6 @@ def sufficient_features(
     wide = None
     if settings.intervals and question.units.plain and verdict.is_proved:
         wide = widened(inquiry, found.free, exact=settings.exact)
-    counting = None
-    if settings.lower and hitting < (~found.free).sum():
-        counting = counting_bound(inquiry, found.free)
     most = question.units.count if counting is None else counting.most
     return SufficientFeatures(
         question=question,
@@ -240,6 +240,14 @@ def _by_hitting(inquiry: Inquiry, found: Minimised) -> tuple[Minimised, int]:
         with inquiry.within(SINGLE):
             found = minimised(inquiry, hitting.free)
     return found, hitting.bound
+
+
+def _by_counting(inquiry: Inquiry, found: Minimised) -> tuple[Minimised, Counting]:
+    """How many units can be free, by claims about all sets; with a larger set if one is met."""
+    counting = counting_bound(inquiry, found.free)
+    if counting.free.sum() > found.free.sum():
+        found = minimised(inquiry, counting.free)
+    return found, counting
 
 
 def _ordered(question: FeatureQuestion, found: Minimised) -> tuple[int, ...]:

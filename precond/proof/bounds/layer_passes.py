@@ -9,10 +9,11 @@ from torch import Tensor
 
 from precond.basics.shapes import Bool
 from precond.network.graph import INPUT
-from precond.network.layers import Node
+from precond.network.layers import Affine, Node
 from precond.proof.bounds.backward import Region, lower_bound
 from precond.proof.bounds.field_maps import fits
 from precond.proof.bounds.field_pass import field_bounds
+from precond.proof.bounds.half_spaces import half_bounds
 from precond.proof.bounds.intervals import Interval
 from precond.proof.bounds.multipliers import improve
 from precond.proof.bounds.objective import Objective
@@ -31,6 +32,8 @@ class LayerPasses:
     literals), until ``deadline``: dear, and for hard claims worth it.  ``settled``: nonlinear
     nodes whose known bounds are taken as they are.  ``limits_last``: a layer's bounds are computed
     before what is said of that layer itself, which the result then has as ``unlimited``.
+    ``half``: bounds of dense layers use the input constraints, the first layer's too; those that a
+    certificate derives do not.
     """
 
     backward: bool = True
@@ -38,10 +41,20 @@ class LayerPasses:
     deadline: Deadline = FOREVER
     settled: frozenset[str] = frozenset()
     limits_last: bool = False
+    half: bool = False
 
 
 INTERVALS = LayerPasses(backward=False)
 ONE_PASS = LayerPasses()
+
+
+def cuts_layer(region: Region, node: Node, passes: LayerPasses) -> bool:
+    """Whether the input constraints may say more of what ``node`` reads than the box does: of
+    sums of many inputs they do."""
+    if region.half is None or not passes.half:
+        return False
+    before = region.ops.network.node.get(node.inputs[0])
+    return before is not None and isinstance(before.layer, Affine)
 
 
 def tighten(region: Region, node: Node, bounds: Interval, passes: LayerPasses) -> Interval:
@@ -52,7 +65,7 @@ def tighten(region: Region, node: Node, bounds: Interval, passes: LayerPasses) -
     for open_ in wanted(region.ops, node, flat, constrained=node.name in region.constraints):
         if not bool(open_.any()):
             continue
-        if not passes.steps and fits(region):
+        if not passes.steps and fits(region) and not cuts_layer(region, node, passes):
             _tighten_fields(region, name, flat, open_=open_[0], deadline=passes.deadline)
         else:
             _tighten_open(region, name, flat, open_=open_, passes=passes)
@@ -120,6 +133,7 @@ def _tighten_some(
     lower, upper = bounds
     count, width = lower.shape
     pairs = int(open_.sum())
+    bounded = half_bounds if passes.half else lower_bound
     columns = open_.any(0).nonzero().squeeze(1)
     if not pairs:
         return
@@ -138,7 +152,7 @@ def _tighten_some(
                     goal=torch.inf,
                 )
             else:
-                bound = lower_bound(region, objective)
+                bound = bounded(region, objective)
             below, above = torch.split(bound.value, len(part), dim=1)
             lower[:, part] = _raised(lower[:, part], below)
             upper[:, part] = -_raised(-upper[:, part], above)
@@ -155,7 +169,7 @@ def _tighten_some(
         index = torch.arange(len(owner), device=lower.device)
         form[index, 0, entry] = 1.0
         form[index, 1, entry] = -1.0
-        bound = lower_bound(region.take(owner), Objective(name, form, lower.new_zeros(1, 2)))
+        bound = bounded(region.take(owner), Objective(name, form, lower.new_zeros(1, 2)))
         lower[owner, entry] = _raised(lower[owner, entry], bound.value[:, 0])
         upper[owner, entry] = -_raised(-upper[owner, entry], bound.value[:, 1])
 

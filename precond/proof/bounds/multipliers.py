@@ -10,6 +10,7 @@ Source: Xu et al. 2021 (α-CROWN), Wang et al. 2021 (β-CROWN).
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -17,6 +18,7 @@ from torch import Tensor
 from precond.basics.shapes import Bool
 from precond.proof.bounds.backward import NO_MULTIPLIERS, Bound, Multipliers, Region, lower_bound
 from precond.proof.bounds.free_multipliers import FreeMultipliers, sizes
+from precond.proof.bounds.half_spaces import best_half
 from precond.proof.bounds.objective import Objective
 from precond.proof.deadline import Deadline
 
@@ -36,6 +38,8 @@ def improve(
     each row's.  Stops early when every row is above ``goal``."""
     with torch.no_grad():
         best = lower_bound(region, objective, keep=True)
+    if region.half is not None and (initial is None or initial.half is None):
+        initial = replace(initial or NO_MULTIPLIERS, half=best_half(region, best.form))
     free = FreeMultipliers(
         region,
         (best.value.shape[0], best.value.shape[1]),

@@ -24,15 +24,17 @@ def region_of(
     deadline: Deadline = FOREVER,
     known: LayerBounds | None = None,
     passes: LayerPasses | None = None,
+    half: bool = False,
 ) -> Refined:
     """The problem's region as one subdomain, with layer bounds refined by backward passes,
     or with ``problem.bounds`` where they are known already.  ``steps`` > 0 tightens either
-    by optimised multipliers (``refine``).  ``known``, ``passes``: instead, as ``refine`` takes
-    them."""
+    by optimised multipliers (``refine``).  ``half``: layer bounds use the half-spaces.
+    ``known``, ``passes``: instead, as ``refine`` takes them."""
     if known is None:
         known = layer_tensors(problem.bounds or {}, device)
     if passes is None:
-        passes = LayerPasses(problem.bounds is None or steps > 0, steps, deadline)
+        backward = problem.bounds is None or steps > 0
+        passes = LayerPasses(backward, steps, deadline, half=half)
     with torch.no_grad():
         return refine(
             operators(problem.network, device, torch.float64),

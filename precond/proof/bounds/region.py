@@ -24,6 +24,7 @@ from precond.proof.bounds.intervals import Interval, constants_slack, intersect,
 from precond.proof.bounds.layer_passes import (
     ONE_PASS,
     LayerPasses,
+    cuts_layer,
     tighten,
 )
 from precond.proof.bounds.lines import LayerLines, activation_lines
@@ -148,7 +149,8 @@ class _Refinement:
         early = [cut for cut in (known,) if cut is not None] if passes.limits_last else cuts
         bounds = self._cut(source, self.values[source], early)
         settled = node.name in passes.settled
-        tightens = passes.backward and not settled and source in self.network.loose
+        loose = source in self.network.loose or cuts_layer(self.region, node, passes)
+        tightens = passes.backward and not settled and loose
         if tightens:
             bounds = tighten(self.region, node, bounds, passes=passes)
         if passes.limits_last:

@@ -44,7 +44,7 @@ class BoundsEngine:
             return self._solve(problem, deadline)
 
     def _solve(self, problem: Problem, deadline: Deadline) -> list[Answer]:
-        refined = region_of(problem, self.device, deadline=deadline)
+        refined = region_of(problem, self.device, deadline=deadline, half=not problem.keep_trace)
         if bool(refined.empty[0]):
             note = "no input of the box satisfies the pattern"
             trace = Leaf(empty=True) if problem.keep_trace else None

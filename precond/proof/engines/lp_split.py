@@ -60,7 +60,8 @@ class LpSplitEngine:
         """One answer per conjunct; what a first program leaves is searched, in turns."""
         plain = replace(problem, keep_trace=False)
         limit = deadline.earlier(0.1 * deadline.left)
-        refined = region_of(plain, self.device, steps=STEPS, deadline=limit)
+        half = not problem.keep_trace
+        refined = region_of(plain, self.device, steps=STEPS, deadline=limit, half=half)
         closed = Answer.excluded()
         if bool(refined.empty[0]):
             leaf = Leaf(empty=True) if problem.keep_trace else None

@@ -90,6 +90,11 @@ def quick_stages(device: str = "cpu") -> tuple[Stage, ...]:
     return (Stage(BoundsEngine(device, steps=0)), Stage(_LINEAR))
 
 
+def bounds_stages(device: str = "cpu", steps: int = 8) -> tuple[Stage, ...]:
+    """Bounds alone, with so many steps of multipliers."""
+    return (Stage(BoundsEngine(device, steps=steps)),)
+
+
 def polytope_stage(device: str = "cpu") -> Stage:
     """For claims that ``around_pattern`` has stated over a polytope."""
     return Stage(PolytopeSplitEngine(device), 0.8)

@@ -181,7 +181,12 @@ class Run:
         """Layer bounds for every engine; an empty region is seen here first."""
         begun = time.monotonic()
         with plain_sums(self.device):
-            refined = region_of(self.problem, self.device, deadline=self.deadline)
+            refined = region_of(
+                self.problem,
+                self.device,
+                deadline=self.deadline,
+                half=not self.problem.keep_trace,
+            )
         self.attempts.append(Attempt("layer bounds", time.monotonic() - begun, note="refined"))
         if bool(refined.empty[0]):
             reason = "no input of the box satisfies the pattern"

@@ -76,7 +76,13 @@ class ReluSplitEngine:
         """One answer per conjunct, all searched side by side; a witness ends the search."""
         with plain_sums(self.device):
             limit = deadline.earlier(0.2 * deadline.left)
-            refined = region_of(problem, self.device, steps=self.root_steps, deadline=limit)
+            refined = region_of(
+                problem,
+                self.device,
+                steps=self.root_steps,
+                deadline=limit,
+                half=not problem.keep_trace,
+            )
             if bool(refined.empty[0]):
                 trace = Leaf(empty=True) if problem.keep_trace else None
                 return [Answer.excluded(trace=trace)] * len(problem.conjuncts)
