@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from wide_names import GIVEN, QUERY, network, table
 
+from precond.apply.distillation.thresholds import Prices
 from precond.cli import main
 
 Patch = pytest.MonkeyPatch
@@ -143,11 +144,11 @@ def test_analyze_and_patterns_and_prove(folder: Path, monkeypatch: Patch, capsys
 def test_distill_keeps_a_path_that_was_not_measured(
     folder: Path, monkeypatch: Patch, capsys: Text
 ) -> None:
-    def cheap(*_: object) -> tuple[list[float], list[float]]:
-        return [0.1, 0.9], [0.01]
+    def cheap(*_: object) -> Prices:
+        return Prices((0.1, 0.9), (0.01,))
 
-    monkeypatch.setattr("precond.apply.distillation.learn.costs", cheap)
-    interrupt_at(monkeypatch, "precond.apply.distillation.table.small_network")
+    monkeypatch.setattr("precond.apply.distillation.learn.measured_prices", cheap)
+    interrupt_at(monkeypatch, "precond.apply.distillation.measure.small_network")
     words = ["distill", *GIVEN, "--no-compile", "--max-loss", "20", "--out", "f"]
     assert main(words) == 130
     shown = capsys.readouterr()

@@ -31,11 +31,12 @@ if TYPE_CHECKING:
     from precond.apply.decomposition.halves import decompose as decompose
     from precond.apply.decomposition.lemmas import Lemmas as Lemmas
     from precond.apply.decomposition.settings import DecompositionSettings as DecompositionSettings
-    from precond.apply.distillation.learn import augmented as augmented
     from precond.apply.distillation.learn import distill as distill
-    from precond.apply.distillation.learn import sample_of as sample_of
     from precond.apply.distillation.path import load_fast_path as load_fast_path
     from precond.apply.distillation.reading import Reading as Reading
+    from precond.apply.distillation.samples import augmented as augmented
+    from precond.apply.distillation.samples import sample_of as sample_of
+    from precond.apply.distillation.settings import Promise as Promise
     from precond.apply.distillation.settings import Training as Training
     from precond.apply.monitoring.summary import summarise as summarise
     from precond.apply.monitoring.watch import Monitor as Monitor
@@ -64,6 +65,7 @@ _HOMES = {
     "Monotone": "precond.apply.certification.monotone",
     "BallOutcome": "precond.apply.certification.answers",
     "PatternAttack": "precond.apply.pattern_attack",
+    "Promise": "precond.apply.distillation.settings",
     "Reading": "precond.apply.distillation.reading",
     "Retraining": "precond.apply.adversarial_examples.settings",
     "RobustnessSettings": "precond.apply.certification.settings",
@@ -71,7 +73,7 @@ _HOMES = {
     "Training": "precond.apply.distillation.settings",
     "adversarial": "precond.apply.adversarial_examples.search",
     "attack_pattern": "precond.apply.pattern_attack",
-    "augmented": "precond.apply.distillation.learn",
+    "augmented": "precond.apply.distillation.samples",
     "cluster": "precond.apply.clustering.medoids",
     "debug": "precond.apply.debugging.findings",
     "decompose": "precond.apply.decomposition.halves",
@@ -81,7 +83,7 @@ _HOMES = {
     "replayed": "precond.apply.decomposition.check",
     "retrain": "precond.apply.adversarial_examples.retrain",
     "robustness": "precond.apply.certification.certify",
-    "sample_of": "precond.apply.distillation.learn",
+    "sample_of": "precond.apply.distillation.samples",
     "second_proofs": "precond.apply.decomposition.check",
     "summarise": "precond.apply.monitoring.summary",
     "SimplifySettings": "precond.apply.simplification.settings",

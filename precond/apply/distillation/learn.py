@@ -1,8 +1,8 @@
 """Selective distillation: learn, choose and put together the exits of a fast path.
 
 Two kinds of exit, kept apart: proved rules, which never change a prediction, and votes,
-weighted rules learned from data, whose thresholds are chosen on validation inputs so that no
-more than the allowed share of right answers is lost.
+weighted rules learned from data, whose thresholds calibration rows vouch for: no more accuracy is
+lost than was promised, but for a small chance.
 
 Source: Gopinath, Converse, Pasareanu, Taly 2019, section 5.3 (distillation through layer
 properties); Teerapittayanon, McDanel, Kung 2016 (early exits).
@@ -10,47 +10,49 @@ properties); Teerapittayanon, McDanel, Kung 2016 (early exits).
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
 from typing import cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from precond.apply.distillation.automatic_places import automatic_readings
+from precond.apply.distillation.linear_exit import LinearExit
 from precond.apply.distillation.path import Exit, FastPath, checkpoints
+from precond.apply.distillation.prices import measured_prices
 from precond.apply.distillation.proved_rules import ProvedRules
 from precond.apply.distillation.reading import Reading
-from precond.apply.distillation.settings import MAX_LOSS
+from precond.apply.distillation.risk import fewest_rows, least_loss
+from precond.apply.distillation.samples import Sample, augmented, tuning_rows
+from precond.apply.distillation.settings import Promise, Training
 from precond.apply.distillation.thresholds import (
+    MOST_EXITS,
     NEVER,
     Answers,
     ExitCurve,
     ExitThresholds,
+    Prices,
+    Rows,
     choose,
     exit_curve,
 )
-from precond.apply.distillation.training import BATCH, Sample, learned_exit
-from precond.apply.distillation.votes import Training, VoteExit
-from precond.apply.true_classes import check_classes
+from precond.apply.distillation.training import BATCH, learned_exit
+from precond.apply.distillation.votes import VoteExit
 from precond.errors import DataError, QueryError
-from precond.network.evaluate import check_inputs
 from precond.network.graph import INPUT, Network
 from precond.network.module import NetworkSegment
-
-MOST_EXITS = 3
 
 
 @dataclass(frozen=True, eq=False)
 class Distilled:
     """A fast path and how it came about.
 
-    ``choice`` is what the thresholds do on the validation inputs (None: proved rules only);
+    ``choice`` is what the thresholds do on the calibration rows (None: proved rules only);
     ``readings`` the readings that votes were learned at, with their accuracy alone, and ``curves``
-    what each of them would answer and lose.
+    what each of them would answer and lose; ``tuning`` rows ordered the thresholds.
     """
 
     path: FastPath
@@ -58,31 +60,15 @@ class Distilled:
     choice: ExitThresholds | None
     readings: tuple[tuple[Reading, float], ...] = ()
     curves: tuple[ExitCurve, ...] = ()
+    tuning: int = 0
 
 
 class NotWorthIt(DataError):
-    """No exit saves more time than it costs: ``why``, in a sentence; ``curves`` say what each of
-    them would answer."""
+    """No exit saves more time than it costs: ``why``, in a sentence; ``anyway``: the fast path that
+    there would be."""
 
     why: str = ""
-    curves: tuple[ExitCurve, ...] = ()
-
-
-def sample_of(
-    network: Network, inputs: NDArray[np.floating], labels: NDArray[np.int64] | None
-) -> Sample:
-    """Inputs with the network's float32 scores; without ``labels`` its own classes are taken
-    for right."""
-    array = check_inputs(network, inputs)
-    x = torch.as_tensor(np.ascontiguousarray(array, dtype=np.float32))
-    whole = NetworkSegment(network, INPUT, [network.output])
-    with torch.inference_mode():
-        logits = torch.cat([whole(part)[0].flatten(1) for part in _parts(x)])
-    scores = network.classes.scores(logits).clone()  # an ordinary tensor again, for training
-    given = scores.argmax(1)
-    if labels is not None:
-        given = torch.as_tensor(check_classes(labels, len(array), network))
-    return Sample(x, given, scores)
+    anyway: Distilled
 
 
 def prove_only(network: Network, proved: ProvedRules) -> Distilled:
@@ -103,129 +89,155 @@ def prove_only(network: Network, proved: ProvedRules) -> Distilled:
 def distill(
     network: Network,
     fit: Sample,
-    validation: Sample,
+    calibration: Sample,
     readings: Sequence[Reading] | None = None,
     *,
-    max_loss: float = MAX_LOSS,
+    promise: Promise | None = None,
     proved: ProvedRules | None = None,
     training: Training | None = None,
 ) -> Distilled:
-    """A fast path with votes learned on ``fit`` and thresholds chosen on ``validation``.
+    """A fast path with votes learned on ``fit`` and thresholds that ``calibration`` vouches for.
 
     ``readings``: at most three places for votes (default: ``automatic_readings``), of which
-    those that save time are kept.  ``max_loss``: percentage points of accuracy that may be
-    lost against the network.  ``proved`` rules get exits of their own.
+    those that save time are kept.  ``promise``: what may be lost against the network, and how sure
+    that is.  ``proved`` rules get exits of their own.
 
-    Errors: DataError where no exit may answer anything within ``max_loss``; QueryError for
-    a layer that is no cut of the network.
+    Errors: DataError where calibration rows are too few, or no exit may answer anything; QueryError
+    for a layer that is no cut of the network; NotWorthIt.
     """
     how = Training() if training is None else training
+    aim = Promise() if promise is None else promise
     places = automatic_readings(network) if readings is None else list(readings)
     if not 1 <= len(places) <= MOST_EXITS:
         raise QueryError("layers for votes", expected="1 to 3", got=str(len(places)))
-    exits, tried = [], []
-    for reading in places:
-        exit = learned_exit(network, reading, sample=fit, training=how)
-        exits.append(exit)
-        before = NetworkSegment(network, INPUT, [exit.cut])
-        label, _ = judged(exit, before, validation)
-        tried.append((reading, float((label == validation.labels).float().mean())))
+    check_rows(len(calibration), aim)
+    learn, tuning = tuning_rows(fit, how.seed)
+    tuning = augmented(tuning, network, how.shift)
     known = proved if proved is not None and proved.entries else None
-    right = (validation.predicted == validation.labels).numpy()
-    answered = _proved_places(network, proved=known, sample=validation, exits=exits)
+    exits = [learned_exit(network, place, sample=learn, training=how) for place in places]
     path = FastPath(network, exits)  # puts the exits in order
     ordered = [exit for exit in path.exits if isinstance(exit, VoteExit)]
-    found = [
-        _answers(network, exit, sample=validation, answered=answered[exits.index(exit)])
-        for exit in ordered
-    ]
-    stages, prices = costs(path, validation.inputs[:BATCH])
-    choice = choose(found, right=right, stages=stages, prices=prices, max_loss=max_loss)
-    curves = tuple(
-        exit_curve(str(exit.name), one, right, threshold=threshold)
-        for exit, one, threshold in zip(ordered, found, choice.thresholds, strict=True)
-    )
-    kept: list[VoteExit] = []
-    for exit, threshold in zip(ordered, choice.thresholds, strict=True):
-        if threshold != NEVER:
-            exit.threshold = torch.tensor(threshold, dtype=torch.float32)
-            kept.append(exit)
-    if not kept:
-        free = [0.0] * len(prices)
-        anyway = choose(
-            found, right=right, stages=[*free, 1.0], prices=free, max_loss=max_loss
-        ).coverage
-        raise _refusal(
-            network,
-            places,
-            curves,
-            inputs=len(validation),
-            max_loss=max_loss,
-            coverage=anyway,
+    tuned = answers_of(network, ordered, tuning, known)
+    found = answers_of(network, ordered, calibration, known)
+    prices = measured_prices(network, ordered, fit.inputs[:BATCH])
+    choice = choose(tuned, found, prices, aim)
+    made = partial(_made, network, ordered, found=found, proved=known, tuning=len(tuning))
+    if choice.early:
+        return made(choice)
+    free = Prices((*(0.0 for _ in ordered), 1.0), tuple(0.0 for _ in ordered))
+    anyway = choose(tuned, found, free, aim)
+    if not anyway.early:
+        raise DataError(
+            f"a loss of at most {aim.max_loss:g} percentage points",
+            expected=f"early answers at {_where(places)} that {len(found)} rows vouch for",
+            got="none",
+            fix="Allow a larger --max-loss, choose other layers, or give more data",
         )
-    whole: list[Exit] = [*kept, *(checkpoints(network, known) if known is not None else [])]
-    return Distilled(
-        FastPath(network, whole, known),
-        proved=known,
-        choice=choice,
-        readings=tuple(tried),
-        curves=curves,
-    )
+    raise _not_worth_it(network, places, made(anyway))
 
 
-def _refusal(
+def _made(
     network: Network,
-    places: Sequence[Reading],
-    curves: tuple[ExitCurve, ...],
-    inputs: int,
-    max_loss: float,
-    coverage: float,
-) -> DataError:
-    """Why there is no fast path: no early answers, or none that pay."""
-    where = ", ".join(map(str, places))
-    if coverage:
-        first = {one.layer for one in places} == {network.decision_layers[0]}
-        advice = "A small network may be fast enough as it is"
-        if not first:
-            advice = "Choose earlier layers; a small network may be fast enough as it is"
-        slow = NotWorthIt(
-            f"a fast path of {network.origin} with exits at {where}",
-            expected="an exit that costs less time than it saves",
-            got=f"none, though {100 * coverage:.0f} % of {inputs} validation inputs could take one",
-            fix=advice,
-        )
-        slow.curves = curves
-        slow.why = (
-            f"{100 * coverage:.0f} % of {inputs} validation inputs could be answered at {where}, "
-            f"but that costs more time than it saves. {advice}"
-        )
-        return slow
-    return DataError(
-        f"a loss of at most {max_loss:g} percentage points",
-        expected=f"early answers at {where} within it",
-        got=f"none on {inputs} validation inputs",
-        fix="Allow a larger --max-loss, choose other layers, or give more data",
+    exits: Sequence[VoteExit],
+    choice: ExitThresholds,
+    *,
+    found: Rows,
+    proved: ProvedRules | None,
+    tuning: int,
+) -> Distilled:
+    """The exits that ``choice`` uses, put together."""
+    kept: list[Exit] = []
+    for exit, threshold in zip(exits, choice.thresholds, strict=True):
+        exit.threshold = torch.tensor(threshold, dtype=torch.float32)
+        if threshold != NEVER:
+            kept.append(exit)
+    if proved is not None:
+        kept += checkpoints(network, proved)
+    each = list(zip(exits, found.exits, choice.thresholds, strict=True))
+    return Distilled(
+        FastPath(network, kept, proved),
+        proved=proved,
+        choice=choice,
+        readings=tuple((exit.reading, float(one.right.mean())) for exit, one, _ in each),
+        curves=tuple(
+            exit_curve(exit.name, one, found.right, threshold) for exit, one, threshold in each
+        ),
+        tuning=tuning,
     )
 
 
-def judged(exit: VoteExit, before: NetworkSegment, sample: Sample) -> tuple[Tensor, Tensor]:
-    """The exit's labels and confidences for every input of a sample."""
-    with torch.inference_mode():
-        found = [exit.judge(before(part)[0]) for part in _parts(sample.inputs)]
-    return torch.cat([f[0] for f in found]), torch.cat([f[1] for f in found])
+def check_rows(count: int, promise: Promise) -> None:
+    """DataError where so few calibration rows can promise nothing, even if none is lost."""
+    fewest = fewest_rows(promise)
+    words = f"a loss of at most {promise.max_loss:g} points but for a chance of {promise.delta:g}"
+    if fewest is None:
+        raise DataError(
+            words,
+            expected="a loss above 0, which calibration rows can vouch for",
+            got="0",
+            fix="Give --max-loss above 0, or proved rules and --proved-only",
+        )
+    if count < fewest:
+        possible = least_loss(count, promise.delta)
+        raise DataError(
+            words,
+            expected=f"{fewest} calibration rows or more",
+            got=str(count),
+            fix=f"Give more data, or --max-loss {np.ceil(100 * possible) / 100:.2f} or more",
+        )
 
 
-def _answers(
-    network: Network, exit: VoteExit, sample: Sample, answered: NDArray[np.bool_]
-) -> Answers:
-    label, confidence = judged(exit, NetworkSegment(network, INPUT, [exit.cut]), sample)
-    return Answers(confidence.numpy(), (label == sample.labels).numpy(), answered)
+def _not_worth_it(network: Network, places: Sequence[Reading], anyway: Distilled) -> NotWorthIt:
+    """No exit pays for its time; ``anyway``: the fast path if exits cost nothing."""
+    assert anyway.choice is not None
+    share, inputs = 100 * anyway.choice.coverage, anyway.choice.inputs
+    first = {one.layer for one in places} == {network.decision_layers[0]}
+    advice = "A small network may be fast enough as it is"
+    if not first:
+        advice = "Choose earlier layers; a small network may be fast enough as it is"
+    slow = NotWorthIt(
+        f"a fast path of {network.origin} with exits at {_where(places)}",
+        expected="an exit that costs less time than it saves",
+        got=f"none, though {share:.0f} % of {inputs} calibration rows could take one",
+        fix=advice,
+    )
+    slow.anyway = anyway
+    slow.why = (
+        f"{share:.0f} % of {inputs} calibration rows could be answered at {_where(places)}, "
+        f"but that costs more time than it saves. {advice}"
+    )
+    return slow
+
+
+def _where(places: Sequence[Reading]) -> str:
+    return ", ".join(map(str, places))
+
+
+def answers_of(
+    network: Network,
+    exits: Sequence[VoteExit | LinearExit],
+    sample: Sample,
+    proved: ProvedRules | None = None,
+) -> Rows:
+    """What every exit says of every input of a sample, and which the network has right."""
+    answered = _proved_places(network, proved=proved, sample=sample, exits=exits)
+    found = []
+    for exit, before in zip(exits, answered, strict=True):
+        segment = NetworkSegment(network, INPUT, [exit.cut])
+        with torch.inference_mode():
+            judged = [exit.judge(segment(part)[0]) for part in sample.parts()]
+        label, confidence = (torch.cat([pair[k] for pair in judged]) for k in range(2))
+        found.append(Answers(confidence.numpy(), (label == sample.labels).numpy(), before))
+    return Rows(tuple(found), sample.right)
 
 
 def _proved_places(
-    network: Network, proved: ProvedRules | None, sample: Sample, exits: Sequence[VoteExit]
+    network: Network,
+    proved: ProvedRules | None,
+    sample: Sample,
+    exits: Sequence[VoteExit | LinearExit],
 ) -> list[NDArray[np.bool_]]:
-    """For each vote exit the inputs that proved rules answer before it."""
+    """For each exit the inputs that proved rules answer before it."""
     if proved is None:
         return [np.zeros(len(sample), dtype=np.bool_) for _ in exits]
     only = FastPath(network, checkpoints(network, proved), proved)
@@ -234,47 +246,3 @@ def _proved_places(
     before = cast(Sequence[Exit], only.exits)
     at = np.array([*(place[exit.cut] for exit in before), len(network.nodes)])
     return [at[given] < place[exit.cut] for exit in exits]
-
-
-def costs(path: FastPath, inputs: Tensor) -> tuple[list[float], list[float]]:
-    """What each stage and the rest, and each exit, cost one input, as parts of what the plain
-    network costs; the mean of batch 1 and of all ``inputs`` at once."""
-    network = path.network
-    whole = NetworkSegment(network, INPUT, [network.output])
-    stages, prices = np.zeros(len(path.stages) + 1), np.zeros(len(path.stages))
-    with torch.inference_mode():
-        for part in (inputs[:1], inputs):
-            value, unit = part, 2 * _seconds(whole, part)
-            for k, (stage, exit) in enumerate(zip(path.stages, path.exits, strict=True)):
-                stages[k] += _seconds(stage, value) / unit
-                (value,) = stage(value)
-                prices[k] += _seconds(exit, value) / unit
-            stages[-1] += _seconds(path.rest, value) / unit
-    return stages.tolist(), prices.tolist()
-
-
-def _seconds(run: Callable[[Tensor], object], value: Tensor) -> float:
-    """The least of a few calls, which other programs delay least."""
-    run(value)
-    times = []
-    for _ in range(15):
-        begun = time.perf_counter()
-        run(value)
-        times.append(time.perf_counter() - begun)
-    return min(times)
-
-
-def augmented(sample: Sample, network: Network, shift: int) -> Sample:
-    """A sample of pictures with copies moved by ``shift`` pixels in eight directions."""
-    if not shift:
-        return sample
-    height, width = sample.inputs.shape[2:]
-    padded = torch.nn.functional.pad(sample.inputs, (shift,) * 4)
-    ways = [(a, b) for a in (0, shift, 2 * shift) for b in (0, shift, 2 * shift)]
-    inputs = torch.cat([padded[:, :, a : a + height, b : b + width] for a, b in ways])
-    every = sample_of(network, inputs=inputs.numpy(), labels=None)
-    return replace(every, labels=sample.labels.repeat(len(ways)))
-
-
-def _parts(inputs: Tensor) -> tuple[Tensor, ...]:
-    return torch.split(inputs, 512)

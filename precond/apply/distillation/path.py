@@ -27,7 +27,7 @@ from precond.network.evaluate import check_inputs
 from precond.network.graph import INPUT, Network
 from precond.network.module import NetworkSegment
 
-FORMAT = 2
+FORMAT = 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,7 +62,7 @@ class FastPath(nn.Module):
         proved: ProvedRules | None = None,
     ) -> None:
         super().__init__()
-        self.network = network
+        self.network, self.proved = network, proved
         place = {INPUT: -1, **{node.name: k for k, node in enumerate(network.nodes)}}
         ordered = sorted(exits, key=lambda e: place[e.cut])
         cuts = [INPUT, *(e.cut for e in ordered)]
@@ -198,7 +198,7 @@ def save_fast_path(path: FastPath, file: Path) -> None:
             {
                 "layer": exit.reading.layer,
                 "step": exit.reading.step,
-                "rules": exit.vote.rules.out_features,
+                "rules": len(cast(Tensor, exit.vote.limit)),
                 "levels": cast(Tensor, exit.levels),
                 "state": {**exit.vote.state_dict(), "threshold": exit.threshold},
             }

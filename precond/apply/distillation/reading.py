@@ -16,8 +16,6 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from precond.apply.distillation.settings import ROWS as ROWS
-from precond.apply.distillation.settings import Training as Training
 from precond.errors import QueryError
 from precond.network.graph import Network
 from precond.network.layers import Affine, Conv2d

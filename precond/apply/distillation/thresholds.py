@@ -1,31 +1,39 @@
-"""How sure an exit must be: thresholds chosen on validation inputs for a loss allowed.
+"""How sure an exit must be: thresholds for a loss that calibration rows vouch for.
 
-Of n validation inputs let the exits' answers lose b that the network has right and win c
-that it has wrong.  The loss is (b − c)/n, its standard error √(b + c)/n, and thresholds are
-allowed where their sum is at most the loss allowed.  Of the allowed ones those with the least
-mean cost are taken, cost being the seconds of all stages an input goes through.
+A *ladder* leads from few early answers to many: an exit's confidence is about −log of its doubt,
+and on a rung it answers where its doubt is at most λ times the share of the network's time that it
+saves; λ grows from rung to rung.  Two sets of rows are used, neither of which the votes were
+learned on.  *Tuning rows* say which of the exits to use: those that are cheapest at the last rung
+that such rows would allow.  *Calibration rows* then test the rungs in their order until one fails
+(``risk``); the last that passes is taken.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import product
+from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
 
+from precond.apply.distillation.risk import credit_helps, kept, p_value
+from precond.apply.distillation.settings import Promise
 from precond.errors import QueryError
 
-GRID = {1: 400, 2: 48, 3: 16}  # thresholds tried for each of so many exits
+RUNGS = 160
+MOST_EXITS = 3
 NEVER = float("inf")
+SUREST = 40.0  # confidence of the first rung
+LEAST = 1 / 256  # a smaller lead is a tie
 CURVE = 100  # points of a curve
-ERRORS = 2.0  # standard errors that are added to a loss
+Ladder = list[tuple[float, ...]]
 
 
 @dataclass(frozen=True, eq=False)
 class Answers:
-    """One exit on the validation inputs, (n,) each: its confidence, whether its label is
+    """One exit on some inputs, (n,) each: its confidence, whether its label is
     right, and inputs answered before by proof (they are not its business)."""
 
     confidence: NDArray[np.float32]
@@ -33,17 +41,53 @@ class Answers:
     answered: NDArray[np.bool_]
 
 
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """Every exit's answers on the same inputs, and whether the network's own are ``right`` (n,)."""
+
+    exits: tuple[Answers, ...]
+    right: NDArray[np.bool_]
+
+    def __len__(self) -> int:
+        return len(self.right)
+
+    def rows(self, which: NDArray[np.int64]) -> Rows:
+        """Some of the inputs, perhaps more than once."""
+        exits = tuple(
+            Answers(one.confidence[which], one.right[which], one.answered[which])
+            for one in self.exits
+        )
+        return Rows(exits, self.right[which])
+
+
+@dataclass(frozen=True)
+class Prices:
+    """What the work on one input costs, as parts of what the plain network costs: the part before
+    each exit and then the rest (``stages``), and each exit itself, if it is used."""
+
+    stages: tuple[float, ...]
+    exits: tuple[float, ...]
+
+    def saved(self, exit: int) -> float:
+        """By an answer at this exit."""
+        return sum(self.stages[exit + 1 :])
+
+
 @dataclass(frozen=True, kw_only=True)
-class ExitThresholds:
-    """Thresholds, one per exit (infinite: the exit is not worth having), and what they do on
-    the validation inputs: share answered early, lost, won, mean cost."""
+class Counted:
+    """What thresholds do on some inputs: answered early, lost, won, and the mean cost of one."""
 
     thresholds: tuple[float, ...]
-    coverage: float
+    early: int
     lost: int
     won: int
     inputs: int
     cost: float
+
+    @property
+    def coverage(self) -> float:
+        """Share answered early."""
+        return self.early / self.inputs
 
     @property
     def loss(self) -> float:
@@ -51,9 +95,20 @@ class ExitThresholds:
         return 100 * (self.lost - self.won) / self.inputs
 
 
+@dataclass(frozen=True, kw_only=True)
+class ExitThresholds(Counted):
+    """The thresholds taken, one per exit (infinite: the exit is not worth having), counted on
+    calibration rows.  ``p_value``: of a loss above the limit of the ``promise``; ``credit``:
+    whether won rows count in it."""
+
+    promise: Promise
+    p_value: float
+    credit: bool
+
+
 @dataclass(frozen=True)
 class ExitCurve:
-    """One exit alone on the validation inputs: (share answered early, percentage points lost) as
+    """One exit alone on the calibration rows: (share answered early, percentage points lost) as
     its threshold falls, and where the ``chosen`` one stands (None: the exit is not used)."""
 
     name: str
@@ -81,51 +136,88 @@ def exit_curve(
     return ExitCurve(name, points, at(taken - 1) if taken else None)
 
 
-def choose(
-    exits: Sequence[Answers],
-    right: NDArray[np.bool_],
-    stages: Sequence[float],
-    prices: Sequence[float],
-    max_loss: float,
-) -> ExitThresholds:
-    """The cheapest thresholds within ``max_loss`` percentage points.
+def counted(rows: Rows, thresholds: Sequence[float], prices: Prices) -> Counted:
+    """What ``thresholds`` do on ``rows``."""
+    left = np.ones(len(rows), dtype=np.bool_)
+    lost = won = early = 0
+    cost = 0.0
+    for k, (answers, threshold) in enumerate(zip(rows.exits, thresholds, strict=True)):
+        left = left & ~answers.answered
+        cost += (prices.stages[k] + prices.exits[k] * (threshold != NEVER)) * int(left.sum())
+        taken = left & (answers.confidence >= threshold)
+        lost += int((taken & rows.right & ~answers.right).sum())
+        won += int((taken & ~rows.right & answers.right).sum())
+        early += int(taken.sum())
+        left &= ~taken
+    cost = (cost + prices.stages[-1] * int(left.sum())) / max(len(rows), 1)
+    return Counted(
+        thresholds=tuple(thresholds), early=early, lost=lost, won=won, inputs=len(rows), cost=cost
+    )
 
-    ``right`` (n,): whether the network's own answer is right.  ``stages``: the cost
-    for one input of the part before each exit, then of the rest; ``prices``: of each exit itself,
-    which one that is left out does not have.  All thresholds infinite is always allowed.
-    """
-    if len(exits) not in GRID:
-        raise QueryError("exits", expected="1 to 3", got=str(len(exits)))
-    count = len(right)
-    grids = []
-    for answers in exits:
-        usable = answers.confidence[~answers.answered]
-        levels = np.unique(usable)
-        picks = np.linspace(0, max(len(levels) - 1, 0), GRID[len(exits)]).round().astype(int)
-        grids.append([NEVER, *levels[np.unique(picks)].tolist()] if len(levels) else [NEVER])
-    best: ExitThresholds | None = None
-    for thresholds in product(*grids):
-        left = np.ones(count, dtype=np.bool_)
-        lost = won = early = 0
-        cost = 0.0
-        for k, (answers, threshold) in enumerate(zip(exits, thresholds, strict=True)):
-            left = left & ~answers.answered
-            cost += (stages[k] + prices[k] * (threshold != NEVER)) * int(left.sum())
-            taken = left & (answers.confidence >= threshold)
-            lost += int((taken & right & ~answers.right).sum())
-            won += int((taken & ~right & answers.right).sum())
-            early += int(taken.sum())
-            left &= ~taken
-        cost = (cost + stages[-1] * int(left.sum())) / count
-        allowed = lost - won + ERRORS * np.sqrt(lost + won) <= max_loss / 100 * count + 1e-9
-        if allowed and (best is None or cost < best.cost):
-            best = ExitThresholds(
-                thresholds=thresholds,
-                coverage=early / count,
-                lost=lost,
-                won=won,
-                inputs=count,
-                cost=cost,
-            )
-    assert best is not None  # the first combination answers nothing early
-    return best
+
+def rungs(used: Sequence[int], prices: Prices) -> Ladder:
+    """Thresholds for all exits, of which those in ``used`` answer, ever more from rung to rung."""
+    most = max(prices.saved(exit) for exit in used)
+    ladder: Ladder = []
+    for sure in np.linspace(SUREST, 0.0, RUNGS):
+        thresholds = [NEVER] * len(prices.exits)
+        for exit in used:
+            share = prices.saved(exit) / most if most > 0 else 1.0
+            thresholds[exit] = max(LEAST, float(sure) - math.log(share)) if share > 0 else NEVER
+        ladder.append(tuple(thresholds))
+    return ladder
+
+
+def choose(tuning: Rows, calibration: Rows, prices: Prices, promise: Promise) -> ExitThresholds:
+    """The boldest thresholds that calibration rows vouch for; infinite where none saves time."""
+    count = len(prices.exits)
+    if not 1 <= count <= MOST_EXITS:
+        raise QueryError("exits", expected="1 to 3", got=str(count))
+    never = (NEVER,) * count
+    nothing = counted(calibration, never, prices)
+    best = _taken(nothing, promise, credit=False)
+    expected = counted(tuning, never, prices).cost
+    ladder: Ladder = []
+    for size in range(1, count + 1):
+        for used in combinations(range(count), size):
+            climbed = rungs(used, prices)
+            cost = _expected(tuning, climbed, prices, promise=promise, rows=len(calibration))
+            if cost < expected:
+                expected, ladder = cost, climbed
+    for thresholds in ladder:
+        likely = _scaled(counted(tuning, thresholds, prices), len(calibration))
+        credit = credit_helps(promise, *likely, len(calibration))
+        tested = _taken(counted(calibration, thresholds, prices), promise, credit=credit)
+        if tested.p_value > promise.delta:
+            break
+        best = tested
+    return best if best.cost < nothing.cost else _taken(nothing, promise, credit=False)
+
+
+def _taken(found: Counted, promise: Promise, *, credit: bool) -> ExitThresholds:
+    chance = p_value(promise, found.lost, found.won, found.inputs, credit=credit)
+    return ExitThresholds(**vars(found), promise=promise, p_value=chance, credit=credit)
+
+
+def _scaled(found: Counted, rows: int) -> tuple[int, int]:
+    """Lost and won rows to expect of so many."""
+    return round(found.lost * rows / found.inputs), round(found.won * rows / found.inputs)
+
+
+def _expected(
+    tuning: Rows,
+    ladder: Ladder,
+    prices: Prices,
+    *,
+    promise: Promise,
+    rows: int,
+) -> float:
+    """The cost at the last rung that tuning rows would allow."""
+    cost = NEVER
+    for thresholds in ladder:
+        found = counted(tuning, thresholds, prices)
+        lost, won = _scaled(found, rows)
+        if not any(kept(promise, lost, won, rows, credit=credit) for credit in (False, True)):
+            break
+        cost = found.cost
+    return cost

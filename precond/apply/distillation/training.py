@@ -8,18 +8,19 @@ the mean of the cross-entropy with the label and with the network's own softened
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from precond.apply.distillation.reading import Probe, Reading
-from precond.apply.distillation.settings import ROWS as ROWS
-from precond.apply.distillation.settings import Training as Training
-from precond.apply.distillation.votes import VoteExit
+from precond.apply.distillation.runtime import OnnxRun
+from precond.apply.distillation.samples import Sample
+from precond.apply.distillation.settings import Training
+from precond.apply.distillation.votes import VoteExit, VoteLearner
+from precond.apply.distillation.write_onnx import part_model
 from precond.network.graph import INPUT, Network
 from precond.network.module import NetworkSegment
 
@@ -27,27 +28,7 @@ BATCH = 256
 WARMTH = 4.0  # temperature of the scores that are learned from
 LEVEL_ROWS = 512  # inputs that value thresholds are quantiles over
 PASSES = 125  # through the inputs at most, unless told otherwise
-
-
-@dataclass(frozen=True, eq=False)
-class Sample:
-    """Inputs (N, *input shape) float32, labels (N,), the network's score of each class (N, C)."""
-
-    inputs: Tensor
-    labels: Tensor
-    scores: Tensor
-
-    @property
-    def predicted(self) -> Tensor:
-        return self.scores.argmax(1)
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    def rows(self, which: NDArray[np.int64]) -> Sample:
-        """Some of the inputs."""
-        at = torch.as_tensor(which)
-        return Sample(self.inputs[at], self.labels[at], self.scores[at])
+Teacher = Callable[[Tensor], Tensor]
 
 
 def learned_exit(
@@ -61,7 +42,7 @@ def learned_exit(
         z = Probe(network, reading)(value)
     levels = quantiles(z, network.shapes[reading.layer], training.levels)
     exit = VoteExit(network, reading, training.rules, levels=levels)
-    train_vote(exit, before, sample, training=training)
+    train_vote(exit, before, sample, training=training, teacher=teacher_of(network))
     return exit
 
 
@@ -75,28 +56,45 @@ def quantiles(values: Tensor, shape: tuple[int, ...], count: int) -> Tensor:
     return torch.as_tensor(found.astype(np.float32))
 
 
-def train_vote(exit: VoteExit, before: NetworkSegment, sample: Sample, training: Training) -> None:
+def teacher_of(network: Network) -> Teacher:
+    """The network's scores of inputs."""
+    run = OnnxRun(part_model(network, INPUT, network.output))
+    return lambda inputs: network.classes.scores(run(inputs).flatten(1)).float()
+
+
+def train_vote(
+    exit: VoteExit, before: NetworkSegment, sample: Sample, *, training: Training, teacher: Teacher
+) -> None:
     """Learn the exit's votes on ``sample``; ``before`` brings inputs to the exit's cut."""
+    classes = sample.scores.shape[1]
+    learner = VoteLearner(exit.levels.numel(), training.rules, classes)
 
     def scores(inputs: Tensor) -> Tensor:
         with torch.no_grad():
             (value,) = before(inputs)
             bits = exit.bits(value)
-        return exit.vote.trained(bits)
+        return cast(Tensor, learner(bits))
 
-    descend(exit.vote, scores=scores, sample=sample, training=training)
+    descend(learner, scores, sample, training=training, teacher=teacher)
+    exit.vote.settle(learner)
 
 
 def descend(
-    model: nn.Module, scores: Callable[[Tensor], Tensor], sample: Sample, training: Training
+    model: nn.Module,
+    scores: Callable[[Tensor], Tensor],
+    sample: Sample,
+    *,
+    training: Training,
+    teacher: Teacher,
 ) -> None:
     """AdamW with a one-cycle rate on the parameters of ``model``; ``scores(inputs)`` has
-    gradients.  Afterwards the parameters are constants."""
+    gradients.  Afterwards the parameters are constants.  ``teacher`` gives the scores of pictures
+    that are moved, which those of the pictures themselves may not be."""
     stream = torch.Generator().manual_seed(training.seed)
-    targets = (sample.scores / WARMTH).softmax(1)
     steps = max(20, training.rows // BATCH)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(training.seed)
+        model.train()
         for layer in model.modules():
             if isinstance(layer, nn.Linear | nn.Conv2d):
                 layer.reset_parameters()
@@ -107,9 +105,10 @@ def descend(
         for _ in range(steps):
             rows = torch.randint(len(sample), (min(BATCH, len(sample)),), generator=stream)
             inputs = moved(sample.inputs[rows], training.shift, stream)
+            target = teacher(inputs) if training.shift else sample.scores[rows]
             found = scores(inputs)
             softened = (found / WARMTH).log_softmax(1)
-            taught = F.kl_div(softened, targets[rows], reduction="batchmean")
+            taught = F.kl_div(softened, (target / WARMTH).softmax(1), reduction="batchmean")
             loss = F.cross_entropy(found, sample.labels[rows]) + WARMTH**2 * taught
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]  # untyped in torch

@@ -1,4 +1,4 @@
-"""An early answer by weighted rules over a layer's decisions.
+"""An early answer by weighted rules over a layer's decisions, in whole numbers.
 
 A neuron of a reading (``reading``) gives decisions z > t, t being quantiles of its values on data
 (of all neurons of its channel): with one level the median, which tells more than 0 where a
@@ -6,12 +6,14 @@ channel is nearly always on or off.  Over the decisions d ∈ {0, 1}^m stand H w
 of which fires when its literals weigh enough, and every rule that fires votes with its weight for
 each class:
 
-    r_j = [Σ_i w_ji d_i + b_j > 0],    s = V r + c,    confidence = max softmax(s)
+    r_j = [Σ_i w_ji d_i > l_j],    s = V r + c,    confidence = s₁ − s₂, the lead of the first class
 
-(a rule of unit weights is the usual "all of" or "k of" its literals).  That is two matrix
-products and a comparison.  While the weights are learned (``training``) the comparison passes
-gradients where its argument lies within ±1 (the straight-through estimator; Bengio, Léonard,
-Courville 2013).
+(a rule of unit weights is the usual "all of" or "k of" its literals).  The w are whole numbers from
+−127 to 127, so all rules are one product of bytes; V and c are multiples of 1/256.  Every sum is
+exact in float32 as well, so the same decisions give the same answer in any runtime, in any order.
+
+While they are learned (``training``) weights are real numbers and the comparison passes gradients
+where its argument lies within ±1 (the straight-through estimator; Bengio, Léonard, Courville 2013).
 """
 
 from __future__ import annotations
@@ -24,11 +26,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from precond.apply.distillation.reading import Probe, Reading
-from precond.apply.distillation.settings import ROWS as ROWS
-from precond.apply.distillation.settings import Training as Training
 from precond.network.graph import Network
 
 DROPPED = 0.2  # share of decisions hidden from a training step
+LARGEST = 127  # of a rule's weights
+FINE = 256  # votes are multiples of 1 / FINE
+MOST = 100.0  # votes are at most so large
 
 
 class _Fires(torch.autograd.Function):
@@ -50,8 +53,8 @@ def _fires(z: Tensor) -> Tensor:
     return cast(Tensor, _Fires.apply(z))  # type: ignore[no-untyped-call]  # untyped in torch
 
 
-class Vote(nn.Module):
-    """H weighted rules over m decisions, voting for C classes."""
+class VoteLearner(nn.Module):
+    """The rules and votes with real weights, and gradients."""
 
     def __init__(self, decisions: int, rules: int, classes: int) -> None:
         super().__init__()
@@ -59,16 +62,48 @@ class Vote(nn.Module):
         self.votes = nn.Linear(rules, classes)
 
     def forward(self, bits: Tensor) -> Tensor:
-        """Scores (N, C) of decisions (N, m), bool or 0 and 1."""
-        weight = self.rules.weight
-        # A comparison written over its own operand leaves 0 and 1: no conversion of types.
-        fired = F.linear(bits.to(weight.dtype), weight, self.rules.bias).gt_(0)
-        return F.linear(fired, self.votes.weight, self.votes.bias)
-
-    def trained(self, bits: Tensor) -> Tensor:
-        """The same scores, with gradients, some decisions hidden."""
-        seen = F.dropout(bits.to(self.rules.weight.dtype), DROPPED)
+        """Scores (N, C) of decisions (N, m), some of them hidden while it trains."""
+        seen = F.dropout(bits.to(self.rules.weight.dtype), DROPPED, self.training)
         return cast(Tensor, self.votes(_fires(self.rules(seen))))
+
+
+class Vote(nn.Module):
+    """H weighted rules over m decisions, voting for C classes; whole numbers in float32."""
+
+    def __init__(self, decisions: int, rules: int, classes: int) -> None:
+        super().__init__()
+        self.register_buffer("weight", torch.zeros(rules, decisions))
+        self.register_buffer("limit", torch.zeros(rules))
+        self.register_buffer("votes", torch.zeros(classes, rules))
+        self.register_buffer("start", torch.zeros(classes))
+
+    def settle(self, learned: VoteLearner) -> None:
+        """Take over what was learned.  A rule's weights and its limit are scaled alike, which
+        leaves it the same rule but for rounding."""
+        weight, bias = learned.rules.weight.detach(), learned.rules.bias.detach()
+        scale = weight.abs().amax(1).clamp(min=1e-12) / LARGEST
+        self.weight.copy_((weight / scale[:, None]).round())
+        # W d + b > 0 for whole W d: above ⌊−b⌋.  No sum reaches beyond the sum of all weights.
+        reach = cast(Tensor, self.weight).abs().sum(1) + 1
+        self.limit.copy_((-bias / scale).floor().clamp(-reach, reach))
+        votes, start = learned.votes.weight.detach(), learned.votes.bias.detach()
+        self.votes.copy_((votes.clamp(-MOST, MOST) * FINE).round() / FINE)
+        self.start.copy_((start.clamp(-MOST, MOST) * FINE).round() / FINE)
+
+    def fired(self, bits: Tensor) -> Tensor:
+        """Which rules fire (N, H), as 0 and 1."""
+        # A comparison written over its own operand leaves 0 and 1: no conversion of types.
+        return F.linear(bits, cast(Tensor, self.weight)).gt_(cast(Tensor, self.limit))
+
+    def forward(self, bits: Tensor) -> Tensor:
+        """Scores (N, C) of decisions (N, m), 0 and 1."""
+        return F.linear(self.fired(bits), cast(Tensor, self.votes), cast(Tensor, self.start))
+
+
+def lead(scores: Tensor) -> tuple[Tensor, Tensor]:
+    """The class with the largest score, and how far it is ahead of the next, (N,) each."""
+    best, which = scores.topk(2, dim=1)
+    return which[:, 0], best[:, 0] - best[:, 1]
 
 
 class VoteExit(nn.Module):
@@ -94,8 +129,7 @@ class VoteExit(nn.Module):
 
     def judge(self, value: Tensor) -> tuple[Tensor, Tensor]:
         """Label and confidence, (N,) each."""
-        confidence, label = self.vote(self.bits(value)).softmax(1).max(1)
-        return label, confidence
+        return lead(self.vote(self.bits(value)))
 
     def forward(self, value: Tensor) -> tuple[Tensor, Tensor]:
         label, confidence = self.judge(value)

@@ -1,4 +1,4 @@
-"""The files of a fast path: its modules, its ONNX stages, its table and its page."""
+"""The files of a fast path: its modules, its ONNX file, its table and its page."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 from precond.apply.distillation.learn import Distilled
 from precond.apply.distillation.path import save_fast_path
-from precond.apply.distillation.write_onnx import write_stages
+from precond.apply.distillation.write_onnx import write_fast_path_onnx
 
 
 def write_fast_path(
@@ -28,17 +28,15 @@ def write_fast_path(
     with tempfile.TemporaryDirectory(dir=folder, prefix=".distill-") as temporary:
         place = Path(temporary)
         save_fast_path(distilled.path, place / "fastpath.pt")
-        stages = write_stages(distilled.path, place)
+        write_fast_path_onnx(distilled.path, place / "fastpath.onnx")
         (place / "distill.json").write_text(json.dumps(report, indent=1), encoding="utf-8")
         (place / "tradeoff.md").write_text("\n".join(table) + "\n", encoding="utf-8")
         (place / page[0]).write_text(page[1], encoding="utf-8")
-        for old in [*folder.glob("stage-*.onnx"), folder / "boxes.onnx"]:
-            old.unlink(missing_ok=True)
         for path in sorted(place.iterdir()):
             os.replace(path, folder / path.name)
     return [
         ("fast path", str(folder / "fastpath.pt")),
-        ("ONNX", ", ".join(str(folder / path.name) for path in stages)),
+        ("ONNX", str(folder / "fastpath.onnx")),
         ("table", str(folder / "tradeoff.md")),
         ("details", str(folder / "distill.json")),
         ("report", str(folder / page[0])),

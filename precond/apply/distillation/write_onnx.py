@@ -1,234 +1,167 @@
-"""A fast path as ONNX files, one for each exit and one for the rest of the network.
+"""A fast path as one ONNX file: exits are branches (``If``) of one graph.
 
-``stage-K.onnx`` reads ``value`` (for the first, the network's input) and gives ``label``
-(N,) int64, ``early`` (N,) bool, and ``next``, the value from which the others go on.  With
-proved rules a ``holding`` (N, R) bool goes in and comes out as well; ``boxes.onnx`` makes the
-first one from the inputs.  ``rest.onnx`` is the rest of the network, to its outputs.
+The input is ``input`` (N, …).  The outputs are ``label`` (N,) int64, and ``exit`` (N,) int64, the
+number of the exit that answered (the number of exits: the whole network).  Where an exit answers
+all rows, which is how one row alone leaves early, nothing after it is computed.  Otherwise the
+rows that it leaves are gathered, go on together, and their answers are put back.
+
+Inside, both outputs are one number, label + classes · exit: every operation on a single row costs
+about as much as a small layer.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
-from itertools import pairwise
+from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
 import numpy as np
 import onnx
-from numpy.typing import ArrayLike
-from onnx import TensorProto, helper, numpy_helper
-from torch import Tensor, nn
+from onnx import TensorProto
+from torch import Tensor
 
-from precond.apply.distillation.path import FastPath
-from precond.apply.distillation.proved_rules import Checkpoint, RuleBoxes
+from precond.apply.distillation.linear_exit import LinearExit
+from precond.apply.distillation.onnx_exits import allowed, checked, judged
+from precond.apply.distillation.onnx_graph import FLOAT, OnnxGraph, Outputs, number_kind
+from precond.apply.distillation.path import Exit, FastPath
+from precond.apply.distillation.proved_rules import Checkpoint
 from precond.apply.distillation.votes import VoteExit
-from precond.apply.packed import PackedRules
-from precond.errors import OutputError, QueryError
-from precond.formats.onnx.writer import IR_VERSION, OPSET, onnx_model
-from precond.network.activation import OutputActivation
+from precond.errors import OutputError
 from precond.network.graph import INPUT, Network
-from precond.network.layers import Affine, Conv2d, Node
-from precond.network.parts import required
+
+INT, BOOL = TensorProto.INT64, TensorProto.BOOL
 
 
-def write_stages(path: FastPath, folder: Path) -> list[Path]:
-    """Write the ONNX files of a fast path into ``folder``; the files, in order of use."""
-    network = path.network
-    models: dict[str, onnx.ModelProto] = {}
-    if path.boxes is not None:
-        models["boxes"] = _boxes(path.boxes, network)
-    cuts = [INPUT, *(cast(str, exit.cut) for exit in path.exits)]
-    for number, (source, cut) in enumerate(pairwise(cuts), start=1):
-        models[f"stage-{number}"] = _stage(path, number=number - 1, source=source, cut=cut)
-    rest = part(network, cuts[-1], network.output)
-    models["rest"] = _value_in(onnx_model(rest))
-    files = []
-    for name, model in models.items():
-        onnx.checker.check_model(model, full_check=True)
-        file = folder / f"{name}.onnx"
-        try:
-            file.write_bytes(model.SerializeToString(deterministic=True))
-        except OSError as error:
-            raise OutputError(f"{file} cannot be written: {error.strerror or error}") from error
-        files.append(file)
-    return files
+def write_fast_path_onnx(path: FastPath, file: Path) -> None:
+    """Write the fast path to ``file``; OutputError where it cannot be written."""
+    model = fast_path_model(path)
+    onnx.checker.check_model(model, full_check=True)
+    try:
+        file.write_bytes(model.SerializeToString(deterministic=True))
+    except OSError as error:
+        raise OutputError(f"{file} cannot be written: {error.strerror or error}") from error
 
 
-def part(network: Network, source: str, target: str) -> Network:
-    """The network from the value ``source`` (its input) to ``target`` (its output)."""
-    needed = required(network, source, [target])
-    if not needed:
-        raise QueryError(f"part from {source} to {target}", expected="layers between", got="none")
-    nodes = tuple(
-        Node(n.name, n.layer, tuple(INPUT if s == source else s for s in n.inputs))
-        for n in network.nodes
-        if n.name in needed
-    )
-    none = OutputActivation.NONE
-    last = network.output_activation if target == network.output else none
-    return replace(
-        network,
-        nodes=nodes,
-        input_shape=network.shapes[source],
-        output_activation=last,
-        tensor_names={},
-    )
+def fast_path_model(path: FastPath) -> onnx.ModelProto:
+    """One graph of all exits and of the rest of the network."""
+    network, graph = path.network, OnnxGraph()
+    exits = cast(Sequence[Exit], list(path.exits))
+    holding = "" if path.boxes is None else allowed(graph, path.boxes, INPUT)
+    here = _Place(network, exits, number_kind(network))
+    both = here.go_on(graph, _Value(INPUT, INPUT, holding), 0)
+    classes = graph.constant(network.classes.count, np.int64)
+    graph.op("Mod", [both, classes], "label")
+    graph.op("Div", [both, classes], "exit")
+    outputs = [("label", INT, ["batch"]), ("exit", INT, ["batch"])]
+    return graph.model(_inputs(network, here.kind), outputs)
 
 
-class _Graph:
-    """Nodes and constants added behind a network's part."""
-
-    def __init__(self) -> None:
-        self.nodes: list[onnx.NodeProto] = []
-        self.constants: list[onnx.TensorProto] = []
-
-    def op(self, kind: str, inputs: Sequence[str], output: str = "", **attributes: object) -> str:
-        name = output or f"exit/{len(self.nodes)}"
-        self.nodes.append(helper.make_node(kind, list(inputs), [name], name, **attributes))
-        return name
-
-    def constant(self, values: ArrayLike | Tensor, dtype: type[np.generic] = np.float32) -> str:
-        name = f"exit/constant{len(self.constants)}"
-        array = values.detach().cpu().numpy() if isinstance(values, Tensor) else values
-        self.constants.append(numpy_helper.from_array(np.asarray(array, dtype=dtype), name))
-        return name
-
-    def cast(self, value: str, kind: int) -> str:
-        return self.op("Cast", [value], to=kind)
+def plain_model(network: Network) -> onnx.ModelProto:
+    """The whole network, inputs to ``label``."""
+    graph = OnnxGraph()
+    graph.op("Identity", [_whole(graph, network, INPUT, INPUT)], "label")
+    return graph.model(_inputs(network, number_kind(network)), [("label", INT, ["batch"])])
 
 
-def _stage(path: FastPath, number: int, source: str, cut: str) -> onnx.ModelProto:
-    network, exit = path.network, path.exits[number]
-    graph = _Graph()
-    kind = TensorProto.FLOAT
-    value = INPUT
-    if source != cut:
-        before = onnx_model(part(network, source, cut))
-        kind = before.graph.output[0].type.tensor_type.elem_type
-        graph.nodes.extend(before.graph.node)
-        graph.constants.extend(before.graph.initializer)
-        value = before.graph.output[0].name
-    inputs = [helper.make_tensor_value_info(INPUT, kind, ["batch", *network.shapes[source]])]
-    graph.op("Identity", [value], "next")
-    outputs = [
-        helper.make_tensor_value_info("label", TensorProto.INT64, ["batch"]),
-        helper.make_tensor_value_info("early", TensorProto.BOOL, ["batch"]),
-        helper.make_tensor_value_info("next", kind, ["batch", *network.shapes[cut]]),
-    ]
-    flat = value if kind == TensorProto.FLOAT else graph.cast(value, TensorProto.FLOAT)
-    if isinstance(exit, VoteExit):
-        _votes(graph, exit, flat)
-    else:
-        assert isinstance(exit, Checkpoint)
-        rules = len(exit.rules)
-        inputs.append(helper.make_tensor_value_info("holding", TensorProto.BOOL, ["batch", rules]))
-        outputs.append(helper.make_tensor_value_info("held", TensorProto.BOOL, ["batch", rules]))
-        _checkpoint(graph, exit, flat)
-    made = helper.make_graph(graph.nodes, "stage", inputs, outputs, initializer=graph.constants)
-    return _value_in(_model(made))
+def part_model(network: Network, source: str, target: str) -> onnx.ModelProto:
+    """The network from ``source`` to ``target``: what a stage costs."""
+    graph = OnnxGraph()
+    kind = number_kind(network)
+    graph.op("Identity", [graph.segment(network, source, target, INPUT)], "value")
+    given = [(INPUT, kind, ["batch", *network.shapes[source]])]
+    return graph.model(given, [("value", kind, ["batch", *network.shapes[target]])])
 
 
-def _votes(graph: _Graph, exit: VoteExit, value: str) -> None:
-    """Probe, two weighted sums with comparisons, softmax and threshold."""
-    probe, vote = exit.probe, exit.vote
-    if probe.layer is not None:
-        weights = [graph.constant(cast(Tensor, w)) for w in (probe.weight, probe.bias)]
-        if isinstance(probe.layer, Conv2d):
-            layer = probe.layer
-            value = graph.op(
-                "Conv",
-                [value, *weights],
-                kernel_shape=layer.weight.shape[2:],
-                strides=[s * probe.step for s in layer.stride],
-                pads=layer.padding,
-                dilations=layer.dilation,
-                group=layer.groups,
-            )
+def exit_model(network: Network, exit: VoteExit | LinearExit) -> onnx.ModelProto:
+    """An exit alone, from the value at its cut: what it costs."""
+    graph = OnnxGraph()
+    kind = number_kind(network)
+    label, confidence = judged(graph, exit, _single(graph, INPUT, kind))
+    graph.op("Identity", [label], "label")
+    graph.op("Identity", [confidence], "confidence")
+    given = [(INPUT, kind, ["batch", *network.shapes[exit.cut]])]
+    return graph.model(given, [("label", INT, ["batch"]), ("confidence", FLOAT, ["batch"])])
+
+
+def _inputs(network: Network, kind: int) -> Outputs:
+    return [(INPUT, kind, ["batch", *network.input_shape])]
+
+
+def _single(graph: OnnxGraph, value: str, kind: int) -> str:
+    return value if kind == FLOAT else graph.cast(value, FLOAT)
+
+
+def _whole(graph: OnnxGraph, network: Network, source: str, value: str) -> str:
+    """The class that the rest of the network gives."""
+    logits = graph.op("Flatten", [graph.segment(network.logits, source, network.output, value)])
+    if not network.classes.binary:
+        return graph.op("ArgMax", [logits], axis=1, keepdims=0)
+    limit = graph.cast(graph.constant(network.classes.low, np.float64), number_kind(network))
+    above = graph.cast(graph.op("Greater", [logits, limit]), INT)
+    return graph.op("Squeeze", [above, graph.constant([1], np.int64)])
+
+
+@dataclass(frozen=True)
+class _Value:
+    """A value under way: its name in the graph, its node of the network, the rules that hold."""
+
+    name: str
+    node: str
+    holding: str
+
+
+@dataclass(frozen=True)
+class _Place:
+    """What the graph is made of."""
+
+    network: Network
+    exits: Sequence[Exit]
+    kind: int
+
+    def go_on(self, graph: OnnxGraph, value: _Value, number: int) -> str:
+        """Label and exit, as one number, of all rows of ``value``, from exit ``number`` on."""
+        if number == len(self.exits):
+            label = _whole(graph, self.network, value.node, value.name)
+            return self._both(graph, label, number)
+        exit = self.exits[number]
+        name = value.name
+        if exit.cut != value.node:
+            name = graph.segment(self.network, value.node, exit.cut, name)
+        if isinstance(exit, Checkpoint):
+            label, early, held = checked(graph, exit, name, value.holding)
+            value = _Value(name, exit.cut, held)
+            if not exit.completes:
+                return self.go_on(graph, value, number + 1)
+            sure, limit = graph.cast(early, FLOAT), 0.5
         else:
-            assert isinstance(probe.layer, Affine)
-            value = graph.op("Gemm", [value, *weights], transB=1)
-    axis = graph.constant([1], np.int64)
-    value = graph.op("Unsqueeze", [graph.op("Flatten", [value], axis=1), axis])
-    levels = graph.constant(cast(Tensor, exit.levels))
-    fires = graph.op("Flatten", [graph.op("Greater", [value, levels])], axis=1)
-    fired = graph.op("Greater", [_sums(graph, vote.rules, fires), graph.constant(0.0)])
-    value = _sums(graph, vote.votes, fired)
-    shares = graph.op("Softmax", [value], axis=1)
-    confidence = graph.op("ReduceMax", [shares], axes=[1], keepdims=0)
-    graph.op("ArgMax", [shares], "label", axis=1, keepdims=0)
-    threshold = graph.constant(cast(Tensor, exit.threshold))
-    graph.op("GreaterOrEqual", [confidence, threshold], "early")
+            assert isinstance(exit, VoteExit | LinearExit)
+            label, sure = judged(graph, exit, _single(graph, name, self.kind))
+            value = _Value(name, exit.cut, value.holding)
+            limit = float(cast(Tensor, exit.threshold))
+        label = self._both(graph, label, number)
+        least = graph.op("ReduceMin", [sure], keepdims=0)
+        every = graph.op("GreaterOrEqual", [least, graph.constant(limit)])
 
+        def all_early(inner: OnnxGraph) -> str:
+            return inner.op("Identity", [label])
 
-def _sums(graph: _Graph, layer: nn.Linear, bits: str) -> str:
-    weights = [graph.constant(layer.weight), graph.constant(layer.bias)]
-    return graph.op("Gemm", [graph.cast(bits, TensorProto.FLOAT), *weights], transB=1)
+        def some_go_on(inner: OnnxGraph) -> str:
+            on = inner.op("NonZero", [inner.op("Less", [sure, inner.constant(limit)])])
+            rows = inner.op("Squeeze", [on, inner.constant([0], np.int64)])
+            left = _Value(
+                inner.op("Gather", [value.name, rows], axis=0),
+                value.node,
+                value.holding and inner.op("Gather", [value.holding, rows], axis=0),
+            )
+            late = self.go_on(inner, left, number + 1)
+            return inner.op("ScatterElements", [label, rows, late], axis=0)
 
+        return graph.branch(every, all_early, some_go_on, kind=INT)
 
-def _checkpoint(graph: _Graph, exit: Checkpoint, value: str) -> None:
-    """Which rules still hold, and the label of one that is complete."""
-    rules: PackedRules = exit.rules
-    index = graph.constant([d.index for d in rules.decisions], np.int64)
-    limits = graph.constant([d.threshold for d in rules.decisions], np.float64)
-    z = graph.op("Gather", [graph.op("Flatten", [value], axis=1), index], axis=1)
-    bits = graph.op("Greater", [graph.cast(z, TensorProto.DOUBLE), limits])
-    weights = [graph.constant(cast(Tensor, w)) for w in (rules.weight, rules.plain)]
-    violated = graph.op("Gemm", [graph.cast(bits, TensorProto.FLOAT), *weights])
-    holds = graph.op("Less", [violated, graph.constant(0.5)])
-    held = graph.op("And", ["holding", holds], "held")
-    if not exit.completes:
-        nothing = graph.op("ReduceMax", [violated], axes=[1], keepdims=0)
-        none = graph.op("Mul", [nothing, graph.constant(0.0)])
-        graph.op("Cast", [none], "label", to=TensorProto.INT64)
-        graph.op("Cast", [none], "early", to=TensorProto.BOOL)
-        return
-    complete = graph.constant(cast(Tensor, exit.complete), np.int64)
-    done = graph.cast(graph.op("Gather", [held, complete], axis=1), TensorProto.FLOAT)
-    which = graph.op("ArgMax", [done], axis=1, keepdims=0)
-    graph.op("Gather", [graph.constant(cast(Tensor, exit.labels), np.int64), which], "label")
-    some = graph.op("ReduceMax", [done], axes=[1], keepdims=0)
-    graph.op("Greater", [some, graph.constant(0.5)], "early")
-
-
-def _boxes(boxes: RuleBoxes, network: Network) -> onnx.ModelProto:
-    graph = _Graph()
-    x = graph.cast(graph.op("Flatten", [INPUT], axis=1), TensorProto.DOUBLE)
-    inside = []
-    axis = graph.constant([1], np.int64)
-    for low, high in zip(cast(Tensor, boxes.lower), cast(Tensor, boxes.upper), strict=True):
-        above = graph.op("GreaterOrEqual", [x, graph.constant(low, np.float64)])
-        below = graph.op("LessOrEqual", [x, graph.constant(high, np.float64)])
-        each = graph.cast(graph.op("And", [above, below]), TensorProto.FLOAT)
-        every = graph.op("ReduceMin", [each], axes=[1], keepdims=0)
-        inside.append(graph.op("Unsqueeze", [every, axis]))
-    joined = inside[0] if len(inside) == 1 else graph.op("Concat", inside, axis=1)
-    of_rule = graph.constant(cast(Tensor, boxes.of_rule), np.int64)
-    chosen = graph.op("Gather", [joined, of_rule], axis=1)
-    graph.op("Cast", [chosen], "holding", to=TensorProto.BOOL)
-    rules = len(cast(Tensor, boxes.of_rule))
-    source = helper.make_tensor_value_info(
-        INPUT, TensorProto.FLOAT, ["batch", *network.input_shape]
-    )
-    result = helper.make_tensor_value_info("holding", TensorProto.BOOL, ["batch", rules])
-    made = helper.make_graph(graph.nodes, "boxes", [source], [result], initializer=graph.constants)
-    return _value_in(_model(made))
-
-
-def _model(graph: onnx.GraphProto) -> onnx.ModelProto:
-    return helper.make_model(
-        graph,
-        producer_name="precond",
-        ir_version=IR_VERSION,
-        opset_imports=[helper.make_opsetid("", OPSET)],
-    )
-
-
-def _value_in(model: onnx.ModelProto) -> onnx.ModelProto:
-    """The same model with its input named ``value``."""
-    for node in model.graph.node:
-        for k, name in enumerate(node.input):
-            if name == INPUT:
-                node.input[k] = "value"
-    model.graph.input[0].name = "value"
-    return model
+    def _both(self, graph: OnnxGraph, label: str, number: int) -> str:
+        if not number:
+            return label
+        return graph.op(
+            "Add", [label, graph.constant(number * self.network.classes.count, np.int64)]
+        )
