@@ -120,4 +120,4 @@ def _best_shares(values: Array) -> Array:
     )
     if solved.x is None:
         return np.full(count, 1 / count)
-    return np.maximum(solved.x[:-1], 0)
+    return np.asarray(np.maximum(solved.x[:-1], 0))
