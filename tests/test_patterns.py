@@ -178,7 +178,7 @@ def test_the_printed_table(given: Path, capsys: pytest.CaptureFixture[str]) -> N
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        (["--domain", "ball:0.1"], "expected unit, data or LO:HI"),
+        (["--domain", "ball:0.1"], "expected data, unit or LO:HI"),
         (["--domain", "4:2"], "--domain 4:2"),
         (["--cut", "fc1"], "a layer without on/off neurons"),
         (["--cut", "nothing"], "no such layer"),
