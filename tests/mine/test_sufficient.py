@@ -14,8 +14,10 @@ from precond.mine.sufficient_features.asking import Inquiry
 from precond.mine.sufficient_features.budgeted import largest_set
 from precond.mine.sufficient_features.changes import Changes, shrink
 from precond.mine.sufficient_features.contrast import contrastive_set
+from precond.mine.sufficient_features.corners import through
 from precond.mine.sufficient_features.counting import counting_bound
 from precond.mine.sufficient_features.cuts import Way, cut_claim
+from precond.mine.sufficient_features.game import Game
 from precond.mine.sufficient_features.hitting import fewest_hitting
 from precond.mine.sufficient_features.linear import margin_lines
 from precond.mine.sufficient_features.minimal import Needed
@@ -274,6 +276,18 @@ def test_a_mix_of_ways_bounds_what_no_single_one_does() -> None:
     found = counting_bound(inquiry, np.tile(np.arange(12) >= 4, 2))
     assert found.most == 16 and found.cut is not None
     assert "1.flat" in found.cut.claim.network.node
+
+
+def test_a_game_learns_the_rival_of_each_violator() -> None:
+    """Several violators of one rival: each way is about that rival, whatever its place."""
+    network = dense(([[1.0, 1.0, 1.0]], [0.0]), ([[1.0], [0.0]], [0.0, 0.5]))
+    question = feature_question(network, np.ones(3), unit_box(3))
+    violators = np.array([[0.0, 0.0, 0.25], [0.25, 0.0, 0.0], [0.0, 0.25, 0.0]])
+    free = np.ones(3, dtype=np.bool_)
+    game = Game(question)
+    game.learn(through(question, free, violators, row=np.zeros(3, dtype=np.int64)), 3)
+    assert {way.row for way in game.ways} == {0}
+    assert [way.direction.tolist() for way in game.ways] == [[-1.0, -1.0, -1.0]]
 
 
 def test_a_claim_about_all_sets_is_as_its_formula_says() -> None:

@@ -23,11 +23,13 @@ POINTS = 6  # on the way from x to a corner
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Corners:
-    """For each row r of R: the lowest corner met, ``points`` (R, n), and its ``margin`` (R,);
-    ``slope`` (R, n): the mean gradient on the way there; ``far`` (R, n): the corner against it when
-    every unit is free; ``room`` (R,) and ``cost`` (R, m), by
-    which the margin over the box of other free units is about ``room − Σ cost``."""
+    """For each of R margins, ``row`` (R,) says which of the question's: the lowest corner met,
+    ``points`` (R, n), and its ``margin`` (R,); ``slope`` (R, n): the mean gradient on the way
+    there; ``far`` (R, n): the corner against it when every unit is free; ``room`` (R,) and
+    ``cost`` (R, m), by which the margin over the box of other free units is about
+    ``room − Σ cost``."""
 
+    row: NDArray[np.int64]
     points: Array
     margin: Array
     slope: Array
@@ -75,6 +77,7 @@ def through(
     way_to = np.where(units.features(free), points, far) - x
     cost = np.maximum(units.sums(-slope * way_to), 0)
     return Corners(
+        row=row,
         points=points,
         margin=least,
         slope=slope,

@@ -40,14 +40,16 @@ class Game:
         self.values: Array = np.zeros((0, 0))
 
     def learn(self, corners: Corners, most: int) -> None:
-        """Take the ways of the ``most`` rows with the lowest margin."""
+        """Take the ways of the ``most`` corners with the lowest margin."""
         question = self.question
-        fresh = [
-            Way(against(question, corners.slope[row]) - question.x, int(row))
-            for row in np.argsort(corners.margin, kind="stable")[:most]
-        ]
         known = {(way.row, way.direction.tobytes()) for way in self.ways}
-        fresh = [way for way in fresh if (way.row, way.direction.tobytes()) not in known]
+        fresh = []
+        for place in np.argsort(corners.margin, kind="stable")[:most]:
+            direction = against(question, corners.slope[place]) - question.x
+            way = Way(direction, int(corners.row[place]))
+            if (key := (way.row, direction.tobytes())) not in known:
+                known.add(key)
+                fresh.append(way)
         if not fresh:
             return
         columns = np.stack([self._value(way, self.samples) for way in fresh], 1)
