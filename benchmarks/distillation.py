@@ -35,7 +35,7 @@ from precond.apply.distillation.reading import Reading
 from precond.apply.distillation.samples import Samples, augmented, sample_of, tuning_rows
 from precond.apply.distillation.settings import ROWS, Promise, Training
 from precond.apply.distillation.table import FAST, TradeOffTable
-from precond.apply.distillation.thresholds import Answers, Rows, choose, counted
+from precond.apply.distillation.thresholds import Answers, ExitRows, choose, counted
 from precond.apply.distillation.votes import VoteExit
 from precond.data.datasets import load_dataset
 from precond.formats.load import load
@@ -157,7 +157,7 @@ def resampled(
     exits = [exit for exit in found.path.exits if isinstance(exit, VoteExit)]
     tuning = answers_of(network, exits, augmented(tuning_rows(samples.fit, 0)[1], network, shift))
     parted = [answers_of(network, exits, part) for part in (samples.calibration, samples.test)]
-    world = Rows(
+    world = ExitRows(
         tuple(
             Answers(
                 *(

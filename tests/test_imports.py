@@ -99,10 +99,16 @@ LIBRARIES: dict[str, set[str]] = {
     "flint": {"precond.network.dyadic"},
     "onnx": {
         "precond.formats.onnx",
+        "precond.apply.distillation.onnx_exits",
+        "precond.apply.distillation.onnx_graph",
+        "precond.apply.distillation.runtime",
         "precond.apply.distillation.write_onnx",
         "precond.vnnlib.standard",  # assignments are written as ONNX tensors
     },
-    "onnxruntime": {"precond.apply.simplification.measured"},
+    "onnxruntime": {
+        "precond.apply.distillation.runtime",
+        "precond.apply.simplification.measured",
+    },
     "captum": {"attribution.methods.peers"},
     "distributed": {"precond.workers.dask"},
     "pyarrow": {"precond.data.parquet"},

@@ -16,7 +16,7 @@ from precond.commands.arguments import (
     output_folder,
     settings_of,
 )
-from precond.commands.fast_path import Work, finished, refused
+from precond.commands.fast_path import DistillRun, finished, refused
 from precond.commands.given import add_data, add_model, read_data, read_model
 from precond.commands.outputs import add_threshold, classifier
 
@@ -89,7 +89,7 @@ def run(arguments: argparse.Namespace) -> int:
         return finished(arguments, work, distilled, out)
 
 
-def _prepared(arguments: argparse.Namespace) -> Work:
+def _prepared(arguments: argparse.Namespace) -> DistillRun:
     import numpy as np
 
     from precond.apply.distillation.reading import Reading
@@ -116,7 +116,7 @@ def _prepared(arguments: argparse.Namespace) -> Work:
     count = calibration_count(len(mixed), promise)
     whole = sample_of(network, np.asarray(dataset.inputs), dataset.labels)
     fit, calibration = (whole.rows(np.sort(part)) for part in (mixed[count:], mixed[:count]))
-    return Work(
+    return DistillRun(
         network=network,
         dataset=dataset,
         readings=readings,
@@ -128,7 +128,7 @@ def _prepared(arguments: argparse.Namespace) -> Work:
     )
 
 
-def _distilled(arguments: argparse.Namespace, work: Work) -> Distilled:
+def _distilled(arguments: argparse.Namespace, work: DistillRun) -> Distilled:
     from precond.apply.distillation.learn import distill, prove_only
 
     if arguments.proved_only:

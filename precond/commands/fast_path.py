@@ -30,7 +30,7 @@ CERTIFIED = 200  # held-out inputs that --radius looks at
 
 
 @dataclass(frozen=True, kw_only=True)
-class Work:
+class DistillRun:
     """What the command was given."""
 
     network: Network
@@ -55,7 +55,9 @@ class Work:
         )
 
 
-def finished(arguments: argparse.Namespace, work: Work, distilled: Distilled, out: Path) -> int:
+def finished(
+    arguments: argparse.Namespace, work: DistillRun, distilled: Distilled, out: Path
+) -> int:
     """Measure, say it, and write what is worth it."""
     from precond.apply.distillation.measure import trade_off
     from precond.apply.distillation.write_files import write_fast_path
@@ -124,7 +126,7 @@ def finished(arguments: argparse.Namespace, work: Work, distilled: Distilled, ou
     return 0 if worth_it else EXIT_NOT_WORTH_IT
 
 
-def refused(slow: NotWorthIt, out: Path, work: Work) -> int:
+def refused(slow: NotWorthIt, out: Path, work: DistillRun) -> int:
     """No exit pays: a page with what each of them would answer, and nothing else."""
     from precond.report.distill import NOT_WORTH_IT, promised, refused_page
     from precond.report.pages import write_files
@@ -138,7 +140,7 @@ def refused(slow: NotWorthIt, out: Path, work: Work) -> int:
     return EXIT_NOT_WORTH_IT
 
 
-def _held_out(work: Work, distilled: Distilled) -> HeldOut:
+def _held_out(work: DistillRun, distilled: Distilled) -> HeldOut:
     from precond.report.distill import HeldOut
 
     test = work.samples.test
@@ -154,7 +156,9 @@ def _held_out(work: Work, distilled: Distilled) -> HeldOut:
     )
 
 
-def _certified(work: Work, distilled: Distilled, radius: float | None) -> CertifiedShare | None:
+def _certified(
+    work: DistillRun, distilled: Distilled, radius: float | None
+) -> CertifiedShare | None:
     from precond.apply.distillation.certified import certified_share
     from precond.basics.evenly import evenly
 
@@ -172,7 +176,7 @@ def _certified_words(found: CertifiedShare) -> str:
     )
 
 
-def _exits(work: Work, distilled: Distilled) -> list[dict[str, object]]:
+def _exits(work: DistillRun, distilled: Distilled) -> list[dict[str, object]]:
     """How many of all inputs each exit answers, and how many predictions it changes."""
     found = distilled.path.predict(work.whole.inputs.numpy())
     changed = found.labels != work.whole.predicted.numpy()
@@ -188,7 +192,7 @@ def _exits(work: Work, distilled: Distilled) -> list[dict[str, object]]:
 
 
 def _summary(
-    work: Work,
+    work: DistillRun,
     distilled: Distilled,
     exits: list[dict[str, Any]],
     table: TradeOffTable | None,

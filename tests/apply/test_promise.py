@@ -14,8 +14,8 @@ from precond.apply.distillation.settings import Promise
 from precond.apply.distillation.thresholds import (
     NEVER,
     Answers,
+    ExitRows,
     Prices,
-    Rows,
     choose,
     counted,
     rungs,
@@ -69,14 +69,14 @@ def test_rows_that_a_promise_needs() -> None:
     assert calibration_count(60_000, promise) == 12_000
 
 
-def rows(*exits: tuple[list[float], list[int]], right: list[int] | None = None) -> Rows:
+def rows(*exits: tuple[list[float], list[int]], right: list[int] | None = None) -> ExitRows:
     count = len(exits[0][0])
     answers = tuple(
         Answers(np.array(c, np.float32), np.array(r) > 0, np.zeros(count, np.bool_))
         for c, r in exits
     )
     own = np.ones(count, np.bool_) if right is None else np.array(right) > 0
-    return Rows(answers, own)
+    return ExitRows(answers, own)
 
 
 def test_the_boldest_rung_that_passes() -> None:
@@ -137,8 +137,8 @@ def test_an_exit_that_saves_less_must_be_surer() -> None:
     assert rungs((1,), Prices((0.0, 0.5, 0.5), (0.0, 0.0)))[0][0] == NEVER
     with pytest.raises(QueryError, match="expected 1 to 3"):
         choose(
-            Rows((), np.ones(2, np.bool_)),
-            Rows((), np.ones(2, np.bool_)),
+            ExitRows((), np.ones(2, np.bool_)),
+            ExitRows((), np.ones(2, np.bool_)),
             Prices((1.0,), ()),
             Promise(),
         )

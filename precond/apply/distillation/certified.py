@@ -13,12 +13,10 @@ As for plain networks the claim is about real-valued layers; votes are whole num
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from precond.apply.certification.batch import chunk, margin_bounds
 from precond.apply.distillation.path import FastPath
@@ -65,6 +63,8 @@ def certified_share(
     ``natural`` range.  Proved rules count as the plain network's answers, which they are."""
     found = path.predict(inputs)
     early = np.flatnonzero(found.exits < len(path.exits))
+    if not len(early):
+        return CertifiedShare(radius=radius, inputs=0, exit=0, path=0, plain=0)
     points = np.asarray(inputs, dtype=np.float64).reshape(len(inputs), -1)[early]
     lower, upper = points - radius, points + radius
     if natural is not None:
@@ -95,13 +95,12 @@ def certified_share(
 def _ways(network: Network, exit: VoteExit, lower: Array, upper: Array, classes: Rows) -> _Ways:
     low, high = layer_bounds(network, exit.reading.layer, lower, upper)
     neurons = exit.reading.neurons(network)
-    levels = cast(Tensor, exit.levels).double().numpy()
+    levels = exit.levels.double().numpy()
     surely = (low[:, None, neurons] > levels).reshape(len(lower), -1)
     maybe = (high[:, None, neurons] > levels).reshape(len(lower), -1)
-    vote, threshold = exit.vote, float(cast(Tensor, exit.threshold))
+    vote, threshold = exit.vote, float(exit.threshold)
     weight, limit, votes, start = (
-        cast(Tensor, part).double().numpy()
-        for part in (vote.weight, vote.limit, vote.votes, vote.start)
+        part.double().numpy() for part in (vote.weight, vote.limit, vote.votes, vote.start)
     )
     plus, minus = np.maximum(weight, 0), np.minimum(weight, 0)
     fires = surely @ plus.T + maybe @ minus.T > limit

@@ -33,9 +33,9 @@ from precond.apply.distillation.thresholds import (
     NEVER,
     Answers,
     ExitCurve,
+    ExitRows,
     ExitThresholds,
     Prices,
-    Rows,
     choose,
     exit_curve,
 )
@@ -46,7 +46,7 @@ from precond.network.graph import INPUT, Network
 from precond.network.module import NetworkSegment
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Distilled:
     """A fast path and how it came about.
 
@@ -82,7 +82,7 @@ def prove_only(network: Network, proved: ProvedRules) -> Distilled:
             fix="Run 'precond analyze' with a longer --budget or a smaller --domain",
         )
     return Distilled(
-        FastPath(network, checkpoints(network, proved), proved), proved=proved, choice=None
+        path=FastPath(network, checkpoints(network, proved), proved), proved=proved, choice=None
     )
 
 
@@ -141,7 +141,7 @@ def _made(
     exits: Sequence[VoteExit],
     choice: ExitThresholds,
     *,
-    found: Rows,
+    found: ExitRows,
     proved: ProvedRules | None,
     tuning: int,
 ) -> Distilled:
@@ -155,7 +155,7 @@ def _made(
         kept += checkpoints(network, proved)
     each = list(zip(exits, found.exits, choice.thresholds, strict=True))
     return Distilled(
-        FastPath(network, kept, proved),
+        path=FastPath(network, kept, proved),
         proved=proved,
         choice=choice,
         readings=tuple((exit.reading, float(one.right.mean())) for exit, one, _ in each),
@@ -218,7 +218,7 @@ def answers_of(
     exits: Sequence[VoteExit | LinearExit],
     sample: Sample,
     proved: ProvedRules | None = None,
-) -> Rows:
+) -> ExitRows:
     """What every exit says of every input of a sample, and which the network has right."""
     answered = _proved_places(network, proved=proved, sample=sample, exits=exits)
     found = []
@@ -228,7 +228,7 @@ def answers_of(
             judged = [exit.judge(segment(part)[0]) for part in sample.parts()]
         label, confidence = (torch.cat([pair[k] for pair in judged]) for k in range(2))
         found.append(Answers(confidence.numpy(), (label == sample.labels).numpy(), before))
-    return Rows(tuple(found), sample.right)
+    return ExitRows(tuple(found), sample.right)
 
 
 def _proved_places(

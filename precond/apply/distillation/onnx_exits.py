@@ -30,7 +30,7 @@ def judged(graph: OnnxGraph, exit: VoteExit | LinearExit, value: str) -> tuple[s
 def _votes(graph: OnnxGraph, exit: VoteExit, value: str) -> str:
     """Decisions, one product of whole numbers for all rules, and the votes of those that fire."""
     z = _probed(graph, exit.probe, value)
-    levels = cast(Tensor, exit.levels)
+    levels = exit.levels
     if len(levels) > 1:
         z = graph.op("Unsqueeze", [z, graph.constant([1], np.int64)])
     bits = graph.op("Greater", [z, graph.constant(levels)])

@@ -24,7 +24,7 @@ from precond.network.graph import INPUT, Network
 from precond.network.layers import Node
 from precond.network.parts import required
 
-Outputs = Sequence[tuple[str, int, Sequence[str | int]]]
+Outputs: TypeAlias = "Sequence[tuple[str, int, Sequence[object]]]"
 """Name, kind and shape of each output."""
 Build: TypeAlias = "Callable[[OnnxGraph], str]"
 

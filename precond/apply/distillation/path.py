@@ -198,8 +198,8 @@ def save_fast_path(path: FastPath, file: Path) -> None:
             {
                 "layer": exit.reading.layer,
                 "step": exit.reading.step,
-                "rules": len(cast(Tensor, exit.vote.limit)),
-                "levels": cast(Tensor, exit.levels),
+                "rules": len(exit.vote.limit),
+                "levels": exit.levels,
                 "state": {**exit.vote.state_dict(), "threshold": exit.threshold},
             }
             for exit in exits

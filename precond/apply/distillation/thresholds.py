@@ -42,7 +42,7 @@ class Answers:
 
 
 @dataclass(frozen=True, eq=False)
-class Rows:
+class ExitRows:
     """Every exit's answers on the same inputs, and whether the network's own are ``right`` (n,)."""
 
     exits: tuple[Answers, ...]
@@ -51,13 +51,13 @@ class Rows:
     def __len__(self) -> int:
         return len(self.right)
 
-    def rows(self, which: NDArray[np.int64]) -> Rows:
+    def rows(self, which: NDArray[np.int64]) -> ExitRows:
         """Some of the inputs, perhaps more than once."""
         exits = tuple(
             Answers(one.confidence[which], one.right[which], one.answered[which])
             for one in self.exits
         )
-        return Rows(exits, self.right[which])
+        return ExitRows(exits, self.right[which])
 
 
 @dataclass(frozen=True)
@@ -136,7 +136,7 @@ def exit_curve(
     return ExitCurve(name, points, at(taken - 1) if taken else None)
 
 
-def counted(rows: Rows, thresholds: Sequence[float], prices: Prices) -> Counted:
+def counted(rows: ExitRows, thresholds: Sequence[float], prices: Prices) -> Counted:
     """What ``thresholds`` do on ``rows``."""
     left = np.ones(len(rows), dtype=np.bool_)
     lost = won = early = 0
@@ -168,7 +168,9 @@ def rungs(used: Sequence[int], prices: Prices) -> Ladder:
     return ladder
 
 
-def choose(tuning: Rows, calibration: Rows, prices: Prices, promise: Promise) -> ExitThresholds:
+def choose(
+    tuning: ExitRows, calibration: ExitRows, prices: Prices, promise: Promise
+) -> ExitThresholds:
     """The boldest thresholds that calibration rows vouch for; infinite where none saves time."""
     count = len(prices.exits)
     if not 1 <= count <= MOST_EXITS:
@@ -205,7 +207,7 @@ def _scaled(found: Counted, rows: int) -> tuple[int, int]:
 
 
 def _expected(
-    tuning: Rows,
+    tuning: ExitRows,
     ladder: Ladder,
     prices: Prices,
     *,

@@ -70,6 +70,11 @@ class VoteLearner(nn.Module):
 class Vote(nn.Module):
     """H weighted rules over m decisions, voting for C classes; whole numbers in float32."""
 
+    weight: Tensor
+    limit: Tensor
+    votes: Tensor
+    start: Tensor
+
     def __init__(self, decisions: int, rules: int, classes: int) -> None:
         super().__init__()
         self.register_buffer("weight", torch.zeros(rules, decisions))
@@ -84,7 +89,7 @@ class Vote(nn.Module):
         scale = weight.abs().amax(1).clamp(min=1e-12) / LARGEST
         self.weight.copy_((weight / scale[:, None]).round())
         # W d + b > 0 for whole W d: above ⌊−b⌋.  No sum reaches beyond the sum of all weights.
-        reach = cast(Tensor, self.weight).abs().sum(1) + 1
+        reach = self.weight.abs().sum(1) + 1
         self.limit.copy_((-bias / scale).floor().clamp(-reach, reach))
         votes, start = learned.votes.weight.detach(), learned.votes.bias.detach()
         self.votes.copy_((votes.clamp(-MOST, MOST) * FINE).round() / FINE)
@@ -93,11 +98,11 @@ class Vote(nn.Module):
     def fired(self, bits: Tensor) -> Tensor:
         """Which rules fire (N, H), as 0 and 1."""
         # A comparison written over its own operand leaves 0 and 1: no conversion of types.
-        return F.linear(bits, cast(Tensor, self.weight)).gt_(cast(Tensor, self.limit))
+        return F.linear(bits, self.weight).gt_(self.limit)
 
     def forward(self, bits: Tensor) -> Tensor:
         """Scores (N, C) of decisions (N, m), 0 and 1."""
-        return F.linear(self.fired(bits), cast(Tensor, self.votes), cast(Tensor, self.start))
+        return F.linear(self.fired(bits), self.votes, self.start)
 
 
 def lead(scores: Tensor) -> tuple[Tensor, Tensor]:
@@ -108,6 +113,9 @@ def lead(scores: Tensor) -> tuple[Tensor, Tensor]:
 
 class VoteExit(nn.Module):
     """Probe, vote and threshold: from the value at the cut to (label, whether sure enough)."""
+
+    levels: Tensor
+    threshold: Tensor
 
     def __init__(self, network: Network, reading: Reading, rules: int, levels: Tensor) -> None:
         """``levels`` (L, m): the thresholds of each of the reading's m neurons."""
@@ -121,7 +129,7 @@ class VoteExit(nn.Module):
 
     def bits(self, value: Tensor) -> Tensor:
         """Decisions (N, L · m), level by level, as 0 and 1."""
-        z, levels = cast(Tensor, self.probe(value)), cast(Tensor, self.levels)
+        z, levels = cast(Tensor, self.probe(value)), self.levels
         if len(levels) > 1:
             return (z.unsqueeze(1) > levels).flatten(1).to(z.dtype)
         # The probe's own values may be written over, the network's may not.
@@ -133,4 +141,4 @@ class VoteExit(nn.Module):
 
     def forward(self, value: Tensor) -> tuple[Tensor, Tensor]:
         label, confidence = self.judge(value)
-        return label, confidence >= cast(Tensor, self.threshold)
+        return label, confidence >= self.threshold
