@@ -8,7 +8,8 @@ that obey some rule, and how often the network is right about these and about th
     python benchmarks/alarm.py NETWORK --inputs mnist-5k --rules DIR/preconditions.json
 
 ``--analyze S`` runs ``precond analyze`` for S seconds first and takes the rules of its file,
-``--patterns S`` runs ``precond patterns`` (``--cut LAYER`` as there).  Only rules proved over the whole natural range of the data count.
+``--patterns S`` runs ``precond patterns`` (``--cut LAYER`` as there).
+Only rules proved over the whole natural range of the data count.
 """
 
 from __future__ import annotations
