@@ -20,6 +20,15 @@ test: .venv/installed
 test-slow: .venv/installed
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile -m slow
 
+# The documentation as a site in site/, which opens from the disk; no network is needed.
+docs: .venv-docs/installed
+	.venv-docs/bin/python docs/build_site.py
+
+.venv-docs/installed: pyproject.toml
+	$(PYTHON) -m venv .venv-docs
+	.venv-docs/bin/python -m pip install --quiet 'mkdocs>=1.6,<2' 'mkdocstrings[python]>=0.27'
+	touch $@
+
 check: .venv/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -45,4 +54,4 @@ peers: .venv-peers/bin/python
 	touch $@
 
 clean:
-	rm -rf .venv .venv-peers demo build *.egg-info
+	rm -rf .venv .venv-peers demo build dist site *.egg-info
