@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test test-slow check format clean bench bench-quick peers
+.PHONY: demo test test-slow check docs format clean bench bench-quick peers
 
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
@@ -29,7 +29,7 @@ docs: .venv-docs/installed
 	.venv-docs/bin/python -m pip install --quiet 'mkdocs>=1.6,<2' 'mkdocstrings[python]>=0.27'
 	touch $@
 
-check: .venv/installed
+check: .venv/installed docs
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy

@@ -9,7 +9,8 @@ that obey some rule, and how often the network is right about these and about th
 
 ``--analyze S`` runs ``precond analyze`` for S seconds first and takes the rules of its file,
 ``--patterns S`` runs ``precond patterns`` (``--cut LAYER`` as there).
-Only rules proved over the whole natural range of the data count.
+Only rules proved over the whole natural range of the data count.  ``--picture FILE.png`` draws
+inputs that obey a rule (an even sample) beside those that obey none; wrong predictions are framed.
 """
 
 from __future__ import annotations
@@ -20,20 +21,27 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
 
 from precond import Precondition, Status, load
 from precond.apply import Monitor
+from precond.basics.evenly import evenly
 from precond.data import Dataset, load_dataset
 from precond.mine.support import wilson
 from precond.network.graph import Network
 from precond.proof import Kind
 from precond.region.box import Box
 from precond.study.store import Stored, read_preconditions
+
+Truths = NDArray[np.bool_]
+MOST, ACROSS = 72, 12  # digits of a kind in the picture, and in a row of it
+CELL, SPACE, TITLE = 38, 36, 34  # pixels
 
 
 def everywhere(stored: Stored, natural: tuple[float, float]) -> list[Precondition]:
@@ -64,29 +72,68 @@ def made(options: argparse.Namespace, folder: Path) -> Path:
     return folder / "preconditions.json"
 
 
-def shares(
-    network: Network, rules: Sequence[Precondition], domain: Box, data: Dataset
-) -> dict[str, Any]:
-    """How many held-out inputs obey a rule, and how many of each kind are predicted right."""
+@dataclass(frozen=True)
+class Counted:
+    """Of every held-out input: whether it obeys a rule, is predicted right, and contradicts one."""
+
+    rules: int
+    inside: Truths
+    right: Truths
+    contradicted: Truths
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "held_out": len(self.inside),
+            "rules": self.rules,
+            "inside": share(self.inside),
+            "right": share(self.right),
+            "right_inside": share(self.right[self.inside]),
+            "right_outside": share(self.right[~self.inside]),
+            "contradicted": int(self.contradicted.sum()),
+        }
+
+
+def counted(network: Network, rules: Sequence[Precondition], domain: Box, data: Dataset) -> Counted:
     assert data.labels is not None
     rows = data.held_out
     watched = Monitor(network, rules, domain).watch(data.inputs[rows])
-    right = watched.predicted.numpy() == np.asarray(data.labels)[rows]
-    inside = watched.in_pattern.numpy()
+    predicted = watched.predicted.numpy()
     implied = np.array([[int(rule.label) for rule in rules]])
-    said = watched.holds.numpy() & (implied != watched.predicted.numpy()[:, None])
-    return {
-        "held_out": len(rows),
-        "rules": len(rules),
-        "inside": share(inside),
-        "right": share(right),
-        "right_inside": share(right[inside]),
-        "right_outside": share(right[~inside]),
-        "contradicted": int(said.any(1).sum()),
-    }
+    against = watched.holds.numpy() & (implied != predicted[:, None])
+    return Counted(
+        rules=len(rules),
+        inside=watched.in_pattern.numpy(),
+        right=predicted == np.asarray(data.labels)[rows],
+        contradicted=against.any(1),
+    )
 
 
-def share(which: NDArray[np.bool_]) -> dict[str, Any]:
+def picture(data: Dataset, found: Counted, path: Path) -> None:
+    """Two blocks of digits: those that obey a rule, and those that obey none."""
+    outside = np.flatnonzero(~found.inside)[:MOST]
+    inside = np.flatnonzero(found.inside)
+    sample = inside[evenly(len(inside), MOST)]
+    side, gap = 2 * CELL * ACROSS + SPACE, CELL * -(-MOST // ACROSS)
+    sheet = Image.new("RGB", (side, gap + TITLE), "white")
+    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(size=17)
+    titles = ("obey a rule that is proved for every picture", "obey no such rule")
+    for left, title, rows in zip(
+        (0, CELL * ACROSS + SPACE), titles, (sample, outside), strict=True
+    ):
+        draw.text((left + 2, 6), title, fill="#1b2733", font=font)
+        for place, row in enumerate(rows):
+            corner = left + CELL * (place % ACROSS), TITLE + CELL * (place // ACROSS)
+            pixels = np.asarray(data.inputs[data.held_out[row]]).reshape(data.image_shape or (8, 8))
+            shades = (255 * (pixels - data.natural[0]) / np.ptp(data.natural)).astype(np.uint8)
+            drawn = Image.fromarray(shades.reshape(shades.shape[-2:])).resize((CELL - 6, CELL - 6))
+            sheet.paste(drawn, (corner[0] + 3, corner[1] + 3))
+            if not found.right[row]:
+                ends = corner[0] + 1, corner[1] + 1, corner[0] + CELL - 2, corner[1] + CELL - 2
+                draw.rectangle(ends, outline="#d21f1f", width=3)
+    sheet.save(path, optimize=True)
+
+
+def share(which: Truths) -> dict[str, Any]:
     """A count, its share and the share's 95 % Wilson interval."""
     low, high = wilson(int(which.sum()), len(which))
     value = float(which.mean()) if len(which) else None
@@ -108,6 +155,7 @@ def main() -> int:
     rules.add_argument("--analyze", type=float, metavar="S", help="seconds to find rules in")
     rules.add_argument("--patterns", type=float, metavar="S", help="the same, whole-space patterns")
     parser.add_argument("--cut", metavar="LAYER", help="for --patterns")
+    parser.add_argument("--picture", type=Path, metavar="FILE", help="draw digits of both kinds")
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
     network, data = load(options.model), load_dataset(options.inputs)
@@ -118,7 +166,10 @@ def main() -> int:
     if not proved:
         sys.exit(f"{file}: no rule is proved over the whole range of {data.name}")
     stored.claim(proved[0], network)  # refuses rules of another network
-    found = shares(network, proved, stored.domain, data)
+    counts = counted(network, proved, stored.domain, data)
+    if options.picture is not None:
+        picture(data, counts, options.picture)
+    found = counts.to_json()
     print(f"{options.model.name}, {data.name}: {found['rules']} rules proved for every input")
     print(f"held-out inputs that obey one   {words(found['inside'])}")
     print(f"network right, all of them      {words(found['right'])}")

@@ -188,6 +188,14 @@ BENCHMARKS = (
         peers=("vibecheck-nn", "maraboupy"),
     ),
     Benchmark(
+        name="acasxu-all",
+        question="Are all queries of properties 1 to 4 on the 45 ACAS Xu networks decided?",
+        quick=None,
+        full="benchmarks/verification.py --suite acasxu --instances all --engines precond "
+        "--data {data} --out {out}",
+        cpu_seconds=(None, 200),
+    ),
+    Benchmark(
         name="vnncomp",
         question="Queries of the verification competition, in processor seconds",
         quick=None,
@@ -212,6 +220,14 @@ BENCHMARKS = (
         peers=("maraboupy",),
     ),
     Benchmark(
+        name="relaxation-acas",
+        question="The same on ACAS Xu",
+        quick=None,
+        full="benchmarks/relaxation.py --network acas --out {out}",
+        cpu_seconds=(None, 4000),
+        peers=("maraboupy",),
+    ),
+    Benchmark(
         name="sufficient",
         question="How few columns of a table suffice for a prediction, proved?",
         quick="-m benchmarks.sufficient --tables --most 4",
@@ -224,8 +240,14 @@ BENCHMARKS = (
         question="Rules that are counted on samples (Anchors) and rules that are proved",
         quick="benchmarks/anchors.py --inputs 4 --anchors-python {peers} --out {out}",
         full="benchmarks/anchors.py --inputs 50 --anchors-python {peers} --out {out}",
-        cpu_seconds=(60, 900),
+        cpu_seconds=(30, 400),
         peers=("anchor-exp",),
+        figures=(
+            Figure("rows explained", ("inputs",)),
+            Figure("anchors that hold for every row, proved", ("anchors_proved",)),
+            Figure("anchors that a row breaks", ("anchors_refuted",)),
+            Figure("ours with a certificate", ("ours_certified",)),
+        ),
     ),
     Benchmark(
         name="decomposition",

@@ -94,8 +94,11 @@ def _here(row: Replication, kept: Records) -> str:
     name, size, wanted = row.measured
     record = kept.get((name, size))
     if record is None:
-        return f"not run: `make bench NAME={name}`"
-    return f"{figure(record, wanted)} ([{name}](#{name}-{size.value}))"
+        return f"not run: `make bench NAME={name} SIZE={size.value}`"
+    link = f"[{name}](#{name}-{size.value})"
+    if wanted is None or record["result"] is None:
+        return f"the table of {link}"
+    return f"{figure(record, wanted)} ({link})"
 
 
 def _runs(kept: Records) -> Iterator[str]:

@@ -85,11 +85,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             require_command(words, known)
         except QueryError as error:
             return _refused(error)
-        arguments = parser.parse_args(joined(words))
-        arguments.begun, arguments.error = begun, None
-        with answer_to(arguments):
-            arguments.status = _run(arguments)
-        return int(arguments.status)
+        given = parser.parse_args(joined(words))
+        given.begun, given.error = begun, None
+        with answer_to(given):
+            given.status = _run(given)
+        return int(given.status)
 
 
 @contextmanager
