@@ -24,9 +24,9 @@ test-slow: .venv/installed
 docs: .venv-docs/installed
 	.venv-docs/bin/python docs/build_site.py
 
-.venv-docs/installed: pyproject.toml
+.venv-docs/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv-docs
-	.venv-docs/bin/python -m pip install --quiet 'mkdocs>=1.6,<2' 'mkdocstrings[python]>=0.27'
+	.venv-docs/bin/python -m pip install --quiet --constraint constraints.txt mkdocs 'mkdocstrings[python]'
 	touch $@
 
 check: .venv/installed docs

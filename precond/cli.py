@@ -87,8 +87,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return _refused(error)
         given = parser.parse_args(joined(words))
         given.begun, given.error = begun, None
-        with answer_to(given):
-            given.status = _run(given)
+        try:
+            with answer_to(given):
+                given.status = _run(given)
+        except BrokenPipeError:  # nobody reads on
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 0
         return int(given.status)
 
 
@@ -112,9 +116,6 @@ def _run(arguments: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         print(f"precond: {nothing_yet(arguments)}", file=sys.stderr)
         return EXIT_INTERRUPTED
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
 
 
 def _refused(error: PrecondError) -> int:

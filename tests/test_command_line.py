@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
 import sys
 from importlib import import_module
 from importlib.resources import files
@@ -12,7 +14,8 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from precond.cli import _parser, main
+from benchmarks.registry import benchmark
+from precond.cli import _parser, joined, main
 from precond.commands.answers import plain
 from precond.commands.help import page, topics
 
@@ -97,6 +100,47 @@ def test_a_shell_that_asks_is_answered_where_argcomplete_is(
     assert asked == [parser]
     monkeypatch.setitem(sys.modules, "argcomplete", None)  # as where it is not installed
     _parser()
+
+
+def written_lines() -> list[tuple[str, str]]:
+    """The commands in the blocks of README and documents; forms with [ ] or … stand for several."""
+    found = []
+    for path in (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))):
+        for block in re.findall(r"```\w*\n(.*?)```", path.read_text(encoding="utf-8"), re.DOTALL):
+            for line in block.splitlines():
+                if line.startswith("precond ") and not set(line) & set("…[⏎"):
+                    found.append((path.name, line.replace(" --index I ", " --index 3 ")))
+    return found
+
+
+def test_every_command_in_the_documents_has_these_options(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    parser, _ = _parser()
+    lines = written_lines()
+    assert len(lines) > 25
+    for name, line in lines:
+        words = shlex.split(line, comments=True)[1:]
+        try:
+            parser.parse_args(joined(words))
+        except SystemExit as ended:
+            assert ended.code == 0, f"{name}: {line}: {capsys.readouterr().err}"
+
+
+def test_every_make_target_in_the_readme_exists() -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    for target in re.findall(r"\bmake ([a-z-]+)", readme):
+        assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
+    for name in re.findall(r"make bench NAME=([\w-]+)", readme):
+        assert benchmark(name) is not None, name
+
+
+def test_the_readme_is_short_and_leads_somewhere() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert len(readme.splitlines()) <= 120
+    for place in re.findall(r"\]\(([^)#:]+)\)", readme):
+        assert (ROOT / place).exists(), place
 
 
 def test_the_demos_network_is_the_repositorys() -> None:

@@ -34,8 +34,8 @@ def test_cells_cover_the_square_and_have_their_signature_and_class(ideas: Module
     assert sum(area(cell.corners) for cell in cells) == pytest.approx(2.4**2)
     middles = np.array([cell.corners.mean(axis=0) for cell in cells])
     seen = record(ideas.network(), middles)
-    on = np.concatenate([seen.layer("relu1"), seen.layer("relu2")], axis=1)
-    assert np.array_equal(on, [sum(map(list, cell.on), []) for cell in cells])
+    on = np.concatenate([seen.decisions("relu1"), seen.decisions("relu2")], axis=1)
+    assert np.array_equal(on, [[*cell.on[0], *cell.on[1]] for cell in cells])
     assert np.array_equal(seen.predicted, [cell.label for cell in cells])
 
 

@@ -49,7 +49,11 @@ def main() -> None:
         anchor = explainer.explain_instance(np.array(row), predict, threshold=given["threshold"])
         seconds = time.process_time() - begun
         conditions = [
-            [int(column), "<=" if kind == "leq" else ">", float(limits[column][int(value)])]
+            [
+                int(column),
+                "<=" if kind == "leq" else ">",
+                float(limits[column][min(int(value), len(limits[column]) - 1)]),
+            ]
             for column, kind, value in explainer.conditions
         ]
         found.append(
