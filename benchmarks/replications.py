@@ -36,14 +36,14 @@ REPLICATIONS = (
         what="layer rules from decision trees, and their proofs",
         published="rules counted, some proved by Marabou",
         measured=("alarm", Size.FULL, Figure("rules", ("rules",))),
-        why="rules of digits-mlp proved for every input; their weights are not public",
+        why="rules of digits-mlp proved for every input; their networks are not had here",
     ),
     Replication(
         study=PROPERTIES,
         what="input preconditions of a 10 × 10 network (accuracy .933)",
         published="17 patterns of 11 to 93 neurons",
         measured=None,
-        why="their network is not public; mnist-10x10 has its shape: docs/measured.md has 30 "
+        why="their network is not had here; mnist-10x10 has its shape: docs/measured.md has 30 "
         "proved over the whole box of the data, from a run that wrote no record",
     ),
     Replication(
@@ -93,7 +93,7 @@ REPLICATIONS = (
         what="largest rule a label, 288,165 ACAS rows, one layer",
         published="26.7 s; supports 28674, 48, 39, 244, 150",
         measured=("mining", Size.QUICK, Figure("", ("results", 0, "seconds"), Unit.SECONDS)),
-        why="their rows are not public; here 60,000 pictures, 512 neurons, rules of ten classes",
+        why="their rows are not had here; these are 60,000 pictures, 512 neurons, rules of ten classes",
     ),
     Replication(
         study="Geng et al. 2023 (activation patterns as specifications)",
@@ -128,7 +128,7 @@ REPLICATIONS = (
         what="class experts: recall with the most influential units alone",
         published=".14 → .71, .62 → .92, .52 → .71, .36 → .75, .65 → .95",
         measured=None,
-        why="their VGG16 and data are not had; `benchmarks/attributions.py --only experts` "
+        why="their networks and data are not had here; `benchmarks/attributions.py --only experts` "
         "measures it on the networks in models/",
     ),
     Replication(
