@@ -93,7 +93,7 @@ REPLICATIONS = (
         what="largest rule a label, 288,165 ACAS rows, one layer",
         published="26.7 s; supports 28674, 48, 39, 244, 150",
         measured=("mining", Size.QUICK, Figure("", ("results", 0, "seconds"), Unit.SECONDS)),
-        why="their rows are not had here; these are 60,000 pictures, 512 neurons, rules of ten classes",
+        why="their rows are not had here; these are 60,000 pictures, 512 neurons, ten classes",
     ),
     Replication(
         study="Geng et al. 2023 (activation patterns as specifications)",
