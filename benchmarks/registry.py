@@ -91,7 +91,7 @@ BENCHMARKS = (
         question="How often is a verdict wrong on random small networks whose truth z3 knows?",
         quick="benchmarks/soundness.py --count 150 --out {out}",
         full="benchmarks/soundness.py --count 3000 --out {out}",
-        cpu_seconds=(60, 1800),
+        cpu_seconds=(40, 1800),
         peers=("z3",),
         figures=(Figure("claims", ("count",)), Figure("wrong verdicts", ("wrong",))),
     ),
@@ -101,7 +101,7 @@ BENCHMARKS = (
         quick="benchmarks/soundness.py --extreme --each 0.5 --budget 1 --count 60 --out {out}",
         full="benchmarks/soundness.py --extreme --exact --each 0.5 --budget 1 --count 2000 "
         "--out {out}",
-        cpu_seconds=(40, 4000),
+        cpu_seconds=(20, 4000),
         peers=("z3",),
         figures=(Figure("claims", ("count",)), Figure("wrong verdicts", ("wrong",))),
     ),
@@ -110,7 +110,7 @@ BENCHMARKS = (
         question="Is a certificate with one changed number ever called valid?",
         quick="benchmarks/trust_altered.py --damage 100 --out {out}",
         full="benchmarks/trust_altered.py --damage 1000 --out {out}",
-        cpu_seconds=(30, 300),
+        cpu_seconds=(25, 300),
         figures=(
             Figure("changes that break a proof", ("broken",)),
             Figure("called valid", ("accepted",)),
@@ -121,7 +121,7 @@ BENCHMARKS = (
         question="Is a damaged or forged certificate file ever believed, or dear to refuse?",
         quick="benchmarks/trust_fuzz.py --changes 200",
         full="benchmarks/trust_fuzz.py --changes 5000",
-        cpu_seconds=(30, 600),
+        cpu_seconds=(35, 600),
     ),
     Benchmark(
         name="certificates",
@@ -143,14 +143,14 @@ BENCHMARKS = (
         question="Are proofs about float32 runs true, and how many real ones stay?",
         quick="benchmarks/float_execution.py broken --claims 40 --out {out}",
         full="benchmarks/float_execution.py broken --claims 3000 --out {out}",
-        cpu_seconds=(40, 3000),
+        cpu_seconds=(10, 3000),
     ),
     Benchmark(
         name="kills",
         question="Does a run that is killed at any moment end as if it had not been?",
         quick="benchmarks/kills.py --kills 5 --claims 60 --out {out}",
         full="benchmarks/kills.py --kills 50 --out {out}",
-        cpu_seconds=(40, 600),
+        cpu_seconds=(10, 600),
         figures=(
             Figure("kills", ("kills",)),
             Figure("verdicts that changed once shown", ("verdicts that changed once shown",)),
@@ -169,7 +169,7 @@ BENCHMARKS = (
         question="Do readers refuse broken files in one line?",
         quick="benchmarks/fuzz.py --seconds 30 --out {out}",
         full="benchmarks/fuzz.py --seconds 600 --out {out}",
-        cpu_seconds=(40, 700),
+        cpu_seconds=(20, 700),
     ),
     Benchmark(
         name="convolution",
@@ -240,7 +240,7 @@ BENCHMARKS = (
         question="Rules that are counted on samples (Anchors) and rules that are proved",
         quick="benchmarks/anchors.py --inputs 4 --anchors-python {peers} --out {out}",
         full="benchmarks/anchors.py --inputs 50 --anchors-python {peers} --out {out}",
-        cpu_seconds=(30, 400),
+        cpu_seconds=(20, 400),
         peers=("anchor-exp",),
         figures=(
             Figure("rows explained", ("inputs",)),

@@ -24,6 +24,7 @@ from precond import (
     prove,
     record,
 )
+from precond.data import load_dataset
 from precond.network import Affine, Node, ReLU
 
 DIGITS = Path(__file__).parents[2] / "models" / "digits-mlp.onnx"
@@ -54,14 +55,14 @@ def absolute() -> Network:
 def test_a_true_claim_is_proved_and_a_false_one_refuted(missing: tuple[str, ...]) -> None:
     box, everywhere = Box.uniform(1, -2.0, 3.0), DecisionPattern()
     network = absolute()
-    for high, status in ((3.0, Status.PROVED), (2.5, Status.REFUTED)):
-        claim = Claim(network, box, everywhere, Property.between(0, 0.0, high))
+    for high, status in ((3.5, Status.PROVED), (2.5, Status.REFUTED)):
+        claim = Claim(network, box, everywhere, Property.between(0, -0.5, high))
         assert prove(claim, budget=600.0).status is status
 
 
 def test_a_digit_has_a_precondition(missing: tuple[str, ...]) -> None:
     network = load(DIGITS)
-    digit = np.full(64, 0.5)
+    digit = load_dataset("digits").inputs[3]
     label = int(record(network, digit[None]).predicted[0])
     ball = Box.ball(digit, 0.02, within=Box.uniform(64, 0.0, 1.0))
     found = input_precondition(network, digit, Property.argmax(label, 10), ball, budget=600.0)
