@@ -151,7 +151,7 @@ def main() -> int:
     parser.add_argument("model", type=Path)
     parser.add_argument("--inputs", required=True)
     rules = parser.add_mutually_exclusive_group(required=True)
-    rules.add_argument("--rules", type=Path, help="a preconditions.json")
+    rules.add_argument("--rules", type=Path, nargs="+", help="preconditions.json, one or several")
     rules.add_argument("--analyze", type=float, metavar="S", help="seconds to find rules in")
     rules.add_argument("--patterns", type=float, metavar="S", help="the same, whole-space patterns")
     parser.add_argument("--cut", metavar="LAYER", help="for --patterns")
@@ -160,26 +160,30 @@ def main() -> int:
     options = parser.parse_args()
     network, data = load(options.model), load_dataset(options.inputs)
     with tempfile.TemporaryDirectory() as folder:
-        file = options.rules or made(options, Path(folder))
-        stored = read_preconditions(file)
-    proved = everywhere(stored, data.natural)
+        files = options.rules or [made(options, Path(folder))]
+        every = [read_preconditions(file) for file in files]
+    proved = []
+    for stored in every:
+        found = everywhere(stored, data.natural)
+        for entry in found[:1]:
+            stored.claim(entry, network)  # refuses rules of another network
+        proved += found
     if not proved:
-        sys.exit(f"{file}: no rule is proved over the whole range of {data.name}")
-    stored.claim(proved[0], network)  # refuses rules of another network
-    counts = counted(network, proved, stored.domain, data)
+        sys.exit(f"{files[0]}: no rule is proved over the whole range of {data.name}")
+    counts = counted(network, proved, every[0].domain, data)
     if options.picture is not None:
         picture(data, counts, options.picture)
-    found = counts.to_json()
-    print(f"{options.model.name}, {data.name}: {found['rules']} rules proved for every input")
-    print(f"held-out inputs that obey one   {words(found['inside'])}")
-    print(f"network right, all of them      {words(found['right'])}")
-    print(f"network right inside a rule     {words(found['right_inside'])}")
-    print(f"network right outside           {words(found['right_outside'])}")
-    print(f"predictions against a rule      {found['contradicted']} (a proof would be wrong)")
+    shown = counts.to_json()
+    print(f"{options.model.name}, {data.name}: {shown['rules']} rules proved for every input")
+    print(f"held-out inputs that obey one   {words(shown['inside'])}")
+    print(f"network right, all of them      {words(shown['right'])}")
+    print(f"network right inside a rule     {words(shown['right_inside'])}")
+    print(f"network right outside           {words(shown['right_outside'])}")
+    print(f"predictions against a rule      {shown['contradicted']} (a proof would be wrong)")
     if options.out is not None:
-        content = {"model": options.model.name, "data": data.name, **found}
+        content = {"model": options.model.name, "data": data.name, **shown}
         options.out.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    return 1 if found["contradicted"] else 0
+    return 1 if shown["contradicted"] else 0
 
 
 if __name__ == "__main__":
