@@ -272,6 +272,29 @@ BENCHMARKS = (
         cpu_seconds=(60, 1200),
     ),
     Benchmark(
+        name="diagnosis",
+        question="Do diagnoses (what two networks share, rationales, bands, …) say what papers say?",
+        quick=None,
+        full="-m benchmarks.diagnosis",
+        cpu_seconds=(None, 1800),
+    ),
+    Benchmark(
+        name="sufficient-confidence",
+        question="Is the size of the set that suffices a sign of doubt, beside softmax?",
+        quick=None,
+        full="-m benchmarks.sufficient_confidence --model models/mnist-mlp.onnx --most 20",
+        cpu_seconds=(None, 600),
+        peers=("softmax", "monitor"),
+    ),
+    Benchmark(
+        name="simplify",
+        question="How much of a network can go with the same outputs, proved?",
+        quick=None,
+        full="benchmarks/simplify.py models/mnist-sparse-mlp.onnx models/mnist-sparse-cnn.onnx "
+        "--samples 1000000 --out {out}",
+        cpu_seconds=(None, 1200),
+    ),
+    Benchmark(
         name="debug",
         question="Does debugging find planted defects and flipped labels?",
         quick=None,
@@ -333,11 +356,13 @@ BENCHMARKS = (
 
 # Files of benchmarks/ that are no benchmark of their own: parts of others, and what prints files.
 PARTS = (
+    "distillation_networks",
     "mixed_claims",
     "preconditions",
     "sampling",
     "soundness_extremes",
     "soundness_known",
+    "trained_diagnosis",
     "trust_certificates",
     "trust_networks",
     "whole_space_cells",
