@@ -273,7 +273,7 @@ BENCHMARKS = (
     ),
     Benchmark(
         name="diagnosis",
-        question="Do diagnoses (what two networks share, rationales, bands, …) say what papers say?",
+        question="Do diagnoses (what two networks share, bands, …) say what papers say?",
         quick=None,
         full="-m benchmarks.diagnosis",
         cpu_seconds=(None, 1800),
