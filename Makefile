@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test test-slow check format clean
+.PHONY: demo test test-slow check docs format clean bench bench-quick peers
 
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
@@ -20,7 +20,16 @@ test: .venv/installed
 test-slow: .venv/installed
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile -m slow
 
-check: .venv/installed
+# The documentation as a site in site/, which opens from the disk; no network is needed.
+docs: .venv-docs/installed
+	.venv-docs/bin/python docs/build_site.py
+
+.venv-docs/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv-docs
+	.venv-docs/bin/python -m pip install --quiet --constraint constraints.txt mkdocs 'mkdocstrings[python]'
+	touch $@
+
+check: .venv/installed docs
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -29,5 +38,20 @@ format: .venv/installed
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+# Benchmarks: their names and questions are in benchmarks/registry.py (python -m benchmarks.run --list).
+bench-quick: .venv/installed
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.run --quick
+
+bench: .venv/installed
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.run $(NAME) --size $(or $(SIZE),full)
+
+# The other tools that some benchmarks stand beside, in an environment of their own.
+peers: .venv-peers/bin/python
+
+.venv-peers/bin/python: benchmarks/peers/requirements.txt
+	$(PYTHON) -m venv .venv-peers
+	.venv-peers/bin/python -m pip install --quiet --requirement benchmarks/peers/requirements.txt
+	touch $@
+
 clean:
-	rm -rf .venv demo build *.egg-info
+	rm -rf .venv .venv-peers demo build dist site *.egg-info

@@ -5,12 +5,13 @@ still holds.  ``tests/proof/certificate_oracle.py`` works that out in fractions,
 rounding and without the checkers' code; counted are changes after which a leaf is no longer a
 contradiction, until there are ``--damage`` of them.  Exit status 1 if a checker accepts one.
 
-    python benchmarks/trust_altered.py --damage 1000
+    python benchmarks/trust_altered.py --damage 1000 --out altered.json
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from collections import Counter
 from pathlib import Path
@@ -32,6 +33,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--damage", type=int, default=1000, help="changes that break a proof")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--out", type=Path, metavar="FILE", help="write the counts as JSON")
     chosen = parser.parse_args()
     torch.set_num_threads(1)
     rng = np.random.default_rng(chosen.seed)
@@ -63,6 +65,10 @@ def main() -> int:
     print(f"  refused by python-flint {refused[0]}, in machine words {refused[1]}")
     print(f"no longer proofs {sum(broken.values())}: {dict(broken)}")
     print(f"  called valid: {len(wrong)} {wrong}")
+    if chosen.out is not None:
+        counts = {"tried": tried, "still_proofs": sum(whole.values()), "refused": refused}
+        counts |= {"broken": sum(broken.values()), "accepted": wrong}
+        chosen.out.write_text(json.dumps(counts, indent=1) + "\n", encoding="utf-8")
     return 1 if wrong else 0
 
 

@@ -1,4 +1,9 @@
-"""The command line: parse, call, print.  Errors are one line on stderr and exit status 2."""
+"""The command line: parse, call, print.  Errors are one line on stderr and exit status 2.
+
+Where the package argcomplete is installed, shells complete commands, options and values.
+"""
+
+# PYTHON_ARGCOMPLETE_OK: by this word a shell knows that the program completes
 
 from __future__ import annotations
 
@@ -8,7 +13,7 @@ import re
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from difflib import get_close_matches
 from importlib.metadata import version
 from typing import Any, NoReturn
@@ -22,10 +27,12 @@ from precond.commands import (
     concepts,
     debug,
     decompose,
+    demo,
     diagnose,
     distill,
     explain,
     export,
+    help,
     info,
     ledger,
     monitor,
@@ -35,6 +42,7 @@ from precond.commands import (
     simplify,
     verify,
 )
+from precond.commands.answers import add_json, answer_to
 from precond.commands.arguments import EXIT_INTERRUPTED
 from precond.commands.stopped import nothing_yet
 from precond.errors import PrecondError, QueryError
@@ -60,6 +68,8 @@ COMMANDS = (
     patterns,
     concepts,
     diagnose,
+    demo,
+    help,
 )
 EXIT_ERROR = 2
 NEGATIVE = re.compile(r"-\.?\d")
@@ -75,7 +85,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
             require_command(words, known)
         except QueryError as error:
             return _refused(error)
-        return _run(parser.parse_args(joined(words)), begun)
+        given = parser.parse_args(joined(words))
+        given.begun, given.error = begun, None
+        try:
+            with answer_to(given):
+                given.status = _run(given)
+        except BrokenPipeError:  # nobody reads on
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 0
+        return int(given.status)
 
 
 @contextmanager
@@ -89,18 +107,15 @@ def _printable_output() -> Iterator[None]:
         sys.stdout, sys.stderr = streams
 
 
-def _run(arguments: argparse.Namespace, begun: float) -> int:
-    arguments.begun = begun
+def _run(arguments: argparse.Namespace) -> int:
     try:
         return int(arguments.run(arguments))
     except PrecondError as error:
+        arguments.error = error
         return _refused(error)
     except KeyboardInterrupt:
         print(f"precond: {nothing_yet(arguments)}", file=sys.stderr)
         return EXIT_INTERRUPTED
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
 
 
 def _refused(error: PrecondError) -> int:
@@ -159,6 +174,16 @@ def joined(words: Sequence[str]) -> list[str]:
     return result
 
 
+def complete(parser: argparse.ArgumentParser) -> None:
+    """Answer a shell that asks for what may follow, where argcomplete is there; else nothing."""
+    if "_ARGCOMPLETE" not in os.environ:
+        return
+    with suppress(ImportError):
+        from argcomplete import autocomplete
+
+        autocomplete(parser)
+
+
 def _parser() -> tuple[argparse.ArgumentParser, Sequence[str]]:
     """The parser of the command line, and the names of its commands."""
     parser = _Parser(
@@ -169,10 +194,13 @@ def _parser() -> tuple[argparse.ArgumentParser, Sequence[str]]:
     parser.add_argument(
         "--name", action="version", version="precond", help="print the name of this program"
     )
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND", dest="command")
 
     for command in COMMANDS:
         command.add(commands)
+    for one in commands.choices.values():
+        add_json(one)
+    complete(parser)
     return parser, tuple(commands.choices)
 
 

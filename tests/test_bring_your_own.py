@@ -1,4 +1,4 @@
-"""The README's "Bring your own", as written, on a CNN for pictures and a network for a table;
+"""``docs/bring-your-own.md``, as written, on a CNN for pictures and a network for a table;
 and networks of the sorts people have through the commands: each works, or is refused with what
 to do."""
 
@@ -20,10 +20,8 @@ from torch import nn
 from precond.cli import main
 from tests.clocks import slow_but
 
-README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
-EXAMPLES = re.findall(r"```sh\n(.*?)```", README[README.index("## Bring your own") :], re.DOTALL)[
-    :2
-]
+PAGE = (Path(__file__).parents[1] / "docs" / "bring-your-own.md").read_text(encoding="utf-8")
+EXAMPLES = re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL)[:2]
 
 
 class Scaled(nn.Module):
@@ -76,7 +74,7 @@ def digits(rows: int = 150) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     return (values[:rows] / 16).astype(np.float32), labels[:rows].astype(np.int64)
 
 
-def test_the_readme_on_a_folder_of_pictures(
+def test_the_page_on_a_folder_of_pictures(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     torch.manual_seed(0)
@@ -103,7 +101,7 @@ def test_the_readme_on_a_folder_of_pictures(
     assert "--divide 255 is probably meant" in capsys.readouterr().err
 
 
-def test_the_readme_on_a_table(
+def test_the_page_on_a_table(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     torch.manual_seed(0)

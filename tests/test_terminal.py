@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from schemas import faults
 from wide_names import COMMANDS, FEATURES
 
 from precond.basics.terminal import WIDTH, fitted, wrapped
@@ -34,6 +35,24 @@ def test_lines_fit_and_no_library_is_heard(name: str, shown: tuple[Path, Shown])
     assert [line for line in out.splitlines() if len(line) > WIDTH] == []
     assert out.strip()
     assert not re.search("[wW]arning|a library", err), err
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_json_says_the_answer(name: str, shown: tuple[Path, Shown]) -> None:
+    said = json.loads((shown[0] / "answers.json").read_text())[name]
+    assert faults({**said, "printed": []}, "answer") == []
+    assert said["command"] == COMMANDS[name][0] and said["error"] is None
+    assert said["exit_status"] == shown[1][name][0]
+    assert said["answer"], name
+    for place in ("report", "file"):
+        if said["answer"].get(place) is not None:
+            assert (shown[0] / said["answer"][place]).is_file()
+
+
+def test_what_analyze_writes_is_as_its_schema_says(shown: tuple[Path, Shown]) -> None:
+    written = json.loads((shown[0] / "a" / "preconditions.json").read_text())
+    assert written["preconditions"] and faults(written, "preconditions") == []
+    assert faults({**written, "more": 1}, "preconditions") == ["$: more is not known"]
 
 
 def test_what_was_provoked_would_have_been_heard(shown: tuple[Path, Shown]) -> None:

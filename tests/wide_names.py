@@ -2,8 +2,9 @@
 
     python tests/wide_names.py FOLDER
 
-Libraries are made to warn while models are read.  Each command's exit status, standard output
-and standard error are written to FOLDER/shown.json.
+Libraries are made to warn while models are read.  Each command is run with --json: its exit
+status, the lines it prints and standard error are written to FOLDER/shown.json, the rest of the
+object to FOLDER/answers.json.
 """
 
 from __future__ import annotations
@@ -124,17 +125,20 @@ def main(folder: Path) -> None:
 
     load.load = warned  # type: ignore[assignment]  # as above
     budgets = {"--budget", "analyze", "debug", "robustness", "adversarial", "patterns", "decompose"}
-    shown = {}
+    shown, answers = {}, {}
     for name, words in COMMANDS.items():
         out, err = io.StringIO(), io.StringIO()
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-            more = ["--budget", "60"] if words[0] in budgets else []
-            status = cli.main([*words, *more])
-        shown[name] = (status, out.getvalue(), err.getvalue())
+            more = ["--budget", "600"] if words[0] in budgets else []
+            status = cli.main([*words, *more, "--json"])
+        said = json.loads(out.getvalue())
+        shown[name] = (status, "\n".join(said.pop("printed")), err.getvalue())
+        answers[name] = said
     with contextlib.redirect_stderr(io.StringIO()) as err:
         provoke()
     shown["outside"] = (0, "", err.getvalue())
     Path("shown.json").write_text(json.dumps(shown))
+    Path("answers.json").write_text(json.dumps(answers))
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from precond.apply.adversarial_examples.settings import AdversarialSettings, Retraining
 from precond.basics.terminal import say
+from precond.commands.answers import answered
 from precond.commands.arguments import Commands, add_settings, output_folder, settings_of
 from precond.commands.budget import BUDGET, deadline_of, recorded_rows, recording
 from precond.commands.given import add_given, read_given
@@ -82,6 +83,13 @@ def run(arguments: argparse.Namespace) -> int:
     for note in notes:
         say(f"note           {note}")
     print(f"claims         {found.claims}, {found.refuted} refuted by a witness")
+    answered(
+        arguments,
+        claims=found.claims,
+        refuted=found.refuted,
+        examples=len(found.examples),
+        interrupted=found.interrupted,
+    )
     if not found.examples:
         say("examples       none: nothing was written beside the ledger. A larger --radius may do")
         return stopped(out / "ledger.sqlite") if found.interrupted else 0
@@ -123,4 +131,5 @@ def run(arguments: argparse.Namespace) -> int:
     )
     print(f"report         {out / 'index.html'}")
     print(f"examples       {out / 'adversarial.npz'}")
+    answered(arguments, report=out / "index.html", file=out / "adversarial.npz")
     return stopped(out / "ledger.sqlite") if interrupted else 0

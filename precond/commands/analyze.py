@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from precond.basics.terminal import say
+from precond.commands.answers import answered, counts_by_status
 from precond.commands.arguments import Commands, add_settings, output_folder, settings_of
 from precond.commands.budget import BUDGET, deadline_of, recorded_rows, recording
 from precond.commands.given import add_given, domain_of, read_data, read_model
@@ -100,6 +101,14 @@ def run(arguments: argparse.Namespace) -> int:
     print(f"preconditions  {out / 'preconditions.json'}")
     print()
     say(answer(analysis))
+    answered(
+        arguments,
+        learned=answer(analysis).split("\n"),
+        preconditions=counts_by_status(analysis.preconditions),
+        report=out / "report.html",
+        file=out / "preconditions.json",
+        interrupted=analysis.interrupted,
+    )
     return stopped(out / "ledger.sqlite") if analysis.interrupted else 0
 
 

@@ -9,6 +9,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from precond.commands.answers import answered
 from precond.commands.arguments import Commands
 from precond.commands.given import add_model, read_model
 
@@ -68,6 +69,12 @@ def run(arguments: argparse.Namespace) -> int:
         raise QueryError(
             "check --fast", expected="shorter numbers", got=result.where, fix="Check without --fast"
         )
+    answered(
+        arguments,
+        valid=result.valid,
+        where=result.where,
+        statement=list(islice(certificate.statement.lines(), SHOWN)),
+    )
     print("valid" if result.valid else printable(f"not valid: {result.where}"))
     return 0 if result.valid else EXIT_INVALID
 

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from precond.basics.terminal import say
+from precond.commands.answers import answered
 from precond.commands.arguments import Commands, add_settings, output_folder, settings_of
 from precond.commands.given import add_given, read_given
 from precond.commands.outputs import model_name
@@ -67,4 +68,12 @@ def run(arguments: argparse.Namespace) -> int:
     for note in (*notes, *said):
         say(f"note           {note}")
     print(f"report         {out / 'index.html'}")
+    answered(
+        arguments,
+        rules=len(book.rules),
+        clusters=len(found.clusters),
+        inputs=inside,
+        purity=found.purity,
+        report=out / "index.html",
+    )
     return 0

@@ -5,11 +5,13 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from precond.basics.options import positive
 from precond.basics.terminal import say
+from precond.commands.answers import answered
 from precond.commands.arguments import Commands, count, output_folder, seed, share
 from precond.commands.given import add_given, read_data, read_model
 from precond.commands.outputs import classifier, model_name
@@ -121,6 +123,13 @@ def run(arguments: argparse.Namespace) -> int:
         if dissection is not None:
             _save_names(out / "units.json", network, arguments.layer, dissection=dissection)
             print(f"unit names     {out / 'units.json'}, for --concepts of analyze and debug")
+    answered(
+        arguments,
+        lead=lead_of(scores, dissection),
+        concepts=[] if scores is None else [asdict(one) for one in scores.table],
+        units={} if dissection is None else dissection.names,
+        report=None if out is None else out / "index.html",
+    )
     return 0
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from precond.apply.debugging.settings import DebugSettings
 from precond.basics.terminal import say
+from precond.commands.answers import answered
 from precond.commands.arguments import Commands, add_settings, output_folder, settings_of
 from precond.commands.budget import BUDGET, deadline_of, recorded_rows, recording
 from precond.commands.given import add_given, read_given
@@ -49,6 +50,7 @@ def run(arguments: argparse.Namespace) -> int:
     labels = labels[rows]
     wrong = int((signatures.predicted != labels).sum())
     if not wrong:
+        answered(arguments, wrong=0)
         for note in notes:
             print(f"note           {note}")
         print(
@@ -84,4 +86,14 @@ def run(arguments: argparse.Namespace) -> int:
     for note in found.notes:
         say(f"note           {note}")
     print(f"report         {out / 'index.html'}")
+    answered(
+        arguments,
+        wrong=len(found.wrong),
+        held_out=late,
+        answer=answer(found),
+        causes=[{"title": one.title, "errors": len(one.rows)} for one in found.causes],
+        labels_in_doubt=len(found.suspects),
+        report=out / "index.html",
+        interrupted=found.interrupted,
+    )
     return stopped(out / "ledger.sqlite") if found.interrupted else 0

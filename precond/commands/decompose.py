@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from precond.apply.decomposition.settings import DecompositionSettings
 from precond.basics.terminal import say
 from precond.basics.whole_files import write_whole
+from precond.commands.answers import answered
 from precond.commands.arguments import Commands, add_settings, output_folder, settings_of
 from precond.commands.given import add_model, read_model
 from precond.commands.outputs import add_outputs, with_outputs
@@ -113,6 +114,7 @@ def run(arguments: argparse.Namespace) -> int:
         whole = written[0] if len(written) == 1 else _together(written)
         write_whole(arguments.out, json.dumps(whole, indent=1), name=f"--out {arguments.out}")
         print(f"written        {arguments.out}")
+    answered(arguments, queries=written, file=arguments.out, interrupted=interrupted)
     return _stopped(arguments, len(written)) if interrupted else 0
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from precond.basics.terminal import say
 from precond.commands.against import add_against, compare, read_other
+from precond.commands.answers import answered
 from precond.commands.arguments import Commands, count, output_folder, seconds, seed
 from precond.commands.given import add_given, read_data, read_model
 from precond.commands.outputs import classifier, model_name
@@ -123,6 +124,15 @@ def run(arguments: argparse.Namespace) -> int:
     if out is not None:
         write_files(out, diagnose_files(Subject.of(model_name(network), data), found, data.flat))
         print(f"report         {out / 'index.html'}")
+    answered(
+        arguments,
+        lead=lead_of(found),
+        margins={
+            name: {"certified": np.median(certified[k]), "found": margins.medians[k]}
+            for k, name in enumerate(margins.subspaces)
+        },
+        report=None if out is None else out / "index.html",
+    )
     return 0
 
 

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING
 
 from precond.apply.distillation.settings import Promise, Training
 from precond.basics.options import positive
+from precond.commands.answers import answered
 from precond.commands.arguments import (
     Commands,
     add_settings,
     output_folder,
     settings_of,
 )
-from precond.commands.fast_path import DistillRun, finished, refused
+from precond.commands.fast_path import PAGE, DistillRun, finished, refused
 from precond.commands.given import add_data, add_model, read_data, read_model
 from precond.commands.outputs import add_threshold, classifier
 
@@ -84,6 +85,7 @@ def run(arguments: argparse.Namespace) -> int:
             distilled = _distilled(arguments, work)
         except NotWorthIt as slow:
             if not arguments.force:
+                answered(arguments, headline=slow.why, report=out / PAGE, worth_it=False)
                 return refused(slow, out, work)
             distilled = slow.anyway
         return finished(arguments, work, distilled, out)

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from precond.basics.terminal import say
+from precond.commands.answers import answered
 from precond.commands.arguments import Commands, add_settings
 from precond.commands.given import add_data, add_model, read_data, read_model
 from precond.commands.outputs import add_outputs, add_threshold, with_outputs
@@ -72,5 +73,6 @@ def run(arguments: argparse.Namespace) -> int:
         ),
     )
     say("\n".join(found.lines))
+    answered(arguments, lines=found.lines, file=found.path)
     print(f"picture  {found.path}")
     return 0

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from precond.basics.terminal import say
+from precond.commands.answers import answered
 from precond.commands.arguments import Commands
 from precond.commands.given import add_model, read_model
 
@@ -55,5 +56,6 @@ def run(arguments: argparse.Namespace) -> int:
             "note           VNN-LIB 2.0: the pattern's literals are bounds of hidden tensors, "
             "which few solvers read ('precond verify' does)"
         )
+    answered(arguments, entry=name, file=arguments.vnnlib, pattern_literals=len(claim.pattern))
     print(f"query          {arguments.vnnlib} ({name}; unsat: the claim holds, sat: it does not)")
     return 0

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from precond.basics.terminal import say
+from precond.commands.answers import answered
 from precond.commands.arguments import EXIT_NOT_WORTH_IT
 from precond.commands.outputs import model_name
 from precond.commands.stopped import stopped
@@ -121,6 +122,13 @@ def finished(
         say(_certified_words(certified))
     for name, text in files:
         print(f"{name:<14} {text}")
+    answered(
+        arguments,
+        headline=headline(table),
+        report=out / PAGE,
+        worth_it=worth_it,
+        fast_path=report,
+    )
     if table is None:
         return stopped(ledger=None, known="the fast path was written, not measured")
     return 0 if worth_it else EXIT_NOT_WORTH_IT

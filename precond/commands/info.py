@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from precond.commands.answers import answered
 from precond.commands.arguments import Commands
 from precond.commands.given import add_model, read_model
 
@@ -17,5 +18,15 @@ def add(commands: Commands) -> None:
 def run(arguments: argparse.Namespace) -> int:
     from precond.network.describe import describe
 
-    print(describe(read_model(arguments)))
+    network = read_model(arguments)
+    answered(
+        arguments,
+        origin=network.origin,
+        hash=network.hash,
+        input_shape=network.input_shape,
+        outputs=network.output_size,
+        neurons=network.neurons,
+        layers={name: network.width(name) for name in network.decision_layers},
+    )
+    print(describe(network))
     return 0

@@ -10,6 +10,7 @@ from collections import Counter
 from pathlib import Path
 
 from precond.basics.terminal import say
+from precond.commands.answers import answered
 from precond.commands.arguments import Commands, seconds
 
 DAY = 86400.0
@@ -64,6 +65,7 @@ def _list(arguments: argparse.Namespace) -> int:
                 f"{verdict.engine:<18} {verdict.seconds:8.3f} s of {entry.budget:.3g}"
                 + (f"  also in {runs}" if runs else "")
             )
+    answered(arguments, verdicts=counts, damaged=len(damaged))
     print(", ".join(f"{counts[name]} {name}" for name in STATUSES if counts[name]) or "no verdicts")
     if damaged:
         print(
@@ -92,8 +94,11 @@ def _export(arguments: argparse.Namespace) -> int:
             if arguments.status in (None, entry.verdict.status.value)
         )
         if arguments.out is None:
-            for line in lines:
+            written = list(lines) if arguments.json else lines
+            for line in written:
                 print(line)
+            if arguments.json:
+                answered(arguments, verdicts=[json.loads(line) for line in written])
             return 0
         write_whole(arguments.out, (f"{line}\n" for line in lines), name=f"--out {arguments.out}")
     return 0
@@ -122,5 +127,6 @@ def _prune(arguments: argparse.Namespace) -> int:
         raise QueryError(f"ledger {arguments.file}", expected="a file", got="no such file")
     with Ledger(arguments.file) as ledger:
         dropped = ledger.prune(unwanted, damaged=arguments.damaged)
+        answered(arguments, dropped=dropped, kept=len(ledger))
         print(f"dropped {dropped}, kept {len(ledger)}")
     return 0

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from precond.basics.counting import percent
 from precond.basics.terminal import say
+from precond.commands.answers import answered
 from precond.commands.arguments import Commands, add_settings, output_folder
 from precond.commands.given import add_data, add_model, read_data, read_model, read_more
 from precond.commands.outputs import add_threshold, classifier
@@ -87,6 +88,12 @@ def run(arguments: argparse.Namespace) -> int:
     say("\n".join(lines(arguments, monitor, summary, apart=apart)))
     for what, names in dataset.legend():
         say(f"{what:<14} {names}")
+    answered(
+        arguments,
+        summary=summary.to_json(),
+        outside=None if apart is None else apart.to_json(),
+        folder=out,
+    )
     if out is not None:
         write_rows(
             out / "monitor.csv", monitor=monitor, watched=watched, rows=rows.tolist(), labels=labels

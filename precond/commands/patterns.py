@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from precond.basics.terminal import say
+from precond.commands.answers import answered
 from precond.commands.arguments import Commands, add_settings, output_folder, settings_of
 from precond.commands.budget import BUDGET, deadline_of, recorded_rows, recording
 from precond.commands.given import add_given, domain_of, read_given
@@ -129,6 +130,23 @@ def run(arguments: argparse.Namespace) -> int:
             for claim, certificate in found.certified:
                 keep(folder, claim, certificate)
             print(f"certificates   {folder} ({len(found.certified)}, for 'precond check')")
+    answered(
+        arguments,
+        classes={
+            one.target.name: {
+                "proved": one.proved,
+                "literals": one.literals,
+                "held_out_recall": one.held_out.value,
+                "patterns": len(one.entries),
+            }
+            for one in found.classes
+        },
+        held_out_recall=found.held_out.value,
+        certificates=len(found.certified),
+        report=None if out is None else out / "report.html",
+        file=None if out is None else out / "preconditions.json",
+        interrupted=found.interrupted,
+    )
     return stopped(file) if found.interrupted else 0
 
 

@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from precond.basics.terminal import fitted, say
+from precond.commands.answers import answered
 from precond.commands.arguments import Commands, add_settings, output_folder
 from precond.commands.exact import add_exact
 from precond.commands.given import add_model, read_model
@@ -122,6 +123,13 @@ def run(arguments: argparse.Namespace) -> int:
     if not asked:
         print("no entry of the file makes a claim that could be proved")
     changed = [contradicts(entry, v) for (entry, _), v in zip(asked, verdicts, strict=True)]
+    answered(
+        arguments,
+        claims=[
+            {"id": entry.id, "verdict": verdict.to_json(), "contradicts_the_file": against}
+            for (entry, _), verdict, against in zip(asked, verdicts, changed, strict=True)
+        ],
+    )
     return 1 if any(changed) else 0
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from precond.apply.certification.settings import RobustnessSettings
 from precond.basics.terminal import say
+from precond.commands.answers import answered
 from precond.commands.arguments import Commands, add_settings, count, output_folder, settings_of
 from precond.commands.budget import BUDGET, deadline_of
 from precond.commands.given import add_given, domain_of, read_both
@@ -115,6 +116,13 @@ def run(arguments: argparse.Namespace) -> int:
         subject = Subject.of(model_name(network), dataset)
         write_files(out, robustness_files(subject, labels, found, cut=ranges.cut, remarks=notes))
         print(f"report         {out / 'index.html'}")
+    answered(
+        arguments,
+        inputs=len(found.rows),
+        counts=counts_text(found),
+        report=None if out is None else out / "index.html",
+        interrupted=found.interrupted,
+    )
     if not found.interrupted:
         return 0
     kept = "" if out is not None else "with --out DIR verdicts are kept, and a second run goes on"
@@ -143,6 +151,15 @@ def _properties(arguments: argparse.Namespace, network: Network, dataset: Datase
         subject = Subject.of(model_name(network), dataset)
         write_files(out, properties_files(subject, region, answers))
         print(f"report  {out / 'index.html'}")
+        answered(arguments, report=out / "index.html")
+    answered(
+        arguments,
+        properties=[
+            {"property": one.name, "witness": one.witness, "verdict": one.verdict.to_json()}
+            for one in answers
+        ],
+        interrupted=interrupted,
+    )
     return (
         stopped(ledger=None, known=f"{len(answers)} of {_asked(arguments)} answered")
         if interrupted

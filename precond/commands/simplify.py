@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from precond.apply.simplification.settings import SimplifySettings
 from precond.basics.terminal import say
+from precond.commands.answers import answered
 from precond.commands.arguments import (
     EXIT_NOT_WORTH_IT,
     Commands,
@@ -116,6 +117,14 @@ def run(arguments: argparse.Namespace) -> int:
     if found.removed:
         print(f"model          {out / MODEL}")
     print(f"report         {out / 'index.html'}")
+    answered(
+        arguments,
+        headline=headline(found, measured),
+        removed=found.removed,
+        report=out / "index.html",
+        model=out / MODEL if found.removed else None,
+        certificates=places,
+    )
     return 0 if found.removed else EXIT_NOT_WORTH_IT
 
 

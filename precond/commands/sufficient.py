@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from precond.basics.counting import how_many
 from precond.basics.options import positive
 from precond.basics.terminal import say
+from precond.commands.answers import answered
 from precond.commands.arguments import count
 from precond.commands.given import domain_of
 from precond.errors import OutputError, QueryError
@@ -124,6 +125,14 @@ def explain_sufficient(arguments: argparse.Namespace, network: Network, dataset:
     )
     answer = _input_answer(arguments, dataset, network, x=x, free=free)
     _print(found, answer, None if contrast is None else class_name(contrast, dataset.classes))
+    answered(
+        arguments,
+        features=found.names,
+        at_least=found.least,
+        verdict=found.verdict.to_json(),
+        proofs=found.proofs,
+        file=arguments.out,
+    )
     _write(arguments, dataset, network, found=found, answer=answer)
     return 0
 

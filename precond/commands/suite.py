@@ -10,6 +10,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from precond.commands.answers import answered
 from precond.commands.arguments import output_folder
 from precond.commands.places import add_places, pool_of
 from precond.commands.stopped import AGAIN, stopped
@@ -100,13 +101,17 @@ def run_suite(arguments: argparse.Namespace) -> int:
         try:
             answer_all(pool, instances=open_, asked=asked, results=results, done=bars.step)
         except KeyboardInterrupt:
-            _say(instances, results.rows, arguments.out)
+            _say(arguments, instances, results.rows)
             return stopped(ledger=None, known=AGAIN)
     results.in_order(instances)
-    return _say(instances, results.rows, arguments.out)
+    return _say(arguments, instances, results.rows)
 
 
-def _say(instances: Sequence[Instance], rows: dict[tuple[str, str], ResultRow], out: Path) -> int:
+def _say(
+    arguments: argparse.Namespace,
+    instances: Sequence[Instance],
+    rows: dict[tuple[str, str], ResultRow],
+) -> int:
     """The answers counted; exit status."""
     known = [(one, rows[one.name]) for one in instances if one.name in rows]
     counts = Counter(row.result for _, row in known)
@@ -114,8 +119,16 @@ def _say(instances: Sequence[Instance], rows: dict[tuple[str, str], ResultRow], 
     spent = sum(row.cpu_seconds for _, row in known if math.isfinite(row.cpu_seconds))
     print(f"{len(known)} of {len(instances)} queries answered: {said or 'none'}")
     print(f"CPU seconds    {spent:.1f}")
-    print(f"answers        {out}")
+    print(f"answers        {arguments.out}")
     against = [one for one, row in known if row.contradicts(one)]
     for one in against:
         print(f"contradicts the list's {one.answer}: {one.network} {one.query}")
+    answered(
+        arguments,
+        queries=len(instances),
+        answers=counts,
+        cpu_seconds=spent,
+        file=arguments.out,
+        against=[f"{one.network} {one.query}" for one in against],
+    )
     return CONTRADICTED if against else 0

@@ -7,6 +7,7 @@ import math
 import sys
 from pathlib import Path
 
+from precond.commands.answers import answered
 from precond.commands.arguments import Commands, add_settings, output_folder, seconds
 from precond.commands.exact import add_exact
 from precond.commands.given import add_unsaid
@@ -98,12 +99,14 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         reply = ask(request, arguments.begun + limit)
     except KeyboardInterrupt:  # the child has been killed
+        answered(arguments, answer="unknown")
         print("unknown", flush=True)
         return stopped(ledger=None)
     if reply.error:
         raise PrecondError(reply.error)
     if reply.note:
         print(f"precond: {reply.note}", file=sys.stderr)
+    answered(arguments, answer=reply.text.partition("\n")[0], text=reply.text)
     sys.stdout.write(reply.text)
     sys.stdout.flush()
     return reply.status
@@ -112,5 +115,7 @@ def run(arguments: argparse.Namespace) -> int:
 def supports(arguments: argparse.Namespace) -> int:
     from precond.vnnlib.capability import capability
 
-    sys.stdout.write(capability(arguments.capability))
+    text = capability(arguments.capability)
+    answered(arguments, text=text)
+    sys.stdout.write(text)
     return 0

@@ -1,0 +1,374 @@
+"""Every benchmark: its question, what stands beside ours, its command, and what it costs.
+
+A *quick* command answers the question on little data; all of them together stay below ten minutes
+on two idle cores (``make bench-quick``).  A *full* command is what the documents quote
+(``make bench NAME=…``).  ``{out}`` is where the benchmark writes its JSON.  ``{peers}`` is the
+interpreter of ``make peers``, ``{data}`` the folder of public networks that are not in this
+repository; the folder's layout is that of VNN-COMP.  A ``Figure`` names a number of that JSON.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+Place = tuple["str | int", ...]
+
+
+class Size(Enum):
+    QUICK = "quick"
+    FULL = "full"
+
+
+class Unit(Enum):
+    """How a figure is written."""
+
+    COUNT = "{:,.0f}"
+    NUMBER = "{:.3g}"
+    PERCENT = "{:.1%}"
+    SECONDS = "{:.3g} s"
+    TIMES = "{:.3g} times"
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A number of a benchmark's JSON: what it is, and the keys that lead to it."""
+
+    what: str
+    place: Place
+    unit: Unit = Unit.COUNT
+
+
+@dataclass(frozen=True, kw_only=True)
+class Benchmark:
+    """``quick`` and ``full`` are commands after ``python``; ``cpu_seconds`` rough ones of each.
+
+    A command without ``{out}`` writes no JSON of its own: what it prints is kept.
+    """
+
+    name: str
+    question: str
+    quick: str | None
+    full: str
+    cpu_seconds: tuple[int | None, int]
+    peers: tuple[str, ...] = ()
+    figures: tuple[Figure, ...] = ()
+
+    def command(self, size: Size) -> str | None:
+        return self.quick if size is Size.QUICK else self.full
+
+
+BENCHMARKS = (
+    Benchmark(
+        name="alarm",
+        question="Is the network more often right where a rule proved for every input holds?",
+        quick="benchmarks/alarm.py models/digits-mlp.onnx --inputs digits --analyze 90 --out {out}",
+        full="benchmarks/alarm.py models/digits-mlp.onnx --inputs digits --analyze 300 --out {out}",
+        cpu_seconds=(60, 150),
+        figures=(
+            Figure("rules proved for every input", ("rules",)),
+            Figure("held-out digits that obey one", ("inside", "share"), Unit.PERCENT),
+            Figure("network right inside", ("right_inside", "share"), Unit.PERCENT),
+            Figure("network right outside", ("right_outside", "share"), Unit.PERCENT),
+        ),
+    ),
+    Benchmark(
+        name="alarm-256x4",
+        question="The same for mnist-net_256x4 of VNN-COMP and patterns over all of [0, 1]^784",
+        quick=None,
+        full="benchmarks/alarm.py {data}/mnistfc/mnist-net_256x4.onnx --inputs mnist-5k "
+        "--patterns 1000 --cut relu3 --out {out}",
+        cpu_seconds=(None, 900),
+        figures=(
+            Figure("rules proved for every input", ("rules",)),
+            Figure("held-out digits that obey one", ("inside", "share"), Unit.PERCENT),
+            Figure("network right inside", ("right_inside", "share"), Unit.PERCENT),
+            Figure("network right outside", ("right_outside", "share"), Unit.PERCENT),
+        ),
+    ),
+    Benchmark(
+        name="soundness",
+        question="How often is a verdict wrong on random small networks whose truth z3 knows?",
+        quick="benchmarks/soundness.py --count 150 --out {out}",
+        full="benchmarks/soundness.py --count 3000 --out {out}",
+        cpu_seconds=(40, 1800),
+        peers=("z3",),
+        figures=(Figure("claims", ("count",)), Figure("wrong verdicts", ("wrong",))),
+    ),
+    Benchmark(
+        name="soundness-extremes",
+        question="And at the edges of float64?",
+        quick="benchmarks/soundness.py --extreme --each 0.5 --budget 1 --count 60 --out {out}",
+        full="benchmarks/soundness.py --extreme --exact --each 0.5 --budget 1 --count 2000 "
+        "--out {out}",
+        cpu_seconds=(20, 4000),
+        peers=("z3",),
+        figures=(Figure("claims", ("count",)), Figure("wrong verdicts", ("wrong",))),
+    ),
+    Benchmark(
+        name="altered-certificates",
+        question="Is a certificate with one changed number ever called valid?",
+        quick="benchmarks/trust_altered.py --damage 100 --out {out}",
+        full="benchmarks/trust_altered.py --damage 1000 --out {out}",
+        cpu_seconds=(25, 300),
+        figures=(
+            Figure("changes that break a proof", ("broken",)),
+            Figure("called valid", ("accepted",)),
+        ),
+    ),
+    Benchmark(
+        name="forged-files",
+        question="Is a damaged or forged certificate file ever believed, or dear to refuse?",
+        quick="benchmarks/trust_fuzz.py --changes 200",
+        full="benchmarks/trust_fuzz.py --changes 5000",
+        cpu_seconds=(35, 600),
+    ),
+    Benchmark(
+        name="certificates",
+        question="How many proofs of trained networks get a valid certificate, at what cost?",
+        quick=None,
+        full="benchmarks/trust.py --certificates --stride 2 --pictures 16 --out {out}.folder",
+        cpu_seconds=(None, 3600),
+    ),
+    Benchmark(
+        name="small-networks",
+        question="How often are a float solver's verdicts wrong, and ours with a certificate?",
+        quick=None,
+        full="benchmarks/trust.py --networks 3000 --out {out}.lines",
+        cpu_seconds=(None, 3600),
+        peers=("z3", "Marabou"),
+    ),
+    Benchmark(
+        name="float32",
+        question="Are proofs about float32 runs true, and how many real ones stay?",
+        quick="benchmarks/float_execution.py broken --claims 40 --out {out}",
+        full="benchmarks/float_execution.py broken --claims 3000 --out {out}",
+        cpu_seconds=(10, 3000),
+    ),
+    Benchmark(
+        name="kills",
+        question="Does a run that is killed at any moment end as if it had not been?",
+        quick="benchmarks/kills.py --kills 5 --claims 60 --out {out}",
+        full="benchmarks/kills.py --kills 50 --out {out}",
+        cpu_seconds=(10, 600),
+        figures=(
+            Figure("kills", ("kills",)),
+            Figure("verdicts that changed once shown", ("verdicts that changed once shown",)),
+            Figure("verdicts that differ at the end", ("verdicts that differ",)),
+        ),
+    ),
+    Benchmark(
+        name="workers",
+        question="Does a long run with workers leave everything as it found it?",
+        quick=None,
+        full="benchmarks/workers.py --minutes 60 --out {out}",
+        cpu_seconds=(None, 7200),
+    ),
+    Benchmark(
+        name="readers",
+        question="Do readers refuse broken files in one line?",
+        quick="benchmarks/fuzz.py --seconds 30 --out {out}",
+        full="benchmarks/fuzz.py --seconds 600 --out {out}",
+        cpu_seconds=(20, 700),
+    ),
+    Benchmark(
+        name="convolution",
+        question="How many held-out digits do the bounds certify on a network with max-pools?",
+        quick="benchmarks/convolution.py digits --most 2 --radii 0.002 --out {out}",
+        full="benchmarks/convolution.py digits --out {out}",
+        cpu_seconds=(40, 1200),
+    ),
+    Benchmark(
+        name="acasxu",
+        question="How fast are proofs on ACAS Xu beside two other verifiers?",
+        quick=None,
+        full="benchmarks/verification.py --suite acasxu --instances subset32 "
+        "--engines precond,vibecheck,marabou --vibecheck-python {peers} --data {data} --out {out}",
+        cpu_seconds=(None, 4000),
+        peers=("vibecheck-nn", "maraboupy"),
+    ),
+    Benchmark(
+        name="acasxu-all",
+        question="Are all queries of properties 1 to 4 on the 45 ACAS Xu networks decided?",
+        quick=None,
+        full="benchmarks/verification.py --suite acasxu --instances all --engines precond "
+        "--data {data} --out {out}",
+        cpu_seconds=(None, 200),
+    ),
+    Benchmark(
+        name="vnncomp",
+        question="Queries of the verification competition, in processor seconds",
+        quick=None,
+        full="benchmarks/verification.py --suite vnncomp --instances sample40 "
+        "--engines precond,vibecheck --vibecheck-python {peers} --data {data} --out {out}",
+        cpu_seconds=(None, 6000),
+        peers=("vibecheck-nn",),
+    ),
+    Benchmark(
+        name="whole-space",
+        question="How much of a class do patterns proved over all of [0, 1]^784 hold for?",
+        quick=None,
+        full="benchmarks/whole_space.py --budget 1800 --workers 2 --attack 1000000 --out {out}",
+        cpu_seconds=(None, 14400),
+    ),
+    Benchmark(
+        name="relaxation",
+        question="How many proofs does an input precondition take, beside one neuron at a time?",
+        quick=None,
+        full="benchmarks/relaxation.py --network mnist --out {out}",
+        cpu_seconds=(None, 4000),
+        peers=("maraboupy",),
+    ),
+    Benchmark(
+        name="relaxation-acas",
+        question="The same on ACAS Xu",
+        quick=None,
+        full="benchmarks/relaxation.py --network acas --out {out}",
+        cpu_seconds=(None, 4000),
+        peers=("maraboupy",),
+    ),
+    Benchmark(
+        name="sufficient",
+        question="How few columns of a table suffice for a prediction, proved?",
+        quick="-m benchmarks.sufficient --tables --most 4",
+        full="-m benchmarks.sufficient --model models/mnist-mlp.onnx --most 15 --beside 2",
+        cpu_seconds=(60, 3600),
+        peers=("one by one (VeriX)", "maraboupy"),
+    ),
+    Benchmark(
+        name="anchors",
+        question="Rules that are counted on samples (Anchors) and rules that are proved",
+        quick="benchmarks/anchors.py --inputs 4 --anchors-python {peers} --out {out}",
+        full="benchmarks/anchors.py --inputs 50 --anchors-python {peers} --out {out}",
+        cpu_seconds=(20, 400),
+        peers=("anchor-exp",),
+        figures=(
+            Figure("rows explained", ("inputs",)),
+            Figure("anchors that hold for every row, proved", ("anchors_proved",)),
+            Figure("anchors that a row breaks", ("anchors_refuted",)),
+            Figure("ours with a certificate", ("ours_certified",)),
+        ),
+    ),
+    Benchmark(
+        name="decomposition",
+        question="What does a proof in two halves cost beside the direct one?",
+        quick=None,
+        full="-m benchmarks.decomposition {data}/acasxu --out {out}",
+        cpu_seconds=(None, 3600),
+    ),
+    Benchmark(
+        name="attribution",
+        question="What do exact attributions cost, and how far are Captum's from them?",
+        quick="benchmarks/attributions.py --quick --only exact --clock cpu --threads 1 --out {out}",
+        full="benchmarks/attributions.py --out {out}",
+        cpu_seconds=(60, 1800),
+        peers=("captum",),
+    ),
+    Benchmark(
+        name="concepts",
+        question="Do concept tests and probes say what their papers say?",
+        quick="-m benchmarks.concepts --only margins",
+        full="-m benchmarks.concepts",
+        cpu_seconds=(60, 1200),
+    ),
+    Benchmark(
+        name="diagnosis",
+        question="Do diagnoses (what two networks share, bands, …) say what papers say?",
+        quick=None,
+        full="-m benchmarks.diagnosis",
+        cpu_seconds=(None, 1800),
+    ),
+    Benchmark(
+        name="sufficient-confidence",
+        question="Is the size of the set that suffices a sign of doubt, beside softmax?",
+        quick=None,
+        full="-m benchmarks.sufficient_confidence --model models/mnist-mlp.onnx --most 20",
+        cpu_seconds=(None, 600),
+        peers=("softmax", "monitor"),
+    ),
+    Benchmark(
+        name="simplify",
+        question="How much of a network can go with the same outputs, proved?",
+        quick=None,
+        full="benchmarks/simplify.py models/mnist-sparse-mlp.onnx models/mnist-sparse-cnn.onnx "
+        "--samples 1000000 --out {out}",
+        cpu_seconds=(None, 1200),
+    ),
+    Benchmark(
+        name="debug",
+        question="Does debugging find planted defects and flipped labels?",
+        quick=None,
+        full="-m benchmarks.debug labels causes planted actions --out {out}",
+        cpu_seconds=(None, 1800),
+    ),
+    Benchmark(
+        name="adversarial",
+        question="What does retraining on counterexamples change?",
+        quick=None,
+        full="-m benchmarks.adversarial --out {out}",
+        cpu_seconds=(None, 900),
+    ),
+    Benchmark(
+        name="distillation",
+        question="How much faster is a distilled fast path, at what loss?",
+        quick=None,
+        full="benchmarks/distillation.py --cache networks --out {out}",
+        cpu_seconds=(None, 7200),
+        peers=("torch.compile", "linear exit", "smaller network"),
+    ),
+    Benchmark(
+        name="monitor",
+        question="How many inputs a second does a monitor of 500 rules see?",
+        quick="benchmarks/monitor.py --threads 1 --out {out}",
+        full="benchmarks/monitor.py --threads 2 --out {out}",
+        cpu_seconds=(40, 40),
+        figures=(Figure("differences from one literal at a time", ("differences",)),),
+    ),
+    Benchmark(
+        name="mining",
+        question="How long does mining 512 neurons over 60,000 inputs take?",
+        quick="benchmarks/mining.py --seeds 1 --out {out}",
+        full="benchmarks/mining.py --out {out}",
+        cpu_seconds=(40, 80),
+    ),
+    Benchmark(
+        name="scale",
+        question="What do data larger than memory cost?",
+        quick="benchmarks/scale.py --inputs 100000 --record-at-most 20000 --out {out}",
+        full="benchmarks/scale.py --inputs 100000 1000000 10000000 --out {out}",
+        cpu_seconds=(60, 1800),
+    ),
+    Benchmark(
+        name="cost-curves",
+        question="What do bounds and proofs cost by width, depth and batch?",
+        quick=None,
+        full="benchmarks/cost_curves.py --out {out}",
+        cpu_seconds=(None, 900),
+    ),
+    Benchmark(
+        name="own-networks",
+        question="Which networks of people do the readers and commands take?",
+        quick=None,
+        full="-m benchmarks.own_networks --out docs/networks.md",
+        cpu_seconds=(None, 1800),
+    ),
+)
+
+# Files of benchmarks/ that are no benchmark of their own: parts of others, and what prints files.
+PARTS = (
+    "distillation_networks",
+    "mixed_claims",
+    "preconditions",
+    "sampling",
+    "soundness_extremes",
+    "soundness_known",
+    "trained_diagnosis",
+    "trust_certificates",
+    "trust_networks",
+    "whole_space_cells",
+    "whole_space_patterns",
+)
+
+
+def benchmark(name: str) -> Benchmark | None:
+    return next((one for one in BENCHMARKS if one.name == name), None)
