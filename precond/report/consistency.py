@@ -42,8 +42,8 @@ class TwoNetworks:
         """Both shares in one sentence."""
         own, other = self.own.known.explained[-1], self.other.known.explained[-1]
         return (
-            f"From {self.other.layer} of {self.other.model}, {_percent(own)} of what "
-            f"{self.own.layer} tells can be rebuilt; the other way round {_percent(other)}."
+            f"Of what {self.own.layer} tells, {_percent(own)} can be rebuilt from "
+            f"{self.other.layer} of {self.other.model}; the other way round {_percent(other)}."
         )
 
 
