@@ -102,7 +102,7 @@ def least_known(
         )
         for row in rows
     )
-    return Gallery(f"Inputs where {side.model} goes furthest its own way", "", thumbs)
+    return Gallery(f"Inputs of which {side.model} knows most that the other does not", "", thumbs)
 
 
 def consistency_json(found: TwoNetworks) -> str:
