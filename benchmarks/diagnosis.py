@@ -92,7 +92,11 @@ def consistency_lines() -> list[Line]:
     )
     weak = small_network(learned.pictures[:300], learned.labels[:300], seed=0, epochs=40)
     settings = ConsistencySettings(training=TrainingSchedule(epochs=20, batch=128))
-    features = [values_at(Slice(one, "4"), x) for one in (first, second, third, weak)]
+    halves = [
+        small_network(learned.pictures[part], learned.labels[part], seed=0, epochs=16)
+        for part in (slice(0, None, 2), slice(1, None, 2))
+    ]
+    features = [values_at(Slice(one, "4"), x) for one in (first, second, third, weak, *halves)]
 
     def known(a: int, b: int) -> str:
         shares = knowledge_consistency(
@@ -107,6 +111,14 @@ def consistency_lines() -> list[Line]:
             "other networks",
             f"{pairs} (%) of the last hidden layer",
             "784-48-24-10 on mnist-5k",
+        )
+    )
+    lines.append(
+        (
+            "Knowledge consistency, two halves of the data, the same orders",
+            "other networks",
+            f"{known(4, 5)}, {known(5, 4)} (%)",
+            "1,500 pictures each, the same seed",
         )
     )
     refined = knowledge_consistency(features[3], features[0], held_out=rows, settings=settings)

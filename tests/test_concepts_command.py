@@ -187,7 +187,9 @@ def test_diagnose_against_another_network(
     words = ["diagnose", DIGITS, "--inputs", "digits", "--most", "2", "--shown", "1"]
     words += ["--certify", "1", "--out", str(tmp_path), "--against", DIGITS]
     assert main(words) == 0
-    assert "100.0 % of what relu2 tells can be rebuilt" in " ".join(capsys.readouterr().out.split())
+    assert "Of what relu2 tells, 100.0 % can be rebuilt" in " ".join(
+        capsys.readouterr().out.split()
+    )
     assert "What another network knows" in (tmp_path / "index.html").read_text()
     written = json.loads((tmp_path / "consistency.json").read_text())
     for side in (written["model"], written["against"]):

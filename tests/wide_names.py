@@ -83,7 +83,7 @@ COMMANDS: dict[str, list[str]] = {
     "adversarial": ["adversarial", *GIVEN, "--radius", "0.3", "--retrain", "1", "--out", "v"],
     "patterns": ["patterns", *GIVEN, "--out", "p"],
     "monitor": ["monitor", "a/preconditions.json", *GIVEN, "--outside", "d.csv", "--out", "m"],
-    "diagnose": ["diagnose", *GIVEN, "--most", "4", "--out", "g"],
+    "diagnose": ["diagnose", *GIVEN, "--most", "4", "--against", "m.onnx", "--out", "g"],
     "explain": ["explain", *GIVEN, "--index", "3", "--out", "e.html"],
     "distill": ["distill", *GIVEN, "--no-compile", "--max-loss", "20", "--out", "f"],
     "prove": ["prove", "m.onnx", "a/preconditions.json", "--execution", "float32"],

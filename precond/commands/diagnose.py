@@ -117,8 +117,6 @@ def run(arguments: argparse.Namespace) -> int:
             f"{name:<18} certified {np.median(certified[k]):.2g}, "
             f"found {size_words(margins.medians[k])} (medians)"
         )
-    if against is not None:
-        say(against.lead)
     if not _pictures(data):
         print("not looked at  frequencies and windows: the data are no pictures")
     if out is not None:

@@ -42,8 +42,8 @@ class TwoNetworks:
         """Both shares in one sentence."""
         own, other = self.own.known.explained[-1], self.other.known.explained[-1]
         return (
-            f"From {self.other.layer} of {self.other.model}, {_percent(own)} of what "
-            f"{self.own.layer} tells can be rebuilt; the other way round {_percent(other)}."
+            f"Of what {self.own.layer} tells, {_percent(own)} can be rebuilt from "
+            f"{self.other.layer} of {self.other.model}; the other way round {_percent(other)}."
         )
 
 
@@ -102,7 +102,7 @@ def least_known(
         )
         for row in rows
     )
-    return Gallery(f"Inputs where {side.model} goes furthest its own way", "", thumbs)
+    return Gallery(f"Inputs of which {side.model} knows most that the other does not", "", thumbs)
 
 
 def consistency_json(found: TwoNetworks) -> str:

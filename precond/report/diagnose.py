@@ -28,7 +28,7 @@ from precond.report.plot.pictures import row_picture, signed_picture
 from precond.report.tables import csv_text
 
 SHEETS = ("report.css", "debug.css")
-UNIT_TITLES = ("Units that the other network knows least", "Its units that are known least")
+UNIT_TITLES = ("Units that the other network knows least", "Units of the other one known least")
 
 
 @dataclass(frozen=True, eq=False)
