@@ -23,7 +23,8 @@ from precond.checker.words import WORD, Array, Fixed, add, at, read, shift, shor
 from precond.network.graph import INPUT
 from precond.network.layers import MaxPool2d, Node
 
-CHUNK = 1 << 17  # numbers in a batch of forms
+CHUNK = 1 << 17  # numbers in a batch of leaves
+BLOCK = 1 << 16  # numbers in a block of forms: those that a cache holds are fastest
 
 
 class FastBounds(WordNetwork):
@@ -158,7 +159,7 @@ class FastBounds(WordNetwork):
         count, parts = every.shape[1], [every[:, :1]]
         for _ in range(2):  # what one entry sees, then what a first part sees
             seen = widest(self.network, source, around(self.network.shapes[source], parts[0]))
-            many = -(-every.size * (seen + self.rows) // (2 * CHUNK))
+            many = -(-every.size * (seen + self.rows) // BLOCK)
             parts = np.array_split(every, min(many, count), axis=1)
         return parts
 

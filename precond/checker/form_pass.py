@@ -94,7 +94,7 @@ class FormPass:
         value = self.cells.values[name][0][:, window.index]
         kept = short(x, self.own.bits)
         if kept.e > x.e and (value.n < 0).any():
-            rest = Fixed(x.n - shift(kept.n, kept.e - x.e), x.e)  # ≥ 0
+            rest = Fixed(x.n - shift(kept.n, kept.e - x.e, kept.length), x.e)  # ≥ 0
             self._add(dot(rest, Fixed(np.minimum(value.n, 0), value.e)[:, None]))
         return kept, window
 
@@ -124,15 +124,16 @@ class FormPass:
         seen = window.read_by(layer, self.network.shapes[source])
         number = np.arange(self.network.width(node.name))[window.index]
         below, peak, slope, rise = (p[:, None][:, :, number] for p in self.cells.lines[node.name])
-        positive, negative = np.maximum(x.n, 0), np.minimum(x.n, 0)
         size, shape = window.part[1:], (*self.record.shape, *window.part)
         canvas = np.zeros((*shape[:3], *reach(layer, size)))
         members = windows_of(self.network, node.name)[number].T
         places = (spots for _, _, spots in offsets(layer, size))
         for k, (member, spots) in enumerate(zip(members, places, strict=True)):
-            one = positive * below[..., k] + negative * (slope * (peak == member))
-            canvas[(..., *spots)] += (one * (member >= 0)).reshape(shape)
-        self._add(dot(Fixed(negative, x.e), rise))
+            inside = member >= 0
+            above = np.where(inside & (peak == member), slope, 0.0)
+            one = between(x.n, np.where(inside, below[..., k], 0.0), above)
+            canvas[(..., *spots)] += one.reshape(shape)
+        self._intercept(x, rise)
         y = window.cropped(canvas, layer, seen).reshape(*self.record.shape, -1)
         self._push(source, Fixed(y, x.e - self.own.digits(node.name)), seen)
 
@@ -147,13 +148,18 @@ class FormPass:
             slope = at(read(self.dense[..., place], WORD), -own.p)
             slope = np.clip(slope, own.slopes(node.name)[1], own.one)
             below = np.where(self.chosen & free, slope, below)
-        positive, negative = np.maximum(x.n, 0), np.minimum(x.n, 0)
-        self._push(source, Fixed(positive * below + negative * above, x.e - own.p), window)
-        self._add(dot(Fixed(negative, x.e), intercept))
+        self._push(source, Fixed(between(x.n, below, above), x.e - own.p), window)
+        self._intercept(x, intercept)
         for side in (0, 1) if self.dense is not None else ():
             beta = read(self.dense[..., place + (1 + side) * width], own.bits)
             self._push(source, -beta if side == 0 else beta, window)
             self._add(dot(beta, self.cells.values[source][side][:, None]))
+
+    def _intercept(self, x: Fixed, shift: Fixed) -> None:
+        """Of the lines above, whose slope a coefficient below 0 takes."""
+        bent = np.flatnonzero(shift.n.any((0, 1)))
+        if len(bent):
+            self._add(dot(Fixed(np.minimum(x.n[..., bent], 0), x.e), shift[..., bent]))
 
     def _half_spaces(self) -> None:
         width, everything = 3 * self.network.neurons, whole(self.network.input_shape)
@@ -163,3 +169,14 @@ class FormPass:
                 (half, bias), used = self.own.half(first, last), read(multipliers, self.own.bits)
                 self._push(INPUT, half.product(used), everything, half.ERROR)
                 self._add(dot(used, bias))
+
+
+def between(form: Array, below: Array, above: Array) -> Array:
+    """A form (G, R, m) behind the lines: a coefficient above 0 takes the slope ``below``, one below
+    0 the slope ``above``, (G, 1 or R, m); most are the same."""
+    result: Array = form * above
+    bend = below - above
+    bent = np.flatnonzero(bend.any((0, 1)))
+    if len(bent):
+        result[..., bent] += np.maximum(form[..., bent], 0) * bend[..., bent]
+    return result

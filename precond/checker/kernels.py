@@ -13,7 +13,7 @@ from dataclasses import replace
 import numpy as np
 
 from precond.checker.windows import Window, offsets, picture, reach, whole
-from precond.checker.words import WORD, Array, Fixed, add, length, require
+from precond.checker.words import WORD, Array, Fixed, add, require
 from precond.network.layers import Conv2d, MaxPool2d, Shape
 
 FULL = 100  # weights, up to which none of their digits is left out
@@ -67,7 +67,7 @@ class Kernel:
         """``x · M`` for forms (…, |window|) over a part of the result, and over what part of the
         picture it is."""
         seen = window.read_by(self.layer, self.shape)
-        flat, k = self._long(x.n.reshape(-1, *window.part))
+        flat, k = self._long(x, window.part)
         turned = np.ascontiguousarray(flat.transpose(2, 3, 0, 1))  # (h, w, B, C)
         total = self._back(turned, self.parts[-1])
         for part in self.parts[-2::-1]:
@@ -83,17 +83,18 @@ class Kernel:
         return add(self._values(ends, up), self._values(turned, down))
 
     def _values(self, x: Fixed, parts: list[Array]) -> Fixed:
-        flat, k = self._long(x.n.reshape(-1, *self.shape))
+        flat, k = self._long(x, self.shape)
         total = self._forward(flat, parts[-1])
         for part in parts[-2::-1]:
             total = np.floor(total * 2.0**-self.width) + self._forward(flat, part)
         return Fixed(total.reshape(*x.n.shape[:-1], -1), x.e - k + self.e)
 
-    def _long(self, n: Array) -> tuple[Array, int]:
-        """In full length, in which nothing is lost to short numbers; and by how many bits."""
-        k = self.limit - length(n)
+    def _long(self, x: Fixed, part: tuple[int, int, int]) -> tuple[Array, int]:
+        """As pictures (B, C, h, w), in full length, in which nothing is lost to short numbers; and
+        by how many bits."""
+        k = self.limit - x.length
         require(k >= 0)
-        return n * 2.0**k, k
+        return x.n.reshape(-1, *part) * 2.0**k, k
 
     def _back(self, form: Array, weight: Array) -> Array:
         """``Lᵀ form`` of forms (h, w, B, C), over all that they read, padding with it."""
