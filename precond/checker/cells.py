@@ -37,7 +37,8 @@ class Cells:
         slack = {name: x[which] for name, x in self.slack.items()}
         return Cells(values, self.empty[which], lines, slack=slack)
 
-    def mass(self, name: str) -> Fixed:
-        """A lower bound of Σ value⁻, (G, 1): what a unit less in every coefficient may add."""
+    def mass(self, name: str, index: Any = slice(None)) -> Fixed:
+        """A lower bound of Σ value⁻, (G, 1), over the values ``index``: what a unit less in each
+        of their coefficients may add."""
         x = self.values[name]
-        return Fixed(np.minimum(x.n[0], 0).sum(-1, keepdims=True), x.e)
+        return Fixed(np.minimum(x.n[0][:, index], 0).sum(-1, keepdims=True), x.e)

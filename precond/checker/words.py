@@ -9,6 +9,7 @@ for it.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -34,6 +35,11 @@ class Fixed:
     def __getitem__(self, key: Any) -> Fixed:
         return Fixed(self.n[key], self.e)
 
+    @cached_property
+    def length(self) -> int:
+        """Bits of the largest |n|."""
+        return length(self.n)
+
 
 class TooLong(Invalid):
     """A number that no word of this precision holds: nothing is decided."""
@@ -49,30 +55,37 @@ def require(fits: bool) -> None:
         raise TooLong("numbers grow longer than this precision holds: more bits are needed")
 
 
-def shift(n: Array, k: int) -> Array:
-    """⌊n · 2^k⌋"""
-    if k == 0 or not n.any():
+def shift(n: Array, k: int, size: int | None = None) -> Array:
+    """⌊n · 2^k⌋; ``size``: the ``length`` of n, where it is known."""
+    if k == 0:
         return n
-    require(length(n) + max(k, 0) <= 52)
-    return np.floor(n * 2.0**k) if k > -99 else np.where(n < 0, -1.0, 0.0)
+    size = length(n) if size is None else size
+    if not size:
+        return n
+    require(size + max(k, 0) <= 52)
+    if k > -99:
+        moved = n * 2.0**k
+        return moved if k > 0 else np.floor(moved, out=moved)
+    return np.where(n < 0, -1.0, 0.0)
 
 
 def exponent(bits: int, *parts: Fixed) -> int:
     """The least e at which no part is longer than ``bits`` or gets new digits."""
-    used = [x for x in parts if x.n.any()] or list(parts)
-    return max(min(x.e for x in used), max(x.e + length(x.n) - bits for x in used))
+    used = [x for x in parts if x.length] or list(parts)
+    return max(min(x.e for x in used), max(x.e + x.length - bits for x in used))
 
 
 def add(x: Fixed, y: Fixed) -> Fixed:
     """The sum; where it does not fit a word, less than two units below."""
     e = exponent(WORD, x, y)
-    return Fixed(shift(x.n, x.e - e) + shift(y.n, y.e - e), e)
+    parts = [shift(part.n, part.e - e, part.length) for part in (x, y)]
+    return Fixed(parts[0] + parts[1], e)
 
 
 def short(x: Fixed, bits: int) -> Fixed:
     """x rounded down to ``bits`` bits of the largest."""
     e = exponent(bits, x)
-    return Fixed(shift(x.n, x.e - e), e)
+    return x if e == x.e else Fixed(shift(x.n, x.e - e, x.length), e)
 
 
 def at(x: Fixed, e: int) -> Array:
@@ -93,7 +106,7 @@ def read(values: NDArray[np.float64], bits: int) -> Fixed:
 
 def dot(x: Fixed, y: Fixed) -> Fixed:
     """``Σ_m x · y``, less than two units below; x (G, R, m), y (G or 1, 1 or R, m) → (G, R)."""
-    width = 51 - length(x.n) - x.n.shape[-1].bit_length()
+    width = 51 - x.length - x.n.shape[-1].bit_length()
     require(width > 0)
     e, total, rest = x.e + y.e, np.zeros(1), y.n
     while (size := length(rest)) > width:  # the lowest digits first, so that most are kept
@@ -147,7 +160,7 @@ class Matrix:
 
     def _times(self, x: Fixed, parts: list[Any]) -> Fixed:
         flat = x.n.reshape(-1, x.n.shape[-1])
-        k = self.limit - length(flat)  # in full length nothing is lost to short numbers
+        k = self.limit - x.length  # in full length nothing is lost to short numbers
         require(k >= 0)
         flat = flat * 2.0**k
         used = np.flatnonzero(flat.any(0))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import os
 from collections.abc import Iterator
 from itertools import islice
@@ -12,11 +13,14 @@ from typing import TYPE_CHECKING
 from precond.commands.answers import answered
 from precond.commands.arguments import Commands
 from precond.commands.given import add_model, read_model
+from precond.errors import QueryError
 
 if TYPE_CHECKING:
     from precond.checker.certificate import Certificate
+    from precond.network.graph import Network
 
 EXIT_INVALID = 1
+LARGE = 20_000_000  # numbers of python-flint that a few GB hold
 SHOWN, WIDTH = 40, 160  # lines of a statement, and characters of one, without --statement
 
 
@@ -26,7 +30,7 @@ def add(commands: Commands) -> None:
         help="check a certificate of a proof in exact arithmetic",
         description="Prints what the certificate states, then 'valid' (exit status 0), or where "
         "it fails (1).  A file that is no certificate, or a damaged one, is an error (2), and so "
-        "is --fast where the numbers are too long for it.",
+        "is --fast where the numbers are too long for it, or a large network without it.",
     )
     command.add_argument("certificate", type=Path, metavar="CERTIFICATE")
     add_model(command)
@@ -51,7 +55,6 @@ def run(arguments: argparse.Namespace) -> int:
     from precond.checker.exact import check
     from precond.checker.fast import check_fast
     from precond.checker.files import read_certificate
-    from precond.errors import QueryError
     from precond.network.parts import head
     from precond.printable import printable
 
@@ -64,6 +67,8 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"of that model up to {printable(arguments.up_to)}: y are the values of that node")
     if network.output_words:
         print(f"of that model: y are the {network.output_words}")
+    if not arguments.fast:
+        _require_small(network)
     result = (check_fast if arguments.fast else check)(certificate, network)
     if not result.decided:
         raise QueryError(
@@ -77,6 +82,24 @@ def run(arguments: argparse.Namespace) -> int:
     )
     print("valid" if result.valid else printable(f"not valid: {result.where}"))
     return 0 if result.valid else EXIT_INVALID
+
+
+def _require_small(network: Network) -> None:
+    """python-flint takes every layer as a full matrix, a convolution too."""
+    width = network.shapes
+    numbers = sum(
+        math.prod(width[node.name]) * math.prod(width[source])
+        for node in network.nodes
+        if network.is_affine(node.name)
+        for source in node.inputs
+    )
+    if numbers > LARGE:
+        raise QueryError(
+            "check",
+            expected=f"layers that are matrices of {LARGE:,} numbers together at most",
+            got=f"{numbers:,}",
+            fix="Check with --fast",
+        )
 
 
 def _first(certificate: Certificate) -> Iterator[str]:

@@ -323,7 +323,9 @@ def test_a_missing_file() -> None:
         read_certificate("nowhere")
 
 
-def test_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_command(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     network = load(MODELS / "digits-mlp.onnx")
     x = np.random.default_rng(5).uniform(0.2, 0.8, network.input_size)
     claim = ball(network, x, 0.003)
@@ -339,6 +341,9 @@ def test_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert len(capsys.readouterr().out.splitlines()) > 64
     assert main([*arguments, str(MODELS / "mnist-mlp.onnx")]) == 1
     assert "not valid: the certificate is about another network" in capsys.readouterr().out
+    monkeypatch.setattr("precond.commands.check.LARGE", 64)
+    assert main([*arguments, str(MODELS / "digits-mlp.onnx")]) == 2
+    assert "Check with --fast" in capsys.readouterr().err
     (tmp_path / "proof").write_bytes(b"damaged")
     assert main([*arguments, str(MODELS / "digits-mlp.onnx")]) == 2
     assert "precond: certificate" in capsys.readouterr().err

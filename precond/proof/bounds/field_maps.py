@@ -96,10 +96,10 @@ def copies_weights(layer: Conv2d) -> bool:
 
 
 def fits(region: Region) -> bool:
-    """Whether passes over receptive fields may bound values of a layer: one subdomain of a
-    convolutional network, with sums short enough to count."""
+    """Whether passes over receptive fields may bound values of a layer: of a convolutional
+    network, with sums short enough to count."""
     network = region.ops.network
-    if len(region.lower) > 1 or not any(isinstance(n.layer, Conv2d) for n in network.nodes):
+    if not any(isinstance(n.layer, Conv2d) for n in network.nodes):
         return False
     return max(network.width(n) for n in network.shapes) < LONGEST
 

@@ -22,6 +22,7 @@ from precond.proof.deadline import FOREVER, Deadline
 
 CHUNK_BYTES = 256 << 20  # of one layer's linear forms in a pass, on a GPU
 CACHE_BYTES = 1 << 20  # the same on a CPU
+FIELD_ENTRIES = 64  # of a subdomain, from which on its passes go over receptive fields
 
 
 @dataclass(frozen=True)
@@ -65,29 +66,39 @@ def tighten(region: Region, node: Node, bounds: Interval, passes: LayerPasses) -
     for open_ in wanted(region.ops, node, flat, constrained=node.name in region.constraints):
         if not bool(open_.any()):
             continue
-        if not passes.steps and fits(region) and not cuts_layer(region, node, passes):
-            _tighten_fields(region, name, flat, open_=open_[0], deadline=passes.deadline)
+        plain = not passes.steps and not cuts_layer(region, node, passes)
+        if plain and _by_fields(region, open_):
+            _tighten_fields(region, name, flat, open_=open_, deadline=passes.deadline)
         else:
             _tighten_open(region, name, flat, open_=open_, passes=passes)
     return flat[0].reshape(-1, *shape), flat[1].reshape(-1, *shape)
+
+
+def _by_fields(region: Region, open_: Bool[Tensor, "subdomains units"]) -> bool:
+    """Whether passes over receptive fields, one subdomain after the other, are the faster ones:
+    of few values in many subdomains they are not."""
+    return fits(region) and (len(open_) == 1 or int(open_.sum()) >= FIELD_ENTRIES * len(open_))
 
 
 def _tighten_fields(
     region: Region,
     name: str,
     bounds: Interval,
-    open_: Bool[Tensor, " units"],
+    open_: Bool[Tensor, "subdomains units"],
     deadline: Deadline,
 ) -> None:
-    """The entries ``open_`` of the one subdomain, in place, over their receptive fields."""
-    both = open_.nonzero().squeeze(1).repeat(2)
-    signs = torch.ones_like(both)
-    signs[len(both) // 2 :] = -1
-    for rows, value in field_bounds(region, name, both, signs=signs, deadline=deadline):
-        up = signs[rows] == 1
-        above, below = both[rows[~up]], both[rows[up]]
-        bounds[0][0, below] = _raised(bounds[0][0, below], value[up])
-        bounds[1][0, above] = -_raised(-bounds[1][0, above], value[~up])
+    """The entries ``open_`` of one subdomain after the other, in place, over their receptive
+    fields."""
+    for g in open_.any(1).nonzero().squeeze(1).tolist():
+        one = region if len(open_) == 1 else region.take(slice(g, g + 1))
+        both = open_[g].nonzero().squeeze(1).repeat(2)
+        signs = torch.ones_like(both)
+        signs[len(both) // 2 :] = -1
+        for rows, value in field_bounds(one, name, both, signs=signs, deadline=deadline):
+            up = signs[rows] == 1
+            above, below = both[rows[~up]], both[rows[up]]
+            bounds[0][g, below] = _raised(bounds[0][g, below], value[up])
+            bounds[1][g, above] = -_raised(-bounds[1][g, above], value[~up])
 
 
 def _tighten_open(
