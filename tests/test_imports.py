@@ -249,11 +249,12 @@ def test_no_family_of_modules_stands_in_for_a_folder() -> None:
     assert not {family for family, count in families.items() if count >= 3}
 
 
-LONG = 300
+LONG = 300  # lines; a door is a list of public names, as long as these are many
 
 
 def test_a_module_has_one_concept_and_few_screens() -> None:
-    lines = {name: len(path.read_text("utf-8").splitlines()) for name, path in MODULES.items()}
+    texts = {name: path.read_text("utf-8") for name, path in MODULES.items()}
+    lines = {name: len(text.splitlines()) for name, text in texts.items() if "= door(" not in text}
     assert {name for name, count in lines.items() if count > LONG} == set()
 
 

@@ -97,7 +97,7 @@ def riemann_sum(
             total += line.score(line.start + change * (step / steps))[1]
         return change * total / steps
 
-    return _along(run, model, inputs, targets, steps=steps, baseline=baseline)
+    return _along(run, model, inputs, targets=targets, steps=steps, baseline=baseline)
 
 
 def important_directions(
@@ -123,7 +123,7 @@ def important_directions(
             score, gradient = following, next_gradient
         return total
 
-    return _along(run, model, inputs, targets, steps=steps, baseline=baseline)
+    return _along(run, model, inputs, targets=targets, steps=steps, baseline=baseline)
 
 
 def guided_path(
@@ -145,12 +145,12 @@ def guided_path(
             moved = x.clone()
             left = whole * (1 - (step + 1) / steps)
             for row in range(len(x)):
-                _advance(moved[row], line.end[row], gradient[row].abs(), float(left[row]))
+                _advance(moved[row], line.end[row], gradient[row].abs(), left=float(left[row]))
             total += (moved - x) * gradient
             x = moved
         return total + (line.end - x) * line.score(x)[1]
 
-    return _along(run, model, inputs, targets, steps=steps, baseline=baseline)
+    return _along(run, model, inputs, targets=targets, steps=steps, baseline=baseline)
 
 
 def _advance(x: Tensor, end: Tensor, size: Tensor, left: float) -> None:

@@ -88,7 +88,7 @@ def run(arguments: argparse.Namespace) -> int:
                 answered(arguments, headline=slow.why, report=out / PAGE, worth_it=False)
                 return refused(slow, out, work)
             distilled = slow.anyway
-        return finished(arguments, work, distilled, out)
+        return finished(arguments, work, distilled, out=out)
 
 
 def _prepared(arguments: argparse.Namespace) -> DistillRun:
@@ -140,7 +140,7 @@ def _distilled(arguments: argparse.Namespace, work: DistillRun) -> Distilled:
         work.network,
         work.samples.fit,
         work.samples.calibration,
-        work.readings or None,
+        readings=work.readings or None,
         promise=work.promise,
         proved=work.proved,
         training=work.training,

@@ -82,7 +82,7 @@ def finished(
         (*work.facts, *promised(distilled.choice, distilled.tuning)),
         table,
         distilled.curves,
-        work.promise.max_loss,
+        max_loss=work.promise.max_loss,
         held_out=held_out,
         certified=certified,
         notes=(*work.dataset.notes, *(() if table is None else table.notes)),
@@ -115,7 +115,10 @@ def finished(
     notes = () if table is None else table.notes
     say(
         "\n".join(
-            [*_summary(work, distilled, exits, table), *(f"note           {n}" for n in notes)]
+            [
+                *_summary(work, distilled, exits, table=table),
+                *(f"note           {n}" for n in notes),
+            ]
         )
     )
     if certified is not None:
@@ -174,7 +177,7 @@ def _certified(
         return None
     inputs = work.samples.test.inputs.numpy()
     some = inputs[evenly(len(inputs), CERTIFIED)]
-    return certified_share(distilled.path, some, radius, work.dataset.natural)
+    return certified_share(distilled.path, some, radius, natural=work.dataset.natural)
 
 
 def _certified_words(found: CertifiedShare) -> str:

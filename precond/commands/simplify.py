@@ -105,7 +105,9 @@ def run(arguments: argparse.Namespace) -> int:
         plain.unlink()
     facts = (("Model", model_name(network)), ("Data", dataset.name), ("Domain", str(domain)))
     written = {
-        "index.html": simplify_page(facts, found, measured, places, notes=dataset.notes),
+        "index.html": simplify_page(
+            facts, found, measured, certificates=places, notes=dataset.notes
+        ),
         DATA: simplify_json(found, measured, places, domain=str(domain)),
     }
     write_files(out, written)

@@ -71,7 +71,9 @@ def certified_share(
         lower = np.maximum(lower, np.minimum(natural[0], points))
         upper = np.minimum(upper, np.maximum(natural[1], points))
     classes, exits = found.labels[early], found.exits[early]
-    margins = margin_bounds(path.network, lower, upper, classes, deadline=Deadline.after(np.inf))
+    margins = margin_bounds(
+        path.network, lower, upper, classes=classes, deadline=Deadline.after(np.inf)
+    )
     plain = excludes(margins)
     safe, there = plain, np.zeros(len(early), dtype=np.bool_)
     for number in reversed(range(len(path.exits))):
@@ -80,7 +82,7 @@ def certified_share(
             safe = safe & plain
             there &= False
             continue
-        ways = _ways(path.network, exit, lower, upper, classes)
+        ways = _ways(path.network, exit, lower, upper=upper, classes=classes)
         safe = (ways.never | ways.same) & (ways.always | safe)
         there = np.where(exits == number, ways.always & ways.same, there & ways.never)
     return CertifiedShare(
@@ -93,7 +95,7 @@ def certified_share(
 
 
 def _ways(network: Network, exit: VoteExit, lower: Array, upper: Array, classes: Rows) -> _Ways:
-    low, high = layer_bounds(network, exit.reading.layer, lower, upper)
+    low, high = layer_bounds(network, exit.reading.layer, lower, upper=upper)
     neurons = exit.reading.neurons(network)
     levels = exit.levels.double().numpy()
     surely = (low[:, None, neurons] > levels).reshape(len(lower), -1)
@@ -105,7 +107,7 @@ def _ways(network: Network, exit: VoteExit, lower: Array, upper: Array, classes:
     plus, minus = np.maximum(weight, 0), np.minimum(weight, 0)
     fires = surely @ plus.T + maybe @ minus.T > limit
     may_fire = maybe @ plus.T + surely @ minus.T > limit
-    least, most = leads(fires, may_fire, votes, start)
+    least, most = leads(fires, may_fire, votes, start=start)
     rows, count = np.arange(len(lower)), len(votes)
     ahead = least[rows, classes].copy()  # of the class given, over each other
     ahead[rows, classes] = np.inf

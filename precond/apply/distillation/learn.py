@@ -117,15 +117,15 @@ def distill(
     exits = [learned_exit(network, place, sample=learn, training=how) for place in places]
     path = FastPath(network, exits)  # puts the exits in order
     ordered = [exit for exit in path.exits if isinstance(exit, VoteExit)]
-    tuned = answers_of(network, ordered, tuning, known)
-    found = answers_of(network, ordered, calibration, known)
+    tuned = answers_of(network, ordered, tuning, proved=known)
+    found = answers_of(network, ordered, calibration, proved=known)
     prices = measured_prices(network, ordered, fit.inputs[:BATCH])
-    choice = choose(tuned, found, prices, aim)
+    choice = choose(tuned, found, prices, promise=aim)
     made = partial(_made, network, ordered, found=found, proved=known, tuning=len(tuning))
     if choice.early:
         return made(choice)
     free = Prices((*(0.0 for _ in ordered), 1.0), tuple(0.0 for _ in ordered))
-    anyway = choose(tuned, found, free, aim)
+    anyway = choose(tuned, found, free, promise=aim)
     if not anyway.early:
         raise DataError(
             f"a loss of at most {aim.max_loss:g} percentage points",
@@ -160,7 +160,8 @@ def _made(
         choice=choice,
         readings=tuple((exit.reading, float(one.right.mean())) for exit, one, _ in each),
         curves=tuple(
-            exit_curve(exit.name, one, found.right, threshold) for exit, one, threshold in each
+            exit_curve(exit.name, one, found.right, threshold=threshold)
+            for exit, one, threshold in each
         ),
         tuning=tuning,
     )

@@ -122,7 +122,9 @@ def trade_off(
                 processor=processor[method, runtime],
             )
         )
-    return TradeOffTable(tuple(rows), BATCHES, len(test), torch.get_num_threads(), tuple(notes))
+    return TradeOffTable(
+        tuple(rows), BATCHES, len(test), threads=torch.get_num_threads(), notes=tuple(notes)
+    )
 
 
 def _place(path: FastPath) -> Reading:
@@ -144,7 +146,7 @@ def _answers(run: Method, inputs: Tensor) -> _Given:
         early = float((found.exits < len(run.exits)).mean())
         return _Given(torch.as_tensor(found.labels), early)
     with torch.inference_mode():
-        return _Given(torch.cat([run(part) for part in torch.split(inputs, PART)]), None)
+        return _Given(torch.cat([run(part) for part in torch.split(inputs, PART)]), coverage=None)
 
 
 def _compiled(

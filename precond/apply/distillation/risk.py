@@ -48,12 +48,14 @@ def p_value(promise: Promise, lost: int, won: int, rows: int, *, credit: bool) -
 
 def kept(promise: Promise, lost: int, won: int, rows: int, *, credit: bool) -> bool:
     """Whether counts over ``rows`` calibration rows vouch for the promise."""
-    return p_value(promise, lost, won, rows, credit=credit) <= promise.delta
+    return p_value(promise, lost, won, rows=rows, credit=credit) <= promise.delta
 
 
 def credit_helps(promise: Promise, lost: int, won: int, rows: int) -> bool:
     """Whether such counts would pass more easily with credit for wins."""
-    plain, credited = (p_value(promise, lost, won, rows, credit=credit) for credit in (False, True))
+    plain, credited = (
+        p_value(promise, lost, won, rows=rows, credit=credit) for credit in (False, True)
+    )
     return credited < plain
 
 

@@ -51,7 +51,7 @@ def linear_path(
     tuned = answers_of(network, [exit], tuning)
     found = answers_of(network, [exit], samples.calibration)
     prices = measured_prices(network, [exit], learn.inputs[:BATCH])
-    (threshold,) = choose(tuned, found, prices, promise).thresholds
+    (threshold,) = choose(tuned, found, prices, promise=promise).thresholds
     exit.threshold = torch.tensor(threshold, dtype=torch.float32)
     return FastPath(network, [exit])
 

@@ -197,7 +197,7 @@ def choose(
 
 
 def _taken(found: Counted, promise: Promise, *, credit: bool) -> ExitThresholds:
-    chance = p_value(promise, found.lost, found.won, found.inputs, credit=credit)
+    chance = p_value(promise, found.lost, found.won, rows=found.inputs, credit=credit)
     return ExitThresholds(**vars(found), promise=promise, p_value=chance, credit=credit)
 
 
@@ -219,7 +219,7 @@ def _expected(
     for thresholds in ladder:
         found = counted(tuning, thresholds, prices)
         lost, won = _scaled(found, rows)
-        if not any(kept(promise, lost, won, rows, credit=credit) for credit in (False, True)):
+        if not any(kept(promise, lost, won, rows=rows, credit=credit) for credit in (False, True)):
             break
         cost = found.cost
     return cost

@@ -60,7 +60,7 @@ def fast_path_model(path: FastPath) -> onnx.ModelProto:
 def plain_model(network: Network) -> onnx.ModelProto:
     """The whole network, inputs to ``label``."""
     graph = OnnxGraph()
-    graph.op("Identity", [_whole(graph, network, INPUT, INPUT)], "label")
+    graph.op("Identity", [_whole(graph, network, INPUT, value=INPUT)], "label")
     return graph.model(_inputs(network, number_kind(network)), [("label", INT, ["batch"])])
 
 
@@ -68,7 +68,7 @@ def part_model(network: Network, source: str, target: str) -> onnx.ModelProto:
     """The network from ``source`` to ``target``: what a stage costs."""
     graph = OnnxGraph()
     kind = number_kind(network)
-    graph.op("Identity", [graph.segment(network, source, target, INPUT)], "value")
+    graph.op("Identity", [graph.segment(network, source, target, value=INPUT)], "value")
     given = [(INPUT, kind, ["batch", *network.shapes[source]])]
     return graph.model(given, [("value", kind, ["batch", *network.shapes[target]])])
 
@@ -94,7 +94,9 @@ def _single(graph: OnnxGraph, value: str, kind: int) -> str:
 
 def _whole(graph: OnnxGraph, network: Network, source: str, value: str) -> str:
     """The class that the rest of the network gives."""
-    logits = graph.op("Flatten", [graph.segment(network.logits, source, network.output, value)])
+    logits = graph.op(
+        "Flatten", [graph.segment(network.logits, source, network.output, value=value)]
+    )
     if not network.classes.binary:
         return graph.op("ArgMax", [logits], axis=1, keepdims=0)
     limit = graph.cast(graph.constant(network.classes.low, np.float64), number_kind(network))
@@ -122,14 +124,14 @@ class _Place:
     def go_on(self, graph: OnnxGraph, value: _Value, number: int) -> str:
         """Label and exit, as one number, of all rows of ``value``, from exit ``number`` on."""
         if number == len(self.exits):
-            label = _whole(graph, self.network, value.node, value.name)
+            label = _whole(graph, self.network, value.node, value=value.name)
             return self._both(graph, label, number)
         exit = self.exits[number]
         name = value.name
         if exit.cut != value.node:
-            name = graph.segment(self.network, value.node, exit.cut, name)
+            name = graph.segment(self.network, value.node, exit.cut, value=name)
         if isinstance(exit, Checkpoint):
-            label, early, held = checked(graph, exit, name, value.holding)
+            label, early, held = checked(graph, exit, name, holding=value.holding)
             value = _Value(name, exit.cut, held)
             if not exit.completes:
                 return self.go_on(graph, value, number + 1)

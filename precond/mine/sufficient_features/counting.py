@@ -43,7 +43,7 @@ class Counting:
 
 def counting_bound(inquiry: Inquiry, free: Flags) -> Counting:
     """The best bound found; ``free`` (m,) is a proved set."""
-    search = _Search(inquiry, free)
+    search = _SizeSearch(inquiry, free)
     hopeful = search.by_game()
     if hopeful is not None:
         proved = search.by_bounds(hopeful)
@@ -51,7 +51,7 @@ def counting_bound(inquiry: Inquiry, free: Flags) -> Counting:
     return Counting(max(search.most, search.known), search.cut, search.free)
 
 
-class _Search:
+class _SizeSearch:
     """``free``: the largest proved set; ``most`` units can be free, by ``cut``."""
 
     def __init__(self, inquiry: Inquiry, free: Flags) -> None:

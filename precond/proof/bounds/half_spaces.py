@@ -31,7 +31,7 @@ def best_half(
     for _ in range(SWEEPS if len(bound) > 1 else 1):
         for k, (row, limit) in enumerate(zip(matrix, bound, strict=True)):
             rest = total - weights[..., k, None] * row
-            weights[..., k] = _best(rest, (lower, upper), row, limit)
+            weights[..., k] = _best(rest, (lower, upper), row, limit=limit)
             total = rest + weights[..., k, None] * row
     return weights
 
