@@ -69,22 +69,16 @@ if TYPE_CHECKING:
     from attribution.diagnosis.explainer_network import explainer_network as explainer_network
     from attribution.diagnosis.explanatory_graph import ExplanatoryGraph as ExplanatoryGraph
     from attribution.diagnosis.explanatory_graph import GraphSettings as GraphSettings
-    from attribution.diagnosis.explanatory_graph import LayerPatterns as LayerPatterns
     from attribution.diagnosis.explanatory_graph import explanatory_graph as explanatory_graph
-    from attribution.diagnosis.filter_loss import Templates as Templates
-    from attribution.diagnosis.filter_loss import filter_loss as filter_loss
     from attribution.diagnosis.frequency import Frequencies as Frequencies
     from attribution.diagnosis.frequency import frequency_accuracy as frequency_accuracy
     from attribution.diagnosis.frequency import frequency_parts as frequency_parts
     from attribution.diagnosis.generated_questions import Questions as Questions
     from attribution.diagnosis.generated_questions import generated_questions as generated_questions
     from attribution.diagnosis.information_plane import PlaneData as PlaneData
-    from attribution.diagnosis.information_plane import PlanePoint as PlanePoint
     from attribution.diagnosis.information_plane import information_plane as information_plane
-    from attribution.diagnosis.information_plane import normal_entropy as normal_entropy
     from attribution.diagnosis.information_plane import plane_point as plane_point
     from attribution.diagnosis.location import location_instability as location_instability
-    from attribution.diagnosis.location import peaks as peaks
     from attribution.diagnosis.margins import SubspaceMargins as SubspaceMargins
     from attribution.diagnosis.margins import subspace_margins as subspace_margins
     from attribution.diagnosis.patches import Marginal as Marginal
@@ -96,14 +90,11 @@ if TYPE_CHECKING:
     )
     from attribution.diagnosis.prediction_difference import hidden_parts as hidden_parts
     from attribution.diagnosis.question_answering import QuestionReport as QuestionReport
-    from attribution.diagnosis.question_answering import TableReader as TableReader
     from attribution.diagnosis.question_answering import question_report as question_report
     from attribution.diagnosis.question_answering import reader_answers as reader_answers
     from attribution.diagnosis.question_answering import train_reader as train_reader
     from attribution.diagnosis.question_answering import word_attributions as word_attributions
-    from attribution.diagnosis.rationales import Fidelity as Fidelity
     from attribution.diagnosis.rationales import Rationales as Rationales
-    from attribution.diagnosis.rationales import RationaleTree as RationaleTree
     from attribution.diagnosis.rationales import pattern_agreement as pattern_agreement
     from attribution.diagnosis.rationales import rationale_tree as rationale_tree
     from attribution.diagnosis.rationales import rationales as rationales
@@ -111,13 +102,10 @@ if TYPE_CHECKING:
     from attribution.diagnosis.spectral_bias import SpectralBias as SpectralBias
     from attribution.diagnosis.spectral_bias import WeightNoise as WeightNoise
     from attribution.diagnosis.spectral_bias import spectral_bias as spectral_bias
-    from attribution.diagnosis.spectral_bias import weight_noise as weight_noise
     from attribution.diagnosis.subspaces import Subspace as Subspace
     from attribution.diagnosis.subspaces import cosine_bands as cosine_bands
     from attribution.diagnosis.subspaces import whole_space as whole_space
     from attribution.diagnosis.training import TrainingSchedule as TrainingSchedule
-    from attribution.diagnosis.training import seeded as seeded
-    from attribution.diagnosis.training import train_classifier as train_classifier
     from attribution.distributions import ClassConditional as ClassConditional
     from attribution.distributions import Custom as Custom
     from attribution.distributions import Empirical as Empirical
@@ -190,7 +178,6 @@ _HOMES = {
     "Explainer": "attribution.diagnosis.explainer_network",
     "ExplainerSettings": "attribution.diagnosis.explainer_network",
     "ExplanatoryGraph": "attribution.diagnosis.explanatory_graph",
-    "Fidelity": "attribution.diagnosis.rationales",
     "Fitting": "attribution.concepts.robust_training",
     "Frequencies": "attribution.diagnosis.frequency",
     "Gaussian": "attribution.distributions",
@@ -199,14 +186,12 @@ _HOMES = {
     "GraphSettings": "attribution.diagnosis.explanatory_graph",
     "Infidelity": "attribution.checks.infidelity",
     "LabelledPictures": "attribution.diagnosis.band_training",
-    "LayerPatterns": "attribution.diagnosis.explanatory_graph",
     "LinearPath": "attribution.distributions",
     "Marginal": "attribution.diagnosis.patches",
     "Norm": "attribution.concepts.robust_training",
     "Panel": "attribution.show.visualise",
     "PatchGaussian": "attribution.diagnosis.patches",
     "PlaneData": "attribution.diagnosis.information_plane",
-    "PlanePoint": "attribution.diagnosis.information_plane",
     "Point": "attribution.distributions",
     "PredictionDifference": "attribution.diagnosis.prediction_difference",
     "Quantity": "attribution.quantities",
@@ -214,7 +199,6 @@ _HOMES = {
     "Questions": "attribution.diagnosis.generated_questions",
     "RandomChanges": "attribution.checks.infidelity",
     "RandomWeights": "attribution.checks.random_weights",
-    "RationaleTree": "attribution.diagnosis.rationales",
     "Rationales": "attribution.diagnosis.rationales",
     "RemovalCurves": "attribution.checks.curves",
     "Rule": "attribution.rules",
@@ -224,10 +208,8 @@ _HOMES = {
     "SpectralBias": "attribution.diagnosis.spectral_bias",
     "Subspace": "attribution.diagnosis.subspaces",
     "SubspaceMargins": "attribution.diagnosis.margins",
-    "TableReader": "attribution.diagnosis.question_answering",
     "Tcav": "attribution.concepts.tcav",
     "TcavSettings": "attribution.concepts.tcav",
-    "Templates": "attribution.diagnosis.filter_loss",
     "TrainingSchedule": "attribution.diagnosis.training",
     "WeightNoise": "attribution.diagnosis.spectral_bias",
     "adversarial_training": "attribution.concepts.robust_training",
@@ -258,7 +240,6 @@ _HOMES = {
     "explain_input": "attribution.show.interpret",
     "explainer_network": "attribution.diagnosis.explainer_network",
     "explanatory_graph": "attribution.diagnosis.explanatory_graph",
-    "filter_loss": "attribution.diagnosis.filter_loss",
     "flat_values": "attribution.concepts.cav",
     "frequency_accuracy": "attribution.diagnosis.frequency",
     "frequency_parts": "attribution.diagnosis.frequency",
@@ -283,11 +264,9 @@ _HOMES = {
     "max_class": "attribution.quantities",
     "maximised": "attribution.concepts.robust_training",
     "most_like": "attribution.concepts.cav",
-    "normal_entropy": "attribution.diagnosis.information_plane",
     "over_stability": "attribution.uses.bugs",
     "pattern_agreement": "attribution.diagnosis.rationales",
     "pattern_sheet": "attribution.show.part_patterns",
-    "peaks": "attribution.diagnosis.location",
     "plane_point": "attribution.diagnosis.information_plane",
     "profile_grid": "attribution.uses.profiles",
     "question_report": "attribution.diagnosis.question_answering",
@@ -301,17 +280,14 @@ _HOMES = {
     "replaced_subject": "attribution.uses.bugs",
     "riemann_sum": "attribution.checks.approximations",
     "scaled_image": "attribution.show.visualise",
-    "seeded": "attribution.diagnosis.training",
     "signed_map": "attribution.show.visualise",
     "spectral_bias": "attribution.diagnosis.spectral_bias",
     "subspace_margins": "attribution.diagnosis.margins",
     "tokens_html": "attribution.show.visualise",
-    "train_classifier": "attribution.diagnosis.training",
     "train_generator": "attribution.concepts.generator",
     "train_reader": "attribution.diagnosis.question_answering",
     "unit": "attribution.quantities",
     "unit_meaning": "attribution.show.interpret",
-    "weight_noise": "attribution.diagnosis.spectral_bias",
     "whole_space": "attribution.diagnosis.subspaces",
     "why_rather_than": "attribution.show.interpret",
     "windows_of": "attribution.diagnosis.patches",

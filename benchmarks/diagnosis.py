@@ -46,13 +46,12 @@ from attribution import (
     rationale_tree,
     rationales,
     reader_answers,
-    seeded,
     subspace_margins,
-    train_classifier,
     train_reader,
     whole_space,
     word_attributions,
 )
+from attribution.diagnosis.training import seeded, train_classifier
 from attribution.evaluate import outputs, outputs_from, values_at
 from benchmarks.trained_diagnosis import TRAINED_PARTS, Line, percent, pictures
 from precond import load

@@ -22,14 +22,13 @@ from attribution import (
     explanatory_graph,
     information_plane,
     location_instability,
-    normal_entropy,
-    peaks,
     plane_point,
     render_scenes,
-    seeded,
     spectral_bias,
-    train_classifier,
 )
+from attribution.diagnosis.information_plane import normal_entropy
+from attribution.diagnosis.location import peaks
+from attribution.diagnosis.training import seeded, train_classifier
 from attribution.evaluate import values_at
 from precond.data import load_dataset
 
