@@ -53,9 +53,10 @@ from precond.network.evaluate import outputs
 from precond.network.graph import Network
 from precond.proof import deadline
 from precond.proof.deadline import Deadline
-from precond.proof.engines.marabou.engine import MarabouEngine
-from precond.proof.prover.plans import Stage
 from precond.region.box import Box
+
+sys.path.insert(0, str(Path(__file__).parent))  # other benchmarks run as files of this folder
+from peers.solvers import Marabou
 
 Array = NDArray[np.float64]
 SAMPLES = 100_000
@@ -85,10 +86,11 @@ def by_bounds(question: FeatureQuestion) -> tuple[int, float]:
 
 
 def one_by_one(
-    question: FeatureQuestion, budget: float, stages: tuple[Stage, ...] | None, each: float
+    question: FeatureQuestion, budget: float, peer: Marabou | None, each: float
 ) -> tuple[int, float]:
-    """VeriX's traversal: kept features and seconds; what time leaves open is kept."""
-    clock = time.process_time if stages is None else time.monotonic
+    """VeriX's traversal: kept features and seconds; what time leaves open is kept.  Of ``peer``
+    the word is taken, without a second engine."""
+    clock = time.process_time if peer is None else time.monotonic
     begun = clock()
     inquiry = Inquiry(
         question=question, pool=Changes(question), deadline=Deadline.after(budget), each=each
@@ -103,7 +105,12 @@ def one_by_one(
         more = free.copy()
         more[unit] = True
         limit = inquiry.deadline.earlier(each)
-        if inquiry.put(question.claim(more), limit, stages=stages).is_proved:
+        claim = question.claim(more)
+        if peer is None:
+            holds = inquiry.put(claim, limit).is_proved
+        else:
+            holds = peer.decide([claim], limit.left).verdict == "unsat"
+        if holds:
             free = more
     return int((~free).sum()), clock() - begun
 
@@ -169,8 +176,9 @@ def pictures(chosen: argparse.Namespace) -> None:
             lines.append(Line("one by one", row, size, seconds))
             print(f"{row:6} one by one {size} {seconds:.1f} s", flush=True)
         if place < chosen.marabou:
-            stages = (Stage(MarabouEngine()),)
-            size, seconds = one_by_one(question, chosen.limit, stages, chosen.each)
+            peer = Marabou()
+            size, seconds = one_by_one(question, chosen.limit, peer, chosen.each)
+            peer.close()
             lines.append(Line("marabou", row, size, seconds))
             print(f"{row:6} marabou {size} {seconds:.1f} s", flush=True)
     _print(lines)

@@ -18,6 +18,7 @@ import os
 import select
 import subprocess
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -129,19 +130,22 @@ class Marabou:
         self.process: Process | None = None
 
     def run(self, instance: Instance, cap: float) -> Run:
-        query = _query(instance)
+        return self.decide(_query(instance).claims, cap)
+
+    def decide(self, claims: Sequence[Claim], cap: float) -> Run:
+        """``unsat``: Marabou says that every claim holds."""
         process = self._started()
         begun = time.perf_counter()
         try:
-            verdict = self._answer(query, process, Deadline.after(cap))
+            verdict = self._answer(claims, process, Deadline.after(cap))
         except (TimedOut, Died) as error:
             verdict = "timed-out" if isinstance(error, TimedOut) else "error"
             self.process = None
         return Run(verdict, time.perf_counter() - begun)
 
-    def _answer(self, query: Query, process: Process, deadline: Deadline) -> str:
+    def _answer(self, claims: Sequence[Claim], process: Process, deadline: Deadline) -> str:
         verdict = "unsat"
-        for claim in query.claims:
+        for claim in claims:
             problem = claim.problem
             for conjunct in problem.conjuncts:
                 built = build_query(problem, conjunct)
