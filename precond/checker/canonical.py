@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from precond.checker.certificate import FRAME, SPLIT, Certificate, Linear, Statement, Tree
-from precond.checker.tree import misshapen
+from precond.checker.tree import NESTED, misshapen, nests
 from precond.network.activation import OutputActivation
 from precond.network.graph import Network
 
@@ -51,6 +51,7 @@ def _malformed(c: Certificate) -> Iterator[str]:
         for problem in _tree(tree, sum(ways[way] for way in tree.conjuncts), c.records.shape[0]):
             yield f"tree {k}: {problem}"
     yield from _refinements(c)
+    yield from _steps(c)
 
 
 def _statement(s: Statement) -> Iterator[str]:
@@ -141,6 +142,36 @@ def _refinements(c: Certificate) -> Iterator[str]:
         yield "a neuron's bound is refined twice"
 
 
+def _steps(c: Certificate) -> Iterator[str]:
+    s, conjuncts = c.steps, c.statement.conjuncts
+    keys = (s.tree, s.node, s.round, s.bound, s.record)
+    if s.weights.ndim != 2 or any(values.shape != s.weights.shape[:1] for values in keys):
+        yield "steps have arrays of different lengths"
+    if not _within(s.tree, 0, len(c.trees) - 1):
+        yield "a step is in a tree that there is not"
+    if problem := s.disorder():
+        yield problem
+    sizes = {}
+    for t in np.unique(s.tree).tolist():
+        tree, ways = c.trees[t], c.trees[t].conjuncts
+        nodes = s.node[s.tree == t]
+        if not _within(nodes, 0, tree.kind.size - 1) or not (tree.kind[nodes] & FRAME).all():
+            yield "a step is at a node that derives no bounds"
+        if nests(tree.kind, set(nodes.tolist())) > NESTED:
+            yield f"more than {NESTED} frames with steps lie in one another"
+        if len(ways) != 1:
+            yield "a tree with steps closes several ways to fail"
+        sizes[t] = len(conjuncts[ways[0]])
+        if s.weights[s.tree == t, sizes[t] :].any():
+            yield "a step has a weight for an inequality that there is not"
+    if s.weights.shape[1] != max(sizes.values(), default=0):
+        yield "the weights do not fit the steps"
+    if not _multipliers(s.weights):
+        yield "a multiplier is negative or not finite"
+    if not _within(s.record, -1, c.records.shape[0] - 1) or not _within(s.bound, 0, 2**31 - 1):
+        yield "a step uses a record or a bound that there is not"
+
+
 def _misfit(c: Certificate, network: Network) -> Iterator[str]:
     s, neurons = c.statement, network.neurons
     if network.output_activation is not OutputActivation.NONE:
@@ -159,6 +190,8 @@ def _misfit(c: Certificate, network: Network) -> Iterator[str]:
             yield "a split is of a coordinate which there is not"
     if not _within(c.refinements.bound, 0, 2 * neurons - 1):
         yield "a refinement is of a neuron that there is not"
+    if not _within(c.steps.bound, 0, 2 * neurons - 1):
+        yield "a step is of a neuron that there is not"
 
 
 def _misfit_terms(s: Statement, network: Network) -> Iterator[str]:

@@ -8,10 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from precond.checker.words import (
-    Array,
-    Fixed,
-)
+from precond.checker.words import WORD, Array, Fixed, exponent, shift
 
 
 @dataclass(eq=False)
@@ -42,3 +39,13 @@ class Cells:
         of their coefficients may add."""
         x = self.values[name]
         return Fixed(np.minimum(x.n[0][:, index], 0).sum(-1, keepdims=True), x.e)
+
+
+def joined(parts: list[Cells]) -> Cells:
+    """The regions of all parts, their values alone."""
+    values = {}
+    for name in parts[0].values:
+        own = [part.values[name] for part in parts]
+        e = exponent(WORD, *own)
+        values[name] = Fixed(np.concatenate([shift(x.n, x.e - e) for x in own], 1), e)
+    return Cells(values, np.concatenate([part.empty for part in parts]))

@@ -7,7 +7,8 @@ A *conjunct* is one way in which the property can fail.  A tree closes some of t
 stand in preorder, so a tree cannot refer to itself.  Node k is a LEAF or a SPLIT: the next two
 subtrees are where coordinate ``item[k]`` is ≤ and where it is ≥ the next number of ``at``;
 coordinates are the inputs, then the pre-activations of all decision layers.  FRAME is added
-where layer bounds are derived by backward passes, for all leaves below.
+where layer bounds are derived by backward passes, within those of the frame around it, and then
+by steps (``steps``), for all leaves below.
 
 Leaf k bounds one row for each of its tree's conjuncts: ``weights[k]`` are those of all their
 inequalities, ``record[k]`` names the multipliers that each row uses, −1 the default ones.  With
@@ -26,6 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
+from precond.checker.steps import Steps
 from precond.network.graph import Network
 from precond.printable import quoted
 
@@ -209,7 +211,7 @@ class Refinements:
         return keys[order], order
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Certificate:
     """``bits``: the precision that numbers are kept to.  ``records`` (records, 3 N + k)."""
 
@@ -218,6 +220,7 @@ class Certificate:
     trees: tuple[Tree, ...]
     records: csr_array
     refinements: Refinements = field(default_factory=Refinements.none)
+    steps: Steps = field(default_factory=Steps.none)
 
 
 def _place(tree: Any, node: Any) -> Any:

@@ -19,7 +19,7 @@ Source: Zhang et al. 2018 (lines); Wang et al. 2021 (β); Neumaier, Shcherbina 2
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
@@ -28,8 +28,12 @@ from numpy.typing import NDArray
 
 from precond.checker.canonical import misfit
 from precond.checker.certificate import Certificate, CheckStopped, Invalid, Linear, region
+from precond.checker.frames import FrameBounds
+from precond.checker.layer_bounds import Bounds
 from precond.checker.pools import counting, pair, pool_lines, windows_of
+from precond.checker.steps import Round
 from precond.checker.tree import leaves, never
+from precond.checker.ways import mixed
 from precond.network.dyadic import Away, Dyadic, DyadicMatrix, exact, larger, zeros
 from precond.network.graph import INPUT, Network
 from precond.network.layers import LeakyReLU, Node
@@ -38,6 +42,7 @@ from precond.network.sparse import affine_matrices, deviation_matrices
 Array = NDArray[Any]
 Keys = dict[int, int]
 LONG, SHORT = (256, 64), (58, 30)  # bits of bounds and coefficients, of slopes after the point
+AT_ONCE = 64  # steps
 
 
 @dataclass(frozen=True)
@@ -74,27 +79,6 @@ def verify(certificate: Certificate, network: Network) -> None:
         raise Invalid(problem)
 
 
-@dataclass(eq=False)
-class Bounds:
-    """Lower bounds (2, m) of every value and its negative; lines: slope below, slope above,
-    intercept above, where the slope below may be chosen; of a max-pool: weights below, the input
-    above, its slope and intercept (``pools``).  ``slack``: minus what affine values are
-    off, whose constants no float holds.  ``empty``: no input is in the region."""
-
-    bits: int
-    values: dict[str, Dyadic] = field(default_factory=dict)
-    lines: dict[str, tuple[Any, ...]] = field(default_factory=dict)
-    slack: dict[str, Dyadic] = field(default_factory=dict)
-    empty: bool = False
-
-    def cut(self, name: str, x: Dyadic) -> Dyadic:
-        """Enter a value's bounds; where they clash the region is empty."""
-        self.empty |= bool((x.n[0] + x.n[1] > 0).any())
-        ends = np.stack([x.n[0], np.minimum(x.n[1], -x.n[0])])
-        self.values[name] = Dyadic(ends, x.e).short(self.bits)
-        return self.values[name]
-
-
 class Checker:
     """A network and a certificate about it, in integers."""
 
@@ -123,17 +107,14 @@ class Checker:
         """Every bound that is no contradiction."""
         ways, root = self.given.statement.conjuncts, region(self.given.statement, self.network)
         for t, tree in enumerate(self.given.trees):
-            frames = {-1: Bounds(self.bits)}
+            frames = FrameBounds(self.given, t, root, self.derive, self.stepped)
             for k, state, frame, around in leaves(tree, root, stopped):
-                if frame not in frames:
-                    refine = self.given.refinements.of(t, frame)
-                    frames = {-1: frames[-1], frame: self.derive(around, refine=refine)}
-                known = frames[frame] if frame >= 0 else None
+                known = None if frame is None else frames.of(frame, around)
                 bounds = known if known and state is around else self.derive(state, known)
                 weights = tree.weights[k].tolist()
                 for c, record in zip(tree.conjuncts, tree.record[k].tolist(), strict=True):
                     mix, weights = weights[: len(ways[c])], weights[len(ways[c]) :]
-                    empty = bounds.empty or frames[frame].empty
+                    empty = bounds.empty or (known is not None and known.empty)
                     if not (empty or self.contradicts(bounds, ways[c], mix, record=record)):
                         yield f"tree {t}, leaf {k}: way to fail {c} is not contradicted"
 
@@ -141,19 +122,33 @@ class Checker:
         self, bounds: Bounds, parts: tuple[Linear, ...], weights: list[float], record: int
     ) -> bool:
         """Whether ``Σ w_j (bound_j − outputs_j · y − inputs_j · x)`` cannot be ≤ 0 (< 0)."""
-        output, total = self.network.output, zeros(1)
-        forms = {name: zeros(1, self.network.width(name)) for name in (output, INPUT)}
-        for w, part in zip(weights, parts, strict=True):
-            weight = exact(np.array([[w]]))
-            total = total + weight.dot(exact(np.array([part.bound])))
-            for name, terms in ((output, part.outputs), (INPUT, part.inputs)):
-                row = np.zeros((forms[name].n.shape[1], 1))
-                for k, v in terms:  # none is named twice
-                    row[k] = -v
-                forms[name] = forms[name] + weight.dot(exact(row))[None]
-        found = (total + self.bound(bounds, forms, [record])).n[0]
+        total, forms = mixed(self.network, [parts], np.array([weights], dtype=np.float64))
+        forms = {name: form[:, 0] for name, form in forms.items()}
+        found = (total[:, 0] + self.bound(bounds, forms, [record])).n[0]
         strict = any(w > 0 and i.strict for w, i in zip(weights, parts, strict=True))
         return bool(found > 0 or (found == 0 and strict))
+
+    def stepped(
+        self, bounds: Bounds, state: Array, given: Round, parts: tuple[Linear, ...]
+    ) -> Bounds:
+        """Bounds in the region ``state``, where all inequalities hold, after a round of steps; each
+        of these starts from ``bounds``."""
+        within = replace(bounds, values=dict(bounds.values))
+        for layer, own in given.layers(self.first, AT_ONCE):
+            (source,), each = self.network.node[layer].inputs, np.arange(len(own.bound))
+            weights = own.weights[:, : len(parts)].astype(np.float64)
+            total, mix = mixed(self.network, [parts], weights)
+            forms = {name: form[:, 0] for name, form in mix.items()}
+            place, side = own.bound // 2, own.bound % 2
+            unit, ends = zeros(len(each), self.network.width(source)), bounds.values[source]
+            unit.n[each, place] = 1 - 2 * side
+            forms[source] = forms[source] + unit if source in forms else unit
+            level = total[:, 0] + self.bound(bounds, forms, own.record.tolist())
+            spread, raised = zeros(*ends.n.shape), np.zeros(ends.n.shape, np.bool_)
+            spread.n[side, place], raised[side, place] = level.n, True
+            found = larger(within.values[source], Dyadic(spread.n, level.e), raised)
+            within.values[source] = found
+        return self.derive(state, within)
 
     def derive(
         self, state: Array, known: Bounds | None = None, refine: Keys | None = None

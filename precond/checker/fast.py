@@ -14,17 +14,17 @@ from itertools import islice
 import numpy as np
 from numpy.typing import NDArray
 
-from precond.checker.cells import Cells
+from precond.checker.cells import Cells, joined
 from precond.checker.certificate import Certificate, CheckStopped, Invalid, Linear, Tree, region
 from precond.checker.exact import CheckResult, verify
 from precond.checker.fast_bounds import CHUNK, FastBounds
-from precond.checker.tree import leaves, never
-from precond.checker.words import WORD, Fixed, TooLong, add
-from precond.network.dyadic import Dyadic, exact
-from precond.network.graph import INPUT, Network
+from precond.checker.steps_in_words import frame_bounds, in_words
+from precond.checker.tree import Placed, leaves, never
+from precond.checker.ways import mixed
+from precond.checker.words import Array, TooLong
+from precond.network.graph import Network
 
 Failure = tuple[int, int, float]
-Mixed = dict[str, Dyadic]  # forms (G, R, m) of the output's and the input's values
 
 
 def check_fast(
@@ -73,48 +73,14 @@ def _open(
 ) -> Iterator[Failure]:
     """(cell, number among ``ways``, bound) of those that are no contradiction; weights (G, all
     inequalities), record (G, ways)."""
-    mixed, forms = _mix(checker.network, ways, weights)
-    total, short = words(mixed, WORD), {}
-    for name, x in forms.items():
-        short[name] = words(x, checker.bits)
-        if short[name].e > x.e:
-            mass = cells.mass(name)
-            total = add(total, Fixed(mass.n, short[name].e + mass.e))
-    found = checker.bound(cells, short, record, total)
+    total, forms = in_words(checker, cells, *mixed(checker.network, ways, weights))
+    found = checker.bound(cells, forms, record, total)
     owner = np.repeat(range(len(ways)), [len(way) for way in ways])
     sharp = (weights > 0) & np.array([i.strict for way in ways for i in way], dtype=bool)
     strict = np.stack([sharp[:, owner == c].any(1) for c in range(len(ways))], 1)
     open_ = ~((found.n > 0) | strict & (found.n >= 0) | cells.empty[:, None])
     for g, c in np.argwhere(open_).tolist():
         yield g, c, _about(float(found.n[g, c]), found.e)
-
-
-def _mix(
-    network: Network, ways: list[tuple[Linear, ...]], weights: NDArray[np.float64]
-) -> tuple[Dyadic, Mixed]:
-    """``Σ w bound`` (G, R) and the forms of ``−Σ w (outputs · y + inputs · x)``, exactly."""
-    parts = [(r, part) for r, way in enumerate(ways) for part in way]
-    terms = [(*part.outputs, *part.inputs) for _, part in parts]
-    numbers = [
-        [part.bound, *(-v for _, v in own)] for (_, part), own in zip(parts, terms, strict=True)
-    ]
-    given = exact(np.array([v for row in numbers for v in row], dtype=np.float64))
-    mix, at, shape = exact(weights), 0, (len(weights), len(ways))
-    total = np.zeros(shape, dtype=object)
-    sizes = {network.output: network.output_size, INPUT: network.input_size}
-    # The output's form is there even if it is zero: it carries a record's multipliers down.
-    forms = {network.output: np.zeros((*shape, network.output_size), dtype=object)}
-    for j, (r, part) in enumerate(parts):
-        total[:, r] += mix.n[:, j] * given.n[at]
-        at += 1
-        for name, own in ((network.output, part.outputs), (INPUT, part.inputs)):
-            if own and name not in forms:
-                forms[name] = np.zeros((*shape, sizes[name]), dtype=object)
-            for k, _ in own:
-                forms[name][:, r, k] += mix.n[:, j] * given.n[at]
-                at += 1
-    e = mix.e + given.e
-    return Dyadic(total, e), {name: Dyadic(n, e) for name, n in forms.items()}
 
 
 def _about(n: float, e: int) -> float:
@@ -129,23 +95,34 @@ def failures(
     checker: FastBounds, t: int, tree: Tree, stopped: Callable[[], bool] = never
 ) -> Iterator[Failure]:
     """(leaf, conjunct, bound) of every bound that is no contradiction."""
-    r, root = checker.given.refinements, region(checker.given.statement, checker.network)
+    root = region(checker.given.statement, checker.network)
+    known = _Known(checker, t, root)
     found = leaves(tree, root, stopped)
     while some := list(islice(found, max(1, 2 * CHUNK // (root.size + checker.rows)))):
-        known = None
-        frames = {frame: around for _, _, frame, around in some}
-        place = {frame: k for k, frame in enumerate(frames)}
-        if -1 not in frames:
-            states = np.stack(list(frames.values()), 1)
-            known = checker.derive(states, refine=[r.of(t, f) for f in frames])
-            known = known.rows(np.array([place[frame] for _, _, frame, _ in some]))
-        cells = checker.derive(np.stack([state for _, state, _, _ in some], 1), known)
-        if known is not None:
-            cells.empty |= known.empty
+        within = known.of(some)
+        cells = checker.derive(np.stack([state for _, state, _, _ in some], 1), within)
+        if within is not None:
+            cells.empty |= within.empty
         yield from closes(checker, tree, [number for number, *_ in some], cells=cells)
 
 
-def words(x: Dyadic, bits: int) -> Fixed:
-    """Rounded down to ``bits`` bits of the largest."""
-    kept = x.short(bits)
-    return Fixed(kept.n.astype(np.float64), kept.e)
+class _Known:
+    """Bounds of the frames that leaves lie in."""
+
+    def __init__(self, checker: FastBounds, t: int, root: Array) -> None:
+        self.checker, self.tree = checker, t
+        self.frames = frame_bounds(checker, t, root)
+
+    def of(self, some: list[Placed]) -> Cells | None:
+        """For each leaf, in one cell; None where some leaf lies in no frame."""
+        frames = {frame.node: (frame, around) for _, _, frame, around in some if frame is not None}
+        if any(frame is None for _, _, frame, _ in some):
+            return None
+        if self.frames.stepped:
+            known = joined([self.frames.of(*own) for own in frames.values()])
+        else:
+            refine = [self.checker.given.refinements.of(self.tree, node) for node in frames]
+            states = np.stack([around for _, around in frames.values()], 1)
+            known = self.checker.derive(states, refine=refine)
+        place = {node: k for k, node in enumerate(frames)}
+        return known.rows(np.array([place[f.node] for _, _, f, _ in some if f is not None]))

@@ -14,7 +14,7 @@ import json
 import math
 import stat
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +40,7 @@ from precond.checker.packing import (
     require_room,
     unpack,
 )
+from precond.checker.steps import Steps
 from precond.errors import DataError, OutputError
 
 MAGIC = b"precond certificate 1\n"
@@ -65,6 +66,11 @@ TREE: Form = {
 RECORDS: Form = {"data": (FLOAT, 1), "indices": (INDEX, 1), "indptr": (INDEX, 1)}
 REFINED: Form = dict.fromkeys(("tree", "node", "bound", "record"), (INDEX, 1))
 PARTS = (("records", RECORDS), ("refined", REFINED))
+# Only where there are any.
+STEPS: Form = {
+    **dict.fromkeys(("tree", "node", "round", "bound", "record"), (INDEX, 1)),
+    "weights": (FLOAT, 2),
+}
 
 
 def write_certificate(certificate: Certificate, path: Path | str) -> int:
@@ -75,6 +81,8 @@ def write_certificate(certificate: Certificate, path: Path | str) -> int:
         arrays |= {f"tree{k}.{name}": getattr(tree, name) for name in TREE}
     arrays |= {f"records.{name}": getattr(certificate.records, name) for name in RECORDS}
     arrays |= {f"refined.{name}": getattr(certificate.refinements, name) for name in REFINED}
+    if len(certificate.steps):
+        arrays |= {f"steps.{name}": getattr(certificate.steps, name) for name in STEPS}
     narrow = {name: _narrow(array) for name, array in arrays.items()}
     header = {
         "network": s.network,
@@ -150,18 +158,26 @@ def _parsed(whole: bytes, begin: int) -> Certificate:
     _require(not indices.size or 0 <= indices.min() <= indices.max() < columns, "records")
     records = csr_array((data, indices, starts), shape=(len(starts) - 1, columns))
     certificate = Certificate(
-        _statement(header, arrays),
-        _whole(header["bits"]),
-        tuple(
+        statement=_statement(header, arrays),
+        bits=_whole(header["bits"]),
+        trees=tuple(
             Tree(ways, *(arrays[f"tree{k}.{name}"] for name in TREE))
             for k, ways in enumerate(trees)
         ),
         records=records,
         refinements=Refinements(*(arrays[f"refined.{name}"] for name in REFINED)),
+        steps=_steps(arrays),
     )
     if problem := malformed(certificate):
         raise ValueError(problem)
     return certificate
+
+
+def _steps(arrays: dict[str, NDArray[Any]]) -> Steps:
+    if "steps.tree" not in arrays:
+        return Steps.none()
+    _require(arrays["steps.tree"].size > 0, "steps")
+    return Steps(**{name: arrays[f"steps.{name}"] for name in STEPS})
 
 
 def _statement(header: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Statement:
@@ -186,15 +202,20 @@ def _listed(given: Any, trees: int) -> Listed:
     """Names, types and shapes of the arrays; ValueError unless they are those of so many trees."""
     form = dict(STATEMENT)
     parts = [(f"tree{k}", TREE) for k in range(trees)]
-    for part, own in (*parts, *PARTS):
-        form |= {f"{part}.{name}": described for name, described in own.items()}
     entries = [_list(entry) for entry in _list(given)]
+    more = (("steps", STEPS),) if len(entries) > len(STATEMENT) + _many(parts, PARTS) else ()
+    for part, own in (*parts, *PARTS, *more):
+        form |= {f"{part}.{name}": described for name, described in own.items()}
     _require([name for name, _, _ in entries] == list(form), "the names of arrays")
     found = []
     for (name, kind, shape), (kinds, axes) in zip(entries, form.values(), strict=True):
         _require(kind in kinds and len(_list(shape)) == axes, f"the type or shape of {name}")
         found.append((name, kind, tuple(_whole(n) for n in shape)))
     return found
+
+
+def _many(*parts: Sequence[tuple[str, Form]]) -> int:
+    return sum(len(form) for group in parts for _, form in group)
 
 
 def _text_of(header: dict[str, Any]) -> bytes:

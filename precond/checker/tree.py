@@ -17,6 +17,7 @@ from precond.checker.certificate import FRAME, SPLIT, CheckStopped, Tree
 
 Array = NDArray[Any]
 DEPTH = 2_000  # of a split tree
+NESTED = 64  # frames with steps in one another, whose bounds a check keeps at once
 BLOCK = 1 << 16  # nodes that are looked at together
 
 
@@ -30,34 +31,49 @@ class Cut:
     limit: float
 
 
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """A node where bounds are derived, the way to it, and the frame around it."""
+
+    node: int
+    cut: Cut | None
+    outer: Frame | None
+
+    def region(self, root: Array) -> Array:
+        """(2, coordinates)"""
+        return _cut(root, self.cut)
+
+
+Placed = tuple[int, Array, Frame | None, Array]
+
+
 def never() -> bool:
     """Nobody stops."""
     return False
 
 
-def leaves(
-    tree: Tree, root: Array, stopped: Callable[[], bool] = never
-) -> Iterator[tuple[int, Array, int, Array]]:
-    """Number and region (2, coordinates) of every leaf; its frame's node (−1: none) and region,
-    which is the leaf's own array where the leaf is a frame.  ``tree``'s nodes cover ``root``.
-    CheckStopped where ``stopped`` says so, at a leaf.
+def leaves(tree: Tree, root: Array, stopped: Callable[[], bool] = never) -> Iterator[Placed]:
+    """Number and region (2, coordinates) of every leaf; its frame and that one's region, which is
+    the leaf's own array where the leaf is a frame (the root's where there is none).
+    ``tree``'s nodes cover ``root``.  CheckStopped where ``stopped`` says so, at a leaf.
 
     What is kept in between is a few words for each node on the way.
     """
-    stack: list[tuple[Cut | None, int, Cut | None]] = [(None, -1, None)]
-    number, splits, last, around = 0, 0, -1, root
+    stack: list[tuple[Cut | None, Frame | None]] = [(None, None)]
+    number, splits, around = 0, 0, root
+    last: Frame | None = None
     for node in range(len(tree.kind)):
-        kind, (cut, frame, outer) = int(tree.kind[node]), stack.pop()
+        kind, (cut, frame) = int(tree.kind[node]), stack.pop()
         if kind & FRAME:
-            frame, outer = node, cut
+            frame = Frame(node, cut, frame)
         if not kind & SPLIT:
             if stopped():
                 raise CheckStopped(f"stopped at leaf {number}")
             state = _cut(root, cut)
-            if frame == node:
+            if kind & FRAME:
                 around = state
-            elif frame != last:
-                around = _cut(root, outer)
+            elif frame is not last:
+                around = root if frame is None else frame.region(root)
             last = frame
             yield number, state, frame, around
             number += 1
@@ -65,7 +81,7 @@ def leaves(
         item, value = int(tree.item[node]), float(tree.at[splits])
         splits += 1
         for side, limit in ((0, value), (1, -value)):  # ≤ comes first, as it is pushed last
-            stack.append((Cut(cut, side, item, limit=limit), frame, outer))
+            stack.append((Cut(cut, side, item, limit=limit), frame))
 
 
 def _cut(root: Array, cut: Cut | None) -> Array:
@@ -101,3 +117,14 @@ def _depth(kind: NDArray[np.uint8]) -> str:
                 return f"a tree is deeper than {DEPTH} splits"
             stack += (depth + 1, depth + 1)
     return ""
+
+
+def nests(kind: NDArray[np.uint8], chosen: set[int]) -> int:
+    """How many of the nodes ``chosen`` lie in one another, at most."""
+    stack, most = [0], 0
+    for node, code in enumerate(kind):
+        depth = stack.pop() + (node in chosen)
+        most = max(most, depth)
+        if code & SPLIT:
+            stack += (depth, depth)
+    return most

@@ -1,9 +1,10 @@
 """``Trace``: how a search closed a conjunct, so that a proof can be checked without the engine.
 
 A trace is a binary tree.  Inner nodes split the region in two that cover it: at an input's
-value, or by a ReLU's phase.  Each leaf is closed by one linear bound (``Leaf``), or has no
-input at all.  Recording one is optional and cheap; the multipliers are those of
-``precond.proof.bounds.backward`` and any values of them are sound, so a checker may round.
+value, or by a ReLU's phase; or they tighten bounds where the conjunct holds.  Each leaf is closed
+by one linear bound (``Leaf``), or has no input at all.  Recording one is optional and cheap; the
+multipliers are those of ``precond.proof.bounds.backward`` and any values of them are sound, so a
+checker may round.
 
 A search numbers its subdomains as it makes them and tells a ``Recorder``; only conjuncts
 that end up without a solution are made into trees.
@@ -64,8 +65,40 @@ class PhaseSplit:
     on: Trace
 
 
-Trace: TypeAlias = "Leaf | InputSplit | PhaseSplit"
+@dataclass(frozen=True, eq=False)
+class TighteningStep:
+    """A bound of pre-activation ``index`` of decision layer ``layer`` where the conjunct holds:
+    ``z ≥`` where ``above``, else ``z ≤``; by the multipliers ``leaf``."""
+
+    layer: str
+    index: int
+    above: bool
+    leaf: Leaf
+
+
+@dataclass(frozen=True, eq=False)
+class Tightened:
+    """``inner`` closes what ``rounds`` leave: the steps of a round all start from the bounds that
+    were known before it, and have each neuron's bound once."""
+
+    rounds: tuple[tuple[TighteningStep, ...], ...]
+    inner: Trace
+
+
+Trace: TypeAlias = "Leaf | InputSplit | PhaseSplit | Tightened"
 SPLIT_BYTES = 400  # of a recorded split, roughly
+
+
+def parts_of(trace: Trace) -> tuple[Trace, ...]:
+    """What a trace consists of; nothing for a leaf."""
+    match trace:
+        case InputSplit():
+            return trace.below, trace.above
+        case PhaseSplit():
+            return trace.off, trace.on
+        case Tightened():
+            return (trace.inner,)
+    return ()
 
 
 @dataclass(frozen=True, eq=False)

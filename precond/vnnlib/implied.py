@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from fractions import Fraction
 
 import numpy as np
-from scipy.optimize import linprog
 
 from precond.network.graph import INPUT
 from precond.vnnlib.formula import Atom
@@ -88,6 +87,8 @@ def _limit(rows: Sequence[Row], goal: dict[int, Fraction], inputs: int) -> Fract
 
 def _active(rows: Sequence[Row], goal: dict[int, Fraction], inputs: int) -> list[int]:
     """The rows that a linear program in floats takes; none where it has no solution."""
+    from scipy.optimize import linprog  # few queries need it, and it takes long to import
+
     matrix = np.zeros((inputs, len(rows)))
     try:
         for k, (factors, _) in enumerate(rows):

@@ -1,7 +1,8 @@
 """What a certificate shows, worked out a second time: slowly, in fractions, neuron by neuron.
 
 For chains of dense layers with ReLU or leaky ReLU between them.  It shares no code with the
-checkers and rounds nothing, so what it says falls short of a contradiction is none.
+checkers and rounds nothing, but bounds of steps by 2^-100, so what it says falls short of a
+contradiction is none.
 """
 
 from __future__ import annotations
@@ -11,13 +12,19 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import cast
 
+import numpy as np
+
 from precond.checker.certificate import FRAME, SPLIT, Certificate, Linear, Tree
 from precond.network.graph import Network
 from precond.network.layers import Affine, LeakyReLU, ReLU
 
 Ends = dict[int, tuple[Fraction | None, Fraction | None]]  # of coordinates
 Layer = list[tuple[Fraction, Fraction]]  # bounds of a layer's neurons
+Step = tuple[int, int, list[float]]  # the bound 2 · neuron + side, its record, its weights
+Around = tuple[list[Layer] | None]
+Frame = tuple[Around, Around | None]  # bounds of a frame, and of the nearest that has steps
 NOTHING = (None, None)
+FINE = 2**100
 
 
 @dataclass(frozen=True)
@@ -116,14 +123,18 @@ class Chain:
         form: list[Fraction],
         record: int,
         at_input: list[Fraction] | None = None,
+        also: tuple[int, int, int] | None = None,
     ) -> Fraction:
-        """A lower bound of ``form · z_k + at_input · x``."""
+        """A lower bound of ``form · z_k + at_input · x``; ``also``: (layer, neuron, ±1) of a
+        pre-activation that is added."""
         kept = [0.0] * (3 * self.neurons + len(self.given.statement.bound))
         if record >= 0:
             kept = self.given.records[[record]].toarray()[0].tolist()
         numbers = [Fraction(v) for v in kept]
         total = Fraction(0)
         for layer in range(k, -1, -1):
+            if also is not None and also[0] == layer:
+                form = [a + also[2] * (i == also[1]) for i, a in enumerate(form)]
             total += sum(a * b for a, b in zip(form, self.biases[layer], strict=True))
             columns = range(len(self.weights[layer][0]))
             form = [
@@ -167,6 +178,37 @@ class Chain:
             total += min(a * low, a * high)
         return total
 
+    def stepped(
+        self, state: Ends, bounds: list[Layer], steps: list[Step], way: tuple[Linear, ...]
+    ) -> list[Layer] | None:
+        """Bounds after a round of steps, (bound, record, weights) each."""
+        raised = [list(layer) for layer in bounds]
+        for bound, record, weights in steps:
+            neuron, side = divmod(bound, 2)
+            layer = max(k for k, first in enumerate(self.first) if first <= neuron)
+            j = neuron - self.first[layer]
+            total, form, at_input = self.mixed(way, weights)
+            total += self.backward(
+                state, bounds, len(self.slopes), form, record, at_input, (layer, j, 1 - 2 * side)
+            )
+            total = Fraction(int(total * FINE // 1), FINE)  # or digits double with every round
+            low, high = raised[layer][j]
+            raised[layer][j] = (low, min(high, -total)) if side else (max(low, total), high)
+        return self.bounds(state, raised, None)
+
+    def mixed(
+        self, way: tuple[Linear, ...], weights: list[float]
+    ) -> tuple[Fraction, list[Fraction], list[Fraction]]:
+        """``−Σ w g``: a number, and the coefficients of the outputs and inputs."""
+        total = Fraction(0)
+        form, at_input = [Fraction(0)] * len(self.biases[-1]), [Fraction(0)] * self.size
+        for w, part in zip(weights, way, strict=True):
+            total += Fraction(float(w)) * Fraction(part.bound)
+            for target, terms in ((form, part.outputs), (at_input, part.inputs)):
+                for i, v in terms:
+                    target[i] -= Fraction(float(w)) * Fraction(v)
+        return total, form, at_input
+
 
 class _Walk:
     """One tree, in preorder."""
@@ -178,18 +220,41 @@ class _Walk:
         for of, node, bound, record in zip(r.tree, r.node, r.bound, r.record, strict=True):
             if of == t:
                 self.refine.setdefault(int(node), {})[int(bound)] = int(record)
+        self.rounds: dict[int, dict[int, list[Step]]] = {}
+        given = chain.given.steps
+        ways = chain.given.statement.conjuncts
+        for row in np.flatnonzero(given.tree == t).tolist():
+            size = len(ways[tree.conjuncts[0]])
+            step = int(given.bound[row]), int(given.record[row]), given.weights[row, :size].tolist()
+            own = self.rounds.setdefault(int(given.node[row]), {})
+            own.setdefault(int(given.round[row]), []).append(step)
         self.node = self.split = self.leaf = 0
 
-    def visit(self, state: Ends, frame: tuple[list[Layer] | None] | None) -> Iterator[Shown]:
+    def framed(self, node: int, state: Ends, around: Frame | None) -> Frame:
+        """Bounds of a frame, and of the nearest frame with steps for those in it."""
+        outer = around[1] if around is not None else None
+        if outer is not None and outer[0] is None:
+            return outer, outer
+        within = None if outer is None else outer[0]
+        found = self.chain.bounds(state, within, self.refine.get(node, {}))
+        for number in sorted(self.rounds.get(node, {})):
+            if found is not None:
+                way = self.chain.given.statement.conjuncts[self.tree.conjuncts[0]]
+                found = self.chain.stepped(state, found, self.rounds[node][number], way)
+        own = (found,)
+        return own, own if node in self.rounds else outer
+
+    def visit(self, state: Ends, around: Frame | None) -> Iterator[Shown]:
         node, self.node = self.node, self.node + 1
         kind, item = int(self.tree.kind[node]), int(self.tree.item[node])
         if kind & FRAME:
-            frame = (self.chain.bounds(state, None, self.refine.get(node, {})),)
+            around = self.framed(node, state, around)
+        frame = None if around is None else around[0]
         if kind & SPLIT:
             at, self.split = float(self.tree.at[self.split]), self.split + 1
             for above in (False, True):
                 part = {**state, item: _cut(state.get(item, NOTHING), above, at)}
-                yield from self.visit(part, frame)
+                yield from self.visit(part, around)
             return
         leaf, self.leaf = self.leaf, self.leaf + 1
         bounds = None
@@ -210,13 +275,8 @@ class _Walk:
     ) -> Shown:
         if bounds is None:
             return Shown(None, True)
-        chain, total = self.chain, Fraction(0)
-        form, at_input = [Fraction(0)] * len(chain.biases[-1]), [Fraction(0)] * chain.size
-        for w, part in zip(mix, way, strict=True):
-            total += Fraction(float(w)) * Fraction(part.bound)
-            for target, terms in ((form, part.outputs), (at_input, part.inputs)):
-                for i, v in terms:
-                    target[i] -= Fraction(float(w)) * Fraction(v)
+        chain = self.chain
+        total, form, at_input = chain.mixed(way, mix)
         total += chain.backward(state, bounds, len(chain.slopes), form, record, at_input)
         strict = any(w > 0 and part.strict for w, part in zip(mix, way, strict=True))
         return Shown(total, total > 0 or (strict and total == 0))

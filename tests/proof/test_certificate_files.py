@@ -137,7 +137,7 @@ def test_what_zlib_packs_too_well_is_written_less_tightly(tmp_path: Path) -> Non
     tree = Tree(
         tuple(range(ways)), balanced, item, at, np.ones((leaves, ways)), np.full((leaves, ways), -1)
     )
-    made = Certificate(stated, 27, (tree,), csr_array((0, 3)))
+    made = Certificate(statement=stated, bits=27, trees=(tree,), records=csr_array((0, 3)))
     size = write_certificate(made, tmp_path / "c")
     again = read_certificate(tmp_path / "c")
     assert same(again, made)
@@ -263,7 +263,7 @@ def test_large_numbers_are_no_error() -> None:
     )  # fmt: skip
     one = np.ones((1, 1))
     tree = Tree((0,), np.zeros(1, np.uint8), np.array([-1]), np.zeros(0), one, -one.astype(int))
-    made = Certificate(stated, 27, (tree,), csr_array((0, 3)))
+    made = Certificate(statement=stated, bits=27, trees=(tree,), records=csr_array((0, 3)))
     for checker in CHECKERS:
         result = checker(made, network)
         assert (result.valid, result.decided) == (False, True)

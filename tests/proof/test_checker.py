@@ -91,7 +91,7 @@ def certificate(
     network: Network, stated: Statement, *trees: Tree, bits: int = 27, **more: Any
 ) -> Certificate:
     records = csr_array((0, 3 * network.neurons + len(stated.bound)))
-    return Certificate(stated, bits, trees, **{"records": records, **more})
+    return Certificate(statement=stated, bits=bits, trees=trees, **{"records": records, **more})
 
 
 @CHECKS
@@ -246,7 +246,13 @@ def random_certificate(
         rng.integers(count, size=len(nodes)),
     )
     bits = int(rng.choice([20, 27]))
-    return Certificate(stated, bits, (grown,), csr_array(numbers), refined)
+    return Certificate(
+        statement=stated,
+        bits=bits,
+        trees=(grown,),
+        records=csr_array(numbers),
+        refinements=refined,
+    )
 
 
 def networks(rng: np.random.Generator) -> list[Network]:

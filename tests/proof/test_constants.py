@@ -256,8 +256,10 @@ def test_bounds_of_checkers_hold_for_the_true_constants(tmp_path: Path) -> None:
         network, box = asked.claim.network, asked.claim.box
         stated = statement_of(asked.claim)
         records = csr_array((0, 3 * network.neurons))
-        exact = Checker(network, Certificate(stated, 0, (), records))
-        fast = FastBounds(network, Certificate(stated, 27, (), records))
+        exact = Checker(network, Certificate(statement=stated, bits=0, trees=(), records=records))
+        fast = FastBounds(
+            network, Certificate(statement=stated, bits=27, trees=(), records=records)
+        )
         whole = region(stated, network)
         long = exact.derive(whole, refine={}).values
         short = fast.derive(whole[:, None], refine=[{}]).values

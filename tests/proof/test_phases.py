@@ -65,7 +65,8 @@ def test_it_agrees_with_the_program_of_all_rows(seed: int) -> None:
         whole = Program(lazy.now)
         for key, conjunct in enumerate(problem.conjuncts):
             form = system.margins(problem, conjunct)
-            state, bound, _ = whole.largest(form, SOON)
+            best = whole.largest(form, SOON)
+            state, bound = best.state, best.bound
             found = lazy.largest(form, SOON, key)
             if state is State.INFEASIBLE:
                 assert found.value < 0  # fewer rows may do to close it
@@ -110,7 +111,7 @@ def test_a_system_with_fewer_literals_is_a_larger_region(seed: int) -> None:
     for before, after in zip(system.pools, fewer.pools, strict=True):
         assert (system.matrix[before.rows] != fewer.matrix[after.rows]).nnz == 0
     form = system.margins(problem, problem.conjuncts[0])
-    all_rows, few_rows = (Program(s).largest(form, SOON)[1] for s in (system, fewer))
+    all_rows, few_rows = (Program(s).largest(form, SOON).bound for s in (system, fewer))
     assert few_rows >= all_rows - 1e-7
 
 

@@ -29,7 +29,7 @@ from precond.network.operators import operators
 from precond.proof.gate import excludes
 from precond.proof.replay import replay
 from precond.proof.rows import stack_rows
-from precond.proof.trace import InputSplit, PhaseSplit, Trace
+from precond.proof.trace import Leaf, Tightened, Trace, parts_of
 from precond.proof.verdict import Status, Verdict
 from precond.region.polytope import affine_maps, polytope
 from precond.region.sampling import hit_and_run
@@ -78,12 +78,12 @@ def multipliers(traces: Iterable[Trace], layer: str, width: int) -> Array:
     stack = list(traces)
     while stack:
         node = stack.pop()
-        if isinstance(node, InputSplit):
-            stack += [node.below, node.above]
-        elif isinstance(node, PhaseSplit):
-            stack += [node.off, node.on]
-        else:
-            for side in (node.low, node.high):
+        stack += parts_of(node)
+        leaves = [node] if isinstance(node, Leaf) else []
+        if isinstance(node, Tightened):
+            leaves += [step.leaf for steps in node.rounds for step in steps]
+        for leaf in leaves:
+            for side in (leaf.low, leaf.high):
                 if layer in side:
                     most = np.maximum(most, np.abs(side[layer]))
     return most

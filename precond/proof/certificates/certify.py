@@ -21,7 +21,7 @@ from precond.proof.certificates.judges import ExactJudge, FastJudge, Judge
 from precond.proof.certificates.maker import Maker, NotCertified
 from precond.proof.claim import Claim
 from precond.proof.deadline import Deadline
-from precond.proof.trace import InputSplit, Leaf, Trace
+from precond.proof.trace import Trace, parts_of
 from precond.proof.verdict import Attempt, Status, Verdict
 
 CERTIFICATE = "certificate"  # in a verdict's attempts
@@ -141,11 +141,7 @@ def _splits(trace: Trace, most: int) -> int:
     """How many splits a trace has, counted up to ``most``."""
     stack, count = [trace], 0
     while stack and count < most:
-        node = stack.pop()
-        if not isinstance(node, Leaf):
-            count += 1
-            first = (
-                (node.below, node.above) if isinstance(node, InputSplit) else (node.off, node.on)
-            )
-            stack.extend(first)
+        parts = parts_of(stack.pop())
+        count += len(parts) == 2
+        stack.extend(parts)
     return count

@@ -26,6 +26,7 @@ from precond.proof.bounds.row_bounds import improved_bounds, row_bounds
 from precond.proof.claim import Conjunct, Problem
 from precond.proof.deadline import Deadline
 from precond.proof.limits import Limits, layer_tensors, limits_of
+from precond.proof.linear.encode import Bounds
 from precond.proof.rows import stack_rows
 from precond.proof.trace import Leaf
 from precond.region.box import Box
@@ -34,6 +35,7 @@ Array = NDArray[np.float64]
 Split = tuple[int, float]
 FEW_INPUTS = 24
 BATCH = 256  # boxes looked at together
+DIGITS = 8, 12  # bits of slopes after the point, and of other multipliers
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,8 +47,9 @@ class LeafTrial:
     split: Split | None
 
 
-def problem_in(problem: Problem, state: Array) -> Problem | None:
-    """``problem`` in the region ``state`` (2, coordinates); None if its box is empty."""
+def problem_in(problem: Problem, state: Array, bounds: Bounds | None = None) -> Problem | None:
+    """``problem`` in the region ``state`` (2, coordinates), with layer bounds that are known there;
+    None if its box is empty."""
     network, size = problem.network, problem.network.input_size
     lower, upper = state[0, :size], -state[1, :size]
     if (lower > upper).any():
@@ -57,7 +60,7 @@ def problem_in(problem: Problem, state: Array) -> Problem | None:
         first += network.width(layer)
         if np.isfinite(part).any():
             intervals[layer] = part[0].copy(), -part[1]
-    return replace(problem, box=Box(lower, upper), intervals=intervals, bounds=None)
+    return replace(problem, box=Box(lower, upper), intervals=intervals, bounds=bounds)
 
 
 def improved(
@@ -186,29 +189,33 @@ class Records:
         self.offset, self.neurons, self.rows = layers, neurons, rows
         self.columns: list[NDArray[np.int64]] = []
         self.values: list[Array] = []
+        self.built: csr_array | None = None
 
     def __len__(self) -> int:
         return len(self.columns)
 
-    def put(self, leaf: Leaf) -> int:
-        """The number of a leaf's record."""
+    def put(self, leaf: Leaf, digits: tuple[int, int] = DIGITS) -> int:
+        """The number of a leaf's record, with so many ``DIGITS``."""
+        slopes, others = (2.0**bits for bits in digits)
         dense = np.zeros(3 * self.neurons + self.rows)
         for first, parts in enumerate((leaf.alpha, leaf.low, leaf.high)):
             for layer, values in parts.items():
                 begin = first * self.neurons + self.offset[layer]
                 dense[begin : begin + len(values)] = np.nan_to_num(values)
-        dense[: self.neurons] = np.round(dense[: self.neurons] * 256) / 256
+        dense[: self.neurons] = np.round(dense[: self.neurons] * slopes) / slopes
         if leaf.half is not None:
             dense[3 * self.neurons :] = leaf.half
         mantissa, power = np.frexp(np.maximum(dense[self.neurons :], 0.0))
-        dense[self.neurons :] = np.ldexp(np.round(mantissa * 4096) / 4096, power)
+        dense[self.neurons :] = np.ldexp(np.round(mantissa * others) / others, power)
         self.columns.append(np.flatnonzero(dense > 0))
         self.values.append(dense[self.columns[-1]])
         return len(self.columns) - 1
 
     def matrix(self) -> csr_array:
-        starts = np.cumsum([0, *(len(c) for c in self.columns)])
-        columns = np.concatenate([np.zeros(0, np.int64), *self.columns])
-        values = np.concatenate([np.zeros(0), *self.values])
-        shape = (len(self), 3 * self.neurons + self.rows)
-        return csr_array((values, columns, starts), shape=shape)
+        if self.built is None or self.built.shape[0] < len(self):
+            starts = np.cumsum([0, *(len(c) for c in self.columns)])
+            columns = np.concatenate([np.zeros(0, np.int64), *self.columns])
+            values = np.concatenate([np.zeros(0), *self.values])
+            shape = (len(self), 3 * self.neurons + self.rows)
+            self.built = csr_array((values, columns, starts), shape=shape)
+        return self.built

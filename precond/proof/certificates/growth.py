@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from precond.checker.certificate import FRAME, SPLIT, Tree
+from precond.checker.certificate import Linear
 from precond.network.graph import Network
-from precond.proof.trace import InputSplit, Leaf, PhaseSplit, Trace
+from precond.proof.trace import InputSplit, Leaf, PhaseSplit, Tightened, Trace
 
 Array = NDArray[np.float64]
 Split = tuple[int, float]
+
+
+@dataclass(frozen=True, eq=False)
+class BoundStep:
+    """Of a round: bound 2 · neuron + side, its record's number, weights of the inequalities."""
+
+    bound: int
+    record: int
+    weights: Array
 
 
 @dataclass(eq=False)
@@ -24,7 +33,8 @@ class Branch:
 
     ``record``: per conjunct the number of a record, −1 for default multipliers.  ``frame``:
     layer bounds are derived here.  ``refine``: records of single neurons' bounds of a frame.
-    ``size``: leaves below.
+    ``size``: leaves below.  ``rounds`` of steps that tighten bounds here, with the numbers of their
+    records; such a node is a frame, and ``outer`` is the nearest of them above.
     """
 
     state: Array
@@ -36,6 +46,8 @@ class Branch:
     frame: bool = False
     refine: dict[int, int] = field(default_factory=dict)
     size: int = 1
+    rounds: list[list[BoundStep]] = field(default_factory=list)
+    outer: Branch | None = None
     patience: int = 2  # splits before better multipliers are looked for
 
     @property
@@ -53,7 +65,8 @@ class Branch:
             state[side, coordinate] = max(state[side, coordinate], limit)
             beta = {c for c, leaf in self.leaf.items() if has_beta(leaf)}
             record = {c: r for c, r in self.record.items() if c in beta}
-            half = Branch(state, dict(self.leaf), record=record)
+            outer = self if self.rounds else self.outer
+            half = Branch(state, dict(self.leaf), record=record, outer=outer)
             half.patience = self.patience - 1
             halves.append(half)
         self.below, self.above = halves
@@ -70,12 +83,25 @@ class Branch:
     def leaves(self) -> list[Branch]:
         return [node for node in self.preorder() if node.split is None]
 
+    def own_leaves(self) -> list[Branch]:
+        """Those below that no frame with steps lies around, nearer than this node."""
+        if not self.rounds:
+            return self.leaves()
+        within = [leaf for leaf in self.leaves() if leaf is not self and not leaf.rounds]
+        return [*([self] if self.split is None else []), *(n for n in within if n.outer is self)]
+
 
 Failing: TypeAlias = dict[int, dict[Branch, dict[int, float]]]
 
 
-def grow(network: Network, state: Array, traces: Mapping[int, Trace]) -> Branch | None:
-    """One tree that follows the traces of several conjuncts; None where they split otherwise."""
+Put = Callable[[Leaf], tuple[int, Array]]
+
+
+def grow(
+    network: Network, state: Array, traces: Mapping[int, Trace], put: Put | None = None
+) -> Branch | None:
+    """One tree that follows the traces of several conjuncts; None where they split otherwise, or
+    where ``put``, which gives a step's record and weights, is wanted and not there."""
     offsets: dict[str, int] = {}
     for layer in network.decision_layers:
         offsets[layer] = network.input_size + sum(network.width(k) for k in offsets)
@@ -83,6 +109,12 @@ def grow(network: Network, state: Array, traces: Mapping[int, Trace]) -> Branch 
     stack: list[tuple[Branch, Mapping[int, Trace]]] = [(root, traces)]
     while stack:
         node, given = stack.pop()
+        if any(isinstance(trace, Tightened) for trace in given.values()):
+            if put is None or len(given) > 1:
+                return None
+            ((c, trace),) = given.items()
+            assert isinstance(trace, Tightened)
+            node.rounds, given = _rounds(trace, offsets, network.input_size, put), {c: trace.inner}
         node.leaf = {c: trace for c, trace in given.items() if isinstance(trace, Leaf)}
         splits = {c: (_split(t, offsets), t) for c, t in given.items() if not isinstance(t, Leaf)}
         if not splits:
@@ -101,6 +133,28 @@ def grow(network: Network, state: Array, traces: Mapping[int, Trace]) -> Branch 
     return root
 
 
+def _rounds(
+    trace: Tightened, offsets: Mapping[str, int], inputs: int, put: Put
+) -> list[list[BoundStep]]:
+    rounds = []
+    for steps in trace.rounds:
+        numbers = [2 * (offsets[s.layer] - inputs + s.index) + (not s.above) for s in steps]
+        found = [
+            BoundStep(bound, *put(step.leaf)) for bound, step in zip(numbers, steps, strict=True)
+        ]
+        rounds.append(sorted(found, key=lambda step: step.bound))
+    return rounds
+
+
+def few_digits(weights: Array | None, *, scaled: bool) -> Array:
+    """Any weights ≥ 0 are sound, so few digits are enough; ``scaled``: the largest is 1 then."""
+    given = np.maximum(np.zeros(0) if weights is None else np.asarray(weights, np.float64), 0.0)
+    if scaled:
+        return np.asarray(np.round(given / (given.max(initial=0.0) or 1.0) * 256) / 256)
+    mantissa, power = np.frexp(given)
+    return np.ldexp(np.round(mantissa * 65536) / 65536, power)
+
+
 def has_beta(leaf: Leaf) -> bool:
     """Whether default multipliers are sure to be weaker."""
     parts = [*leaf.low.values(), *leaf.high.values()]
@@ -113,33 +167,6 @@ def count(root: Branch) -> None:
         node.size = sum(child.size for child in node.children) or 1
 
 
-def tree_of(
-    root: Branch,
-    conjuncts: tuple[int, ...],
-    rows: Mapping[int, int],
-    records: Mapping[int, int],
-) -> Tree:
-    """The certificate's tree; ``rows``: inequalities of each conjunct; ``records``: their
-    numbers in the certificate."""
-    nodes = list(root.preorder())
-    leaves = [node for node in nodes if node.split is None]
-    splits = [node.split for node in nodes if node.split is not None]
-    kind = [SPLIT * (n.split is not None) + FRAME * n.frame for n in nodes]
-    total = sum(rows[c] for c in conjuncts)
-    weights = np.array([weights_of(leaf, conjuncts, rows) for leaf in leaves])
-    return Tree(
-        conjuncts,
-        np.array(kind, dtype=np.uint8),
-        np.array([-1 if n.split is None else n.split[0] for n in nodes], dtype=np.int64),
-        at=np.array([at for _, at in splits], dtype=np.float64),
-        weights=weights.reshape(len(leaves), total),
-        record=np.array(
-            [[records.get(leaf.record.get(c, -1), -1) for c in conjuncts] for leaf in leaves],
-            dtype=np.int64,
-        ),
-    )
-
-
 def weights_of(leaf: Branch, conjuncts: tuple[int, ...], rows: Mapping[int, int]) -> Array:
     """Weights of all inequalities of the conjuncts."""
     parts = [np.zeros(0)]
@@ -147,11 +174,14 @@ def weights_of(leaf: Branch, conjuncts: tuple[int, ...], rows: Mapping[int, int]
         given = leaf.leaf[c].weights if c in leaf.leaf else None
         if given is None or len(given) != rows[c]:  # a way to fail without inequalities: vacuous
             given = np.ones(rows[c])
-        weights = np.asarray(given, dtype=np.float64)
-        top = weights.max(initial=0.0)
-        # Few digits are enough: any weights ≥ 0 are sound.
-        parts.append(np.round(np.maximum(weights, 0.0) / (top or 1.0) * 256) / 256)
+        parts.append(few_digits(given, scaled=True))
     return np.concatenate(parts)
+
+
+def varying(way: tuple[Linear, ...]) -> Array:
+    """Weight 1 for every inequality that is not between numbers alone, or for all."""
+    varies = np.array([bool(i.outputs or i.inputs) for i in way], dtype=np.float64)
+    return varies if varies.any() else np.ones(len(way))
 
 
 def _split(trace: Trace, offsets: Mapping[str, int]) -> Split:

@@ -12,10 +12,11 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_array
 
-from precond.checker.certificate import Certificate, Linear, Refinements, region
+from precond.checker.certificate import Certificate, region
+from precond.proof.certificates.assembly import assembled
 from precond.proof.certificates.floats import (
+    DIGITS,
     FEW_INPUTS,
     Records,
     improved,
@@ -28,9 +29,10 @@ from precond.proof.certificates.growth import (
     Failing,
     Split,
     count,
+    few_digits,
     grow,
     has_beta,
-    tree_of,
+    varying,
     weights_of,
 )
 from precond.proof.certificates.judges import Judge
@@ -42,6 +44,7 @@ Array = NDArray[np.float64]
 MENDED = 400  # splits that may be added to a search's own, and as many again as it had
 AGAIN = 4  # times that leaves are mended which close alone but not in the whole
 STEPS = 60  # of ascent for a leaf that does not close
+STEP_DIGITS = 12, 16  # of a step's multipliers: what is lost there is lost for all after it
 
 
 class NotCertified(Exception):
@@ -66,7 +69,7 @@ class Maker:
 
     def run(self, traces: Mapping[int, Trace]) -> Certificate:
         nothing: Trace = Leaf()
-        unsaid = {c: Leaf(_varying(way)) for c, way in enumerate(self.statement.conjuncts)}
+        unsaid = {c: Leaf(varying(way)) for c, way in enumerate(self.statement.conjuncts)}
         if self.statement.vacuous:  # any conjunct's splits may show that there is no input
             traces = {0: next(iter(traces.values()), nothing)}
         given = {c: traces.get(c, unsaid[c]) for c in self.rows}
@@ -79,7 +82,7 @@ class Maker:
         for group in [closed, *([split] if together else apart)]:
             if not group:
                 continue
-            root = grow(self.network, self.root(), group)
+            root = grow(self.network, self.root(), group, self.put_step)
             assert root is not None  # of one conjunct, or tried before
             self.leaves += root.size
             self.settle(root, tuple(group))
@@ -114,6 +117,8 @@ class Maker:
         by_input = any(self.is_input(n) for n in root.preorder())
         if pending is None:
             pending = root.leaves() if by_input else [root]
+            if any(n.rounds for n in root.preorder()):
+                pending = self.stepped(root, conjuncts)
         for leaf in root.leaves():
             self.recall(leaf, conjuncts, only_beta=True)
         while pending:
@@ -130,7 +135,8 @@ class Maker:
             for node in changed:
                 failing.pop(id(node), None)
             failing.update(again)
-            if not by_input and pending == [root] and id(root) in failing:
+            whole = not by_input and pending == [root] and not root.rounds
+            if whole and id(root) in failing:
                 failing = self.refined(root, conjuncts, failing)
             following: list[Branch] = []
             alone: list[Branch] = []
@@ -143,6 +149,20 @@ class Maker:
                     alone.append(node)
             pending = following + self.mended(alone, failing, conjuncts)
         count(root)
+
+    def stepped(self, root: Branch, conjuncts: tuple[int, ...]) -> list[Branch]:
+        """The leaves of a tree with steps that do not close with the bounds of their frames."""
+        root.frame = True
+        for leaf in root.leaves():
+            self.recall(leaf, conjuncts)
+        frames = [node for node in root.preorder() if node.rounds or node is root]
+        failing = self.evaluate(frames, conjuncts)
+        return [leaf for below in failing.values() for leaf in below]
+
+    def put_step(self, leaf: Leaf) -> tuple[int, Array]:
+        """A step's record, and weights of inequalities, of which "there is no input" has none."""
+        given = None if self.statement.vacuous else leaf.weights
+        return self.records.put(leaf, STEP_DIGITS), few_digits(given, scaled=False)
 
     def is_input(self, node: Branch) -> bool:
         return node.split is not None and node.split[0] < self.network.input_size
@@ -231,12 +251,15 @@ class Maker:
             if given is None or leaf.record.get(c, -1) >= 0:
                 continue
             if has_beta(given) or (given.alpha and not only_beta):
-                leaf.record[c], found = self.records.put(given), True
+                digits = STEP_DIGITS if leaf.rounds or leaf.outer else DIGITS
+                leaf.record[c], found = self.records.put(given, digits), True
         return found
 
     def better(self, node: Branch, ways: Mapping[int, float]) -> tuple[int, float] | None:
         """Ascend from scratch in a leaf's own region; where to split it if that fails."""
-        problem = problem_in(self.problem, node.state)
+        frame = node if node.rounds else node.outer
+        known = None if frame is None else self.judge.layer_bounds(frame, tuple(ways))
+        problem = problem_in(self.problem, node.state, known)
         where = None
         if problem is None:
             return None
@@ -272,29 +295,5 @@ class Maker:
 
     def certificate(self, roots: list[Branch], trees: list[tuple[int, ...]]) -> Certificate:
         """All trees, with the records that are used."""
-        used: dict[int, int] = {}
-        refined = []
-        for t, root in enumerate(roots):
-            for k, node in enumerate(root.preorder()):
-                for number, r in node.refine.items() if node.frame else ():
-                    refined.append((t, k, number, used.setdefault(r, len(used))))
-                for r in node.record.values() if node.split is None else ():
-                    if r >= 0:
-                        used.setdefault(r, len(used))
-        columns = np.array(refined, dtype=np.int64).reshape(-1, 4).T
-        records = csr_array(self.records.matrix()[np.array(list(used), dtype=np.int64)])
-        pairs = zip(roots, trees, strict=True)
-        made = tuple(tree_of(root, group, self.rows, records=used) for root, group in pairs)
-        return Certificate(
-            self.statement,
-            self.judge.bits,
-            made,
-            records=records,
-            refinements=Refinements(*columns),
-        )
-
-
-def _varying(way: tuple[Linear, ...]) -> Array:
-    """Weight 1 for every inequality that is not between numbers alone, or for all."""
-    varies = np.array([bool(i.outputs or i.inputs) for i in way], dtype=np.float64)
-    return varies if varies.any() else np.ones(len(way))
+        pairs = list(zip(roots, trees, strict=True))
+        return assembled(self.statement, self.judge.bits, pairs, self.rows, self.records)

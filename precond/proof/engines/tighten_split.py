@@ -27,13 +27,17 @@ from precond.proof.linear.blocks import cut
 from precond.proof.linear.encode import Bounds
 from precond.proof.linear.solver import refusal
 from precond.proof.linear.tighten import tightened
+from precond.proof.linear.tighten_record import TightenRecord
 from precond.proof.refusal import Refusal
 from precond.proof.rows import stack_rows
+from precond.proof.trace import Leaf
+from precond.region.pattern import Neuron
 
 Array = NDArray[np.float64]
 PROGRESS = 0.8  # of a layer's width, summed over free neurons: less must be left of some
 LEAST = 0.2  # seconds for ``finish``
 STEPS = 20  # of ascent for the bounds at the root
+TRACE_BYTES = 1e9  # of a recorded proof, at most
 
 
 @dataclass(frozen=True)
@@ -56,14 +60,15 @@ class TightenSplitEngine:
 
     def solve(self, problem: Problem, deadline: Deadline) -> list[Answer]:
         """One answer per conjunct; in turns, each with its share of what is left of the time."""
-        plain = replace(problem, keep_trace=False)
-        refined = region_of(
-            plain, self.device, steps=STEPS, deadline=deadline.earlier(0.1 * deadline.left)
-        )
+        # A certificate has one backward pass for each layer bound, and no optimised ones.
+        steps = 0 if problem.keep_trace else STEPS
+        limit = deadline.earlier(0.1 * deadline.left)
+        refined = region_of(problem, self.device, steps=steps, deadline=limit)
         if bool(refined.empty[0]):
-            return [Answer.excluded()] * len(problem.conjuncts)
-        plain = replace(plain, bounds=layer_bounds(refined))
-        searches = [_TightenSearch(self, plain.only((c,))) for c in problem.conjuncts]
+            trace = Leaf(empty=True) if problem.keep_trace else None
+            return [Answer.excluded(trace=trace)] * len(problem.conjuncts)
+        begun = replace(problem, bounds=layer_bounds(refined))
+        searches = [_TightenSearch(self, begun.only((c,))) for c in problem.conjuncts]
         waiting = searches
         while waiting and not deadline.passed:
             for position, search in enumerate(waiting):
@@ -75,11 +80,14 @@ class TightenSplitEngine:
 
 
 class _TightenSearch:
-    """One conjunct's subdomains that wait, each with the share of the whole that it is."""
+    """One conjunct's subdomains that wait, each with the share of the whole that it is, and its
+    number."""
 
     def __init__(self, engine: TightenSplitEngine, problem: Problem) -> None:
         self.engine = engine
-        self.nodes = [(problem, 1.0)]
+        self.nodes = [(problem, 1.0, 0)]
+        self.record = TightenRecord(TRACE_BYTES) if problem.keep_trace else None
+        self.numbered = 1  # subdomains so far
         self.done = 0.0
         self.count = 0
         self.stuck: list[float] = []  # shares of subdomains that cannot be split
@@ -90,24 +98,25 @@ class _TightenSearch:
         note = f"{self.count} subdomains tightened"
         if self.witness is not None:
             return Answer(Outcome.WITNESS, witness=self.witness, note=note)
-        open_ = [*(share for _, share in self.nodes), *self.stuck]
+        open_ = [*(share for _, share, _ in self.nodes), *self.stuck]
         fault = self.coverage.fault(0, len(open_), sum(open_))
         if open_ or fault is not None:
             return Answer(Outcome.UNDECIDED, rigorous=True, note=fault or note, done=self.done)
-        return Answer.excluded(note=note)
+        trace = None if self.record is None else self.record.trace()
+        return Answer.excluded(note=note, trace=trace)
 
     def run(self, deadline: Deadline) -> None:
         """Until the deadline, a witness, or nothing waits; what is begun goes on next time."""
         while self.nodes and not deadline.passed:
-            node, share = self.nodes.pop()
+            node, share, number = self.nodes.pop()
             began = time.monotonic()
-            bounds = self._tighten(node, deadline)
+            bounds = self._tighten(node, number, deadline)
             if bounds is None:
                 self._close(share)
                 continue
             node = replace(node, bounds=bounds)
             if deadline.passed:
-                self.nodes.append((node, share))
+                self.nodes.append((node, share, number))
                 return
             spent = max(LEAST, time.monotonic() - began)
             answer = self.engine.finish.solve(node, deadline.earlier(spent))[0]
@@ -115,28 +124,40 @@ class _TightenSearch:
                 self.witness = answer.witness
                 return
             if answer.outcome is Outcome.INFEASIBLE and answer.rigorous:
+                if self.record is not None:
+                    self.record.close(number, answer.trace)
                 self._close(share)
                 continue
             self.count += 1
-            halves = self._split(node)
-            if not halves:
+            neuron = self._dearest(node)
+            if neuron is None:
                 self.stuck.append(share)
                 continue
-            self.coverage.split(0)
-            self.nodes += [(child, share / 2) for child in halves]
+            self._split(node, share, number, neuron=neuron)
+
+    def _split(self, node: Problem, share: float, number: int, neuron: Neuron) -> None:
+        """Put both phases of a neuron to the subdomains that wait."""
+        self.coverage.split(0)
+        off, on = self.numbered, self.numbered + 1
+        self.numbered += 2
+        for child, phase in ((off, False), (on, True)):
+            self.nodes.append((_with_phase(node, *neuron, phase), share / 2, child))
+        if self.record is not None:
+            self.record.split(number, neuron, off, on)
 
     def _close(self, share: float) -> None:
         self.count += 1
         self.done += share
         self.coverage.close(0, share)
 
-    def _tighten(self, problem: Problem, deadline: Deadline) -> Bounds | None:
+    def _tighten(self, problem: Problem, number: int, deadline: Deadline) -> Bounds | None:
         """Bounds after as many rounds as pay; None if the subdomain is excluded."""
         bounds = problem.bounds
         assert bounds is not None
         before = _widths(problem, bounds)
         while before and not deadline.passed:
-            found = tightened(problem, problem.conjuncts[0], bounds, deadline=deadline)
+            kept = None if self.record is None else self.record.of(number)
+            found = tightened(problem, problem.conjuncts[0], bounds, deadline, record=kept)
             if found is None:
                 return None
             bounds = found
@@ -146,23 +167,22 @@ class _TightenSearch:
             before = after
         return bounds
 
-    def _split(self, problem: Problem) -> list[Problem]:
-        """Both phases of the dearest free neuron; none where nothing is free."""
+    def _dearest(self, problem: Problem) -> Neuron | None:
+        """The free neuron whose relaxation costs the bound most; None where nothing is free."""
         region = region_of(problem, self.engine.device).region
         rows = stack_rows(problem, self.engine.device)
         with torch.no_grad():
             bound = row_bounds(region, rows, keep=True)
         row = int(bound.value[0].argmax())
-        best, dearest = 0.0, None
+        best = 0.0
+        dearest: Neuron | None = None
         for layer, form in bound.coefficients.items():
             lines = region.lines[layer]
             assert isinstance(lines, ActivationLines)
             cost, neuron = relaxation_cost(lines, form[:, row])[0].max(0)
             if float(cost) > best:
                 best, dearest = float(cost), (layer, int(neuron))
-        if dearest is None:
-            return []
-        return [_with_phase(problem, *dearest, on) for on in (False, True)]
+        return dearest
 
 
 def _with_phase(problem: Problem, layer: str, neuron: int, on: bool) -> Problem:

@@ -78,11 +78,12 @@ class GrowingSystem:
         margin = margin + underflow(matrix, self.largest[:size])
         return low - margin, high + margin
 
-    def halfspaces(self, halfspaces: HalfSpaces) -> None:
+    def halfspaces(self, halfspaces: HalfSpaces) -> Int[Index, " halfspaces"]:
         rows, columns = np.nonzero(halfspaces.matrix)
         count = len(halfspaces.bound)
         matrix = self.entries(rows, columns, halfspaces.matrix[rows, columns], height=count)
-        self.add_rows(matrix, np.full(count, -np.inf), halfspaces.bound, error=np.zeros(count))
+        none = np.full(count, -np.inf)
+        return self.add_rows(matrix, none, halfspaces.bound, error=np.zeros(count))
 
     def between(
         self,

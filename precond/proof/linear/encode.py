@@ -81,7 +81,7 @@ def encode(problem: Problem, bounds: Bounds, deadline: Deadline = FOREVER) -> Li
         slope = node.layer.slope if isinstance(node.layer, LeakyReLU) else 0.0
         build.rectify(node.name, z, natural, (low, high), literal, slope)
     if problem.halfspaces is not None:
-        build.halfspaces(problem.halfspaces)
+        build.half = build.halfspaces(problem.halfspaces)
     deadline.check()
     return build.finish(None)
 
@@ -105,6 +105,7 @@ class _Builder(GrowingSystem):
         super().__init__(problem.box, capacity)
         self.layers: dict[str, LayerMap] = {}
         self.pools: list[OpenWindow] = []
+        self.half: Index = np.zeros(0, dtype=np.int64)
         every = np.arange(self.inputs)
         self.values = {INPUT: self.selection(every, every, self.inputs)}
 
@@ -157,6 +158,7 @@ class _Builder(GrowingSystem):
         negative = np.full(width, -1)
         row = np.full(width, -1)
         triangle = np.full(width, -1)
+        equal = np.full(width, -1)
         # Values of a run in floats are columns: substituted, their errors would pile up.
         explicit = self.runs or bool(free.any()) or len(self.column_lower) > self.inputs
         kept = np.flatnonzero(~free & (factor > 0)) if explicit else np.empty(0, dtype=np.int64)
@@ -175,7 +177,7 @@ class _Builder(GrowingSystem):
                 * (bare_gamma(2) * z.reach(self.largest) + TINY * (1 + self.largest.sum())),
             )
             self.layers[name] = LayerMap(
-                low, high, row, column=column, negative=negative, triangle=triangle
+                low, high, row, column=column, negative=negative, triangle=triangle, equal=equal
             )
             return
         opened = np.flatnonzero(free)
@@ -188,7 +190,9 @@ class _Builder(GrowingSystem):
             np.arange(len(kept), len(used)), negative[opened], -np.ones(len(opened)), len(used)
         )
         constant = z.constant[used]
-        self.add_rows(csr_array(own - z.matrix[used]), constant, constant, error=z.error[used])
+        equal[used] = self.add_rows(
+            csr_array(own - z.matrix[used]), constant, constant, error=z.error[used]
+        )
         sides = (high[opened], -low[opened])
         triangle[opened] = self._triangles(column[opened], negative[opened], *sides)
         matrix = self.entries(used, column[used], np.where(free, 1.0, factor)[used], width)
@@ -200,7 +204,7 @@ class _Builder(GrowingSystem):
         error = self.slacks.get(name, np.zeros(width))
         self.values[name] = Expression(csr_array(matrix), np.zeros(width), error, simple=simple)
         self.layers[name] = LayerMap(
-            low, high, row, column=column, negative=negative, triangle=triangle
+            low, high, row, column=column, negative=negative, triangle=triangle, equal=equal
         )
 
     def _triangles(self, positive: Index, negative: Index, high: Array, depth: Array) -> Index:
@@ -289,5 +293,6 @@ class _Builder(GrowingSystem):
             output=output,
             layers=self.layers,
             pools=tuple(self.pools),
+            half=self.half,
             empty=empty,
         )

@@ -18,7 +18,7 @@ from precond.proof.claim import Conjunct, Problem
 from precond.proof.deadline import Deadline, OutOfTime
 from precond.proof.linear.blocks import cut
 from precond.proof.linear.encode import Bounds, encode
-from precond.proof.linear.solver import TOLERANCE, State, certifies, is_empty, model, run
+from precond.proof.linear.solver import TOLERANCE, State, certifies, empty_ray, model, run
 from precond.proof.linear.system import Expression, LinearSystem, satisfies
 from precond.proof.replay import in_region
 
@@ -158,7 +158,8 @@ def _inside(system: LinearSystem, form: Expression | None, deadline: Deadline) -
     if state is State.STOPPED:
         return Satisfiability(empty=None)
     if state is State.INFEASIBLE:
-        return Satisfiability(empty=True, rigorous=form is None and is_empty(highs, system, fold))
+        shown = form is None and empty_ray(highs, system, fold) is not None
+        return Satisfiability(empty=True, rigorous=shown)
     solution = highs.getSolution()
     v = np.array(solution.col_value)
     slack = float(v[columns])

@@ -23,7 +23,7 @@ from precond.basics.shapes import Float
 from precond.proof.claim import Problem
 from precond.proof.deadline import Deadline
 from precond.proof.linear.encode import Bounds, encode
-from precond.proof.linear.solver import State, add_rows, empty_ray, ints, is_empty, model, run
+from precond.proof.linear.solver import State, add_rows, empty_ray, ints, model, run
 from precond.proof.linear.system import (
     Expression,
     LinearSystem,
@@ -60,6 +60,18 @@ class Relaxation:
     def shown_empty(self) -> bool:
         """Whether multipliers have shown that the region has no point."""
         return self.state is State.INFEASIBLE and self.bound == np.inf
+
+
+@dataclass(frozen=True, eq=False)
+class Largest:
+    """``bound``: a rigorous upper bound of a row over the system, −inf where that was shown to
+    have no solution; ``solution`` (columns,) where it is optimal; ``duals`` (rows,): the
+    multipliers behind the bound."""
+
+    state: State
+    bound: float = np.inf
+    solution: Array | None = None
+    duals: Array | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,20 +125,21 @@ class Program:
             self.highs.setOptionValue("simplex_strategy", 4)  # primal
         return state
 
-    def largest(self, form: Expression, deadline: Deadline) -> tuple[State, float, Array | None]:
-        """A rigorous upper bound of a single row over the system, and the solution (columns,)
-        where it is optimal; −inf where the system was shown to have none."""
+    def largest(self, form: Expression, deadline: Deadline) -> Largest:
+        """Of a single row over the system."""
         every = np.arange(form.matrix.shape[1], dtype=np.int32)
         self.highs.changeColsCost(len(every), every, form.matrix.toarray()[0])
         state = self._solve(deadline)
         if state is State.INFEASIBLE:
-            return state, -np.inf if is_empty(self.highs, self.system) else np.inf, None
+            ray = empty_ray(self.highs, self.system)
+            return Largest(state, np.inf if ray is None else -np.inf, duals=ray)
         solution = self.highs.getSolution()
         duals = np.array(solution.row_dual)
         if not solution.dual_valid or len(duals) < self.system.matrix.shape[0]:
-            return State.STOPPED, np.inf, None
+            return Largest(State.STOPPED)
         value = safe_upper(self.system, form, np.ones(1), duals=duals)
-        return state, value, np.array(solution.col_value) if state is State.OPTIMAL else None
+        best = np.array(solution.col_value) if state is State.OPTIMAL else None
+        return Largest(state, value, best, duals=duals)
 
     def relax(self, form: Expression, deadline: Deadline, problem: Problem) -> Relaxation:
         """Maximise the least row of ``form``."""

@@ -51,13 +51,6 @@ def refusal(problem: Problem, free: int | None = None) -> Refusal | None:
     return None
 
 
-def is_empty(
-    highs: Any, system: LinearSystem, fold: Callable[[Array], Array] | None = None
-) -> bool:
-    """Whether a dual ray of an infeasible model proves that the region has no point."""
-    return empty_ray(highs, system, fold) is not None
-
-
 def empty_ray(
     highs: Any, system: LinearSystem, fold: Callable[[Array], Array] | None = None
 ) -> Array | None:

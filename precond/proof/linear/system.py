@@ -12,7 +12,7 @@ Shcherbina 2004).  Its own rounding, and how far the system may be from the netw
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,7 +55,8 @@ class LayerMap:
 
     ``low``, ``high``: bounds of z in the region.  ``row``: the row of a pattern literal.
     ``column``: z of a fixed neuron, or p of a free one;  ``negative``: q of a free neuron;
-    ``triangle``: the row of a free neuron's relaxation.
+    ``triangle``: the row of a free neuron's relaxation;  ``equal``: the row that says what a
+    column, or p − q, is.
     """
 
     low: Float[Array, " m"]
@@ -64,6 +65,7 @@ class LayerMap:
     column: Int[Index, " m"]
     negative: Int[Index, " m"]
     triangle: Int[Index, " m"]
+    equal: Int[Index, " m"]
 
     @property
     def free(self) -> NDArray[np.bool_]:
@@ -85,8 +87,8 @@ class LinearSystem:
     ``column_lower ≤ v ≤ column_upper`` (all finite).
 
     Columns 0..inputs−1 are the flat input x.  ``output``: the outputs over the columns.
-    ``empty`` names a pre-activation without a possible value: the region has no point and
-    the rest of the system means nothing.
+    ``half``: the rows of the input's half-spaces.  ``empty`` names a pre-activation without a
+    possible value: the region has no point and the rest of the system means nothing.
     """
 
     inputs: int
@@ -99,6 +101,7 @@ class LinearSystem:
     output: Expression
     layers: Mapping[str, LayerMap]
     pools: tuple[OpenWindow, ...]
+    half: Int[Index, " halfspaces"] = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
     empty: Neuron | None = None
 
     @property
@@ -137,9 +140,15 @@ class LinearSystem:
             row_upper=self.row_upper[kept],
             row_error=self.row_error[kept],
             layers={
-                layer: replace(part, row=padded[part.row], triangle=padded[part.triangle])
+                layer: replace(
+                    part,
+                    row=padded[part.row],
+                    triangle=padded[part.triangle],
+                    equal=padded[part.equal],
+                )
                 for layer, part in self.layers.items()
             },
+            half=place[self.half],
             pools=tuple(replace(pool, rows=place[pool.rows]) for pool in self.pools),
         )
 

@@ -7,7 +7,7 @@ share of the time that is left.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from precond.proof.claim import Problem
 from precond.proof.deadline import FOREVER, Deadline
@@ -74,8 +74,10 @@ def default_stages(problem: Problem, device: str = "cpu", seed: int = 0) -> tupl
     if not few:
         short = Stage(phases, 0.15, races=True)
         programs = Stage(LpSplitEngine(device, free=SOME), 0.3, races=True)
-        dear = Stage(TightenSplitEngine(phases, device), 0.95, races=True)
-        splits = (short, programs, *(() if problem.keep_trace else (dear,)), *splits)
+        # A certificate has no optimised layer bounds, so a proof that it is made of should not.
+        last = replace(phases, root_steps=0) if problem.keep_trace else phases
+        dear = Stage(TightenSplitEngine(last, device), 0.95, races=True)
+        splits = (short, programs, dear, *splits)
     return (
         *quick,
         *splits,

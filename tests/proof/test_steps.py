@@ -1,0 +1,357 @@
+"""Bounds that a way to fail implies, as a certificate's steps: by hand, in fractions, damaged."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from certificate_damage import is_false
+from certificate_damage_proof import holds, multiplier, small_claim, still_follows
+from certificate_files import parts, sealed
+from scipy.sparse import csr_array
+from small_networks import ABSOLUTE, below
+
+from precond.checker.canonical import misfit
+from precond.checker.certificate import FRAME, SPLIT, Certificate, Tree, region
+from precond.checker.exact import Checker, check
+from precond.checker.fast import check_fast
+from precond.checker.fast_bounds import FastBounds
+from precond.checker.files import read_certificate, write_certificate
+from precond.checker.steps import Round, Steps
+from precond.checker.steps_in_words import stepped
+from precond.checker.tree import NESTED
+from precond.errors import DataError
+from precond.network.evaluate import outputs
+from precond.proof.certificates.certify import certify, statement_of
+from precond.proof.claim import Claim
+from precond.proof.engines.highs import HighsEngine
+from precond.proof.engines.tighten_split import TightenSplitEngine
+from precond.proof.prover.plans import Stage, known_bounds
+from precond.proof.prover.prove import prove
+from precond.property import Property
+from precond.region.box import Box
+from precond.region.inequality import Inequality
+from precond.region.pattern import DecisionPattern
+
+pytest.importorskip("highspy")
+TIGHTEN = (Stage(TightenSplitEngine(HighsEngine(known_bounds, milp_neurons=0))),)
+
+ARRAYS = ("tree", "node", "round", "bound", "record", "weights")
+# |x| over [−1/2, 1]; who fails has |x| ≥ 0.9.
+HALF = Claim(ABSOLUTE, Box(np.array([-0.5]), np.array([1.0])), DecisionPattern(), below(0, 0.9))
+ON = 0, 3.0  # z0 ≥ …, with weight 3
+OFF = 3, 1.5  # z1 ≤ …, with weight 3/2
+
+
+def one_round(*steps: tuple[int, float]) -> Round:
+    """Of bounds and weights, with default multipliers."""
+    bound = np.array([bound for bound, _ in steps])
+    weights = np.array([[weight] for _, weight in steps])
+    return Round(bound, np.full(len(steps), -1), weights)
+
+
+def bounds_after(*rounds: Round) -> np.ndarray:
+    """(checker, low and high, neuron): of |x|'s two pre-activations, by both checkers."""
+    statement = statement_of(HALF)
+    given = Certificate(
+        statement=statement,
+        bits=27,
+        trees=(),
+        records=csr_array((0, 3 * ABSOLUTE.neurons)),
+    )
+    state, way = region(statement, ABSOLUTE), statement.conjuncts[0]
+    slow, fast = Checker(ABSOLUTE, given), FastBounds(ABSOLUTE, given)
+    bounds, cells = slow.derive(state), fast.derive(state[:, None])
+    for steps in rounds:
+        bounds = slow.stepped(bounds, state, steps, way)
+        cells = stepped(fast, cells, state[:, None], steps, way)
+    x, y = bounds.values["z0"], cells.values["z0"]
+    ends = [np.array(x.n * 1.0, float) * 2.0**x.e, y.n[:, 0] * 2.0**y.e]
+    return np.array([[low, -negative] for low, negative in ends])
+
+
+def test_a_failure_implies_a_bound() -> None:
+    """relu(x) ≤ (2 x + 1) / 3 and relu(−x) ≤ (1 − x) / 3, so 0.9 ≤ x / 3 + 2 / 3: x ≥ 0.7."""
+    for low, high in bounds_after(one_round(ON)):
+        assert low == pytest.approx([0.7, -1.0], abs=1e-5) and low[0] <= 0.7
+        assert high == pytest.approx([1.0, 0.5])
+
+
+def test_a_later_round_starts_from_the_earlier_ones() -> None:
+    """With relu(x) = x: 0.9 ≤ x + (1 − x) / 3, x ≥ 0.85.  Without: x − 1.5 (x / 3 + 2 / 3 − 0.9) is
+    x / 2 + 0.35 ≥ 0.1."""
+    for _, high in bounds_after(one_round(ON), one_round(OFF)):
+        assert high[1] == pytest.approx(-0.85, abs=1e-5) and high[1] >= -0.85
+    for rounds in ((one_round(ON, OFF),), (one_round(OFF), one_round(ON))):
+        for low, high in bounds_after(*rounds):
+            assert low[0] == pytest.approx(0.7, abs=1e-5)  # it needs no other
+            assert high[1] == pytest.approx(-0.1, abs=1e-5)
+
+
+def by_steps(seed: int) -> tuple[Claim, Certificate]:
+    """An output stays 2 % of its range above the least of 4,000 values: with its certificate."""
+    rng = np.random.default_rng(seed)
+    network, box = small_claim(rng).network, Box.uniform(3, -2.0, 2.0)
+    y = outputs(network, box.sample(4000, rng))[:, 0]
+    least = float(y.min() - 0.02 * np.ptp(y))
+    claim = Claim(network, box, DecisionPattern(), Property(((Inequality(((0, 1.0),), least),),)))
+    found = prove(claim, budget=600, stages=TIGHTEN, keep_trace=True)
+    assert found.is_proved
+    return claim, certify(claim, found, 600)
+
+
+@pytest.fixture(scope="module")
+def proofs() -> list[tuple[Claim, Certificate]]:
+    found = [by_steps(seed) for seed in (103, 104, 110, 112, 124, 125, 126, 139, 145)]
+    assert all(len(made.steps) for _, made in found)
+    assert sum(len(np.unique(made.steps.node)) > 2 for _, made in found) == 2  # one in the other
+    assert sum(made.steps.round.max() > 0 for _, made in found) > 5
+    return found
+
+
+def test_proofs_by_tightening_are_certified(
+    proofs: list[tuple[Claim, Certificate]], tmp_path: Path
+) -> None:
+    """By both checkers, and in fractions; as written and read again."""
+    for claim, made in proofs:
+        write_certificate(made, tmp_path / "proof")
+        read = read_certificate(tmp_path / "proof")
+        assert check(read, claim.network).valid and check_fast(read, claim.network).valid
+        assert holds(read, claim.network)
+        for name in ARRAYS:
+            assert np.array_equal(getattr(read.steps, name), getattr(made.steps, name))
+
+
+def test_steps_are_needed(proofs: list[tuple[Claim, Certificate]]) -> None:
+    """Without them most of the proofs are none, and nobody says that they are."""
+    bare = [(claim, replace(made, steps=Steps.none())) for claim, made in proofs]
+    fail = [(c, made) for c, made in bare if still_follows(made, c.network) is False]
+    assert len(fail) > len(proofs) / 2
+    assert not any(check(m, c.network).valid or check_fast(m, c.network).valid for c, m in fail)
+
+
+def test_a_tighter_claim_is_not_valid(proofs: list[tuple[Claim, Certificate]]) -> None:
+    """The same proof of a bound that a point violates."""
+    false = 0
+    for claim, made in proofs:
+        points = claim.box.sample(500, np.random.default_rng(0))
+        (linear,) = made.statement.clauses[0]
+        for more in (0.1, 0.5, 1.0):
+            changed = replace(linear, bound=linear.bound + more)
+            given = replace(made, statement=replace(made.statement, clauses=((changed,),)))
+            if is_false(given.statement, claim.network, points):
+                false += 1
+                assert not check(given, claim.network).valid
+                assert not check_fast(given, claim.network).valid
+    assert false > len(proofs)
+
+
+def swapped_rounds(made: Certificate, rng: np.random.Generator) -> Certificate:
+    """Two rounds of a frame in the other order."""
+    s = made.steps
+    frame = (s.tree == s.tree[-1]) & (s.node == s.node[-1])
+    first, second = rng.permutation(int(s.round[frame].max()) + 1)[:2]
+    number = s.round.copy()
+    number[frame & (s.round == first)] = second
+    number[frame & (s.round == second)] = first
+    order = np.lexsort((s.bound, number, s.node, s.tree))
+    return replace(made, steps=_rows(replace(s, round=number), order))
+
+
+def all_at_once(made: Certificate, rng: np.random.Generator) -> Certificate:
+    """Every frame's steps in one round, as if each could lean on the others."""
+    s, seen, kept = made.steps, set(), []
+    for k in rng.permutation(len(s)).tolist():
+        key = int(s.node[k]), int(s.bound[k])
+        if key not in seen:
+            seen.add(key)
+            kept.append(k)
+    order = sorted(kept, key=lambda k: (s.node[k], s.bound[k]))
+    rows = _rows(s, np.array(order))
+    return replace(made, steps=replace(rows, round=np.zeros_like(rows.round)))
+
+
+def wrong_neuron(made: Certificate, rng: np.random.Generator) -> Certificate:
+    """A step's multipliers for another bound of the same round."""
+    s, bound = made.steps, made.steps.bound.copy()
+    k = int(rng.integers(len(s)))
+    own = np.flatnonzero((s.node == s.node[k]) & (s.round == s.round[k]))
+    free = np.setdiff1d(np.arange(2 * 12), bound[own])
+    bound[k] = rng.choice(free)
+    order = np.lexsort((bound, s.round, s.node, s.tree))
+    return replace(made, steps=_rows(replace(s, bound=bound), order))
+
+
+def other_weight(made: Certificate, rng: np.random.Generator) -> Certificate:
+    weights = made.steps.weights.copy()
+    weights[int(rng.integers(len(weights)))] *= rng.choice([0.0, 0.5, 3.0])
+    return replace(made, steps=replace(made.steps, weights=weights))
+
+
+def other_record(made: Certificate, rng: np.random.Generator) -> Certificate:
+    record = made.steps.record.copy()
+    record[int(rng.integers(len(record)))] = rng.integers(-1, made.records.shape[0])
+    return replace(made, steps=replace(made.steps, record=record))
+
+
+def lost(made: Certificate, rng: np.random.Generator) -> Certificate:
+    """A step is left out; the rounds stay without a gap."""
+    s = made.steps
+    kept = np.delete(np.arange(len(s)), int(rng.integers(len(s))))
+    rows = _rows(s, kept)
+    places = np.stack([rows.node, rows.round])
+    number = rows.round.copy()
+    for node in np.unique(rows.node):
+        own = rows.node == node
+        number[own] = np.unique(places[1, own], return_inverse=True)[1]
+    return replace(made, steps=replace(rows, round=number))
+
+
+def _rows(s: Steps, which: np.ndarray) -> Steps:
+    return Steps(**{name: getattr(s, name)[which] for name in ARRAYS})
+
+
+DAMAGES = (
+    swapped_rounds,
+    all_at_once,
+    wrong_neuron,
+    other_weight,
+    other_record,
+    lost,
+    multiplier,
+)
+
+
+def test_damaged_steps_are_valid_only_where_they_prove(
+    proofs: list[tuple[Claim, Certificate]],
+) -> None:
+    """Fractions say what still follows; where it does not, no checker says so."""
+    rng = np.random.default_rng(5)
+    seen = dict.fromkeys(DAMAGES, 0)
+    for turn in range(42):
+        claim, made = proofs[turn % len(proofs)]
+        kind = DAMAGES[turn % len(DAMAGES)]
+        if (
+            kind is swapped_rounds
+            and not made.steps.round[made.steps.node == made.steps.node[-1]].any()
+        ):
+            continue
+        changed = kind(made, rng)
+        if changed is None or not len(changed.steps):
+            continue
+        assert not misfit(changed, claim.network)
+        if still_follows(changed, claim.network) is False:
+            seen[kind] += 1
+            assert not check(changed, claim.network).valid
+            assert not check_fast(changed, claim.network).valid
+    assert sum(seen.values()) > 6 and sum(n > 0 for n in seen.values()) >= 4
+
+
+FORMS = {
+    "a step is out of order, or stands twice": {"bound": [0, 0]},
+    "a round of steps is missing": {"round": [0, 2]},
+    "a step is in a tree that there is not": {"tree": [0, 1]},
+    "a step is at a node that derives no bounds": {"node": [0, 7]},
+    "a step uses a record or a bound that there is not": {"record": [-1, 0]},
+    "a step is of a neuron that there is not": {"bound": [0, 4]},
+    "a multiplier is negative or not finite": {"weights": [[1.0], [-1.0]]},
+    "the weights do not fit the steps": {"weights": [[1.0, 0.0], [1.0, 0.0]]},
+    "steps have arrays of different lengths": {"record": [-1]},
+}
+
+
+def two_steps() -> Certificate:
+    """|x| ≤ 1.2 over [−1/2, 1], with two steps that it does not need."""
+    claim = replace(HALF, property=below(0, 1.2))
+    none = np.zeros(2, np.int64)
+    return Certificate(
+        statement=statement_of(claim),
+        bits=27,
+        trees=(
+            Tree(
+                (0,),
+                np.array([FRAME], np.uint8),
+                np.array([-1]),
+                np.zeros(0),
+                np.ones((1, 1)),
+                np.full((1, 1), -1),
+            ),
+        ),
+        records=csr_array((0, 3 * ABSOLUTE.neurons)),
+        steps=Steps(
+            tree=none,
+            node=none,
+            round=none,
+            bound=np.array([0, 3]),
+            record=none - 1,
+            weights=np.ones((2, 1)),
+        ),
+    )
+
+
+def test_the_form_is_right() -> None:
+    made = two_steps()
+    assert check(made, ABSOLUTE).valid and check_fast(made, ABSOLUTE).valid
+
+
+@pytest.mark.parametrize("message", FORMS)
+def test_steps_of_another_form_are_refused(message: str) -> None:
+    made = two_steps()
+    changed = {name: np.array(values) for name, values in FORMS[message].items()}
+    broken = replace(made, steps=replace(made.steps, **changed))
+    for judge in (check, check_fast):
+        assert judge(broken, ABSOLUTE).where == message
+
+
+def test_a_tree_with_steps_closes_one_way_to_fail() -> None:
+    """What the one implies need not hold where the other does."""
+    two = Property((below(0, 1.2).clauses[0], (Inequality(((0, -1.0),), -1.3),)))
+    made = two_steps()
+    tree = replace(
+        made.trees[0], conjuncts=(0, 1), weights=np.ones((1, 2)), record=np.full((1, 2), -1)
+    )
+    claim = replace(HALF, property=two)
+    broken = replace(made, statement=statement_of(claim), trees=(tree,))
+    for judge in (check, check_fast):
+        assert judge(broken, ABSOLUTE).where == "a tree with steps closes several ways to fail"
+
+
+def test_frames_with_steps_lie_in_one_another_up_to_a_limit() -> None:
+    for many, fits in ((NESTED, True), (NESTED + 1, False)):
+        kind = [SPLIT | FRAME, 0] * (many - 1) + [FRAME]
+        node = np.array([2 * k for k in range(many)])
+        zero = np.zeros(many, np.int64)
+        made = two_steps()
+        tree = replace(
+            made.trees[0],
+            kind=np.array(kind, np.uint8),
+            item=np.array([0, -1] * (many - 1) + [-1]),
+            at=np.linspace(-0.4, 0.9, many - 1),
+            weights=np.ones((many, 1)),
+            record=np.full((many, 1), -1),
+        )
+        steps = Steps(
+            tree=zero,
+            node=node,
+            round=zero,
+            bound=zero,
+            record=zero - 1,
+            weights=np.ones((many, 1)),
+        )
+        given = replace(made, trees=(tree,), steps=steps)
+        assert check(given, ABSOLUTE).valid is check_fast(given, ABSOLUTE).valid is fits
+
+
+def test_a_file_without_steps_has_no_arrays_for_them(tmp_path: Path) -> None:
+    made = two_steps()
+    write_certificate(replace(made, steps=Steps.none()), tmp_path / "none")
+    assert b"steps" not in (tmp_path / "none").read_bytes()
+    write_certificate(made, tmp_path / "two")
+    file = parts((tmp_path / "two").read_bytes())
+    for name in ARRAYS:
+        file.arrays[f"steps.{name}"] = file.arrays[f"steps.{name}"][:0]
+    (tmp_path / "empty").write_bytes(sealed(file))
+    with pytest.raises(DataError, match="steps do not fit"):
+        read_certificate(tmp_path / "empty")
