@@ -83,7 +83,7 @@ def band_training(
         module = seeded(build, training.seed)
         inputs = torch.as_tensor(np.asarray(pictures, dtype=np.float32))
         labels = torch.as_tensor(learned.labels)
-        train_classifier(module.float(), inputs, labels, training)
+        train_classifier(module.float(), inputs, labels, training=training)
         roughness.append(_first_roughness(module))
         done()
         return module

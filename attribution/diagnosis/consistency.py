@@ -184,7 +184,7 @@ class _Rebuild:
             residuals.append(scaled)
             rest = rest - _values(scaled, x)
             done()
-        return cls(mean, scale, weights, bias, tuple(residuals))
+        return cls(mean, scale, weights, bias=bias, residuals=tuple(residuals))
 
     def parts(self, b: Array) -> Array:
         """(K + 1, rows, units): what each order gives."""
@@ -238,6 +238,6 @@ def _fitted(x: Array, rest: Array, depth: int, settings: ConsistencySettings) ->
         found: Tensor = module(inputs[kept_back:][rows])
         return torch.mean((found - targets[kept_back:][rows]) ** 2)
 
-    train(module.parameters(), len(x) - kept_back, loss, settings.training, after=look)
+    train(module.parameters(), len(x) - kept_back, loss, training=settings.training, after=look)
     module.load_state_dict(best)
     return module.eval()

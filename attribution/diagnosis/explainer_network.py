@@ -175,5 +175,5 @@ def _fit(
         held = settings.filter_weight * filter_loss(parts, module.templates)
         return error - settings.eta * torch.log(module.share) + held
 
-    train(module.parameters(), len(given), loss, settings.training, after=lambda _: done())
+    train(module.parameters(), len(given), loss, training=settings.training, after=lambda _: done())
     module.eval()

@@ -48,12 +48,12 @@ class Questions:
     answers: Ints
 
     def with_tokens(self, tokens: Ints) -> Questions:
-        return Questions(tokens, self.names, self.numbers, self.answers)
+        return Questions(tokens, self.names, self.numbers, answers=self.answers)
 
     def with_rows(self, order: Ints) -> Questions:
         """The rows of each table in another ``order`` (N, R)."""
         names, numbers = (np.take_along_axis(part, order, 1) for part in (self.names, self.numbers))
-        return Questions(self.tokens, names, numbers, self.answers)
+        return Questions(self.tokens, names, numbers, answers=self.answers)
 
     def words(self, row: int) -> str:
         """One question as text."""
@@ -95,4 +95,4 @@ def generated_questions(
     tokens[:, PREFIX:] = word_numbers(sentence)
     tokens[:, PREFIX + COUNT_WORD] = WORDS.index(COUNTED[0]) + counted
     tokens[:, PREFIX + SUBJECT] = names[each, chosen]
-    return Questions(tokens, names, numbers, answers)
+    return Questions(tokens, names, numbers, answers=answers)

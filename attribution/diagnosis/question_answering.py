@@ -186,7 +186,7 @@ def train_reader(questions: Questions, training: TrainingSchedule | None = None)
     def loss(chosen: Tensor) -> Tensor:
         return nn.functional.cross_entropy(module(*(one[chosen] for one in given)), labels[chosen])
 
-    train(module.parameters(), len(labels), loss, training)
+    train(module.parameters(), len(labels), loss, training=training)
     assert isinstance(module, TableReader)
     return module.eval()
 

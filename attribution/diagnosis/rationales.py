@@ -147,12 +147,12 @@ def rationales(cut: Slice, inputs: Any, target: int) -> Rationales:
     if isinstance(cut.model, Network):
         cut = Slice(cut.model.logits, cut.layer, cut.pre, call=cut.call)
     values = values_at(cut, inputs)
-    found = influence(cut, class_score(target), Point(), inputs)
+    found = influence(cut, class_score(target), Point(), inputs=inputs)
     gradients = found.parts[0].reshape(len(values), -1)
     scores = outputs(Slice(cut.model), inputs)[:, target]
     flat = values.reshape(len(values), -1)
     bias = scores - (gradients * flat).sum(1)
-    return Rationales(gradients, flat, bias, scores, filters=values.shape[1])
+    return Rationales(gradients, flat, bias, scores=scores, filters=values.shape[1])
 
 
 def rationale_tree(every: Rationales) -> RationaleTree:

@@ -137,7 +137,7 @@ def spectral_bias(
             learned.append(sinusoids.shares(_values(module, points)))
             done()
 
-    train(module.parameters(), len(points), loss, training, after=look)
+    train(module.parameters(), len(points), loss, training=training, after=look)
     noise = noise or WeightNoise()
     return SpectralBias(
         sinusoids=sinusoids,

@@ -67,7 +67,7 @@ def train_classifier(
         return nn.functional.cross_entropy(module(inputs[rows]), labels[rows])
 
     module.train()
-    train(module.parameters(), len(inputs), loss, training, after=after)
+    train(module.parameters(), len(inputs), loss, training=training, after=after)
     return module.eval()
 
 

@@ -107,7 +107,7 @@ class Checker:
         """Every bound that is no contradiction."""
         ways, root = self.given.statement.conjuncts, region(self.given.statement, self.network)
         for t, tree in enumerate(self.given.trees):
-            frames = FrameBounds(self.given, t, root, self.derive, self.stepped)
+            frames = FrameBounds(self.given, t, root, derive=self.derive, step=self.stepped)
             for k, state, frame, around in leaves(tree, root, stopped):
                 known = None if frame is None else frames.of(frame, around)
                 bounds = known if known and state is around else self.derive(state, known)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from precond.checker.cells import Cells
 from precond.checker.form_pass import FormPass
 from precond.checker.pools import counting, pool_lines, windows_of
-from precond.checker.windows import Window, around, neighbours_first, whole, widest
+from precond.checker.windows import PictureWindow, around, neighbours_first, whole, widest
 from precond.checker.word_network import WordNetwork
 from precond.checker.words import WORD, Array, Fixed, add, at, read, shift, short
 from precond.network.graph import INPUT
@@ -170,11 +170,11 @@ class FastBounds(WordNetwork):
         record: Array,
         constant: Fixed | None = None,
         *,
-        window: Window | None = None,
+        window: PictureWindow | None = None,
     ) -> Fixed:
         """Lower bounds (G, R) of ``Σ form · value + constant`` over values with forms (G, R, m),
         which hold a part (``window``) of their values or all, with the multipliers of records
         (G, R)."""
         shapes = self.network.shapes
         parts = {name: (form, window or whole(shapes[name])) for name, form in forms.items()}
-        return FormPass(self, cells, record, constant).run(parts)
+        return FormPass(self, cells, record, constant=constant).run(parts)

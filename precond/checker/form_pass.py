@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 
 from precond.checker.cells import Cells
-from precond.checker.kernels import Kernel
+from precond.checker.kernels import WindowKernel
 from precond.checker.pools import windows_of
-from precond.checker.windows import Window, offsets, reach, whole
+from precond.checker.windows import PictureWindow, offsets, reach, whole
 from precond.checker.word_network import WordNetwork
 from precond.checker.words import (
     WORD,
@@ -43,7 +43,7 @@ class FormPass:
     ) -> None:
         self.own, self.cells, self.network, self.record = own, cells, own.network, record
         self.total = constant or Fixed(np.zeros(record.shape), 0)
-        self.forms: dict[str, tuple[Fixed, Window]] = {}
+        self.forms: dict[str, tuple[Fixed, PictureWindow]] = {}
         self.dense: Any = None
         if (record >= 0).any():
             given = own.given.records[np.maximum(record, 0).reshape(-1)].toarray()
@@ -51,7 +51,7 @@ class FormPass:
             self.dense = given * (record >= 0)[..., None]
             self.chosen = (record >= 0)[..., None]
 
-    def run(self, forms: dict[str, tuple[Fixed, Window]]) -> Fixed:
+    def run(self, forms: dict[str, tuple[Fixed, PictureWindow]]) -> Fixed:
         """Lower bounds (G, R) of ``Σ form · value + constant``."""
         self.forms = dict(forms)
         for node in reversed(self.network.nodes):
@@ -74,7 +74,7 @@ class FormPass:
     def _add(self, shift: Fixed) -> None:
         self.total = add(self.total, shift)
 
-    def _push(self, name: str, x: Fixed, window: Window, units: int = 0) -> None:
+    def _push(self, name: str, x: Fixed, window: PictureWindow, units: int = 0) -> None:
         if name in self.forms:
             old, its = self.forms[name]
             both = its.union(window)
@@ -89,7 +89,7 @@ class FormPass:
             mass = self.cells.mass(name, window.index)
             self._add(Fixed(units * mass.n, x.e + mass.e))
 
-    def _pop(self, name: str) -> tuple[Fixed, Window]:
+    def _pop(self, name: str) -> tuple[Fixed, PictureWindow]:
         x, window = self.forms.pop(name)
         value = self.cells.values[name][0][:, window.index]
         kept = short(x, self.own.bits)
@@ -98,27 +98,27 @@ class FormPass:
             self._add(dot(rest, Fixed(np.minimum(value.n, 0), value.e)[:, None]))
         return kept, window
 
-    def _all(self, name: str, x: Fixed, window: Window) -> Fixed:
+    def _all(self, name: str, x: Fixed, window: PictureWindow) -> Fixed:
         return Fixed(window.spread(x.n, whole(self.network.shapes[name])), x.e)
 
-    def _affine(self, node: Node, x: Fixed, window: Window) -> None:
+    def _affine(self, node: Node, x: Fixed, window: PictureWindow) -> None:
         maps, bias = self.own.affine[node.name]
         for name, each in zip(node.inputs, maps, strict=True):
             everything = whole(self.network.shapes[name])
-            if isinstance(each, Kernel):
+            if isinstance(each, WindowKernel):
                 part, seen = each.product(x, window)
-                self._push(name, part, seen, each.ERROR)
+                self._push(name, part, seen, units=each.ERROR)
             elif each is None:
                 self._push(name, self._all(node.name, x, window), everything)
             else:
                 part = each.product(self._all(node.name, x, window))
-                self._push(name, part, everything, each.ERROR)
+                self._push(name, part, everything, units=each.ERROR)
         self._add(least(x, bias[..., window.index]))
         if node.name in self.own.away:
             off = self.cells.slack[node.name][:, None][..., window.index]
             self._add(dot(Fixed(np.abs(x.n), x.e), off))
 
-    def _pool(self, node: Node, x: Fixed, window: Window) -> None:
+    def _pool(self, node: Node, x: Fixed, window: PictureWindow) -> None:
         layer, (source,) = node.layer, node.inputs
         assert isinstance(layer, MaxPool2d)
         seen = window.read_by(layer, self.network.shapes[source])
@@ -137,7 +137,7 @@ class FormPass:
         y = window.cropped(canvas, layer, seen).reshape(*self.record.shape, -1)
         self._push(source, Fixed(y, x.e - self.own.digits(node.name)), seen)
 
-    def _activation(self, node: Node, x: Fixed, window: Window) -> None:
+    def _activation(self, node: Node, x: Fixed, window: PictureWindow) -> None:
         own, (source,), width = self.own, node.inputs, self.network.neurons
         if self.dense is not None:
             x, window = self._all(node.name, x, window), whole(self.network.shapes[node.name])
@@ -167,7 +167,7 @@ class FormPass:
             multipliers = self.dense[..., width + first : width + last]
             if multipliers.any():
                 (half, bias), used = self.own.half(first, last), read(multipliers, self.own.bits)
-                self._push(INPUT, half.product(used), everything, half.ERROR)
+                self._push(INPUT, half.product(used), everything, units=half.ERROR)
                 self._add(dot(used, bias))
 
 

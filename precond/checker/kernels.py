@@ -12,7 +12,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from precond.checker.windows import Window, offsets, picture, reach, whole
+from precond.checker.windows import PictureWindow, offsets, picture, reach, whole
 from precond.checker.words import WORD, Array, Fixed, add, require
 from precond.network.layers import Conv2d, MaxPool2d, Shape
 
@@ -20,7 +20,7 @@ FULL = 100  # weights, up to which none of their digits is left out
 SHORTER = 3  # bits of a weight's digits fewer than those of a form
 
 
-class Kernel:
+class WindowKernel:
     """The linear part of ``layer`` over a picture of ``shape``: ``Σ_k parts[k] · 2^(e − k·width)``,
     and at most ``rest`` more or less in each weight.
 
@@ -63,7 +63,7 @@ class Kernel:
         zero = np.zeros(len(up))
         return replace(self.layer, weight=up, bias=zero, weight_range=None, bias_range=None)
 
-    def product(self, x: Fixed, window: Window) -> tuple[Fixed, Window]:
+    def product(self, x: Fixed, window: PictureWindow) -> tuple[Fixed, PictureWindow]:
         """``x · M`` for forms (…, |window|) over a part of the result, and over what part of the
         picture it is."""
         seen = window.read_by(self.layer, self.shape)

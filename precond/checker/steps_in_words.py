@@ -46,7 +46,7 @@ def frame_bounds(checker: FastBounds, t: int, root: Array) -> FrameBounds[Cells]
     def step(cells: Cells, state: Array, given: Round, parts: tuple[Linear, ...]) -> Cells:
         return stepped(checker, cells, state[:, None], given=given, parts=parts)
 
-    return FrameBounds(checker.given, t, root, derive, step)
+    return FrameBounds(checker.given, t, root, derive=derive, step=step)
 
 
 def stepped(
@@ -64,7 +64,7 @@ def stepped(
         unit = zeros(1, len(each), checker.network.width(source))
         unit.n[0, each, place] = 1 - 2 * side
         forms[source] = forms[source] + unit if source in forms else unit
-        total, short = in_words(checker, cells, Dyadic(number.n.T, number.e), forms)
+        total, short = in_words(checker, cells, Dyadic(number.n.T, number.e), forms=forms)
         level = checker.bound(cells, short, own.record[None], total)
         x, e = within[source], cells.values[source].e - MORE
         n = shift(x.n, x.e - e).copy()

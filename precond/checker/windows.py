@@ -32,7 +32,7 @@ def picture(shape: Sequence[int]) -> tuple[int, int, int]:
 
 
 @dataclass(frozen=True)
-class Window:
+class PictureWindow:
     """``rows`` and ``columns`` (first, behind the last) of a picture of ``shape``."""
 
     shape: tuple[int, int, int]
@@ -53,13 +53,13 @@ class Window:
         """The flat indices of its values."""
         return slice(None) if self.size == math.prod(self.shape) else _index(self)
 
-    def union(self, other: Window) -> Window:
+    def union(self, other: PictureWindow) -> PictureWindow:
         """The smallest that holds both."""
         spans = [
             (min(a[0], b[0]), max(a[1], b[1]))
             for a, b in ((self.rows, other.rows), (self.columns, other.columns))
         ]
-        return Window(self.shape, spans[0], spans[1])
+        return PictureWindow(self.shape, spans[0], spans[1])
 
     def places(self) -> Array:
         """Where each flat index stands in it, −1 outside."""
@@ -67,7 +67,7 @@ class Window:
         found[self.index] = np.arange(self.size)
         return found
 
-    def spread(self, n: Array, into: Window) -> Array:
+    def spread(self, n: Array, into: PictureWindow) -> Array:
         """Numbers (…, |self|) over a window that holds it, 0 elsewhere."""
         if into == self:
             return n
@@ -77,7 +77,7 @@ class Window:
         result[..., top : top + height, left : left + width] = n.reshape(*n.shape[:-1], *self.part)
         return result.reshape(*n.shape[:-1], -1)
 
-    def read_by(self, layer: Strided, shape: Sequence[int]) -> Window:
+    def read_by(self, layer: Strided, shape: Sequence[int]) -> PictureWindow:
         """What of a picture of ``shape`` this part of the layer's result is computed from."""
         source, spans = picture(shape), []
         for start, size, most in zip(
@@ -86,9 +86,9 @@ class Window:
             end = start + size
             start = min(max(start, 0), most - 1)  # one that lies in padding alone reads nothing
             spans.append((start, max(min(end, most), start + 1)))
-        return Window(source, spans[0], spans[1])
+        return PictureWindow(source, spans[0], spans[1])
 
-    def cropped(self, canvas: Array, layer: Strided, seen: Window) -> Array:
+    def cropped(self, canvas: Array, layer: Strided, seen: PictureWindow) -> Array:
         """Of numbers (…, height, width) over all that this part of a layer's result reads, padding
         with it, those in ``seen``; zeros where none are."""
         _, height, width = seen.part
@@ -139,13 +139,13 @@ def offsets(layer: Strided, size: Sequence[int]) -> Iterator[tuple[int, int, tup
             yield y, x, (rows, slice(x * dx, x * dx + (w - 1) * sx + 1, sx))
 
 
-def whole(shape: Sequence[int]) -> Window:
+def whole(shape: Sequence[int]) -> PictureWindow:
     """All of a value."""
     channels, height, width = picture(shape)
-    return Window((channels, height, width), (0, height), (0, width))
+    return PictureWindow((channels, height, width), (0, height), (0, width))
 
 
-def before(network: Network, node: Node, window: Window) -> list[Window]:
+def before(network: Network, node: Node, window: PictureWindow) -> list[PictureWindow]:
     """What each value that ``node`` reads is seen through, where ``node`` is through ``window``."""
     layer = node.layer
     if isinstance(layer, ReLU | LeakyReLU):
@@ -155,7 +155,7 @@ def before(network: Network, node: Node, window: Window) -> list[Window]:
     return [whole(network.shapes[source]) for source in node.inputs]
 
 
-def widest(network: Network, name: str, window: Window) -> int:
+def widest(network: Network, name: str, window: PictureWindow) -> int:
     """How many numbers a form has at most on its way back from a part of value ``name``."""
     seen, size = {name: window}, window.size
     for node in reversed(network.nodes):
@@ -168,12 +168,12 @@ def widest(network: Network, name: str, window: Window) -> int:
     return size
 
 
-def around(shape: Sequence[int], entries: Array) -> Window:
+def around(shape: Sequence[int], entries: Array) -> PictureWindow:
     """The smallest that holds flat ``entries``, at least one."""
     channels, height, width = picture(shape)
     y, x = entries // width % height, entries % width
     spans = [(int(each.min()), int(each.max()) + 1) for each in (y, x)]
-    return Window((channels, height, width), spans[0], spans[1])
+    return PictureWindow((channels, height, width), spans[0], spans[1])
 
 
 def neighbours_first(shape: Sequence[int]) -> Array:
@@ -189,7 +189,7 @@ def neighbours_first(shape: Sequence[int]) -> Array:
 
 
 @lru_cache(maxsize=512)
-def _index(window: Window) -> Array:
+def _index(window: PictureWindow) -> Array:
     channels, height, width = window.shape
     index = np.arange(channels * height * width).reshape(window.shape)
     rows, columns = slice(*window.rows), slice(*window.columns)

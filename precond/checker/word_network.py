@@ -9,14 +9,14 @@ import numpy as np
 from scipy.sparse import coo_array
 
 from precond.checker.certificate import Certificate
-from precond.checker.kernels import Kernel
+from precond.checker.kernels import WindowKernel
 from precond.checker.pools import windows_of
 from precond.checker.words import WORD, Fixed, Matrix, at, raised, read, require
 from precond.network.graph import Network
 from precond.network.layers import Conv2d, LeakyReLU, Node, Reshape
 from precond.network.sparse import affine_matrices, deviation_matrices
 
-Map = Matrix | Kernel
+Map = Matrix | WindowKernel
 
 
 class WordNetwork:
@@ -54,11 +54,11 @@ class WordNetwork:
         built: list[Map | None]
         if isinstance(node.layer, Conv2d):
             shape = network.shapes[node.inputs[0]]
-            kernel = Kernel(node.layer, shape, self.bits)
+            kernel = WindowKernel(node.layer, shape, self.bits)
             built = [kernel]
             bias = np.repeat(node.layer.bias, network.width(name) // len(node.layer.bias))
             if (missing := kernel.missing) is not None:
-                coarse.append((node.inputs[0], Kernel(missing, shape, self.bits)))
+                coarse.append((node.inputs[0], WindowKernel(missing, shape, self.bits)))
         else:
             matrices, bias = affine_matrices(network, name)
             same = isinstance(node.layer, Reshape)

@@ -98,7 +98,7 @@ def diagnose_files(
             gallery
             for side in sides
             if against is not None
-            and (gallery := least_known(against, side, subject, flat)) is not None
+            and (gallery := least_known(against, side, subject, flat=flat)) is not None
         ),
     )
     margins = found.margins

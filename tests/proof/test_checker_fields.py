@@ -21,8 +21,8 @@ from precond.checker.certificate import (
 )
 from precond.checker.fast import check_fast
 from precond.checker.fast_bounds import FastBounds
-from precond.checker.kernels import Kernel
-from precond.checker.windows import Window, whole
+from precond.checker.kernels import WindowKernel
+from precond.checker.windows import PictureWindow, whole
 from precond.checker.words import read
 from precond.network.evaluate import values_at
 from precond.network.exact import exact_values
@@ -60,7 +60,7 @@ def test_a_kernel_gives_the_matrix_products(
     rng = np.random.default_rng(kind)
     shape = (4, 7, 6)
     found = layer(rng, kind)
-    built = Kernel(found, shape, 27)
+    built = WindowKernel(found, shape, 27)
     assert bool(built.rest.any()) is not full
     both = Network((Node("c", found, (INPUT,)),), shape)
     (matrix,), _ = affine_matrices(both, "c")
@@ -70,7 +70,7 @@ def test_a_kernel_gives_the_matrix_products(
     channels, height, width = both.shapes["c"]
     for _ in range(3):
         top, left = int(rng.integers(height)), int(rng.integers(width))
-        part = Window(
+        part = PictureWindow(
             (channels, height, width),
             (top, int(rng.integers(top + 1, height + 1))),
             (left, int(rng.integers(left + 1, width + 1))),
@@ -91,7 +91,7 @@ def test_a_kernel_gives_the_matrix_products(
                     abs(a) * Fraction(w)
                     for a, w in zip(form, left_out[part.index][:, j], strict=True)
                 )
-                assert -off <= true - got < Kernel.ERROR * unit + off
+                assert -off <= true - got < WindowKernel.ERROR * unit + off
 
 
 @pytest.mark.parametrize("kind", range(len(LAYERS)))
@@ -104,7 +104,7 @@ def test_a_kernels_image_encloses_and_is_tight(kind: int) -> None:
     low = rng.normal(size=dense.shape[1])
     high = low + rng.uniform(size=len(low))
     ends = read(np.stack([low, -high])[:, None], 27)
-    image = Kernel(found, shape, 27).image(ends)
+    image = WindowKernel(found, shape, 27).image(ends)
     least = np.maximum(dense, 0) @ low + np.minimum(dense, 0) @ high
     most = np.maximum(dense, 0) @ high + np.minimum(dense, 0) @ low
     got = np.ldexp(image.n[:, 0], image.e)
@@ -146,7 +146,7 @@ def test_bounds_over_windows_are_those_over_whole_pictures(
     cells = checker.derive(state, refine=[{}])
     intervals = checker.derive(state)
     with monkeypatch.context() as all_of_it:
-        all_of_it.setattr(Window, "read_by", lambda self, layer, shape: whole(shape))
+        all_of_it.setattr(PictureWindow, "read_by", lambda self, layer, shape: whole(shape))
         all_of_it.setattr("precond.checker.fast_bounds.around", lambda shape, _: whole(shape))
         everywhere = checker.derive(state, refine=[{}])
     inputs = point + rng.uniform(-0.02, 0.02, (40, net.input_size))
@@ -168,8 +168,8 @@ def test_what_a_part_of_a_layer_reads() -> None:
     """By hand: rows 1 and 2 of a 3 × 3 kernel with stride 2 and one row of padding start at row
     1 · 2 − 1 = 1 and end with row 2 · 2 − 1 + 2 = 5."""
     conv = Conv2d(np.ones((1, 1, 3, 3)), np.zeros(1), (2, 2), (1, 1, 1, 1))
-    part = Window((1, 4, 4), (1, 3), (0, 1))
-    assert part.read_by(conv, (1, 8, 8)) == Window((1, 8, 8), (1, 6), (0, 2))
+    part = PictureWindow((1, 4, 4), (1, 3), (0, 1))
+    assert part.read_by(conv, (1, 8, 8)) == PictureWindow((1, 8, 8), (1, 6), (0, 2))
     assert whole((1, 4, 4)).union(part) == whole((1, 4, 4))
     assert part.spread(np.array([5.0, 7.0]), whole((1, 4, 4))).reshape(4, 4)[1:3, 0].tolist() == [
         5.0,

@@ -114,7 +114,10 @@ def grow(
                 return None
             ((c, trace),) = given.items()
             assert isinstance(trace, Tightened)
-            node.rounds, given = _rounds(trace, offsets, network.input_size, put), {c: trace.inner}
+            node.rounds, given = (
+                _rounds(trace, offsets, network.input_size, put=put),
+                {c: trace.inner},
+            )
         node.leaf = {c: trace for c, trace in given.items() if isinstance(trace, Leaf)}
         splits = {c: (_split(t, offsets), t) for c, t in given.items() if not isinstance(t, Leaf)}
         if not splits:

@@ -82,7 +82,7 @@ class Maker:
         for group in [closed, *([split] if together else apart)]:
             if not group:
                 continue
-            root = grow(self.network, self.root(), group, self.put_step)
+            root = grow(self.network, self.root(), group, put=self.put_step)
             assert root is not None  # of one conjunct, or tried before
             self.leaves += root.size
             self.settle(root, tuple(group))
@@ -296,4 +296,6 @@ class Maker:
     def certificate(self, roots: list[Branch], trees: list[tuple[int, ...]]) -> Certificate:
         """All trees, with the records that are used."""
         pairs = list(zip(roots, trees, strict=True))
-        return assembled(self.statement, self.judge.bits, pairs, self.rows, self.records)
+        return assembled(
+            self.statement, self.judge.bits, pairs, rows=self.rows, records=self.records
+        )

@@ -53,7 +53,7 @@ def leaf_of_duals(
     for layer, where in system.layers.items():
         kind = network.node[layer].layer
         slope = kind.slope if isinstance(kind, LeakyReLU) else 0.0
-        alpha[layer], difference = _of_layer(where, y, reduced, own[layer], slope)
+        alpha[layer], difference = _of_layer(where, y, reduced, unit=own[layer], slope=slope)
         difference -= np.append(y, 0.0)[where.row]
         difference[np.abs(difference) < noise] = 0.0
         low[layer], high[layer] = np.maximum(difference, 0.0), np.maximum(-difference, 0.0)

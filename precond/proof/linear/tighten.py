@@ -156,7 +156,7 @@ class _Duals:
 
     def leaf(self, duals: Array, unit: Mapping[Neuron, float]) -> Leaf:
         network = self.problem.network
-        return leaf_of_duals(network, self.system, duals, self.inequalities, unit=unit)
+        return leaf_of_duals(network, self.system, duals, inequalities=self.inequalities, unit=unit)
 
     def step(self, where: Neuron, sign: float, duals: Array) -> None:
         leaf = self.leaf(duals, {where: sign})
