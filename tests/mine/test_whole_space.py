@@ -14,8 +14,10 @@ from precond.apply.pattern_attack import attack_pattern
 from precond.data.datasets import Dataset
 from precond.errors import QueryError
 from precond.mine.whole_space.candidates import LiteralPool, affordable
+from precond.mine.whole_space.counterexample_guided import PatternSearch
 from precond.mine.whole_space.search import Search
 from precond.mine.whole_space.shorten import fewest
+from precond.mine.whole_space.task import PatternTask
 from precond.network.evaluate import outputs
 from precond.network.graph import INPUT, Network
 from precond.proof.attempt import SOLVERS, Attempt, Line, Outcome
@@ -167,6 +169,24 @@ def test_forced_literals_exclude_their_counterexample(case: WholeSpace) -> None:
                 assert one.output != found.target.label
                 assert one.output == outputs(rest, one.values[None])[0].argmax()
                 assert one.nearest in case.study.data.train
+
+
+def test_a_counterexample_at_the_edge_of_its_pattern_is_not_met_for_ever() -> None:
+    """A point may be outside its own pattern by a rounding; another literal must exclude it."""
+    network, data = trained(0, 2, 6, 6, 3)
+    signatures = record_values(network, data, None)
+    task = PatternTask(
+        Tail(network, Box.uniform(2, 0.0, 1.0), "relu1"), Property.argmax(0, 3), QUICK
+    )
+    nothing = np.zeros((0, task.tail.rest.input_size))
+    search = PatternSearch(task, signatures, nothing, Deadline.after(600.0))
+    point = search.points[np.flatnonzero(signatures.predicted != 0)[:1]]
+    search._remember(point)
+    first = search._cover(True)
+    assert first is not None and (search.depths[:, first] > 0).any()
+    search._remember(point, first)  # it was met inside the pattern all the same
+    second = search._cover(True)
+    assert second is None or (second & ~first).any()
 
 
 @pytest.mark.slow

@@ -146,7 +146,7 @@ class PatternSearch:
         )
         fresh = np.concatenate([*results, self._vertices(claim)])
         if len(fresh):
-            return self._remember(small.restore(fresh)), None
+            return self._remember(small.restore(fresh), chosen), None
         self.proofs += 1
         budget = allowance(min(self.search.each, self.deadline.left))
         answer = partial(
@@ -159,7 +159,7 @@ class PatternSearch:
         )
         verdict = ask(small, answer)
         if verdict.witness is not None:
-            return self._remember(verdict.witness[None]), verdict
+            return self._remember(verdict.witness[None], chosen), verdict
         return self.witnesses[:0], verdict
 
     def _vertices(self, claim: Claim) -> Array:
@@ -178,8 +178,12 @@ class PatternSearch:
         points = points[in_region(problem, points)]
         return points[~claim.property.holds(outputs(claim.network, points))]
 
-    def _remember(self, points: Array) -> Array:
-        """Keep counterexamples that some candidate excludes; returns them."""
+    def _remember(self, points: Array, chosen: Flags | None = None) -> Array:
+        """Keep counterexamples, and how deeply each candidate excludes them; returns them.
+
+        Those of ``chosen`` exclude none of theirs: a point at the very edge of a literal, where
+        vertices lie, may seem to be outside once it is rounded, and would be met for ever.
+        """
         if not len(points):
             return points
         rest = self.tail.rest
@@ -187,9 +191,10 @@ class PatternSearch:
         for layer in rest.decision_layers:
             values[layer] = values_at(rest, points, rest.pre_activation(layer))
         self.witnesses = np.concatenate([self.witnesses, points])[-KEPT:]
-        self.depths = np.concatenate([self.depths, self.pool.depths(values).astype(np.float32)])[
-            -KEPT:
-        ]
+        depths = self.pool.depths(values).astype(np.float32)
+        if chosen is not None:
+            depths[:, chosen] = 0.0
+        self.depths = np.concatenate([self.depths, depths])[-KEPT:]
         return points
 
     def _stronger(self, chosen: Flags) -> Flags | None:
