@@ -56,7 +56,7 @@ def counted(monkeypatch: pytest.MonkeyPatch, module: object, name: str) -> list[
 
 def test_layer_bounds_stop_between_passes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(layer_passes, "CACHE_BYTES", 8 * 60 * 10)  # ten rows a pass
-    passes = counted(monkeypatch, layer_passes, "lower_bound")
+    passes = counted(monkeypatch, layer_passes, "half_bounds")
     problem = Claim(NETWORK, BOX, DecisionPattern(), below(0, 1e9)).problem
     BoundsEngine(steps=0).solve(problem, Looks(1000))
     whole = len(passes)

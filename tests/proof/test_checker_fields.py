@@ -141,7 +141,9 @@ def test_bounds_over_windows_are_those_over_whole_pictures(
     net = network(rng, pool)
     point = rng.uniform(size=net.input_size)
     none = csr_array((0, 3 * net.neurons))
-    checker = FastBounds(net, Certificate(stated(net, point, 0.02), 27, (), none))
+    checker = FastBounds(
+        net, Certificate(statement=stated(net, point, 0.02), bits=27, trees=(), records=none)
+    )
     state = region(checker.given.statement, net)[:, None]
     cells = checker.derive(state, refine=[{}])
     intervals = checker.derive(state)
@@ -201,5 +203,7 @@ def test_a_false_statement_about_a_convolutional_network_is_never_valid(pool: Ma
             np.ones((1, 1)),
             np.array([[-1]]),
         )
-        given = Certificate(stated(net, point, 0.01, way), 27, (tree,), none)
+        given = Certificate(
+            statement=stated(net, point, 0.01, way), bits=27, trees=(tree,), records=none
+        )
         assert check_fast(given, net).valid is holds

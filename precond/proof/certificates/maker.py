@@ -1,9 +1,8 @@
 """From traces to a certificate: which layer bounds and which multipliers every leaf uses.
 
 Multipliers are rounded to few digits, layer bounds are shared by as many leaves as they hold
-good for, and a judge (the checker's own arithmetic) says which leaves close.  A leaf that does
-not, closes with bounds of its own, with its recorded multipliers, with better ones, or is split
-again.
+good for, and a judge (the checker's own arithmetic) says which leaves close.  Another one closes
+with bounds of its own, with its recorded multipliers, with better ones, or is split again.
 """
 
 from __future__ import annotations

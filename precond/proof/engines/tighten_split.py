@@ -157,7 +157,7 @@ class _TightenSearch:
         before = _widths(problem, bounds)
         while before and not deadline.passed:
             kept = None if self.record is None else self.record.of(number)
-            found = tightened(problem, problem.conjuncts[0], bounds, deadline, record=kept)
+            found = tightened(problem, problem.conjuncts[0], bounds, deadline=deadline, record=kept)
             if found is None:
                 return None
             bounds = found
