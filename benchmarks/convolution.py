@@ -1,28 +1,23 @@
-"""Convolutional networks: certified digits, and queries of the verification competition.
+"""Convolutional networks: certified digits, and what their certificates cost.
 
     python benchmarks/convolution.py digits --out digits.json [--resume]
     python benchmarks/convolution.py certificates --radii 0.002 --most 2 --out certificates.json
-    python benchmarks/convolution.py queries --folder DIR --sample 10 --cap 60 --out queries.json
 
 ``digits``: how many of the first held-out digits of mnist-5k the bounds certify at each radius
 (layer bounds, then 20 steps of better slopes), CPU seconds each, and the largest memory.
 ``certificates``: of the same digits, CPU seconds of the proof, of the proof with its certificate,
 and of ``check_fast``.
-``queries``: ``precond verify`` on every k-th query of the ``instances.csv`` files below a folder,
-with columns ``network``, ``query`` and ``known_answer``, in a process each; CPU seconds with
-the start of the process.
+Queries of the verification competition: ``verification.py --suite vnncomp``.
 With ``--resume`` what the file has already is not measured again.  One thread.
 """
 
 from __future__ import annotations
 
 import argparse
-import csv
 import json
 import os
 import resource
 import statistics
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -110,40 +105,6 @@ def certificates(chosen: argparse.Namespace, rows: Rows) -> None:
         print(name, row, flush=True)
 
 
-def queries(chosen: argparse.Namespace, rows: Rows) -> None:
-    every = []
-    for file in sorted(chosen.folder.rglob("instances.csv")):
-        with file.open(newline="") as opened:
-            for line in csv.DictReader(opened):
-                every.append((file.parent, line["network"], line["query"], line["known_answer"]))
-    step = max(1, len(every) // chosen.sample)
-    for folder, network, query, known in every[::step][: chosen.sample]:
-        name = f"{folder.name} {Path(network).name} {Path(query).name}"
-        if name not in rows:
-            answer, cpu, memory = verify(folder / network, folder / query, chosen.cap)
-            rows[name] = {"answer": answer, "known": known, "cpu": cpu, "memory": memory}
-            write(chosen.out, rows)
-        print(name, rows[name], flush=True)
-
-
-def verify(network: Path, query: Path, cap: float) -> tuple[str, float, float]:
-    """The answer, CPU seconds and MB of a process of its own."""
-    command = [sys.executable, "-m", "precond.cli", "verify", str(query)]
-    command += ["--network", str(network), "--timeout", f"{cap:g}"]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
-    run = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
-    assert run.stdout is not None
-    text = run.stdout.read()
-    _, _, usage = os.wait4(run.pid, 0)
-    run.returncode = 0
-    words = text.split()
-    return (
-        words[0] if words else "error",
-        usage.ru_utime + usage.ru_stime,
-        usage.ru_maxrss / 1024,
-    )
-
-
 def write(path: Path, rows: Rows) -> None:
     path.write_text(json.dumps(rows, indent=1))
 
@@ -157,11 +118,7 @@ def main() -> int:
         each.add_argument("--radii", type=float, nargs="+", default=[0.002, 0.003, 0.005])
         each.add_argument("--most", type=int, default=20)
         each.set_defaults(run=run)
-    other = kinds.add_parser("queries")
-    other.add_argument("--folder", type=Path, required=True)
-    other.add_argument("--sample", type=int, default=10)
-    other.set_defaults(run=queries)
-    for each in (one, proofs, other):
+    for each in (one, proofs):
         each.add_argument("--cap", type=float, default=100.0, help="seconds for an answer")
         each.add_argument("--out", type=Path, required=True)
         each.add_argument("--resume", action="store_true")
