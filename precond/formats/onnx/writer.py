@@ -2,7 +2,7 @@
 
 The file computes the network's real function exactly as ``layers.py`` states it, with node
 and tensor names taken from the network.  Numbers are float32 when every one of them is a
-float32 already, else float64.  A factor that stands for the reciprocal of a float (a mean, an
+float32 already or stands for one that no float holds, else float64.  A factor that stands for the reciprocal of a float (a mean, an
 average pool, a division) is written as that division or mean.  Other constants that no float
 holds (a batch normalisation's roots) are written as the nearest ones: such a file holds
 another network, with a hash of its own.
@@ -160,8 +160,14 @@ class _Writer:
         exact = np.asarray(values, dtype=np.float64)
         with np.errstate(over="ignore"):
             written = exact.astype(self.dtype)
-        self.exact &= bool((written.astype(np.float64) == exact).all())
+        if not self._is_near(name, part):
+            self.exact &= bool((written.astype(np.float64) == exact).all())
         return self._initializer(self._part(name, part), written)
+
+    def _is_near(self, name: str, part: str) -> bool:
+        """Whether these constants stand for others that no float holds."""
+        node = self.network.node.get(name)
+        return node is not None and getattr(node.layer, f"{part}_range", None) is not None
 
     def _integers(self, name: str, part: str, values: ArrayLike) -> str:
         return self._initializer(self._part(name, part), np.asarray(values, dtype=np.int64))
