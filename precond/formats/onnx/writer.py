@@ -2,10 +2,10 @@
 
 The file computes the network's real function exactly as ``layers.py`` states it, with node
 and tensor names taken from the network.  Numbers are float32 when every one of them is a
-float32 already or stands for one that no float holds, else float64.  A factor that stands for the reciprocal of a float (a mean, an
-average pool, a division) is written as that division or mean.  Other constants that no float
-holds (a batch normalisation's roots) are written as the nearest ones: such a file holds
-another network, with a hash of its own.
+float32 already or stands for one that no float holds, else float64.  A factor that stands for
+the reciprocal of a float (a mean, an average pool, a division) is written as that division or
+mean.  Other constants that no float holds (a batch normalisation's roots) are written as the
+nearest ones: such a file holds another network, with a hash of its own.
 """
 
 from __future__ import annotations
