@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 
 from precond.apply.simplification.measured import difference, latencies
+from precond.apply.simplification.merged import rounded
 from precond.apply.simplification.settings import SimplifySettings
 from precond.apply.simplification.simplify import Simplified, certificates, simplify
 from precond.data.datasets import load_dataset
@@ -49,7 +50,7 @@ def measured(path: Path, chosen: argparse.Namespace) -> dict[str, Any]:
     }
     with TemporaryDirectory() as folder:
         plain, small = Path(folder) / "plain.onnx", Path(folder) / "small.onnx"
-        write_onnx(network, plain)
+        write_onnx(rounded(network).network, plain)
         write_onnx(found.network, small)
         some = inputs[box.contains(inputs)].reshape(-1, *network.input_shape)
         row["latency"] = [asdict(one) for one in latencies(plain, small, some, (1, 64, 256))]

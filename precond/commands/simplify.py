@@ -63,6 +63,7 @@ def add(commands: Commands) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     from precond.apply.simplification.measured import difference, latencies
+    from precond.apply.simplification.merged import rounded
     from precond.apply.simplification.simplify import certificates, simplify
     from precond.basics.progress import progress
     from precond.errors import QueryError
@@ -99,7 +100,7 @@ def run(arguments: argparse.Namespace) -> int:
     if found.removed:
         small, plain = out / MODEL, out / "plain.onnx"
         write_onnx(found.network, small)
-        write_onnx(network, plain)  # the same runtime and format on both sides
+        write_onnx(rounded(network).network, plain)  # the same runtime on both sides
         inputs = _inside(dataset, found)
         measured = Measured(latencies(plain, small, inputs), difference(plain, small, inputs))
         plain.unlink()

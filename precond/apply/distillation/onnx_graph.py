@@ -72,7 +72,7 @@ class OnnxGraph:
 
     def segment(self, network: Network, source: str, target: str, value: str) -> str:
         """The network's nodes from ``source``, which is ``value`` here, to ``target``."""
-        model = onnx_model(part(network, source, target))
+        model = onnx_model(part(network, source, target), short=True)
         prefix = f"part/{next(self._numbers)}/"
         names = {INPUT: value}
 
@@ -127,7 +127,7 @@ def part(network: Network, source: str, target: str) -> Network:
 
 def number_kind(network: Network) -> int:
     """The kind of numbers that the whole network is written in."""
-    return int(onnx_model(network).graph.input[0].type.tensor_type.elem_type)
+    return int(onnx_model(network, short=True).graph.input[0].type.tensor_type.elem_type)
 
 
 FLOAT, DOUBLE = TensorProto.FLOAT, TensorProto.DOUBLE
