@@ -16,10 +16,13 @@ from precond.apply.debugging.by_rules import hesitation_candidates
 from precond.apply.debugging.cases import Cases, Count
 from precond.apply.debugging.causes import Causes, Evidence, find_causes
 from precond.apply.debugging.conditions import (
+    DoubtfulLabels,
     FewRules,
     Hesitation,
+    RivalRules,
     SwitchedUnit,
     UsualRegion,
+    title,
 )
 from precond.apply.debugging.cover import PossibleCause, cover
 from precond.apply.debugging.doubtful_labels import suspects
@@ -304,7 +307,26 @@ def test_what_is_watched_and_who_is_near_by_hand() -> None:
 
 
 def test_titles_are_plain_words() -> None:
-    assert SwitchedUnit("relu1", 31, on=False).title.startswith("The neuron relu1[31] misleads")
-    assert "switched on" in SwitchedUnit("relu1", 31, on=True).title
-    assert "channel" in SwitchedUnit("c", 2, on=True, channel=True).title
-    assert Hesitation(3, None, 1.0).title == "The network hesitates between 3 and another class"
+    misleads = title(SwitchedUnit("relu1", 31, on=False))
+    assert misleads.startswith("The neuron relu1[31] misleads")
+    assert "switched on" in title(SwitchedUnit("relu1", 31, on=True))
+    assert "channel" in title(SwitchedUnit("c", 2, on=True, channel=True))
+    between = title(Hesitation(3, None, 1.0))
+    assert between == "The network hesitates between 3 and another class"
+
+
+def test_titles_name_classes_as_the_data_does() -> None:
+    classes = ("malignant", "benign")
+    said = [
+        title(condition, classes)
+        for condition in (
+            Hesitation(0, 1, 1.0),
+            FewRules(1, 0.1),
+            RivalRules(0, 0.1),
+            DoubtfulLabels(0, 1),
+        )
+    ]
+    assert said[0] == "The network hesitates between malignant and benign"
+    assert "rules of class benign hold" in said[1]
+    assert "rules of class malignant, which" in said[2]
+    assert said[3].endswith("labelled malignant, they look like benign")

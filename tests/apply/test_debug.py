@@ -198,6 +198,26 @@ def test_what_has_no_precondition_of_its_own_says_why() -> None:
     assert "left 150 of its 192 neurons at best, more than half" in unproved_words(many)[1]
 
 
+def test_the_ball_of_an_own_precondition_may_be_much_smaller_than_the_signatures() -> None:
+    # h = relu(x - 0.001), y = (1 - 1000 h, 0): with h off y is (1, 0) anywhere, and without
+    # that literal, the only one, up to x = 0.002.  The radius 0.4 is 200 times as large.
+    steep = Network(
+        (
+            Node("z", Affine(np.ones((1, 1)), np.array([-0.001])), ("input",)),
+            Node("h", ReLU(), ("z",)),
+            Node("y", Affine(np.array([[-1000.0], [0.0]]), np.array([1.0, 0.0])), ("h",)),
+        ),
+        (1,),
+    )
+    point = np.zeros((1, 1))
+    full = DecisionPattern.of_row(record(steep, point), 0)
+    claim = Claim(steep, Box.uniform(1, -1.0, 1.0), full, Property.argmax(0, 2))
+    own = own_precondition(claim, point[0], 0.4, Effort(budget=600.0, each=20.0))
+    assert isinstance(own, OwnPrecondition) and own.whole == 0.4
+    assert own.precondition.pattern is not None and len(own.precondition.pattern) == 0
+    assert 0.001 < own.radius < 0.002
+
+
 def test_own_preconditions_keep_at_most_half_of_the_signature() -> None:
     network, data = load(DIGITS), load_dataset("digits")
     signatures = record(network, data.flat)
@@ -239,6 +259,27 @@ def test_pages_need_nothing_else_and_escape_what_they_are_given(
     tabular = debug_files(Subject("m", "d", None, (0.0, 1.0)), found)
     assert "Inputs that decide" in tabular[next(iter(names))]
     assert "<img" not in tabular["index.html"]
+
+
+def test_tables_have_plain_values_beside_the_names_of_classes(
+    flipped: tuple[Debugged, set[int]],
+) -> None:
+    found, _ = flipped
+    names = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+    files = debug_files(Subject("m", "d", (8, 8), (0.0, 1.0)), replace(found, classes=names))
+    lines = list(csv.DictReader(files["errors.csv"].splitlines()))
+    assert [int(line["row"]) for line in lines] == found.wrong.tolist()
+    for line in lines:
+        row = int(line["row"])
+        assert line["label_name"] == names[int(line["label"])] == names[found.labels[row]]
+        assert line["predicted_name"] == names[int(line["predicted"])]
+        float(line["margin"])
+    proved = [one for one in found.findings if isinstance(one.own, OwnPrecondition)]
+    radii = {int(line["row"]): line["proved_radius"] for line in lines if line["proved_radius"]}
+    assert set(radii) == {one.row for one in proved}
+    page = files[f"inputs/input-{found.findings[0].row}.html"]
+    label, said = names[found.findings[0].label], names[found.findings[0].predicted]
+    assert f"labelled {label}, predicted {said}</h1>" in page
 
 
 def test_pages_name_units_by_their_concepts(flipped: tuple[Debugged, set[int]]) -> None:

@@ -9,7 +9,7 @@ it meets.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +23,7 @@ from precond.apply.debugging.by_rules import (
     strength_candidates,
 )
 from precond.apply.debugging.cases import Cases, Count
-from precond.apply.debugging.conditions import Condition, SwitchedUnit, UsualRegion
+from precond.apply.debugging.conditions import Condition, SwitchedUnit, UsualRegion, title
 from precond.apply.debugging.cover import FIRST, Covered, PossibleCause, cover
 from precond.apply.debugging.doubtful_labels import Suspect
 from precond.apply.debugging.edits import EditedAnswers, region_candidates, switch_candidates
@@ -40,7 +40,8 @@ CLUSTERS, REGIONS = 0.2, 0.5  # of the time left then, at most
 class Cause:
     """``condition`` is met by the errors ``rows`` (of both halves; each counts for one cause),
     and by ``right`` ones among the right inputs compared.  ``found`` and ``checked`` count all
-    that meet it, in either half.  ``bits``: its score; ``tried``: conditions of its kind.
+    that meet it, in either half.  ``bits``: its score; ``tried``: conditions of its kind;
+    ``classes``: their names, where they have some.
     """
 
     condition: Condition
@@ -51,10 +52,11 @@ class Cause:
     bits: float
     tried: int
     actions: tuple[Action, ...] = ()
+    classes: tuple[str, ...] | None = None
 
     @property
     def title(self) -> str:
-        return self.condition.title
+        return title(self.condition, self.classes)
 
     @property
     def weak(self) -> bool:
@@ -93,6 +95,7 @@ class Evidence:
     gradients: Array
     image_shape: tuple[int, ...] | None = None
     features: Sequence[str] | None = None
+    classes: tuple[str, ...] | None = None
     seed: int = 0
     device: str = "cpu"
 
@@ -117,7 +120,7 @@ def find_causes(evidence: Evidence, deadline: Deadline) -> Causes:
     found = []
     for rank, one in enumerate(chosen):
         tried = workshop.actions(one, deadline) if rank < FIRST else ()
-        found.append(_cause(one, cases, tried))
+        found.append(replace(_cause(one, cases, tried), classes=evidence.classes))
     explained = np.zeros(len(cases.rows), dtype=np.bool_)
     for one in chosen:
         explained |= one.explained

@@ -8,8 +8,10 @@ labels, which are about it.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from precond.data.dataset import class_name
 from precond.mine.layer_rules.learn import LayerRule
 
 
@@ -19,12 +21,6 @@ class DoubtfulLabels:
 
     label: int | None
     likely: int | None
-
-    @property
-    def title(self) -> str:
-        if self.label is None:
-            return "Labels that look wrong"
-        return f"Labels that look wrong: labelled {self.label}, they look like {self.likely}"
 
 
 @dataclass(frozen=True)
@@ -40,12 +36,6 @@ class SwitchedUnit:
     def name(self) -> str:
         return f"{'channel' if self.channel else 'neuron'} {self.layer}[{self.unit}]"
 
-    @property
-    def title(self) -> str:
-        if self.on:
-            return f"The {self.name} stays off: switched on, it mends them"
-        return f"The {self.name} misleads: switched off, it mends them"
-
 
 @dataclass(frozen=True)
 class UsualRegion:
@@ -53,10 +43,6 @@ class UsualRegion:
 
     features: tuple[int, ...]
     name: str
-
-    @property
-    def title(self) -> str:
-        return f"What is in {self.name} misleads: with usual values there, they are mended"
 
 
 @dataclass(frozen=True)
@@ -67,11 +53,6 @@ class FewRules:
     predicted: int | None
     share: float
 
-    @property
-    def title(self) -> str:
-        which = "their class" if self.predicted is None else f"class {self.predicted}"
-        return f"Unlike the training inputs: fewer rules of {which} hold than is usual"
-
 
 @dataclass(frozen=True)
 class RivalRules:
@@ -80,11 +61,6 @@ class RivalRules:
 
     rival: int | None
     strength: float
-
-    @property
-    def title(self) -> str:
-        which = "another class" if self.rival is None else f"class {self.rival}"
-        return f"Between classes: rules of {which}, which is not predicted, hold as well"
 
 
 @dataclass(frozen=True)
@@ -96,11 +72,6 @@ class Hesitation:
     second: int | None
     gap: float
 
-    @property
-    def title(self) -> str:
-        other = "another class" if self.second is None else str(self.second)
-        return f"The network hesitates between {self.first} and {other}"
-
 
 @dataclass(frozen=True)
 class SharedRule:
@@ -109,10 +80,6 @@ class SharedRule:
     number: int
     name: str
     rule: LayerRule
-
-    @property
-    def title(self) -> str:
-        return f"Predicted {self.rule.label} by the rule {self.name} of {self.rule.layer}"
 
 
 @dataclass(frozen=True)
@@ -123,10 +90,6 @@ class AlikeInfluences:
     layer: str
     row: int
     distance: float
-
-    @property
-    def title(self) -> str:
-        return f"Units of {self.layer} are used in the same unusual way"
 
 
 Condition = (
@@ -140,6 +103,39 @@ Condition = (
     | AlikeInfluences
 )
 Edit = SwitchedUnit | UsualRegion
+
+
+def title(condition: Condition, classes: Sequence[str] | None = None) -> str:
+    """The condition in a line; ``classes``: their names, in the order of their numbers."""
+
+    def named(label: int) -> str:
+        return class_name(label, classes)
+
+    match condition:
+        case DoubtfulLabels(label=label, likely=likely):
+            words = "Labels that look wrong"
+            if label is None or likely is None:
+                return words
+            return f"{words}: labelled {named(label)}, they look like {named(likely)}"
+        case SwitchedUnit(on=True):
+            return f"The {condition.name} stays off: switched on, it mends them"
+        case SwitchedUnit():
+            return f"The {condition.name} misleads: switched off, it mends them"
+        case UsualRegion(name=name):
+            return f"What is in {name} misleads: with usual values there, they are mended"
+        case FewRules(predicted=predicted):
+            which = "their class" if predicted is None else f"class {named(predicted)}"
+            return f"Unlike the training inputs: fewer rules of {which} hold than is usual"
+        case RivalRules(rival=rival):
+            which = "another class" if rival is None else f"class {named(rival)}"
+            return f"Between classes: rules of {which}, which is not predicted, hold as well"
+        case Hesitation(first=first, second=second):
+            other = "another class" if second is None else named(second)
+            return f"The network hesitates between {named(first)} and {other}"
+        case SharedRule(name=name, rule=rule):
+            return f"Predicted {named(int(rule.label))} by the rule {name} of {rule.layer}"
+        case AlikeInfluences(layer=layer):
+            return f"Units of {layer} are used in the same unusual way"
 
 
 def details(condition: Condition) -> str:

@@ -23,7 +23,7 @@ from precond.apply.debugging.rule_book import RuleBook
 from precond.apply.debugging.settings import DebugSettings
 from precond.apply.true_classes import check_classes
 from precond.basics.notebook import NotebookPage
-from precond.data.datasets import Dataset
+from precond.data.dataset import Dataset, class_name
 from precond.errors import DataError
 from precond.network.evaluate import check_inputs
 from precond.network.graph import Network
@@ -57,6 +57,7 @@ class Debugged(NotebookPage):
     interrupted: bool = False
     notes: tuple[str, ...] = ()
     unit_names: UnitNames = field(default_factory=UnitNames)
+    classes: tuple[str, ...] | None = None
 
     def __repr__(self) -> str:
         return f"Debugged({len(self.wrong)} wrong, {len(self.causes)} causes)"
@@ -64,6 +65,10 @@ class Debugged(NotebookPage):
     @property
     def predicted(self) -> Rows:
         return self.book.signatures.predicted
+
+    def class_name(self, label: int) -> str:
+        """What people call a class."""
+        return class_name(label, self.classes)
 
     @property
     def causes(self) -> tuple[Cause, ...]:
@@ -125,6 +130,7 @@ def debug(
                 gradients=gradients,
                 image_shape=data.image_shape,
                 features=data.features,
+                classes=data.classes,
                 seed=settings.seed,
                 device=settings.device,
             )
@@ -153,4 +159,5 @@ def debug(
         seconds=time.monotonic() - started,
         interrupted=interrupted,
         notes=tuple(notes),
+        classes=data.classes,
     )

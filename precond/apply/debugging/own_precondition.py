@@ -6,7 +6,7 @@ ball is chosen so that relaxing happens:
 1. of the radius and its halves, the largest in whose ball the whole signature implies the
    predicted class, and raised again, by bisection (what proves in a ball proves in smaller ones);
 2. from there down a finer ladder, by quarters of a halving, the largest ball in which the first
-   layers, with at most half of the literals, do; linear bounds of all its balls at once;
+   layers, with at most half of the literals, do; linear bounds of many of its balls at once;
 3. relaxation (``mine.input_preconditions``) in a ball two steps larger, since the prover can do
    more than bounds.  If it leaves more than half of the literals, again in smaller balls; if it
    leaves none, in larger ones, where neurons begin to matter.
@@ -49,7 +49,8 @@ from precond.region.value_ranges import ValueRanges
 
 Array = NDArray[np.float64]
 BISECTIONS = 2
-FINE = 16  # balls of the finer ladder, four to a halving
+FINE = 16  # balls of the finer ladder that are bounded at once, four to a halving
+RUNGS = 3  # times as many, where none of the first ones proves
 MOST = 0.5  # of the signature's literals that a precondition may keep
 ATTEMPTS = 4  # balls that relaxation is tried in, down the ladder
 CLIMBS = 3  # and up again
@@ -123,17 +124,19 @@ class _Search:
         which few layers prove, where bounds find one, else at its top."""
         if self.wide:
             return LOWER
-        fewest = self.literals.first(self._few_layers())
-        pattern = self.literals.pattern(fewest)
-        problems = [
-            replace(self.claim, box=self.ball(size), pattern=pattern).problem for size in sizes
-        ]
-        first = 0
-        if problems[0].conjuncts:
+        pattern = self.literals.pattern(self.literals.first(self._few_layers()))
+        for begin in range(0, len(sizes), FINE):
+            problems = [
+                replace(self.claim, box=self.ball(size), pattern=pattern).problem
+                for size in sizes[begin : begin + FINE]
+            ]
+            if not problems[0].conjuncts:
+                break
             found = pattern_bounds(problems, device=self.effort.device, deadline=self.deadline)
             proved = np.flatnonzero((found > 0) & ~np.isposinf(found))
-            first = int(proved[0]) if len(proved) else 0
-        return max(0, first - 2)
+            if len(proved):
+                return max(0, begin + int(proved[0]) - LOWER)
+        return 0
 
     def relax(self, size: float) -> tuple[InputPrecondition | None, int | None]:
         """A precondition with few enough literals, if that is found; and how many were left."""
@@ -203,7 +206,7 @@ def own_precondition(
     whole, untried = search.guessed(first.size) if search.wide else _largest(search, first.size)
     fewest: int | None = None
     if whole is not None and not deadline.passed:
-        sizes = [whole * 2 ** (-step / 4) for step in range(FINE + 1)]
+        sizes = [whole * 2 ** (-step / 4) for step in range(FINE * RUNGS)]
         start = search.start(sizes)
         for step in range(start, min(len(sizes), start + 2 * ATTEMPTS), 2):
             found, left = search.relax(sizes[step])

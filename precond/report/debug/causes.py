@@ -72,7 +72,11 @@ def _words(debugged: Debugged, cause: Cause) -> tuple[str, ...]:
     found, checked = cause.found, cause.checked
     count = len(cause.rows)
     pairs = {(int(debugged.labels[r]), int(debugged.predicted[r])) for r in cause.rows.tolist()}
-    across = f"of {len(pairs)} pairs of classes" if len(pairs) > 1 else _pair(next(iter(pairs)))
+    across = (
+        f"of {len(pairs)} pairs of classes"
+        if len(pairs) > 1
+        else _pair(debugged, next(iter(pairs)))
+    )
     words = [f"{count} errors, {across}."]
     common = f"{found.lift:.0f} times" if found.lift >= 2 else f"{found.lift:.1f} times"
     shares = (
@@ -92,8 +96,9 @@ def _words(debugged: Debugged, cause: Cause) -> tuple[str, ...]:
     return tuple(words)
 
 
-def _pair(pair: tuple[int, int]) -> str:
-    return f"labelled {pair[0]}, predicted {pair[1]}"
+def _pair(debugged: Debugged, pair: tuple[int, int]) -> str:
+    label, said = map(debugged.class_name, pair)
+    return f"labelled {label}, predicted {said}"
 
 
 def _nearest(debugged: Debugged, cause: Cause) -> list[int]:

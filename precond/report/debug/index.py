@@ -129,11 +129,11 @@ def _index(subject: Subject, debugged: Debugged, doubted: Mapping[int, Suspect])
                     debugged,
                     s.row,
                     findings=findings,
-                    caption=f"{s.label}, or {s.likely}?",
+                    caption=f"{debugged.class_name(s.label)}, or {debugged.class_name(s.likely)}?",
                 ),
                 s.row,
                 page_address(s.row, findings),
-                suspect_words(s),
+                suspect_words(debugged, s),
             )
             for s in debugged.suspects
         ),

@@ -16,7 +16,6 @@ from precond.apply.debugging.own_answer import Unproved
 from precond.apply.debugging.rule_book import Counterfactual
 from precond.basics.counting import percent
 from precond.data.dataset import input_name
-from precond.region.unit_names import UnitNames
 from precond.report.debug.pictures import (
     Link,
     box_gallery,
@@ -76,8 +75,8 @@ class InputPage:
     gradients: tuple[Gallery, ...]
     profile: Markup
     profile_words: str
-    label: int
-    predicted: int
+    label: str
+    predicted: str
     tables: tuple[Table, ...]
 
 
@@ -92,20 +91,23 @@ def input_page(
     """The page of one finding; ``before`` and ``after`` are the neighbours' file names."""
     book, row = debugged.book, finding.row
     shared, others = sharing(subject, debugged, finding)
-    own_claims, own_lines = own_words(finding, debugged.unit_names)
+    own_claims, own_lines = own_words(debugged, finding)
     picture = subject.image_shape is not None
     pattern = None if isinstance(finding.own, Unproved) else finding.own.precondition.pattern
     best = finding.rules[0] if finding.rules else None
     profile = finding.profile
+    label, said = map(debugged.class_name, (finding.label, finding.predicted))
     return InputPage(
-        f"Input {row}: labelled {finding.label}, predicted {finding.predicted}",
+        f"Input {row}: labelled {label}, predicted {said}",
         lead=f"{subject.model} on {subject.data}",
         before=before,
         after=after,
         facts=_facts(debugged, finding),
         picture=thumb(subject, debugged, row),
-        scores=score_chart(finding.outputs, finding.label, finding.predicted),
-        suspect="" if suspect is None else suspect_words(suspect),
+        scores=score_chart(
+            finding.outputs, finding.label, finding.predicted, classes=debugged.classes
+        ),
+        suspect="" if suspect is None else suspect_words(debugged, suspect),
         rules=tuple(_line(debugged, number) for number in finding.rules[:RULES]),
         rules_more=max(0, len(finding.rules) - RULES),
         best="" if best is None else book.name(best),
@@ -114,28 +116,26 @@ def input_page(
         else literal_lines(book.rules[best].pattern, debugged.unit_names),
         best_drawing=None
         if best is None
-        else draw_pattern(book.network, book.rules[best].pattern, str(finding.predicted)),
+        else draw_pattern(book.network, book.rules[best].pattern, said),
         shared=shared,
         others=others,
         own_words=own_claims,
         own_lines=own_lines,
         own_drawing=None
         if pattern is None or not len(pattern)
-        else draw_pattern(book.network, pattern, str(finding.predicted)),
+        else draw_pattern(book.network, pattern, said),
         boxes=box_gallery(subject, finding) if picture else (),
         flips=flip_words(debugged, finding),
-        flip_table=_flip_table(finding.switching or finding.nearest, debugged.unit_names),
+        flip_table=_flip_table(debugged, finding.switching or finding.nearest),
         gradients=gradient_gallery(subject, debugged, finding) if picture else (),
-        profile=Markup("")
-        if profile is None
-        else profile_chart(profile, finding.label, finding.predicted),
+        profile=Markup("") if profile is None else profile_chart(profile, label, said),
         profile_words=""
         if profile is None
         else f"{percent(profile.further_than)} of the inputs rightly predicted as "
-        f"{finding.predicted} are nearer to that class's usual influences at {profile.layer} "
+        f"{said} are nearer to that class's usual influences at {profile.layer} "
         "(by rank distance) than this one.",
-        label=finding.label,
-        predicted=finding.predicted,
+        label=label,
+        predicted=said,
         tables=() if picture else _tables(subject, debugged, finding),
     )
 
@@ -144,13 +144,14 @@ def _facts(debugged: Debugged, finding: Finding) -> tuple[tuple[str, str], ...]:
     part = "held out" if finding.row in set(debugged.held_out.tolist()) else "training"
     margin = finding.outputs[finding.predicted] - finding.outputs[finding.label]
     gap = class_gap(debugged, finding)
+    label, said = map(debugged.class_name, (finding.label, finding.predicted))
     return (
         ("Input", f"row {finding.row}, {part}"),
-        ("Labelled", str(finding.label)),
-        ("Predicted", str(finding.predicted)),
+        ("Labelled", label),
+        ("Predicted", said),
         ("Margin", f"{margin:.4g} ({gap}: predicted minus labelled class's output)"),
-        ("Rules", f"{len(finding.rules)} of class {finding.predicted} hold"),
-        ("Flips", flips_short(finding)),
+        ("Rules", f"{len(finding.rules)} of class {said} hold"),
+        ("Flips", flips_short(debugged, finding)),
     )
 
 
@@ -171,9 +172,10 @@ def _line(debugged: Debugged, number: int) -> RuleLine:
     )
 
 
-def _flip_table(way: Counterfactual | None, names: UnitNames) -> Table | None:
+def _flip_table(debugged: Debugged, way: Counterfactual | None) -> Table | None:
     if way is None or not way.flips:
         return None
+    names = debugged.unit_names
     rows = tuple(
         (
             f"{flip.layer}[{names.shown(flip.layer, flip.index)}]",
@@ -183,7 +185,7 @@ def _flip_table(way: Counterfactual | None, names: UnitNames) -> Table | None:
         )
         for flip in way.flips
     )
-    said = f"the network then answers {way.predicted_then}"
+    said = f"the network then answers {debugged.class_name(way.predicted_then)}"
     return Table(
         "Neurons to switch", remark=said, head=("neuron", "switch", "now", "usual value"), rows=rows
     )
@@ -204,6 +206,7 @@ def _tables(subject: Subject, debugged: Debugged, finding: Finding) -> tuple[Tab
         )
         for i in order
     )
-    head = ("input", "value", f"for {finding.predicted}", "box from", "box to")
+    said = debugged.class_name(finding.predicted)
+    head = ("input", "value", f"for {said}", "box from", "box to")
     remark = f"integrated gradients of {class_gap(debugged, finding)}, largest first"
     return (Table("Inputs that decide", remark=remark, head=head, rows=rows),)

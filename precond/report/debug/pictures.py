@@ -38,8 +38,8 @@ def thumb(subject: Subject, debugged: Debugged, row: int, caption: str = "") -> 
     """A row as a picture with its labels; None where rows are no pictures."""
     if subject.image_shape is None:
         return None
-    label, said = int(debugged.labels[row]), int(debugged.predicted[row])
-    words = str(label) if label == said else f"{label} → {said}"
+    label, said = (debugged.class_name(int(k[row])) for k in (debugged.labels, debugged.predicted))
+    words = label if label == said else f"{label} → {said}"
     title = f"input {row} (labelled {label}, predicted {said})"
     picture = row_picture(debugged.book.inputs[row], subject.image_shape, subject.natural)
     return Thumb(picture, caption or words, title)
@@ -112,18 +112,18 @@ def class_gap(debugged: Debugged, finding: Finding) -> str:
 def gradient_gallery(subject: Subject, debugged: Debugged, finding: Finding) -> tuple[Gallery, ...]:
     assert subject.image_shape is not None
     values = finding.gradients
+    said, label = map(debugged.class_name, (finding.predicted, finding.label))
     own = row_picture(debugged.book.inputs[finding.row], subject.image_shape, subject.natural)
     return (
         Gallery(
-            f"Why {finding.predicted} rather than {finding.label}",
+            f"Why {said} rather than {label}",
             f"integrated gradients of {class_gap(debugged, finding)}",
             (
                 Thumb(own, "input", "the input"),
                 Thumb(
                     signed_picture(values, subject.image_shape),
-                    f"red: for {finding.predicted}",
-                    f"red speaks for {finding.predicted}, blue for {finding.label}; "
-                    f"sum {values.sum():.4g}",
+                    f"red: for {said}",
+                    f"red speaks for {said}, blue for {label}; sum {values.sum():.4g}",
                 ),
             ),
         ),

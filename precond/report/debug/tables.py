@@ -1,4 +1,4 @@
-"""``Debugged`` → four CSV tables, and the cells of a wrong input in a table."""
+"""``Debugged`` → four CSV tables of plain values, and the cells of a wrong input in a table."""
 
 from __future__ import annotations
 
@@ -28,8 +28,9 @@ CELLS = (
     "cause",
 )
 ERRORS = (
-    *("row", "part", "label", "predicted", "margin", "rules", "flips_to_rule"),
-    *("flips_to_answer", "proved_radius", "cause", "suspect", "page"),
+    *("row", "part", "label", "label_name", "predicted", "predicted_name", "margin", "rules"),
+    *("flips_to_rule", "flips_to_answer", "proved_radius", "radius_of_range", "cause"),
+    *("suspect", "page"),
 )
 CAUSES = (
     *("rank", "cause", "exactly", "errors"),
@@ -41,7 +42,10 @@ ACTIONS = (
     *("cause", "action", "what", "errors", "of_errors", "right", "of_right"),
     *("control_errors", "control_right", "gain", "near_right", "near_usual", "seconds"),
 )
-SUSPECTS = ("row", "label", "likely", "strength", "typical_strength", "rules")
+SUSPECTS = (
+    *("row", "label", "label_name", "likely", "likely_name"),
+    *("strength", "typical_strength", "rules"),
+)
 
 
 def ranks(debugged: Debugged) -> dict[int, int]:
@@ -53,14 +57,11 @@ def error_cells(
     debugged: Debugged, row: int, finding: Finding | None, cause: int | None
 ) -> tuple[str, ...]:
     """A wrong input under ``CELLS``; – where there is nothing to say."""
-    label, said = int(debugged.labels[row]), int(debugged.predicted[row])
-    outputs = debugged.book.signatures.outputs[row]
-    y = debugged.book.network.classes.scores(outputs[None])[0]
     cells = [
-        "held out" if row in debugged.held_out else "training",
-        str(label),
-        str(said),
-        f"{y[said] - y[label]:.3g}",
+        _part(debugged, row),
+        debugged.class_name(int(debugged.labels[row])),
+        debugged.class_name(int(debugged.predicted[row])),
+        f"{_margin(debugged, row):.3g}",
     ]
     if finding is None:
         cells += ["–"] * 4
@@ -76,15 +77,30 @@ def error_cells(
     return tuple(cells)
 
 
+def _part(debugged: Debugged, row: int) -> str:
+    return "held out" if row in debugged.held_out else "training"
+
+
+def _margin(debugged: Debugged, row: int) -> float:
+    """The predicted less the labelled class's output."""
+    label, said = int(debugged.labels[row]), int(debugged.predicted[row])
+    y = debugged.book.network.classes.scores(debugged.book.signatures.outputs[row][None])[0]
+    return float(y[said] - y[label])
+
+
 def debug_tables(debugged: Debugged, doubted: Mapping[int, Suspect]) -> dict[str, str]:
     """File name → text: wrong inputs, causes, what was tried, labels in doubt."""
     explained = ranks(debugged)
     findings = {finding.row: finding for finding in debugged.findings}
-    errors = []
-    for row in debugged.wrong.tolist():
-        cells = error_cells(debugged, row, finding=findings.get(row), cause=explained.get(row))
-        plain = [None if cell == "–" else cell for cell in cells]
-        errors.append([row, *plain, int(row in doubted), page_address(row, findings)])
+    errors = [
+        (
+            *_error(debugged, row, findings.get(row)),
+            explained.get(row),
+            int(row in doubted),
+            page_address(row, findings),
+        )
+        for row in debugged.wrong.tolist()
+    ]
     causes = [_cause(rank, cause) for rank, cause in enumerate(debugged.causes, 1)]
     actions = [
         _action(rank, action)
@@ -92,7 +108,14 @@ def debug_tables(debugged: Debugged, doubted: Mapping[int, Suspect]) -> dict[str
         for action in cause.actions
     ]
     suspects = [
-        (s.row, s.label, s.likely, f"{s.strength:.6g}", f"{s.typical:.6g}", s.rules)
+        (
+            s.row,
+            *_named(debugged, s.label),
+            *_named(debugged, s.likely),
+            f"{s.strength:.6g}",
+            f"{s.typical:.6g}",
+            s.rules,
+        )
         for s in debugged.suspects
     ]
     return {
@@ -101,6 +124,30 @@ def debug_tables(debugged: Debugged, doubted: Mapping[int, Suspect]) -> dict[str
         "actions.csv": csv_text(ACTIONS, actions),
         "suspects.csv": csv_text(SUSPECTS, suspects),
     }
+
+
+def _named(debugged: Debugged, label: int) -> tuple[int, str]:
+    return label, debugged.class_name(label)
+
+
+def _error(debugged: Debugged, row: int, finding: Finding | None) -> tuple[object, ...]:
+    """The first columns of ``ERRORS``, up to the radius; None where there is nothing to say."""
+    known = (
+        *(row, _part(debugged, row)),
+        *_named(debugged, int(debugged.labels[row])),
+        *_named(debugged, int(debugged.predicted[row])),
+        f"{_margin(debugged, row):.6g}",
+    )
+    if finding is None:
+        return (*known, *(None,) * 5)
+    own, nearest, switching = finding.own, finding.nearest, finding.switching
+    return (
+        *known,
+        len(finding.rules),
+        None if nearest is None else len(nearest.flips),
+        None if switching is None else len(switching.flips),
+        *((None, None) if isinstance(own, Unproved) else (f"{own.radius:.6g}", int(own.of_range))),
+    )
 
 
 def _cause(rank: int, cause: Cause) -> tuple[object, ...]:

@@ -8,22 +8,22 @@ from precond.apply.debugging.findings import Debugged
 from precond.apply.debugging.own_answer import NOT_TRIED, Unproved
 from precond.basics.counting import percent
 from precond.region.radius import Radius
-from precond.region.unit_names import UnitNames
 from precond.report.plot.pattern import literal_lines
 
 
-def suspect_words(suspect: Suspect) -> str:
+def suspect_words(debugged: Debugged, suspect: Suspect) -> str:
     """Why a label is in doubt."""
+    likely, label = map(debugged.class_name, (suspect.likely, suspect.label))
     return (
-        f"Perhaps mislabelled: it satisfies {suspect.rules} rules of class {suspect.likely}, a "
-        f"strength of {percent(suspect.strength)} where a typical {suspect.likely} has "
-        f"{percent(suspect.typical)} or more, and no rule of class {suspect.label}."
+        f"Perhaps mislabelled: it satisfies {suspect.rules} rules of class {likely}, a "
+        f"strength of {percent(suspect.strength)} where a typical {likely} has "
+        f"{percent(suspect.typical)} or more, and no rule of class {label}."
     )
 
 
-def own_words(finding: Finding, names: UnitNames) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def own_words(debugged: Debugged, finding: Finding) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """The own precondition in sentences, and its literals."""
-    own = finding.own
+    own, said = finding.own, debugged.class_name(finding.predicted)
     if isinstance(own, Unproved):
         return unproved_words(own), ()
     found = own.precondition
@@ -36,15 +36,15 @@ def own_words(finding: Finding, names: UnitNames) -> tuple[tuple[str, ...], tupl
     if len(found.pattern):
         claim = (
             f"Every input of {where} with these {len(found.pattern)} of the signature's "
-            f"{own.literals} neurons as below is predicted {finding.predicted} too."
+            f"{own.literals} neurons as below is predicted {said} too."
         )
     else:
-        claim = f"Every input of {where} is predicted {finding.predicted} too: no neuron is needed."
+        claim = f"Every input of {where} is predicted {said} too: no neuron is needed."
     whole = f"The whole signature proves up to radius {largest:.4g}."
     proof = f"Proved by {found.verdict.engine} after {found.proofs} proofs"
     if not found.minimal:
         proof += "; time ran out before every neuron was tried"
-    return (claim, proof + ".", whole), literal_lines(found.pattern, names)
+    return (claim, proof + ".", whole), literal_lines(found.pattern, debugged.unit_names)
 
 
 def unproved_words(own: Unproved) -> tuple[str, ...]:
@@ -77,10 +77,11 @@ def _balls(sizes: tuple[float, ...], own: Unproved) -> str:
     return f"Radius {', '.join(f'{Radius(size, own.of_range):.3g}' for size in sizes)}"
 
 
-def flips_short(finding: Finding) -> str:
+def flips_short(debugged: Debugged, finding: Finding) -> str:
+    label = debugged.class_name(finding.label)
     if finding.nearest is None:
-        return f"class {finding.label} has no rule"
-    words = f"{len(finding.nearest.flips)} to the nearest rule of class {finding.label}"
+        return f"class {label} has no rule"
+    words = f"{len(finding.nearest.flips)} to the nearest rule of class {label}"
     if finding.switching is not None:
         words += f"; {len(finding.switching.flips)} to change the answer"
     return words
@@ -88,31 +89,32 @@ def flips_short(finding: Finding) -> str:
 
 def flip_words(debugged: Debugged, finding: Finding) -> tuple[str, ...]:
     nearest, switching = finding.nearest, finding.switching
+    label = debugged.class_name(finding.label)
     if nearest is None:
-        return (f"Class {finding.label} has no rule, so nothing can be said.",)
+        return (f"Class {label} has no rule, so nothing can be said.",)
     book = debugged.book
     words = []
     if nearest.flips:
         words.append(
-            f"Nearest rule of class {finding.label}: {book.name(nearest.rule)} at "
+            f"Nearest rule of class {label}: {book.name(nearest.rule)} at "
             f"{book.rules[nearest.rule].layer}, {len(nearest.flips)} of its {nearest.literals} "
             "neurons would have to switch."
         )
     else:
         words.append(
-            f"{book.name(nearest.rule)}, a rule of class {finding.label}, holds already: that "
+            f"{book.name(nearest.rule)}, a rule of class {label}, holds already: that "
             "rule is wrong about this input."
         )
     if switching is None:
         words.append(
             "Giving the neurons of a rule their usual activations never changes the network's "
-            f"answer to {finding.label}."
+            f"answer to {label}."
         )
     elif switching.flips:
         several = len(switching.flips) > 1
         words.append(
             f"Switching {len(switching.flips)} neuron{'s' if several else ''} of "
             f"{book.name(switching.rule)} to {'their' if several else 'its'} usual "
-            f"activation{'s' if several else ''} makes the network answer {finding.label}."
+            f"activation{'s' if several else ''} makes the network answer {label}."
         )
     return tuple(words)

@@ -11,9 +11,11 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 
 from precond.basics.counting import percent
+from precond.data.dataset import class_name
 from precond.report.plot.labels import figure, shorten, stripes
 
 BARS = 40  # classes drawn; the table lists all
+SCORES = 12  # outputs drawn
 
 
 class Series(Enum):
@@ -96,14 +98,22 @@ def bar_chart(classes: Sequence[ClassCoverage], series: Sequence[Series]) -> Mar
     )
 
 
-def score_chart(outputs: NDArray[np.float64], label: int, predicted: int, most: int = 12) -> Markup:
+def score_chart(
+    outputs: NDArray[np.float64],
+    label: int,
+    predicted: int,
+    *,
+    classes: Sequence[str] | None = None,
+) -> Markup:
     """The largest outputs as bars from their common zero, true and predicted class marked."""
-    order = [int(k) for k in np.argsort(-outputs, kind="stable")[:most]]
+    order = [int(k) for k in np.argsort(-outputs, kind="stable")[:SCORES]]
     if label not in order:
         order[-1] = label
     low, high = min(0.0, float(outputs[order].min())), max(0.0, float(outputs[order].max()))
     span = (high - low) or 1.0
-    left, width, step = 84.0, 220.0, 19.0
+    names = [shorten(class_name(k, classes), 14) for k in order]
+    width, step = 220.0, 19.0
+    left = 70.0 + 7.0 * max(map(len, names), default=0) + 7.0
 
     def x(value: float) -> float:
         return left + width * (value - low) / span
@@ -121,7 +131,7 @@ def score_chart(outputs: NDArray[np.float64], label: int, predicted: int, most: 
             ).format(
                 left - 6,
                 y + 12,
-                k,
+                names[row],
                 word,
                 kind,
                 min(x(0), x(value)),

@@ -13,7 +13,7 @@ Array = NDArray[np.float64]
 UNITS = 40  # of a profile that are drawn
 
 
-def profile_chart(profile: Profile, label: int, predicted: int) -> Markup:
+def profile_chart(profile: Profile, label: str, predicted: str) -> Markup:
     """The input's influences as bars, the usual ones of both classes as lines.
 
     Units in the predicted class's order, its strongest on both ends; each series is divided by
