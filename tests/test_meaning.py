@@ -11,7 +11,7 @@ from blobs import chain
 from precond.data.datasets import Dataset
 from precond.region.pattern import DecisionPattern
 from precond.region.recording import record
-from precond.study.meaning import Meanings, nearest_outside
+from precond.study.meaning import Meanings, nearest_outside, unit_literals
 
 NETWORK = chain(
     [
@@ -42,6 +42,23 @@ def test_features_are_named_by_what_they_move_in_their_own_spread() -> None:
     # The spread of x₀ is twice that of x₁ or so.
     assert meanings().features("relu1", 2) == [(0, True), (1, False)]
     assert meanings().features("relu1", 1) == [(1, True)]
+
+
+def test_units_that_differ_are_told_apart_by_as_many_features_as_it_takes() -> None:
+    # Of three units that read (3, 2, w), w = 1, −1 and 0, the first two columns are the same.
+    weights = np.array([[3.0, 2.0, 1.0], [3.0, 2.0, -1.0], [3.0, -2.0, 0.0]])
+    network = chain([(weights, np.zeros(3)), (np.zeros((2, 3)), np.zeros(2))])
+    x = np.array([[1.0, 0, 0], [0, 1, 0], [0, 0, 1], [0, 0, 0]])
+    data = Dataset("three", x, parts=(np.arange(4), np.arange(0)))
+    units = Meanings(network, data, record(network, x, values=True))
+    layer = network.decision_layers[0]
+    on = unit_literals(DecisionPattern(on=frozenset((layer, i) for i in range(3))))
+    assert units.told_apart(on) == [
+        [(0, True), (1, True), (2, True)],
+        [(0, True), (1, True), (2, False)],
+        [(0, True), (1, False)],
+    ]
+    assert units.told_apart(on[1:]) == [[(0, True), (1, True)], [(0, True), (1, False)]]
 
 
 def test_what_drives_a_unit_is_the_mean_of_its_top_inputs_less_the_mean_of_all() -> None:

@@ -55,7 +55,7 @@ def test_a_sentence_in_the_names_of_the_table(
     (condition,) = said["intervals"]["conditions"]
     assert float(condition.removeprefix("depth ≥ ")) == low
     assert said["sentence"] == (
-        f"{condition} suffices for class benign, whatever the other 2 features are within the "
+        f"{condition} suffices for class benign, whatever the other 2 columns are within the "
         "data's range."
     )
     assert said["contrast"]["class"] == 0 and said["contrast"]["units"] == [1]

@@ -33,7 +33,7 @@ def add(commands: Commands) -> None:
         "--domain",
         metavar="D",
         help="unit, data (the box of the training inputs), or LO:HI "
-        "(default: unit where values lie in [0, 1], else data)",
+        "(default: unit for pictures whose pixels lie in [0, 1], else data)",
     )
     patterns.add_argument(
         "--cut",
@@ -79,7 +79,8 @@ def run(arguments: argparse.Namespace) -> int:
     from precond.study.whole_space.run import default_cuts, run_whole_space, values_in_time
 
     network, data = read_given(arguments)
-    text = arguments.domain or ("unit" if tuple(data.natural) == (0.0, 1.0) else "data")
+    pixels = data.image_shape is not None and tuple(data.natural) == (0.0, 1.0)
+    text = arguments.domain or ("unit" if pixels else "data")
     domain = domain_of(text, data, balls=False)
     for cut in arguments.cut or ():
         if cut != INPUT:

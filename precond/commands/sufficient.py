@@ -189,7 +189,7 @@ def _contrast(arguments: argparse.Namespace, dataset: Dataset, network: Network)
 
 
 def _units(arguments: argparse.Namespace, dataset: Dataset, network: Network, x: Array) -> Units:
-
+    from precond.apply.debugging.sufficient_part import units_of
     from precond.mine.sufficient_features.units import Units
 
     shape, size = dataset.image_shape, network.input_size
@@ -200,15 +200,11 @@ def _units(arguments: argparse.Namespace, dataset: Dataset, network: Network, x:
         if arguments.patch is not None:
             return Units.patches(shape, arguments.patch)
         return Units.superpixels(x, shape, arguments.superpixels)
-    names = dataset.features
-    if names is None and shape is not None:
-        across = shape[-1]
-        plane = shape[-1] * shape[-2]
-        names = tuple(f"pixel {i % plane // across},{i % across}" for i in range(size))
+    alone = units_of(dataset)
     if not arguments.group:
-        return Units.single(size, names)
+        return alone
     groups = dict(_group(text, dataset, size) for text in arguments.group)
-    return Units.groups(groups, size, names)
+    return Units.groups(groups, size, alone.names)
 
 
 def _group(text: str, dataset: Dataset, size: int) -> tuple[str, list[int]]:

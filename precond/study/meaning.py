@@ -9,7 +9,9 @@ are counted once for a network and its data, and kept.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -29,6 +31,7 @@ Array = NDArray[np.float64]
 SAMPLE = 64  # inputs that gradients are taken at
 DRIVE = 20  # one input in so many drives a unit most
 ROWS = 2000  # inputs that literals are weighed on
+FEWEST, LONGEST = 2, 6  # input values that are named of a unit
 
 
 @dataclass(frozen=True)
@@ -127,10 +130,31 @@ class Meanings:
         inputs = np.asarray(self.data.flat[rows], dtype=np.float64)
         return np.asarray(inputs[most].mean(0) - inputs.mean(0))
 
-    def features(self, layer: str, index: int, most: int = 2) -> list[tuple[int, bool]]:
+    def told_apart(self, literals: Sequence[UnitLiteral]) -> list[list[tuple[int, bool]]]:
+        """``features`` of each unit: two, and up to ``LONGEST`` where those of two units of
+        ``literals`` would be the same."""
+        units = [(literal.layer, literal.index) for literal in literals]
+        full = {unit: self.features(*unit, most=LONGEST) for unit in units}
+        found = []
+        for unit in units:
+            others = [tuple(own) for other, own in full.items() if other != unit]
+            count = FEWEST
+            while count < len(full[unit]) and any(
+                other[:count] == tuple(full[unit][:count]) for other in others
+            ):
+                count += 1
+            found.append(full[unit][:count])
+        return found
+
+    @cached_property
+    def _spread(self) -> Array:
+        """How much each input value varies over the training inputs."""
+        rows = np.asarray(self.data.flat[self._train(ROWS)], dtype=np.float64)
+        return np.asarray(rows.std(0))
+
+    def features(self, layer: str, index: int, most: int = FEWEST) -> list[tuple[int, bool]]:
         """The input values that move the unit most, each by its own spread, and whether upwards."""
-        spread = np.asarray(self.data.flat[self._train(ROWS)], dtype=np.float64).std(0)
-        moved = self.of(layer, index) * spread
+        moved = self.of(layer, index) * self._spread
         order = np.argsort(-np.abs(moved), kind="stable")[:most]
         return [(int(k), bool(moved[k] > 0)) for k in order if moved[k]]
 

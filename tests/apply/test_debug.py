@@ -18,14 +18,17 @@ from precond.apply.debugging.own_answer import NOT_TRIED, OwnPrecondition, Unpro
 from precond.apply.debugging.own_precondition import own_precondition
 from precond.apply.debugging.profiles import comparative_gradients
 from precond.apply.debugging.rule_book import RuleBook
+from precond.apply.debugging.sufficient_part import sufficient_part, units_of
 from precond.cli import main
 from precond.data.datasets import Dataset, load_dataset, split
 from precond.errors import DataError
+from precond.mine.input_preconditions.relax import InputPrecondition
 from precond.mine.layer_rules.learn import LayerRule
 from precond.network.evaluate import outputs
 from precond.network.layers import Affine, Node, ReLU
 from precond.proof.claim import Claim
 from precond.proof.effort import Effort
+from precond.proof.verdict import Status, Verdict
 from precond.region.unit_names import LayerNames, UnitNames
 from precond.report.debug.index import debug_files
 from precond.report.debug.words import unproved_words
@@ -216,6 +219,64 @@ def test_the_ball_of_an_own_precondition_may_be_much_smaller_than_the_signatures
     assert isinstance(own, OwnPrecondition) and own.whole == 0.4
     assert own.precondition.pattern is not None and len(own.precondition.pattern) == 0
     assert 0.001 < own.radius < 0.002
+
+
+def own_of(pattern: DecisionPattern, radius: float) -> OwnPrecondition:
+    return OwnPrecondition(
+        radius=radius,
+        precondition=InputPrecondition(
+            pattern=pattern,
+            verdict=Verdict(Status.PROVED, "bounds"),
+            layer="a",
+            proofs=1,
+            minimal=True,
+        ),
+        box=None,
+        literals=2,
+        whole=radius,
+    )
+
+
+@pytest.mark.parametrize(("radius", "kept"), [(0.3, 2), (0.08, 1)])
+def test_features_that_suffice_for_an_input_by_hand(radius: float, kept: int) -> None:
+    # The larger of (1, 0.9) wins.  Within 0.08 either value alone may move (0.92 > 0.9, 1 > 0.98),
+    # not both (0.92 < 0.98); within 0.3 neither may (0.7 < 0.9, 1 < 1.2).
+    point = np.array([1.0, 0.9])
+    ball = Box(point - radius, point + radius)
+    found = sufficient_part(
+        IDENTITY,
+        point,
+        own_of(DecisionPattern(frozenset({("a", 0)})), radius),
+        ball=ball,
+        units=units_of(Dataset("points", POINTS)),
+        effort=Effort(budget=600.0, each=20.0),
+    )
+    assert found is not None and found.verdict.is_proved and found.size == kept
+    assert found.question.units.word == "column"
+
+
+def test_nothing_has_to_stay_where_the_ball_alone_proves() -> None:
+    point = np.array([1.0, 0.9])
+    own = own_of(DecisionPattern(), 0.01)
+    ball, units = Box(point - 0.01, point + 0.01), units_of(Dataset("points", POINTS))
+    effort = Effort(budget=600.0, each=20.0)
+    assert sufficient_part(IDENTITY, point, own, ball=ball, units=units, effort=effort) is None
+
+
+def test_pages_say_which_pixels_suffice(flipped: tuple[Debugged, set[int]]) -> None:
+    found, _ = flipped
+    files = debug_files(Subject("m", "d", (8, 8), (0.0, 1.0)), found)
+    proved = [one for one in found.findings if isinstance(one.own, OwnPrecondition)]
+    assert proved
+    for one in proved:
+        if one.sufficient is None:
+            continue
+        claim = one.sufficient.claim
+        samples = claim.box.sample(200, np.random.default_rng(0))
+        y = outputs(found.book.network, samples)
+        assert (y.argmax(axis=1) == one.predicted).all()
+        page = files[f"inputs/input-{one.row}.html"]
+        assert f"Which pixels suffice for {one.predicted}" in page
 
 
 def test_own_preconditions_keep_at_most_half_of_the_signature() -> None:

@@ -1,7 +1,9 @@
-"""One wrong input after another: rules that hold, flips, its own precondition, attributions."""
+"""One wrong input after another: rules that hold, flips, its own precondition, the features that
+suffice for it, attributions."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -14,6 +16,9 @@ from precond.apply.debugging.own_precondition import own_precondition
 from precond.apply.debugging.profiles import Profile, comparative_gradients, profiles
 from precond.apply.debugging.rule_book import Counterfactual, RuleBook
 from precond.apply.debugging.settings import DebugSettings
+from precond.apply.debugging.sufficient_part import EACH, sufficient_part
+from precond.mine.sufficient_features.sufficient import SufficientFeatures
+from precond.mine.sufficient_features.units import Units
 from precond.proof.claim import Claim
 from precond.proof.deadline import Deadline
 from precond.proof.ledger.ledger import Ledger
@@ -27,6 +32,7 @@ Array = NDArray[np.float64]
 Rows = NDArray[np.int64]
 EXPLAINING = 0.2  # of the time left, for attributions at most, and as much for profiles
 PROVING = 0.9  # of what is left then, for the inputs' own preconditions
+FEATURES = 0.15  # of that, for the features that suffice; the first inputs have it
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -36,8 +42,9 @@ class Finding:
     ``rules``: numbers in the book of the predicted class's rules it satisfies, best-supported
     first.  ``nearest``: the fewest flips to a rule of its true class; ``switching``: the fewest
     that change the network's answer to it (None where there is none).  ``own``: its precondition,
-    or why it has none.  ``gradients`` (n,):
-    for the predicted class rather than the true one.
+    or why it has none.  ``sufficient``: features that suffice for its class in the ball of that
+    (None: nothing has to stay there, or there was no time to look).  ``gradients`` (n,): for the
+    predicted class rather than the true one.
     """
 
     row: int
@@ -50,6 +57,7 @@ class Finding:
     own: OwnPrecondition | Unproved
     gradients: Array
     profile: Profile | None
+    sufficient: SufficientFeatures | None = None
 
 
 class Examiner:
@@ -62,8 +70,9 @@ class Examiner:
         ranges: ValueRanges,
         settings: DebugSettings,
         ledger: Ledger | None,
+        units: Units,
     ) -> None:
-        self.book, self.labels, self.ranges = book, labels, ranges
+        self.book, self.labels, self.ranges, self.units = book, labels, ranges, units
         self.settings, self.ledger = settings, ledger
         self.deadline = Deadline.after(settings.budget)
 
@@ -79,6 +88,7 @@ class Examiner:
             notes.append(f"time ran out: what is usual for a class rests on {seen} right inputs")
         satisfied = book.satisfied(rows) & (book.labels[None] == predicted[rows][:, None])
         proving = self.deadline.earlier(PROVING * self.deadline.left)
+        describing = FEATURES * proving.left  # seconds for features that suffice
         found, without, late = 0, 0, 0
         for position, row in enumerate(rows.tolist()):
             if position and self.deadline.passed:
@@ -88,6 +98,9 @@ class Examiner:
                 late += 1
             else:
                 own = self._own(row, budget=proving.left / (len(rows) - position))
+            begun = time.monotonic()
+            sufficient = self._sufficient(row, own, budget=min(EACH, describing, proving.left))
+            describing -= time.monotonic() - begun
             ways = book.counterfactuals(row, int(self.labels[row]))
             found, without = found + 1, without + isinstance(own, Unproved)
             yield Finding(
@@ -101,6 +114,7 @@ class Examiner:
                 own=own,
                 gradients=gradients[position],
                 profile=usual[position],
+                sufficient=sufficient,
             )
         if found < all_rows:
             notes.append(f"time ran out: {found} of {all_rows} wrong inputs were examined")
@@ -148,6 +162,23 @@ class Examiner:
     def _within(self) -> Box:
         """The range of each value, and all that the data show."""
         return self.ranges.holding(self.book.inputs).box
+
+    def _sufficient(
+        self, row: int, own: OwnPrecondition | Unproved, budget: float
+    ) -> SufficientFeatures | None:
+        if isinstance(own, Unproved) or budget <= 0:
+            return None
+        point = np.asarray(self.book.inputs[row], dtype=np.float64)
+        radius = Radius(own.radius, own.of_range)
+        return sufficient_part(
+            self.book.network,
+            point,
+            own,
+            ball=self.ranges.ball(point, radius, within=self._within),
+            units=self.units,
+            effort=replace(self.settings, budget=budget),
+            ledger=self.ledger,
+        )
 
     def _own(self, row: int, budget: float) -> OwnPrecondition | Unproved:
         network, signatures = self.book.network, self.book.signatures

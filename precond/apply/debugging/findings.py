@@ -21,6 +21,7 @@ from precond.apply.debugging.examine import Examiner, Finding
 from precond.apply.debugging.mine_rules import mine_rules
 from precond.apply.debugging.rule_book import RuleBook
 from precond.apply.debugging.settings import DebugSettings
+from precond.apply.debugging.sufficient_part import units_of
 from precond.apply.true_classes import check_classes
 from precond.basics.notebook import NotebookPage
 from precond.data.dataset import Dataset, class_name
@@ -118,7 +119,12 @@ def debug(
             doubtful = suspects(book, wrong, true)
             left = replace(settings, budget=deadline.left)
             examiner = Examiner(
-                book, true, ranges=ValueRanges.of(data), settings=left, ledger=ledger
+                book,
+                true,
+                ranges=ValueRanges.of(data),
+                settings=left,
+                ledger=ledger,
+                units=units_of(data),
             )
             gradients = examiner.gradients(examined)
             evidence = Evidence(

@@ -3,6 +3,7 @@ features that move its unit; the inputs nearest outside a rule."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -43,26 +44,32 @@ class Decisions:
     def telling(self, item: Precondition) -> tuple[ShownLiteral, ...]:
         """The literals that tell a rule's inputs from the rest."""
         literals = self.meanings.telling(item.pattern, TELLING)
-        return tuple(self._shown(literal) for literal in literals)
-
-    def _shown(self, literal: UnitLiteral) -> ShownLiteral:
-        data = self.analysis.data
-        name = self.analysis.unit_names.of(literal.layer, literal.index)
-        said = literal.words if name is None else f"{literal.words} · {name}"
-        if data.image_shape is not None:
-            key = literal.layer, literal.index
-            if key not in self._pictures:
-                driven = self.meanings.driven_by(*key)
-                shown = self.meanings.of(*key) if driven is None else driven
-                words = MOVED if driven is None else DRIVEN
-                self._pictures[key] = signed_picture(shown, data.image_shape), words
-            uri, words = self._pictures[key]
-            return ShownLiteral(uri, said, f"{literal} ({words})")
-        moved = ", ".join(
-            f"{input_name(k, data.features)} {'↑' if up else '↓'}"
-            for k, up in self.meanings.features(literal.layer, literal.index)
+        if self.analysis.data.image_shape is not None:
+            return tuple(self._pictured(literal) for literal in literals)
+        moves = self.meanings.told_apart(literals)
+        return tuple(
+            self._named(literal, own) for literal, own in zip(literals, moves, strict=True)
         )
-        return ShownLiteral("", f"({moved}) {said}", str(literal))
+
+    def _said(self, literal: UnitLiteral) -> str:
+        name = self.analysis.unit_names.of(literal.layer, literal.index)
+        return literal.words if name is None else f"{literal.words} · {name}"
+
+    def _pictured(self, literal: UnitLiteral) -> ShownLiteral:
+        key = literal.layer, literal.index
+        if key not in self._pictures:
+            driven = self.meanings.driven_by(*key)
+            shown = self.meanings.of(*key) if driven is None else driven
+            words = MOVED if driven is None else DRIVEN
+            self._pictures[key] = signed_picture(shown, self.analysis.data.image_shape or ()), words
+        uri, words = self._pictures[key]
+        return ShownLiteral(uri, self._said(literal), f"{literal} ({words})")
+
+    def _named(self, literal: UnitLiteral, moves: Sequence[tuple[int, bool]]) -> ShownLiteral:
+        """``moves``: the input values that move the unit, and whether upwards."""
+        features = self.analysis.data.features
+        moved = ", ".join(f"{input_name(k, features)} {'↑' if up else '↓'}" for k, up in moves)
+        return ShownLiteral("", f"({moved}) {self._said(literal)}", str(literal))
 
     def on_card(self, card: Card, item: Precondition, match: Match) -> Card:
         """The card with the telling literals first, and the inputs nearest outside last."""

@@ -16,6 +16,7 @@ from precond.apply.debugging.own_answer import Unproved
 from precond.apply.debugging.rule_book import Counterfactual
 from precond.basics.counting import percent
 from precond.data.dataset import input_name
+from precond.report.debug.enough import Enough, enough
 from precond.report.debug.pictures import (
     Link,
     box_gallery,
@@ -70,6 +71,7 @@ class InputPage:
     own_lines: tuple[str, ...]
     own_drawing: Markup | None
     boxes: tuple[Gallery, ...]
+    enough: Enough | None
     flips: tuple[str, ...]
     flip_table: Table | None
     gradients: tuple[Gallery, ...]
@@ -125,6 +127,7 @@ def input_page(
         if pattern is None or not len(pattern)
         else draw_pattern(book.network, pattern, said),
         boxes=box_gallery(subject, finding) if picture else (),
+        enough=enough(subject, debugged, finding),
         flips=flip_words(debugged, finding),
         flip_table=_flip_table(debugged, finding.switching or finding.nearest),
         gradients=gradient_gallery(subject, debugged, finding) if picture else (),

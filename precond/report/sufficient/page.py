@@ -68,10 +68,10 @@ def sufficient_page(
         answer=sentence(found, answer),
         facts=_facts(subject, found, answer),
         figures=_figures(found),
-        pictures=_pictures(subject, found),
+        pictures=kept_pictures(subject, found),
         violators=_violators(subject, found, classes),
         contrast=_contrast(found, classes),
-        table=_table(found),
+        table=kept_table(found),
         attempts=_attempts(found),
     )
     return render_page("sufficient.html", page, SHEETS)
@@ -151,7 +151,8 @@ def _figures(found: SufficientFeatures) -> tuple[Figure, ...]:
     return tuple(figures)
 
 
-def _pictures(subject: Subject, found: SufficientFeatures) -> tuple[Thumb, ...]:
+def kept_pictures(subject: Subject, found: SufficientFeatures) -> tuple[Thumb, ...]:
+    """The input, its kept pixels, and an input of the other class where one was looked for."""
     shape, question = subject.image_shape, found.question
     if shape is None:
         return ()
@@ -215,7 +216,8 @@ def _contrast(found: SufficientFeatures, classes: tuple[str, ...] | None) -> str
     return f"{words[0].upper()}{words[1:]}."
 
 
-def _table(found: SufficientFeatures) -> Table:
+def kept_table(found: SufficientFeatures) -> Table:
+    """The kept features, with their values and why they are kept."""
     question = found.question
     plain = question.units.plain
     said = conditions(found)
