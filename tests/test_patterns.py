@@ -175,6 +175,19 @@ def test_the_printed_table(given: Path, capsys: pytest.CaptureFixture[str]) -> N
     assert re.search(r"proved +2 of 2 classes, \d patterns, \d of them proved twice", shown)
 
 
+def test_tables_are_asked_about_in_the_box_that_their_rows_show(
+    given: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # The values lie in [0, 1] as pixels do; the columns of the training rows show less.
+    x = np.load(given / "x.npy")
+    assert 0 <= x.min() and x.max() <= 1
+    table = tmp_path / "x.csv"
+    np.savetxt(table, x, delimiter=",", header="width,height", comments="")
+    more = ["--label", "1", "--cut", "relu1", "--worst", "0.5", "--budget", "600"]
+    assert main(["patterns", str(given / "net.onnx"), "--inputs", str(table), *more]) == 0
+    assert re.search(r"domain +the box of the training data", capsys.readouterr().out)
+
+
 @pytest.mark.parametrize(
     ("more", "message"),
     [
