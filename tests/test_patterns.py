@@ -180,7 +180,7 @@ def test_tables_are_asked_about_in_the_box_that_their_rows_show(
 ) -> None:
     # The values lie in [0, 1] as pixels do; the columns of the training rows show less.
     x = np.load(given / "x.npy")
-    assert 0 <= x.min() and x.max() <= 1
+    assert x.min() >= 0 and x.max() <= 1
     table = tmp_path / "x.csv"
     np.savetxt(table, x, delimiter=",", header="width,height", comments="")
     more = ["--label", "1", "--cut", "relu1", "--worst", "0.5", "--budget", "600"]
