@@ -71,7 +71,7 @@ def error_cells(
             str(len(finding.rules)),
             "–" if finding.nearest is None else str(len(finding.nearest.flips)),
             "–" if finding.switching is None else str(len(finding.switching.flips)),
-            "–" if isinstance(own, Unproved) else f"{Radius(own.radius, own.of_range):.3g}",
+            "–" if isinstance(own, Unproved) else Radius(own.radius, own.of_range).at_least(3),
         ]
     cells.append("–" if cause is None else str(cause))
     return tuple(cells)
