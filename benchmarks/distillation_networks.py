@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from precond.apply.distillation.training import moved
+from precond.apply.simplification.merged import rounded
 from precond.data.datasets import Dataset, split
 from precond.formats.load import load
 from precond.network.graph import INPUT, Network
@@ -96,7 +97,7 @@ def trained(data: Dataset, module: nn.Sequential) -> nn.Sequential:
 
 def small_network(data: Dataset) -> Network:
     network = trained(data, small_module()).to(memory_format=torch.contiguous_format)
-    return load(network, input_shape=(1, 28, 28))
+    return rounded(load(network, input_shape=(1, 28, 28))).network  # a file can hold this one
 
 
 def network_of(data: Dataset) -> Network:

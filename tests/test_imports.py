@@ -105,10 +105,7 @@ LIBRARIES: dict[str, set[str]] = {
         "precond.apply.distillation.write_onnx",
         "precond.vnnlib.standard",  # assignments are written as ONNX tensors
     },
-    "onnxruntime": {
-        "precond.apply.distillation.runtime",
-        "precond.apply.simplification.measured",
-    },
+    "onnxruntime": {"precond.formats.onnx.session"},
     "captum": {"attribution.methods.peers"},
     "distributed": {"precond.workers.dask"},
     "pyarrow": {"precond.data.parquet"},

@@ -21,7 +21,9 @@ from precond.checker.exact import check
 from precond.checker.files import read_certificate
 from precond.cli import main
 from precond.data.datasets import load_dataset
-from precond.formats.onnx.writer import write_onnx
+from precond.errors import ModelError
+from precond.formats.onnx.session import onnx_session
+from precond.formats.onnx.writer import onnx_model, write_onnx
 from precond.network.activation import OutputActivation
 from precond.network.constants import Real, reals
 from precond.network.evaluate import outputs
@@ -361,3 +363,11 @@ def test_flattened_pictures_keep_their_order() -> None:
     )
     found = simplify(Network(nodes, (1, 2, 2)), Box.uniform(4, 0.0, 1.0), UNIT)
     assert found.network.shapes["f"] == (8,) and same(found)
+
+
+def test_onnxruntime_lacks_convolutions_in_float64() -> None:
+    """One line that says so, and what to do."""
+    weight = np.full((1, 1, 1, 1), 0.1)  # no float32
+    network = Network((Node("c", Conv2d(weight, np.zeros(1)), (INPUT,)),), (1, 2, 2))
+    with pytest.raises(ModelError, match="export the model in float32"):
+        onnx_session(onnx_model(network).SerializeToString())

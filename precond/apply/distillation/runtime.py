@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import onnx
-import onnxruntime
 import torch
 from torch import Tensor
 
+from precond.formats.onnx.session import onnx_session
 from precond.network.graph import INPUT
 
 
@@ -16,14 +16,8 @@ class OnnxRun:
     """Call it with inputs (N, …) to get the model's first output; as many threads as torch has."""
 
     def __init__(self, model: onnx.ModelProto | bytes) -> None:
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = torch.get_num_threads()
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 3
         content = model if isinstance(model, bytes) else model.SerializeToString()
-        self.session: Any = onnxruntime.InferenceSession(
-            content, options, providers=["CPUExecutionProvider"]
-        )
+        self.session: Any = onnx_session(content, torch.get_num_threads())
         self.first = [self.session.get_outputs()[0].name]
         self.type = self.session.get_inputs()[0].type
 

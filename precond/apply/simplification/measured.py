@@ -13,6 +13,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from precond.formats.onnx.session import onnx_session
+
 CALLS = 200
 WARM = 5
 
@@ -75,14 +77,7 @@ class _Session:
     """A file in onnxruntime, one thread."""
 
     def __init__(self, path: Path) -> None:
-        import onnxruntime
-
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = options.inter_op_num_threads = 1
-        options.log_severity_level = 3
-        self.session = onnxruntime.InferenceSession(
-            str(path), options, providers=["CPUExecutionProvider"]
-        )
+        self.session = onnx_session(str(path))
         first = self.session.get_inputs()[0]
         self.name = first.name
         self.dtype = np.float64 if "double" in first.type else np.float32
