@@ -17,7 +17,7 @@ from precond.commands.arguments import (
     settings_of,
 )
 from precond.commands.budget import BUDGET, deadline_of
-from precond.commands.given import add_data, add_model, read_data, read_model
+from precond.commands.given import add_data, add_model, domain_of, read_data, read_model
 from precond.commands.outputs import model_name
 from precond.commands.stopped import stopped
 
@@ -66,7 +66,6 @@ def run(arguments: argparse.Namespace) -> int:
     from precond.apply.simplification.merged import rounded
     from precond.apply.simplification.simplify import certificates, simplify
     from precond.basics.progress import progress
-    from precond.errors import QueryError
     from precond.formats.onnx.writer import write_onnx
     from precond.report.pages import write_files
     from precond.report.simplify import (
@@ -76,13 +75,10 @@ def run(arguments: argparse.Namespace) -> int:
         simplify_json,
         simplify_page,
     )
-    from precond.study.analysis import Domain, DomainKind
 
     network = read_model(arguments)
     dataset = read_data(arguments, network)
-    domain = Domain.parse(arguments.domain, dataset.inputs, dataset.natural)
-    if domain.kind is DomainKind.BALL:
-        raise QueryError("--domain", expected="data, unit or LO:HI", got=arguments.domain)
+    domain = domain_of(arguments.domain, dataset, balls=False)
     out = output_folder(arguments.out)
     settings = settings_of(
         arguments, SimplifySettings, budget=deadline_of(arguments).left, merge=arguments.merge

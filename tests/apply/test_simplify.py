@@ -20,7 +20,9 @@ from precond.apply.simplification.simplify import Simplified, certificates, simp
 from precond.checker.exact import check
 from precond.checker.files import read_certificate
 from precond.cli import main
+from precond.data.datasets import load_dataset
 from precond.formats.onnx.writer import write_onnx
+from precond.network.activation import OutputActivation
 from precond.network.constants import Real, reals
 from precond.network.evaluate import outputs
 from precond.network.graph import INPUT, Network
@@ -257,6 +259,17 @@ def test_the_bound_of_a_moved_weight_by_hand() -> None:
     assert deviation(Merged(network), Box.uniform(1, -1.0, 2.0)) == 0.0
 
 
+def test_a_last_activation_may_double_what_moves() -> None:
+    """Logits (−10, 0) that are off by 0.01 each: log-softmax is off by nearly 0.02."""
+    network = replace(
+        dense(([[0.0], [0.0]], [-10.0, 0.0])), output_activation=OutputActivation.LOG_SOFTMAX
+    )
+    state = Merged(network, {"z1": ConstantErrors(np.zeros((2, 1)), np.full(2, 0.01))})
+    here, meant = (z - np.log(np.exp(z).sum()) for z in np.array([[-10.0, 0.0], [-10.01, 0.01]]))
+    off = float(np.abs(here - meant).max())
+    assert 0.019 < off <= deviation(state, Box.uniform(1, 0.0, 1.0)) < 0.021
+
+
 def test_merging_where_there_is_nothing_changes_nothing() -> None:
     network = dense(([[1.0], [2.0]], [0.0, 0.5]), ([[1.0, -1.0]], [0.25]))
     assert merged(network).network.hash == network.hash
@@ -300,6 +313,24 @@ def test_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["check", known["file"], str(model), "--up-to", known["up_to"]]) == 0
     assert capsys.readouterr().out.endswith("valid\n")
     assert "outputs identical" in (out / "index.html").read_text()
+
+
+def test_the_box_of_the_training_data_is_that(tmp_path: Path) -> None:
+    """x − 2 is off for all training rows, x ≤ 1, and on for one that is held out."""
+    model, data = tmp_path / "two.onnx", tmp_path / "x.npy"
+    write_onnx(dense(([[1.0], [1.0]], [0.0, -2.0]), ([[1.0, 1.0]], [0.0])), model)
+    rows = np.linspace(0.0, 1.0, 40, dtype=np.float32)[:, None]
+    rows[load_dataset(str(_saved(data, rows))).held_out[0]] = 5.0
+    words = ["simplify", str(model), "--inputs", str(_saved(data, rows)), "--domain", "data"]
+    assert main([*words, "--out", str(tmp_path / "out")]) == 0
+    document = json.loads((tmp_path / "out" / "simplify.json").read_text())
+    assert document["domain"] == "the box of the training data"
+    assert document["after"]["connections"] < document["before"]["connections"]
+
+
+def _saved(path: Path, rows: np.ndarray) -> Path:
+    np.save(path, rows)
+    return path
 
 
 def test_command_with_nothing_to_remove(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

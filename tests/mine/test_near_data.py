@@ -15,7 +15,7 @@ from blobs import chain, trained
 
 from precond.data.datasets import Dataset
 from precond.errors import QueryError
-from precond.mine.near_data.balls import DataBalls
+from precond.mine.near_data.balls import LADDER, DataBalls
 from precond.mine.near_data.claims import (
     NearClaims,
     NearRule,
@@ -122,6 +122,21 @@ def test_radii_are_shares_of_a_columns_range() -> None:
     assert np.allclose(box.lower, [0.4, -95.0]) and np.allclose(box.upper, [0.6, 105.0])
     box = DataBalls.of(table, anywhere, of_range=False).around(2, 0.25)
     assert box.lower.tolist() == [0.25, 4.75] and box.upper.tolist() == [0.75, 5.25]
+
+
+@pytest.mark.parametrize("high", [0.1234567, 2.7182818, 255.0])
+def test_a_radius_is_what_is_said_of_it(high: float) -> None:
+    """Of pictures a radius is said in six digits of their units: the ball has it, no less."""
+    picture = Dataset(
+        "pictures",
+        np.zeros((3, 1, 2)),
+        image_shape=(1, 2),
+        natural=(0.0, high),
+        parts=(np.arange(2), np.arange(2, 3)),
+    )
+    balls = DataBalls.of(picture, Box.uniform(2, -1e6, 1e6))
+    for size in LADDER:
+        assert balls.around(0, size).upper.tolist() == [balls.radius(size).size] * 2
 
 
 def test_a_literal_answers_a_counterexample_at_least_loss() -> None:

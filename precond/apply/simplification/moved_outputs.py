@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import torch
 
+from precond.network.activation import OutputActivation
 from precond.network.constants import Range
 from precond.network.graph import INPUT, Network
 from precond.network.layers import Affine, Array, Conv2d, Layer, MaxPool2d, Node, Scale
@@ -23,6 +24,10 @@ from precond.proof.claim import Problem
 from precond.proof.deadline import FOREVER, Deadline
 from precond.region.box import Box
 
+STEEPEST = {OutputActivation.LOG_SOFTMAX: 2.0}
+"""How far a last activation moves an output, at most, where each logit moves by 1: as
+∂(z_i − log Σ exp z)/∂z_j = [i = j] − p_j, these add up to 2 (1 − p_i); of softmax and sigmoid, less
+than 1."""
 OUTWARDS = 1 + 1e-9  # more than the rounding of a sum of some million numbers that are not negative
 
 
@@ -63,7 +68,8 @@ def deviation(state: Merged, box: Box, deadline: Deadline = FOREVER) -> float:
                 reach = [sizes[s] + moved[s] for s in node.inputs]
                 here = here + _through(network, node, error, reach=reach)
             moved[node.name] = here * OUTWARDS + TINY
-    return float(moved[network.output].max())
+    steepest = STEEPEST.get(network.output_activation, 1.0)
+    return float(moved[network.output].max()) * steepest * OUTWARDS
 
 
 def _past(ops: Operators, node: Node, moved: torch.Tensor) -> torch.Tensor:

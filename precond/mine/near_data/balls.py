@@ -46,5 +46,10 @@ class DataBalls:
     def around(self, row: int, radius: float) -> Box:
         """The ball around one row, which lies in ``within``."""
         centre = np.asarray(self.points[row], dtype=np.float64)
-        step = radius * self.scale
+        step = self._steps(radius)
         return Box(centre - step, centre + step).intersect(self.within)
+
+    def _steps(self, size: float) -> Array:
+        """How far each value may move: by what is said of the radius, digits left out and all."""
+        said = self.radius(size)
+        return said.size * self.scale if said.of_range else np.full_like(self.scale, said.size)
