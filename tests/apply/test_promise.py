@@ -17,6 +17,7 @@ from precond.apply.distillation.thresholds import (
     ExitRows,
     Prices,
     choose,
+    choose_anyway,
     counted,
     rungs,
 )
@@ -106,6 +107,24 @@ def test_thresholds_do_not_depend_on_later_rows() -> None:
     given = rows((confidence, right), right=own)
     found = choose(given, given, Prices((0.0, 1.0), (0.01,)), Promise(max_loss=10.0))
     assert found.early <= 16
+
+
+def test_no_second_ladder_where_calibration_rows_fail_the_first() -> None:
+    """The first exit answers 60 rows of 100, the second, which is not worth its time, all of them.
+    So tuning rows, on which both are right, say that the first is to be used; of calibration rows
+    it loses 20.  The second alone would pass, but it is not tried.  Where tuning rows say that
+    both cost more than they save, it is."""
+    sure, most, good, bad = [50.0] * 100, [50.0] * 60 + [0.0] * 40, [1] * 100, [0] * 20 + [1] * 80
+    tuning = rows((most, good), (sure, good))
+    calibration = rows((most, bad), (sure, good))
+    promise = Promise(max_loss=10.0, delta=0.1)
+    first = Prices((0.0, 0.9, 0.1), (0.1, 0.5))
+    assert choose(tuning, calibration, first, promise).early == 0
+    assert choose_anyway(tuning, calibration, first, promise).early == 0
+    dear = Prices((0.0, 0.5, 0.5), (2.0, 2.0))
+    assert choose(tuning, calibration, dear, promise).early == 0
+    anyway = choose_anyway(tuning, calibration, dear, promise)
+    assert anyway.early == 100 and anyway.cost > 1
 
 
 def test_counts_by_hand() -> None:

@@ -35,8 +35,8 @@ from precond.apply.distillation.thresholds import (
     ExitCurve,
     ExitRows,
     ExitThresholds,
-    Prices,
     choose,
+    choose_anyway,
     exit_curve,
 )
 from precond.apply.distillation.training import BATCH, learned_exit
@@ -124,8 +124,7 @@ def distill(
     made = partial(_made, network, ordered, found=found, proved=known, tuning=len(tuning))
     if choice.early:
         return made(choice)
-    free = Prices((*(0.0 for _ in ordered), 1.0), tuple(0.0 for _ in ordered))
-    anyway = choose(tuned, found, free, promise=aim)
+    anyway = choose_anyway(tuned, found, prices, promise=aim)
     if not anyway.early:
         raise DataError(
             f"a loss of at most {aim.max_loss:g} percentage points",
@@ -189,7 +188,7 @@ def check_rows(count: int, promise: Promise) -> None:
 
 
 def _not_worth_it(network: Network, places: Sequence[Reading], anyway: Distilled) -> NotWorthIt:
-    """No exit pays for its time; ``anyway``: the fast path if exits cost nothing."""
+    """No exit pays for its time; ``anyway``: the fast path if time did not count."""
     assert anyway.choice is not None
     share, inputs = 100 * anyway.choice.coverage, anyway.choice.inputs
     first = {one.layer for one in places} == {network.decision_layers[0]}

@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import combinations
 
 import numpy as np
@@ -172,20 +173,49 @@ def choose(
     tuning: ExitRows, calibration: ExitRows, prices: Prices, promise: Promise
 ) -> ExitThresholds:
     """The boldest thresholds that calibration rows vouch for; infinite where none saves time."""
+    ladder = _best_ladder(tuning, prices, promise, rows=len(calibration))
+    best = _climbed(ladder, tuning, calibration, prices=prices, promise=promise)
+    nothing = _nothing(calibration, prices, promise)
+    return best if best.cost < nothing.cost else nothing
+
+
+def choose_anyway(
+    tuning: ExitRows, calibration: ExitRows, prices: Prices, promise: Promise
+) -> ExitThresholds:
+    """The same where time does not count.
+
+    Another ladder than ``choose`` has is climbed only where tuning rows gave that none: to try a
+    second one because calibration rows failed the first would mislead with a chance of up to 2 δ.
+    """
+    exits = len(prices.exits)
+    free = Prices((*(0.0 for _ in range(exits)), 1.0), tuple(0.0 for _ in range(exits)))
+    known = partial(_best_ladder, tuning, promise=promise, rows=len(calibration))
+    ladder = known(prices) or known(free)
+    return _climbed(ladder, tuning, calibration, prices=prices, promise=promise)
+
+
+def _best_ladder(tuning: ExitRows, prices: Prices, promise: Promise, rows: int) -> Ladder:
+    """The rungs of the exits that are cheapest as tuning rows say, where ``rows`` calibration rows
+    are to vouch for them; empty where none saves time."""
     count = len(prices.exits)
     if not 1 <= count <= MOST_EXITS:
         raise QueryError("exits", expected="1 to 3", got=str(count))
-    never = (NEVER,) * count
-    nothing = counted(calibration, never, prices)
-    best = _taken(nothing, promise, credit=False)
-    expected = counted(tuning, never, prices).cost
+    expected = counted(tuning, (NEVER,) * count, prices).cost
     ladder: Ladder = []
     for size in range(1, count + 1):
         for used in combinations(range(count), size):
-            climbed = rungs(used, prices)
-            cost = _expected(tuning, climbed, prices, promise=promise, rows=len(calibration))
+            each = rungs(used, prices)
+            cost = _expected(tuning, each, prices, promise=promise, rows=rows)
             if cost < expected:
-                expected, ladder = cost, climbed
+                expected, ladder = cost, each
+    return ladder
+
+
+def _climbed(
+    ladder: Ladder, tuning: ExitRows, calibration: ExitRows, *, prices: Prices, promise: Promise
+) -> ExitThresholds:
+    """The last rung before the first that calibration rows do not vouch for."""
+    best = _nothing(calibration, prices, promise)
     for thresholds in ladder:
         likely = _scaled(counted(tuning, thresholds, prices), len(calibration))
         credit = credit_helps(promise, *likely, len(calibration))
@@ -193,7 +223,13 @@ def choose(
         if tested.p_value > promise.delta:
             break
         best = tested
-    return best if best.cost < nothing.cost else _taken(nothing, promise, credit=False)
+    return best
+
+
+def _nothing(calibration: ExitRows, prices: Prices, promise: Promise) -> ExitThresholds:
+    """No exit answers."""
+    never = (NEVER,) * len(prices.exits)
+    return _taken(counted(calibration, never, prices), promise, credit=False)
 
 
 def _taken(found: Counted, promise: Promise, *, credit: bool) -> ExitThresholds:
