@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 from dataclasses import dataclass
 
+from precond.basics.rounded import at_least, at_most
 from precond.errors import QueryError
 
 FORMS = "a number, or a share of each value's range such as 5%%"  # in the help of options
@@ -64,6 +65,18 @@ class Radius:
 
     def __str__(self) -> str:
         return format(self, "g")
+
+    def at_least(self, digits: int) -> str:
+        """In so many digits, and no larger: what holds in this ball holds in that one."""
+        if self.of_range:
+            return f"{at_least(self.size, digits, times=100)} %"
+        return at_least(self.size, digits)
+
+    def at_most(self, digits: int) -> str:
+        """In so many digits, and no smaller: what fails in this ball fails in that one."""
+        if self.of_range:
+            return f"{at_most(self.size, digits, times=100)} %"
+        return at_most(self.size, digits)
 
     @property
     def words(self) -> str:

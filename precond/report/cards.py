@@ -9,6 +9,7 @@ import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
 
+from precond.basics.rounded import at_least
 from precond.network.evaluate import outputs
 from precond.proof.arithmetic import Arithmetic, words
 from precond.proof.precondition import Kind, Precondition
@@ -186,7 +187,7 @@ def _answer(item: Precondition) -> list[tuple[str, str]]:
         facts.append(("Holds in", f"{', '.join(words(verdict.holds_in))} (any order of sums)"))
     if verdict.bound is not None:
         name = "Proved margin" if verdict.is_proved else "Margin, at least"
-        facts.append((name, f"{verdict.bound:.6g}"))
+        facts.append((name, at_least(verdict.bound, 6)))
     return facts
 
 

@@ -14,6 +14,7 @@ from markupsafe import Markup
 from precond.apply.simplification.measured import Difference, Latency
 from precond.apply.simplification.simplify import Simplified
 from precond.basics.counting import percent
+from precond.basics.rounded import at_most
 from precond.report.evidence import Table
 from precond.report.header import Figure
 from precond.report.pages import render_page
@@ -80,7 +81,8 @@ def outputs_words(found: Simplified) -> str:
     if found.deviation == 0:
         return "the same real numbers for every input of the domain, proved"
     if math.isfinite(found.deviation):
-        return f"within {found.deviation:.2g} of each other for every input of the domain, proved"
+        most = at_most(found.deviation, 2)
+        return f"within {most} of each other for every input of the domain, proved"
     return "no bound is known of how far they differ"
 
 

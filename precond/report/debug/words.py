@@ -29,9 +29,9 @@ def own_words(debugged: Debugged, finding: Finding) -> tuple[tuple[str, ...], tu
     found = own.precondition
     assert found.pattern is not None
     radius, largest = (Radius(size, own.of_range) for size in (own.radius, own.whole))
-    ball = f"L∞ ball of radius {radius:.4g}"
+    ball = f"L∞ ball of radius {radius.at_least(4)}"
     if own.of_range:
-        ball = f"box of each column within ±{radius:.4g} of its range"
+        ball = f"box of each column within ±{radius.at_least(4)} of its range"
     where = f"the {ball} around the input"
     if len(found.pattern):
         claim = (
@@ -40,7 +40,7 @@ def own_words(debugged: Debugged, finding: Finding) -> tuple[tuple[str, ...], tu
         )
     else:
         claim = f"Every input of {where} is predicted {said} too: no neuron is needed."
-    whole = f"The whole signature proves up to radius {largest:.4g}."
+    whole = f"The whole signature proves up to radius {largest.at_least(4)}."
     proof = f"Proved by {found.verdict.engine} after {found.proofs} proofs"
     if not found.minimal:
         proof += "; time ran out before every neuron was tried"
@@ -62,7 +62,8 @@ def unproved_words(own: Unproved) -> tuple[str, ...]:
     if own.untried:
         words.append(f"{own.untried} smaller balls were not tried: time ran out.")
     if own.proved is not None:
-        whole = f"{_balls((own.proved,), own)}: the whole signature does prove the class"
+        proved = Radius(own.proved, own.of_range).at_least(3)
+        whole = f"Radius {proved}: the whole signature does prove the class"
         if own.left is None:
             words.append(f"{whole}, but no time was left to free a neuron.")
         else:
@@ -74,7 +75,7 @@ def unproved_words(own: Unproved) -> tuple[str, ...]:
 
 
 def _balls(sizes: tuple[float, ...], own: Unproved) -> str:
-    return f"Radius {', '.join(f'{Radius(size, own.of_range):.3g}' for size in sizes)}"
+    return f"Radius {', '.join(f'{Radius(size, own.of_range).at_most(3)}' for size in sizes)}"
 
 
 def flips_short(debugged: Debugged, finding: Finding) -> str:

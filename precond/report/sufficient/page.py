@@ -28,6 +28,7 @@ from precond.report.sufficient.words import (
     needed_words,
     plural,
     sentence,
+    shown,
 )
 
 SHEETS = ("report.css", "debug.css")
@@ -224,7 +225,7 @@ def kept_table(found: SufficientFeatures) -> Table:
     wide = found.widened is not None
     rows = []
     for place, (name, unit) in enumerate(zip(found.names, found.kept, strict=True)):
-        value = f"{question.x[unit]:.6g}" if plain else f"{question.units.sizes[unit]} features"
+        value = shown(question.x[unit]) if plain else f"{question.units.sizes[unit]} features"
         interval = (said[place],) if wide else ()
         rows.append((name, value, *interval, WHY[found.needed.why.get(unit, Needed.NOT_ASKED)]))
     what = ("what suffices",) if wide else ()

@@ -45,7 +45,7 @@ def sentence(found: SufficientFeatures, answer: InputAnswer) -> str:
     if found.widened is not None and kept <= NAMED:
         return f"{joined(conditions(found))} {suffice(kept)} for {answer.says}, {whatever}."
     if units.plain and found.question.x.size <= 64 and kept <= NAMED:
-        values = [f"{units.names[u]} = {found.question.x[u]:.6g}" for u in found.kept]
+        values = [f"{units.names[u]} = {shown(found.question.x[u])}" for u in found.kept]
         return f"{joined(values)} {suffice(kept)} for {answer.says}, {whatever}."
     return (
         f"{kept} of {units.count} {plural(units.word, units.count)}, as they are, {suffice(kept)} "
@@ -60,7 +60,8 @@ def conditions(found: SufficientFeatures) -> list[str]:
         return list(found.names)
     if wide is None:
         return [
-            f"{n} = {found.question.x[u]:.6g}" for n, u in zip(found.names, found.kept, strict=True)
+            f"{n} = {shown(found.question.x[u])}"
+            for n, u in zip(found.names, found.kept, strict=True)
         ]
     reach, lines = found.question.reach, []
     for name, unit in zip(found.names, found.kept, strict=True):

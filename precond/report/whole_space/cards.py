@@ -13,6 +13,7 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 
 from precond.basics.counting import percent
+from precond.basics.rounded import at_least
 from precond.data.dataset import class_name, class_words, input_name
 from precond.proof.attempt import SecondProof
 from precond.proof.status import Status
@@ -98,7 +99,7 @@ def _card(run: WholeSpace, result: ClassResult, number: int) -> PatternCard:
         ("Second proof", _second_words(verdict.second)),
     ]
     if verdict.bound is not None:
-        facts.append(("Margin proved", f"≥ {verdict.bound:.4g}"))
+        facts.append(("Margin proved", f"≥ {at_least(verdict.bound, 4)}"))
     if data.labels is not None and len(inside):
         right = float((data.labels[inside] == result.target.label).mean())
         facts.append(("True labels", f"{percent(right)} of its held-out inputs carry the class"))
