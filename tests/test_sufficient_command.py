@@ -11,8 +11,11 @@ import pytest
 from precond.checker.files import read_certificate
 from precond.cli import main
 from precond.formats.onnx.writer import write_onnx
+from precond.mine.sufficient_features.sufficient import SufficientSettings, sufficient_features
 from precond.network.graph import INPUT, Network
 from precond.network.layers import Affine, Node, ReLU
+from precond.region.box import Box
+from precond.report.sufficient.words import InputAnswer, conditions, sentence
 
 # "benign" where width + depth > 1; colour is not read.
 NETWORK = Network(
@@ -62,6 +65,17 @@ def test_a_sentence_in_the_names_of_the_table(
     (file,) = folder.glob("*.certificate")
     assert read_certificate(file).statement.lower.tolist() == [0, 1.75, 0]
     assert "smallest       no sufficient set is smaller" in capsys.readouterr().out
+
+
+def test_a_kept_value_is_said_as_it_is() -> None:
+    """To six digits depth would be 1.23457, which was not asked about."""
+    x = np.array([0.0, 1.23456789, 0.5])
+    settings = SufficientSettings(budget=5.0, intervals=False)
+    found = sufficient_features(NETWORK, x, Box.uniform(3, 0.0, 2.0), settings=settings)
+    assert found.widened is None and found.names == ("x1",)
+    assert conditions(found) == ["x1 = 1.23456789"]
+    answer = InputAnswer(0, "class 1", "within [0, 2]")
+    assert sentence(found, answer).startswith("x1 = 1.23456789 suffices for class 1")
 
 
 def test_where_nothing_needs_to_stay(

@@ -61,7 +61,7 @@ def _free(subject: Subject, own: OwnPrecondition) -> str:
     """Where free features may be, in words."""
     radius = Radius(own.radius, own.of_range)
     if own.of_range:
-        return f"within ± {radius:.4g} of their columns' ranges and within the data's range"
+        return f"within ± {radius.at_least(4)} of their columns' ranges and within the data's range"
     low, high = subject.natural
     cut = "the data's range" if subject.image_shape is None else f"[{low:g}, {high:g}]"
-    return f"within ± {radius:.4g} of their values and within {cut}"
+    return f"within ± {radius.at_least(4)} of their values and within {cut}"

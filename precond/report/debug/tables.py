@@ -11,6 +11,7 @@ from precond.apply.debugging.doubtful_labels import Suspect
 from precond.apply.debugging.examine import Finding
 from precond.apply.debugging.findings import Debugged
 from precond.apply.debugging.own_answer import Unproved
+from precond.basics.rounded import at_least
 from precond.region.radius import Radius
 from precond.report.debug.answer import what
 from precond.report.debug.pictures import page_address
@@ -146,7 +147,11 @@ def _error(debugged: Debugged, row: int, finding: Finding | None) -> tuple[objec
         len(finding.rules),
         None if nearest is None else len(nearest.flips),
         None if switching is None else len(switching.flips),
-        *((None, None) if isinstance(own, Unproved) else (f"{own.radius:.6g}", int(own.of_range))),
+        *(
+            (None, None)
+            if isinstance(own, Unproved)
+            else (at_least(own.radius, 6), int(own.of_range))
+        ),
     )
 
 
