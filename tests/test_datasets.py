@@ -322,7 +322,10 @@ def test_arrays_that_are_not_rows_of_numbers(
         ("", "expected a line per input, got none"),
         ("a,b\n", "expected a line per input, got none"),
         ("1,2\n3\n", "line 2: expected 2 values, got 1"),
-        ("a,b\n1,2\n3,x\n", "line 3, column 1: expected a number, got 'x'"),
+        (
+            "a,b\n1,2\n3,x\n",
+            "line 3, column 'b': expected a number, got 'x'.*--label-column.*--drop",
+        ),
         ("1,2\n3,\n", "line 2, column 1: expected a number, got ''"),
         ("1,2,oops\n3,4,5\n", "line 1, column 2: expected a number, got 'oops'"),
         ("a,b,c\n1,2\n", "expected 3 columns, as in line 1, got 2"),

@@ -61,7 +61,12 @@ class PackedRules(nn.Module):
     def __init__(self, patterns: Sequence[DecisionPattern]) -> None:
         super().__init__()
         if not patterns:
-            raise QueryError("rules", expected="one or more", got="an empty rule set")
+            raise QueryError(
+                "rules",
+                expected="one or more",
+                got="an empty rule set",
+                fix="Run 'precond analyze' with a longer --budget or more data",
+            )
         rules = [sorted(set(literals(pattern))) for pattern in patterns]
         self.decisions = tuple(sorted({decision for rule in rules for decision, _ in rule}))
         self.layers = tuple(dict.fromkeys(decision.layer for decision in self.decisions))

@@ -18,6 +18,9 @@ from precond.network.interface import NamedTensor
 LABEL_NAMES = ("labels", "label", "y", "target", "class")
 INDEX_NAMES = ("", "unnamed: 0", "index", "id", "row", "__index_level_0__")
 SHOWN = 12  # names in a message
+LABELS_OR_DROP = (
+    "A column of labels is named by --label-column, others that are no features by --drop"
+)
 
 
 @dataclass(frozen=True)
@@ -107,8 +110,7 @@ def split_table(
                     f"{origin}, line {reader.line_num}, column {header[place]!r}",
                     expected="a number",
                     got=repr(row[place][:40]),
-                    fix="A column of labels is named by --label-column, others that are no "
-                    "features by --drop",
+                    fix=LABELS_OR_DROP,
                 ) from None
         rows.append([float(row[place]) for place in features])
         labels.append("" if label is None else row[label].strip())

@@ -12,7 +12,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from precond.data.columns import LABEL_NAMES, TableColumns, index_columns, numbered, split_table
+from precond.data.columns import (
+    LABEL_NAMES,
+    LABELS_OR_DROP,
+    TableColumns,
+    index_columns,
+    numbered,
+    split_table,
+)
 from precond.data.content import FileContent
 from precond.data.parquet import parquet_columns
 from precond.data.parts import places_of
@@ -206,27 +213,38 @@ def _is_number(cell: str) -> bool:
     return True
 
 
+def _cell_fix(cell: str, *, named: bool) -> str | None:
+    """What to do about a cell that is no number, in a table with named columns or without."""
+    if ";" in cell or "\t" in cell:
+        return "Separate the values with commas"
+    if named and cell.strip():
+        return LABELS_OR_DROP
+    return None
+
+
 def _bad_cell(path: Path, text: str, delimiter: str, *, has_header: bool) -> DataError:
     """What is wrong with a table that numpy could not read: the first bad line and cell."""
     reader = csv.reader(io.StringIO(text), delimiter=delimiter)
     width: int | None = None
+    header: list[str] | None = None
     for position, row in enumerate(reader):
         if not row:
             continue
         if width is None:
             width = len(row)
+            header = row if has_header else None
         if len(row) != width:
             return DataError(
                 f"{path}, line {reader.line_num}", expected=f"{width} values", got=str(len(row))
             )
         for column, cell in enumerate(row):
             if not (_is_number(cell) or (position == 0 and has_header)):
-                fix = "Separate the values with commas" if ";" in cell or "\t" in cell else None
+                name = column if header is None else repr(header[column].strip())
                 return DataError(
-                    f"{path}, line {reader.line_num}, column {column}",
+                    f"{path}, line {reader.line_num}, column {name}",
                     expected="a number",
                     got=repr(cell[:40]),
-                    fix=fix,
+                    fix=_cell_fix(cell, named=header is not None),
                 )
     return DataError(
         f"{path}", expected="rows of numbers separated by commas", got="something else"

@@ -119,6 +119,13 @@ def read_preconditions(path: Path) -> Stored:
     """Read a file that ``write_preconditions`` wrote; QueryError on anything else."""
     try:
         data = json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=once)
+    except IsADirectoryError as error:
+        raise QueryError(
+            f"preconditions {path}",
+            expected="a file",
+            got="a folder",
+            fix="Name the preconditions.json that 'precond analyze' wrote",
+        ) from error
     except OSError as error:
         raise QueryError(
             f"preconditions {path}", expected="a file", got=error.strerror or "none"

@@ -51,7 +51,7 @@ def best_words(debugged: Debugged) -> str:
         if action.effect is not None and action.act is not Act.WATCH
     ]
     if not tried:
-        return "There was no time to try what helps."
+        return "There was no time to try changes of the network or of its training."
     gain, rank, action = max(tried, key=lambda one: one[:2])
     if gain <= 0:
         return "Nothing that was tried mends more held-out predictions than it breaks."
