@@ -75,7 +75,7 @@ def unproved_words(own: Unproved) -> tuple[str, ...]:
 
 
 def _balls(sizes: tuple[float, ...], own: Unproved) -> str:
-    return f"Radius {', '.join(f'{Radius(size, own.of_range).at_most(3)}' for size in sizes)}"
+    return f"Radius {', '.join(f'{Radius(size, own.of_range):.3g}' for size in sizes)}"
 
 
 def flips_short(debugged: Debugged, finding: Finding) -> str:
