@@ -20,6 +20,13 @@ def test_by_hand() -> None:
     assert at_least(-np.inf, 4) == "-inf"
 
 
+def test_a_float_of_few_digits_is_said_as_it_is_typed() -> None:
+    """The float 0.29 is a little less, and 0.1 / 16 a little more, than the number of its name."""
+    assert Fraction(0.29) < Fraction("0.29") and at_least(0.29, 4) == "0.29"
+    assert Fraction(0.1 / 16) > Fraction("0.00625") and at_most(0.1 / 16, 3) == "0.00625"
+    assert Radius.parse("29%").at_least(4) == "29 %"
+
+
 @pytest.mark.parametrize("digits", [1, 2, 4, 6])
 def test_on_the_side_that_is_proved_and_near(digits: int) -> None:
     rng = np.random.default_rng(digits)

@@ -2,7 +2,8 @@
 
 The nearest number of four digits may be above a proved margin or radius, and below a proved limit
 of an error.  So whatever is at least v is said with a number that is no larger, and whatever is at
-most v with one that is no smaller.
+most v with one that is no smaller.  A float that few digits write, as 0.29, is said so: what reads
+back as the very float that was proved about is not rounded.
 """
 
 from __future__ import annotations
@@ -24,5 +25,8 @@ def at_most(value: float, digits: int, *, times: int = 1) -> str:
 def _said(value: float, digits: int, times: int, rounding: str) -> str:
     if not math.isfinite(value):
         return f"{value:g}"
+    nearest = f"{times * value:.{digits}g}"
+    if float(nearest) / times == value:
+        return nearest
     context = Context(prec=digits, rounding=rounding, Emin=MIN_EMIN, Emax=MAX_EMAX)
     return f"{float(context.multiply(Decimal(value), Decimal(times))):.{digits}g}"
