@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 from dataclasses import dataclass
 
-from precond.basics.rounded import at_least, at_most
+from precond.basics.rounded import at_least
 from precond.errors import QueryError
 
 FORMS = "a number, or a share of each value's range such as 5%%"  # in the help of options
@@ -71,12 +71,6 @@ class Radius:
         if self.of_range:
             return f"{at_least(self.size, digits, times=100)} %"
         return at_least(self.size, digits)
-
-    def at_most(self, digits: int) -> str:
-        """In so many digits, and no smaller: what fails in this ball fails in that one."""
-        if self.of_range:
-            return f"{at_most(self.size, digits, times=100)} %"
-        return at_most(self.size, digits)
 
     @property
     def words(self) -> str:
