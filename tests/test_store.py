@@ -179,3 +179,8 @@ def test_missing_and_unwritable(tmp_path: Path) -> None:
         read_preconditions(tmp_path / "none.json")
     with pytest.raises(OutputError, match="expected a file that can be written"):
         write_preconditions(analysis(), tmp_path / "no folder" / "p.json")
+
+
+def test_a_folder_in_the_place_of_the_file(tmp_path: Path) -> None:
+    with pytest.raises(QueryError, match="expected a file, got a folder"):
+        read_preconditions(tmp_path)
