@@ -113,6 +113,8 @@ def run(arguments: argparse.Namespace) -> int:
         say(f"{name:<14} {value}")
     for note in remarks(measured):
         say(f"note           {note}")
+    if found.removed and (network.input_parts or network.output_parts):
+        say("note           several inputs or outputs are written as one, side by side")
     if found.removed:
         print(f"model          {out / MODEL}")
     print(f"report         {out / 'index.html'}")
