@@ -49,7 +49,7 @@ def run(code: str, *words: str) -> tuple[str, str, set[str]]:
     ("words", "said"),
     [
         (["--help"], "COMMAND"),
-        (["--version"], "0.1"),
+        (["--version"], "0.2"),
         (["--name"], "precond"),
         (["analyze", "--help"], "--budget"),
         (["info", DIGITS], "neurons   64 in 2 decision layers"),

@@ -409,7 +409,7 @@ def test_errors_are_one_line_and_status_two(
 
 
 def test_name_version_and_capabilities(capsys: pytest.CaptureFixture[str]) -> None:
-    for flag, text in (("--name", "precond\n"), ("--version", "0.1.0\n")):
+    for flag, text in (("--name", "precond\n"), ("--version", "0.2.0\n")):
         with pytest.raises(SystemExit) as ended:
             main([flag])
         assert ended.value.code == 0 and capsys.readouterr().out == text
