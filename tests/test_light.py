@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -49,7 +50,7 @@ def run(code: str, *words: str) -> tuple[str, str, set[str]]:
     ("words", "said"),
     [
         (["--help"], "COMMAND"),
-        (["--version"], "0.2"),
+        (["--version"], version("precond")),
         (["--name"], "precond"),
         (["analyze", "--help"], "--budget"),
         (["info", DIGITS], "neurons   64 in 2 decision layers"),

@@ -6,6 +6,7 @@ import stat
 import sys
 import time
 from collections.abc import Callable
+from importlib.metadata import version
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -409,7 +410,7 @@ def test_errors_are_one_line_and_status_two(
 
 
 def test_name_version_and_capabilities(capsys: pytest.CaptureFixture[str]) -> None:
-    for flag, text in (("--name", "precond\n"), ("--version", "0.2.0\n")):
+    for flag, text in (("--name", "precond\n"), ("--version", f"{version('precond')}\n")):
         with pytest.raises(SystemExit) as ended:
             main([flag])
         assert ended.value.code == 0 and capsys.readouterr().out == text
