@@ -68,9 +68,10 @@ def fixed_neurons(
     *,
     points: NDArray[np.floating],
     effort: Effort,
-    progress: Progress = Silent(),  # noqa: B008 - it has no state
+    progress: Progress | None = None,
 ) -> dict[str, FixedNeurons]:
     """By ReLU layer.  ``points`` (N, n): inputs of the box to look at, besides those drawn."""
+    progress = progress or Silent()
     deadline = Deadline.after(effort.budget)
     layers = [
         name for name in network.decision_layers if isinstance(network.node[name].layer, ReLU)

@@ -19,9 +19,12 @@ from precond.apply.simplification.moved_outputs import (
     Merged,
     constants_of,
     given_errors,
+    is_weighted,
+    with_floats,
 )
+from precond.network.deviation import CONSTANTS, ranges
 from precond.network.graph import Network
-from precond.network.layers import Affine, Array, Conv2d, Layer, Node, ReLU, Scale
+from precond.network.layers import Affine, Array, Conv2d, Node, ReLU, Scale
 from precond.proof.bounds.rounding import TINY, gamma
 
 
@@ -44,13 +47,6 @@ def _errors(state: Merged, node: Node) -> ConstantErrors:
     """What is known of a node's constants."""
     weight, bias = constants_of(node.layer)
     return state.errors.get(node.name, ConstantErrors(np.zeros_like(weight), np.zeros_like(bias)))
-
-
-def _with(layer: Layer, weight: Array, bias: Array) -> Layer:
-    if isinstance(layer, Scale):
-        return Scale(weight, bias)
-    assert isinstance(layer, Affine | Conv2d)
-    return replace(layer, weight=weight, bias=bias, weight_range=None, bias_range=None)
 
 
 def _product(
@@ -108,7 +104,7 @@ def _fused(state: Merged, before: Node, node: Node, units: list[Array]) -> Merge
     scaled, scaled_error = _product((factor, factor_error), (bias, old.bias), np.multiply, terms=2)
     new_bias = scaled + shift
     bias_error = scaled_error + shift_error + gamma(2) * (np.abs(scaled) + np.abs(shift))
-    layer = _with(before.layer, new_weight, new_bias)
+    layer = with_floats(before.layer, new_weight, new_bias)
     new = Node(node.name, layer, before.inputs)
     return _replaced(
         state, [before, node], new, errors=ConstantErrors(weight_error, bias_error * OUTWARDS)
@@ -208,22 +204,15 @@ def _replaced(state: Merged, old: list[Node], new: Node, errors: ConstantErrors)
 
 def _is_float32(network: Network) -> bool:
     """Whether all the floats that the model's constants are could be float32."""
-    for node in network.nodes:
-        if not isinstance(node.layer, Affine | Conv2d | Scale):
-            continue
-        for values, error in zip(
-            constants_of(node.layer),
-            (getattr(node.layer, f"{name}_range") for name in _names(node.layer)),
-            strict=True,
-        ):
-            with np.errstate(over="ignore"):
-                if error is None and not np.array_equal(values, values.astype(np.float32)):
-                    return False
-    return True
-
-
-def _names(layer: Layer) -> tuple[str, str]:
-    return ("factor", "shift") if isinstance(layer, Scale) else ("weight", "bias")
+    with np.errstate(over="ignore"):
+        return all(
+            np.array_equal(values, values.astype(np.float32))
+            for node in network.nodes
+            if is_weighted(node.layer)
+            for name in CONSTANTS
+            if name not in ranges(node.layer)
+            and (values := getattr(node.layer, name, None)) is not None
+        )
 
 
 def _rounded(state: Merged, kind: type[np.floating]) -> Merged:
@@ -240,6 +229,6 @@ def _rounded(state: Merged, kind: type[np.floating]) -> Merged:
             near = values.astype(kind).astype(np.float64)
             new.append(near)
             away.append((error + np.abs(near - values)) * OUTWARDS)
-        nodes.append(replace(node, layer=_with(node.layer, new[0], new[1])))
+        nodes.append(replace(node, layer=with_floats(node.layer, new[0], new[1])))
         errors[node.name] = ConstantErrors(away[0], away[1])
     return Merged(replace(state.network, nodes=tuple(nodes)), errors)

@@ -7,13 +7,13 @@ ReLU and a pool pass on no more than they read.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
-import numpy as np
 import torch
 
 from precond.network.activation import OutputActivation
-from precond.network.constants import Range
+from precond.network.deviation import deviation as radii
+from precond.network.deviation import with_constants
 from precond.network.graph import INPUT, Network
 from precond.network.layers import Affine, Array, Conv2d, Layer, MaxPool2d, Node, Scale
 from precond.network.operators import Operators, operators
@@ -28,6 +28,7 @@ STEEPEST = {OutputActivation.LOG_SOFTMAX: 2.0}
 """How far a last activation moves an output, at most, where each logit moves by 1: as
 ∂(z_i − log Σ exp z)/∂z_j = [i = j] − p_j, these add up to 2 (1 − p_i); of softmax and sigmoid, less
 than 1."""
+WEIGHTS = ("weight", "factor")  # the names of what a layer multiplies by
 OUTWARDS = 1 + 1e-9  # more than the rounding of a sum of some million numbers that are not negative
 
 
@@ -82,17 +83,8 @@ def _past(ops: Operators, node: Node, moved: torch.Tensor) -> torch.Tensor:
 def _through(
     network: Network, node: Node, error: ConstantErrors, reach: list[torch.Tensor]
 ) -> torch.Tensor:
-    """The largest that weights and a bias no larger than the errors make of values that large."""
-    layer = node.layer
-    if isinstance(layer, Scale):
-        parts = [
-            torch.tensor(np.broadcast_to(part, network.shapes[node.name]).copy())
-            for part in (error.weight, error.bias)
-        ]
-        return reach[0] * parts[0] + parts[1]
-    bare = {"weight_range": None, "bias_range": None}
-    assert isinstance(layer, Affine | Conv2d)
-    away = replace(layer, weight=error.weight, bias=error.bias, **bare)  # type: ignore[arg-type]
+    """The largest that constants no larger than the errors make of values that large."""
+    away = with_floats(node.layer, error.weight, error.bias)
     alone = Network((Node("error", away, (INPUT,)),), network.shapes[node.inputs[0]])
     return operators(alone, "cpu", torch.float64).affine["error"].apply(reach)
 
@@ -119,25 +111,22 @@ def _sizes(network: Network, box: Box, deadline: Deadline) -> dict[str, torch.Te
 
 def given_errors(network: Network) -> dict[str, ConstantErrors]:
     """Constants of the model that no float holds, which the layers have the nearest floats of."""
-    found = {}
-    for node in network.nodes:
-        match node.layer:
-            case Affine(weight, bias, known, bias_range) if known or bias_range:
-                found[node.name] = ConstantErrors(_radius(weight, known), _radius(bias, bias_range))
-            case Conv2d() if node.layer.weight_range or node.layer.bias_range:
-                layer = node.layer
-                found[node.name] = ConstantErrors(
-                    _radius(layer.weight, layer.weight_range), _radius(layer.bias, layer.bias_range)
-                )
-            case Scale(factor, shift, known, shift_range) if known or shift_range:
-                found[node.name] = ConstantErrors(
-                    _radius(factor, known), _radius(shift, shift_range)
-                )
-    return found
+    known = {node.name: radii(node.layer) for node in network.nodes if is_weighted(node.layer)}
+    return {
+        name: ConstantErrors(*constants_of(layer))
+        for name, layer in known.items()
+        if layer is not None
+    }
 
 
-def _radius(values: Array, known: Range | None) -> Array:
-    return np.zeros_like(values) if known is None else known.radius
+def is_weighted(layer: Layer) -> bool:
+    """Whether it multiplies by constants that a file may have to round."""
+    return isinstance(layer, Affine | Conv2d | Scale)
+
+
+def with_floats(layer: Layer, weight: Array, bias: Array) -> Layer:
+    """The layer with these floats as its weight and bias (a scale's factor and shift)."""
+    return with_constants(layer, lambda name, *_: weight if name in WEIGHTS else bias)
 
 
 def constants_of(layer: Layer) -> tuple[Array, Array]:

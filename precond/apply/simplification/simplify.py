@@ -29,6 +29,7 @@ from precond.formats.load import load
 from precond.formats.onnx.writer import write_onnx
 from precond.network.enclosed import enclosed_values
 from precond.network.graph import INPUT, Network
+from precond.proof.certificates.folder import keep
 from precond.proof.claim import Claim
 from precond.proof.deadline import Deadline
 from precond.proof.prover.prove import prove
@@ -90,21 +91,23 @@ class Simplified:
 def simplify(
     network: Network,
     box: Box,
-    settings: SimplifySettings = SimplifySettings(),  # noqa: B008 - frozen
+    settings: SimplifySettings | None = None,
     *,
     points: NDArray[np.floating] | None = None,
-    progress: Progress = Silent(),  # noqa: B008 - it has no state
+    progress: Progress | None = None,
 ) -> Simplified:
     """``points`` (N, n): inputs to look at, which tell neurons that are free."""
+    settings = settings or SimplifySettings()
     deadline = Deadline.after(settings.budget)
     inputs = np.zeros((0, box.size)) if points is None else points
     fixed = fixed_neurons(network, box, points=inputs, effort=settings, progress=progress)
     used = needed(network, fixed, {INPUT: (box.lower == 0) & (box.upper == 0)})
     small = smaller(network, box, used)
     _require_equal(network, small, box, seed=settings.seed)
-    state = merged(small) if settings.merge else Merged(small)
-    if not settings.merge and not _is_kept_by_a_file(small):
-        state = rounded(small)
+    if settings.merge:
+        state = merged(small)
+    else:
+        state = Merged(small) if _is_kept_by_a_file(small) else rounded(small)
     return Simplified(
         original=network,
         network=state.network,
@@ -118,15 +121,11 @@ def simplify(
 
 
 def certificates(
-    found: Simplified,
-    folder: Path,
-    seconds: float,
-    progress: Progress = Silent(),  # noqa: B008 - it has no state
+    found: Simplified, folder: Path, seconds: float, progress: Progress | None = None
 ) -> dict[str, Path | None]:
     """By layer, where the certificate lies of the claim that its fixed neurons are fixed; None
     where none was made in time."""
-    from precond.proof.certificates.folder import keep
-
+    progress = progress or Silent()
     deadline, places = Deadline.after(seconds), {}
     claims = found.claims()
     progress.stage("certificates", len(claims))
