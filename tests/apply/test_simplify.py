@@ -13,6 +13,7 @@ import pytest
 
 from precond import load
 from precond.apply.simplification.fixed import fixed_neurons
+from precond.apply.simplification.measured import Difference, Latency
 from precond.apply.simplification.merged import merged
 from precond.apply.simplification.moved_outputs import ConstantErrors, Merged, deviation
 from precond.apply.simplification.settings import SimplifySettings
@@ -42,6 +43,7 @@ from precond.network.layers import (
 from precond.network.parts import head
 from precond.network.rational import rational_values
 from precond.region.box import Box
+from precond.report.simplify import Measured, remarks
 
 UNIT = SimplifySettings(budget=240.0, each=60.0)  # a tie is left to z3, in a process of its own
 
@@ -371,3 +373,11 @@ def test_onnxruntime_lacks_convolutions_in_float64() -> None:
     network = Network((Node("c", Conv2d(weight, np.zeros(1)), (INPUT,)),), (1, 2, 2))
     with pytest.raises(ModelError, match="export the model in float32"):
         onnx_session(onnx_model(network).SerializeToString())
+
+
+def test_what_saves_no_time_is_said_to_save_none() -> None:
+    away = Difference(10, 0.0, 0)
+    slow, fast = Latency(1, before=1.0, after=2.0), Latency(64, before=2.0, after=1.0)
+    (words,) = remarks(Measured([slow, fast], away))
+    assert words.startswith("not faster than the original at batch 1:")
+    assert remarks(Measured([fast], away)) == () == remarks(None)
