@@ -45,7 +45,6 @@ if TYPE_CHECKING:
     from attribution.concepts.generator import encoded_effect as encoded_effect
     from attribution.concepts.generator import train_generator as train_generator
     from attribution.concepts.robust_training import Ascent as Ascent
-    from attribution.concepts.robust_training import Fitting as Fitting
     from attribution.concepts.robust_training import GradientLook as GradientLook
     from attribution.concepts.robust_training import Norm as Norm
     from attribution.concepts.robust_training import adversarial_training as adversarial_training
@@ -105,7 +104,6 @@ if TYPE_CHECKING:
     from attribution.diagnosis.subspaces import Subspace as Subspace
     from attribution.diagnosis.subspaces import cosine_bands as cosine_bands
     from attribution.diagnosis.subspaces import whole_space as whole_space
-    from attribution.diagnosis.training import TrainingSchedule as TrainingSchedule
     from attribution.distributions import ClassConditional as ClassConditional
     from attribution.distributions import Custom as Custom
     from attribution.distributions import Empirical as Empirical
@@ -139,6 +137,7 @@ if TYPE_CHECKING:
     from attribution.show.visualise import signed_map as signed_map
     from attribution.show.visualise import tokens_html as tokens_html
     from attribution.slices import Slice as Slice
+    from attribution.training import TrainingSchedule as TrainingSchedule
     from attribution.uses.bugs import concentrated as concentrated
     from attribution.uses.bugs import identical_attributions as identical_attributions
     from attribution.uses.bugs import over_stability as over_stability
@@ -178,7 +177,6 @@ _HOMES = {
     "Explainer": "attribution.diagnosis.explainer_network",
     "ExplainerSettings": "attribution.diagnosis.explainer_network",
     "ExplanatoryGraph": "attribution.diagnosis.explanatory_graph",
-    "Fitting": "attribution.concepts.robust_training",
     "Frequencies": "attribution.diagnosis.frequency",
     "Gaussian": "attribution.distributions",
     "GeneratorSettings": "attribution.concepts.generator",
@@ -210,7 +208,7 @@ _HOMES = {
     "SubspaceMargins": "attribution.diagnosis.margins",
     "Tcav": "attribution.concepts.tcav",
     "TcavSettings": "attribution.concepts.tcav",
-    "TrainingSchedule": "attribution.diagnosis.training",
+    "TrainingSchedule": "attribution.training",
     "WeightNoise": "attribution.diagnosis.spectral_bias",
     "adversarial_training": "attribution.concepts.robust_training",
     "band_training": "attribution.diagnosis.band_training",

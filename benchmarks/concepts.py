@@ -45,6 +45,7 @@ from attribution import (
     Slice,
     Subspace,
     TcavSettings,
+    TrainingSchedule,
     concept_scores,
     dissect,
     frequency_accuracy,
@@ -53,8 +54,9 @@ from attribution import (
     subspace_margins,
     windows_of,
 )
+from attribution.training import train_classifier
 from benchmarks.concept_rows.captions import caption_lines
-from benchmarks.concept_rows.common import NOT, Line, last_layer, trained
+from benchmarks.concept_rows.common import NOT, Line, last_layer
 from benchmarks.concept_rows.effects import bar_lines, digit_lines
 from benchmarks.concept_rows.robust import robust_lines
 from benchmarks.concept_rows.saliency import saliency_lines
@@ -75,7 +77,12 @@ def scene_network() -> tuple[Network, Scenes]:
         *(nn.Flatten(), nn.Linear(24 * (SIZE // 4) ** 2, 4)),
     )
     learned = render_scenes(TRAINED, size=SIZE, seed=1)
-    trained(module, torch.tensor(learned.pictures), torch.tensor(learned.labels), epochs=12)
+    train_classifier(
+        module,
+        torch.tensor(learned.pictures),
+        torch.tensor(learned.labels),
+        TrainingSchedule(epochs=12),
+    )
     return load(module, (3, SIZE, SIZE)), render_scenes(SHOWN, size=SIZE, seed=2)
 
 
@@ -173,7 +180,9 @@ def margin_lines() -> list[Line]:
     torch.manual_seed(0)
     module = nn.Sequential(nn.Linear(size, 128), nn.ReLU(), nn.Linear(128, 64), nn.ReLU())
     module.append(nn.Linear(64, 2))
-    trained(module, torch.tensor(x, dtype=torch.float32), torch.tensor(y), epochs=10)
+    train_classifier(
+        module, torch.tensor(x, dtype=torch.float32), torch.tensor(y), TrainingSchedule(epochs=10)
+    )
     network = load(module, (size,))
     rand = np.linalg.qr(generator.normal(size=(size, 3)))[0].T
     spaces = (

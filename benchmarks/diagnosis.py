@@ -51,8 +51,8 @@ from attribution import (
     whole_space,
     word_attributions,
 )
-from attribution.diagnosis.training import seeded, train_classifier
 from attribution.evaluate import outputs, outputs_from, values_at
+from attribution.training import seeded, train_classifier
 from benchmarks.trained_diagnosis import TRAINED_PARTS, Line, percent, pictures
 from precond import load
 from precond.apply.certification.subspaces import certified_margins

@@ -28,8 +28,8 @@ from attribution import (
 )
 from attribution.diagnosis.information_plane import normal_entropy
 from attribution.diagnosis.location import peaks
-from attribution.diagnosis.training import seeded, train_classifier
 from attribution.evaluate import values_at
+from attribution.training import seeded, train_classifier
 from precond.data import load_dataset
 
 Line = tuple[str, str, str, str]

@@ -30,6 +30,7 @@ from torch import Tensor, nn
 
 from attribution.model import as_module, type_of, undisturbed
 from attribution.slices import flat_output
+from attribution.training import TrainingSchedule, train
 from precond.errors import DataError, QueryError
 from precond.network.graph import Network
 
@@ -89,46 +90,31 @@ def _lengths(values: Tensor) -> Tensor:
     return lengths.reshape(-1, *[1] * (values.dim() - 1))
 
 
-@dataclass(frozen=True)
-class Fitting:
-    """``epochs`` of Adam with ``batch`` and ``rate``."""
-
-    epochs: int = 10
-    batch: int = 64
-    rate: float = 1e-3
-    seed: int = 0
-
-
 def adversarial_training(
     module: nn.Module,
     pictures: Floats,
     labels: Ints,
     ascent: Ascent | None,
     *,
-    fitting: Fitting | None = None,
+    training: TrainingSchedule | None = None,
     done: Callable[[], None] = lambda: None,
 ) -> nn.Module:
     """``module``, trained in place on the worst pictures; ``ascent`` None: on the pictures.
 
     ``done`` is called after every epoch.
     """
-    fitting = fitting or Fitting()
     if labels.shape != (len(pictures),) or not len(pictures):
         raise DataError("labels", expected=f"({len(pictures)},)", got=str(labels.shape))
     x, y = torch.as_tensor(pictures), torch.as_tensor(labels)
-    optimiser = torch.optim.Adam(module.parameters(), fitting.rate)
-    generator = torch.Generator().manual_seed(fitting.seed)
+
+    def loss(rows: Tensor) -> Tensor:
+        by_row = _loss(module, y[rows])
+        inputs = x[rows] if ascent is None else ascent.run(x[rows], by_row)
+        return by_row(inputs).mean()
+
     module.train()
-    for _ in range(fitting.epochs):
-        order = torch.randperm(len(x), generator=generator)
-        for rows in torch.split(order, fitting.batch):
-            inputs = x[rows]
-            if ascent is not None:
-                inputs = ascent.run(inputs, _loss(module, y[rows]))
-            optimiser.zero_grad()
-            _loss(module, y[rows])(inputs).mean().backward()  # type: ignore[no-untyped-call]
-            optimiser.step()
-        done()
+    training = training or TrainingSchedule()
+    train(module.parameters(), len(x), loss, training=training, after=lambda _: done())
     return module.eval()
 
 

@@ -22,9 +22,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from attribution.diagnosis.frequency import frequency_parts
-from attribution.diagnosis.training import TrainingSchedule, seeded, train_classifier
 from attribution.evaluate import outputs
 from attribution.slices import Slice
+from attribution.training import TrainingSchedule, seeded, train_classifier
 from precond.errors import DataError, QueryError
 
 Array = NDArray[np.float64]

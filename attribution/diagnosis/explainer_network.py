@@ -28,9 +28,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from attribution.diagnosis.filter_loss import Templates, filter_loss, masked
-from attribution.diagnosis.training import TrainingSchedule, seeded, train
 from attribution.evaluate import outputs, outputs_from, values_at
 from attribution.slices import Slice
+from attribution.training import TrainingSchedule, seeded, train
 from precond.errors import DataError, QueryError
 
 Array = NDArray[np.float64]

@@ -37,7 +37,7 @@ from attribution.diagnosis.generated_questions import (
     Questions,
     word_numbers,
 )
-from attribution.diagnosis.training import TrainingSchedule, seeded, train
+from attribution.training import TrainingSchedule, seeded, train
 from precond.errors import DataError, QueryError
 
 Array = NDArray[np.float64]

@@ -25,7 +25,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from attribution.diagnosis.training import TrainingSchedule, seeded, train
+from attribution.training import TrainingSchedule, seeded, train
 from precond.errors import QueryError
 
 Array = NDArray[np.float64]

@@ -11,13 +11,15 @@ from torch import nn
 from attribution import (
     Slice,
     TcavSettings,
+    TrainingSchedule,
     caption_noise,
     class_probabilities,
     concept_scores,
     render_scenes,
     write_captions,
 )
-from benchmarks.concept_rows.common import Line, last_layer, trained
+from attribution.training import train_classifier
+from benchmarks.concept_rows.common import Line, last_layer
 from precond import load
 
 SIZE = 24
@@ -67,4 +69,6 @@ def _network(pictures: np.ndarray, labels: np.ndarray) -> nn.Module:
         *(nn.Conv2d(12, 24, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)),
         *(nn.Flatten(), nn.Linear(24 * (SIZE // 4) ** 2, 4)),
     )
-    return trained(module, torch.tensor(pictures), torch.tensor(labels), epochs=8)
+    return train_classifier(
+        module, torch.tensor(pictures), torch.tensor(labels), TrainingSchedule(epochs=8)
+    )

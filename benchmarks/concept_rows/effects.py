@@ -12,6 +12,7 @@ from attribution import (
     GeneratorSettings,
     Slice,
     TcavSettings,
+    TrainingSchedule,
     causal_effect,
     class_probabilities,
     colour_digits,
@@ -22,7 +23,8 @@ from attribution import (
     render_bars,
     train_generator,
 )
-from benchmarks.concept_rows.common import Line, last_layer, trained
+from attribution.training import train_classifier
+from benchmarks.concept_rows.common import Line, last_layer
 from precond import load
 from precond.data import load_dataset
 from precond.network import Network
@@ -77,7 +79,9 @@ def _bar_network(pictures: np.ndarray, labels: np.ndarray) -> nn.Module:
         *(nn.Conv2d(8, 16, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)),
         *(nn.Flatten(), nn.Linear(16 * (SIZE // 4) ** 2, 2)),
     )
-    return trained(module, torch.tensor(pictures), torch.tensor(labels), epochs=8, rate=1e-3)
+    return train_classifier(
+        module, torch.tensor(pictures), torch.tensor(labels), TrainingSchedule(epochs=8, rate=1e-3)
+    )
 
 
 def _accuracy(network: Network, pictures: np.ndarray, labels: np.ndarray) -> float:
@@ -166,4 +170,6 @@ def _digit_network(pictures: np.ndarray, labels: np.ndarray) -> nn.Module:
         *(nn.Conv2d(8, 16, 3, stride=2, padding=1), nn.ReLU()),
         *(nn.Flatten(), nn.Linear(16 * 49, 10)),
     )
-    return trained(module, torch.tensor(pictures), torch.tensor(labels), epochs=6, rate=1e-3)
+    return train_classifier(
+        module, torch.tensor(pictures), torch.tensor(labels), TrainingSchedule(epochs=6, rate=1e-3)
+    )

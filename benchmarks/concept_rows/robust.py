@@ -11,8 +11,8 @@ from torch import nn
 
 from attribution import (
     Ascent,
-    Fitting,
     Norm,
+    TrainingSchedule,
     adversarial_training,
     class_probabilities,
     gradient_look,
@@ -49,7 +49,8 @@ def robust_lines(write: Path | None = None) -> list[Line]:
             nn.Flatten(), nn.Linear(784, 64), nn.ReLU(), nn.Linear(64, 32), nn.ReLU()
         )
         module.append(nn.Linear(32, 10))
-        adversarial_training(module, x, y, ascent, fitting=Fitting(epochs=12))
+        training = TrainingSchedule(epochs=12, rate=1e-3)
+        adversarial_training(module, x, y, ascent, training=training)
         network = load(module, (1, 28, 28))
         look = gradient_look(network, seen, own, seen[:, 0] > 0.1)
         targets = (own[:8] + 1) % 10

@@ -68,9 +68,9 @@ def compare(
     """Each network's features rebuilt from the other's, fitted on training inputs and told
     of held-out ones."""
     from attribution.diagnosis.consistency import ConsistencySettings, knowledge_consistency
-    from attribution.diagnosis.training import TrainingSchedule
     from attribution.evaluate import values_at
     from attribution.slices import Slice
+    from attribution.training import TrainingSchedule
     from precond.basics.evenly import evenly
     from precond.report.consistency import TwoNetworks
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from attribution.diagnosis.consistency import ConsistencySettings, knowledge_consistency
-from attribution.diagnosis.training import TrainingSchedule
+from attribution.training import TrainingSchedule
 from precond.errors import DataError, QueryError
 
 SETTINGS = ConsistencySettings(orders=1, hidden=32, training=TrainingSchedule(epochs=60, rate=5e-3))

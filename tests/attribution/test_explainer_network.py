@@ -9,8 +9,8 @@ from torch import nn
 
 from attribution.diagnosis.explainer_network import ExplainerSettings, explainer_network
 from attribution.diagnosis.filter_loss import Templates, filter_loss, masked
-from attribution.diagnosis.training import TrainingSchedule
 from attribution.slices import Slice
+from attribution.training import TrainingSchedule
 from precond.errors import DataError, QueryError
 
 

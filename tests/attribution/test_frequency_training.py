@@ -18,7 +18,7 @@ from attribution.diagnosis.spectral_bias import (
     spectral_bias,
     weight_noise,
 )
-from attribution.diagnosis.training import TrainingSchedule
+from attribution.training import TrainingSchedule
 from precond.errors import DataError, QueryError
 
 

@@ -21,7 +21,7 @@ from attribution.diagnosis.question_answering import (
     train_reader,
     word_attributions,
 )
-from attribution.diagnosis.training import TrainingSchedule
+from attribution.training import TrainingSchedule
 from precond.errors import DataError, QueryError
 
 

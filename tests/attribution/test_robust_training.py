@@ -9,13 +9,13 @@ from torch import Tensor, nn
 
 from attribution.concepts.robust_training import (
     Ascent,
-    Fitting,
     Norm,
     adversarial_training,
     gradient_look,
     large_change,
     maximised,
 )
+from attribution.training import TrainingSchedule
 from precond.errors import DataError, QueryError
 
 SIDE = 4
@@ -73,8 +73,8 @@ def test_robust_training_gives_up_what_a_small_change_turns() -> None:
     for ascent in (None, Ascent(0.1)):
         torch.manual_seed(0)
         model = nn.Sequential(nn.Flatten(), nn.Linear(SIDE**2, 2))
-        fitting = Fitting(epochs=30, rate=1e-2)
-        adversarial_training(model, x, labels, ascent, fitting=fitting)
+        training = TrainingSchedule(epochs=30, rate=1e-2)
+        adversarial_training(model, x, labels, ascent, training=training)
         weights = (model[1].weight[0] - model[1].weight[1]).abs().detach()
         shares.append(float(weights[0] / weights.sum()))
     assert shares[0] < 0.75 and shares[1] > 0.95
