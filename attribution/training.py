@@ -25,10 +25,10 @@ class TrainingSchedule:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.epochs < 0 or not self.rate > 0 or self.batch < 1:
+        if self.epochs < 0 or not 0 < self.rate < float("inf") or self.batch < 1:
             raise QueryError(
                 "training",
-                expected="0 epochs or more, a positive rate, batches of 1 row or more",
+                expected="0 epochs or more, a finite rate above 0, batches of 1 row or more",
                 got=f"{self.epochs} epochs, rate {self.rate:g}, batches of {self.batch}",
             )
 

@@ -79,6 +79,14 @@ class _Line:
 
         return _Line(torch.full_like(end, baseline), end, score=score)
 
+    @property
+    def change(self) -> Tensor:
+        return self.end - self.start
+
+    def at(self, share: float) -> tuple[Tensor, Tensor]:
+        """Scores and gradients at this share of the way from the start to the end."""
+        return self.score(self.start + self.change * share)
+
 
 def riemann_sum(
     model: nn.Module | Network,
@@ -91,11 +99,10 @@ def riemann_sum(
     """IG by ``steps`` points from the baseline on, (N, …)."""
 
     def run(line: _Line) -> Tensor:
-        change = line.end - line.start
-        total = torch.zeros_like(change)
+        total = torch.zeros_like(line.end)
         for step in range(steps):
-            total += line.score(line.start + change * (step / steps))[1]
-        return change * total / steps
+            total += line.at(step / steps)[1]
+        return line.change * total / steps
 
     return _along(run, model, inputs, targets=targets, steps=steps, baseline=baseline)
 
@@ -111,11 +118,10 @@ def important_directions(
     """IDGI with ``steps`` points, (N, …)."""
 
     def run(line: _Line) -> Tensor:
-        change = line.end - line.start
-        total = torch.zeros_like(change)
-        score, gradient = line.score(line.start)
+        total = torch.zeros_like(line.end)
+        score, gradient = line.at(0.0)
         for step in range(steps):
-            following, next_gradient = line.score(line.start + change * ((step + 1) / steps))
+            following, next_gradient = line.at((step + 1) / steps)
             square = gradient**2
             size = square.flatten(1).sum(1)
             part = torch.where(size > 0, (following - score) / size.clamp(min=1e-300), 0.0)
@@ -139,7 +145,7 @@ def guided_path(
     def run(line: _Line) -> Tensor:
         total = torch.zeros_like(line.end)
         x = line.start.clone()
-        whole = (line.end - line.start).abs().flatten(1).sum(1)
+        whole = line.change.abs().flatten(1).sum(1)
         for step in range(steps):
             gradient = line.score(x)[1]
             moved = x.clone()

@@ -18,7 +18,7 @@ it has few examples to learn from.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from attribution.concepts.effects import ConceptEffect, causal_effect
+from attribution.training import TrainingSchedule, train
 from precond.errors import DataError, QueryError
 from precond.network.graph import Network
 
@@ -35,22 +36,18 @@ Ints = NDArray[np.int64]
 
 @dataclass(frozen=True, kw_only=True)
 class GeneratorSettings:
-    """``latent``: numbers z; ``hidden``: units of both layers; the rest is of the training."""
+    """``latent``: numbers z; ``hidden``: units of both layers."""
 
     latent: int = 16
     hidden: int = 256
-    epochs: int = 40
-    batch: int = 64
-    rate: float = 1e-3
-    seed: int = 0
+    training: TrainingSchedule = field(
+        default_factory=lambda: TrainingSchedule(epochs=40, rate=1e-3)
+    )
 
     def __post_init__(self) -> None:
-        whole = (self.latent, self.hidden, self.epochs, self.batch)
-        if min(whole) < 1 or not 0 < self.rate < np.inf:
+        if min(self.latent, self.hidden) < 1:
             raise QueryError(
-                "generator",
-                expected="sizes, epochs and batch of 1 or more, a rate above 0",
-                got=", ".join(map(str, (*whole, self.rate))),
+                "generator", expected="sizes of 1 or more", got=f"{self.latent}, {self.hidden}"
             )
 
 
@@ -134,26 +131,26 @@ def train_generator(
     """
     settings = settings or GeneratorSettings()
     _require(pictures, labels, concept)
-    state = torch.random.get_rng_state()
-    torch.manual_seed(settings.seed)
     size, values = pictures[0].size, int(concept.max()) + 1
-    vae = ConditionalVae(size, int(labels.max()) + 1, values, settings=settings)
-    given = vae.given(torch.as_tensor(labels), torch.as_tensor(concept))
     x = torch.as_tensor(pictures.reshape(len(pictures), -1), dtype=torch.float32)
-    optimiser = torch.optim.Adam(vae.parameters(), settings.rate)
-    losses = []
-    for _ in range(settings.epochs):
-        total = 0.0
-        for rows in torch.split(torch.randperm(len(x)), settings.batch):
-            optimiser.zero_grad()
-            loss = vae.loss(x[rows], given[rows])
-            loss.backward()  # type: ignore[no-untyped-call]  # torch
-            optimiser.step()
-            total += float(loss.detach()) * len(rows)
-        losses.append(total / len(x))
+    totals = [0.0]
+
+    def loss(rows: Tensor) -> Tensor:
+        found = vae.loss(x[rows], given[rows])
+        totals[-1] += float(found.detach()) * len(rows)
+        return found
+
+    def after(_: int) -> None:
+        totals.append(0.0)
         done()
-    torch.random.set_rng_state(state)
-    return Generator(vae.eval(), pictures.shape[1:], losses=tuple(losses))
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(settings.training.seed)
+        vae = ConditionalVae(size, int(labels.max()) + 1, values, settings=settings)
+        given = vae.given(torch.as_tensor(labels), torch.as_tensor(concept))
+        train(vae.parameters(), len(x), loss, training=settings.training, after=after)
+    losses = tuple(total / len(x) for total in totals[:-1])
+    return Generator(vae.eval(), pictures.shape[1:], losses=losses)
 
 
 def decoded_effect(

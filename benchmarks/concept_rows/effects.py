@@ -39,8 +39,8 @@ BARS = {
 }
 DIGITS = 1500
 SIGMAS = (0.02, 0.03, 0.04, 0.05)
-VAE = GeneratorSettings(epochs=25)
-DIGIT_VAE = GeneratorSettings(epochs=15, hidden=64)
+VAE = GeneratorSettings(training=TrainingSchedule(epochs=25, rate=1e-3))
+DIGIT_VAE = GeneratorSettings(hidden=64, training=TrainingSchedule(epochs=15, rate=1e-3))
 
 
 def bar_lines() -> list[Line]:

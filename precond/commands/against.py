@@ -117,7 +117,7 @@ def _side(
     cut: object,
     inputs: NDArray[np.floating],
     known: Consistency,
-    labels: (NDArray[np.int64] | None),
+    labels: NDArray[np.int64] | None,
 ) -> KnownLayer:
     from attribution.evaluate import outputs, outputs_from
     from attribution.slices import Slice

@@ -17,6 +17,7 @@ from attribution.concepts.generator import (
     encoded_effect,
     train_generator,
 )
+from attribution.training import TrainingSchedule
 from precond.errors import DataError, QueryError
 
 
@@ -107,7 +108,8 @@ def test_a_learned_generator_finds_the_sign_and_size_of_a_known_effect() -> None
     concept, labels = generator.integers(2, size=(2, 600))
     pictures = np.zeros((600, 3, 2, 2), dtype=np.float32)
     pictures[:, 1] = np.where(concept, 0.9, 0.1)[:, None, None]
-    settings = GeneratorSettings(latent=2, hidden=16, epochs=30, rate=1e-2)
+    training = TrainingSchedule(epochs=30, rate=1e-2)
+    settings = GeneratorSettings(latent=2, hidden=16, training=training)
     learned = train_generator(pictures, labels, concept, settings=settings)
     assert learned.losses[-1] < learned.losses[0]
     exact = 1 / (1 + np.exp(-0.9)) - 1 / (1 + np.exp(-0.1))
