@@ -269,9 +269,10 @@ def test_the_same_seed_learns_the_same_votes() -> None:
 
 
 def through_onnx(path: FastPath, x: np.ndarray, batch: int) -> tuple[np.ndarray, np.ndarray]:
-    run = OnnxRun(fast_path_model(path))
-    parts = [run.answer(part) for part in torch.split(torch.as_tensor(x), batch)]
-    labels, exits = (torch.cat([part[k] for part in parts]).numpy() for k in range(2))
+    session = OnnxRun(fast_path_model(path)).session
+    starts = range(0, len(x), batch)
+    parts = [session.run(["label", "exit"], {INPUT: x[k : k + batch]}) for k in starts]
+    labels, exits = (np.concatenate([part[k] for part in parts]) for k in range(2))
     return labels, exits
 
 

@@ -26,11 +26,3 @@ class OnnxRun:
         if self.type == "tensor(double)":
             array = array.astype("float64")
         return torch.from_numpy(self.session.run(self.first, {INPUT: array})[0])
-
-    def answer(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
-        """All of a fast path's outputs: labels, and the exits that gave them."""
-        array = inputs.numpy()
-        if self.type == "tensor(double)":
-            array = array.astype("float64")
-        label, number = self.session.run(None, {INPUT: array})
-        return torch.from_numpy(label), torch.from_numpy(number)
