@@ -41,11 +41,13 @@ from precond.data.datasets import load_dataset
 from precond.formats.load import load
 from precond.formats.onnx.writer import write_onnx
 from precond.network.graph import Network
+from precond.region.radius import Radius
+from precond.region.value_ranges import ValueRanges
 
 SPEED = {1: 2.0, 256: 2.5}  # wanted at these batch sizes
 DRAWS = 100
 SMALL = "small-cnn"  # the network with batch normalisation, on mnist-5k
-RADIUS, BALLS = 0.01, 200
+RADIUS, BALLS = Radius(0.01), 200
 
 
 def prepared(name: str, cache: Path) -> tuple[Network, Samples, int]:
@@ -119,7 +121,10 @@ def one(name: str, options: argparse.Namespace) -> dict[str, object]:
     }
     if options.robust:
         share = certified_share(
-            found.path, samples.test.inputs[:BALLS].numpy(), RADIUS, natural=(0.0, 1.0)
+            found.path,
+            samples.test.inputs[:BALLS].numpy(),
+            RADIUS,
+            ranges=ValueRanges.uniform(network.input_size, (0.0, 1.0)),
         )
         print(f"certified: {share}", flush=True)
         result["certified"] = vars(share)

@@ -58,7 +58,9 @@ class WordNetwork:
             built = [kernel]
             bias = np.repeat(node.layer.bias, network.width(name) // len(node.layer.bias))
             if (missing := kernel.missing) is not None:
-                coarse.append((node.inputs[0], WindowKernel(missing, shape, self.bits)))
+                rest = WindowKernel(missing, shape, self.bits)
+                require(rest.missing is None)  # what is left out of it nobody would count
+                coarse.append((node.inputs[0], rest))
         else:
             matrices, bias = affine_matrices(network, name)
             same = isinstance(node.layer, Reshape)

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from precond.apply.distillation.settings import Promise, Training
-from precond.basics.options import positive
 from precond.commands.answers import answered
 from precond.commands.arguments import (
     Commands,
@@ -20,6 +19,7 @@ from precond.commands.arguments import (
 from precond.commands.fast_path import PAGE, DistillRun, finished, refused
 from precond.commands.given import add_data, add_model, read_data, read_model
 from precond.commands.outputs import add_threshold, classifier
+from precond.region.radius import FORMS, radius_option
 
 if TYPE_CHECKING:
     from precond.apply.distillation.learn import Distilled
@@ -56,9 +56,9 @@ def add(commands: Commands) -> None:
     )
     distill.add_argument(
         "--radius",
-        type=positive,
+        type=radius_option,
         metavar="R",
-        help="count which early answers are proved to stay within R of each held-out input",
+        help=f"count which early answers are proved to stay within R of held-out inputs: {FORMS}",
     )
     distill.add_argument(
         "--force", action="store_true", help="write the fast path even where it is not worth it"

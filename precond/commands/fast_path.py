@@ -13,6 +13,7 @@ from precond.commands.answers import answered
 from precond.commands.arguments import EXIT_NOT_WORTH_IT
 from precond.commands.outputs import model_name
 from precond.commands.stopped import stopped
+from precond.region.radius import Radius
 
 if TYPE_CHECKING:
     from precond.apply.distillation.certified import CertifiedShare
@@ -168,21 +169,22 @@ def _held_out(work: DistillRun, distilled: Distilled) -> HeldOut:
 
 
 def _certified(
-    work: DistillRun, distilled: Distilled, radius: float | None
+    work: DistillRun, distilled: Distilled, radius: Radius | None
 ) -> CertifiedShare | None:
     from precond.apply.distillation.certified import certified_share
     from precond.basics.evenly import evenly
+    from precond.region.value_ranges import ValueRanges
 
     if radius is None:
         return None
     inputs = work.samples.test.inputs.numpy()
     some = inputs[evenly(len(inputs), CERTIFIED)]
-    return certified_share(distilled.path, some, radius, natural=work.dataset.natural)
+    return certified_share(distilled.path, some, radius, ranges=ValueRanges.of(work.dataset))
 
 
 def _certified_words(found: CertifiedShare) -> str:
     return (
-        f"certified      within {found.radius:g}, of {found.inputs} early answers: the class of "
+        f"certified      within {found.within}, of {found.inputs} early answers: the class of "
         f"{found.path}, exit and class of {found.exit}; plain network: {found.plain}"
     )
 

@@ -66,6 +66,12 @@ class ValueRanges:
         steps = self.steps(radius)
         return Box(flat - steps, flat + steps).intersect(self.box if within is None else within)
 
+    def balls(self, points: Array, radius: Radius) -> tuple[Array, Array]:
+        """The ends (N, n) of the balls around ``points`` (N, n), cut to ``box``."""
+        steps = self.steps(radius)
+        lower = np.maximum(points - steps, self.box.lower)
+        return lower, np.minimum(points + steps, self.box.upper)
+
     def holding(self, points: NDArray[np.floating]) -> ValueRanges:
         """The same, its box widened so that ``points`` (N, n) lie inside."""
         if not len(points):

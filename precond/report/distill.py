@@ -199,7 +199,7 @@ def _certified(found: CertifiedShare) -> Table:
         ("exit and class of the fast path", share(found.exit)),
         ("class of the plain network", share(found.plain)),
     )
-    remark = f"of {found.inputs} inputs answered early, over all inputs within {found.radius:g}"
+    remark = f"of {found.inputs} inputs answered early, over all inputs within {found.within}"
     return Table("Proved to stay", remark, ("what stays", "share"), rows=rows)
 
 

@@ -15,6 +15,9 @@ from precond.apply.distillation.votes import VoteExit
 from precond.network.evaluate import values_at
 from precond.network.graph import INPUT, Network
 from precond.network.layers import Affine, Node, ReLU
+from precond.region.box import Box
+from precond.region.radius import Radius
+from precond.region.value_ranges import ValueRanges
 
 RNG = np.random.default_rng(3)
 
@@ -59,7 +62,9 @@ def test_certified_inputs_keep_their_class_where_they_are_tried(
         net = network()
         path = FastPath(net, [exit_of(net, layer, 1.5) for layer in layers])
         for x in RNG.uniform(-1, 1, size=(25, 1, 3)).astype(np.float32):
-            found = certified_share(path, x, radius, natural=None)
+            found = certified_share(
+                path, x, Radius(radius), ranges=ValueRanges.uniform(3, (-2.0, 2.0))
+            )
             own = path.predict(x)
             assert found.inputs == int(own.exits[0] < len(layers))
             assert found.exit <= found.path <= found.inputs
@@ -95,3 +100,12 @@ def test_bounds_of_a_layer_hold_its_values() -> None:
         for shift in RNG.uniform(-0.1, 0.1, size=(50, 1, 3)):
             values = values_at(net, x + shift, before)
             assert (low <= values).all() and (values <= high).all()
+
+
+def test_a_share_of_each_column_s_range() -> None:
+    """5 % of a column of range 2 is 0.1, of one that never changes nothing."""
+    low, high = np.array([0.0, 1.0]), np.array([2.0, 1.0])
+    ranges = ValueRanges(Box(low, high), high - low, columns=True)
+    lower, upper = ranges.balls(np.array([[1.0, 1.0], [2.0, 1.0]]), Radius(0.05, of_range=True))
+    assert np.allclose(lower, [[0.9, 1.0], [1.9, 1.0]])
+    assert np.allclose(upper, [[1.1, 1.0], [2.0, 1.0]])

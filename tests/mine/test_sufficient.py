@@ -28,7 +28,9 @@ from precond.network.graph import INPUT, Network
 from precond.network.layers import Affine, Node, ReLU
 from precond.proof.deadline import Deadline
 from precond.proof.replay import replay
+from precond.property import Property
 from precond.region.box import Box
+from precond.region.inequality import Inequality
 
 SETTINGS = SufficientSettings(budget=60.0, each=10.0)
 
@@ -288,6 +290,16 @@ def test_a_game_learns_the_rival_of_each_violator() -> None:
     game.learn(through(question, free, violators, row=np.zeros(3, dtype=np.int64)), 3)
     assert {way.row for way in game.ways} == {0}
     assert [way.direction.tolist() for way in game.ways] == [[-1.0, -1.0, -1.0]]
+
+
+def test_a_property_that_reads_inputs_has_no_claim_about_all_sets() -> None:
+    """Of y ≥ x the claim would forget the x."""
+    network, x, reach = concave(6, 0)
+    question = feature_question(network, x, reach)
+    above = Property(((Inequality(((0, 1.0),), 0.0, inputs=((0, -1.0),)),),))
+    ways = [Way(reach.lower - x, 0)]
+    assert cut_claim(question, ways, 4) is not None
+    assert cut_claim(replace(question, property=above), ways, 4) is None
 
 
 def test_a_claim_about_all_sets_is_as_its_formula_says() -> None:

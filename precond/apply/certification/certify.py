@@ -126,11 +126,10 @@ class _RobustnessRun:
     def around(self, which: Rows, radius: Radius) -> Balls:
         """The balls of ``radius`` around these inputs."""
         points = self.points[which]
-        steps = radius.size if self.ranges is None else self.ranges.steps(radius)
-        lower, upper = points - steps, points + steps
-        if self.ranges is not None:
-            lower = np.maximum(lower, self.ranges.box.lower)
-            upper = np.minimum(upper, self.ranges.box.upper)
+        if self.ranges is None:
+            lower, upper = points - radius.size, points + radius.size
+        else:
+            lower, upper = self.ranges.balls(points, radius)
         return Balls(points, lower, upper, classes=self.classes[which])
 
     def settle(

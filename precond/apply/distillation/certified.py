@@ -27,6 +27,8 @@ from precond.network.parts import head
 from precond.proof.bounds.region import refine
 from precond.proof.deadline import Deadline
 from precond.proof.gate import excludes
+from precond.region.radius import Radius
+from precond.region.value_ranges import ValueRanges
 
 Array = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -37,13 +39,20 @@ Rows = NDArray[np.int64]
 class CertifiedShare:
     """Of ``inputs`` answered early: how many keep the exit and the class that they are given
     (``exit``), the class alone (``path``), and how many the plain network certainly keeps in its
-    class (``plain``), over all inputs within ``radius``."""
+    class (``plain``), over all inputs within ``radius`` (``of_range``: a share of each value's
+    range)."""
 
     radius: float
+    of_range: bool = False
     inputs: int
     exit: int
     path: int
     plain: int
+
+    @property
+    def within(self) -> Radius:
+        """The radius, as people read it."""
+        return Radius(self.radius, self.of_range)
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,19 +66,18 @@ class _Ways:
 
 
 def certified_share(
-    path: FastPath, inputs: NDArray[np.floating], radius: float, natural: tuple[float, float] | None
+    path: FastPath, inputs: NDArray[np.floating], radius: Radius, ranges: ValueRanges
 ) -> CertifiedShare:
-    """Over L∞ balls around those ``inputs`` (N, …) that ``path`` answers early, cut off at the
-    ``natural`` range.  Proved rules count as the plain network's answers, which they are."""
+    """Over L∞ balls around those ``inputs`` (N, …) that ``path`` answers early, cut to what the
+    values range over.  Proved rules count as the plain network's answers, which they are."""
     found = path.predict(inputs)
     early = np.flatnonzero(found.exits < len(path.exits))
     if not len(early):
-        return CertifiedShare(radius=radius, inputs=0, exit=0, path=0, plain=0)
+        return CertifiedShare(
+            radius=radius.size, of_range=radius.of_range, inputs=0, exit=0, path=0, plain=0
+        )
     points = np.asarray(inputs, dtype=np.float64).reshape(len(inputs), -1)[early]
-    lower, upper = points - radius, points + radius
-    if natural is not None:
-        lower = np.maximum(lower, np.minimum(natural[0], points))
-        upper = np.minimum(upper, np.maximum(natural[1], points))
+    lower, upper = ranges.holding(points).balls(points, radius)
     classes, exits = found.labels[early], found.exits[early]
     margins = margin_bounds(
         path.network, lower, upper, classes=classes, deadline=Deadline.after(np.inf)
@@ -86,7 +94,8 @@ def certified_share(
         safe = (ways.never | ways.same) & (ways.always | safe)
         there = np.where(exits == number, ways.always & ways.same, there & ways.never)
     return CertifiedShare(
-        radius=radius,
+        radius=radius.size,
+        of_range=radius.of_range,
         inputs=len(early),
         exit=int(there.sum()),
         path=int(safe.sum()),

@@ -70,6 +70,8 @@ def _mixed(question: FeatureQuestion, ways: Sequence[Way]) -> Inequality | None:
     terms, bound, strict = {}, Fraction(0), False
     for k, way in enumerate(ways):
         (own,) = question.property.negation()[way.row]
+        if own.inputs:  # of z nothing is known but where it leads
+            return None
         share = Fraction(way.share)
         for index, factor in own.outputs:
             terms[k * question.network.output_size + index] = share * Fraction(factor)
