@@ -29,8 +29,6 @@ from precond.study.analysis import DomainKind
 from precond.study.goals import Target
 from precond.study.study import Work
 
-ENOUGH = 2.0  # times the seconds that a proof took: for the next one
-
 
 class InputSearch:
     """Fills ``inputs`` and ``notes``; what was found stays when it is interrupted."""
@@ -106,7 +104,7 @@ class InputSearch:
             if result.out_of_time:
                 self.least = max(self.least, 2 * self.shares[self.taken])
             elif result.pattern is not None:
-                self.least = ENOUGH * result.essential
+                self.least = result.essential
             self._take(*self.drawn[self.taken], result)
             self.taken += 1
 

@@ -37,7 +37,8 @@ from precond.region.pattern import DecisionPattern
 Array = NDArray[np.float64]
 WIDEST = 4096  # literals up to which they are dropped with regard to each one
 ENOUGH = 0.15  # of the bound that the first group of units may cost
-PROOF = 4.0  # times a propagation: what the prover's own proof may take
+PROOF = 4.5  # times the first propagation: what the prover's own proof may take
+NEXT = 3.0  # the same, of a propagation with units dropped
 PASSES = 8.0  # the same, of passes for every literal
 
 
@@ -81,7 +82,7 @@ class UnitSearch:
         self.failed: list[Flags] = []
         self.costs: Array = np.zeros(len(self.literals.phases))
         self.current: PatternPass | None = None
-        self.longest = 0.0
+        self.first = self.longest = 0.0
 
     def run(self) -> RelaxedUnits:
         """Until every single unit was tried, or time is up."""
@@ -93,7 +94,7 @@ class UnitSearch:
                 reason = "time ran out while the full signature was bounded"
             verdict = Verdict(Status.UNKNOWN, "bounds", reason=reason)
             return RelaxedUnits(kept=None, verdict=verdict, out_of_time=late)
-        whole, size, first = self.kept, None, self.longest
+        whole, size, self.first = self.kept, None, self.longest
         self._drop_implied(Passes.OF_NONE)
         self._drop(Size.LAYER, thorough=False)
         if self._time_for(PASSES):
@@ -114,12 +115,13 @@ class UnitSearch:
             return RelaxedUnits(
                 kept=None, verdict=verdict, out_of_time=self.question.deadline.passed
             )
-        essential = first + time.monotonic() - begun
+        essential = self.first + time.monotonic() - begun
         return RelaxedUnits(self.kept, verdict, size, essential=essential)
 
     def _time_for(self, passes: float = 0.0) -> bool:
-        """Whether time is left for so many propagations, and for the proof."""
-        return self.question.deadline.left > (passes + PROOF) * self.longest
+        """Whether time is left for so many propagations and one more, and for the proof."""
+        more = passes * self.longest + max(self.longest, NEXT * self.first)
+        return self.question.deadline.left > more + PROOF * self.first
 
     def _drop_implied(self, passes: Passes) -> None:
         """Those that follow from literals of earlier layers; sets ``costs``.  The region stays as
