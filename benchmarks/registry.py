@@ -58,6 +58,8 @@ class Benchmark:
         return self.quick if size is Size.QUICK else self.full
 
 
+EXPERTS: Place = ("experts", 57, "recall")
+
 BENCHMARKS = (
     Benchmark(
         name="alarm",
@@ -192,7 +194,7 @@ BENCHMARKS = (
         question="Are all queries of properties 1 to 4 on the 45 ACAS Xu networks decided?",
         quick=None,
         full="benchmarks/verification.py --suite acasxu --instances all --engines precond "
-        "--data {data} --out {out}",
+        "--repeat 1 --cap 116 --data {data} --out {out}",
         cpu_seconds=(None, 200),
     ),
     Benchmark(
@@ -222,9 +224,16 @@ BENCHMARKS = (
     Benchmark(
         name="relaxation-acas",
         question="The same on ACAS Xu",
-        quick=None,
+        quick="benchmarks/relaxation.py --network acas --inputs 2 --sampled 2 --each 2 --budget 60 "
+        "--limit 300 --out {out}",
         full="benchmarks/relaxation.py --network acas --out {out}",
-        cpu_seconds=(None, 4000),
+        cpu_seconds=(70, 4000),
+        figures=(
+            Figure("literals of the first input, ours", ("rows", 0, "ours", "literals")),
+            Figure("one proof a neuron", ("rows", 0, "textbook", "literals")),
+            Figure("proofs, ours", ("rows", 0, "ours", "proofs")),
+            Figure("one proof a neuron", ("rows", 0, "textbook", "proofs")),
+        ),
         peers=("maraboupy",),
     ),
     Benchmark(
@@ -252,9 +261,13 @@ BENCHMARKS = (
     Benchmark(
         name="decomposition",
         question="What does a proof in two halves cost beside the direct one?",
-        quick=None,
+        quick="-m benchmarks.decomposition {data}/acasxu --queries 4_5:3 --budget 20 --out {out}",
         full="-m benchmarks.decomposition {data}/acasxu --out {out}",
-        cpu_seconds=(None, 3600),
+        cpu_seconds=(12, 3600),
+        figures=(
+            Figure("through a layer, processor", ("queries", 0, "everything_cpu"), Unit.SECONDS),
+            Figure("direct, processor", ("queries", 0, "direct_cpu"), Unit.SECONDS),
+        ),
     ),
     Benchmark(
         name="attribution",
@@ -263,6 +276,18 @@ BENCHMARKS = (
         full="benchmarks/attributions.py --out {out}",
         cpu_seconds=(60, 1800),
         peers=("captum",),
+    ),
+    Benchmark(
+        name="experts",
+        question="Which ranking of units finds those that stand for a class?",
+        quick="benchmarks/attributions.py --quick --only experts --clock cpu --threads 1 "
+        "--out {out}",
+        full="benchmarks/attributions.py --only experts --clock cpu --threads 1 --out {out}",
+        cpu_seconds=(40, 600),
+        figures=(
+            Figure("recall, a tenth by influence, mnist-mlp relu3", EXPERTS, Unit.NUMBER),
+            Figure("by activation", ("experts", 63, "recall"), Unit.NUMBER),
+        ),
     ),
     Benchmark(
         name="concepts",
@@ -297,9 +322,14 @@ BENCHMARKS = (
     Benchmark(
         name="debug",
         question="Does debugging find planted defects and flipped labels?",
-        quick=None,
+        quick="-m benchmarks.debug labels causes --seeds 1 --out {out}",
         full="-m benchmarks.debug labels causes planted actions --out {out}",
-        cpu_seconds=(None, 1800),
+        cpu_seconds=(70, 1800),
+        figures=(
+            Figure("suspects that are flipped labels", ("labels", 0, "precision"), Unit.PERCENT),
+            Figure("flipped labels found", ("labels", 0, "recall"), Unit.PERCENT),
+            Figure("errors that causes explain", ("causes", 0, "all"), Unit.PERCENT),
+        ),
     ),
     Benchmark(
         name="adversarial",
