@@ -66,7 +66,7 @@ BENCHMARKS = (
         question="Is the network more often right where a rule proved for every input holds?",
         quick="benchmarks/alarm.py models/digits-mlp.onnx --inputs digits --analyze 90 --out {out}",
         full="benchmarks/alarm.py models/digits-mlp.onnx --inputs digits --analyze 300 --out {out}",
-        cpu_seconds=(60, 150),
+        cpu_seconds=(40, 150),
         figures=(
             Figure("rules proved for every input", ("rules",)),
             Figure("held-out digits that obey one", ("inside", "share"), Unit.PERCENT),
@@ -93,7 +93,7 @@ BENCHMARKS = (
         question="How often is a verdict wrong on random small networks whose truth z3 knows?",
         quick="benchmarks/soundness.py --count 150 --out {out}",
         full="benchmarks/soundness.py --count 3000 --out {out}",
-        cpu_seconds=(40, 1800),
+        cpu_seconds=(50, 1800),
         peers=("z3",),
         figures=(Figure("claims", ("count",)), Figure("wrong verdicts", ("wrong",))),
     ),
@@ -123,7 +123,7 @@ BENCHMARKS = (
         question="Is a damaged or forged certificate file ever believed, or dear to refuse?",
         quick="benchmarks/trust_fuzz.py --changes 200",
         full="benchmarks/trust_fuzz.py --changes 5000",
-        cpu_seconds=(35, 600),
+        cpu_seconds=(30, 600),
     ),
     Benchmark(
         name="certificates",
@@ -178,7 +178,7 @@ BENCHMARKS = (
         question="How many held-out digits do the bounds certify on a network with max-pools?",
         quick="benchmarks/convolution.py digits --most 2 --radii 0.002 --out {out}",
         full="benchmarks/convolution.py digits --out {out}",
-        cpu_seconds=(40, 1200),
+        cpu_seconds=(10, 1200),
     ),
     Benchmark(
         name="acasxu",
@@ -241,7 +241,7 @@ BENCHMARKS = (
         question="How few columns of a table suffice for a prediction, proved?",
         quick="-m benchmarks.sufficient --tables --most 4",
         full="-m benchmarks.sufficient --model models/mnist-mlp.onnx --most 15 --beside 2",
-        cpu_seconds=(60, 3600),
+        cpu_seconds=(85, 3600),
         peers=("one by one (VeriX)", "maraboupy"),
     ),
     Benchmark(
@@ -274,7 +274,7 @@ BENCHMARKS = (
         question="What do exact attributions cost, and how far are Captum's from them?",
         quick="benchmarks/attributions.py --quick --only exact --clock cpu --threads 1 --out {out}",
         full="benchmarks/attributions.py --out {out}",
-        cpu_seconds=(60, 1800),
+        cpu_seconds=(20, 1800),
         peers=("captum",),
     ),
     Benchmark(
@@ -283,7 +283,7 @@ BENCHMARKS = (
         quick="benchmarks/attributions.py --quick --only experts --clock cpu --threads 1 "
         "--out {out}",
         full="benchmarks/attributions.py --only experts --clock cpu --threads 1 --out {out}",
-        cpu_seconds=(40, 600),
+        cpu_seconds=(15, 600),
         figures=(
             Figure("recall, a tenth by influence, mnist-mlp relu3", EXPERTS, Unit.NUMBER),
             Figure("by activation", ("experts", 63, "recall"), Unit.NUMBER),
@@ -294,7 +294,7 @@ BENCHMARKS = (
         question="Do concept tests and probes say what their papers say?",
         quick="-m benchmarks.concepts --only margins",
         full="-m benchmarks.concepts",
-        cpu_seconds=(60, 1200),
+        cpu_seconds=(10, 1200),
     ),
     Benchmark(
         name="diagnosis",
@@ -324,7 +324,7 @@ BENCHMARKS = (
         question="Does debugging find planted defects and flipped labels?",
         quick="-m benchmarks.debug labels causes --seeds 1 --out {out}",
         full="-m benchmarks.debug labels causes planted actions --out {out}",
-        cpu_seconds=(70, 1800),
+        cpu_seconds=(60, 1800),
         figures=(
             Figure("suspects that are flipped labels", ("labels", 0, "precision"), Unit.PERCENT),
             Figure("flipped labels found", ("labels", 0, "recall"), Unit.PERCENT),
@@ -351,7 +351,7 @@ BENCHMARKS = (
         question="How many inputs a second does a monitor of 500 rules see?",
         quick="benchmarks/monitor.py --threads 1 --out {out}",
         full="benchmarks/monitor.py --threads 2 --out {out}",
-        cpu_seconds=(40, 40),
+        cpu_seconds=(50, 40),
         figures=(Figure("differences from one literal at a time", ("differences",)),),
     ),
     Benchmark(
@@ -359,14 +359,14 @@ BENCHMARKS = (
         question="How long does mining 512 neurons over 60,000 inputs take?",
         quick="benchmarks/mining.py --seeds 1 --out {out}",
         full="benchmarks/mining.py --out {out}",
-        cpu_seconds=(40, 80),
+        cpu_seconds=(30, 80),
     ),
     Benchmark(
         name="scale",
         question="What do data larger than memory cost?",
         quick="benchmarks/scale.py --inputs 100000 --record-at-most 20000 --out {out}",
         full="benchmarks/scale.py --inputs 100000 1000000 10000000 --out {out}",
-        cpu_seconds=(60, 1800),
+        cpu_seconds=(10, 1800),
     ),
     Benchmark(
         name="cost-curves",
