@@ -58,13 +58,15 @@ class Benchmark:
         return self.quick if size is Size.QUICK else self.full
 
 
+EXPERTS: Place = ("experts", 57, "recall")
+
 BENCHMARKS = (
     Benchmark(
         name="alarm",
         question="Is the network more often right where a rule proved for every input holds?",
         quick="benchmarks/alarm.py models/digits-mlp.onnx --inputs digits --analyze 90 --out {out}",
         full="benchmarks/alarm.py models/digits-mlp.onnx --inputs digits --analyze 300 --out {out}",
-        cpu_seconds=(60, 150),
+        cpu_seconds=(40, 150),
         figures=(
             Figure("rules proved for every input", ("rules",)),
             Figure("held-out digits that obey one", ("inside", "share"), Unit.PERCENT),
@@ -91,7 +93,7 @@ BENCHMARKS = (
         question="How often is a verdict wrong on random small networks whose truth z3 knows?",
         quick="benchmarks/soundness.py --count 150 --out {out}",
         full="benchmarks/soundness.py --count 3000 --out {out}",
-        cpu_seconds=(40, 1800),
+        cpu_seconds=(50, 1800),
         peers=("z3",),
         figures=(Figure("claims", ("count",)), Figure("wrong verdicts", ("wrong",))),
     ),
@@ -121,7 +123,7 @@ BENCHMARKS = (
         question="Is a damaged or forged certificate file ever believed, or dear to refuse?",
         quick="benchmarks/trust_fuzz.py --changes 200",
         full="benchmarks/trust_fuzz.py --changes 5000",
-        cpu_seconds=(35, 600),
+        cpu_seconds=(30, 600),
     ),
     Benchmark(
         name="certificates",
@@ -176,7 +178,7 @@ BENCHMARKS = (
         question="How many held-out digits do the bounds certify on a network with max-pools?",
         quick="benchmarks/convolution.py digits --most 2 --radii 0.002 --out {out}",
         full="benchmarks/convolution.py digits --out {out}",
-        cpu_seconds=(40, 1200),
+        cpu_seconds=(10, 1200),
     ),
     Benchmark(
         name="acasxu",
@@ -192,7 +194,7 @@ BENCHMARKS = (
         question="Are all queries of properties 1 to 4 on the 45 ACAS Xu networks decided?",
         quick=None,
         full="benchmarks/verification.py --suite acasxu --instances all --engines precond "
-        "--data {data} --out {out}",
+        "--repeat 1 --cap 116 --data {data} --out {out}",
         cpu_seconds=(None, 200),
     ),
     Benchmark(
@@ -222,9 +224,16 @@ BENCHMARKS = (
     Benchmark(
         name="relaxation-acas",
         question="The same on ACAS Xu",
-        quick=None,
+        quick="benchmarks/relaxation.py --network acas --inputs 2 --sampled 2 --each 2 --budget 60 "
+        "--limit 300 --out {out}",
         full="benchmarks/relaxation.py --network acas --out {out}",
-        cpu_seconds=(None, 4000),
+        cpu_seconds=(70, 4000),
+        figures=(
+            Figure("literals of the first input, ours", ("rows", 0, "ours", "literals")),
+            Figure("one proof a neuron", ("rows", 0, "textbook", "literals")),
+            Figure("proofs, ours", ("rows", 0, "ours", "proofs")),
+            Figure("one proof a neuron", ("rows", 0, "textbook", "proofs")),
+        ),
         peers=("maraboupy",),
     ),
     Benchmark(
@@ -232,7 +241,7 @@ BENCHMARKS = (
         question="How few columns of a table suffice for a prediction, proved?",
         quick="-m benchmarks.sufficient --tables --most 4",
         full="-m benchmarks.sufficient --model models/mnist-mlp.onnx --most 15 --beside 2",
-        cpu_seconds=(60, 3600),
+        cpu_seconds=(85, 3600),
         peers=("one by one (VeriX)", "maraboupy"),
     ),
     Benchmark(
@@ -252,24 +261,40 @@ BENCHMARKS = (
     Benchmark(
         name="decomposition",
         question="What does a proof in two halves cost beside the direct one?",
-        quick=None,
+        quick="-m benchmarks.decomposition {data}/acasxu --queries 4_5:3 --budget 20 --out {out}",
         full="-m benchmarks.decomposition {data}/acasxu --out {out}",
-        cpu_seconds=(None, 3600),
+        cpu_seconds=(12, 3600),
+        figures=(
+            Figure("through a layer, processor", ("queries", 0, "everything_cpu"), Unit.SECONDS),
+            Figure("direct, processor", ("queries", 0, "direct_cpu"), Unit.SECONDS),
+        ),
     ),
     Benchmark(
         name="attribution",
         question="What do exact attributions cost, and how far are Captum's from them?",
         quick="benchmarks/attributions.py --quick --only exact --clock cpu --threads 1 --out {out}",
         full="benchmarks/attributions.py --out {out}",
-        cpu_seconds=(60, 1800),
+        cpu_seconds=(20, 1800),
         peers=("captum",),
+    ),
+    Benchmark(
+        name="experts",
+        question="Which ranking of units finds those that stand for a class?",
+        quick="benchmarks/attributions.py --quick --only experts --clock cpu --threads 1 "
+        "--out {out}",
+        full="benchmarks/attributions.py --only experts --clock cpu --threads 1 --out {out}",
+        cpu_seconds=(15, 600),
+        figures=(
+            Figure("recall, a tenth by influence, mnist-mlp relu3", EXPERTS, Unit.NUMBER),
+            Figure("by activation", ("experts", 63, "recall"), Unit.NUMBER),
+        ),
     ),
     Benchmark(
         name="concepts",
         question="Do concept tests and probes say what their papers say?",
         quick="-m benchmarks.concepts --only margins",
         full="-m benchmarks.concepts",
-        cpu_seconds=(60, 1200),
+        cpu_seconds=(10, 1200),
     ),
     Benchmark(
         name="diagnosis",
@@ -297,9 +322,14 @@ BENCHMARKS = (
     Benchmark(
         name="debug",
         question="Does debugging find planted defects and flipped labels?",
-        quick=None,
+        quick="-m benchmarks.debug labels causes --seeds 1 --out {out}",
         full="-m benchmarks.debug labels causes planted actions --out {out}",
-        cpu_seconds=(None, 1800),
+        cpu_seconds=(60, 1800),
+        figures=(
+            Figure("suspects that are flipped labels", ("labels", 0, "precision"), Unit.PERCENT),
+            Figure("flipped labels found", ("labels", 0, "recall"), Unit.PERCENT),
+            Figure("errors that causes explain", ("causes", 0, "all"), Unit.PERCENT),
+        ),
     ),
     Benchmark(
         name="adversarial",
@@ -321,7 +351,7 @@ BENCHMARKS = (
         question="How many inputs a second does a monitor of 500 rules see?",
         quick="benchmarks/monitor.py --threads 1 --out {out}",
         full="benchmarks/monitor.py --threads 2 --out {out}",
-        cpu_seconds=(40, 40),
+        cpu_seconds=(50, 40),
         figures=(Figure("differences from one literal at a time", ("differences",)),),
     ),
     Benchmark(
@@ -329,14 +359,14 @@ BENCHMARKS = (
         question="How long does mining 512 neurons over 60,000 inputs take?",
         quick="benchmarks/mining.py --seeds 1 --out {out}",
         full="benchmarks/mining.py --out {out}",
-        cpu_seconds=(40, 80),
+        cpu_seconds=(30, 80),
     ),
     Benchmark(
         name="scale",
         question="What do data larger than memory cost?",
         quick="benchmarks/scale.py --inputs 100000 --record-at-most 20000 --out {out}",
         full="benchmarks/scale.py --inputs 100000 1000000 10000000 --out {out}",
-        cpu_seconds=(60, 1800),
+        cpu_seconds=(10, 1800),
     ),
     Benchmark(
         name="cost-curves",

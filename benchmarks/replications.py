@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from benchmarks.registry import Figure, Size, Unit
+from benchmarks.registry import EXPERTS, Figure, Size, Unit
 
 Measured = tuple[str, Size, "Figure | None"]  # without a figure, what the run prints
 
@@ -50,7 +50,7 @@ REPLICATIONS = (
         study=PROPERTIES,
         what="input preconditions of ACAS Xu, one proof a neuron beside ours",
         published="one proof for each layer and neuron",
-        measured=("relaxation-acas", Size.FULL, None),
+        measured=("relaxation-acas", Size.QUICK, None),
         why="same networks; the run prints proofs and seconds of both",
     ),
     Replication(
@@ -71,8 +71,8 @@ REPLICATIONS = (
         study=PROPERTIES,
         what="proofs decomposed at a layer pattern, ACAS Xu",
         published="faster than the direct proof on some queries",
-        measured=("decomposition", Size.FULL, None),
-        why="docs/uses-decompose.md has the table of an earlier run",
+        measured=("decomposition", Size.QUICK, None),
+        why="one query that holds; docs/uses-decompose.md has the table of eight",
     ),
     Replication(
         study=PROPERTIES,
@@ -127,9 +127,9 @@ REPLICATIONS = (
         study=INFLUENCE,
         what="class experts: recall with the most influential units alone",
         published=".14 → .71, .62 → .92, .52 → .71, .36 → .75, .65 → .95",
-        measured=None,
-        why="their networks and data are not had here; `benchmarks/attributions.py --only experts` "
-        "measures it on the networks in models/",
+        measured=("experts", Size.QUICK, Figure("mnist-mlp relu3", EXPERTS, Unit.NUMBER)),
+        why="their networks and data are not had here; the run prints six layers of networks in "
+        "models/, ranked by influence, by activation and at random",
     ),
     Replication(
         study=INFLUENCE,
@@ -142,8 +142,8 @@ REPLICATIONS = (
         study=INFLUENCE,
         what="influence profiles of right and wrong predictions; comparative explanations",
         published="pictures",
-        measured=("debug", Size.FULL, None),
-        why="here as causes of errors, found on one half and checked on the other",
+        measured=("debug", Size.QUICK, Figure("", ("causes", 0, "all"), Unit.PERCENT)),
+        why="here the share of mnist-mlp's errors that causes explain, found on one half",
     ),
     Replication(
         study="VeriX+ (2024), FAME (2026)",

@@ -316,7 +316,7 @@ def main() -> None:
     add("--cap", type=float, help="seconds an instance, at most what instances.csv allows")
     add("--repeat", type=int, default=3)
     add("--engines", default="precond")
-    add("--threads", type=int, default=2, help="of precond")
+    add("--threads", type=int, default=1, help="of precond; more than there are idle cores cost")
     add("--vibecheck-python", type=Path, help="an interpreter that has vibecheck-nn")
     add("--vibecheck-threads", type=int, help="default: its own choice, one")
     add("--data", type=Path, default=DATA, help="the folder of acasxu and mnistfc")

@@ -72,6 +72,7 @@ COMMANDS = (
     help,
 )
 EXIT_ERROR = 2
+TRAINING = frozenset({"concepts", "diagnose", "distill"})  # their products are large
 NEGATIVE = re.compile(r"-\.?\d")
 
 
@@ -87,6 +88,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return _refused(error)
         given = parser.parse_args(joined(words))
         given.begun, given.error = begun, None
+        if given.command not in TRAINING:
+            # Products of a proof are small: more threads cost processor time and win none, and
+            # beside other work they wait for each other.
+            os.environ.setdefault("OMP_NUM_THREADS", "1")
         try:
             with answer_to(given):
                 given.status = _run(given)

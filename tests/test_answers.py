@@ -7,11 +7,13 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 from wide_names import network as wide_network
 
+from precond.apply.certification.answers import Ball, BallOutcome, Robustness
 from precond.basics.progress import Lines, progress
 from precond.cli import main
 from precond.errors import ModelError, QueryError
@@ -23,6 +25,7 @@ from precond.proof.verdict import Status, Verdict
 from precond.property import Property
 from precond.region.box import Box
 from precond.region.pattern import DecisionPattern
+from precond.region.radius import Radius
 from precond.report import hints
 from precond.testing import assert_proved, assert_robust
 from precond.vnnlib.read import read_vnnlib
@@ -144,6 +147,31 @@ def test_hints_say_why_and_what_next() -> None:
     )
     assert "no engine could decide it" in hints.of_verdict(Verdict(Status.UNKNOWN), 10)
     assert hints.of_verdict(Verdict(Status.PROVED), 10) == ""
+
+
+@pytest.mark.parametrize(
+    ("outcome", "seconds", "smaller"),
+    [
+        (BallOutcome.UNKNOWN, 9.5, False),
+        (BallOutcome.UNKNOWN, 1.0, True),
+        (BallOutcome.ATTACKED, 9.5, True),
+    ],
+)
+def test_a_smaller_radius_is_no_advice_where_only_time_was_short(
+    network: Network, outcome: BallOutcome, seconds: float, smaller: bool
+) -> None:
+    found = Robustness(
+        network=network,
+        inputs=np.zeros((1, 2)),
+        rows=np.array([0]),
+        classes=np.array([0]),
+        radii=(Radius(0.1),),
+        balls=((Ball(outcome),),),
+        seconds=seconds,
+    )
+    words = " ".join(hints.of_robustness(found, (0.0, 1.0), budget=10))
+    assert ("smaller --radius" in words) == smaller
+    assert ("time ran out" in words) == (seconds > 9 and outcome is BallOutcome.UNKNOWN)
 
 
 def test_nothing_certified_says_what_to_try(

@@ -6,6 +6,7 @@ fact about imports, and no measurement of time.
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from importlib.metadata import version
@@ -98,3 +99,22 @@ def test_importing_the_packages_loads_no_library() -> None:
 
 def test_the_test_sees_torch_where_it_is_loaded() -> None:
     assert "torch" in run("import torch\n" + COMMAND, "--name")[2]
+
+
+@pytest.mark.parametrize(("given", "threads"), [(None, 1), ("2", 2)])
+def test_a_proof_takes_one_thread_unless_told_otherwise(given: str | None, threads: int) -> None:
+    script = (
+        "import os, sys\nfrom precond.cli import main\n"
+        "main(sys.argv[1:])\nimport torch\nprint('threads', torch.get_num_threads())"
+    )
+    environment = {k: v for k, v in os.environ.items() if k != "OMP_NUM_THREADS"}
+    if given is not None:
+        environment["OMP_NUM_THREADS"] = given
+    done = subprocess.run(
+        [sys.executable, "-c", script, "info", DIGITS],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+    assert f"threads {threads}" in done.stdout, done.stderr

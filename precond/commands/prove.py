@@ -121,7 +121,7 @@ def run(arguments: argparse.Namespace) -> int:
         except KeyboardInterrupt:
             return stopped(arguments.ledger, f"{shown} of {len(asked)} claims are answered above")
     if not asked:
-        print("no entry of the file makes a claim that could be proved")
+        say(_nothing(len(stored.preconditions)))
     changed = [contradicts(entry, v) for (entry, _), v in zip(asked, verdicts, strict=True)]
     answered(
         arguments,
@@ -131,6 +131,20 @@ def run(arguments: argparse.Namespace) -> int:
         ],
     )
     return 1 if any(changed) else 0
+
+
+def _nothing(entries: int) -> str:
+    """Why there is nothing to prove, and what to do."""
+    if not entries:
+        return (
+            "the file has no preconditions: nothing to prove.  'precond analyze' with a larger "
+            "--budget, or a lower --precision or --support, finds some"
+        )
+    return (
+        "no entry of the file makes a claim that could be proved: they tell right predictions from "
+        "wrong ones, and that is no property of outputs.  'precond analyze --property "
+        "predicted' (the default) looks for what implies a class"
+    )
 
 
 def _wanted(arguments: argparse.Namespace, known: set[str]) -> set[str]:

@@ -105,10 +105,11 @@ def of_robustness(
     words = []
     first = robustness.balls[0] if robustness.balls else ()
     known = {ball.outcome for ball in first}
-    if first and BallOutcome.CERTIFIED not in known:
+    spent = robustness.seconds >= NEARLY * budget
+    settled = BallOutcome.ATTACKED in known or not spent
+    if first and BallOutcome.CERTIFIED not in known and settled:
         words.append(Shortfall.RADIUS.say(_quarter(robustness.radii[0])))
     if any(ball.outcome is BallOutcome.UNKNOWN for balls in robustness.balls for ball in balls):
-        spent = robustness.seconds >= NEARLY * budget
         words.append((Shortfall.TIME if spent else Shortfall.EACH).say())
     if robustness.radii:
         words += _tiny(robustness.radii[-1], natural)
@@ -120,9 +121,12 @@ def of_debugged(debugged: Debugged, natural: tuple[float, float]) -> tuple[str, 
     words = []
     if not debugged.book.rules:
         words.append(Shortfall.RULES.say())
-    if debugged.findings and all(isinstance(one.own, Unproved) for one in debugged.findings):
-        words.append(Shortfall.OWN.say(Radius.of(debugged.settings.radius).option))
-        if debugged.seconds >= NEARLY * debugged.settings.budget:
+    own = [one.own for one in debugged.findings if isinstance(one.own, Unproved)]
+    if own and len(own) == len(debugged.findings):
+        tried = any(one.refuted or one.open for one in own)
+        if tried:
+            words.append(Shortfall.OWN.say(Radius.of(debugged.settings.radius).option))
+        if not tried or debugged.seconds >= NEARLY * debugged.settings.budget:
             words.append(Shortfall.TIME.say())
     words += _tiny(Radius.of(debugged.settings.radius), natural)
     return _once(f"to try: {line}" for line in words)

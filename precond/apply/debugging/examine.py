@@ -122,7 +122,7 @@ class Examiner:
             notes.append(
                 f"{without} of {found} inputs examined have no precondition of their own with at "
                 "most half of their neurons; their pages say why"
-                + (f"; {late} were not tried, as the time for it was over" if late else "")
+                + (f"; the time was over before {late} of them had a turn" if late else "")
             )
 
     def gradients(self, rows: Rows) -> Array:

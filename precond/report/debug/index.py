@@ -50,7 +50,7 @@ class IndexPage:
     single: tuple[Link, ...]
     singles: int
     suspects: tuple[tuple[Link | None, int, str, str], ...]
-    heads: tuple[str, ...]
+    heads: tuple[tuple[str, str], ...]
     errors: tuple[ErrorLine, ...]
     pictured: bool
 

@@ -18,16 +18,16 @@ from precond.report.debug.pictures import page_address
 from precond.report.tables import csv_text
 
 CELLS = (
-    "part",
-    "labelled",
-    "predicted",
-    "margin",
-    "rules that hold",
-    "flips to a rule",
-    "flips to answer",
-    "proved radius",
-    "cause",
-)
+    ("part", "whether the input is one of the training or of the held-out inputs"),
+    ("labelled", "the class that the data give"),
+    ("predicted", "the class that the network gives"),
+    ("margin", "the predicted class's output less the labelled class's: how sure the mistake is"),
+    ("rules that hold", "how many of the rules, which tell classes by neurons, hold for it"),
+    ("flips to a rule", "how many neurons switch before a rule of the labelled class holds"),
+    ("flips to answer", "how many neurons were switched before the network's answer changed"),
+    ("proved radius", "inputs nearer than this with its precondition get the same class: proved"),
+    ("cause", "the number of the cause above that explains it"),
+)  # head of a column, and what it says
 ERRORS = (
     *("row", "part", "label", "label_name", "predicted", "predicted_name", "margin", "rules"),
     *("flips_to_rule", "flips_to_answer", "proved_radius", "radius_of_range", "cause"),
