@@ -133,6 +133,20 @@ BENCHMARKS = (
         cpu_seconds=(None, 3600),
     ),
     Benchmark(
+        name="certified",
+        question="Which proofs of small networks get no certificate, and why?",
+        quick=None,
+        full="benchmarks/certified.py --networks 3000 --lines {out}.lines --out {out}",
+        cpu_seconds=(None, 900),
+        peers=("z3",),
+        figures=(
+            Figure("claims", ("claims",)),
+            Figure("decided", ("decided",)),
+            Figure("proofs", ("proofs",)),
+            Figure("with a certificate", ("certified",)),
+        ),
+    ),
+    Benchmark(
         name="small-networks",
         question="How often are a float solver's verdicts wrong, and ours with a certificate?",
         quick=None,

@@ -6,6 +6,9 @@ rounding and without the checkers' code; counted are changes after which a leaf 
 contradiction, until there are ``--damage`` of them.  Exit status 1 if a checker accepts one.
 
     python benchmarks/trust_altered.py --damage 1000 --out altered.json
+    python benchmarks/trust_altered.py --steps --damage 300
+
+``--steps``: proofs by ``tighten-split``, whose rounds of steps are changed too.
 """
 
 from __future__ import annotations
@@ -14,6 +17,7 @@ import argparse
 import json
 import sys
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -22,30 +26,45 @@ import torch
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "proof"))
 
 from certificate_damage_proof import altered, small_certificates, still_follows
+from step_damage import STEP_DAMAGES, STEP_SEEDS, by_steps
 
+from precond.checker.certificate import Certificate
 from precond.checker.exact import check
 from precond.checker.fast import check_fast
 
 CERTIFICATES = 40
 
 
+def stepwise(made: Certificate, rng: np.random.Generator) -> Iterator[tuple[str, Certificate]]:
+    """Endlessly: the certificate with its steps changed, and how."""
+    while True:
+        kind = STEP_DAMAGES[int(rng.integers(len(STEP_DAMAGES)))]
+        changed = kind(made, rng)
+        if changed is not None and len(changed.steps):
+            yield kind.__name__, changed
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--damage", type=int, default=1000, help="changes that break a proof")
+    parser.add_argument("--steps", action="store_true", help="change steps of tightened bounds")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, metavar="FILE", help="write the counts as JSON")
     chosen = parser.parse_args()
     torch.set_num_threads(1)
     rng = np.random.default_rng(chosen.seed)
-    made = small_certificates(rng, CERTIFICATES)
-    streams = [altered(certificate, rng) for _, certificate in made]
+    if chosen.steps:
+        made, change = [by_steps(seed) for seed in STEP_SEEDS], stepwise
+    else:
+        made, change = small_certificates(rng, CERTIFICATES), altered
+    streams = [change(certificate, rng) for _, certificate in made]
     broken: Counter[str] = Counter()
     whole: Counter[str] = Counter()
     wrong: list[str] = []
     refused = [0, 0]  # of those that still hold
     tried = close = 0
     while sum(broken.values()) < chosen.damage:
-        k = tried % CERTIFICATES
+        k = tried % len(made)
         tried += 1
         (kind, changed), network = next(streams[k]), made[k][0].network
         follows = still_follows(changed, network)
@@ -60,7 +79,7 @@ def main() -> int:
             wrong += [f"{tried} {kind}"] * any(valid)
             if sum(broken.values()) % 100 == 0:
                 print(f"{sum(broken.values())} broken, {len(wrong)} accepted", flush=True)
-    print(f"{tried} changes to {CERTIFICATES} certificates: {close} within rounding of a proof")
+    print(f"{tried} changes to {len(made)} certificates: {close} within rounding of a proof")
     print(f"still proofs {sum(whole.values())}: {dict(whole)}")
     print(f"  refused by python-flint {refused[0]}, in machine words {refused[1]}")
     print(f"no longer proofs {sum(broken.values())}: {dict(broken)}")

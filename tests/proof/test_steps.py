@@ -8,10 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from certificate_damage import is_false
-from certificate_damage_proof import holds, multiplier, small_claim, still_follows
+from certificate_damage_proof import holds, still_follows
 from certificate_files import parts, sealed
 from scipy.sparse import csr_array
 from small_networks import ABSOLUTE, below
+from step_damage import ARRAYS, STEP_DAMAGES, STEP_SEEDS, by_steps
 
 from precond.checker.canonical import misfit
 from precond.checker.certificate import FRAME, SPLIT, Certificate, Tree, region
@@ -23,22 +24,15 @@ from precond.checker.steps import Round, Steps
 from precond.checker.steps_in_words import stepped
 from precond.checker.tree import NESTED
 from precond.errors import DataError
-from precond.network.evaluate import outputs
-from precond.proof.certificates.certify import certify, statement_of
+from precond.proof.certificates.certify import statement_of
 from precond.proof.claim import Claim
-from precond.proof.engines.highs import HighsEngine
-from precond.proof.engines.tighten_split import TightenSplitEngine
-from precond.proof.prover.plans import Stage, known_bounds
-from precond.proof.prover.prove import prove
 from precond.property import Property
 from precond.region.box import Box
 from precond.region.inequality import Inequality
 from precond.region.pattern import DecisionPattern
 
 pytest.importorskip("highspy")
-TIGHTEN = (Stage(TightenSplitEngine(HighsEngine(known_bounds, milp_neurons=0))),)
 
-ARRAYS = ("tree", "node", "round", "bound", "record", "weights")
 # |x| over [−1/2, 1]; who fails has |x| ≥ 0.9.
 HALF = Claim(ABSOLUTE, Box(np.array([-0.5]), np.array([1.0])), DecisionPattern(), below(0, 0.9))
 ON = 0, 3.0  # z0 ≥ …, with weight 3
@@ -90,21 +84,9 @@ def test_a_later_round_starts_from_the_earlier_ones() -> None:
             assert high[1] == pytest.approx(-0.1, abs=1e-5)
 
 
-def by_steps(seed: int) -> tuple[Claim, Certificate]:
-    """An output stays 2 % of its range above the least of 4,000 values: with its certificate."""
-    rng = np.random.default_rng(seed)
-    network, box = small_claim(rng).network, Box.uniform(3, -2.0, 2.0)
-    y = outputs(network, box.sample(4000, rng))[:, 0]
-    least = float(y.min() - 0.02 * np.ptp(y))
-    claim = Claim(network, box, DecisionPattern(), Property(((Inequality(((0, 1.0),), least),),)))
-    found = prove(claim, budget=600, stages=TIGHTEN, keep_trace=True)
-    assert found.is_proved
-    return claim, certify(claim, found, 600)
-
-
 @pytest.fixture(scope="module")
 def proofs() -> list[tuple[Claim, Certificate]]:
-    found = [by_steps(seed) for seed in (103, 104, 110, 112, 124, 125, 126, 139, 145)]
+    found = [by_steps(seed) for seed in STEP_SEEDS]
     assert all(len(made.steps) for _, made in found)
     assert sum(len(np.unique(made.steps.node)) > 2 for _, made in found) == 2  # one in the other
     assert sum(made.steps.round.max() > 0 for _, made in found) > 5
@@ -148,96 +130,15 @@ def test_a_tighter_claim_is_not_valid(proofs: list[tuple[Claim, Certificate]]) -
     assert false > len(proofs)
 
 
-def swapped_rounds(made: Certificate, rng: np.random.Generator) -> Certificate:
-    """Two rounds of a frame in the other order."""
-    s = made.steps
-    frame = (s.tree == s.tree[-1]) & (s.node == s.node[-1])
-    first, second = rng.permutation(int(s.round[frame].max()) + 1)[:2]
-    number = s.round.copy()
-    number[frame & (s.round == first)] = second
-    number[frame & (s.round == second)] = first
-    order = np.lexsort((s.bound, number, s.node, s.tree))
-    return replace(made, steps=_rows(replace(s, round=number), order))
-
-
-def all_at_once(made: Certificate, rng: np.random.Generator) -> Certificate:
-    """Every frame's steps in one round, as if each could lean on the others."""
-    s, seen, kept = made.steps, set(), []
-    for k in rng.permutation(len(s)).tolist():
-        key = int(s.node[k]), int(s.bound[k])
-        if key not in seen:
-            seen.add(key)
-            kept.append(k)
-    order = sorted(kept, key=lambda k: (s.node[k], s.bound[k]))
-    rows = _rows(s, np.array(order))
-    return replace(made, steps=replace(rows, round=np.zeros_like(rows.round)))
-
-
-def wrong_neuron(made: Certificate, rng: np.random.Generator) -> Certificate:
-    """A step's multipliers for another bound of the same round."""
-    s, bound = made.steps, made.steps.bound.copy()
-    k = int(rng.integers(len(s)))
-    own = np.flatnonzero((s.node == s.node[k]) & (s.round == s.round[k]))
-    free = np.setdiff1d(np.arange(2 * 12), bound[own])
-    bound[k] = rng.choice(free)
-    order = np.lexsort((bound, s.round, s.node, s.tree))
-    return replace(made, steps=_rows(replace(s, bound=bound), order))
-
-
-def other_weight(made: Certificate, rng: np.random.Generator) -> Certificate:
-    weights = made.steps.weights.copy()
-    weights[int(rng.integers(len(weights)))] *= rng.choice([0.0, 0.5, 3.0])
-    return replace(made, steps=replace(made.steps, weights=weights))
-
-
-def other_record(made: Certificate, rng: np.random.Generator) -> Certificate:
-    record = made.steps.record.copy()
-    record[int(rng.integers(len(record)))] = rng.integers(-1, made.records.shape[0])
-    return replace(made, steps=replace(made.steps, record=record))
-
-
-def lost(made: Certificate, rng: np.random.Generator) -> Certificate:
-    """A step is left out; the rounds stay without a gap."""
-    s = made.steps
-    kept = np.delete(np.arange(len(s)), int(rng.integers(len(s))))
-    rows = _rows(s, kept)
-    places = np.stack([rows.node, rows.round])
-    number = rows.round.copy()
-    for node in np.unique(rows.node):
-        own = rows.node == node
-        number[own] = np.unique(places[1, own], return_inverse=True)[1]
-    return replace(made, steps=replace(rows, round=number))
-
-
-def _rows(s: Steps, which: np.ndarray) -> Steps:
-    return Steps(**{name: getattr(s, name)[which] for name in ARRAYS})
-
-
-DAMAGES = (
-    swapped_rounds,
-    all_at_once,
-    wrong_neuron,
-    other_weight,
-    other_record,
-    lost,
-    multiplier,
-)
-
-
 def test_damaged_steps_are_valid_only_where_they_prove(
     proofs: list[tuple[Claim, Certificate]],
 ) -> None:
     """Fractions say what still follows; where it does not, no checker says so."""
     rng = np.random.default_rng(5)
-    seen = dict.fromkeys(DAMAGES, 0)
+    seen = dict.fromkeys(STEP_DAMAGES, 0)
     for turn in range(42):
         claim, made = proofs[turn % len(proofs)]
-        kind = DAMAGES[turn % len(DAMAGES)]
-        if (
-            kind is swapped_rounds
-            and not made.steps.round[made.steps.node == made.steps.node[-1]].any()
-        ):
-            continue
+        kind = STEP_DAMAGES[turn % len(STEP_DAMAGES)]
         changed = kind(made, rng)
         if changed is None or not len(changed.steps):
             continue
