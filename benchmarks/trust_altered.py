@@ -35,11 +35,13 @@ from precond.checker.fast import check_fast
 CERTIFICATES = 40
 
 
-def stepwise(made: Certificate, rng: np.random.Generator) -> Iterator[tuple[str, Certificate]]:
+def stepwise(
+    certificate: Certificate, rng: np.random.Generator
+) -> Iterator[tuple[str, Certificate]]:
     """Endlessly: the certificate with its steps changed, and how."""
     while True:
         kind = STEP_DAMAGES[int(rng.integers(len(STEP_DAMAGES)))]
-        changed = kind(made, rng)
+        changed = kind(certificate, rng)
         if changed is not None and len(changed.steps):
             yield kind.__name__, changed
 
