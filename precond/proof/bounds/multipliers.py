@@ -17,12 +17,14 @@ from torch import Tensor
 
 from precond.basics.shapes import Bool
 from precond.proof.bounds.backward import NO_MULTIPLIERS, Bound, Multipliers, Region, lower_bound
-from precond.proof.bounds.free_multipliers import FreeMultipliers, sizes
+from precond.proof.bounds.estimate import as_type, estimate, estimate_type
+from precond.proof.bounds.free_multipliers import FreeMultipliers
 from precond.proof.bounds.half_spaces import best_half
 from precond.proof.bounds.objective import Objective
 from precond.proof.deadline import Deadline
 
 RATE, DECAY = 0.1, 0.98  # of Adam's steps
+ROOM = 1e-3  # of the way to the goal: estimates go so far beyond it, for their rounding
 
 
 def improve(
@@ -33,40 +35,67 @@ def improve(
     deadline: Deadline,
     goal: float = 0.0,
     initial: Multipliers | None = None,
+    keep: bool = False,
 ) -> tuple[Bound, Multipliers]:
     """The best bound found in ``steps`` ascent steps, and the multipliers (G, R, m) that give
-    each row's.  Stops early when every row is above ``goal``."""
+    each row's.  Stops early when every row is above ``goal``.  ``keep``: as in ``lower_bound``.
+
+    Ascent climbs estimates (``estimate``); what it came to is bounded once, at the end."""
+    dtype = estimate_type(region, objective.form.shape[1])
+    loose, rows = as_type(region, dtype), objective.to(dtype)
+    given = NO_MULTIPLIERS if initial is None else initial.to(dtype)
     with torch.no_grad():
-        best = lower_bound(region, objective, keep=True)
-    if region.half is not None and (initial is None or initial.half is None):
-        initial = replace(initial or NO_MULTIPLIERS, half=best_half(region, best.form))
+        start = estimate(loose, rows, given)
+        if region.half is not None and given.half is None:
+            given = replace(given, half=best_half(loose, start.form))
     free = FreeMultipliers(
-        region,
-        (best.value.shape[0], best.value.shape[1]),
-        best.coefficients,
-        units=sizes(best.coefficients, region.constraints),
-        initial=initial or NO_MULTIPLIERS,
+        loose,
+        (start.value.shape[0], start.value.shape[1]),
+        start.sizes,
+        units={name: size for name, size in start.sizes.items() if name in region.constraints},
+        initial=given,
     )
-    chosen = free.default()
-    if initial is not None:
+    best: Bound | None = None
+    if initial is None:
         with torch.no_grad():
-            warm = lower_bound(region, objective, initial)
-        better = warm.value > best.value
-        best, chosen = best.raised(warm, better), _chosen(chosen, initial, better)
-    if not free.parameters:
-        return best, chosen
-    for step in range(steps):
-        if deadline.passed or bool((best.value > goal).all()):
-            break
-        with torch.enable_grad():
+            best = lower_bound(region, objective, keep=keep)
+        if not free.parameters or (not steps and given.half is None):
+            return best, free.default()
+    climbed = _climbed(free, rows, goal, steps=steps, deadline=deadline).to(torch.float64)
+    with torch.no_grad():
+        bound = lower_bound(region, objective, climbed, keep=keep)
+    if best is None:
+        return bound, climbed
+    better = bound.value > best.value
+    best = replace(best.raised(bound, better), coefficients=bound.coefficients)
+    return best, _chosen(free.default().to(torch.float64), climbed, better)
+
+
+def _climbed(
+    free: FreeMultipliers, objective: Objective, goal: float, *, steps: int, deadline: Deadline
+) -> Multipliers:
+    """The multipliers of each row's best estimate."""
+    chosen = free.multipliers().detached()
+    best: Tensor | None = None
+    enough: Tensor | None = None
+    for step in range(steps + 1):
+        last = step == steps or deadline.passed or not free.parameters
+        with torch.set_grad_enabled(not last):
             used = free.multipliers()
-            bound = lower_bound(region, objective, used)
-            slopes = torch.autograd.grad(bound.value.sum(), free.parameters, allow_unused=True)
-        better = bound.value.detach() > best.value
-        if bool(better.any()):
-            best, chosen = best.raised(bound, better), _chosen(chosen, used, better)
+            value = estimate(free.region, objective, used).value
+            total = value.sum()
+        seen = value.detach()
+        if best is None or enough is None:
+            best, enough = seen, goal + ROOM * (goal - seen).clamp(min=0)
+        else:
+            better = seen > best
+            if bool(better.any()):
+                best, chosen = torch.where(better, seen, best), _chosen(chosen, used, better)
+        if last or bool((best > enough).all()):
+            break
+        slopes = torch.autograd.grad(total, free.parameters, allow_unused=True)
         free.move(slopes, RATE * DECAY**step)
-    return best, chosen
+    return chosen
 
 
 def _chosen(

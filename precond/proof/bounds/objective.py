@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from precond.basics.shapes import Float
@@ -27,3 +28,8 @@ class Objective:
             return cls(output, rows.form, rows.constant, inputs=rows.inputs)
         inputs = None if rows.inputs is None else rows.inputs[None]
         return cls(output, rows.form[None], rows.constant[None], inputs=inputs)
+
+    def to(self, dtype: torch.dtype) -> Objective:
+        """In another number type."""
+        inputs = None if self.inputs is None else self.inputs.to(dtype)
+        return Objective(self.node, self.form.to(dtype), self.constant.to(dtype), inputs=inputs)

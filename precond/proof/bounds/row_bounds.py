@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from precond.basics.shapes import Float
 from precond.proof.bounds.backward import NO_MULTIPLIERS, Bound, Multipliers, Region, lower_bound
+from precond.proof.bounds.estimate import as_type, estimate, estimate_type
 from precond.proof.bounds.multipliers import improve
 from precond.proof.bounds.objective import Objective
 from precond.proof.bounds.plain_sums import plain_sums
@@ -35,7 +37,24 @@ def improved_bounds(
     deadline: Deadline,
     goal: float = 0.0,
     initial: Multipliers | None = None,
+    keep: bool = False,
 ) -> tuple[Bound, Multipliers]:
     """The same with multipliers improved (``improve``)."""
     objective = Objective.of(rows, region.ops.network.output)
-    return improve(region, objective, steps=steps, deadline=deadline, goal=goal, initial=initial)
+    return improve(
+        region,
+        objective,
+        steps=steps,
+        deadline=deadline,
+        goal=goal,
+        initial=initial,
+        keep=keep,
+    )
+
+
+def row_estimates(region: Region, rows: Forms, multipliers: Multipliers) -> Float[Tensor, "_ rows"]:
+    """What ``row_bounds`` gives, without rounding: to compare, not to prove."""
+    objective = Objective.of(rows, region.ops.network.output)
+    dtype = estimate_type(region, objective.form.shape[1])
+    loose = as_type(region, dtype)
+    return estimate(loose, objective.to(dtype), multipliers.to(dtype)).value.to(torch.float64)

@@ -6,6 +6,8 @@ the height of the triangle (De Palma et al. 2021).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor
 
@@ -13,7 +15,7 @@ from precond.network.layers import LeakyReLU, ReLU
 from precond.network.operators import Operators
 from precond.proof.bounds.backward import NO_MULTIPLIERS, Bound, Multipliers, Region
 from precond.proof.bounds.lines import ActivationLines, activation_lines, relaxation_cost
-from precond.proof.bounds.row_bounds import row_bounds
+from precond.proof.bounds.row_bounds import row_bounds, row_estimates
 from precond.proof.engines.relu_split.blocks import Subdomains, twice
 from precond.proof.gate import crossed
 from precond.proof.rows import Rows
@@ -88,25 +90,24 @@ class Phases:
         region: Region,
         multipliers: Multipliers | None,
         conjunct: Tensor,
-        keep: bool = False,
     ) -> Bound:
         """One pass for the rows of each subdomain's own conjunct."""
         with torch.no_grad():
             own = self.rows.own(conjunct)
-            return row_bounds(region, own, multipliers or NO_MULTIPLIERS, keep=keep)
+            return row_bounds(region, own, multipliers or NO_MULTIPLIERS)
 
-    def scores(self, region: Region, block: Subdomains, row: Tensor) -> Tensor:
-        """What each free neuron's relaxation costs the chosen row, (G, neurons); 0 if fixed."""
-        bound = self.bound(region, block.start, block.conjunct, keep=True)
+    def scores(self, region: Region, coefficients: Mapping[str, Tensor], row: Tensor) -> Tensor:
+        """What each free neuron's relaxation costs the chosen row, (G, neurons); 0 if fixed.
+        ``coefficients``: what met the layers, (G, R, m)."""
         index = torch.arange(len(row), device=row.device)
         parts = []
         for name, width in zip(self.layers, self.widths, strict=True):
             lines = region.lines[name]
             assert isinstance(lines, ActivationLines)
-            if name not in bound.coefficients:
+            if name not in coefficients:
                 parts.append(torch.zeros(len(row), width, dtype=torch.float64, device=row.device))
                 continue
-            cost = relaxation_cost(lines, bound.coefficients[name][index, row])
+            cost = relaxation_cost(lines, coefficients[name][index, row])
             parts.append(cost.expand(len(row), -1))
         none = torch.zeros(len(row), 0, dtype=torch.float64, device=row.device)
         return torch.cat([none, *parts], 1)
@@ -122,8 +123,10 @@ class Phases:
         for k in range(many):
             both = both_phases(block.phases, top.indices[:, k])
             region, empty = self.region(both)
-            bound = self.bound(region, twice(block.start), block.conjunct.repeat(2))
-            value = bound.value.gather(1, row.repeat(2)[:, None]).squeeze(1)
+            own = self.rows.own(block.conjunct.repeat(2))
+            with torch.no_grad():
+                estimates = row_estimates(region, own, twice(block.start) or NO_MULTIPLIERS)
+            value = estimates.gather(1, row.repeat(2)[:, None]).squeeze(1)
             value = torch.where(empty, torch.full_like(value, 1e30), value).clamp(max=0)
             pair = value[:count] + value[count:]
             tried.append(torch.where(top.values[:, k] > 0, pair, torch.full_like(pair, -torch.inf)))

@@ -194,7 +194,8 @@ class _PhaseSearch:
         if self.witness is not None:
             self._give_up(kept)
             return
-        scores = self.phases.scores(region, kept, row)
+        met = {name: form[open_] for name, form in bound.coefficients.items()}
+        scores = self.phases.scores(region, met, row)
         best = scores.amax(1) if scores.shape[1] else scores.new_zeros(len(kept))
         inside = best > 0  # a score that is no number splits nothing
         for leaf in (~inside).nonzero().squeeze(1).tolist():
@@ -210,7 +211,7 @@ class _PhaseSearch:
         steps = self.engine.steps if block.start is not None else 2 * self.engine.steps
         own = self.rows.own(block.conjunct)
         return improved_bounds(
-            region, own, steps=steps, deadline=self.deadline, initial=block.start
+            region, own, steps=steps, deadline=self.deadline, initial=block.start, keep=True
         )
 
     def _split(self, block: Subdomains, scores: Tensor, row: Tensor) -> None:
