@@ -118,3 +118,9 @@ def test_a_proof_takes_one_thread_unless_told_otherwise(given: str | None, threa
         text=True,
     )
     assert f"threads {threads}" in done.stdout, done.stderr
+
+
+def test_the_command_line_itself_loads_no_numbers() -> None:
+    code = "import sys, precond.cli; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert not {"numpy", *HEAVY}.intersection(done.stdout.split()), done.stderr

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import operator
 from pathlib import Path
-from typing import Any, TypeVar
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from precond.errors import ArgumentError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 Kind = TypeVar("Kind")
 
@@ -35,6 +36,8 @@ def described(value: object) -> str:
 
 def numbers(name: str, values: object) -> NDArray[np.float64]:
     """``values`` as a float64 array of its own."""
+    import numpy as np
+
     try:
         return np.array(values, dtype=np.float64)
     except (TypeError, ValueError, OverflowError) as error:

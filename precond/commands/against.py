@@ -5,12 +5,11 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from precond.commands.outputs import classifier, model_name
 from precond.errors import QueryError
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
     from attribution.diagnosis.consistency import Consistency
@@ -67,6 +66,8 @@ def compare(
 ) -> TwoNetworks:
     """Each network's features rebuilt from the other's, fitted on training inputs and told
     of held-out ones."""
+    import numpy as np
+
     from attribution.diagnosis.consistency import ConsistencySettings, knowledge_consistency
     from attribution.evaluate import values_at
     from attribution.slices import Slice

@@ -10,12 +10,11 @@ import argparse
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from precond.errors import DataError
 from precond.proof.deadline import Deadline
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
     from precond.data.datasets import Dataset
@@ -41,6 +40,8 @@ def recorded_rows(rows: Rows, data: Dataset) -> tuple[Dataset, tuple[str, ...]]:
     where some are left out."""
     if len(rows) == len(data):
         return data, ()
+    import numpy as np
+
     train, held_out = (np.flatnonzero(np.isin(rows, part)) for part in (data.train, data.held_out))
     if not len(train) or not len(held_out):
         raise DataError(

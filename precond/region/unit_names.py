@@ -9,12 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from precond.basics.plain import plain_whole
 from precond.errors import DataError
-from precond.network.graph import Network
 from precond.printable import printable
+
+if TYPE_CHECKING:
+    from precond.network.graph import Network
 
 FORMAT = 1
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from precond.basics.options import option, seconds
 from precond.proof.effort import Effort
 from precond.region.radius import FORMS, Radius, radius_option
-from precond.region.value_ranges import ValueRanges
+
+if TYPE_CHECKING:
+    from precond.region.value_ranges import ValueRanges
 
 
 @dataclass(frozen=True, kw_only=True)
