@@ -292,6 +292,13 @@ BENCHMARKS = (
         peers=("captum",),
     ),
     Benchmark(
+        name="ablations",
+        question="What is each engine for, and each order of relaxation?",
+        quick=None,
+        full="-m benchmarks.ablations --digits 6 --each 3 --out {out}",
+        cpu_seconds=(None, 250),
+    ),
+    Benchmark(
         name="experts",
         question="Which ranking of units finds those that stand for a class?",
         quick="benchmarks/attributions.py --quick --only experts --clock cpu --threads 1 "
