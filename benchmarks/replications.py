@@ -157,8 +157,8 @@ REPLICATIONS = (
         study="Kim et al. 2018 (TCAV), Bau et al. 2017, Ortiz-Jimenez et al. 2020 and others",
         what="the concept and diagnosis tables",
         published="by method, in the printed table",
-        measured=None,
-        why="`make bench NAME=concepts` prints published and own figures side by side",
+        measured=("concepts", Size.QUICK, None),
+        why="the quick run prints margins, published and own; SIZE=full prints all methods",
     ),
     Replication(
         study="VNN-COMP 2021 to 2025",
