@@ -33,6 +33,7 @@ check: .venv/installed docs
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/vermin --quiet --no-tips --violations --target=3.10- precond attribution
 
 format: .venv/installed
 	$(BIN)/ruff check --fix .

@@ -24,6 +24,8 @@ class Unit(Enum):
     """How a figure is written."""
 
     COUNT = "{:,.0f}"
+    LENGTH = "{:,d}"
+    """Of a list: how many entries it has."""
     NUMBER = "{:.3g}"
     PERCENT = "{:.1%}"
     SECONDS = "{:.3g} s"
@@ -95,7 +97,7 @@ BENCHMARKS = (
         full="benchmarks/soundness.py --count 3000 --out {out}",
         cpu_seconds=(50, 1800),
         peers=("z3",),
-        figures=(Figure("claims", ("count",)), Figure("wrong verdicts", ("wrong",))),
+        figures=(Figure("claims", ("count",)), Figure("wrong verdicts", ("wrong",), Unit.LENGTH)),
     ),
     Benchmark(
         name="soundness-extremes",
@@ -105,7 +107,7 @@ BENCHMARKS = (
         "--out {out}",
         cpu_seconds=(20, 4000),
         peers=("z3",),
-        figures=(Figure("claims", ("count",)), Figure("wrong verdicts", ("wrong",))),
+        figures=(Figure("claims", ("count",)), Figure("wrong verdicts", ("wrong",), Unit.LENGTH)),
     ),
     Benchmark(
         name="altered-certificates",
@@ -115,7 +117,7 @@ BENCHMARKS = (
         cpu_seconds=(25, 300),
         figures=(
             Figure("changes that break a proof", ("broken",)),
-            Figure("called valid", ("accepted",)),
+            Figure("called valid", ("accepted",), Unit.LENGTH),
         ),
     ),
     Benchmark(
@@ -292,6 +294,13 @@ BENCHMARKS = (
         peers=("captum",),
     ),
     Benchmark(
+        name="ablations",
+        question="What is each engine for, and each order of relaxation?",
+        quick=None,
+        full="-m benchmarks.ablations --digits 6 --each 3 --out {out}",
+        cpu_seconds=(None, 250),
+    ),
+    Benchmark(
         name="experts",
         question="Which ranking of units finds those that stand for a class?",
         quick="benchmarks/attributions.py --quick --only experts --clock cpu --threads 1 "
@@ -366,7 +375,10 @@ BENCHMARKS = (
         quick="benchmarks/monitor.py --threads 1 --out {out}",
         full="benchmarks/monitor.py --threads 2 --out {out}",
         cpu_seconds=(50, 40),
-        figures=(Figure("differences from one literal at a time", ("differences",)),),
+        figures=(
+            Figure("differences from one literal at a time, of decisions", ("differences", 0)),
+            Figure("the same, from the inputs on", ("differences", 1)),
+        ),
     ),
     Benchmark(
         name="mining",

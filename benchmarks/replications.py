@@ -28,7 +28,7 @@ PROPERTIES = "Gopinath, Converse, Pasareanu, Taly 2019"
 PROPHECY = "Prophecy (tool of the 2019 study)"
 INFLUENCE = "Leino, Sen, Datta, Fredrikson, Li 2018"
 INSIDE = Figure("share inside", ("inside", "share"), Unit.PERCENT)
-WRONG = Figure("wrong verdicts", ("wrong",))
+WRONG = Figure("wrong verdicts", ("wrong",), Unit.LENGTH)
 
 REPLICATIONS = (
     Replication(
@@ -129,7 +129,7 @@ REPLICATIONS = (
         published=".14 → .71, .62 → .92, .52 → .71, .36 → .75, .65 → .95",
         measured=("experts", Size.QUICK, Figure("mnist-mlp relu3", EXPERTS, Unit.NUMBER)),
         why="their networks and data are not had here; the run prints six layers of networks in "
-        "models/, ranked by influence, by activation and at random",
+        "models/, by influence, by activation (here .897) and at random",
     ),
     Replication(
         study=INFLUENCE,
@@ -157,8 +157,8 @@ REPLICATIONS = (
         study="Kim et al. 2018 (TCAV), Bau et al. 2017, Ortiz-Jimenez et al. 2020 and others",
         what="the concept and diagnosis tables",
         published="by method, in the printed table",
-        measured=None,
-        why="`make bench NAME=concepts` prints published and own figures side by side",
+        measured=("concepts", Size.QUICK, None),
+        why="the quick run prints margins, published and own; SIZE=full prints all methods",
     ),
     Replication(
         study="VNN-COMP 2021 to 2025",

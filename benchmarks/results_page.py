@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from benchmarks.registry import BENCHMARKS, Benchmark, Figure, Size
+from benchmarks.registry import BENCHMARKS, Benchmark, Figure, Size, Unit
 from benchmarks.replications import REPLICATIONS, Replication
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -31,10 +31,12 @@ def records(folder: Path = RESULTS) -> dict[tuple[str, Size], Record]:
 
 
 def figure(record: Record, wanted: Figure) -> str:
-    """The number, as it is written; a list counts as its length."""
+    """The number, as it is written; a list only where its length is wanted."""
     value = record["result"]
     for key in wanted.place:
         value = value[key]
+    if isinstance(value, list) != (wanted.unit is Unit.LENGTH):
+        raise TypeError(f"{wanted.what}: expected a list under LENGTH, and nowhere else")
     return wanted.unit.value.format(len(value) if isinstance(value, list) else value)
 
 

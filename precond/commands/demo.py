@@ -33,7 +33,7 @@ def add(commands: Commands) -> None:
 def run(arguments: argparse.Namespace) -> int:
     parsers: Mapping[str, argparse.ArgumentParser] = arguments.parsers
     model = output_folder(arguments.out) / MODEL
-    model.write_bytes(files("precond.data").joinpath("models", MODEL).read_bytes())
+    model.write_bytes((files("precond.data") / "models" / MODEL).read_bytes())
     out = str(arguments.out)
     words = [str(model), *OPTIONS, "--budget", f"{arguments.budget:g}", "--out", out]
     given = parsers["analyze"].parse_args(words)

@@ -36,7 +36,7 @@ def test_an_estimate_is_the_bound_but_for_rounding(
 ) -> None:
     _, region, objective = case(seed)
     bound = float(lower_bound(region, objective).value)
-    loose = estimate(as_type(region, dtype), objective.to(dtype), NO_MULTIPLIERS.to(dtype))
+    loose = estimate(as_type(region, dtype), objective.to(dtype), NO_MULTIPLIERS)
     assert abs(float(loose.value) - bound) <= far
 
 

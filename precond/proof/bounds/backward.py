@@ -72,14 +72,6 @@ class Multipliers:
         half = None if self.half is None else change(self.half)
         return Multipliers(each(self.alpha), each(self.low), each(self.high), half=half)
 
-    def to(self, dtype: torch.dtype) -> Multipliers:
-        """In another number type."""
-        return self.changed(lambda value: value.to(dtype))
-
-    def detached(self) -> Multipliers:
-        """A copy that stays as it is."""
-        return self.changed(lambda value: value.detach().clone())
-
 
 @dataclass(frozen=True, eq=False)
 class Region:

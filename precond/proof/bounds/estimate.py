@@ -55,6 +55,11 @@ def as_type(region: Region, dtype: torch.dtype) -> Region:
     )
 
 
+def multipliers_as(multipliers: Multipliers, dtype: torch.dtype) -> Multipliers:
+    """The multipliers in a number type; a copy that nothing is differentiated through."""
+    return multipliers.changed(lambda value: value.detach().to(dtype, copy=True))
+
+
 def _cast_lines(lines: LayerLines, dtype: torch.dtype) -> LayerLines:
     names = ("below", "slope", "shift", "size")
     if isinstance(lines, ActivationLines):
@@ -108,7 +113,9 @@ def estimate(region: Region, objective: Objective, multipliers: Multipliers) -> 
         else:
             coefficients[node.name] = form.detach()
             constraint = region.constraints.get(node.name)
-            part, constant = _activation(lines, form, constraint, multipliers.at(node.name))
+            part, constant = _activation(
+                lines, form, constraint=constraint, chosen=multipliers.at(node.name)
+            )
         total = total + constant
         add(source, part)
     form = forms.get(INPUT, total.new_zeros(*shape, region.lower.shape[1]))

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from precond.basics.shapes import Bool
 from precond.proof.bounds.backward import NO_MULTIPLIERS, Bound, Multipliers, Region, lower_bound
-from precond.proof.bounds.estimate import as_type, estimate, estimate_type
+from precond.proof.bounds.estimate import as_type, estimate, estimate_type, multipliers_as
 from precond.proof.bounds.free_multipliers import FreeMultipliers
 from precond.proof.bounds.half_spaces import best_half
 from precond.proof.bounds.objective import Objective
@@ -43,7 +43,7 @@ def improve(
     Ascent climbs estimates (``estimate``); what it came to is bounded once, at the end."""
     dtype = estimate_type(region, objective.form.shape[1])
     loose, rows = as_type(region, dtype), objective.to(dtype)
-    given = NO_MULTIPLIERS if initial is None else initial.to(dtype)
+    given = multipliers_as(NO_MULTIPLIERS if initial is None else initial, dtype)
     with torch.no_grad():
         start = estimate(loose, rows, given)
         if region.half is not None and given.half is None:
@@ -61,21 +61,22 @@ def improve(
             best = lower_bound(region, objective, keep=keep)
         if not free.parameters or (not steps and given.half is None):
             return best, free.default()
-    climbed = _climbed(free, rows, goal, steps=steps, deadline=deadline).to(torch.float64)
+    climbed = _climbed(free, rows, goal, steps=steps, deadline=deadline)
+    climbed = multipliers_as(climbed, torch.float64)
     with torch.no_grad():
         bound = lower_bound(region, objective, climbed, keep=keep)
     if best is None:
         return bound, climbed
     better = bound.value > best.value
     best = replace(best.raised(bound, better), coefficients=bound.coefficients)
-    return best, _chosen(free.default().to(torch.float64), climbed, better)
+    return best, _chosen(multipliers_as(free.default(), torch.float64), climbed, better)
 
 
 def _climbed(
     free: FreeMultipliers, objective: Objective, goal: float, *, steps: int, deadline: Deadline
 ) -> Multipliers:
     """The multipliers of each row's best estimate."""
-    chosen = free.multipliers().detached()
+    chosen = multipliers_as(free.multipliers(), objective.form.dtype)
     best: Tensor | None = None
     enough: Tensor | None = None
     for step in range(steps + 1):

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from precond.basics.shapes import Float
 from precond.proof.bounds.backward import NO_MULTIPLIERS, Bound, Multipliers, Region, lower_bound
-from precond.proof.bounds.estimate import as_type, estimate, estimate_type
+from precond.proof.bounds.estimate import as_type, estimate, estimate_type, multipliers_as
 from precond.proof.bounds.multipliers import improve
 from precond.proof.bounds.objective import Objective
 from precond.proof.bounds.plain_sums import plain_sums
@@ -57,4 +57,5 @@ def row_estimates(region: Region, rows: Forms, multipliers: Multipliers) -> Floa
     objective = Objective.of(rows, region.ops.network.output)
     dtype = estimate_type(region, objective.form.shape[1])
     loose = as_type(region, dtype)
-    return estimate(loose, objective.to(dtype), multipliers.to(dtype)).value.to(torch.float64)
+    chosen = multipliers_as(multipliers, dtype)
+    return estimate(loose, objective.to(dtype), chosen).value.to(torch.float64)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
-from typing import Any, Self, TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -30,11 +30,11 @@ class Batch:
         first: Tensor = self._values()[0]
         return first.device
 
-    def rows(self, which: Tensor) -> Self:
+    def rows(self: B, which: Tensor) -> B:
         """The subdomains ``which``; one may be repeated."""
         return type(self)(*(_changed(value, lambda part: part[which]) for value in self._values()))
 
-    def joins(self, other: Self) -> bool:
+    def joins(self: B, other: B) -> bool:
         """Whether both hold values of the same layers."""
         pairs = zip(self._values(), other._values(), strict=True)
         return all(a.keys() == b.keys() for a, b in pairs if isinstance(a, dict))
