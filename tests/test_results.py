@@ -67,9 +67,13 @@ def test_a_replication_names_a_figure_or_says_why_there_is_none() -> None:
                 assert figure(known[name, size], wanted)
 
 
-def test_a_list_counts_as_its_length() -> None:
-    wanted = Figure("wrong", ("rows", 1, "wrong"))
-    assert figure({"result": {"rows": [{}, {"wrong": ["a", "b"]}]}}, wanted) == "2"
+def test_a_list_counts_as_its_length_only_where_that_is_wanted() -> None:
+    record, place = {"result": {"rows": [{}, {"wrong": [0, 0]}]}}, ("rows", 1, "wrong")
+    assert figure(record, Figure("wrong", place, Unit.LENGTH)) == "2"
+    assert figure(record, Figure("wrong", (*place, 1))) == "0"
+    for other, unit in ((place, Unit.COUNT), ((*place, 1), Unit.LENGTH)):
+        with pytest.raises(TypeError, match="expected a list under LENGTH"):
+            figure(record, Figure("wrong", other, unit))
     assert figure({"result": {"share": 0.5}}, Figure("", ("share",), Unit.PERCENT)) == "50.0%"
 
 
