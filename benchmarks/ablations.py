@@ -1,11 +1,12 @@
-"""What each part is for: engines left out one at a time, and the orders of relaxation.
+"""What each engine is for, and each order of relaxation.
 
-    python -m benchmarks.ablations --digits 20 --out ablations.json
+    python -m benchmarks.ablations --digits 8 --each 3 --out ablations.json
 
-``engines``: L∞ balls around held-out digits, each put to the prover with all engines and then
-without each one in turn, ``--each`` seconds.  ``orders``: how many literals are left of the
-signatures of training digits in balls, by the order in which neurons are tried.  Processor
-seconds of this process; engines in processes of their own (Marabou) are left out of both sides.
+``engines``: L∞ balls around held-out digits that the network gets right, put to the prover with
+all engines and then without each in turn, ``--each`` seconds a ball.  ``orders``: how many
+literals are left of the signatures of training digits in balls, by the order in which neurons are
+tried.  Processor seconds are those of this process.  Marabou has a process of its own and is left
+out throughout.
 """
 
 from __future__ import annotations
@@ -14,108 +15,111 @@ import argparse
 import json
 import statistics
 import time
-from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
-from precond import Box, Claim, DecisionPattern, Property, Status, input_precondition, load, prove
+from precond import (
+    Box,
+    Claim,
+    DecisionPattern,
+    Network,
+    Property,
+    Status,
+    input_precondition,
+    load,
+    prove,
+)
 from precond.data import load_dataset
+from precond.data.dataset import Dataset
 from precond.mine.input_preconditions.order import Order
+from precond.network.evaluate import outputs
 from precond.proof.prover.plans import Stage, default_stages
 
 ROOT = Path(__file__).resolve().parents[1]
-NETWORKS = (("digits-mlp", "digits", (0.2, 0.25)), ("mnist-mlp", "mnist-5k", (0.04, 0.05)))
-ORDERS = {"digits-mlp": 0.15, "mnist-mlp": 0.05}
-OWN_PROCESS = "marabou"
+ENGINES = ("mnist-mlp", "mnist-5k", (0.03, 0.04, 0.05))  # radii where some balls are hard
+ORDERS = (("digits-mlp", "digits", 0.1), ("mnist-mlp", "mnist-5k", 0.05))
+LEFT_OUT = "marabou"
 Row = dict[str, Any]
 
 
-def claims(model: str, data: str, radii: Sequence[float], most: int) -> Iterator[Claim]:
-    """Balls around the first held-out digits that the network gets right."""
-    network, digits = load(ROOT / "models" / f"{model}.onnx"), load_dataset(data)
-    for row in digits.held_out[:most].tolist():
-        x = digits.inputs[row].astype(np.float64).reshape(-1)
-        for radius in radii:
-            box = Box.ball(x, radius, within=Box.uniform(len(x), 0.0, 1.0))
-            label = Property.argmax(int(digits.labels[row]), 10)
-            yield Claim(network, box, DecisionPattern(), label)
+def claim_of(network: Network, digits: Dataset, row: int, radius: float) -> Claim:
+    """The digit's label over the ball around it."""
+    x = digits.inputs[row].astype(np.float64).reshape(-1)
+    box = Box.ball(x, radius, within=Box.uniform(len(x), 0.0, 1.0))
+    return Claim(network, box, DecisionPattern(), Property.argmax(int(digits.labels[row]), 10))
 
 
-def answered(claim: Claim, without: str, each: float) -> tuple[Status, float]:
-    """The verdict without an engine, and processor seconds."""
-    stages = tuple(s for s in _stages(claim) if without not in s.names)
-    begun = time.process_time()
-    verdict = prove(claim, budget=each, stages=stages)
-    return verdict.status, time.process_time() - begun
+def right(network: Network, digits: Dataset, rows: NDArray[np.int64], most: int) -> list[int]:
+    """The first of ``rows`` that the network gets right."""
+    said = outputs(network, digits.inputs[rows]).argmax(axis=1)
+    return rows[said == digits.labels[rows]][:most].tolist()
 
 
-def _stages(claim: Claim) -> tuple[Stage, ...]:
-    return tuple(s for s in default_stages(claim.problem) if OWN_PROCESS not in s.names)
+def stages(claim: Claim, without: str = "") -> tuple[Stage, ...]:
+    left_out = {LEFT_OUT, without}
+    return tuple(s for s in default_stages(claim.problem) if not left_out & s.names)
 
 
 def engines(most: int, each: float) -> list[Row]:
-    rows = []
-    for model, data, radii in NETWORKS:
-        asked = list(claims(model, data, radii, most))
-        names = sorted({name for stage in _stages(asked[0]) for name in stage.names})
-        for without in ("", *names):
-            found = [answered(claim, without, each) for claim in asked]
-            row = {
-                "network": model,
-                "without": without or "none",
-                "claims": len(found),
-                "decided": sum(status is not Status.UNKNOWN for status, _ in found),
-                "cpu": sum(seconds for _, seconds in found),
-            }
-            rows.append(row)
-            print(
-                f"{model:<12} without {row['without']:<18} decided {row['decided']:3} of "
-                f"{row['claims']:3}  {row['cpu']:7.1f} s",
-                flush=True,
-            )
-    return rows
+    model, data, radii = ENGINES
+    network, digits = load(ROOT / "models" / f"{model}.onnx"), load_dataset(data)
+    rows = right(network, digits, digits.held_out, most)
+    asked = [claim_of(network, digits, row, radius) for row in rows for radius in radii]
+    found = []
+    for without in ("", *sorted({name for s in stages(asked[0]) for name in s.names})):
+        begun = time.process_time()
+        verdicts = [prove(c, budget=each, stages=stages(c, without)) for c in asked]
+        decided = sum(verdict.status is not Status.UNKNOWN for verdict in verdicts)
+        spent = time.process_time() - begun
+        name = without or "none"
+        found.append(
+            {"network": model, "without": name, "claims": len(asked), "decided": decided}
+            | {"cpu": spent}
+        )
+        print(f"{model}, without {name:<16}  {decided:3} of {len(asked)} decided  {spent:6.1f} s")
+    return found
 
 
 def orders(most: int, each: float) -> list[Row]:
-    rows = []
-    for (model, data, _), radius in zip(NETWORKS, ORDERS.values(), strict=True):
+    found = []
+    for model, data, radius in ORDERS:
         network, digits = load(ROOT / "models" / f"{model}.onnx"), load_dataset(data)
+        rows = right(network, digits, digits.train, most)
+        asked = [claim_of(network, digits, row, radius) for row in rows]
+        points = digits.inputs[rows].astype(np.float64).reshape(len(rows), network.input_size)
         for order in Order:
-            left, proofs = [], []
             begun = time.process_time()
-            for row in digits.train[:most].tolist():
-                x = digits.inputs[row].astype(np.float64).reshape(-1)
-                box = Box.ball(x, radius, within=Box.uniform(len(x), 0.0, 1.0))
-                label = Property.argmax(int(digits.labels[row]), 10)
-                found = input_precondition(network, x, label, box, order=order, budget=each)
-                if found.pattern is not None:
-                    left.append(len(found.pattern))
-                    proofs.append(found.proofs)
-            row_ = {
+            tried = [
+                input_precondition(network, x, c.property, c.box, order=order, budget=each)
+                for x, c in zip(points, asked, strict=True)
+            ]
+            left = [len(one.pattern) for one in tried if one.pattern is not None]
+            proofs = [one.proofs for one in tried if one.pattern is not None]
+            row = {
                 "network": model,
                 "order": order.value,
-                "inputs": most,
+                "inputs": len(asked),
                 "proved": len(left),
                 "literals": statistics.mean(left) if left else None,
                 "proofs": statistics.mean(proofs) if proofs else None,
                 "cpu": time.process_time() - begun,
             }
-            rows.append(row_)
+            found.append(row)
             print(
-                f"{model:<12} by {order.value:<14} {row_['proved']} of {most} proved, literals "
-                f"{row_['literals'] or 0:6.1f}, proofs {row_['proofs'] or 0:5.1f}  "
-                f"{row_['cpu']:6.1f} s",
-                flush=True,
+                f"{model}, by {order.value:<14} {len(left)} of {len(asked)} proved, literals "
+                f"{row['literals'] or 0:6.1f}, proofs {row['proofs'] or 0:5.1f}"
+                f"  {row['cpu']:6.1f} s"
             )
-    return rows
+    return found
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--digits", type=int, default=20)
+    parser.add_argument("--digits", type=int, default=8)
     parser.add_argument("--each", type=float, default=4.0, help="seconds for one claim or input")
     parser.add_argument("--out", type=Path, help="write the tables there as JSON")
     chosen = parser.parse_args()

@@ -129,7 +129,7 @@ REPLICATIONS = (
         published=".14 → .71, .62 → .92, .52 → .71, .36 → .75, .65 → .95",
         measured=("experts", Size.QUICK, Figure("mnist-mlp relu3", EXPERTS, Unit.NUMBER)),
         why="their networks and data are not had here; the run prints six layers of networks in "
-        "models/, by influence, by activation (here .897) and at random",
+        "models/, by influence, by activation and at random",
     ),
     Replication(
         study=INFLUENCE,

@@ -6,7 +6,7 @@ rounding and without the checkers' code; counted are changes after which a leaf 
 contradiction, until there are ``--damage`` of them.  Exit status 1 if a checker accepts one.
 
     python benchmarks/trust_altered.py --damage 1000 --out altered.json
-    python benchmarks/trust_altered.py --steps --damage 300
+    python benchmarks/trust_altered.py --steps --damage 40
 
 ``--steps``: proofs by ``tighten-split``, whose rounds of steps are changed too.
 """

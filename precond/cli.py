@@ -72,7 +72,12 @@ COMMANDS = (
     help,
 )
 EXIT_ERROR = 2
-TRAINING = frozenset({"concepts", "diagnose", "distill"})  # their products are large
+PROVING = frozenset(
+    [
+        *("analyze", "debug", "decompose", "demo", "patterns"),
+        *("prove", "robustness", "simplify", "verify"),
+    ]
+)  # what these spend their time on
 NEGATIVE = re.compile(r"-\.?\d")
 
 
@@ -88,9 +93,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return _refused(error)
         given = parser.parse_args(joined(words))
         given.begun, given.error = begun, None
-        if given.command not in TRAINING:
-            # Products of a proof are small: more threads cost processor time and win none, and
-            # beside other work they wait for each other.
+        if given.command in PROVING:
+            # The products of matrices in a proof are small: a second thread wins no time and costs
+            # as much again, and beside other work the threads wait for each other.
             os.environ.setdefault("OMP_NUM_THREADS", "1")
         try:
             with answer_to(given):

@@ -140,6 +140,24 @@ def test_export_a_claim_of_a_run(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert "expected an entry with a claim: " in capsys.readouterr().err
 
 
+def test_prove_says_what_next_where_nothing_is_claimed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "o"
+    given = ["analyze", "models/digits-mlp.onnx", "--inputs", "digits", "--budget", "5"]
+    assert main([*given, "--out", str(out)]) == 0
+    file = out / "preconditions.json"
+    content = json.loads(file.read_text())
+    counted = [entry | {"property": None} for entry in content["preconditions"]]
+    assert counted
+    for entries, words in ((counted, "tell right predictions from"), ([], "no preconditions")):
+        file.write_text(json.dumps(content | {"preconditions": entries}))
+        capsys.readouterr()
+        assert main(["prove", "models/digits-mlp.onnx", str(file)]) == 0
+        shown = " ".join(capsys.readouterr().out.split())
+        assert words in shown and "precond analyze" in shown
+
+
 def test_hints_say_why_and_what_next() -> None:
     late = Verdict(Status.UNKNOWN, seconds=9.9, done=0.25)
     assert hints.of_verdict(late, 10) == (

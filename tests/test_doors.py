@@ -16,7 +16,11 @@ DOORS = [
     for path in sorted((ROOT / top).rglob("__init__.py"))
     if "door(" in path.read_text(encoding="utf-8")
 ]
-TEXTS = [ROOT / "README.md", *sorted(ROOT.glob("docs/**/*.md")), *sorted(ROOT.glob("examples/*.*"))]
+TEXTS = [
+    ROOT / "README.md",
+    *sorted(ROOT.glob("docs/**/*.md")),
+    *sorted(ROOT.glob("examples/**/*.*")),
+]
 
 
 @pytest.mark.parametrize("package", DOORS)

@@ -111,7 +111,7 @@ def test_a_proof_takes_one_thread_unless_told_otherwise(given: str | None, threa
     if given is not None:
         environment["OMP_NUM_THREADS"] = given
     done = subprocess.run(
-        [sys.executable, "-c", script, "info", DIGITS],
+        [sys.executable, "-c", script, "prove", DIGITS, "no-such-file.json"],
         cwd=ROOT,
         env=environment,
         capture_output=True,

@@ -141,8 +141,8 @@ def numbered(labels: Sequence[str], columns: TableColumns, origin: str) -> NDArr
         f"labels of {origin}",
         expected="class numbers, 0 to K − 1 in the order of the network's outputs",
         got=f"names: {shown}",
-        fix="Name them in the order of the outputs, which the data do not say: if that of "
-        f"output 0 is {found[0]}, and so on, --classes {','.join(found[:SHOWN])}",
+        fix=f"Name them in the order of the network's outputs, which the data do not tell.  If the "
+        f"order is that of the alphabet: --classes {','.join(found[:SHOWN])}",
     )
 
 

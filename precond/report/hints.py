@@ -123,7 +123,7 @@ def of_debugged(debugged: Debugged, natural: tuple[float, float]) -> tuple[str, 
         words.append(Shortfall.RULES.say())
     own = [one.own for one in debugged.findings if isinstance(one.own, Unproved)]
     if own and len(own) == len(debugged.findings):
-        tried = any(one.refuted or one.open for one in own)
+        tried = any(one.refuted or one.open or one.left is not None for one in own)
         if tried:
             words.append(Shortfall.OWN.say(Radius.of(debugged.settings.radius).option))
         if not tried or debugged.seconds >= NEARLY * debugged.settings.budget:

@@ -30,6 +30,7 @@ from precond.proof.claim import Claim
 from precond.proof.effort import Effort
 from precond.proof.verdict import Status, Verdict
 from precond.region.unit_names import LayerNames, UnitNames
+from precond.report import hints
 from precond.report.debug.index import debug_files
 from precond.report.debug.words import unproved_words
 from precond.report.evidence import Subject
@@ -199,6 +200,29 @@ def test_what_has_no_precondition_of_its_own_says_why() -> None:
     )
     many = Unproved(refuted=(), open=(), untried=0, proved=0.1, seconds=3.0, left=150, literals=192)
     assert "left 150 of its 192 neurons at best, more than half" in unproved_words(many)[1]
+
+
+@pytest.mark.parametrize(
+    ("own", "smaller"),
+    [
+        (NOT_TRIED, False),
+        (Unproved(refuted=(), open=(), untried=0, proved=0.1, seconds=3.0), False),
+        (Unproved(refuted=(0.4,), open=(), untried=2, proved=None, seconds=3.0), True),
+        (Unproved(refuted=(), open=(0.4,), untried=0, proved=None, seconds=3.0), True),
+        (
+            Unproved(
+                refuted=(), open=(), untried=0, proved=0.1, seconds=3.0, left=150, literals=192
+            ),
+            True,
+        ),
+    ],
+)
+def test_a_smaller_radius_is_no_advice_where_only_time_was_short(
+    own: Unproved, smaller: bool, flipped: tuple[Debugged, set[int]]
+) -> None:
+    found = replace(flipped[0], findings=(replace(flipped[0].findings[0], own=own),), seconds=0.0)
+    words = " ".join(hints.of_debugged(found, (0.0, 1.0)))
+    assert ("smaller --radius" in words, "time ran out" in words) == (smaller, not smaller)
 
 
 def test_the_ball_of_an_own_precondition_may_be_much_smaller_than_the_signatures() -> None:

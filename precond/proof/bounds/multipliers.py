@@ -1,8 +1,8 @@
 """Better multipliers by projected gradient (Adam), for the rows that need them.
 
 Every row of every subdomain has its own lower slopes α and its own β for each literal of
-the pattern (and each input constraint).  Only improvements are kept, so the result is never
-worse than the start.
+the pattern (and each input constraint).  The default multipliers are bounded first and stay where
+nothing better is found.  A search that begins elsewhere (``initial``) keeps its best estimate.
 
 Source: Xu et al. 2021 (α-CROWN), Wang et al. 2021 (β-CROWN).
 """

@@ -77,7 +77,7 @@ def default_stages(problem: Problem, device: str = "cpu", seed: int = 0) -> tupl
         # A certificate has no optimised layer bounds, so a proof that it is made of should not.
         last = replace(phases, root_steps=0) if problem.keep_trace else phases
         dear = Stage(TightenSplitEngine(last, device), 0.95, races=True)
-        splits = (programs, short, dear, *splits)
+        splits = (short, programs, dear, *splits)
     return (
         *quick,
         *splits,
