@@ -24,7 +24,7 @@ FIELDS = {"id", "label", "class", "property", "pattern", "support", "confidence"
 
 @dataclass(frozen=True, kw_only=True)
 class ChannelPrecondition(NotebookLine):
-    """``pattern`` implies ``property`` (None: nothing that can be proved) by count.
+    """``pattern`` implies ``implied`` (None: nothing that can be proved) by count.
 
     ``name``: the class as text, ``label`` as the goal numbers it.  ``confidence``: the lower end of
     the 95 % interval of the rule's precision on training inputs.
@@ -33,7 +33,7 @@ class ChannelPrecondition(NotebookLine):
     id: str
     label: int
     name: str
-    property: Property | None
+    implied: Property | None
     pattern: ChannelPattern
     counts: Support
     confidence: float
@@ -58,7 +58,7 @@ class ChannelPrecondition(NotebookLine):
         if self.near is not None and self.near.proved:
             return str(self.near)
         if not self.pattern.is_silence:
-            return "counted, not proved: that a channel fires somewhere is no convex region"
+            return "counted, not proved: “fires somewhere” is no convex region"
         return "counted, not proved" if self.near is None else str(self.near)
 
     def __repr__(self) -> str:
@@ -69,7 +69,7 @@ class ChannelPrecondition(NotebookLine):
             "id": self.id,
             "label": self.label,
             "class": self.name,
-            "property": None if self.property is None else self.property.to_json(),
+            "property": None if self.implied is None else self.implied.to_json(),
             "pattern": self.pattern.to_json(),
             "support": self.counts.to_json(),
             "confidence": self.confidence,
@@ -87,7 +87,7 @@ class ChannelPrecondition(NotebookLine):
                 id=printable(str(data["id"])),
                 label=int(data["label"]),
                 name=printable(str(data["class"])),
-                property=None if own is None else Property.from_json(own),
+                implied=None if own is None else Property.from_json(own),
                 pattern=ChannelPattern.from_json(data["pattern"]),
                 counts=Support.from_json(data["support"]),
                 confidence=float(data["confidence"]),

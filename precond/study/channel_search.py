@@ -175,7 +175,7 @@ class ChannelSearch:
                     id=f"channel-{target.name}-{counts[target.name]}",
                     label=rule.label,
                     name=target.name,
-                    property=target.property,
+                    implied=target.property,
                     pattern=rule.pattern,
                     counts=self.study.support(rule.pattern, rule.label, self.study.domain.box),
                     confidence=rule.confidence,
