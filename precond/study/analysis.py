@@ -21,7 +21,7 @@ from precond.region.radius import Radius
 from precond.region.signature import Signatures
 from precond.region.unit_names import UnitNames
 from precond.region.value_ranges import ValueRanges, ranges_of
-from precond.study.channel_result import ChannelResult
+from precond.study.channel_rules import ChannelResult
 from precond.study.goals import GoalKind
 
 

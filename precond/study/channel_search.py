@@ -22,8 +22,7 @@ from precond.proof.verdict import Status
 from precond.region.channels import MapShape, map_layers
 from precond.region.recording import record
 from precond.region.signature import Signatures
-from precond.study.channel_precondition import ChannelPrecondition
-from precond.study.channel_result import ChannelResult
+from precond.study.channel_rules import ChannelPrecondition, ChannelResult
 from precond.study.study import Work
 
 PROBES = 4000

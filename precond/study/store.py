@@ -21,7 +21,7 @@ from precond.proof.claim import Claim
 from precond.proof.precondition import Kind, Precondition
 from precond.region.box import Box
 from precond.study.analysis import Analysis
-from precond.study.channel_precondition import ChannelPrecondition
+from precond.study.channel_rules import ChannelPrecondition
 
 FORMAT = 1
 

@@ -25,7 +25,7 @@ from precond.proof.deadline import FOREVER
 from precond.region.channels import ChannelLiteral, ChannelPattern, MapRegion, MapShape
 from precond.region.recording import record
 from precond.study.analysis import Domain
-from precond.study.channel_precondition import ChannelPrecondition
+from precond.study.channel_rules import ChannelPrecondition
 from precond.study.channel_search import ChannelSearch
 from precond.study.goals import class_goal
 from precond.study.options import Options

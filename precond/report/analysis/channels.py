@@ -15,7 +15,7 @@ from precond.region.signature import Signatures
 from precond.report.analysis.decisions import ShownLiteral
 from precond.report.plot.pictures import region_picture
 from precond.study.analysis import Analysis
-from precond.study.channel_precondition import ChannelPrecondition
+from precond.study.channel_rules import ChannelPrecondition
 
 FIRST = 15  # rules that are shown
 DRAWN = 1000  # training inputs that a map is the mean of
