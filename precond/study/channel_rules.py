@@ -1,8 +1,9 @@
 """``ChannelResult``: the channel rules of a run, and how data supports them.
 
-A ``ChannelPrecondition`` stands beside a run's preconditions, in a list of its own: "fires somewhere" is a disjunction,
-so the rule is no ``DecisionPattern`` and no claim that a prover reads.  ``near`` says how far
-around the training inputs that support it its silent part is proved, which holds of the rule too.
+A ``ChannelPrecondition`` stands beside a run's preconditions, in a list of its own: "fires
+somewhere" is a disjunction, so the rule is no ``DecisionPattern`` and no claim that a prover reads.
+``near`` says how far around the training inputs that support it its silent part is proved, which
+holds of the rule too.
 """
 
 from __future__ import annotations

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from schemas import faults
 
 from precond.basics.progress import Silent
 from precond.cli import main
@@ -153,6 +154,8 @@ def test_analyze_prints_draws_and_stores_them(
     page = (out / "report.html").read_text(encoding="utf-8")
     assert "Rules over channels</h2>" in page
     assert "fires somewhere in the" in page or "is silent in the" in page
+    written = json.loads((out / "preconditions.json").read_text(encoding="utf-8"))
+    assert not faults(written, "preconditions")
     stored = read_preconditions(out / "preconditions.json")
     assert {one.label for one in stored.channel_rules} == {0, 1, 2, 3}
     for one in stored.channel_rules:

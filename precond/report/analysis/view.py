@@ -147,8 +147,8 @@ def make_page(analysis: Analysis) -> Page:
     return Page(
         analysis.model.name,
         first,
-        ChannelPage.of(analysis),
-        run_facts(analysis),
+        channels=ChannelPage.of(analysis),
+        facts=run_facts(analysis),
         interrupted=analysis.interrupted,
         notes=analysis.notes,
         figures=key_figures(analysis, *rules_overall(analysis, matches)),
