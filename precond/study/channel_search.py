@@ -20,6 +20,7 @@ from precond.proof.deadline import Deadline
 from precond.proof.near_data import NearData
 from precond.proof.verdict import Status
 from precond.region.channels import MapShape, map_layers
+from precond.region.radius import Radius
 from precond.region.recording import record
 from precond.region.signature import Signatures
 from precond.study.channel_rules import ChannelPrecondition, ChannelResult
@@ -88,10 +89,9 @@ class ChannelSearch:
         )
         return Probes(recorded, self.study.goal.relabel(recorded))
 
-    def prove(self, limit: Deadline) -> None:
-        """Rules around the inputs that support them: within ``--support-radius``, else within the
-        balls of the domain; those that are silent alone come first."""
-        radius = self.work.options.support_radius or self.study.domain.radius
+    def prove(self, limit: Deadline, radius: Radius | None) -> None:
+        """Rules in balls of ``radius`` around the inputs that support them, those that are silent
+        alone first.  ``None``: no radius is known at which bounds prove anything."""
         if radius is None or limit.passed:
             return
         properties = {t.label: t.property for t in self.study.goal.targets}

@@ -26,6 +26,7 @@ from precond.proof.deadline import Deadline
 from precond.proof.near_data import NearData
 from precond.proof.precondition import Kind, Precondition
 from precond.proof.verdict import Status, Verdict
+from precond.region.radius import Radius
 from precond.study.analysis import Analysis, CurvePoint
 from precond.study.channel_search import ChannelSearch
 from precond.study.everywhere_search import EverywhereSearch
@@ -93,6 +94,7 @@ class _AnalysisRun:
         self.rules: tuple[LayerRule, ...] = ()
         self.sure: list[tuple[LayerRule, Verdict]] = []
         self.near: dict[int, NearData] = {}
+        self.near_radius: Radius | None = None
         self.verdicts: dict[int, Verdict] = {}
         self.inputs: list[Precondition] = []
         self.channels = ChannelSearch(self.work)
@@ -125,8 +127,9 @@ class _AnalysisRun:
             self.notes += self.channels.notes
 
     def prove_channels(self) -> None:
-        """Channel rules around the inputs that support them."""
-        self.channels.prove(self.before_inputs.earlier(CHANNELS * self.work.options.budget))
+        """Channel rules around the inputs that support them, in the balls of the layer rules."""
+        limit = self.before_inputs.earlier(CHANNELS * self.work.options.budget)
+        self.channels.prove(limit, self.near_radius)
 
     def near_data(self) -> None:
         """Layer rules around the inputs that support them."""
@@ -136,6 +139,7 @@ class _AnalysisRun:
             search.run()
         finally:
             self.rules, self.near = search.rules, search.near
+            self.near_radius = search.radius or self.work.options.support_radius
             self.notes += search.notes
 
     def everywhere(self) -> None:

@@ -100,7 +100,7 @@ def proved_near(rules: tuple[ChannelRule, ...], radius: str) -> tuple[ChannelPre
     with open_pool() as pool:
         search = ChannelSearch(Work(study, Options(), pool, progress=Silent()))
         search.rules = rules
-        search.prove(FOREVER)
+        search.prove(FOREVER, study.domain.radius)
         return search.preconditions()
 
 
@@ -147,6 +147,7 @@ def test_analyze_prints_draws_and_stores_them(
     write_onnx(network(), model)
     np.save(data, pictures(300).astype(np.float32))
     arguments = ["--budget", "20", "--domain", "ball:0.05", "--per-class", "1"]
+    arguments += ["--support-radius", "0.05"]
     assert main(["analyze", str(model), "--inputs", str(data), "--out", str(out), *arguments]) == 0
     text = " ".join(capsys.readouterr().out.split())
     assert "channel rules" in text
