@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from precond.basics.counting import how_many
 from precond.basics.terminal import fitted, say
 from precond.commands.answers import answered
 from precond.commands.arguments import Commands, add_settings, output_folder
@@ -18,6 +20,10 @@ from precond.commands.places import add_places, pool_of
 from precond.commands.stopped import stopped
 from precond.network.device import require_device
 from precond.proof.effort import Effort
+
+if TYPE_CHECKING:
+    from precond.network.graph import Network
+    from precond.study.store import Stored
 
 
 def add(commands: Commands) -> None:
@@ -120,8 +126,8 @@ def run(arguments: argparse.Namespace) -> int:
             verdicts = pool.map(jobs, show)
         except KeyboardInterrupt:
             return stopped(arguments.ledger, f"{shown} of {len(asked)} claims are answered above")
-    if not asked:
-        say(_nothing(len(stored.preconditions)))
+    for line in _remarks(stored, network, asked=len(asked)):
+        say(line)
     changed = [contradicts(entry, v) for (entry, _), v in zip(asked, verdicts, strict=True)]
     answered(
         arguments,
@@ -131,6 +137,19 @@ def run(arguments: argparse.Namespace) -> int:
         ],
     )
     return 1 if any(changed) else 0
+
+
+def _remarks(stored: Stored, network: Network, asked: int) -> Iterator[str]:
+    """What of the file was not asked again, and why."""
+    for rule in stored.channel_rules:
+        rule.pattern.check(network)
+    if stored.channel_rules:
+        yield (
+            f"{how_many(len(stored.channel_rules), 'rule')} over channels: counted on data, no "
+            "claim that could be proved again"
+        )
+    if not asked:
+        yield _nothing(len(stored.preconditions))
 
 
 def _nothing(entries: int) -> str:

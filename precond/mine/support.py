@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from precond.errors import DataError
 from precond.mine.labels import NO_LABEL, check_labels
 from precond.proof.precondition import Support
+from precond.region.channels import ChannelPattern
 from precond.region.pattern import DecisionPattern
 from precond.region.signature import Signatures
 
@@ -33,7 +34,7 @@ class LabelledRule(Protocol):
     @property
     def label(self) -> int: ...
     @property
-    def pattern(self) -> DecisionPattern: ...
+    def pattern(self) -> DecisionPattern | ChannelPattern: ...
     @property
     def support(self) -> int: ...
     @property

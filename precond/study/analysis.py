@@ -21,6 +21,7 @@ from precond.region.radius import Radius
 from precond.region.signature import Signatures
 from precond.region.unit_names import UnitNames
 from precond.region.value_ranges import ValueRanges, ranges_of
+from precond.study.channel_rules import ChannelResult
 from precond.study.goals import GoalKind
 
 
@@ -127,7 +128,8 @@ class Analysis(NotebookPage):
 
     ``property``: the question, for people; ``goal``: of which kind it is.
     ``signatures`` covers all rows of ``data.inputs`` in order.  ``interrupted`` says that
-    the run was stopped early and holds what was proved until then.
+    the run was stopped early and holds what was proved until then.  ``channels``: rules over
+    channels, of a network with convolutional layers.
     """
 
     model: Path
@@ -144,6 +146,7 @@ class Analysis(NotebookPage):
     notes: tuple[str, ...] = field(default=())
     goal: GoalKind = GoalKind.CLASSES
     unit_names: UnitNames = field(default_factory=UnitNames)
+    channels: ChannelResult | None = None
 
     def __repr__(self) -> str:
         proved = sum(p.verdict.is_proved for p in self.preconditions)

@@ -34,6 +34,7 @@ from precond.proof.deadline import Deadline
 from precond.proof.near_data import NearData
 from precond.proof.verdict import Verdict
 from precond.region.pattern import DecisionPattern
+from precond.region.radius import Radius
 from precond.region.recording import record
 from precond.region.signature import Signatures
 from precond.study.study import Work
@@ -66,7 +67,8 @@ class _State:
 
 
 class NearSearch:
-    """Answers ``rules`` near data; afterwards ``rules``, ``near`` and ``notes`` say what came."""
+    """Answers ``rules`` near data; afterwards ``rules``, ``near`` and ``notes`` say what came, and
+    ``radius`` that of the balls (None: nothing was asked)."""
 
     def __init__(self, work: Work, rules: Sequence[LayerRule], deadline: Deadline) -> None:
         self.work, self.study, self.deadline = work, work.study, deadline
@@ -74,6 +76,7 @@ class NearSearch:
         self.near: dict[int, NearData] = {}
         self.notes: list[str] = []
         asked = work.options.support_radius
+        self.radius: Radius | None = None
         self.claims = NearClaims(
             self.study.network,
             DataBalls.of(
@@ -98,6 +101,7 @@ class NearSearch:
                 "there was too little time (--support-radius R asks all the same)"
             )
             return
+        self.radius = self.claims.balls.radius(radius)
         self._ask(some, radius, self.deadline.earlier(FIRST * self.deadline.left))
         for _ in range(ROUNDS):
             changed = [s for s in some if not self.deadline.passed and self._strengthen(s)]

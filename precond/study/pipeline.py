@@ -1,7 +1,8 @@
 """``analyze``: from a network and data to an ``Analysis``: mine, relax, prove, box, count.
 
 The budget is shared out: at most 0.3 of it for mining layer rules (a layer once begun is
-finished), 0.2 for proving them near data, 0.25 for rules that hold for every input, all together
+finished), 0.1 for rules over channels and 0.1 for proving those (of convolutional networks alone),
+0.2 for proving layer rules near data, 0.25 for rules that hold for every input, all together
 at most half; up to 0.75 and at least 0.5 for input preconditions; the rest for the layer rules'
 claims over the whole domain, most supported first.  Every verdict is in the ledger before it is
 counted, so a run that was interrupted loses nothing.
@@ -11,6 +12,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +26,9 @@ from precond.proof.deadline import Deadline
 from precond.proof.near_data import NearData
 from precond.proof.precondition import Kind, Precondition
 from precond.proof.verdict import Status, Verdict
+from precond.region.radius import Radius
 from precond.study.analysis import Analysis, CurvePoint
+from precond.study.channel_search import ChannelSearch
 from precond.study.everywhere_search import EverywhereSearch
 from precond.study.input_search import InputSearch
 from precond.study.near_search import NearSearch
@@ -35,6 +39,7 @@ from precond.workers.pool import Pool, ProofJob
 
 INPUTS = 0.5  # of the budget, that is kept for input preconditions
 EVERYWHERE = 0.25  # of the budget, for layer rules that hold for every input
+CHANNELS = 0.1  # of the budget, for mining channel rules, and as much for proving them
 NEAR = 0.2  # of the budget, for layer rules near data
 
 Array = NDArray[np.float64]
@@ -60,14 +65,16 @@ def analyze(
     try:
         run.look()
         run.mine(layers)
+        run.mine_channels(layers)
         run.near_data()
+        run.prove_channels()
         run.everywhere()
         run.relax()
         run.prove_rules()
     except KeyboardInterrupt:
         interrupted = True
         run.cut_short = "interrupted"
-    return study.analysis(
+    analysis = study.analysis(
         tuple(run.finished()),
         model=Path(study.network.origin),
         curve=run.curve(),
@@ -76,6 +83,7 @@ def analyze(
         interrupted=interrupted,
         notes=tuple(run.notes),
     )
+    return replace(analysis, channels=run.channels.result())
 
 
 class _AnalysisRun:
@@ -86,8 +94,10 @@ class _AnalysisRun:
         self.rules: tuple[LayerRule, ...] = ()
         self.sure: list[tuple[LayerRule, Verdict]] = []
         self.near: dict[int, NearData] = {}
+        self.near_radius: Radius | None = None
         self.verdicts: dict[int, Verdict] = {}
         self.inputs: list[Precondition] = []
+        self.channels = ChannelSearch(self.work)
         self.notes: list[str] = []
         self.cut_short = "budget spent"
 
@@ -108,6 +118,19 @@ class _AnalysisRun:
             self.rules = search.rules
             self.notes += search.notes
 
+    def mine_channels(self, layers: Sequence[str] | None) -> None:
+        """Rules over the channels of convolutional layers."""
+        limit = self.before_inputs.earlier(CHANNELS * self.work.options.budget)
+        try:
+            self.channels.mine(layers, limit)
+        finally:
+            self.notes += self.channels.notes
+
+    def prove_channels(self) -> None:
+        """Channel rules around the inputs that support them, in the balls of the layer rules."""
+        limit = self.before_inputs.earlier(CHANNELS * self.work.options.budget)
+        self.channels.prove(limit, self.near_radius)
+
     def near_data(self) -> None:
         """Layer rules around the inputs that support them."""
         limit = self.before_inputs.earlier(NEAR * self.work.options.budget)
@@ -116,6 +139,7 @@ class _AnalysisRun:
             search.run()
         finally:
             self.rules, self.near = search.rules, search.near
+            self.near_radius = search.radius or self.work.options.support_radius
             self.notes += search.notes
 
     def everywhere(self) -> None:

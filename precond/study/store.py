@@ -21,18 +21,21 @@ from precond.proof.claim import Claim
 from precond.proof.precondition import Kind, Precondition
 from precond.region.box import Box
 from precond.study.analysis import Analysis
+from precond.study.channel_rules import ChannelPrecondition
 
 FORMAT = 1
 
 
 @dataclass(frozen=True, eq=False)
 class Stored:
-    """What a file holds: the network's path and hash, the domain's box, the entries."""
+    """What a file holds: the network's path and hash, the domain's box, the entries, and rules
+    over channels."""
 
     network_path: str
     network_hash: str
     domain: Box
     preconditions: tuple[Precondition, ...]
+    channel_rules: tuple[ChannelPrecondition, ...] = ()
 
     def claim(self, entry: Precondition, network: Network) -> Claim | None:
         """The claim of an entry on ``network``, or on its logits where the file is about these;
@@ -102,6 +105,18 @@ def to_json(analysis: Analysis) -> dict[str, Any]:
             for p in analysis.curve
         ],
         "preconditions": [entry.to_json() for entry in analysis.preconditions],
+        **_channels(analysis),
+    }
+
+
+def _channels(analysis: Analysis) -> dict[str, Any]:
+    """Rules over channels; nothing where there are none."""
+    result = analysis.channels
+    if result is None:
+        return {}
+    return {
+        "channel_rules": [rule.to_json() for rule in result.rules],
+        "channel_coverage": {"all": result.every.to_json(), "surest": result.surest.to_json()},
     }
 
 
@@ -145,7 +160,8 @@ def read_preconditions(path: Path) -> Stored:
         domain = Box(*map(np.array, sides))
         entries = tuple(Precondition.from_json(entry) for entry in data["preconditions"])
         model, digest = (printable(str(data["network"][key])) for key in ("path", "hash"))
-        return Stored(model, network_hash=digest, domain=domain, preconditions=entries)
+        channels = tuple(map(ChannelPrecondition.from_json, data.get("channel_rules", ())))
+        return Stored(model, digest, domain=domain, preconditions=entries, channel_rules=channels)
     except QueryError as error:
         raise QueryError(f"preconditions {path}: {error}") from error
     except (KeyError, TypeError, ValueError, OverflowError) as error:

@@ -15,6 +15,7 @@ from precond.mine.support import wilson
 from precond.network.graph import Network
 from precond.proof.precondition import Precondition, Support
 from precond.region.box import Box
+from precond.region.channels import ChannelPattern
 from precond.region.pattern import DecisionPattern
 from precond.region.signature import Signatures
 from precond.study.analysis import Analysis, CurvePoint, Domain
@@ -74,7 +75,12 @@ class Study:
         )
 
     def support(
-        self, pattern: DecisionPattern, label: int, box: Box, *, recalled: Box | None = None
+        self,
+        pattern: DecisionPattern | ChannelPattern,
+        label: int,
+        box: Box,
+        *,
+        recalled: Box | None = None,
     ) -> Support:
         """Support of a pattern among the inputs that its claim is about: those in ``box``.
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 
+from precond.basics.counting import how_many
 from precond.data.dataset import class_name
 from precond.printable import printable
 from precond.proof.precondition import Kind
 from precond.proof.verdict import Status
 from precond.study.analysis import Analysis
 from precond.study.learned import Learned
+
+SHOWN = 3  # channel rules in words
 
 
 def summary(analysis: Analysis) -> str:
@@ -39,6 +42,7 @@ def summary(analysis: Analysis) -> str:
             f"coverage       layer rules cover {100 * every.coverage:.1f} % of held-out inputs "
             f"at {precision} precision"
         )
+    lines += _channels(analysis)
     proved = Counter(
         p.label
         for p in analysis.preconditions
@@ -55,9 +59,27 @@ def summary(analysis: Analysis) -> str:
     return "\n".join(lines)
 
 
+def _channels(analysis: Analysis) -> list[str]:
+    """Rules over channels: how many, of which kind, and the largest in words."""
+    result = analysis.channels
+    if result is None:
+        return []
+    count = how_many(len(result.rules), "rule")
+    fires = len(result.rules) - result.silent
+    return [
+        f"channel rules  {count}: in {fires} some channel fires, in {result.silent} all are silent",
+        *(
+            f"{'':<14} {rule.id}: {rule.sentence} ({rule.counts.train} training, "
+            f"{rule.counts.held_out} held-out inputs; {rule.proved_words})"
+            for rule in result.rules[:SHOWN]
+        ),
+    ]
+
+
 def answer(analysis: Analysis) -> str:
     """What was learned, one sentence a line."""
-    return "\n".join(map(printable, Learned.of(analysis).sentences()))
+    more = () if analysis.channels is None else analysis.channels.sentences()
+    return "\n".join(map(printable, (*Learned.of(analysis).sentences(), *more)))
 
 
 def _domains(analysis: Analysis) -> list[str]:

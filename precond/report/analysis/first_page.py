@@ -56,10 +56,11 @@ class FirstPage:
     def of(cls, analysis: Analysis, decisions: Decisions) -> FirstPage:
         """What ``Learned`` says of an analysis, in words."""
         learned = Learned.of(analysis)
+        channels = () if analysis.channels is None else analysis.channels.sentences()
         lines = tuple(_line(analysis, decisions, added) for added in learned.order)
         rules = sum(item.kind is Kind.LAYER for item in analysis.preconditions)
         return cls(
-            sentences=learned.sentences(),
+            sentences=(*learned.sentences(), *channels),
             shown=tuple(added.position for added in learned.order[:FIRST]),
             rules=lines[:FIRST],
             more=lines[FIRST:],

@@ -12,6 +12,7 @@ from precond.basics.counting import percent
 from precond.data.dataset import class_words
 from precond.proof.precondition import Kind, Precondition
 from precond.proof.verdict import Status, Verdict
+from precond.report.analysis.channels import ChannelPage
 from precond.report.analysis.decisions import Decisions
 from precond.report.analysis.first_page import FirstPage, is_single
 from precond.report.cards import Card, make_card, needs_no_neuron, seconds, witness_outputs
@@ -99,6 +100,7 @@ class Page:
 
     title: str
     first: FirstPage
+    channels: ChannelPage
     facts: tuple[tuple[str, str], ...]
     interrupted: bool
     notes: tuple[str, ...]
@@ -145,7 +147,8 @@ def make_page(analysis: Analysis) -> Page:
     return Page(
         analysis.model.name,
         first,
-        run_facts(analysis),
+        channels=ChannelPage.of(analysis),
+        facts=run_facts(analysis),
         interrupted=analysis.interrupted,
         notes=analysis.notes,
         figures=key_figures(analysis, *rules_overall(analysis, matches)),

@@ -114,6 +114,15 @@ def maps_picture(phases: NDArray[np.int8]) -> tuple[str, int, int]:
     return data_uri(Image.fromarray(pixels)), pixels.shape[1], pixels.shape[0]
 
 
+def region_picture(share: NDArray[np.floating], region: NDArray[np.bool_], *, fires: bool) -> str:
+    """A channel's map (H, W) with a region of it: where it ``fires``, the darker the larger the
+    ``share`` of inputs that fire there; where it is silent, light; grey outside the region."""
+    strength = share[..., None] if fires else np.ones((*share.shape, 1))
+    inside = 255 + strength * (np.array(ON if fires else LIGHT, dtype=np.float64) - 255)
+    mixed = np.where(region[..., None], inside, GREY - 40)
+    return data_uri(Image.fromarray(np.rint(mixed).astype(np.uint8)))
+
+
 def grid_size(count: int) -> tuple[int, int]:
     """Columns and rows of the most square grid that holds ``count`` cells."""
     columns = max(1, ceil(sqrt(count)))
