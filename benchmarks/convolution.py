@@ -8,9 +8,9 @@
 (layer bounds, then 20 steps of better slopes), CPU seconds each, and the largest memory.
 ``certificates``: of the same digits, CPU seconds of the proof, of the proof with its certificate,
 and of ``check_fast``.
-``attack``: of the digits that are certified, ``--samples`` points of each ball, one in five a corner,
-the others steps of an attack by gradients; how many violate what was certified (exit status 1 if
-any does).
+``attack``: of the digits that are certified, ``--samples`` points of each ball, one in five a
+corner, the others steps of an attack by gradients; how many violate what was certified (exit status
+1 if any does).
 Queries of the verification competition: ``verification.py --suite vnncomp``.
 With ``--resume`` what the file has already is not measured again.  One thread.
 """
