@@ -46,9 +46,11 @@ def main() -> int:
             continue
         begun = time.monotonic()
         start = np.asarray(data[entry.source], dtype=np.float64).reshape(-1)
-        points = hit_and_run(polytope(network, entry.pattern), claim.box, start, chosen.count, rng)
+        points = hit_and_run(
+            polytope(claim.network, entry.pattern), claim.box, start, chosen.count, rng
+        )
         inside = in_region(claim.problem, points)
-        y = outputs(network, points[inside])
+        y = outputs(claim.network, points[inside])
         wrong = int((~claim.property.holds(y, points[inside])).sum())
         spread = float(np.mean((points.max(0) - points.min(0)) / np.maximum(claim.box.width, 1e-9)))
         seconds = time.monotonic() - begun

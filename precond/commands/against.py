@@ -46,7 +46,12 @@ def read_other(arguments: argparse.Namespace, network: Network) -> Network | Non
                 name = f"--{option.replace('_', '-')}"
                 raise QueryError(name, expected="--against OTHER_MODEL", got="none")
         return None
-    other = load(arguments.against, arguments.input_shape, activation=arguments.activation)
+    other = load(
+        arguments.against,
+        arguments.input_shape,
+        activation=arguments.activation,
+        pools=arguments.pools,
+    )
     other = classifier(other, arguments.threshold)
     sizes = [(one.input_size, one.output_size) for one in (network, other)]
     if sizes[0] != sizes[1]:

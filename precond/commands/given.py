@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from precond.commands.arguments import InputShapes, sizes
 from precond.commands.outputs import add_threshold, classifier
 from precond.errors import DataError, QueryError
-from precond.formats.lowering.stated import Activation
+from precond.formats.lowering.stated import Activation, Pools
 
 if TYPE_CHECKING:
     from precond.data.datasets import Dataset
@@ -19,11 +19,18 @@ if TYPE_CHECKING:
 
 
 def add_model(command: argparse.ArgumentParser) -> None:
-    """MODEL, and the options for what its file does not say."""
+    """MODEL, the options for what its file does not say, and how max-pools are read."""
     command.add_argument(
         "model", metavar="MODEL", help=".onnx, .nnet, .pt2, or weights in .pt, .pth or .safetensors"
     )
     add_unsaid(command)
+    command.add_argument(
+        "--pools",
+        choices=[item.value for item in Pools],
+        default=Pools.WINDOWS.value,
+        help="comparisons: read a max-pool as decisions that say which entry of a window leads, so "
+        "that patterns reach through it (default: windows, without decisions)",
+    )
 
 
 def add_unsaid(command: argparse.ArgumentParser) -> None:
@@ -58,6 +65,7 @@ def read_model(arguments: argparse.Namespace) -> Network:
         arguments.input_shape,
         activation=arguments.activation,
         output=arguments.output,
+        pools=arguments.pools,
     )
 
 

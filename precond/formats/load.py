@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 from precond.errors import ModelError
 from precond.formats.lowering.foreign import refuse_foreign
 from precond.formats.lowering.interface import InputShape, checked_shape
-from precond.formats.lowering.stated import Activation, superfluous
+from precond.formats.lowering.stated import Activation, Pools, superfluous
 from precond.network.graph import Network
+from precond.network.pools import pools_as_comparisons
 
 if TYPE_CHECKING:
     import torch
@@ -28,6 +29,7 @@ def load(
     activation: Activation | str | None = None,
     output: str | None = None,
     weights: Weights | None = None,
+    pools: Pools | str = Pools.WINDOWS,
 ) -> Network:
     """The network in a model file (.onnx, .nnet, .pt2, or weights in .pt, .pth, .safetensors), a
     module or an exported program.
@@ -38,9 +40,24 @@ def load(
     outputs, by its name or number.  ``activation`` says what stands between the layers of a
     state dict, which does not say it itself; the network's ``origin`` then names it as stated.
     ``weights``: of a module, tensors by name, or a file of them, that are read instead of its own.
+    ``pools``: with ``comparisons`` a max-pool becomes decisions that say which entry of a window
+    leads (``precond.network.pools``); the function stays the same.
     Raises ``ModelError`` for what cannot be read, and its subclass ``UnsupportedOperator`` for an
     operator without an exact meaning as layers.
     """
+    reading = Pools.named(pools)
+    network = _load(source, input_shape, activation, output=output, weights=weights)
+    return network if reading is Pools.WINDOWS else pools_as_comparisons(network)
+
+
+def _load(
+    source: str | Path | torch.nn.Module | torch.export.ExportedProgram,
+    input_shape: InputShape | None,
+    activation: Activation | str | None,
+    *,
+    output: str | None,
+    weights: Weights | None,
+) -> Network:
     input_shape = checked_shape(input_shape)
     stated = Activation.named(activation)
     if not isinstance(source, str | Path):

@@ -26,6 +26,7 @@ from precond.basics.notebook import NotebookLine
 from precond.basics.plain import plain_whole
 from precond.errors import QueryError
 from precond.network.graph import Network
+from precond.network.pools import comparisons
 from precond.printable import printable
 from precond.region.pattern import DecisionPattern
 from precond.region.signature import Signatures
@@ -76,11 +77,15 @@ class MapShape:
 
 
 def map_layers(network: Network) -> tuple[MapShape, ...]:
-    """The decision layers whose neurons form maps of more than one place."""
+    """The decision layers whose neurons form maps of more than one place; not the comparisons of
+    a max-pool, which say nothing by firing somewhere."""
+    compared = comparisons(network)
     return tuple(
         MapShape(layer, *shape)
         for layer in network.decision_layers
-        if len(shape := network.shapes[layer]) == 3 and shape[1] * shape[2] > 1
+        if layer not in compared
+        and len(shape := network.shapes[layer]) == 3
+        and shape[1] * shape[2] > 1
     )
 
 

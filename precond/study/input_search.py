@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,6 +54,8 @@ class InputSearch:
             "input preconditions", len(self.targets) * self.work.options.per_class
         )
         self.work.pool.map(self._jobs(), self._done)
+        if wide(self.study.network):
+            self.inputs[:] = [replace(entry, box=self._box_of(entry)) for entry in self.inputs]
         self._explain_shortfall()
 
     def _jobs(self) -> Iterator[RelaxJob]:
@@ -124,7 +127,7 @@ class InputSearch:
                 pattern=result.pattern,
                 support=self.study.support(result.pattern, target.label, box),
                 verdict=result.verdict,
-                box=self._box(result.pattern, row),
+                box=None if wide(self.study.network) else self._box(result.pattern, row),
                 domain=None if self.study.domain.kind is not DomainKind.BALL else box,
                 source=int(row),
                 proofs=result.proofs,
@@ -151,6 +154,12 @@ class InputSearch:
             rows: NDArray[np.int64] = surest(self.study.network, y, target.label, labels=truth)
             return iter(train[rows])
         return iter(train[self.study.goal.labels[train] == target.label])
+
+    def _box_of(self, entry: Precondition) -> Box | None:
+        """Of a wide signature, once no search needs the time."""
+        if self.deadline.passed or entry.source is None:
+            return None
+        return self._box(entry.pattern, entry.source)
 
     def _box(self, pattern: DecisionPattern, row: int) -> Box | None:
         if not pattern.is_closed(self.study.network):

@@ -16,6 +16,7 @@ from precond.basics.plain import once, plain_numbers
 from precond.basics.whole_files import write_whole
 from precond.errors import QueryError
 from precond.network.graph import Network
+from precond.network.pools import pools_as_comparisons
 from precond.printable import printable
 from precond.proof.claim import Claim
 from precond.proof.precondition import Kind, Precondition
@@ -38,10 +39,9 @@ class Stored:
     channel_rules: tuple[ChannelPrecondition, ...] = ()
 
     def claim(self, entry: Precondition, network: Network) -> Claim | None:
-        """The claim of an entry on ``network``, or on its logits where the file is about these;
-        None where it makes none (no property)."""
-        if network.logits.hash == self.network_hash:
-            network = network.logits
+        """The claim of an entry on ``network``, or on its logits or the comparisons of its
+        max-pools where the file is about these; None where it makes none (no property)."""
+        network = self._meant(network)
         if network.hash != self.network_hash:
             raise QueryError(
                 f"preconditions for {self.network_path}",
@@ -54,6 +54,12 @@ class Stored:
         return Claim(
             network, box=entry.domain or self.domain, pattern=entry.pattern, property=entry.property
         )
+
+    def _meant(self, network: Network) -> Network:
+        """The view of ``network`` that the file is about; itself where it is about none."""
+        readings = (read(network) for read in (lambda same: same, pools_as_comparisons))
+        views = (view for reading in readings for view in (reading.logits, reading))
+        return next((view for view in views if view.hash == self.network_hash), network)
 
 
 def to_json(analysis: Analysis) -> dict[str, Any]:

@@ -38,6 +38,18 @@ def test_by_hand_in_a_triangle() -> None:
     assert float(np.prod(found.width)) > 0.2
 
 
+def test_of_many_rows_the_domain_is_drawn_towards_the_point(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The triangle x₀ ≤ x₁ once more: (1/4 + 3t/4) ≤ (3/4 − 3t/4) up to t = 1/3."""
+    monkeypatch.setattr("precond.mine.boxes.largest_box.LARGE", 0)
+    found = underapproximation_box(MAXIMUM, phases([], [0]), [0.25, 0.75], box(UNIT, UNIT))
+    assert found.lower == pytest.approx([1 / 6, 0.5], abs=0.02)
+    assert found.upper == pytest.approx([0.5, 5 / 6], abs=0.02)
+    with pytest.raises(QueryError, match="on the border of 1 of its 1 literals"):
+        underapproximation_box(MAXIMUM, phases([], [0]), [0.5, 0.5], box(UNIT, UNIT))
+
+
 def test_a_corner_point_still_lies_inside() -> None:
     found = underapproximation_box(XOR, phases([0], [1]), [0.0, 0.9], box(UNIT, UNIT))
     assert found.lower[0] == 0.0 and found.contains(np.array([[0.0, 0.9]]))[0]

@@ -36,6 +36,22 @@ class Activation(Enum):
         return {Activation.RELU: "ReLU"}[self]
 
 
+class Pools(Enum):
+    """How a max-pool is read: as one layer without decisions, or as comparisons of its entries."""
+
+    WINDOWS = "windows"
+    COMPARISONS = "comparisons"
+
+    @classmethod
+    def named(cls, name: Pools | str) -> Pools:
+        """By its name in options and arguments; ModelError for another name."""
+        try:
+            return cls(name)
+        except ValueError:
+            expected = " or ".join(item.value for item in cls)
+            raise ModelError("pools", expected=expected, got=repr(name)) from None
+
+
 def stated_origin(origin: str, activation: Activation) -> str:
     """The network's origin with what its user stated."""
     return f"{origin} (activation as stated by the user: {activation})"

@@ -3,6 +3,8 @@
 A box [l, u] lies in ``A x ≤ b`` iff ``A⁺ u − A⁻ l ≤ b`` (A = A⁺ − A⁻), which is linear in its
 corners; X inside means ``l ≤ X ≤ u``.  The sum of widths gives thin boxes, so it is
 followed by a few linear programs that maximise the linearised ``Σ log(width + ε)``.
+A pattern with too many rows for that gets the largest box of its domain's shape: the domain drawn
+towards X by one factor, which is a minimum over the rows.
 Containment is then re-checked by rigorous bounds; the box is drawn towards X until it is.
 
 Source: Gopinath et al. 2019, section 4 (under-approximation boxes).
@@ -24,10 +26,11 @@ from precond.proof.bounds.region import refine
 from precond.proof.deadline import FOREVER, Deadline
 from precond.region.box import Box
 from precond.region.pattern import DecisionPattern
-from precond.region.polytope import polytope
+from precond.region.polytope import Polytope, polytope
 
 Array = NDArray[np.float64]
 LONGEST = 1e6  # seconds
+LARGE = 5_000_000  # numbers in the rows, from which no linear program is solved
 
 
 def underapproximation_box(
@@ -57,7 +60,12 @@ def underapproximation_box(
         raise QueryError(
             "under-approximation box", expected="a point of the region", got="one outside it"
         )
-    box = _largest(region.matrix, region.bound, x, domain=domain, rounds=rounds, deadline=deadline)
+    if region.matrix.size > LARGE:
+        box = _drawn(region, x, domain)
+    else:
+        box = _largest(
+            region.matrix, region.bound, x, domain=domain, rounds=rounds, deadline=deadline
+        )
     for _ in range(60):
         if deadline.passed:
             break
@@ -86,6 +94,23 @@ def implies_pattern(network: Network, box: Box, pattern: DecisionPattern) -> boo
         if not ((least >= low).all() and (most <= high).all()):  # NaN proves nothing
             return False
     return True
+
+
+def _drawn(region: Polytope, x: Array, domain: Box) -> Box:
+    """The domain drawn towards ``x`` by the largest factor at which no row is violated."""
+    above, below = domain.upper - x, x - domain.lower
+    reach = np.maximum(region.matrix, 0) @ above + np.maximum(-region.matrix, 0) @ below
+    slack = np.maximum(region.bound - region.matrix @ x, 0.0)
+    factor = min(1.0, np.divide(slack, reach, out=np.ones_like(slack), where=reach > 0).min())
+    if factor <= 0:
+        ties = int(((slack <= 0) & (reach > 0)).sum())
+        raise QueryError(
+            "under-approximation box",
+            expected="a point strictly inside the pattern",
+            got=f"one on the border of {ties} of its {len(slack)} literals",
+            fix="Drop these literals, such as comparisons of equal entries of a max-pool",
+        )
+    return Box(x - factor * below, x + factor * above)
 
 
 def _largest(
