@@ -304,6 +304,24 @@ BENCHMARKS = (
         ),
     ),
     Benchmark(
+        name="anchors-digits",
+        question="The same on digits, each pixel a column, beside rules over values of a layer",
+        quick=None,
+        full="benchmarks/anchors.py --digits --rules 90 --inputs 8 --anchors-python {peers} "
+        "--out {out}",
+        cpu_seconds=(None, 150),
+        peers=("anchor-exp",),
+        figures=(
+            Figure("digits explained", ("inputs",)),
+            Figure("anchors that hold for every picture, proved", ("anchors_proved",)),
+            Figure("anchors that a picture breaks", ("anchors_refuted",)),
+            Figure("held-out digits in an anchor", ("means", "anchors", "coverage"), Unit.PERCENT),
+            Figure("sets of pixels with a certificate", ("ours_certified",)),
+            Figure("held-out digits with one", ("means", "ours", "coverage"), Unit.PERCENT),
+            Figure("digits that obey a rule proved for every picture", ("rows_with_rule",)),
+        ),
+    ),
+    Benchmark(
         name="decomposition",
         question="What does a proof in two halves cost beside the direct one?",
         quick="-m benchmarks.decomposition {data}/acasxu --queries 4_5:3 --budget 20 --out {out}",
@@ -463,6 +481,20 @@ BENCHMARKS = (
         full="benchmarks/distillation.py --cache networks --out {out}",
         cpu_seconds=(None, 7200),
         peers=("torch.compile", "linear exit", "smaller network"),
+    ),
+    Benchmark(
+        name="distillation-small",
+        question="The same for one network, exits that learn from few inputs, not compiled",
+        quick=None,
+        full="-m benchmarks.distillation mnist-5k --rows 60000 --no-compile "
+        "--cache {out}.networks --out {out}",
+        cpu_seconds=(None, 150),
+        peers=("linear exit", "smaller network"),
+        figures=(
+            Figure("accuracy", ("mnist-5k", "accuracy", "plain"), Unit.PERCENT),
+            Figure("with the fast path", ("mnist-5k", "accuracy", "fast"), Unit.PERCENT),
+            Figure("faster at batch 64", ("mnist-5k", "times_faster", "64"), Unit.TIMES),
+        ),
     ),
     Benchmark(
         name="monitor",
