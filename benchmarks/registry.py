@@ -348,6 +348,18 @@ BENCHMARKS = (
         cpu_seconds=(None, 250),
     ),
     Benchmark(
+        name="rule-kinds",
+        question="What do a tree, several, values and votes give as rules of a layer?",
+        quick=None,
+        full="benchmarks/rule_kinds.py --out {out}",
+        cpu_seconds=(None, 20),
+        figures=tuple(
+            Figure(f"mnist-mlp, {kind}: {what}", ("mnist-mlp", kind, what), Unit.PERCENT)
+            for kind in ("tree", "forest", "values", "proved", "weighted")
+            for what in ("coverage", "precision")
+        ),
+    ),
+    Benchmark(
         name="experts",
         question="Which ranking of units finds those that stand for a class?",
         quick="benchmarks/attributions.py --quick --only experts --clock cpu --threads 1 "
