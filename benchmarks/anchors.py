@@ -1,7 +1,8 @@
-"""Rules that are counted on samples (Anchors) beside rules that are proved, on a table.
+"""Rules that are counted on samples (Anchors) beside rules that are proved.
 
-A small network learns scikit-learn's breast cancer table (30 columns, seeded).  For held-out rows
-both say what suffices for the prediction:
+A small network learns scikit-learn's breast cancer table (30 columns, seeded); with ``--digits`` it
+is digits-mlp, and each of 64 pixels is a column.  For held-out rows both say what suffices for the
+prediction:
 
     anchors   intervals of columns, whose precision on samples is at least 95 %
     ours      columns that suffice whatever the others are, with intervals, proved
@@ -11,18 +12,25 @@ the network gives the same class), CPU seconds.  And each anchor is put to the p
 box of the data with its intervals: *proved* where it holds for every row there could be, *refuted*
 with a row that breaks it.
 
+With ``--rules S`` a third way is set beside them on digits: rules over a layer's values that
+``precond analyze`` proves for every picture, in S seconds, and of these the one a digit obeys.
+
     python benchmarks/anchors.py --inputs 50 --anchors-python PATH --out anchors.json
+    python benchmarks/anchors.py --digits --rules 90 --inputs 20 --anchors-python PATH
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
 import subprocess
 import sys
+import tempfile
 import time
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean, median
 from typing import Any
@@ -33,11 +41,15 @@ from numpy.typing import NDArray
 from sklearn.datasets import load_breast_cancer
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from benchmarks.alarm import everywhere
 from benchmarks.sufficient import trained
-from precond import Box, Claim, DecisionPattern, Network, Property, load, prove
-from precond.apply import SufficientSettings, sufficient_features
-from precond.network import outputs
+from precond import Box, Claim, DecisionPattern, Network, Precondition, Property, load, prove
+from precond.apply import Monitor, SufficientSettings, sufficient_features
+from precond.data import load_dataset
+from precond.network import Affine, outputs
+from precond.study.store import read_preconditions
 
+DIGITS = Path(__file__).resolve().parents[1] / "models" / "digits-mlp.onnx"
 DRIVER = Path(__file__).parent / "peers" / "anchors_driver.py"
 THRESHOLD = 0.95
 EVERY = 5  # one row in so many is held out
@@ -86,42 +98,141 @@ def ours(network: Network, row: Array, domain: Box, budget: float) -> tuple[Box,
     }
 
 
-def show(name: str, rows: Sequence[dict[str, Any]]) -> None:
+def means(rows: Sequence[dict[str, Any]]) -> dict[str, float]:
+    """Over rows; of precision, over those whose rule holds for some held-out row."""
     precise = [row["precision"] for row in rows if row["precision"] is not None]
+    return {
+        "columns": mean(row["columns"] for row in rows),
+        "coverage": mean(row["coverage"] for row in rows),
+        "precision": mean(precise) if precise else math.nan,
+        "seconds": median(row["seconds"] for row in rows),
+    }
+
+
+def show(name: str, rows: Sequence[dict[str, Any]]) -> None:
+    one = means(rows)
     print(
-        f"{name:<9}{mean(row['columns'] for row in rows):>8.1f}"
-        f"{mean(row['coverage'] for row in rows):>10.1%}{mean(precise):>11.1%}"
-        f"{median(row['seconds'] for row in rows):>9.2f}"
+        f"{name:<9}{one['columns']:>8.1f}{one['coverage']:>10.1%}{one['precision']:>11.1%}"
+        f"{one['seconds']:>9.2f}"
+    )
+
+
+def rules_of(model: Path, data: str, seconds: float) -> tuple[list[Precondition], Box]:
+    """Rules that ``precond analyze`` proves for every input of the data's range."""
+    with tempfile.TemporaryDirectory() as folder:
+        given = ["--inputs", data, "--budget", f"{seconds:g}", "--out", folder]
+        subprocess.run(
+            [sys.executable, "-m", "precond", "analyze", str(model), *given],
+            check=True,
+            stdout=subprocess.DEVNULL,
+        )
+        stored = read_preconditions(Path(folder) / "preconditions.json")
+    return everywhere(stored, load_dataset(data).natural), stored.domain
+
+
+def by_rules(
+    subject: Subject, rules: list[Precondition], domain: Box, rows: Array
+) -> list[dict[str, Any]]:
+    """Of each of ``rows`` that obeys a rule, the one that holds for most held-out rows."""
+    held_out = Monitor(subject.network, rules, domain).watch(subject.held_out).holds.numpy()
+    obeyed = Monitor(subject.network, rules, domain).watch(rows).holds.numpy()
+    said = outputs(subject.network, subject.held_out).argmax(1)
+    found = []
+    for own in obeyed:
+        if not own.any():
+            continue
+        best = max(np.flatnonzero(own).tolist(), key=lambda k: int(held_out[:, k].sum()))
+        inside = held_out[:, best]
+        found.append(
+            {
+                "columns": len(rules[best].pattern),
+                "coverage": float(inside.mean()),
+                "precision": float((said[inside] == int(rules[best].label)).mean())
+                if inside.any()
+                else None,
+                "seconds": 0.0,
+            }
+        )
+    return found
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Subject:
+    """A network, rows to learn an explanation from and rows held out; ``domain``: every row that
+    the proofs speak about."""
+
+    network: Network
+    domain: Box
+    train: Array
+    held_out: Array
+    labels: NDArray[np.int64]
+    names: tuple[str, ...]
+    classes: tuple[str, ...]
+
+    @property
+    def layers(self) -> list[tuple[list[list[float]], list[float]]]:
+        """Weight and bias of each affine layer; between them are ReLUs."""
+        affine = [node.layer for node in self.network.nodes if isinstance(node.layer, Affine)]
+        return [(np.asarray(one.weight).tolist(), one.bias.tolist()) for one in affine]
+
+
+def table() -> Subject:
+    loaded = load_breast_cancer()
+    values = loaded.data.astype(np.float32).astype(np.float64)
+    rest = np.arange(len(values)) % EVERY == 0
+    model = trained(values[~rest], loaded.target[~rest], 2)
+    return Subject(
+        network=load(model, (values.shape[1],)),
+        domain=Box.around(values),
+        train=values[~rest],
+        held_out=values[rest],
+        labels=loaded.target[rest],
+        names=tuple(map(str, loaded.feature_names)),
+        classes=tuple(map(str, loaded.target_names)),
+    )
+
+
+def digits() -> Subject:
+    """Pictures of 8 × 8 pixels, each pixel a column; proofs are about all of [0, 1]^64."""
+    data = load_dataset("digits")
+    assert data.labels is not None
+    values = data.flat.astype(np.float64)
+    mixed = np.random.RandomState(0).permutation(data.held_out)  # they lie sorted by class
+    return Subject(
+        network=load(DIGITS),
+        domain=Box.uniform(64, 0.0, 1.0),
+        train=values[data.train],
+        held_out=values[mixed],
+        labels=np.asarray(data.labels)[mixed],
+        names=tuple(f"pixel {k // 8}, {k % 8}" for k in range(64)),
+        classes=tuple(map(str, range(10))),
     )
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--digits", action="store_true", help="pictures instead of a table")
     parser.add_argument("--inputs", type=int, default=50, help="held-out rows")
     parser.add_argument("--anchors-python", type=Path, required=True, help="has anchor-exp")
     parser.add_argument("--budget", type=float, default=10.0, help="seconds for one row, ours")
+    parser.add_argument("--rules", type=float, metavar="S", help="digits: seconds to find rules in")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path)
     chosen = parser.parse_args()
     torch.set_num_threads(1)
-    table = load_breast_cancer()
-    values = table.data.astype(np.float32).astype(np.float64)
-    rest = np.arange(len(values)) % EVERY == 0
-    train, held_out = values[~rest], values[rest]
-    model = trained(train, table.target[~rest], 2)
-    network, domain = load(model, (values.shape[1],)), Box.around(values)
-    predicted = outputs(network, held_out).argmax(1)
-    accuracy = float((predicted == table.target[rest]).mean())
-    linear = [part for part in model if isinstance(part, torch.nn.Linear)]
-    rows = held_out[: chosen.inputs]
+    subject = digits() if chosen.digits else table()
+    network, domain = subject.network, subject.domain
+    predicted = outputs(network, subject.held_out).argmax(1)
+    accuracy = float((predicted == subject.labels).mean())
+    rows = subject.held_out[: chosen.inputs]
     found = asked(
         chosen.anchors_python,
         {
-            "train": train.tolist(),
+            "train": subject.train.tolist(),
             "rows": rows.tolist(),
-            "names": list(table.feature_names),
-            "classes": list(table.target_names),
-            "layers": [(p.weight.double().tolist(), p.bias.double().tolist()) for p in linear],
+            "names": subject.names,
+            "classes": subject.classes,
+            "layers": subject.layers,
             "threshold": THRESHOLD,
             "seed": chosen.seed,
         },
@@ -132,38 +243,47 @@ def main() -> None:
         label = int(predicted[number])
         same = predicted == label
         box = box_of(anchor["conditions"], domain)
-        claim = Claim(network, box, DecisionPattern(), Property.argmax(label, 2))
-        status = prove(claim, budget=chosen.budget).status.value
-        verdicts[status] += 1
+        prop = Property.argmax(label, len(subject.classes))
+        status = prove(Claim(network, box, DecisionPattern(), prop), budget=chosen.budget).status
+        verdicts[status.value] += 1
         columns = len({column for column, _, _ in anchor["conditions"]})
         anchors.append(
             {
                 "columns": columns,
                 "claimed_precision": anchor["precision"],
                 "seconds": anchor["seconds"],
-                "over_all_rows": status,
-                **counted(box, held_out, same),
+                "over_all_rows": status.value,
+                **counted(box, subject.held_out, same),
             }
         )
         box, own = ours(network, row, domain, chosen.budget)
-        sets.append({**own, **counted(box, held_out, same)})
-    print(f"accuracy {accuracy:.1%} on {len(held_out)} held-out rows; {len(rows)} are explained")
+        sets.append({**own, **counted(box, subject.held_out, same)})
+    print(f"accuracy {accuracy:.1%} on {len(predicted)} held-out rows; {len(rows)} are explained")
     print(f"{'':<9}{'columns':>8}{'coverage':>10}{'precision':>11}{'CPU s':>9}")
     show("anchors", anchors)
     show("ours", sets)
-    print(f"anchors over every row of the data's box: {dict(verdicts)}")
     certified = sum(one["certified"] for one in sets)
+    content: dict[str, Any] = {
+        "accuracy": accuracy,
+        "inputs": len(rows),
+        "means": {"anchors": means(anchors), "ours": means(sets)},
+        "anchors_proved": verdicts["proved"],
+        "anchors_refuted": verdicts["refuted"],
+        "ours_certified": certified,
+        "anchors": anchors,
+        "ours": sets,
+    }
+    if chosen.digits and chosen.rules is not None:
+        proved, over = rules_of(DIGITS, "digits", chosen.rules)
+        obeyed = by_rules(subject, proved, over, rows)
+        print(f"rules    of {len(proved)} proved for every picture, {len(obeyed)} rows obey one:")
+        if obeyed:
+            show("", obeyed)
+        content |= {"rules": len(proved), "rows_with_rule": len(obeyed), "obeyed": obeyed}
+        content["means"]["rules"] = means(obeyed) if obeyed else None
+    print(f"anchors over every row of the domain: {dict(verdicts)}")
     print(f"ours: {sum(one['proved'] for one in sets)} proved, {certified} with a certificate")
     if chosen.out is not None:
-        content = {
-            "accuracy": accuracy,
-            "inputs": len(rows),
-            "anchors_proved": verdicts["proved"],
-            "anchors_refuted": verdicts["refuted"],
-            "ours_certified": certified,
-            "anchors": anchors,
-            "ours": sets,
-        }
         chosen.out.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
 

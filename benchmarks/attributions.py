@@ -448,6 +448,17 @@ def experts(quick: bool) -> list[Row]:
     return rows
 
 
+def by_name(rows: list[Row]) -> dict[str, Any]:
+    """Rows of experts by model, slice, ranking and share of units."""
+    found: dict[str, Any] = {}
+    for row in rows:
+        place = found
+        for key in ("model", "slice", "ranking"):
+            place = place.setdefault(row[key], {})
+        place[f"{row['share']:g}"] = {key: row[key] for key in ("precision", "recall", "f1")}
+    return found
+
+
 def table(rows: list[Row]) -> None:
     columns = list(dict.fromkeys(key for row in rows for key in row))
     shown = [[_cell(row.get(c)) for c in columns] for row in rows]
@@ -524,7 +535,7 @@ def main() -> None:
     if "midpoint" in given.only:
         keep("midpoint", against_midpoint(*((1, 1000) if quick else (10, 30_000))))
     if "experts" in given.only:
-        keep("experts", experts(quick))
+        keep("experts", by_name(experts(quick)))
     if found["gpu"] == "not measured":
         print("GPU: not measured")
     print("load " + " ".join(f"{one:.1f}" for one in os.getloadavg()))

@@ -34,7 +34,7 @@ from precond.apply.distillation.prices import measured_prices
 from precond.apply.distillation.reading import Reading
 from precond.apply.distillation.samples import Samples, augmented, sample_of, tuning_rows
 from precond.apply.distillation.settings import ROWS, Promise, Training
-from precond.apply.distillation.table import FAST, TradeOffTable
+from precond.apply.distillation.table import FAST, PLAIN, TradeOffTable
 from precond.apply.distillation.thresholds import Answers, ExitRows, choose, counted
 from precond.apply.distillation.votes import VoteExit
 from precond.data.datasets import load_dataset
@@ -117,6 +117,8 @@ def one(name: str, options: argparse.Namespace) -> dict[str, object]:
         "seconds": seconds,
         "exits": found.path.names(),
         "coverage": choice.coverage,
+        "accuracy": {"plain": plain_accuracy(table), "fast": table.fast.accuracy},
+        "times_faster": {str(gain.batch): gain.times for gain in table.gains(FAST)},
         "table": table.to_json(),
     }
     if options.robust:
@@ -131,6 +133,10 @@ def one(name: str, options: argparse.Namespace) -> dict[str, object]:
     if options.resample:
         result["resampled"] = resampled(network, samples, found, promise=promise, shift=shift)
     return result
+
+
+def plain_accuracy(table: TradeOffTable) -> float:
+    return next(row.accuracy for row in table.rows if row.method == PLAIN)
 
 
 def verdict(table: TradeOffTable) -> str:
@@ -211,7 +217,7 @@ def main() -> None:
         parser.error(f"expected {' or '.join(names)}, got {', '.join(chosen)}")
     torch.set_num_threads(options.threads)
     options.cache.mkdir(parents=True, exist_ok=True)
-    results = [one(name, options) for name in chosen]
+    results = {name: one(name, options) for name in chosen}
     if options.out is not None:
         options.out.write_text(json.dumps(results, indent=2) + "\n")
 

@@ -60,9 +60,8 @@ class Benchmark:
         return self.quick if size is Size.QUICK else self.full
 
 
-# Entries of the run's list, which has networks, layers, rankings and shares in this order.
-EXPERTS: Place = ("experts", 57, "recall")
-BY_ACTIVATION: Place = ("experts", 63, "recall")
+TENTH_OF_UNITS: Place = ("experts", "mnist-mlp", "relu3")
+WEAK_CLASSES: Place = ("experts", "fashion-cnn", "weakest")
 
 BENCHMARKS = (
     Benchmark(
@@ -255,10 +254,38 @@ BENCHMARKS = (
         peers=("maraboupy",),
     ),
     Benchmark(
+        name="input-preconditions",
+        question="How few of 100 neurons imply a class for every picture, and what boxes fit?",
+        quick=None,
+        full="benchmarks/input_preconditions.py --inputs 30 --budget 25 --each 5 --out {out}",
+        cpu_seconds=(None, 150),
+        figures=(
+            Figure("digits", ("inputs",)),
+            Figure("patterns proved", ("patterns",)),
+            Figure("fewest neurons", ("fewest",)),
+            Figure("most", ("most",)),
+            Figure("boxes inside them, proved", ("boxes",)),
+        ),
+    ),
+    Benchmark(
+        name="sufficient-verix",
+        question="How few pixels suffice on the network that was published with VeriX?",
+        quick=None,
+        full="-m benchmarks.sufficient --model {data}/verix/mnist-10x2.onnx --radius 0.05 "
+        "--most 20 --budget 15 --each 2 --out {out}",
+        cpu_seconds=(None, 120),
+        figures=(
+            Figure("pixels of 784 that suffice, mean", ("ways", "ours", "size")),
+            Figure("seconds for one digit, mean", ("ways", "ours", "seconds"), Unit.SECONDS),
+            Figure("with a certificate", ("ways", "ours", "certified")),
+        ),
+    ),
+    Benchmark(
         name="sufficient",
         question="How few columns of a table suffice for a prediction, proved?",
-        quick="-m benchmarks.sufficient --tables --most 4",
-        full="-m benchmarks.sufficient --model models/mnist-mlp.onnx --most 15 --beside 2",
+        quick="-m benchmarks.sufficient --tables --most 4 --out {out}",
+        full="-m benchmarks.sufficient --model models/mnist-mlp.onnx --most 15 --beside 2 "
+        "--out {out}",
         cpu_seconds=(85, 3600),
         peers=("one by one (VeriX)", "maraboupy"),
     ),
@@ -274,6 +301,24 @@ BENCHMARKS = (
             Figure("anchors that hold for every row, proved", ("anchors_proved",)),
             Figure("anchors that a row breaks", ("anchors_refuted",)),
             Figure("ours with a certificate", ("ours_certified",)),
+        ),
+    ),
+    Benchmark(
+        name="anchors-digits",
+        question="The same on digits, each pixel a column, beside rules over values of a layer",
+        quick=None,
+        full="benchmarks/anchors.py --digits --rules 90 --inputs 8 --anchors-python {peers} "
+        "--out {out}",
+        cpu_seconds=(None, 150),
+        peers=("anchor-exp",),
+        figures=(
+            Figure("digits explained", ("inputs",)),
+            Figure("anchors that hold for every picture, proved", ("anchors_proved",)),
+            Figure("anchors that a picture breaks", ("anchors_refuted",)),
+            Figure("held-out digits in an anchor", ("means", "anchors", "coverage"), Unit.PERCENT),
+            Figure("sets of pixels with a certificate", ("ours_certified",)),
+            Figure("held-out digits with one", ("means", "ours", "coverage"), Unit.PERCENT),
+            Figure("digits that obey a rule proved for every picture", ("rows_with_rule",)),
         ),
     ),
     Benchmark(
@@ -303,6 +348,18 @@ BENCHMARKS = (
         cpu_seconds=(None, 250),
     ),
     Benchmark(
+        name="rule-kinds",
+        question="What do a tree, several, values and votes give as rules of a layer?",
+        quick=None,
+        full="benchmarks/rule_kinds.py --out {out}",
+        cpu_seconds=(None, 20),
+        figures=tuple(
+            Figure(f"mnist-mlp, {kind}: {what}", ("mnist-mlp", kind, what), Unit.PERCENT)
+            for kind in ("tree", "forest", "values", "proved", "weighted")
+            for what in ("coverage", "precision")
+        ),
+    ),
+    Benchmark(
         name="experts",
         question="Which ranking of units finds those that stand for a class?",
         quick="benchmarks/attributions.py --quick --only experts --clock cpu --threads 1 "
@@ -310,8 +367,74 @@ BENCHMARKS = (
         full="benchmarks/attributions.py --only experts --clock cpu --threads 1 --out {out}",
         cpu_seconds=(15, 600),
         figures=(
-            Figure("recall, a tenth by influence, mnist-mlp relu3", EXPERTS, Unit.NUMBER),
-            Figure("by activation", BY_ACTIVATION, Unit.NUMBER),
+            *(
+                Figure(
+                    f"{what}, a tenth of mnist-mlp relu3 by {ranking}",
+                    (*TENTH_OF_UNITS, ranking, "0.1", what),
+                    Unit.NUMBER,
+                )
+                for ranking in ("influence", "activation")
+                for what in ("recall", "precision")
+            ),
+        ),
+    ),
+    Benchmark(
+        name="influence",
+        question="Do influences make experts, generalise, and tell errors, as their study says?",
+        quick=None,
+        full="-m benchmarks.influence --out {out}",
+        cpu_seconds=(None, 90),
+        figures=(
+            *(
+                Figure(f"five weakest classes of fashion-cnn: {words}", (*WEAK_CLASSES, key), unit)
+                for words, key, unit in (
+                    ("recall of the network", "recall", Unit.NUMBER),
+                    ("recall of experts", "expert_recall", Unit.NUMBER),
+                    ("precision of the network", "precision", Unit.NUMBER),
+                    ("precision of experts", "expert_precision", Unit.NUMBER),
+                )
+            ),
+        ),
+    ),
+    Benchmark(
+        name="clipping",
+        question="What does clipping attributions at the 99th percentile keep, and change?",
+        quick=None,
+        full="benchmarks/clipping.py --out {out}",
+        cpu_seconds=(None, 20),
+        figures=(
+            Figure(
+                "sum of magnitudes that stays, mnist-cnn",
+                ("mnist-cnn", "percentile", "mass"),
+                Unit.PERCENT,
+            ),
+        ),
+    ),
+    Benchmark(
+        name="over-stability",
+        question="Is an answer that does not rest on the question found out?",
+        quick=None,
+        full="benchmarks/over_stability.py --out {out}",
+        cpu_seconds=(None, 10),
+        figures=(
+            Figure("right with four words left", ("word", "alone", "4"), Unit.PERCENT),
+            Figure("right where the shortcut is gone", ("word", "without_shortcut"), Unit.PERCENT),
+        ),
+    ),
+    Benchmark(
+        name="clusters",
+        question="How pure are clusters by shared rules, and how far apart, beside k-means?",
+        quick=None,
+        full="benchmarks/clusters.py --out {out}",
+        cpu_seconds=(None, 15),
+        peers=("k-means",),
+        figures=tuple(
+            Figure(f"mnist-mlp, {way}: {words}", ("mnist-mlp", way, key), unit)
+            for way in ("rules", "k-means of activations")
+            for words, key, unit in (
+                ("purity on held-out digits", "held_out_purity", Unit.PERCENT),
+                ("silhouette of activations", "silhouette_activations", Unit.NUMBER),
+            )
         ),
     ),
     Benchmark(
@@ -370,6 +493,20 @@ BENCHMARKS = (
         full="benchmarks/distillation.py --cache networks --out {out}",
         cpu_seconds=(None, 7200),
         peers=("torch.compile", "linear exit", "smaller network"),
+    ),
+    Benchmark(
+        name="distillation-small",
+        question="The same for one network, exits that learn from few inputs, not compiled",
+        quick=None,
+        full="-m benchmarks.distillation mnist-5k --rows 60000 --no-compile "
+        "--cache {out}.networks --out {out}",
+        cpu_seconds=(None, 150),
+        peers=("linear exit", "smaller network"),
+        figures=(
+            Figure("accuracy", ("mnist-5k", "accuracy", "plain"), Unit.PERCENT),
+            Figure("with the fast path", ("mnist-5k", "accuracy", "fast"), Unit.PERCENT),
+            Figure("faster at batch 64", ("mnist-5k", "times_faster", "64"), Unit.TIMES),
+        ),
     ),
     Benchmark(
         name="monitor",

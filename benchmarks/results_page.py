@@ -98,9 +98,10 @@ def _here(row: Replication, kept: Records) -> str:
     if record is None:
         return f"not run: `make bench NAME={name} SIZE={size.value}`"
     link = f"[{name}](#{name}-{size.value})"
-    if wanted is None or record["result"] is None:
+    if not wanted or record["result"] is None:
         return f"the table of {link}"
-    return f"{figure(record, wanted)} ({link})"
+    words = [f"{one.what} {figure(record, one)}".strip() for one in wanted]
+    return f"{'; '.join(words)} ({link})"
 
 
 def _runs(kept: Records) -> Iterator[str]:

@@ -16,6 +16,7 @@ import contextlib
 import json
 import os
 import platform
+import re
 import resource
 import subprocess
 import sys
@@ -82,8 +83,16 @@ def machine() -> dict[str, Any]:
     }
 
 
+def package_version(pyproject: Path = ROOT / "pyproject.toml") -> str:
+    """Of the source that runs: what an installer noted down may be of an earlier one."""
+    found = re.search(r'^version = "(.+)"$', pyproject.read_text(encoding="utf-8"), re.MULTILINE)
+    if found is None:
+        raise Missing(f'{pyproject.name} has no line version = "…"')
+    return found[1]
+
+
 def versions() -> dict[str, str]:
-    found = {"python": platform.python_version(), "precond": version("precond")}
+    found = {"python": platform.python_version(), "precond": package_version()}
     for name in LIBRARIES:
         with contextlib.suppress(PackageNotFoundError):
             found[name] = version(name)

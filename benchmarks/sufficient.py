@@ -20,17 +20,19 @@ Tables (breast cancer and diabetes, from scikit-learn; a small network trained h
 every sentence is checked on 100,000 samples of its box.
 
     python -m benchmarks.sufficient --model models/mnist-mlp.onnx --most 15 --beside 2
-    python -m benchmarks.sufficient --tables --most 30
+    python -m benchmarks.sufficient --tables --most 30 --out sufficient.json
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 import time
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import torch
@@ -141,7 +143,7 @@ def even(rows: NDArray[np.int64], most: int) -> NDArray[np.int64]:
     return rows[:: max(1, len(rows) // most)][:most]
 
 
-def pictures(chosen: argparse.Namespace) -> None:
+def pictures(chosen: argparse.Namespace) -> dict[str, Any]:
     """The table for one network."""
     network = load(chosen.model).logits
     data = load_dataset("mnist-5k")
@@ -183,6 +185,27 @@ def pictures(chosen: argparse.Namespace) -> None:
             print(f"{row:6} marabou {size} {seconds:.1f} s", flush=True)
     _print(lines)
     print(f"top pixels of IG at equal size suffice: {top} of {len(rows)}")
+    return {
+        "features": network.input_size,
+        "radius": chosen.radius,
+        "digits": len(rows),
+        "gradients_suffice": top,
+        "ways": {way: _means(lines, way) for way in dict.fromkeys(line.way for line in lines)},
+        "lines": [asdict(line) for line in lines],
+    }
+
+
+def _means(lines: list[Line], way: str) -> dict[str, Any]:
+    own = [line for line in lines if line.way == way]
+    sizes, spent = ([getattr(line, key) for line in own] for key in ("size", "seconds"))
+    return {
+        "digits": len(own),
+        "size": float(np.mean(sizes)),
+        "fewest": min(sizes),
+        "most": max(sizes),
+        "seconds": float(np.mean(spent)),
+        "certified": sum(line.certified for line in own),
+    }
 
 
 def _print(lines: list[Line]) -> None:
@@ -223,8 +246,9 @@ def trained(inputs: Array, target: Array, classes: int) -> nn.Module:
     return model.eval()
 
 
-def tables(chosen: argparse.Namespace) -> None:
+def tables(chosen: argparse.Namespace) -> dict[str, Any]:
     """Breast cancer (classes) and diabetes (± t of the progression, scaled to 0…1)."""
+    results: dict[str, Any] = {}
     from sklearn.datasets import load_breast_cancer, load_diabetes
 
     for name, loaded, classes in (
@@ -266,6 +290,16 @@ def tables(chosen: argparse.Namespace) -> None:
             f"{proved} certified, {wide} with intervals, {bad} of {SAMPLES} samples each violated",
             flush=True,
         )
+        results[name] = {
+            "rows": len(kept),
+            "columns": inputs.shape[1],
+            "size": float(np.mean(kept)),
+            "gap": float(np.median(gaps)),
+            "seconds": float(np.median(spent)),
+            "certified": proved,
+            "samples_violated": bad,
+        }
+    return results
 
 
 def violated(found: SufficientFeatures) -> int:
@@ -291,11 +325,14 @@ def main() -> int:
     parser.add_argument("--each", type=float, default=3.0)
     parser.add_argument("--tables", action="store_true")
     parser.add_argument("--clock", action="store_true", help="limits are of the clock")
+    parser.add_argument("--out", type=Path, help="write the table there as JSON")
     chosen = parser.parse_args()
     torch.set_num_threads(1)
     if not chosen.clock and not chosen.marabou:  # Marabou has a process of its own
         deadline.time = SimpleNamespace(monotonic=time.process_time)  # type: ignore[assignment]
-    (tables if chosen.tables else pictures)(chosen)
+    found = (tables if chosen.tables else pictures)(chosen)
+    if chosen.out is not None:
+        chosen.out.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
     return 0
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from itertools import count
 from pathlib import Path
 from types import SimpleNamespace
@@ -51,6 +53,38 @@ def test_recording_counts_and_what_is_left_out_is_said(
     assert main([*asked, "--out", str(tmp_path / "out")]) == 0
     assert "of 1797 inputs were run through the network: the others" in capsys.readouterr().out
     assert next(ticks) < 2 * BUDGET, "work went on past the budget"
+
+
+DIAGNOSE = ["diagnose", DIGITS, "--inputs", "digits", "--most", "40", "--against", DIGITS]
+
+
+@pytest.mark.parametrize("budget", [20, 60])
+def test_diagnose_says_what_its_budget_leaves_out(
+    budget: int, ticks: count[int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*DIAGNOSE, "--budget", str(budget), "--json"]) == 0
+    answer = json.loads(capsys.readouterr().out)["answer"]
+    left_out = " ".join(answer["left_out"])
+    assert re.search(r"time ran out: margins of (8|16|24|32) of 40 inputs only", left_out)
+    assert "what both networks know left out" in left_out
+    assert set(answer["margins"]) >= {"all directions"}
+    assert next(ticks) < 2 * budget, "work went on past the budget"
+
+
+def test_diagnose_needs_time_for_a_few_inputs(
+    ticks: count[int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*DIAGNOSE, "--budget", "3"]) == 2
+    said = capsys.readouterr().err
+    assert "--budget: expected time for the margins of 8 inputs, got 3 s" in said
+
+
+def test_diagnose_without_a_budget_leaves_nothing_out(
+    ticks: count[int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["diagnose", DIGITS, "--inputs", "digits", "--most", "2", "--shown", "1"]
+    assert main([*words, "--certify", "1000000", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["answer"]["left_out"] == []
 
 
 def test_all_that_was_done_before_counts(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from known import ABSOLUTE, LEAKY, at_least, phases
+from schemas import faults
 
 from precond.data.datasets import Dataset
 from precond.errors import OutputError, QueryError
@@ -73,6 +74,19 @@ def test_round_trip_is_exact(tmp_path: Path) -> None:
     assert stored.network_hash == ABSOLUTE.hash and stored.network_path == "m.onnx"
     assert stored.domain.lower.tolist() == [-1.0] and stored.domain.upper.tolist() == [1.0]
     assert list(tmp_path.iterdir()) == [path]  # no temporary file is left
+
+
+def test_names_of_classes_and_columns_come_back(tmp_path: Path) -> None:
+    given = analysis(entry())
+    named = replace(given.data, classes=("below", "above"), features=("x\n",))
+    path = tmp_path / "preconditions.json"
+    write_preconditions(replace(given, data=named), path)
+    assert faults(json.loads(path.read_text(encoding="utf-8")), "preconditions") == []
+    stored = read_preconditions(path)
+    assert stored.classes == ("below", "above") and stored.columns == ("x\\n",)
+    write_preconditions(given, path)
+    stored = read_preconditions(path)
+    assert stored.classes == stored.columns == ()
 
 
 def test_the_file_is_what_the_issue_documents(tmp_path: Path) -> None:

@@ -177,3 +177,14 @@ def subspace_margins(
         sizes=np.asarray(sizes.double().cpu().numpy()),
         predicted=np.asarray(torch.cat(classes).cpu().numpy()),
     )
+
+
+def joined_margins(parts: Sequence[SubspaceMargins]) -> SubspaceMargins:
+    """Margins of several groups of inputs in the same subspaces, as of one group."""
+    if len({one.subspaces for one in parts}) != 1:
+        raise DataError("margins to join", expected="the same subspaces in all", got="others")
+    return SubspaceMargins(
+        subspaces=parts[0].subspaces,
+        sizes=np.concatenate([one.sizes for one in parts], axis=1),
+        predicted=np.concatenate([one.predicted for one in parts]),
+    )

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from attribution.diagnosis.consistency import Consistency
-    from precond.basics.progress import Progress
+    from precond.commands.timed import TimedParts
     from precond.data.dataset import Dataset
     from precond.network.graph import Network
     from precond.report.consistency import KnownLayer, TwoNetworks
@@ -67,7 +67,7 @@ def compare(
     network: Network,
     other: Network,
     data: Dataset,
-    bars: Progress,
+    parts: TimedParts,
 ) -> TwoNetworks:
     """Each network's features rebuilt from the other's, fitted on training inputs and told
     of held-out ones."""
@@ -80,9 +80,9 @@ def compare(
     from precond.basics.evenly import evenly
     from precond.report.consistency import TwoNetworks
 
-    parts = [part[evenly(len(part), MOST)] for part in (data.train, data.held_out)]
-    rows = np.concatenate(parts)
-    held_out = np.arange(len(parts[0]), len(rows))
+    chosen = [part[evenly(len(part), MOST)] for part in (data.train, data.held_out)]
+    rows = np.concatenate(chosen)
+    held_out = np.arange(len(chosen[0]), len(rows))
     cuts = (
         Slice(network, _layer(network, arguments.layer)),
         Slice(other, _layer(other, arguments.other_layer)),
@@ -92,10 +92,10 @@ def compare(
     settings = ConsistencySettings(
         training=TrainingSchedule(epochs=30, batch=128, seed=arguments.seed)
     )
-    bars.stage("knowledge", 2 * (1 + settings.orders))
+    parts.bars.stage("knowledge", 2 * (1 + settings.orders))
     known = [
         knowledge_consistency(
-            features[k], features[1 - k], held_out=held_out, settings=settings, done=bars.step
+            features[k], features[1 - k], held_out=held_out, settings=settings, done=parts.step
         )
         for k in (0, 1)
     ]

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from precond.commands.answers import answered
 from precond.commands.arguments import Commands
+from precond.commands.claim_names import names_for
 from precond.commands.given import add_model, read_model
 from precond.errors import QueryError
 
@@ -46,6 +47,13 @@ def add(commands: Commands) -> None:
         help="the certificate is about the value of this node of the model, as those of "
         "'precond simplify' are",
     )
+    command.add_argument(
+        "--names",
+        type=Path,
+        metavar="PRECONDITIONS",
+        help="also print what this preconditions.json of the model calls classes and columns; "
+        "names are no part of what is checked",
+    )
     command.set_defaults(run=run)
 
 
@@ -61,12 +69,18 @@ def run(arguments: argparse.Namespace) -> int:
     certificate = read_certificate(arguments.certificate)
     for line in certificate.statement.lines() if arguments.statement else _first(certificate):
         print(line)
-    network = read_model(arguments).logits
+    model = read_model(arguments)
+    network = model.logits
     if arguments.up_to is not None:
         network = head(network, arguments.up_to)
         print(f"of that model up to {printable(arguments.up_to)}: y are the values of that node")
     if network.output_words:
         print(f"of that model: y are the {network.output_words}")
+    names = (
+        [] if arguments.names is None else names_for(arguments.names, certificate.statement, model)
+    )
+    for line in _shown(arguments, names):
+        print(line)
     if not arguments.fast:
         _require_small(network)
     result = (check_fast if arguments.fast else check)(certificate, network)
@@ -79,9 +93,16 @@ def run(arguments: argparse.Namespace) -> int:
         valid=result.valid,
         where=result.where,
         statement=list(islice(certificate.statement.lines(), SHOWN)),
+        names=names,
     )
     print("valid" if result.valid else printable(f"not valid: {result.where}"))
     return 0 if result.valid else EXIT_INVALID
+
+
+def _shown(arguments: argparse.Namespace, names: list[str]) -> list[str]:
+    if arguments.statement or len(names) <= SHOWN:
+        return names
+    return [*names[:SHOWN], f"  … {len(names) - SHOWN} more names: --statement"]
 
 
 def _require_small(network: Network) -> None:

@@ -10,8 +10,12 @@ from precond.basics.terminal import say
 from precond.commands.against import add_against, compare, read_other
 from precond.commands.answers import answered
 from precond.commands.arguments import Commands, count, output_folder, seconds, seed
+from precond.commands.boundary import found_margins, surely_kept
+from precond.commands.budget import BUDGET, deadline_of
 from precond.commands.given import add_given, read_data, read_model
 from precond.commands.outputs import classifier, model_name
+from precond.commands.timed import TimedParts
+from precond.proof.deadline import FOREVER, OutOfTime
 
 if TYPE_CHECKING:
     import numpy as np
@@ -19,9 +23,9 @@ if TYPE_CHECKING:
 
     from attribution.diagnosis.frequency import Frequencies
     from attribution.diagnosis.subspaces import Subspace
-    from precond.basics.progress import Progress
     from precond.data.dataset import Dataset
     from precond.network.graph import Network
+    from precond.report.consistency import TwoNetworks
     from precond.report.diagnose import HiddenParts
 
 BANDS = 5
@@ -58,6 +62,9 @@ def add(commands: Commands) -> None:
         metavar="SECONDS",
         help="for certified margins (default: 30)",
     )
+    diagnose.add_argument(
+        "--budget", type=seconds, metavar="SECONDS", help=f"{BUDGET} (default: no limit)"
+    )
     add_against(diagnose)
     diagnose.add_argument("--seed", type=seed, default=0, metavar="N", help="(default: 0)")
     diagnose.add_argument("--out", type=Path, metavar="DIR", help="write a page and tables there")
@@ -67,11 +74,8 @@ def add(commands: Commands) -> None:
 def run(arguments: argparse.Namespace) -> int:
     import numpy as np
 
-    from attribution.diagnosis.margins import subspace_margins
-    from precond.apply.certification.subspaces import ROUNDS, certified_margins
     from precond.basics.evenly import evenly
     from precond.basics.progress import progress
-    from precond.proof.deadline import Deadline
     from precond.report.diagnose import Diagnosis, diagnose_files, lead_of, size_words
     from precond.report.evidence import Subject
     from precond.report.pages import write_files
@@ -84,24 +88,27 @@ def run(arguments: argparse.Namespace) -> int:
     rows = held_out[evenly(len(held_out), arguments.most)]
     inputs = data.flat[rows].reshape(-1, *network.input_shape)
     spaces = _subspaces(network, data)
+    deadline = FOREVER if arguments.budget is None else deadline_of(arguments)
     with progress() as bars:
-        bars.stage("margins", len(spaces) * -(-len(rows) // 64))
-        margins = subspace_margins(network, inputs, spaces, done=bars.step)
-        bars.stage("certified", len(spaces) * ROUNDS)
-        certified = certified_margins(
-            network,
-            inputs,
-            margins.predicted,
-            subspaces=spaces,
-            upper=margins.sizes,
-            deadline=Deadline.after(arguments.certify),
-            done=bars.step,
+        parts = TimedParts(deadline, bars)
+        margins = found_margins(arguments, network, inputs, spaces=spaces, parts=parts)
+        rows = rows[: len(margins.predicted)]
+        certified = surely_kept(
+            arguments, network, inputs[: len(rows)], margins=margins, spaces=spaces, parts=parts
         )
-        frequencies = _frequencies(network, data, held_out, bars=bars)
-        hidden = _hidden(arguments, network, data, rows=rows, bars=bars)
-        against = None
+        frequencies = parts.whole(
+            "accuracy by frequency",
+            lambda: _frequencies(network, data, held_out, parts=parts),
+            nothing=None,
+        )
+        hidden = _hidden(arguments, network, data, rows=rows, parts=parts)
+        against: TwoNetworks | None = None
         if other is not None:
-            against = compare(arguments, network, other, data=data, bars=bars)
+            against = parts.whole(
+                "what both networks know",
+                lambda: compare(arguments, network, other, data=data, parts=parts),
+                nothing=None,
+            )
     found = Diagnosis(
         margins=margins,
         certified=certified,
@@ -109,7 +116,7 @@ def run(arguments: argparse.Namespace) -> int:
         frequencies=frequencies,
         hidden=hidden,
         against=against,
-        notes=data.notes,
+        notes=(*data.notes, *parts.left_out),
     )
     say(lead_of(found))
     for k, name in enumerate(margins.subspaces):
@@ -119,6 +126,8 @@ def run(arguments: argparse.Namespace) -> int:
         )
     if not _pictures(data):
         print("not looked at  frequencies and windows: the data are no pictures")
+    for note in parts.left_out:
+        print(f"note           {note}")
     if out is not None:
         write_files(out, diagnose_files(Subject.of(model_name(network), data), found, data.flat))
         print(f"report         {out / 'index.html'}")
@@ -129,6 +138,7 @@ def run(arguments: argparse.Namespace) -> int:
             name: {"certified": np.median(certified[k]), "found": margins.medians[k]}
             for k, name in enumerate(margins.subspaces)
         },
+        left_out=parts.left_out,
         report=None if out is None else out / "index.html",
     )
     return 0
@@ -150,7 +160,7 @@ def _subspaces(network: Network, data: Dataset) -> tuple[Subspace, ...]:
 
 
 def _frequencies(
-    network: Network, data: Dataset, held_out: NDArray[np.int64], bars: Progress
+    network: Network, data: Dataset, held_out: NDArray[np.int64], parts: TimedParts
 ) -> Frequencies | None:
     """Accuracy by frequency on held-out inputs, where the data are pictures with labels."""
     from attribution.diagnosis.frequency import frequency_accuracy
@@ -163,14 +173,14 @@ def _frequencies(
     rows = held_out[evenly(len(held_out), MOST)]
     side = min(data.image_shape[-2:])
     radii = sorted({max(1, round(side * k / 7)) for k in (1, 2, 3, 4)})
-    bars.stage("frequencies", 1 + 2 * len(radii))
+    parts.bars.stage("frequencies", 1 + 2 * len(radii))
     return frequency_accuracy(
         network,
         data.flat[rows].reshape(-1, *network.input_shape),
         labels[rows],
         radii=radii,
         shape=data.image_shape,
-        done=bars.step,
+        done=parts.step,
     )
 
 
@@ -179,9 +189,10 @@ def _hidden(
     network: Network,
     data: Dataset,
     rows: NDArray[np.int64],
-    bars: Progress,
+    parts: TimedParts,
 ) -> tuple[HiddenParts, ...]:
-    """What hiding each window does to the predicted class, for some of ``rows``."""
+    """What hiding each window does to the predicted class, for those of some ``rows`` that there
+    is time for."""
     from attribution.diagnosis.patches import Marginal, PatchGaussian, windows_of
     from attribution.diagnosis.prediction_difference import Draws, hidden_parts
     from attribution.slices import Slice
@@ -191,24 +202,46 @@ def _hidden(
 
     if not _pictures(data) or data.image_shape is None:
         return ()
+    if parts.deadline.passed:
+        parts.left_out.append("time ran out: hidden parts left out")
+        return ()
     train = data.train[evenly(len(data.train), DRAWN)]
     pictures = data.flat[train].reshape(len(train), -1, *data.image_shape[-2:])
-    parts = windows_of(data.image_shape, arguments.window)
+    windows = windows_of(data.image_shape, arguments.window)
     side = min(arguments.window + 4, *data.image_shape[-2:])
     gaussian = PatchGaussian.fit(pictures, side, natural=data.natural, seed=arguments.seed)
     shown = rows[evenly(len(rows), arguments.shown)]
     classes = network.classes.predicted(outputs(network, data.flat[shown]))
     draws = Draws(len(train), samples=arguments.samples, seed=arguments.seed)
     cut = Slice(network)
-    bars.stage("hidden parts", 2 * len(shown))
-    result = []
-    for row, label in zip(shown, classes, strict=True):
+    samplers = (Marginal(data.flat[train]), gaussian)
+
+    def hide(row: int, label: int) -> HiddenParts:
         values = data.flat[row].reshape(1, *network.input_shape)
         found = []
-        for sampler in (Marginal(data.flat[train]), gaussian):
+        for sampler in samplers:
             found.append(
-                hidden_parts(cut, values, int(label), parts=parts, sampler=sampler, draws=draws)
+                hidden_parts(
+                    cut,
+                    values,
+                    label,
+                    parts=windows,
+                    sampler=sampler,
+                    draws=draws,
+                    done=parts.deadline.check,
+                )
             )
-            bars.step()
-        result.append(HiddenParts(int(row), data.flat[row], *found))
+            parts.bars.step()
+        return HiddenParts(row, data.flat[row], *found)
+
+    parts.bars.stage("hidden parts", 2 * len(shown))
+    result: list[HiddenParts] = []
+    try:
+        for row, label in zip(shown.tolist(), classes.tolist(), strict=True):
+            parts.deadline.check()
+            result.append(hide(row, label))
+    except OutOfTime:
+        parts.left_out.append(
+            f"time ran out: hidden parts of {len(result)} of {len(shown)} inputs only"
+        )
     return tuple(result)

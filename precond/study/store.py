@@ -6,6 +6,7 @@ Format 1, documented in ``docs/format.md``.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,14 +30,16 @@ FORMAT = 1
 
 @dataclass(frozen=True, eq=False)
 class Stored:
-    """What a file holds: the network's path and hash, the domain's box, the entries, and rules
-    over channels."""
+    """What a file holds: the network's path and hash, the domain's box, the entries, rules over
+    channels, and what the data calls classes and columns (nothing where it has no names)."""
 
     network_path: str
     network_hash: str
     domain: Box
     preconditions: tuple[Precondition, ...]
     channel_rules: tuple[ChannelPrecondition, ...] = ()
+    classes: tuple[str, ...] = ()
+    columns: tuple[str, ...] = ()
 
     def claim(self, entry: Precondition, network: Network) -> Claim | None:
         """The claim of an entry on ``network``, or on its logits or the comparisons of its
@@ -96,6 +99,11 @@ def to_json(analysis: Analysis) -> dict[str, Any]:
             "train": len(data.train),
             "held_out": len(data.held_out),
             "accuracy": accuracy,
+            **{
+                key: list(names)
+                for key, names in (("classes", data.classes), ("columns", data.features))
+                if names
+            },
         },
         "property": analysis.property,
         "seconds": round(analysis.seconds, 3),
@@ -167,7 +175,17 @@ def read_preconditions(path: Path) -> Stored:
         entries = tuple(Precondition.from_json(entry) for entry in data["preconditions"])
         model, digest = (printable(str(data["network"][key])) for key in ("path", "hash"))
         channels = tuple(map(ChannelPrecondition.from_json, data.get("channel_rules", ())))
-        return Stored(model, digest, domain=domain, preconditions=entries, channel_rules=channels)
+        named = data.get("data", {})
+        classes, columns = (_names(named.get(key, ())) for key in ("classes", "columns"))
+        return Stored(
+            model,
+            digest,
+            domain=domain,
+            preconditions=entries,
+            channel_rules=channels,
+            classes=classes,
+            columns=columns,
+        )
     except QueryError as error:
         raise QueryError(f"preconditions {path}: {error}") from error
     except (KeyError, TypeError, ValueError, OverflowError) as error:
@@ -176,3 +194,9 @@ def read_preconditions(path: Path) -> Stored:
             expected="the fields docs/format.md lists",
             got=repr(error),
         ) from error
+
+
+def _names(given: Sequence[object]) -> tuple[str, ...]:
+    if not all(isinstance(name, str) for name in given):
+        raise TypeError("names of classes and columns are texts")
+    return tuple(printable(str(name)) for name in given)

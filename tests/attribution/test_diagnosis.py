@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from attribution.diagnosis.frequency import frequency_accuracy, frequency_parts
-from attribution.diagnosis.margins import subspace_margins
+from attribution.diagnosis.margins import joined_margins, subspace_margins
 from attribution.diagnosis.patches import Marginal, PatchGaussian, windows_of
 from attribution.diagnosis.prediction_difference import Draws, hidden_parts
 from attribution.diagnosis.subspaces import Subspace, cosine_bands, whole_space
@@ -22,6 +22,21 @@ from precond.network.layers import Affine, Node
 
 def linear(weights: np.ndarray, bias: np.ndarray) -> Network:
     return Network((Node("out", Affine(weights, bias), (INPUT,)),), (weights.shape[1],), "linear")
+
+
+def test_margins_of_groups_are_those_of_all_inputs() -> None:
+    network = linear(np.array([[1.0, 2.0], [0.5, -1.0]]), np.array([0.1, 0.0]))
+    x = np.random.default_rng(1).normal(size=(5, 2))
+    spaces = (whole_space(2), Subspace("first", np.eye(2)[:1]))
+    whole = subspace_margins(network, x, spaces)
+    groups = [subspace_margins(network, part, spaces) for part in (x[:2], x[2:])]
+    joined = joined_margins(groups)
+    assert joined.subspaces == whole.subspaces
+    assert np.array_equal(joined.predicted, whole.predicted)
+    assert np.allclose(joined.sizes, whole.sizes, rtol=1e-9)
+    other = subspace_margins(network, x, spaces[:1])
+    with pytest.raises(DataError, match="margins to join: expected the same subspaces"):
+        joined_margins([whole, other])
 
 
 @pytest.mark.parametrize("outputs", [1, 2])

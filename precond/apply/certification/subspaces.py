@@ -51,6 +51,8 @@ def certified_margins(
     for _ in range(ROUNDS):
         middle = (low + high) / 2
         for place, space in enumerate(subspaces):
+            if deadline.passed:
+                return result
             radius = limit[place] * 2.0 ** middle[place]
             size = radius[:, None] * np.linalg.norm(space.basis, axis=0) * (1 + SLACK)
             bound = margin_bounds(
