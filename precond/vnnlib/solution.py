@@ -21,6 +21,7 @@ from precond.proof.arithmetic import Arithmetic
 from precond.proof.deadline import Deadline
 from precond.proof.ledger.ledger import Ledger
 from precond.proof.prover.prove import prove
+from precond.proof.prover.together import prove_together
 from precond.proof.restate.restatement import ask
 from precond.proof.restate.with_room import with_room
 from precond.proof.verdict import Status, Verdict
@@ -31,6 +32,7 @@ from precond.vnnlib.standard import Result, result_of
 FIRST_SHARE = 60.0  # seconds for a claim in the first round, where there is no limit
 GROWTH = 4.0
 ROOM = (1e-6, 1e-12)  # for another counterexample, where one lies on the edge
+TOGETHER = 0.3  # share of the time for what one pass over all claims can answer
 SPENT = 0.5  # share of a claim's time after which more of it may help
 
 
@@ -86,7 +88,10 @@ class _QuerySearch:
         self.distrusted: set[int] = set()  # answered, but not well enough
 
     def run(self) -> Solution:
-        pending = list(range(len(self.query.claims)))
+        witness = None if self.exact else self._together()
+        if witness is not None:
+            return self._solution(Result.SAT, witness)
+        pending = [k for k in range(len(self.query.claims)) if k not in self.status]
         first = FIRST_SHARE
         for attempt in count():
             if not pending:
@@ -109,6 +114,28 @@ class _QuerySearch:
             for k, status in enumerate(statuses)
         )
         return self._solution(result_of(statuses, out_of_time=out_of_time), witness=None)
+
+    def _together(self) -> NDArray[np.float64] | None:
+        """Answer what one pass over all claims can; an input that the query admits, if one was
+        met.  An input that it does not admit says nothing: the claim is left for ``prove``."""
+        answers = prove_together(
+            self.query.claims,
+            self.deadline.earlier(TOGETHER * self.deadline.left),
+            device=self.device,
+            seed=self.seed,
+            execution=self.query.execution,
+            ledger=self.ledger,
+        )
+        for k, verdict in answers:
+            witness = None
+            if verdict.witness is not None:
+                witness = admitted(self.query, k, verdict.witness)
+            if witness is not None or verdict.is_proved:
+                self.verdicts[k], self.given[k] = verdict, verdict.seconds
+                self.status[k] = verdict.status
+            if witness is not None:
+                return witness
+        return None
 
     def _try(self, k: int, share: float, attempt: int) -> NDArray[np.float64] | None:
         """Prove claim ``k``; an input that the query admits, if one was found."""
