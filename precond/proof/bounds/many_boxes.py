@@ -43,7 +43,7 @@ class ManyBoxes:
 
     def of_conjuncts(self, flags: Bool[Tensor, "*boxes rows"]) -> list[Bool[Tensor, "*boxes rows"]]:
         """The flags of each conjunct's rows."""
-        return list(torch.split(flags, self.sizes, dim=-1))
+        return list(torch.split(flags, list(self.sizes), dim=-1))
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,7 +102,7 @@ def box_bounds(boxes: ManyBoxes, device: str, deadline: Deadline) -> BoxBounds:
         bound = row_bounds(refined.region, boxes.forms)
     enough = boxes.of_conjuncts(excludes(bound.value, boxes.forms.strict))
     closed = torch.stack([rows.any(1) for rows in enough], dim=1).all(1) & ~refined.empty
-    values = torch.split(bound.value.nan_to_num(nan=-torch.inf), boxes.sizes, dim=1)
+    values = torch.split(bound.value.nan_to_num(nan=-torch.inf), list(boxes.sizes), dim=1)
     best, row = zip(*(value.max(1) for value in values), strict=True)
     starts = np.cumsum((0, *boxes.sizes[:-1]))
     least, nearest = torch.stack(best, dim=1).min(1)
