@@ -119,8 +119,9 @@ def reply(request: Request, deadline: Deadline, say: Callable[[str], None]) -> s
 
 
 def _paths(texts: tuple[str, ...]) -> dict[str, Path]:
-    """Model files by name; a single one may have no name, and is then called ''."""
-    if len(texts) == 1 and "=" not in texts[0]:
+    """Model files by name; a single one may have no name, and is then called ''.  What names a
+    file is a file, though ``=`` is in its name."""
+    if len(texts) == 1 and ("=" not in texts[0] or Path(texts[0]).is_file()):
         if not texts[0]:
             raise QueryError("--network", expected="NAME=MODEL or MODEL", got="an empty text")
         return {"": Path(texts[0])}
