@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from precond.basics.arguments import path_of
+from precond.basics.collector import collector_paused
 from precond.errors import QueryError
 from precond.network.activation import OutputActivation
 from precond.network.graph import Network
@@ -53,6 +54,7 @@ def read_vnnlib(
     return parse_vnnlib(text, networks, source=str(path), cap=cap, floats=floats)
 
 
+@collector_paused()
 def parse_vnnlib(
     text: str,
     networks: Mapping[str, Network] | Network,

@@ -36,7 +36,9 @@ def nearest(value: Fraction) -> float:
 def down(value: Fraction) -> float:
     """The largest float64 ≤ ``value``."""
     number = nearest(value)
-    result = math.nextafter(number, -math.inf) if Fraction(number) > value else number
+    top, bottom = number.as_integer_ratio()
+    above = top * value.denominator > value.numerator * bottom
+    result = math.nextafter(number, -math.inf) if above else number
     return result if math.isfinite(result) else _too_large(value)
 
 

@@ -91,7 +91,8 @@ def _bounded(atom: Atom, network: Network, parts: Parts) -> bool:
     ((node, index), factor), *_ = atom.terms
     if node == network.output and node != INPUT:
         return False
-    value, is_upper, strict = -atom.constant / factor, factor > 0, atom.strict
+    value = atom.constant if factor == -1 else -atom.constant / factor
+    is_upper, strict = factor > 0, atom.strict
     if node == INPUT:
         cell = (INPUT, index)
     else:
@@ -116,9 +117,11 @@ def _bounded(atom: Atom, network: Network, parts: Parts) -> bool:
 
 def hidden_nodes(atoms: Iterable[Atom], network: Network) -> list[str]:
     """Hidden nodes in atoms that are not bounds of single pre-activations."""
+    ends = (INPUT, network.output)
+    deep = [atom for atom in atoms if any(node not in ends for (node, _), _ in atom.terms)]
     found: dict[str, None] = {}
-    for atom in sort(atoms, network).rest:
+    for atom in sort(deep, network).rest:
         for (node, _), _ in atom.terms:
-            if node not in (INPUT, network.output):
+            if node not in ends:
                 found[node] = None
     return list(found)

@@ -12,7 +12,7 @@ from precond.cli import main
 from precond.errors import QueryError
 from precond.formats.onnx.writer import write_onnx
 from precond.vnnlib.suite import run as suite_run
-from precond.vnnlib.suite.instances import read_instances
+from precond.vnnlib.suite.instances import Instance, read_instances
 
 # y = |x| on [-1, 1]: at least 2 nowhere, at least 1/2 somewhere.
 ABSOLUTE_QUERY = (
@@ -68,6 +68,21 @@ def test_one_query_that_cannot_be_read_is_a_row(folder: Path) -> None:
     assert status == 0
     assert [row["result"] for row in rows] == ["error", "error", "unsat"]
     assert "none.onnx" in rows[1]["note"]
+
+
+def test_a_file_may_have_an_equals_sign_in_its_name(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As in tllverifybench: ``tllBench_n=2_N=M=8.onnx`` is no network called ``tllBench_n``."""
+    model = folder / "n=2_M=8.onnx"
+    write_onnx(ABSOLUTE, model)
+    status, rows = ask(folder, "n=2_M=8.onnx,two.vnnlib,60\nn=2_M=8.onnx,half.vnnlib,60\n")
+    assert (status, [row["result"] for row in rows]) == (0, ["unsat", "sat"])
+    capsys.readouterr()
+    assert main(["verify", str(folder / "two.vnnlib"), "--network", str(model)]) == 0
+    assert capsys.readouterr().out == "unsat\n"
+    several = Instance("f=n=2.onnx; g=maximum.onnx", "q.vnnlib", folder)
+    assert several.networks == (f"f={folder / 'n=2.onnx'}", f"g={folder / 'maximum.onnx'}")
 
 
 def test_a_known_answer_that_is_contradicted_is_said(

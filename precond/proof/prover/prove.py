@@ -118,7 +118,7 @@ def prove(  # noqa: PLR0913 - options of a public function, each by its keyword
             claim, execution, deadline, of_runs=of_runs, of_reals=chain.of_reals, both=both
         )
     if ledger is not None:
-        place = _place(claim, names, exact, execution=execution)
+        place = place_in_ledger(claim, names, exact, execution=execution)
         standing = ledger.remember(*place, verdict, budget)
         return verdict if keep_trace or exact else standing
     return verdict
@@ -176,10 +176,12 @@ def recalled(
             return known.witness is not None and replay(claim, known.witness).counts
         return known.status is Status.UNKNOWN if exact else not keep_trace
 
-    return ledger.recall(*_place(claim, names, exact, execution=execution), budget, serves)
+    return ledger.recall(*place_in_ledger(claim, names, exact, execution=execution), budget, serves)
 
 
-def _place(claim: Claim, names: str, exact: bool, execution: Arithmetic) -> tuple[str, str]:
+def place_in_ledger(
+    claim: Claim, names: str = "all", exact: bool = False, *, execution: Arithmetic
+) -> tuple[str, str]:
     """Key and engines by which a ledger knows the claim."""
     how = "" if execution is Arithmetic.REAL else f"{execution.value}:"
     return f"{REVISION}:{claim.key}", f"{how}exact:{names}" if exact else f"{how}{names}"

@@ -46,7 +46,10 @@ class Instance:
 
     @property
     def networks(self) -> tuple[str, ...]:
-        """``NAME=FILE`` or one ``FILE``, as ``--network`` takes them."""
+        """``NAME=FILE`` or one ``FILE``, as ``--network`` takes them; a file may have ``=`` in its
+        own name."""
+        if (self.folder / self.network).is_file():
+            return (str(self.folder / self.network),)
         parts = [part.strip() for part in self.network.split(";")]
         return tuple(self._placed(part) for part in parts)
 
@@ -55,8 +58,8 @@ class Instance:
         return self.folder / self.query
 
     def _placed(self, part: str) -> str:
-        name, equals, file = part.rpartition("=")
-        return f"{name}{equals}{self.folder / file}"
+        name, equals, file = part.partition("=")
+        return f"{name}={self.folder / file}" if equals else str(self.folder / part)
 
 
 def read_instances(path: Path) -> list[Instance]:
