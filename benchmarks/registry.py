@@ -257,7 +257,7 @@ BENCHMARKS = (
         name="input-preconditions",
         question="How few of 100 neurons imply a class for every picture, and what boxes fit?",
         quick=None,
-        full="benchmarks/input_preconditions.py --inputs 12 --out {out}",
+        full="benchmarks/input_preconditions.py --inputs 10 --out {out}",
         cpu_seconds=(None, 100),
         figures=(
             Figure("digits", ("inputs",)),
@@ -310,9 +310,8 @@ BENCHMARKS = (
         name="anchors-digits",
         question="The same on digits, each pixel a column, beside rules over values of a layer",
         quick=None,
-        full="benchmarks/anchors.py --digits --rules 90 --inputs 8 --anchors-python {peers} "
-        "--out {out}",
-        cpu_seconds=(None, 150),
+        full="benchmarks/anchors.py --digits --inputs 6 --anchors-python {peers} --out {out}",
+        cpu_seconds=(None, 100),
         peers=("anchor-exp",),
         figures=(
             Figure("digits explained", ("inputs",)),

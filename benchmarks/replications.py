@@ -66,8 +66,8 @@ REPLICATIONS = (
                 ("most there", ("near", "most")),
             ),
         ),
-        why="their network and its inputs are not had here; mnist-10x10 has its shape and .941. Over "
-        "all of [0, 1]^784 nearly every neuron is needed, and of the other digits not even all 100 "
+        why="their network is not had here; mnist-10x10 has its shape and .941. Over all "
+        "of [0, 1]^784 nearly every neuron is needed, and of the other digits not even all 100 "
         "imply the class, as a counterexample shows; in balls of radius 0.05 fewer are needed",
     ),
     Replication(
