@@ -12,11 +12,11 @@ the network gives the same class), CPU seconds.  And each anchor is put to the p
 box of the data with its intervals: *proved* where it holds for every row there could be, *refuted*
 with a row that breaks it.
 
-With ``--rules S`` a third way is set beside them on digits: rules over a layer's values that
-``precond analyze`` proves for every picture, in S seconds, and of these the one a digit obeys.
+A third way is set beside them on digits: rules over the last layer's values that are proved for
+every picture, and of these the one that a digit obeys.
 
     python benchmarks/anchors.py --inputs 50 --anchors-python PATH --out anchors.json
-    python benchmarks/anchors.py --digits --rules 90 --inputs 20 --anchors-python PATH
+    python benchmarks/anchors.py --digits --inputs 20 --anchors-python PATH
 """
 
 from __future__ import annotations
@@ -26,7 +26,6 @@ import json
 import math
 import subprocess
 import sys
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -41,13 +40,13 @@ from numpy.typing import NDArray
 from sklearn.datasets import load_breast_cancer
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from benchmarks.alarm import everywhere
+from benchmarks.rule_kinds import Subject as RuleSubject
+from benchmarks.rule_kinds import proved_rules
 from benchmarks.sufficient import trained
-from precond import Box, Claim, DecisionPattern, Network, Precondition, Property, load, prove
-from precond.apply import Monitor, SufficientSettings, sufficient_features
+from precond import Box, Claim, DecisionPattern, Network, Property, load, prove, record
+from precond.apply import SufficientSettings, sufficient_features
 from precond.data import load_dataset
 from precond.network import Affine, outputs
-from precond.study.store import read_preconditions
 
 DIGITS = Path(__file__).resolve().parents[1] / "models" / "digits-mlp.onnx"
 DRIVER = Path(__file__).parent / "peers" / "anchors_driver.py"
@@ -117,43 +116,24 @@ def show(name: str, rows: Sequence[dict[str, Any]]) -> None:
     )
 
 
-def rules_of(model: Path, data: str, seconds: float) -> tuple[list[Precondition], Box]:
-    """Rules that ``precond analyze`` proves for every input of the data's range."""
-    with tempfile.TemporaryDirectory() as folder:
-        given = ["--inputs", data, "--budget", f"{seconds:g}", "--out", folder]
-        subprocess.run(
-            [sys.executable, "-m", "precond", "analyze", str(model), *given],
-            check=True,
-            stdout=subprocess.DEVNULL,
-        )
-        stored = read_preconditions(Path(folder) / "preconditions.json")
-    return everywhere(stored, load_dataset(data).natural), stored.domain
-
-
-def by_rules(
-    subject: Subject, rules: list[Precondition], domain: Box, rows: Array
-) -> list[dict[str, Any]]:
-    """Of each of ``rows`` that obeys a rule, the one that holds for most held-out rows."""
-    held_out = Monitor(subject.network, rules, domain).watch(subject.held_out).holds.numpy()
-    obeyed = Monitor(subject.network, rules, domain).watch(rows).holds.numpy()
-    said = outputs(subject.network, subject.held_out).argmax(1)
+def by_rules(subject: Subject, rows: Array) -> tuple[int, list[dict[str, Any]]]:
+    """How many rules are proved for every picture; and of each of ``rows`` that obeys one, the one
+    that holds for most held-out rows."""
+    begun = time.process_time()
+    rules = proved_rules(RuleSubject.of(DIGITS.stem, "digits"))
+    spent = time.process_time() - begun
+    parts = [record(subject.network, part, values=True) for part in (subject.held_out, rows)]
+    held_out, obeyed = (np.stack([pattern.holds(part) for pattern, _ in rules]) for part in parts)
+    said = parts[0].predicted
     found = []
-    for own in obeyed:
-        if not own.any():
-            continue
-        best = max(np.flatnonzero(own).tolist(), key=lambda k: int(held_out[:, k].sum()))
-        inside = held_out[:, best]
-        found.append(
-            {
-                "columns": len(rules[best].pattern),
-                "coverage": float(inside.mean()),
-                "precision": float((said[inside] == int(rules[best].label)).mean())
-                if inside.any()
-                else None,
-                "seconds": 0.0,
-            }
-        )
-    return found
+    for own in obeyed.T:
+        if own.any():
+            best = max(np.flatnonzero(own).tolist(), key=lambda k: int(held_out[k].sum()))
+            inside, (pattern, label) = held_out[best], rules[best]
+            right = float((said[inside] == label).mean()) if inside.any() else None
+            coverage = float(inside.mean())
+            found.append({"columns": len(pattern), "coverage": coverage, "precision": right})
+    return len(rules), [{**one, "seconds": spent / len(rules)} for one in found]
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -215,7 +195,6 @@ def main() -> None:
     parser.add_argument("--inputs", type=int, default=50, help="held-out rows")
     parser.add_argument("--anchors-python", type=Path, required=True, help="has anchor-exp")
     parser.add_argument("--budget", type=float, default=10.0, help="seconds for one row, ours")
-    parser.add_argument("--rules", type=float, metavar="S", help="digits: seconds to find rules in")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path)
     chosen = parser.parse_args()
@@ -273,13 +252,12 @@ def main() -> None:
         "anchors": anchors,
         "ours": sets,
     }
-    if chosen.digits and chosen.rules is not None:
-        proved, over = rules_of(DIGITS, "digits", chosen.rules)
-        obeyed = by_rules(subject, proved, over, rows)
-        print(f"rules    of {len(proved)} proved for every picture, {len(obeyed)} rows obey one:")
+    if chosen.digits:
+        count, obeyed = by_rules(subject, rows)
+        print(f"rules    of {count} proved for every picture, {len(obeyed)} rows obey one:")
         if obeyed:
             show("", obeyed)
-        content |= {"rules": len(proved), "rows_with_rule": len(obeyed), "obeyed": obeyed}
+        content |= {"rules": count, "rows_with_rule": len(obeyed), "obeyed": obeyed}
         content["means"]["rules"] = means(obeyed) if obeyed else None
     print(f"anchors over every row of the domain: {dict(verdicts)}")
     print(f"ours: {sum(one['proved'] for one in sets)} proved, {certified} with a certificate")

@@ -53,7 +53,7 @@ from precond.proof.deadline import Deadline
 
 MODELS = Path(__file__).resolve().parents[1] / "models"
 SUBJECTS = (("digits-mlp", "digits"), ("mnist-mlp", "mnist-5k"))
-FITTING, EACH = 4.0, 2.0  # seconds for the boxes of a class, and for one proof
+FITTING, EACH = 60.0, 10.0  # seconds for the boxes of a class, and for one proof
 MOST = 20  # proved rules of a class
 Flags = NDArray[np.bool_]
 Said = tuple[int, Flags, NDArray[np.int64]]
@@ -92,7 +92,8 @@ def mined(subject: Subject, trees: int, values: bool = False) -> Said:
     return subject.said([(rule.pattern, rule.label) for rule in rules])
 
 
-def proved(subject: Subject) -> Said:
+def proved_rules(subject: Subject) -> list[tuple[DecisionPattern, int]]:
+    """Patterns with the class that each implies for every input, the largest support first."""
     network = subject.network
     domain = Box.uniform(network.input_size, 0.0, 1.0)
     tail = AffineTail.of(network, domain)
@@ -107,7 +108,7 @@ def proved(subject: Subject) -> Said:
             if prove(Claim(network, domain, rule.pattern, prop), budget=EACH).is_proved:
                 found.append((int(rule.inside.sum()), rule.pattern, label))
     found.sort(key=lambda one: -one[0])
-    return subject.said([(pattern, label) for _, pattern, label in found])
+    return [(pattern, label) for _, pattern, label in found]
 
 
 def weighted(subject: Subject) -> Said:
@@ -132,7 +133,7 @@ KINDS: dict[str, Callable[[Subject], Said]] = {
     "tree": lambda subject: mined(subject, 1),
     "forest": lambda subject: mined(subject, 12),
     "values": lambda subject: mined(subject, 12, values=True),
-    "proved": proved,
+    "proved": lambda subject: subject.said(proved_rules(subject)),
     "weighted": weighted,
 }
 

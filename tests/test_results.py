@@ -5,12 +5,10 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
-from typing import Any
 
 import pytest
 from schemas import faults
 
-from benchmarks.attributions import by_name
 from benchmarks.registry import BENCHMARKS, PARTS, Figure, Size, Unit, benchmark
 from benchmarks.replications import REPLICATIONS
 from benchmarks.results_page import PAGE, RESULTS, figure, page, records
@@ -99,18 +97,6 @@ def test_the_version_on_record_is_that_of_the_source(tmp_path: Path) -> None:
     file.write_text("[project]\n", encoding="utf-8")
     with pytest.raises(Missing, match="no line version"):
         package_version(file)
-
-
-def test_experts_are_found_by_model_slice_ranking_and_share() -> None:
-    rows: list[dict[str, Any]] = [
-        {"model": "a", "slice": layer, "ranking": "influence", "share": share}
-        | {"precision": share, "recall": 1 - share, "f1": 0.5}
-        for layer in ("relu1", "relu2")
-        for share in (0.1, 0.25)
-    ]
-    found = by_name(rows)["a"]
-    assert list(found) == ["relu1", "relu2"]
-    assert found["relu2"]["influence"]["0.25"] == {"precision": 0.25, "recall": 0.75, "f1": 0.5}
 
 
 def test_folders_of_the_machine_are_left_out() -> None:
