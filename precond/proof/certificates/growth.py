@@ -9,7 +9,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from precond.checker.certificate import Linear
+from precond.checker.certificate import Linear, Statement, region
 from precond.network.graph import Network
 from precond.proof.trace import InputSplit, Leaf, PhaseSplit, Tightened, Trace
 
@@ -134,6 +134,21 @@ def grow(
     for leaf in root.leaves():
         leaf.patience = Branch.patience
     return root
+
+
+def groups(
+    network: Network, statement: Statement, traces: Mapping[int, Trace]
+) -> list[dict[int, Trace]]:
+    """The conjuncts that one tree each may close, with their traces, a leaf where there is none:
+    all that need no split, and those of one tree of splits, or each by itself."""
+    if statement.vacuous:  # any conjunct's splits may show that there is no input
+        traces = {0: trace for trace in list(traces.values())[:1]}
+    given = {c: traces.get(c, Leaf(varying(way))) for c, way in enumerate(statement.conjuncts)}
+    closed: dict[int, Trace] = {c: t for c, t in given.items() if isinstance(t, Leaf)}
+    split = {c: t for c, t in given.items() if c not in closed}
+    together = grow(network, region(statement, network), split) is not None
+    apart: list[dict[int, Trace]] = [{c: t} for c, t in split.items()]
+    return [group for group in [closed, *([split] if together else apart)] if group]
 
 
 def _rounds(
