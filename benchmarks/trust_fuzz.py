@@ -40,7 +40,9 @@ from certificate_damage import is_false
 from certificate_damage_proof import holds, small_certificates
 from certificate_files import changed, same
 from certificate_forged import bombs, frauds, loads
+from multiplier_damage import PROGRAM_SEEDS, by_programs
 from small_networks import layered
+from step_damage import STEP_SEEDS, by_steps
 
 from precond.checker.certificate import Certificate
 from precond.checker.exact import CheckResult, check
@@ -148,7 +150,8 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "certificate"
         good = []
-        for claim, made in small_certificates(rng, chosen.certificates):
+        steps = [by_programs(PROGRAM_SEEDS[0]), by_steps(STEP_SEEDS[0]), by_steps(STEP_SEEDS[-1])]
+        for claim, made in (*small_certificates(rng, chosen.certificates), *steps):
             write_certificate(made, path)
             raw = path.read_bytes()
             first = judged(raw, claim.network, path)

@@ -12,7 +12,7 @@ that end up without a solution are made into trees.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeAlias
 
@@ -67,8 +67,9 @@ class PhaseSplit:
 
 @dataclass(frozen=True, eq=False)
 class TighteningStep:
-    """A bound of pre-activation ``index`` of decision layer ``layer`` where the conjunct holds:
-    ``z ≥`` where ``above``, else ``z ≤``; by the multipliers ``leaf``."""
+    """A bound of pre-activation ``index`` of decision layer ``layer`` where the conjunct holds, or
+    everywhere where no inequality has weight: ``z ≥`` where ``above``, else ``z ≤``; by the
+    multipliers ``leaf``."""
 
     layer: str
     index: int
@@ -83,6 +84,14 @@ class Tightened:
 
     rounds: tuple[tuple[TighteningStep, ...], ...]
     inner: Trace
+
+    @classmethod
+    def around(cls, rounds: Iterable[Sequence[TighteningStep]], inner: Trace) -> Trace:
+        """Rounds before those of ``inner``; ``inner`` itself where there is no step."""
+        steps = tuple(tuple(each) for each in rounds if each)
+        if steps and isinstance(inner, Tightened):
+            return cls((*steps, *inner.rounds), inner.inner)
+        return cls(steps, inner) if steps else inner
 
 
 Trace: TypeAlias = "Leaf | InputSplit | PhaseSplit | Tightened"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from certificate_damage import is_false
 from certificate_damage_proof import holds, still_follows
 from certificate_files import parts, sealed
+from multiplier_damage import ILL, PROGRAM_SEEDS, SHARP, by_programs
 from scipy.sparse import csr_array
 from small_networks import ABSOLUTE, below
 from step_damage import ARRAYS, STEP_DAMAGES, STEP_SEEDS, by_steps
@@ -148,6 +150,53 @@ def test_damaged_steps_are_valid_only_where_they_prove(
             assert not check(changed, claim.network).valid
             assert not check_fast(changed, claim.network).valid
     assert sum(seen.values()) > 6 and sum(n > 0 for n in seen.values()) >= 4
+
+
+@pytest.fixture(scope="module")
+def narrow() -> list[tuple[Claim, Certificate]]:
+    return [by_programs(seed) for seed in PROGRAM_SEEDS[:4]]
+
+
+def test_proofs_by_programs_have_their_bounds_at_the_root(
+    narrow: list[tuple[Claim, Certificate]],
+) -> None:
+    """All steps are the root's and hold without the way to fail; without them most proofs are
+    none."""
+    lost = 0
+    for claim, made in narrow:
+        assert len(made.steps) and not made.steps.node.any() and not made.steps.weights.any()
+        assert check(made, claim.network).valid and check_fast(made, claim.network).valid
+        assert holds(made, claim.network)
+        lost += still_follows(replace(made, steps=Steps.none()), claim.network) is False
+    assert lost >= len(narrow) / 2
+
+
+def test_multipliers_that_matter(narrow: list[tuple[Claim, Certificate]]) -> None:
+    """A change either leaves a proof, as fractions say, or no checker calls it valid."""
+    rng = np.random.default_rng(6)
+    broken = dict.fromkeys(SHARP, 0)
+    for turn in range(48):
+        claim, made = narrow[turn % len(narrow)]
+        kind = SHARP[turn % len(SHARP)] if turn % 8 < 4 else SHARP[(turn // 8) % len(SHARP)]
+        changed = kind(made, rng)
+        assert changed is not None and not misfit(changed, claim.network)
+        if still_follows(changed, claim.network) is False:
+            broken[kind] += 1
+            assert not check(changed, claim.network).valid
+            assert not check_fast(changed, claim.network).valid
+    assert all(broken.values())
+
+
+@pytest.mark.parametrize("kind", ILL)
+def test_numbers_that_no_certificate_may_have(
+    kind: Callable[..., Certificate | None], narrow: list[tuple[Claim, Certificate]]
+) -> None:
+    rng = np.random.default_rng(7)
+    for claim, made in narrow * 3:
+        changed = kind(made, rng)
+        assert changed is not None
+        for checker in (check, check_fast):
+            assert "negative or not finite" in checker(changed, claim.network).where
 
 
 FORMS = {

@@ -31,7 +31,7 @@ from precond.proof.engines.input_split.search import InputSplitEngine
 from precond.proof.engines.relu_split.search import ReluSplitEngine
 from precond.proof.limits import limits_of
 from precond.proof.prover.prove import Stage, prove
-from precond.proof.trace import InputSplit, Leaf, Leaves, PhaseSplit, Recorder, Trace
+from precond.proof.trace import InputSplit, Leaf, Leaves, PhaseSplit, Recorder, Tightened, Trace
 from precond.proof.verdict import Status
 from precond.property import Property
 from precond.region.box import Box
@@ -57,7 +57,9 @@ def pieces(problem: Problem, trace: Trace, known: Bounds) -> Iterator[tuple[Prob
         yield problem, trace, known
         return
     known = refined_bounds(problem, known)
-    if isinstance(trace, InputSplit):
+    if isinstance(trace, Tightened):
+        yield from pieces(problem, trace.inner, after(problem, trace, known))
+    elif isinstance(trace, InputSplit):
         for side, below in ((trace.below, True), (trace.above, False)):
             lower, upper = problem.box.lower.copy(), problem.box.upper.copy()
             (upper if below else lower)[trace.index] = trace.at
@@ -73,6 +75,26 @@ def pieces(problem: Problem, trace: Trace, known: Bounds) -> Iterator[tuple[Prob
                 high[trace.index] = min(high[trace.index], 0.0)
             intervals = {**problem.intervals, trace.layer: (low, high)}
             yield from pieces(replace(problem, intervals=intervals), side, known)
+
+
+def after(problem: Problem, trace: Tightened, known: Bounds) -> Bounds:
+    """Bounds of the whole region after rounds of steps, each bound by a pass of its own."""
+    for steps in trace.rounds:
+        refined, found = (
+            refined_region(problem, known),
+            {n: torch.stack(b) for n, b in known.items()},
+        )
+        for step in steps:
+            assert step.leaf.weights is None
+            source, sign = problem.network.pre_activation(step.layer), 1 if step.above else -1
+            form = torch.zeros(1, 1, problem.network.width(source), dtype=torch.float64)
+            form[0, 0, step.index] = sign
+            objective = Objective(source, form, form[:, :, 0] * 0)
+            value = float(lower_bound(refined.region, objective, multipliers(step.leaf)).value)
+            ends = found[step.layer][0 if step.above else 1]
+            ends[0, step.index] = sign * max(value, sign * float(ends[0, step.index]))
+        known = {name: (ends[0], ends[1]) for name, ends in found.items()}
+    return known
 
 
 def refined_bounds(problem: Problem, known: Bounds) -> Bounds:
@@ -102,6 +124,16 @@ def cut_region(root: Refined, problem: Problem) -> Region:
     return replace(root.region, lines=lines, constraints=constraints)
 
 
+def multipliers(leaf: Leaf) -> Multipliers:
+    """As a pass takes them, (1, 1, m)."""
+
+    def each(values: Mapping[str, np.ndarray]) -> dict[str, Tensor]:
+        return {name: tensor(value)[None, None] for name, value in values.items()}
+
+    half = None if leaf.half is None else tensor(leaf.half)[None, None]
+    return Multipliers(each(leaf.alpha), each(leaf.low), each(leaf.high), half)
+
+
 def closes(problem: Problem, conjunct: int, leaf: Leaf, known: Bounds, root: Refined) -> bool:
     """The leaf's bound, from its multipliers on the subdomain's own layer bounds, or on those it
     was found with: with tighter ones a line may be worse outside its neuron's range."""
@@ -119,15 +151,7 @@ def closes(problem: Problem, conjunct: int, leaf: Leaf, known: Bounds, root: Ref
     assert (weights >= 0).all() and weights.shape[1] == len(rows)
     strict = weights.any() and all(i.strict for i in rows)
 
-    def each(values: Mapping[str, np.ndarray]) -> dict[str, Tensor]:
-        return {name: tensor(value)[None, None] for name, value in values.items()}
-
-    used = Multipliers(
-        each(leaf.alpha),
-        each(leaf.low),
-        each(leaf.high),
-        None if leaf.half is None else tensor(leaf.half)[None, None],
-    )
+    used = multipliers(leaf)
     mixed = tensor(-weights @ form)[None], tensor(weights @ bound)[None]
     for region in regions:
         objective = Objective(problem.network.output, *mixed, tensor(-weights @ inputs)[None])
@@ -137,9 +161,11 @@ def closes(problem: Problem, conjunct: int, leaf: Leaf, known: Bounds, root: Ref
     return False
 
 
-def replayed(claim: Claim, conjunct: int, trace: Trace, root_steps: int = 0) -> int:
+def replayed(claim: Claim, conjunct: int, trace: Trace) -> int:
     """The number of leaves; each of them closes."""
-    root = region_of(claim.problem, steps=root_steps)
+    root = region_of(claim.problem)
+    if isinstance(trace, Tightened):
+        root = refined_region(claim.problem, after(claim.problem, trace, dict(root.bounds)))
     found = list(pieces(claim.problem, trace, dict(root.bounds)))
     for problem, leaf, bounds in found:
         assert closes(problem, conjunct, leaf, bounds, root)
@@ -161,7 +187,7 @@ def test_known_claims(known: Known, name: str) -> None:
         if answer.outcome is not Outcome.INFEASIBLE:
             assert answer.trace is None
         elif answer.trace is not None:
-            replayed(known.claim, k, answer.trace, 10 if name == "relu-split" else 0)
+            replayed(known.claim, k, answer.trace)
 
 
 # Some of the leaves of the later seeds are regions that a linear program finds empty.
@@ -176,7 +202,7 @@ def test_random_claims(name: str, seed: int) -> None:
     for k, answer in enumerate(ENGINES[name].solve(problem, Deadline.after(600.0))):
         if answer.outcome is Outcome.INFEASIBLE and answer.rigorous:
             assert answer.trace is not None
-            replayed(claim, k, answer.trace, 10 if name == "relu-split" else 0)
+            replayed(claim, k, answer.trace)
 
 
 @pytest.mark.parametrize("looks", slow_but(range(0, 2000, 250), range(0, 2000, 50)))
@@ -189,7 +215,7 @@ def test_a_trace_wherever_time_ends(looks: int, monkeypatch: pytest.MonkeyPatch)
     for k, answer in enumerate(ENGINES["relu-split"].solve(problem, Deadline.after(looks))):
         if answer.outcome is Outcome.INFEASIBLE:
             assert answer.trace is not None
-            replayed(claim, k, answer.trace, 10)
+            replayed(claim, k, answer.trace)
 
 
 def deep_claim() -> Claim:
@@ -210,7 +236,7 @@ def test_deep_trees(name: str) -> None:
     leaves = 0
     for k, answer in enumerate(answers):
         assert answer.outcome is Outcome.INFEASIBLE and answer.trace is not None
-        leaves += replayed(claim, k, answer.trace, 10 if name == "relu-split" else 0)
+        leaves += replayed(claim, k, answer.trace)
     assert leaves > 10
 
 

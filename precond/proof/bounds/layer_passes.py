@@ -10,11 +10,12 @@ from torch import Tensor
 from precond.basics.shapes import Bool
 from precond.network.graph import INPUT
 from precond.network.layers import Affine, Node
-from precond.proof.bounds.backward import Region, lower_bound
+from precond.proof.bounds.backward import Bound, Region, lower_bound
 from precond.proof.bounds.field_maps import fits
 from precond.proof.bounds.field_pass import field_bounds
 from precond.proof.bounds.half_spaces import half_bounds
 from precond.proof.bounds.intervals import Interval
+from precond.proof.bounds.layer_record import LayerRecord
 from precond.proof.bounds.multipliers import improve
 from precond.proof.bounds.objective import Objective
 from precond.proof.bounds.wanted import wanted
@@ -34,7 +35,7 @@ class LayerPasses:
     nodes whose known bounds are taken as they are.  ``limits_last``: a layer's bounds are computed
     before what is said of that layer itself, which the result then has as ``unlimited``.
     ``half``: bounds of dense layers use the input constraints, the first layer's too; those that a
-    certificate derives do not.
+    certificate derives do not.  ``record``: told of optimised bounds of a single subdomain.
     """
 
     backward: bool = True
@@ -43,6 +44,7 @@ class LayerPasses:
     settled: frozenset[str] = frozenset()
     limits_last: bool = False
     half: bool = False
+    record: LayerRecord | None = None
 
 
 INTERVALS = LayerPasses(backward=False)
@@ -146,6 +148,7 @@ def _tighten_some(
     pairs = int(open_.sum())
     bounded = half_bounds if passes.half else lower_bound
     columns = open_.any(0).nonzero().squeeze(1)
+    record = passes.record if count == 1 else None
     if not pairs:
         return
     if count == 1 or pairs * 2 >= count * len(columns):
@@ -154,19 +157,22 @@ def _tighten_some(
                 return
             both = _signed_rows(part, width, lower)
             objective = Objective(name, both.unsqueeze(0), lower.new_zeros(1, len(both)))
-            if passes.steps:
-                bound, _ = improve(
+            ends = lower[:, part], upper[:, part]
+            if passes.steps and (record is None or name in record.layers):
+                bound, used = improve(
                     region,
                     objective,
                     steps=passes.steps,
                     deadline=passes.deadline,
                     goal=torch.inf,
                 )
+                below, above = _ends(bound)
+                if record is not None:
+                    below, above = record.enter(name, part, ends, found=(below, above), used=used)
             else:
-                bound = bounded(region, objective)
-            below, above = torch.split(bound.value, len(part), dim=1)
-            lower[:, part] = _raised(lower[:, part], below)
-            upper[:, part] = -_raised(-upper[:, part], above)
+                below, above = _ends(bounded(region, objective))
+            lower[:, part] = _raised(ends[0], below)
+            upper[:, part] = -_raised(-ends[1], -above)
         return
     owners, entries = open_.nonzero(as_tuple=True)
     for owner, entry in zip(
@@ -183,6 +189,12 @@ def _tighten_some(
         bound = bounded(region.take(owner), Objective(name, form, lower.new_zeros(1, 2)))
         lower[owner, entry] = _raised(lower[owner, entry], bound.value[:, 0])
         upper[owner, entry] = -_raised(-upper[owner, entry], bound.value[:, 1])
+
+
+def _ends(bound: Bound) -> Interval:
+    """Lower and upper bounds (G, k) of what rows +e_i, then −e_i, stand for."""
+    below, above = torch.chunk(bound.value, 2, dim=1)
+    return below, -above
 
 
 def _raised(bound: Tensor, value: Tensor) -> Tensor:

@@ -2,13 +2,16 @@
 
 The tree and the multipliers come from the verdict's traces; what no trace tells is searched
 for anew (``maker``).  Machine words are tried first; small networks, where these are too short
-(badly scaled weights, bounds that hold with equality), then in numbers of any length.
+(badly scaled weights, bounds that hold with equality), then by their phases (``phase_trees``), and
+in numbers of any length.
 """
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +22,7 @@ from precond.network.layers import Affine, Conv2d
 from precond.proof.bounds.magnitudes import beyond_floats
 from precond.proof.certificates.judges import ExactJudge, FastJudge, Judge
 from precond.proof.certificates.maker import Maker, NotCertified
+from precond.proof.certificates.phase_trees import PhaseTrees
 from precond.proof.claim import Claim
 from precond.proof.deadline import Deadline
 from precond.proof.trace import Trace, parts_of
@@ -26,6 +30,8 @@ from precond.proof.verdict import Attempt, Status, Verdict
 
 CERTIFICATE = "certificate"  # in a verdict's attempts
 SMALL, FEW = 40_000, 200  # weights, and splits, for which long numbers are worth a try
+SHARE = 0.6  # of the time left, for each way but the last
+_Way = tuple[str, Callable[[Deadline], Certificate]]
 
 
 def certify(claim: Claim, verdict: Verdict, seconds: float = 60.0) -> Certificate:
@@ -44,26 +50,33 @@ def certify(claim: Claim, verdict: Verdict, seconds: float = 60.0) -> Certificat
     weights = sum(layer.weight.size for layer in layers if isinstance(layer, Affine | Conv2d))
     splits = sum(_splits(trace, FEW) for trace in verdict.traces.values())
     small = weights <= SMALL and splits < FEW
-    kinds: tuple[type[Judge], ...] = (FastJudge, ExactJudge) if small else (FastJudge,)
     beyond = beyond_floats(claim.problem)
-    if beyond is not None:  # machine words are floats
-        if not small:
-            raise NotCertified(beyond.reason)
-        kinds = (ExactJudge,)
+    if beyond is not None and not small:  # machine words are floats
+        raise NotCertified(beyond.reason)
     statement = statement_of(claim, verdict.status is Status.VACUOUS)
+    told = len(verdict.traces) >= len(statement.conjuncts)
+
+    def by(kind: type[Judge], part: Deadline) -> Certificate:
+        return Maker(claim, kind(network, statement), part).run(verdict.traces)
+
+    def by_phases(part: Deadline) -> Certificate:
+        return PhaseTrees(claim, ExactJudge(network, statement), part).run()
+
+    in_words: _Way = (FastJudge.name, partial(by, FastJudge))
+    at_length: _Way = (ExactJudge.name, partial(by, ExactJudge))
+    phases: _Way = ("phases in fractions", by_phases)
+    ways = [in_words]
+    if small:  # what no search has told is often true by a hair
+        ways = [in_words, phases, at_length] if told else [phases, in_words, at_length]
+    if beyond is not None:
+        ways.remove(in_words)
     reasons = []
-    for kind in kinds:
-        part = deadline if kind is kinds[-1] else deadline.earlier(0.6 * deadline.left)
+    for name, way in ways:
+        part = deadline if name == ways[-1][0] else deadline.earlier(SHARE * deadline.left)
         try:
-            judge = kind(network, statement)
-            certificate = Maker(claim, judge, part).run(verdict.traces)
+            return way(part)
         except (Invalid, NotCertified) as error:
-            reasons.append(f"in {kind.name}: {error}")
-            continue
-        result = judge.check(certificate)
-        if result.valid:
-            return certificate
-        reasons.append(f"in {kind.name}: {result.where}")
+            reasons.append(f"in {name}: {error}")
     raise NotCertified("; ".join(reasons))
 
 

@@ -9,7 +9,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from precond.checker.certificate import Linear
+from precond.checker.certificate import Linear, Statement, region
 from precond.network.graph import Network
 from precond.proof.trace import InputSplit, Leaf, PhaseSplit, Tightened, Trace
 
@@ -49,6 +49,7 @@ class Branch:
     rounds: list[list[BoundStep]] = field(default_factory=list)
     outer: Branch | None = None
     patience: int = 2  # splits before better multipliers are looked for
+    whole: bool = False  # weights are meant to the last digit
 
     @property
     def children(self) -> tuple[Branch, ...]:
@@ -136,6 +137,21 @@ def grow(
     return root
 
 
+def groups(
+    network: Network, statement: Statement, traces: Mapping[int, Trace]
+) -> list[dict[int, Trace]]:
+    """The conjuncts that one tree each may close, with their traces, a leaf where there is none:
+    all that need no split, and those of one tree of splits, or each by itself."""
+    if statement.vacuous:  # any conjunct's splits may show that there is no input
+        traces = dict(enumerate(list(traces.values())[:1]))
+    given = {c: traces.get(c, Leaf(varying(way))) for c, way in enumerate(statement.conjuncts)}
+    closed: dict[int, Trace] = {c: t for c, t in given.items() if isinstance(t, Leaf)}
+    split = {c: t for c, t in given.items() if c not in closed}
+    together = grow(network, region(statement, network), split) is not None
+    apart: list[dict[int, Trace]] = [{c: t} for c, t in split.items()]
+    return [group for group in [closed, *([split] if together else apart)] if group]
+
+
 def _rounds(
     trace: Tightened, offsets: Mapping[str, int], inputs: int, put: Put
 ) -> list[list[BoundStep]]:
@@ -177,7 +193,7 @@ def weights_of(leaf: Branch, conjuncts: tuple[int, ...], rows: Mapping[int, int]
         given = leaf.leaf[c].weights if c in leaf.leaf else None
         if given is None or len(given) != rows[c]:  # a way to fail without inequalities: vacuous
             given = np.ones(rows[c])
-        parts.append(few_digits(given, scaled=True))
+        parts.append(given if leaf.whole else few_digits(given, scaled=True))
     return np.concatenate(parts)
 
 

@@ -29,9 +29,9 @@ from precond.proof.certificates.growth import (
     Split,
     count,
     few_digits,
+    groups,
     grow,
     has_beta,
-    varying,
     weights_of,
 )
 from precond.proof.certificates.judges import Judge
@@ -65,22 +65,13 @@ class Maker:
         self.problem = claim.problem.only(((),)) if self.statement.vacuous else claim.problem
         self.few = int((claim.box.width > 0).sum()) <= FEW_INPUTS
         self.splits = self.leaves = 0
+        self.steps: dict[int, int] = {}  # records of steps, by the leaf that holds them
 
     def run(self, traces: Mapping[int, Trace]) -> Certificate:
-        nothing: Trace = Leaf()
-        unsaid = {c: Leaf(varying(way)) for c, way in enumerate(self.statement.conjuncts)}
-        if self.statement.vacuous:  # any conjunct's splits may show that there is no input
-            traces = {0: next(iter(traces.values()), nothing)}
-        given = {c: traces.get(c, unsaid[c]) for c in self.rows}
-        closed: dict[int, Trace] = {c: t for c, t in given.items() if isinstance(t, Leaf)}
-        split = {c: t for c, t in given.items() if c not in closed}
-        together = grow(self.network, self.root(), split) is not None
-        apart: list[dict[int, Trace]] = [{c: t} for c, t in split.items()]
+        """Checked by the judge."""
         roots: list[Branch] = []
         trees: list[tuple[int, ...]] = []
-        for group in [closed, *([split] if together else apart)]:
-            if not group:
-                continue
+        for group in groups(self.network, self.statement, traces):
             root = grow(self.network, self.root(), group, put=self.put_step)
             assert root is not None  # of one conjunct, or tried before
             self.leaves += root.size
@@ -89,10 +80,13 @@ class Maker:
             trees.append(tuple(group))
         for _ in range(AGAIN):
             made = self.certificate(roots, trees)
+            result = self.judge.check(made)
+            if result.valid:
+                return made
             # Rounding depends a little on which leaves stand together.
             left = self.judge.open_leaves(made)
             if not left:
-                return made
+                raise NotCertified(result.where)
             for t, conjuncts in enumerate(trees):
                 leaves = roots[t].leaves()
                 nodes = [leaves[k] for k in left.get(t, {})]
@@ -159,9 +153,15 @@ class Maker:
         return [leaf for below in failing.values() for leaf in below]
 
     def put_step(self, leaf: Leaf) -> tuple[int, Array]:
-        """A step's record, and weights of inequalities, of which "there is no input" has none."""
+        """A step's record, and weights of inequalities, of which "there is no input" has none and
+        a bound of the whole region needs none."""
         given = None if self.statement.vacuous else leaf.weights
-        return self.records.put(leaf, STEP_DIGITS), few_digits(given, scaled=False)
+        weights = np.zeros(max(self.rows.values()))
+        if given is not None:
+            weights[: len(given)] = few_digits(given, scaled=False)
+        if id(leaf) not in self.steps:  # several ways to fail may share them
+            self.steps[id(leaf)] = self.records.put(leaf, STEP_DIGITS)
+        return self.steps[id(leaf)], weights
 
     def is_input(self, node: Branch) -> bool:
         return node.split is not None and node.split[0] < self.network.input_size

@@ -17,6 +17,8 @@ from typing import ClassVar, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from precond.proof.bounds.layer_passes import LayerPasses
+from precond.proof.bounds.layer_record import LayerRecord
 from precond.proof.bounds.problem import layer_bounds, region_of
 from precond.proof.claim import Problem
 from precond.proof.coverage import Coverage
@@ -60,14 +62,15 @@ class LpSplitEngine:
         """One answer per conjunct; what a first program leaves is searched, in turns."""
         plain = replace(problem, keep_trace=False)
         limit = deadline.earlier(0.1 * deadline.left)
-        half = not problem.keep_trace
-        refined = region_of(plain, self.device, steps=STEPS, deadline=limit, half=half)
+        record = LayerRecord(problem.network) if problem.keep_trace else None
+        passes = LayerPasses(steps=STEPS, deadline=limit, half=record is None, record=record)
+        refined = region_of(plain, self.device, passes=passes)
         closed = Answer.excluded()
         if bool(refined.empty[0]):
-            leaf = Leaf(empty=True) if problem.keep_trace else None
-            return [replace(closed, trace=leaf)] * len(problem.conjuncts)
+            trace = None if record is None else record.around(Leaf(empty=True))
+            return [replace(closed, trace=trace)] * len(problem.conjuncts)
         bounds: Bounds = layer_bounds(refined)
-        searches = [_LpSearch(problem, k) for k in range(len(problem.conjuncts))]
+        searches = [_LpSearch(problem, k, record) for k in range(len(problem.conjuncts))]
         program: PhaseProgram | None = None
         # A trace knows nothing of narrowed bounds, so where one is kept there is one pass.
         for turns in (TURNS,) if problem.keep_trace else (TURNS[:FIRST], TURNS):
@@ -80,11 +83,9 @@ class LpSplitEngine:
             system = encode(plain, bounds, deadline)
             if system.empty is not None:
                 keep = problem.keep_trace
-                leaf = empty_leaf(problem, system.empty, deadline) if keep else None
-                return [
-                    replace(closed, trace=without_rows(leaf, s.conjunct)) if s.waits else s.answer()
-                    for s in searches
-                ]
+                known = replace(problem, bounds=bounds)
+                leaf = empty_leaf(known, system.empty, deadline) if keep else None
+                return [s.emptied(leaf) if s.waits else s.answer() for s in searches]
             program = PhaseProgram(system)
             _take_turns(searches, program, turns, deadline=deadline)
             if any(s.witness is not None for s in searches) or not any(s.waits for s in searches):
@@ -120,8 +121,9 @@ class _Node(NamedTuple):
 class _LpSearch:
     """One conjunct: the subdomains that wait, and the tree of those that were closed."""
 
-    def __init__(self, problem: Problem, key: int) -> None:
+    def __init__(self, problem: Problem, key: int, record: LayerRecord | None) -> None:
         self.problem = problem
+        self.record = record
         self.key = key
         self.conjunct = problem.conjuncts[key]
         self.count = 0
@@ -144,6 +146,12 @@ class _LpSearch:
     @property
     def goes_on(self) -> bool:
         return self.waits and not self.stuck and self.witness is None
+
+    def emptied(self, leaf: Leaf | None) -> Answer:
+        """No input is in the region, as ``leaf`` shows."""
+        own = without_rows(leaf, self.conjunct)
+        trace = None if own is None or self.record is None else self.record.around(own)
+        return Answer.excluded(trace=trace)
 
     def answer(self) -> Answer:
         note = f"{self.count} linear programs"
@@ -174,8 +182,9 @@ class _LpSearch:
             self.stuck = True
             return
         self.waits = False
-        if self.tree is not None:
-            self.trace = self.tree.trace(self.key)
+        if self.tree is not None and self.record is not None:
+            inner = self.tree.trace(self.key)
+            self.trace = None if inner is None else self.record.around(inner)
 
     def _look(self, program: PhaseProgram, node: _Node, deadline: Deadline) -> bool:
         """Close a subdomain or split it; False where neither can be done, or none need be."""

@@ -17,6 +17,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from precond.proof.bounds.layer_passes import LayerPasses
+from precond.proof.bounds.layer_record import LayerRecord
 from precond.proof.bounds.lines import ActivationLines, relaxation_cost
 from precond.proof.bounds.problem import layer_bounds, region_of
 from precond.proof.bounds.row_bounds import row_bounds
@@ -60,15 +62,15 @@ class TightenSplitEngine:
 
     def solve(self, problem: Problem, deadline: Deadline) -> list[Answer]:
         """One answer per conjunct; in turns, each with its share of what is left of the time."""
-        # A certificate has one backward pass for each layer bound, and no optimised ones.
-        steps = 0 if problem.keep_trace else STEPS
+        record = LayerRecord(problem.network) if problem.keep_trace else None
         limit = deadline.earlier(0.1 * deadline.left)
-        refined = region_of(problem, self.device, steps=steps, deadline=limit)
+        passes = LayerPasses(steps=STEPS, deadline=limit, record=record)
+        refined = region_of(problem, self.device, passes=passes)
         if bool(refined.empty[0]):
-            trace = Leaf(empty=True) if problem.keep_trace else None
+            trace = None if record is None else record.around(Leaf(empty=True))
             return [Answer.excluded(trace=trace)] * len(problem.conjuncts)
         begun = replace(problem, bounds=layer_bounds(refined))
-        searches = [_TightenSearch(self, begun.only((c,))) for c in problem.conjuncts]
+        searches = [_TightenSearch(self, begun.only((c,)), record) for c in problem.conjuncts]
         waiting = searches
         while waiting and not deadline.passed:
             for position, search in enumerate(waiting):
@@ -83,8 +85,11 @@ class _TightenSearch:
     """One conjunct's subdomains that wait, each with the share of the whole that it is, and its
     number."""
 
-    def __init__(self, engine: TightenSplitEngine, problem: Problem) -> None:
+    def __init__(
+        self, engine: TightenSplitEngine, problem: Problem, root: LayerRecord | None
+    ) -> None:
         self.engine = engine
+        self.root = root
         self.nodes = [(problem, 1.0, 0)]
         self.record = TightenRecord(TRACE_BYTES) if problem.keep_trace else None
         self.numbered = 1  # subdomains so far
@@ -103,6 +108,8 @@ class _TightenSearch:
         if open_ or fault is not None:
             return Answer(Outcome.UNDECIDED, rigorous=True, note=fault or note, done=self.done)
         trace = None if self.record is None else self.record.trace()
+        if trace is not None and self.root is not None:
+            trace = self.root.around(trace)
         return Answer.excluded(note=note, trace=trace)
 
     def run(self, deadline: Deadline) -> None:

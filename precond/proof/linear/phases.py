@@ -188,8 +188,11 @@ class PhaseProgram:
         if found.duals is None:
             return Leaf()
         weight = float(found.bound > -np.inf)  # none where the region itself is empty
-        reduced = weight * form.matrix.toarray()[0] - self.system.matrix.T @ found.duals
-        beta, alpha = multipliers(self.system, problem, found.duals, reduced=reduced)
+        duals = found.duals
+        if not weight:  # a ray has any length, and long ones cost others digits
+            duals = duals / (np.abs(duals).max(initial=0.0) or 1.0)
+        reduced = weight * form.matrix.toarray()[0] - self.system.matrix.T @ duals
+        beta, alpha = multipliers(self.system, problem, duals, reduced=reduced)
         for layer, part in self.system.layers.items():
             beta.setdefault(layer, (np.zeros(len(part.low)), np.zeros(len(part.low))))
         slopes = {  # of fixed neurons, in case bounds found otherwise leave them free

@@ -53,7 +53,7 @@ class Tightening:
 
     def around(self, inner: Trace) -> Trace:
         """The trace of a region that ``inner`` closes with the tightened bounds."""
-        return Tightened(tuple(self.rounds), inner) if self.rounds else inner
+        return Tightened.around(self.rounds, inner)
 
     @property
     def closed(self) -> Trace:

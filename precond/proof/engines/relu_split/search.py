@@ -28,6 +28,8 @@ from precond.network.graph import INPUT
 from precond.network.operators import operators
 from precond.proof.arithmetic import Arithmetic
 from precond.proof.bounds.backward import Bound, Multipliers, Region
+from precond.proof.bounds.layer_passes import LayerPasses
+from precond.proof.bounds.layer_record import LayerRecord
 from precond.proof.bounds.magnitudes import beyond_floats
 from precond.proof.bounds.plain_sums import plain_sums
 from precond.proof.bounds.point_runs import EVERY, NOTE, exceeds_margin
@@ -76,17 +78,23 @@ class ReluSplitEngine:
         """One answer per conjunct, all searched side by side; a witness ends the search."""
         with plain_sums(self.device):
             limit = deadline.earlier(0.2 * deadline.left)
-            refined = region_of(
-                problem,
-                self.device,
-                steps=self.root_steps,
-                deadline=limit,
-                half=not problem.keep_trace,
-            )
+            record = LayerRecord(problem.network) if problem.keep_trace else None
+            steps, half = self.root_steps, record is None
+            backward = problem.bounds is None or steps > 0
+            passes = LayerPasses(backward, steps, limit, half=half, record=record)
+            refined = region_of(problem, self.device, passes=passes)
             if bool(refined.empty[0]):
-                trace = Leaf(empty=True) if problem.keep_trace else None
+                trace = None if record is None else record.around(Leaf(empty=True))
                 return [Answer.excluded(trace=trace)] * len(problem.conjuncts)
-            return _PhaseSearch(self, problem, refined, deadline=deadline).run()
+            answers = _PhaseSearch(self, problem, refined, deadline=deadline).run()
+            return [_within(record, answer) for answer in answers]
+
+
+def _within(record: LayerRecord | None, answer: Answer) -> Answer:
+    """An answer whose trace, if it has one, stands behind the bounds at the root."""
+    if record is None or answer.trace is None:
+        return answer
+    return replace(answer, trace=record.around(answer.trace))
 
 
 class _PhaseSearch:
