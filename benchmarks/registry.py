@@ -319,7 +319,7 @@ BENCHMARKS = (
             Figure("anchors that a picture breaks", ("anchors_refuted",)),
             Figure("held-out digits in an anchor", ("means", "anchors", "coverage"), Unit.PERCENT),
             Figure("sets of pixels with a certificate", ("ours_certified",)),
-            Figure("held-out digits with one", ("means", "ours", "coverage"), Unit.PERCENT),
+            Figure("held-out digits in such a set", ("means", "ours", "coverage"), Unit.PERCENT),
             Figure("digits that obey a rule proved for every picture", ("rows_with_rule",)),
         ),
     ),
