@@ -12,19 +12,22 @@ from small_networks import ABSOLUTE, below, layered, random_net
 from precond.checker.exact import check
 from precond.network.evaluate import outputs
 from precond.network.graph import Network
-from precond.proof.certificates.certify import certify, statement_of
+from precond.proof.certificates.certify import by_phases_alone, certify, statement_of
 from precond.proof.certificates.judges import ExactJudge
 from precond.proof.certificates.maker import NotCertified
 from precond.proof.certificates.phase_trees import PhaseTrees
 from precond.proof.certificates.rational import LinearRow, as_floats, fractions, least_mix
 from precond.proof.claim import Claim
 from precond.proof.deadline import Deadline
+from precond.proof.prover import chain
+from precond.proof.prover.prove import prove
 from precond.proof.verdict import Status, Verdict
 from precond.property import Property
 from precond.region.box import Box
 from precond.region.inequality import Inequality
 from precond.region.pattern import DecisionPattern
 
+UNIT = Box.uniform(1, -1.0, 1.0)
 SOON = Deadline.after(600.0)
 
 
@@ -115,3 +118,32 @@ def test_a_value_that_is_taken_is_the_limit(seed: int) -> None:
     points = claim.box.sample(500, rng)
     taken = float(outputs(network, points)[:, 0].max())
     assert not certified(network, -1.0, 1.0, taken - 1e-9 * max(1.0, abs(taken)))
+
+
+@pytest.mark.parametrize("value", [1.0, 2.0])
+def test_what_engines_leave_open(value: float) -> None:
+    """|x| ≤ 1 holds with equality, which bounds in floats miss; nothing is where |x|'s parts are
+    both at least 2."""
+    pattern = DecisionPattern()
+    if value > 1:
+        layer = ABSOLUTE.decision_layers[0]
+        pattern = DecisionPattern(above=frozenset({(layer, 0, value), (layer, 1, value)}))
+    holds = Property(((Inequality(((0, -1.0),), -1.0),),))
+    claim = Claim(ABSOLUTE, Box.uniform(1, -3.0, 3.0) if value > 1 else UNIT, pattern, holds)
+    found = Verdict(Status.UNKNOWN, seconds=1.0)
+    verdict = by_phases_alone(claim, found, 600.0)
+    assert verdict.status is (Status.VACUOUS if value > 1 else Status.PROVED)
+    assert verdict.exact and verdict.certificate is not None
+    assert check(verdict.certificate, ABSOLUTE).valid
+    wider = Claim(ABSOLUTE, Box.uniform(1, -1.0, 1.5), DecisionPattern(), holds)
+    assert by_phases_alone(wider, found, 600.0) is found
+
+
+def test_prove_asks_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With no engines in time."""
+    holds = Property(((Inequality(((0, -1.0),), -1.0),),))
+    claim = Claim(ABSOLUTE, UNIT, DecisionPattern(), holds)
+    monkeypatch.setattr(chain, "default_stages", lambda *_: ())
+    assert prove(claim, budget=600.0).status is Status.UNKNOWN
+    verdict = prove(claim, budget=600.0, exact=True)
+    assert verdict.status is Status.PROVED and verdict.exact and verdict.certificate is not None

@@ -29,6 +29,7 @@ from precond.proof.trace import Trace, parts_of
 from precond.proof.verdict import Attempt, Status, Verdict
 
 CERTIFICATE = "certificate"  # in a verdict's attempts
+PHASES = "phases in fractions"  # the engine of a verdict that rests on its certificate alone
 SMALL, FEW = 40_000, 200  # weights, and splits, for which long numbers are worth a try
 SHARE = 0.6  # of the time left, for each way but the last
 _Way = tuple[str, Callable[[Deadline], Certificate]]
@@ -64,7 +65,7 @@ def certify(claim: Claim, verdict: Verdict, seconds: float = 60.0) -> Certificat
 
     in_words: _Way = (FastJudge.name, partial(by, FastJudge))
     at_length: _Way = (ExactJudge.name, partial(by, ExactJudge))
-    phases: _Way = ("phases in fractions", by_phases)
+    phases: _Way = (PHASES, by_phases)
     ways = [in_words]
     if small:  # what no search has told is often true by a hair
         ways = [in_words, phases, at_length] if told else [phases, in_words, at_length]
@@ -78,6 +79,37 @@ def certify(claim: Claim, verdict: Verdict, seconds: float = 60.0) -> Certificat
         except (Invalid, NotCertified) as error:
             reasons.append(f"in {name}: {error}")
     raise NotCertified("; ".join(reasons))
+
+
+def by_phases_alone(claim: Claim, found: Verdict, seconds: float) -> Verdict:
+    """Of a small claim that engines left UNKNOWN: PROVED or VACUOUS by a certificate that splits
+    its phases (``phase_trees``), or ``found`` as it is."""
+    deadline = Deadline.after(seconds)
+    begun = time.monotonic()
+    require_kept(claim.network, claim.property)
+    claim = replace(claim, network=claim.network.logits)
+    made: Certificate | None = None
+    status = Status.UNKNOWN
+    for vacuous in (False, True):
+        try:
+            judge = ExactJudge(claim.network, statement_of(claim, vacuous))
+            made = PhaseTrees(claim, judge, deadline).run()
+        except (Invalid, NotCertified):
+            break
+        status = Status.VACUOUS if vacuous else Status.PROVED
+    spent = time.monotonic() - begun
+    if made is None:
+        return found
+    leaves = sum(len(tree.weights) for tree in made.trees)
+    note = Attempt(CERTIFICATE, spent, note=f"{leaves} leaves, valid")
+    return Verdict(
+        status,
+        engine=PHASES,
+        seconds=found.seconds + spent,
+        exact=True,
+        attempts=(*found.attempts, note),
+        certificate=made,
+    )
 
 
 def exact_verdict(claim: Claim, verdict: Verdict, seconds: float = 60.0) -> Verdict:
