@@ -59,8 +59,8 @@ def affine_forms(network: Network, on: Mapping[str, NDArray[np.bool_]]) -> dict[
     for node in network.nodes:
         if node.name in on:
             slope = Fraction(node.layer.slope if isinstance(node.layer, LeakyReLU) else 0.0)
-            phases = on[node.name]
-            found[node.name] = found[node.inputs[0]] * np.where(phases, Fraction(1), slope)[:, None]
+            slopes = np.array([Fraction(1) if phase else slope for phase in on[node.name]], object)
+            found[node.name] = found[node.inputs[0]] * slopes[:, None]
             continue
         matrices, bias = affine_matrices(network, node.name)
         total = fractions(np.zeros((len(bias), size + 1)))
