@@ -74,8 +74,19 @@ REPLICATIONS = (
         study=PROPERTIES,
         what="input preconditions of ACAS Xu, one proof a neuron beside ours",
         published="one proof for each layer and neuron",
-        measured=("relaxation-acas", Size.QUICK, ()),
-        why="same networks; the run prints proofs and seconds of both",
+        measured=(
+            "relaxation-acas",
+            Size.QUICK,
+            figures(
+                Unit.COUNT,
+                ("neurons of the first input's pattern, ours", ("rows", 0, "ours", "literals")),
+                ("one proof a neuron", ("rows", 0, "textbook", "literals")),
+                ("proofs, ours", ("rows", 0, "ours", "proofs")),
+                ("one proof a neuron", ("rows", 0, "textbook", "proofs")),
+            ),
+        ),
+        why="same networks; two inputs, and the time of one proof a neuron ran out, so that its "
+        "pattern is not at its end and its proofs are a lower bound",
     ),
     Replication(
         study=PROPERTIES,
@@ -121,7 +132,15 @@ REPLICATIONS = (
         study=PROPERTIES,
         what="proofs decomposed at a layer pattern, ACAS Xu",
         published="faster than the direct proof on some queries",
-        measured=("decomposition", Size.QUICK, ()),
+        measured=(
+            "decomposition",
+            Size.QUICK,
+            figures(
+                Unit.SECONDS,
+                ("through a layer", ("queries", 0, "everything_cpu")),
+                ("direct", ("queries", 0, "direct_cpu")),
+            ),
+        ),
         why="one query that holds; docs/uses-decompose.md has the table of eight",
     ),
     Replication(
@@ -154,8 +173,17 @@ REPLICATIONS = (
         study=PROPERTIES,
         what="adversarial examples from refuted proofs, retraining",
         published="examples shown",
-        measured=("adversarial", Size.FULL, ()),
-        why="here with accuracy before and after, beside a control",
+        measured=(
+            "adversarial",
+            Size.FULL,
+            figures(
+                Unit.PERCENT,
+                ("accuracy under attack before", (0, "before", "attacked")),
+                ("after", (0, "after", "attacked")),
+                ("control", (0, "control", "attacked")),
+            ),
+        ),
+        why="ours: the smallest of three radii; the control is retrained without the examples",
     ),
     Replication(
         study=PROPHECY,
@@ -334,7 +362,18 @@ REPLICATIONS = (
         study="VNN-COMP 2021 to 2025",
         what="ACAS Xu, all queries",
         published="nnenum 186 of 186 in 415 s (2025, cloud machines)",
-        measured=("acasxu-all", Size.FULL, ()),
+        measured=(
+            "acasxu-all",
+            Size.FULL,
+            (
+                *figures(
+                    Unit.COUNT,
+                    ("decided", ("summary", "precond", "decided")),
+                    ("of", ("summary", "precond", "instances")),
+                ),
+                *figures(Unit.SECONDS, ("in all", ("summary", "precond", "total_seconds"))),
+            ),
+        ),
         why="here properties 1 to 4 on 45 networks, without the start of processes",
     ),
     Replication(
