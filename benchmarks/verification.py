@@ -34,11 +34,13 @@ import statistics
 import sys
 import time
 from collections.abc import Sequence
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from peers.instances import DECIDED, SUBSET_32, Instance, instances, sample_40
+
+from benchmarks.run import package_version
 
 if TYPE_CHECKING:
     from peers.solvers import Solver
@@ -341,7 +343,7 @@ def main() -> None:
         "cores": os.cpu_count(),
         "python": platform.python_version(),
         "torch": torch.__version__,
-        "precond": version("precond"),
+        "precond": package_version(),
     }
     {"patterns": patterns, "budget": budgets}.get(chosen.suite, compare)(chosen, report)
     save(chosen.out, report)

@@ -727,6 +727,9 @@ def json_broken(good: str) -> Iterator[Broken]:
         "entry": json.dumps({**data, "preconditions": [None]}),
         "hash": json.dumps({**data, "network": {**data["network"], "hash": "0" * 64}}),
         "sides": json.dumps({**data, "domain": {**data["domain"], "lower": [0.0] * 7}}),
+        "about": json.dumps({**data, "data": []}),
+        "names": json.dumps({**data, "data": {"classes": [1, 2]}}),
+        "name": json.dumps({**data, "data": {"columns": "ab"}}),
         "crossed": json.dumps({**data, "domain": {**data["domain"], "lower": [9.0] * 2}}),
     }.items():
         yield Broken(f"{name}.json", text.encode())

@@ -86,8 +86,9 @@ def test_a_name_cannot_look_like_a_verdict(
     [
         (-WEIGHT, {"classes": ["a", "b"]}, "expected a file about the network of the certificate"),
         (WEIGHT, {}, "expected names of classes or columns, got none"),
-        (WEIGHT, {"classes": [1, 2]}, "names of classes and columns are texts"),
+        (WEIGHT, {"classes": [1, 2]}, "names of classes and columns are lists of texts"),
         (WEIGHT, {"columns": 3}, "expected the fields docs/format.md lists"),
+        (WEIGHT, {"columns": "ab"}, "names of classes and columns are lists of texts"),
     ],
 )
 def test_a_file_that_does_not_fit_is_refused(

@@ -6,7 +6,6 @@ Format 1, documented in ``docs/format.md``.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -175,8 +174,7 @@ def read_preconditions(path: Path) -> Stored:
         entries = tuple(Precondition.from_json(entry) for entry in data["preconditions"])
         model, digest = (printable(str(data["network"][key])) for key in ("path", "hash"))
         channels = tuple(map(ChannelPrecondition.from_json, data.get("channel_rules", ())))
-        named = data.get("data", {})
-        classes, columns = (_names(named.get(key, ())) for key in ("classes", "columns"))
+        classes, columns = (_names(data, key) for key in ("classes", "columns"))
         return Stored(
             model,
             digest,
@@ -196,7 +194,10 @@ def read_preconditions(path: Path) -> Stored:
         ) from error
 
 
-def _names(given: Sequence[object]) -> tuple[str, ...]:
-    if not all(isinstance(name, str) for name in given):
-        raise TypeError("names of classes and columns are texts")
-    return tuple(printable(str(name)) for name in given)
+def _names(data: dict[str, Any], key: str) -> tuple[str, ...]:
+    """What the data calls its classes or columns; none in files of earlier versions."""
+    about = data.get("data", {})
+    given = about.get(key, []) if isinstance(about, dict) else None
+    if not isinstance(given, list) or not all(isinstance(name, str) for name in given):
+        raise TypeError("names of classes and columns are lists of texts")
+    return tuple(map(printable, given))
