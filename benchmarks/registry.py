@@ -122,6 +122,18 @@ BENCHMARKS = (
         ),
     ),
     Benchmark(
+        name="altered-multipliers",
+        question="And one whose multipliers are a thousandfold, huge, another's, or no numbers?",
+        quick=None,
+        full="benchmarks/trust_altered.py --multipliers --damage 500 --out {out}",
+        cpu_seconds=(None, 100),
+        figures=(
+            Figure("changes that break a proof", ("broken",)),
+            Figure("numbers that none may have", ("formless",)),
+            Figure("called valid", ("accepted",), Unit.LENGTH),
+        ),
+    ),
+    Benchmark(
         name="forged-files",
         question="Is a damaged or forged certificate file ever believed, or dear to refuse?",
         quick="benchmarks/trust_fuzz.py --changes 200",
@@ -213,6 +225,24 @@ BENCHMARKS = (
         full="benchmarks/verification.py --suite acasxu --instances all --engines precond "
         "--repeat 1 --cap 116 --data {data} --out {out}",
         cpu_seconds=(None, 200),
+    ),
+    Benchmark(
+        name="acasxu-certified",
+        question="The same, with a checked certificate for each that holds: at what cost?",
+        quick=None,
+        full="benchmarks/certified.py --suite acasxu --data {data} --budget 116 "
+        "--lines {out}.lines --out {out}",
+        cpu_seconds=(None, 230),
+        figures=(
+            Figure("queries", ("claims",)),
+            Figure("decided", ("decided",)),
+            Figure("proofs", ("proofs",)),
+            Figure("with a certificate", ("certified",)),
+            Figure("wrong", ("wrong",), Unit.LENGTH),
+            Figure("search, CPU", ("seconds", "proof"), Unit.SECONDS),
+            Figure("certificates made and checked once, CPU", ("seconds", "certify"), Unit.SECONDS),
+            Figure("files read and checked, CPU", ("seconds", "check"), Unit.SECONDS),
+        ),
     ),
     Benchmark(
         name="vnncomp",

@@ -166,3 +166,28 @@ def test_what_it_cannot_take_is_said() -> None:
     assert isinstance(one, Inequality)
     several = LpSplitEngine().unsupported(problem.only(((one, one),)))
     assert several is not None and "more than one inequality" in several.reason
+
+
+def test_a_ray_has_no_length() -> None:
+    """A leaf without weights has multipliers of at most the network's own size, however long the
+    solver's ray is: a common exponent would take digits from other leaves."""
+    claim = a_hard_claim()
+    problem = replace(claim.problem, keep_trace=True)
+    program = PhaseProgram(encode(problem, interval_bounds(problem)))
+    form = program.system.margins(problem, problem.conjuncts[0])
+    for phase in (1, -1):
+        program.decide(np.full(len(program.neurons), phase, np.int8))
+        found = program.largest(form, Deadline.after(600))
+        if found.shown_empty:
+            assert found.duals is not None
+            leaves = [
+                program.leaf(problem, form, replace(found, duals=scale * found.duals))
+                for scale in (1.0, 1e6)
+            ]
+            for side in ("low", "high"):
+                first, second = (getattr(leaf, side) for leaf in leaves)
+                assert first.keys() == second.keys()
+                for layer in first:
+                    assert np.allclose(first[layer], second[layer])
+            return
+    raise AssertionError("no phases exclude each other")

@@ -74,7 +74,7 @@ def default_stages(problem: Problem, device: str = "cpu", seed: int = 0) -> tupl
     if not few:
         short = Stage(phases, 0.15, races=True)
         programs = Stage(LpSplitEngine(device, free=SOME), 0.3, races=True)
-        # A certificate has no optimised layer bounds, so a proof that it is made of should not.
+        # In a certificate the bounds of every subdomain would be steps of their own.
         last = replace(phases, root_steps=0) if problem.keep_trace else phases
         dear = Stage(TightenSplitEngine(last, device), 0.95, races=True)
         splits = (short, programs, dear, *splits)
