@@ -380,6 +380,17 @@ BENCHMARKS = (
         cpu_seconds=(None, 250),
     ),
     Benchmark(
+        name="engine-order",
+        question="Which search over phases should come first, and do features of a claim tell?",
+        quick=None,
+        full="-m benchmarks.engine_order --data {data} --digits 5 --each 10 --out {out}",
+        cpu_seconds=(None, 500),
+        figures=(
+            Figure("cost of today's order", ("today",), Unit.SECONDS),
+            Figure("if each claim had its best order", ("least",), Unit.SECONDS),
+        ),
+    ),
+    Benchmark(
         name="rule-kinds",
         question="What do a tree, several, values and votes give as rules of a layer?",
         quick=None,

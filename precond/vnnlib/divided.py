@@ -18,6 +18,7 @@ from precond.proof.verdict import Verdict
 from precond.workers.pool import Pool, ProofJob
 
 PARTS = 4  # for each worker, so that none waits long for another at the end
+LARGE = 10_000  # neurons, from which on the first bounds of each part are dear
 FIRST_SHARE = 60.0  # seconds for a part, where there is no limit
 
 
@@ -39,8 +40,10 @@ def prove_parts(
 ) -> list[Verdict]:
     """The verdicts of ``claims``, by those of their parts; ``stop`` is told of each refuted part,
     by the number of its claim, and may raise to end all."""
+    least = PARTS * pool.workers
     divided = [
-        parts_of(claim, PARTS * pool.workers, deadline, settings.execution) for claim in claims
+        [claim] if _is_large(claim) else parts_of(claim, least, deadline, settings.execution)
+        for claim in claims
     ]
     owners = [k for k, parts in enumerate(divided) for _ in parts]
     tasks = [part for parts in divided for part in parts]
@@ -66,3 +69,8 @@ def prove_parts(
     for k, verdict in zip(owners, verdicts, strict=True):
         own[k].append(verdict)
     return [joined(verdicts, settings.execution) for verdicts in own]
+
+
+def _is_large(claim: Claim) -> bool:
+    network = claim.network
+    return sum(network.width(layer) for layer in network.decision_layers) >= LARGE

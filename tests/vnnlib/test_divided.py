@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,10 +23,11 @@ from precond.property import Property
 from precond.region.box import Box
 from precond.region.inequality import Inequality
 from precond.region.pattern import DecisionPattern
+from precond.vnnlib import divided
 from precond.vnnlib.read import parse_vnnlib
 from precond.vnnlib.solution import solve
 from precond.vnnlib.standard import Result
-from precond.workers.pool import open_pool
+from precond.workers.pool import InProcess, Job, R, open_pool
 
 HEAD = "".join(f"(declare-const {n} Real)" for n in ("X_0", "X_1", "Y_0", "Y_1"))
 REGION = "(assert (and (<= -2 X_0 2) (<= -2 X_1 2)))"
@@ -104,6 +106,26 @@ def test_two_workers_say_the_same(limit: float, result: Result) -> None:
         both = solve(query, FOREVER, pool=pool)
     assert alone.result is both.result is result
     assert both.witness is None or query.admits(both.witness)
+
+
+def test_a_large_network_is_not_divided(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each part would bound all its layers anew."""
+    claims = [random_claim(0), random_claim(1)]
+    drawn: list[int] = []
+
+    class Counted(InProcess):
+        def map(self, jobs: Iterable[Job[R]], done: object = None) -> list[R]:
+            results = super().map(jobs)
+            drawn.append(len(results))
+            return results
+
+    def never(number: int, verdict: Verdict) -> None:
+        raise AssertionError((number, verdict))
+
+    for large in (10_000, 1):
+        monkeypatch.setattr(divided, "LARGE", large)
+        divided.prove_parts(Counted(), claims, FOREVER, divided.PartSettings(), never)
+    assert drawn == [8, 2]
 
 
 def test_certificates_take_no_pool() -> None:
