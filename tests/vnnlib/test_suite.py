@@ -180,6 +180,7 @@ def test_a_list_that_is_none_is_refused(tmp_path: Path, text: str, words: str) -
         (["list.csv", "--out", "r.csv", "--network", "a.onnx"], "the list names them"),
         (["two.vnnlib"], "--network"),
         (["two.vnnlib", "--network", "absolute.onnx", "--out", "r.csv"], "a list of queries"),
+        (["two.vnnlib", "--network", "absolute.onnx", "--memory", "1G"], "a list of queries"),
         (["list.csv", "--out", "two.vnnlib"], "another file"),
     ],
 )
