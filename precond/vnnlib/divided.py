@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from precond.proof.arithmetic import Arithmetic
 from precond.proof.claim import Claim
 from precond.proof.deadline import Deadline
-from precond.proof.prover.parts import joined, parts_of
+from precond.proof.prover.parts import claim_parts, joined
 from precond.proof.verdict import Verdict
 from precond.workers.pool import Pool, ProofJob
 
@@ -42,7 +42,9 @@ def prove_parts(
     by the number of its claim, and may raise to end all."""
     least = PARTS * pool.workers
     divided = [
-        [claim] if _is_large(claim) else parts_of(claim, least, deadline, settings.execution)
+        [claim]
+        if _is_large(claim)
+        else claim_parts(claim, least, deadline, execution=settings.execution)
         for claim in claims
     ]
     owners = [k for k, parts in enumerate(divided) for _ in parts]

@@ -171,7 +171,9 @@ class _QuerySearch:
                 pool,
                 [self.query.claims[k] for k in numbers],
                 self.deadline.earlier(DIVIDED * self.deadline.left),
-                PartSettings(device=self.device, seed=self.seed, execution=self.query.execution),
+                settings=PartSettings(
+                    device=self.device, seed=self.seed, execution=self.query.execution
+                ),
                 stop=lambda place, verdict: self._admit(numbers[place], verdict),
             )
         except _Admitted as met:

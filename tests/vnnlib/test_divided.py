@@ -17,7 +17,7 @@ from precond.formats.onnx.writer import write_onnx
 from precond.proof.arithmetic import Arithmetic
 from precond.proof.claim import Claim, HalfSpaces
 from precond.proof.deadline import FOREVER
-from precond.proof.prover.parts import joined, parts_of
+from precond.proof.prover.parts import claim_parts, joined
 from precond.proof.verdict import Status, Verdict
 from precond.property import Property
 from precond.region.box import Box
@@ -43,7 +43,7 @@ def random_claim(seed: int, inputs: int = 2) -> Claim:
 
 
 def split(claim: Claim, least: int) -> list[Claim]:
-    return parts_of(claim, least, FOREVER, Arithmetic.REAL)
+    return claim_parts(claim, least, FOREVER, execution=Arithmetic.REAL)
 
 
 @pytest.mark.parametrize("seed", range(6))

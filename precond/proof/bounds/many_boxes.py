@@ -86,7 +86,8 @@ def many_boxes(problems: Sequence[Problem], device: str) -> ManyBoxes:
     )
     lower = np.array([problem.box.lower for problem in problems])
     upper = np.array([problem.box.upper for problem in problems])
-    return ManyBoxes(first, _tensor(lower, device), _tensor(upper, device), forms, sizes=sizes)
+    sides = _tensor(lower, device), _tensor(upper, device)
+    return ManyBoxes(first, *sides, forms=forms, sizes=sizes)
 
 
 def box_bounds(boxes: ManyBoxes, device: str, deadline: Deadline) -> BoxBounds:

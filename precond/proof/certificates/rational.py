@@ -161,7 +161,7 @@ def least_mix(
     table[n, -1] = Fraction(1)
     basis = [len(every) + 2 * i + int(every[0].form[i] < 0) for i in range(n)] + [0]
     for i in [n, *range(n)]:
-        _pivot(table, cost, i, basis[i])
+        _pivot(table, cost, row=i, column=basis[i])
     while True:
         entering = next((j for j, c in enumerate(cost[:-1]) if c < 0), None)
         if deadline.passed:
@@ -181,10 +181,10 @@ def least_mix(
             return cost[entering], mix[: len(every)]
         _, _, leaving = min(ratios)
         basis[leaving] = entering
-        _pivot(table, cost, leaving, entering)
+        _pivot(table, cost, row=leaving, column=entering)
 
 
-def _pivot(table: Array, cost: Array, row: int, column: int) -> None:
+def _pivot(table: Array, cost: Array, *, row: int, column: int) -> None:
     """The column becomes the row's unit vector, in place."""
     table[row] = table[row] / table[row, column]
     for i in range(len(table)):

@@ -27,7 +27,7 @@ from precond.region.box import Box
 Array = NDArray[np.float64]
 
 
-def parts_of(claim: Claim, least: int, deadline: Deadline, execution: Arithmetic) -> list[Claim]:
+def claim_parts(claim: Claim, least: int, deadline: Deadline, execution: Arithmetic) -> list[Claim]:
     """``claim`` in ``least`` parts or more, if its box can be cut; else by its clauses."""
     clauses = [
         replace(claim, property=Property((clause,), claim.property.name))
