@@ -57,20 +57,12 @@ def is_suite(arguments: argparse.Namespace) -> bool:
         )
     if not listed and not arguments.network:
         raise QueryError("--network", expected="NAME=MODEL or MODEL", got="none")
-    if not listed and (
-        arguments.out or arguments.ledger or arguments.memory or arguments.scheduler
-    ):
+    more = arguments.out, arguments.ledger, arguments.memory, arguments.scheduler
+    if not listed and (any(more) or arguments.workers != 1):
         raise QueryError(
-            "--out, --ledger, --memory, --scheduler",
+            "--out, --ledger, --memory, --workers, --scheduler",
             expected=f"a list of queries (a {SUFFIX} file)",
             got=f"one query, {arguments.query}",
-        )
-    if not listed and arguments.workers > 1 and (arguments.exact or arguments.certificate):
-        raise QueryError(
-            "--workers",
-            expected="1 for one query with a certificate",
-            got=str(arguments.workers),
-            fix="Leave --workers away; a list of queries takes both",
         )
     return listed
 

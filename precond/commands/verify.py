@@ -93,7 +93,6 @@ def run(arguments: argparse.Namespace) -> int:
         "input_shape": arguments.input_shape,
         "activation": arguments.activation,
         "output": arguments.output,
-        "workers": arguments.workers,
         "certificates": None if arguments.certificate is None else str(arguments.certificate),
     }
     limit = math.inf if arguments.timeout is None else arguments.timeout

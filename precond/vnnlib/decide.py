@@ -10,7 +10,7 @@ What rests on one float solver alone, or on a point that the file's decimals exc
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,8 +32,6 @@ from precond.vnnlib.standard import (
     parse_networks,
     serialise_assignment,
 )
-from precond.workers.child import WorkerProcess
-from precond.workers.pool import open_pool
 
 Loader = Callable[[Path, "InputShape | None", "str | None", "str | None"], Network]
 
@@ -43,8 +41,7 @@ class Request:
     """``precond verify`` as asked.  ``networks``: ``NAME=MODEL``, or one ``MODEL`` alone;
     ``assignments``: the folder for a serialised assignment; ``as_real``: read floating-point
     element types as real numbers; ``exact``: a claim counts as proved only with a certificate
-    that was checked in exact arithmetic; ``certificates``: the folder they are written to;
-    ``workers``: processes that claims are divided between."""
+    that was checked in exact arithmetic; ``certificates``: the folder they are written to."""
 
     query: Path
     networks: tuple[str, ...]
@@ -58,7 +55,6 @@ class Request:
     input_shape: InputShape | None = None
     activation: str | None = None
     output: str | None = None
-    workers: int = 1
 
 
 def load_network(
@@ -100,29 +96,15 @@ def keep_certificates(folder: Path | None, query: Query, solution: Solution) -> 
     }
 
 
-def reply(
-    request: Request,
-    deadline: Deadline,
-    say: Callable[[str], None],
-    started: Sequence[WorkerProcess] = (),
-) -> str:
-    """Everything ``precond verify`` prints on stdout; ``say`` gets what goes to stderr.
-    ``started``: workers that are starting already."""
+def reply(request: Request, deadline: Deadline, say: Callable[[str], None]) -> str:
+    """Everything ``precond verify`` prints on stdout; ``say`` gets what goes to stderr."""
     require_device(request.device)
     query = read(request)
     if request.activation is not None:
         say(stated_origin(", ".join(request.networks), Activation(request.activation)))
     for note in query.notes:
         say(note)
-    with open_pool(request.workers, started=started) as pool:
-        solution = solve(
-            query,
-            deadline,
-            device=request.device,
-            seed=request.seed,
-            exact=request.exact,
-            pool=pool if request.workers > 1 else None,
-        )
+    solution = solve(query, deadline, device=request.device, seed=request.seed, exact=request.exact)
     for note in solution.notes:
         say(note)
     for k, path in keep_certificates(request.certificates, query, solution).items():

@@ -85,12 +85,6 @@ def _said(output: bytes) -> VerifyReply | None:
 def _work(asked: dict[str, Any]) -> dict[str, str]:
     """The child's part: what ``ask`` reads."""
     from precond.errors import PrecondError
-    from precond.workers.child import WorkerProcess
-
-    # Workers import what they need while this process does.
-    workers = int(asked["request"].get("workers", 1))
-    started = [WorkerProcess() for _ in range(workers)] if workers > 1 else []
-
     from precond.proof.deadline import Deadline
     from precond.vnnlib.decide import Request, reply
 
@@ -102,7 +96,7 @@ def _work(asked: dict[str, Any]) -> dict[str, str]:
             fields[folder] = Path(fields[folder])
     deadline = Deadline(math.inf if asked["at"] is None else float(asked["at"]))
     try:
-        return {"text": reply(Request(**fields), deadline, say, started)}
+        return {"text": reply(Request(**fields), deadline, say)}
     except PrecondError as error:
         return {"error": str(error)}
     except MemoryError:

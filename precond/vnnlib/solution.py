@@ -17,7 +17,6 @@ from itertools import count
 import numpy as np
 from numpy.typing import NDArray
 
-from precond.errors import QueryError
 from precond.proof.arithmetic import Arithmetic
 from precond.proof.deadline import Deadline
 from precond.proof.ledger.ledger import Ledger
@@ -26,17 +25,14 @@ from precond.proof.prover.together import prove_together
 from precond.proof.restate.restatement import ask
 from precond.proof.restate.with_room import with_room
 from precond.proof.verdict import Status, Verdict
-from precond.vnnlib.divided import PartSettings, prove_parts
 from precond.vnnlib.query import Query
 from precond.vnnlib.runs import run_witness
 from precond.vnnlib.standard import Result, result_of
-from precond.workers.pool import Pool
 
 FIRST_SHARE = 60.0  # seconds for a claim in the first round, where there is no limit
 GROWTH = 4.0
 ROOM = (1e-6, 1e-12)  # for another counterexample, where one lies on the edge
 TOGETHER = 0.3  # share of the time for what one pass over all claims can answer
-DIVIDED = 0.9  # of what is left, for claims in parts
 SPENT = 0.5  # share of a claim's time after which more of it may help
 
 
@@ -59,23 +55,11 @@ def solve(
     seed: int = 0,
     exact: bool = False,
     ledger: Ledger | None = None,
-    pool: Pool | None = None,
 ) -> Solution:
     """Decide ``query`` by the deadline; its moment may be infinite.  ``exact``, ``ledger``: as in
-    ``prove``.  ``pool``: of more than one worker, between which claims are divided; a
-    certificate is not made of parts, so ``exact`` takes none."""
-    if pool is not None and exact:
-        raise QueryError("pool", expected="none where a certificate is wanted", got="a pool")
+    ``prove``."""
     search = _QuerySearch(query, deadline, device=device, seed=seed, exact=exact, ledger=ledger)
-    return search.run(pool)
-
-
-class _Admitted(Exception):
-    """The query admits ``witness``."""
-
-    def __init__(self, witness: NDArray[np.float64]) -> None:
-        super().__init__("the query admits an input")
-        self.witness = witness
+    return search.run()
 
 
 class _QuerySearch:
@@ -103,13 +87,11 @@ class _QuerySearch:
         self.notes: dict[int, str] = {}
         self.distrusted: set[int] = set()  # answered, but not well enough
 
-    def run(self, pool: Pool | None) -> Solution:
+    def run(self) -> Solution:
         witness = None if self.exact else self._together()
-        if witness is None and pool is not None and pool.workers > 1:
-            witness = self._divided(pool)
         if witness is not None:
             return self._solution(Result.SAT, witness)
-        pending = self._pending()
+        pending = [k for k in range(len(self.query.claims)) if k not in self.status]
         first = FIRST_SHARE
         for attempt in count():
             if not pending:
@@ -145,54 +127,16 @@ class _QuerySearch:
             ledger=self.ledger,
         )
         for k, verdict in answers:
-            try:
-                if verdict.witness is not None:
-                    self._admit(k, verdict)
-            except _Admitted as met:
-                return met.witness
-            if verdict.is_proved:
-                self._answer(k, verdict)
+            witness = None
+            if verdict.witness is not None:
+                witness = admitted(self.query, k, verdict.witness)
+            counts = verdict.confirmed and self.query.execution in verdict.holds_in
+            if witness is not None or (verdict.is_proved and counts):
+                self.verdicts[k], self.given[k] = verdict, verdict.seconds
+                self.status[k] = verdict.status
+            if witness is not None:
+                return witness
         return None
-
-    def _answer(self, k: int, verdict: Verdict) -> None:
-        """Claim ``k`` is answered, if its verdict is one that counts."""
-        if verdict.is_proved and not (
-            verdict.confirmed and self.query.execution in verdict.holds_in
-        ):
-            return
-        self.verdicts[k], self.given[k] = verdict, verdict.seconds
-        self.status[k] = verdict.status
-
-    def _divided(self, pool: Pool) -> NDArray[np.float64] | None:
-        """The same by the workers of ``pool``; what they leave open is tried here."""
-        numbers = self._pending()
-        try:
-            verdicts = prove_parts(
-                pool,
-                [self.query.claims[k] for k in numbers],
-                self.deadline.earlier(DIVIDED * self.deadline.left),
-                settings=PartSettings(
-                    device=self.device, seed=self.seed, execution=self.query.execution
-                ),
-                stop=lambda place, verdict: self._admit(numbers[place], verdict),
-            )
-        except _Admitted as met:
-            return met.witness
-        for k, verdict in zip(numbers, verdicts, strict=True):
-            if verdict.is_proved:
-                self._answer(k, verdict)
-        return None
-
-    def _pending(self) -> list[int]:
-        return [k for k in range(len(self.query.claims)) if k not in self.status]
-
-    def _admit(self, k: int, verdict: Verdict) -> None:
-        """Raise ``_Admitted`` if the query admits the witness of claim ``k``."""
-        assert verdict.witness is not None
-        witness = admitted(self.query, k, verdict.witness)
-        if witness is not None:
-            self._answer(k, verdict)
-            raise _Admitted(witness)
 
     def _try(self, k: int, share: float, attempt: int) -> NDArray[np.float64] | None:
         """Prove claim ``k``; an input that the query admits, if one was found."""

@@ -10,7 +10,7 @@ import pickle
 import selectors
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -66,23 +66,14 @@ class _MapCall:
 
 
 class LocalPool:
-    """``workers`` processes; a context is ``open_pool``.  ``started``: some that are starting
-    already."""
+    """``workers`` processes; a context is ``open_pool``."""
 
-    def __init__(
-        self,
-        workers: int,
-        ledger: Ledger | None,
-        memory: int | None,
-        started: Sequence[WorkerProcess] = (),
-    ) -> None:
+    def __init__(self, workers: int, ledger: Ledger | None, memory: int | None) -> None:
         self.workers = workers
         self._ledger = ledger
         self._memory = memory
         self._sender = Sender(local=True)
         self._seats = [_Seat() for _ in range(workers)]
-        for seat, child in zip(self._seats, started, strict=False):
-            seat.child, seat.limit = child, time.monotonic() + START
         self._bad_starts = 0
 
     def share(self, value: NDArray[Any]) -> None:
@@ -118,7 +109,7 @@ class LocalPool:
             seat.task = task
             if seat.child is None or not seat.child.alive:
                 self._start(seat)
-            elif seat.child.ready:
+            else:
                 self._send(run, seat)
 
     def _draw(self, run: _MapCall, source: Iterable[tuple[int, Job[Any]]]) -> _LocalTask | None:

@@ -27,7 +27,6 @@ from precond.proof.claim import Claim
 from precond.proof.ledger.ledger import Ledger
 from precond.proof.prover.prove import prove, recalled
 from precond.proof.verdict import Status, Verdict
-from precond.workers.child import WorkerProcess
 
 DEATHS = 3
 GRACE = 2.0  # seconds past a job's budget before its worker is killed
@@ -145,12 +144,10 @@ def open_pool(
     scheduler: str | None = None,
     memory: int | None = None,
     ledger: Ledger | None = None,
-    started: Sequence[WorkerProcess] = (),
 ) -> Iterator[Pool]:
     """A pool that ends with the block.
 
-    ``workers`` > 1: so many local processes, each with one thread; ``started``: of these, some
-    that are starting already.  ``scheduler``: the
+    ``workers`` > 1: so many local processes, each with one thread.  ``scheduler``: the
     address of a Dask scheduler, instead.  ``memory``: bytes each worker process may allocate.
     """
     if workers < 1:
@@ -171,7 +168,7 @@ def open_pool(
     else:
         from precond.workers.local import LocalPool
 
-        pool = LocalPool(workers, ledger, memory, started)
+        pool = LocalPool(workers, ledger, memory)
     try:
         yield pool
     finally:

@@ -49,12 +49,11 @@ class ManyBoxes:
 @dataclass(frozen=True, eq=False)
 class BoxBounds:
     """Per box: ``closed`` (G,), whether no conjunct has a solution in it; ``bound`` (G,), the
-    least over its conjuncts of how far they are from one; ``form`` (G, n), the linear bound of the
-    nearest conjunct at the input; ``corners`` (G, n), where it is lowest."""
+    least over its conjuncts of how far they are from one; ``corners`` (G, n), where the linear
+    bound of the nearest conjunct is lowest."""
 
     closed: NDArray[np.bool_]
     bound: Array
-    form: Array
     corners: Array
 
 
@@ -112,12 +111,7 @@ def box_bounds(boxes: ManyBoxes, device: str, deadline: Deadline) -> BoxBounds:
     each = torch.arange(len(nearest), device=nearest.device)
     form = bound.form[each, rows_of[each, nearest]]
     corners = torch.where(form > 0, boxes.lower, boxes.upper)
-    return BoxBounds(
-        closed.cpu().numpy(),
-        least.cpu().numpy(),
-        form=form.cpu().numpy(),
-        corners=corners.cpu().numpy(),
-    )
+    return BoxBounds(closed.cpu().numpy(), least.cpu().numpy(), corners=corners.cpu().numpy())
 
 
 def violations(boxes: ManyBoxes, points: Array, device: str) -> NDArray[np.bool_]:
