@@ -1,0 +1,331 @@
+"""Branch and bound by fixing ReLU phases, with all layer bounds computed anew in every subdomain.
+
+In a deep network a phase counts mostly by what it does to the bounds of later layers.  So each
+subdomain's layer bounds come from backward passes of its own, with slopes that ascent has found
+once, at the root.  Few subdomains, each dear: depth first, all conjuncts in one tree, a conjunct
+dropped where it is closed.  Estimates in float32 say which neuron to split (``estimates``), and
+where it is worth while to bound rigorously; only rigorous bounds close a subdomain.
+
+A conjunct of several inequalities is excluded by any one of them or by a mixture, found at the
+root: where all hold, so does their mean.
+
+Source: Bunel et al. 2020 (phases, bounds of intermediate layers), Xu et al. 2021 (α).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from precond.network.layers import Affine, Conv2d, LeakyReLU, ReLU
+from precond.network.operators import operators
+from precond.proof.bounds.backward import Multipliers
+from precond.proof.bounds.estimate import multipliers_as
+from precond.proof.bounds.field_maps import holds_factors
+from precond.proof.bounds.layer_passes import LayerPasses
+from precond.proof.bounds.magnitudes import beyond_floats
+from precond.proof.bounds.objective import Objective
+from precond.proof.bounds.plain_sums import plain_sums
+from precond.proof.bounds.problem import region_of
+from precond.proof.bounds.region import refine
+from precond.proof.bounds.row_bounds import improved_bounds
+from precond.proof.bounds.row_multipliers import RowMultipliers
+from precond.proof.bounds.subdomains import joined, youngest
+from precond.proof.claim import Problem
+from precond.proof.coverage import Coverage
+from precond.proof.engines.base import (
+    PROPAGATION,
+    Answer,
+    Deadline,
+    Lines,
+    Outcome,
+    free_bytes,
+)
+from precond.proof.engines.closed_phases import closed_problem
+from precond.proof.engines.corners import violating
+from precond.proof.engines.refine_split.estimates import Estimator, SubdomainEstimate
+from precond.proof.engines.refine_split.record import RefineRecord
+from precond.proof.engines.refine_split.root import Root, root_of
+from precond.proof.engines.refine_split.subdomains import Bounds, Neurons, Subdomains
+from precond.proof.gate import excludes
+from precond.proof.limits import limits_of
+from precond.proof.refusal import Refusal
+from precond.proof.trace import Leaf
+
+Decide = Callable[[Problem, Deadline], Answer]
+TRACE_SHARE = 0.125  # of free memory, for a recorded trace
+MOST_WORK = 2e9  # products in the passes for all layer bounds of a subdomain
+ROOT_SHARE = 0.2  # of the time, for slopes
+
+
+@dataclass(frozen=True)
+class RefineSplitEngine:
+    """Phase splitting over layer bounds of each subdomain; rigorous, complete with ``leaf``."""
+
+    device: str = "cpu"
+    batch: int = 1
+    steps: int = 60
+    leaf_steps: int = 6
+    root_steps: int = 20
+    most_work: float = MOST_WORK
+    leaf: Decide | None = None
+    name: str = "refine-split"
+    lines: ClassVar[Lines] = PROPAGATION
+
+    def unsupported(self, problem: Problem) -> Refusal | None:
+        network = problem.network
+        kinds = {type(n.layer).__name__ for n in network.nodes if not network.is_affine(n.name)}
+        others = kinds - {ReLU.__name__, LeakyReLU.__name__}
+        if others:
+            return Refusal(f"layer kinds {', '.join(sorted(others))}")
+        work = work_of(problem)
+        if work > self.most_work:
+            most = f"{self.most_work:.0e}"
+            return Refusal(f"{work:.1e} products in each subdomain, of at most {most}")
+        return beyond_floats(problem)
+
+    def solve(self, problem: Problem, deadline: Deadline) -> list[Answer]:
+        """One answer per conjunct, all searched in one tree; a witness ends the search."""
+        with plain_sums(self.device):
+            kept = RowMultipliers()
+            passes = LayerPasses(
+                backward=problem.bounds is None or self.root_steps > 0,
+                steps=self.root_steps,
+                deadline=deadline.earlier(ROOT_SHARE * deadline.left),
+                multipliers=kept,
+            )
+            refined = region_of(problem, self.device, passes=passes)
+            if bool(refined.empty[0]):
+                trace = Leaf(empty=True) if problem.keep_trace else None
+                return [Answer.excluded(trace=trace)] * len(problem.conjuncts)
+            root = root_of(
+                problem,
+                refined,
+                kept,
+                device=self.device,
+                steps=self.steps,
+                deadline=deadline.earlier(ROOT_SHARE * deadline.left),
+            )
+            return _RefineSearch(self, problem, root, deadline=deadline).run()
+
+
+def work_of(problem: Problem) -> float:
+    """Products in the passes for both bounds of every open neuron, as far as bounds are known."""
+    network, known = problem.network, problem.bounds or {}
+    before, work = 0.0, 0.0
+    for node in network.nodes:
+        layer = node.layer
+        if isinstance(layer, Affine):
+            before += layer.weight.size
+        elif isinstance(layer, Conv2d):
+            before += network.width(node.name) * layer.weight[0].size
+        elif node.name in network.decision_layers:
+            rows = 2 * network.width(node.name)
+            if node.name in known:
+                low, high = known[node.name]
+                rows = 2 * int(((low < 0) & (high > 0)).sum())
+            work += rows * before * (network.pre_activation(node.name) in network.loose)
+    return work
+
+
+class _RefineSearch:
+    """``blocks``: subdomains that wait, the youngest last; ``stuck``: those that stay open."""
+
+    def __init__(
+        self, engine: RefineSplitEngine, problem: Problem, root: Root, deadline: Deadline
+    ) -> None:
+        self.engine, self.problem, self.root = engine, problem, root
+        self.deadline = deadline
+        network, device = problem.network, engine.device
+        self.layers = network.decision_layers
+        self.neurons = Neurons.of(network)
+        self.limits = limits_of(problem, device)
+        held = all(holds_factors(node.layer) for node in network.nodes)
+        self.loose = torch.float32 if held else torch.float64
+        lower, upper = (side.to(self.loose) for side in (root.region.lower, root.region.upper))
+        ops = operators(network, device, self.loose)
+        self.estimator = Estimator(ops, lower, upper, multipliers=root.layers)
+        self.rows = root.candidates.rows
+        self.objective = Objective.of(self.rows, network.output).to(self.loose)
+        self.slopes = multipliers_as(Multipliers(root.chosen.alpha), self.loose)
+        self.blocks: list[Subdomains] = []
+        self.stuck: list[Subdomains] = []
+        self.numbered = 1  # subdomains so far
+        self.visited = 0
+        self.coverage = Coverage(root.rows.conjuncts)
+        self.witness: tuple[int, np.ndarray] | None = None
+        limit = TRACE_SHARE * free_bytes(device)
+        self.record = RefineRecord(root.candidates, limit) if problem.keep_trace else None
+
+    def run(self) -> list[Answer]:
+        root, device = self.root, self.engine.device
+        whole = Subdomains(
+            torch.zeros(1, dtype=torch.int64, device=device),
+            torch.ones(1, dtype=torch.float64, device=device),
+            torch.ones(1, root.rows.conjuncts, dtype=torch.bool, device=device),
+            known=root.bounds,
+            guess=self._loosened(root.bounds),
+        )
+        self._push(self._close(whole, root.value, root.chosen))
+        while self.blocks and not self.deadline.passed and self.witness is None:
+            self._step(youngest(self.blocks, self.engine.batch))
+        return self._answers()
+
+    def _step(self, block: Subdomains) -> None:
+        """Bound subdomains, and put the children of what stays open to the others."""
+        self.visited += len(block)
+        with torch.enable_grad():
+            seen = self.estimator.of(block.guess, self.objective, self.slopes)
+            best = self.rows.best(seen.value)
+        hopeful = seen.empty | (~block.open | (best.detach() > 0)).all(1)
+        guess = {n: (low.detach(), high.detach()) for n, (low, high) in seen.bounds.items()}
+        block = replace(block, guess=guess)
+        if bool(hopeful.any()):
+            block = self._bounded(block, hopeful)
+        left = block.open.any(1).nonzero().squeeze(1)
+        if not len(left):
+            return
+        worst = best.detach().masked_fill(~block.open, torch.inf).argmin(1)
+        self._try(seen, worst, left)
+        if self.witness is not None:
+            self.stuck.append(block.rows(left))
+            return
+        with torch.enable_grad():
+            counts = block.open & (hopeful[:, None] | (best < 0))
+            total = torch.where(counts, best, torch.zeros_like(best)).sum()
+        gain, neuron = seen.gains(total, self.layers)[left].max(1)
+        inside = gain > 0  # a gain that is no number splits nothing
+        self._split(block.rows(left[inside]), neuron[inside])
+        for row in left[~inside].tolist():
+            self._finish(block.rows(torch.tensor([row], device=left.device)))
+
+    def _bounded(self, block: Subdomains, which: Tensor) -> Subdomains:
+        """``block`` with rigorous bounds of the subdomains ``which`` (G,)."""
+        index, rest = which.nonzero().squeeze(1), (~which).nonzero().squeeze(1)
+        part = block.rows(index)
+        region = self.root.region
+        with torch.no_grad():
+            refined = refine(
+                region.ops,
+                region.lower.expand(len(part), -1),
+                region.upper.expand(len(part), -1),
+                limits=self.limits,
+                known=part.known,
+                passes=LayerPasses(deadline=self.deadline, multipliers=self.root.layers),
+                execution=self.problem.execution,
+            )
+        part = self._emptied(replace(part, known=refined.bounds), refined.empty)
+        if bool(part.open.any()):
+            bound, used = improved_bounds(
+                refined.region,
+                self.rows,
+                steps=self.engine.leaf_steps,
+                deadline=self.deadline,
+                initial=self.root.chosen,
+            )
+            part = self._close(part, bound.value, used)
+        both = joined([part, block.rows(rest)])
+        return both.rows(torch.cat([index, rest]).argsort())
+
+    def _emptied(self, block: Subdomains, empty: Tensor) -> Subdomains:
+        """Without the subdomains that their layer bounds leave without an input."""
+        closed = block.open & empty[:, None]
+        if self.record is not None:
+            self.record.empty(block, closed)
+        return self._enter(block, closed)
+
+    def _close(self, block: Subdomains, value: Tensor, used: Multipliers) -> Subdomains:
+        """Without the conjuncts that bounds ``value`` (G, candidates) exclude."""
+        enough = excludes(value, self.rows.strict)
+        closed = block.open & self.rows.any(enough)
+        if self.record is not None:
+            self.record.excluded(block, closed, torch.where(enough, value, -torch.inf), used)
+        return self._enter(block, closed)
+
+    def _enter(self, block: Subdomains, closed: Tensor) -> Subdomains:
+        """The subdomains with what is left when pairs ``closed`` (G, conjuncts) are."""
+        where, conjunct = closed.nonzero(as_tuple=True)
+        self.coverage.close(conjunct, block.share[where])
+        return replace(block, open=block.open & ~closed)
+
+    def _split(self, block: Subdomains, neuron: Tensor) -> None:
+        if not len(block):
+            return
+        count, first = len(block), self.numbered
+        self.numbered += 2 * count
+        self.coverage.split(block.open.nonzero()[:, 1])
+        if self.record is not None:
+            names = [self.neurons.name_of(n) for n in neuron.tolist()]
+            self.record.split(block.node, names, first)
+        self._push(
+            Subdomains(
+                torch.arange(first, self.numbered, device=neuron.device),
+                block.share.repeat(2) / 2,
+                block.open.repeat(2, 1),
+                known=self.neurons.halves(block.known, neuron),
+                guess=self.neurons.halves(block.guess, neuron),
+            )
+        )
+
+    def _push(self, block: Subdomains) -> None:
+        rows = block.open.any(1).nonzero().squeeze(1)
+        if len(rows):
+            self.blocks.append(block.rows(rows))
+
+    def _finish(self, block: Subdomains) -> None:
+        """One subdomain with nothing to split: its conjuncts, one after the other."""
+        for conjunct in block.open[0].nonzero().squeeze(1).tolist():
+            if self.witness is not None or self.engine.leaf is None:
+                break
+            begun = closed_problem(self.problem, block.known, 0, conjunct)
+            answer = self.engine.leaf(begun, self.deadline)
+            if answer.outcome is Outcome.WITNESS and answer.witness is not None:
+                self.witness = (conjunct, answer.witness)
+            if answer.outcome is Outcome.INFEASIBLE and answer.rigorous:
+                if self.record is not None:
+                    self.record.graft(int(block.node), conjunct, answer.trace)
+                closed = torch.zeros_like(block.open)
+                closed[0, conjunct] = True
+                block = self._enter(block, closed)
+        if bool(block.open.any()):
+            self.stuck.append(block)
+
+    def _try(self, seen: SubdomainEstimate, conjunct: Tensor, which: Tensor) -> None:
+        """Keep a corner, of the subdomains ``which``, that violates as ``conjunct`` (G,) says."""
+        region, rows = self.root.region, self.root.rows
+        row = self.rows.best_row(seen.value.detach(), conjunct)
+        index = torch.arange(len(row), device=row.device)
+        corners = torch.where(seen.form[index, row] > 0, region.lower, region.upper)[which]
+        found = violating(self.problem, region, rows, corners, conjunct[which])
+        if found is not None:
+            self.witness = (int(conjunct[which][found]), corners[found].cpu().numpy().copy())
+
+    def _answers(self) -> list[Answer]:
+        waiting = [*self.blocks, *self.stuck]
+        count = self.root.rows.conjuncts
+        number, share = np.zeros(count, np.int64), np.zeros(count)
+        for block in waiting:
+            number += block.open.sum(0).cpu().numpy()
+            share += (block.open * block.share[:, None]).sum(0).cpu().numpy()
+        return [self._answer(c, int(number[c]), float(share[c])) for c in range(count)]
+
+    def _answer(self, conjunct: int, left: int, share: float) -> Answer:
+        """About a conjunct with ``left`` open subdomains, ``share`` of the whole."""
+        if self.witness is not None and self.witness[0] == conjunct:
+            return Answer(Outcome.WITNESS, witness=self.witness[1])
+        fault = self.coverage.fault(conjunct, left, share)
+        note = f"{self.visited} subdomains refined"
+        if left or fault is not None:
+            done = min(1.0, max(0.0, 1.0 - share))
+            note = fault or f"{note}, {left} open, {100 * done:.4g} % of the phases decided"
+            return Answer(Outcome.UNDECIDED, rigorous=True, note=note, done=done)
+        trace = None if self.record is None else self.record.tree.trace(conjunct)
+        return Answer.excluded(note=note, trace=trace)
+
+    def _loosened(self, bounds: Bounds) -> Bounds:
+        return {n: (bounds[n][0].to(self.loose), bounds[n][1].to(self.loose)) for n in self.layers}
