@@ -26,6 +26,7 @@ from precond.proof.engines.input_split.search import InputSplitEngine
 from precond.proof.engines.lp_split import LpSplitEngine
 from precond.proof.engines.relu_split import search as relu_split
 from precond.proof.engines.relu_split.blocks import Subdomains
+from precond.proof.engines.refine_split.search import RefineSplitEngine
 from precond.proof.engines.relu_split.search import ReluSplitEngine
 from precond.proof.engines.tighten_split import TightenSplitEngine
 from precond.proof.gate import crossed, excludes, is_off, is_on
@@ -42,6 +43,7 @@ NAN, INF = float("nan"), float("inf")
 FLOATS: tuple[Engine, ...] = (
     BoundsEngine(steps=3),
     InputSplitEngine(),
+    RefineSplitEngine(),
     ReluSplitEngine(),
     HighsEngine(),
     LpSplitEngine(),

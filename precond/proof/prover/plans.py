@@ -19,6 +19,7 @@ from precond.proof.engines.input_split.polytope import PolytopeSplitEngine
 from precond.proof.engines.input_split.search import InputSplitEngine
 from precond.proof.engines.lp_split import LpSplitEngine
 from precond.proof.engines.marabou.engine import MarabouEngine
+from precond.proof.engines.refine_split.search import RefineSplitEngine
 from precond.proof.engines.relu_split.search import ReluSplitEngine
 from precond.proof.engines.tighten_split import TightenSplitEngine
 from precond.proof.engines.z3.engine import Z3Engine
@@ -77,7 +78,8 @@ def default_stages(problem: Problem, device: str = "cpu", seed: int = 0) -> tupl
         # In a certificate the bounds of every subdomain would be steps of their own.
         last = replace(phases, root_steps=0) if problem.keep_trace else phases
         dear = Stage(TightenSplitEngine(last, device), 0.95, races=True)
-        splits = (short, programs, dear, *splits)
+        refining = Stage(RefineSplitEngine(device, leaf=_leaf), 0.5, races=True)
+        splits = (short, programs, refining, dear, *splits)
     return (
         *quick,
         *splits,

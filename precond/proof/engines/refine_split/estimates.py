@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from precond.basics.shapes import Bool, Float
+from precond.basics.shapes import Float
 from precond.network.graph import Network
 from precond.network.layers import LeakyReLU, ReLU
 from precond.network.operators import Operators
@@ -27,19 +27,17 @@ from precond.proof.bounds.objective import Objective
 from precond.proof.bounds.row_multipliers import RowMultipliers
 from precond.proof.engines.refine_split.subdomains import Bounds
 
-CROSSED = 1e-5  # of a layer's largest bound: by so much bounds cross before they say "empty"
 TIE = 1e-12  # of a neuron's width: a free neuron that nothing depends on comes last
 
 
 @dataclass(frozen=True, eq=False)
 class SubdomainEstimate:
     """Of G subdomains: what the rows' bounds come to (G, R), the forms (G, R, n) at the input,
-    the layers' bounds, and which look empty (G,)."""
+    and the layers' bounds."""
 
     value: Float[Tensor, "subdomains rows"]
     form: Float[Tensor, "subdomains rows inputs"]
     bounds: Bounds
-    empty: Bool[Tensor, " subdomains"]
 
     def gains(self, total: Tensor, layers: tuple[str, ...]) -> Tensor:
         """By how much the two phases of each neuron raise ``total``, a sum over the values,
@@ -83,19 +81,16 @@ class Estimator:
             sizes={},
             floors={},
         )
-        empty = torch.zeros(count, dtype=torch.bool, device=self.lower.device)
         for name in self.network.decision_layers:
             low, high = self._tightened(region, name, known[name])
             if torch.is_grad_enabled() and not low.requires_grad:
                 low, high = low.clone().requires_grad_(), high.clone().requires_grad_()
             bounds[name] = (low, high)
-            size = torch.maximum(low.detach().abs(), high.detach().abs()).amax(1, keepdim=True)
-            empty |= (low.detach() > high.detach() + CROSSED * size).any(1)
             layer = self.network.node[name].layer
             assert isinstance(layer, ReLU | LeakyReLU)
             lines[name] = activation_lines(layer, low, torch.maximum(low, high))
         last = estimate(region, rows, chosen)
-        return SubdomainEstimate(last.value, last.form, bounds, empty=empty)
+        return SubdomainEstimate(last.value, last.form, bounds)
 
     def _tightened(
         self, region: Region, name: str, known: tuple[Tensor, Tensor]

@@ -70,7 +70,7 @@ class RefineSplitEngine:
     device: str = "cpu"
     batch: int = 1
     steps: int = 60
-    leaf_steps: int = 6
+    leaf_steps: int = 0
     root_steps: int = 20
     most_work: float = MOST_WORK
     leaf: Decide | None = None
@@ -93,9 +93,11 @@ class RefineSplitEngine:
         """One answer per conjunct, all searched in one tree; a witness ends the search."""
         with plain_sums(self.device):
             kept = RowMultipliers()
+            # Whoever checks a trace has default slopes for layer bounds, so it should rest on them.
+            steps = 0 if problem.keep_trace else self.root_steps
             passes = LayerPasses(
-                backward=problem.bounds is None or self.root_steps > 0,
-                steps=self.root_steps,
+                backward=problem.bounds is None or steps > 0,
+                steps=steps,
                 deadline=deadline.earlier(ROOT_SHARE * deadline.left),
                 multipliers=kept,
             )
@@ -168,8 +170,8 @@ class _RefineSearch:
             torch.zeros(1, dtype=torch.int64, device=device),
             torch.ones(1, dtype=torch.float64, device=device),
             torch.ones(1, root.rows.conjuncts, dtype=torch.bool, device=device),
+            layer=torch.zeros(1, dtype=torch.int64, device=device),
             known=root.bounds,
-            guess=self._loosened(root.bounds),
         )
         self._push(self._close(whole, root.value, root.chosen))
         while self.blocks and not self.deadline.passed and self.witness is None:
@@ -179,58 +181,56 @@ class _RefineSearch:
     def _step(self, block: Subdomains) -> None:
         """Bound subdomains, and put the children of what stays open to the others."""
         self.visited += len(block)
-        with torch.enable_grad():
-            seen = self.estimator.of(block.guess, self.objective, self.slopes)
-            best = self.rows.best(seen.value)
-        hopeful = seen.empty | (~block.open | (best.detach() > 0)).all(1)
-        guess = {n: (low.detach(), high.detach()) for n, (low, high) in seen.bounds.items()}
-        block = replace(block, guess=guess)
-        if bool(hopeful.any()):
-            block = self._bounded(block, hopeful)
+        before, block = block, self._refined(block)
         left = block.open.any(1).nonzero().squeeze(1)
         if not len(left):
             return
-        worst = best.detach().masked_fill(~block.open, torch.inf).argmin(1)
-        self._try(seen, worst, left)
-        if self.witness is not None:
-            self.stuck.append(block.rows(left))
-            return
+        block, known = block.rows(left), self._loosened(before.rows(left).known)
         with torch.enable_grad():
-            counts = block.open & (hopeful[:, None] | (best < 0))
-            total = torch.where(counts, best, torch.zeros_like(best)).sum()
-        gain, neuron = seen.gains(total, self.layers)[left].max(1)
+            # From the bounds before: where a pass cannot raise one, nothing seems to depend on it.
+            seen = self.estimator.of(known, self.objective, self.slopes)
+            best = self.rows.best(seen.value)
+            total = torch.where(block.open, best, torch.zeros_like(best)).clamp(max=0.0).sum()
+        worst = best.detach().masked_fill(~block.open, torch.inf).argmin(1)
+        self._try(seen, worst)
+        if self.witness is not None:
+            self.stuck.append(block)
+            return
+        gain, neuron = seen.gains(total, self.layers).max(1)
         inside = gain > 0  # a gain that is no number splits nothing
-        self._split(block.rows(left[inside]), neuron[inside])
-        for row in left[~inside].tolist():
-            self._finish(block.rows(torch.tensor([row], device=left.device)))
+        self._split(block.rows(inside.nonzero().squeeze(1)), neuron[inside])
+        for row in (~inside).nonzero().tolist():
+            self._finish(block.rows(torch.tensor(row, device=inside.device)))
 
-    def _bounded(self, block: Subdomains, which: Tensor) -> Subdomains:
-        """``block`` with rigorous bounds of the subdomains ``which`` (G,)."""
-        index, rest = which.nonzero().squeeze(1), (~which).nonzero().squeeze(1)
-        part = block.rows(index)
+    def _refined(self, block: Subdomains) -> Subdomains:
+        """With layer bounds of their own, without the conjuncts that these exclude."""
         region = self.root.region
+        first = int(block.layer.min())
         with torch.no_grad():
             refined = refine(
                 region.ops,
-                region.lower.expand(len(part), -1),
-                region.upper.expand(len(part), -1),
+                region.lower.expand(len(block), -1),
+                region.upper.expand(len(block), -1),
                 limits=self.limits,
-                known=part.known,
-                passes=LayerPasses(deadline=self.deadline, multipliers=self.root.layers),
+                known=block.known,
+                passes=LayerPasses(
+                    deadline=self.deadline,
+                    settled=frozenset(self.layers[: first + 1]),
+                    multipliers=self.root.layers,
+                ),
                 execution=self.problem.execution,
             )
-        part = self._emptied(replace(part, known=refined.bounds), refined.empty)
-        if bool(part.open.any()):
-            bound, used = improved_bounds(
-                refined.region,
-                self.rows,
-                steps=self.engine.leaf_steps,
-                deadline=self.deadline,
-                initial=self.root.chosen,
-            )
-            part = self._close(part, bound.value, used)
-        both = joined([part, block.rows(rest)])
-        return both.rows(torch.cat([index, rest]).argsort())
+        block = self._emptied(replace(block, known=refined.bounds), refined.empty)
+        if not bool(block.open.any()):
+            return block
+        bound, used = improved_bounds(
+            refined.region,
+            self.rows,
+            steps=self.engine.leaf_steps,
+            deadline=self.deadline,
+            initial=self.root.chosen,
+        )
+        return self._close(block, bound.value, used)
 
     def _emptied(self, block: Subdomains, empty: Tensor) -> Subdomains:
         """Without the subdomains that their layer bounds leave without an input."""
@@ -261,14 +261,14 @@ class _RefineSearch:
         self.coverage.split(block.open.nonzero()[:, 1])
         if self.record is not None:
             names = [self.neurons.name_of(n) for n in neuron.tolist()]
-            self.record.split(block.node, names, first)
+            self.record.split(block, names, first)
         self._push(
             Subdomains(
                 torch.arange(first, self.numbered, device=neuron.device),
                 block.share.repeat(2) / 2,
                 block.open.repeat(2, 1),
+                layer=self.neurons.layer_of(neuron).repeat(2),
                 known=self.neurons.halves(block.known, neuron),
-                guess=self.neurons.halves(block.guess, neuron),
             )
         )
 
@@ -295,15 +295,15 @@ class _RefineSearch:
         if bool(block.open.any()):
             self.stuck.append(block)
 
-    def _try(self, seen: SubdomainEstimate, conjunct: Tensor, which: Tensor) -> None:
-        """Keep a corner, of the subdomains ``which``, that violates as ``conjunct`` (G,) says."""
+    def _try(self, seen: SubdomainEstimate, conjunct: Tensor) -> None:
+        """Keep a corner that violates as ``conjunct`` (G,) says."""
         region, rows = self.root.region, self.root.rows
         row = self.rows.best_row(seen.value.detach(), conjunct)
         index = torch.arange(len(row), device=row.device)
-        corners = torch.where(seen.form[index, row] > 0, region.lower, region.upper)[which]
-        found = violating(self.problem, region, rows, corners, conjunct[which])
+        corners = torch.where(seen.form[index, row] > 0, region.lower, region.upper)
+        found = violating(self.problem, region, rows, corners, conjunct)
         if found is not None:
-            self.witness = (int(conjunct[which][found]), corners[found].cpu().numpy().copy())
+            self.witness = (int(conjunct[found]), corners[found].cpu().numpy().copy())
 
     def _answers(self) -> list[Answer]:
         waiting = [*self.blocks, *self.stuck]

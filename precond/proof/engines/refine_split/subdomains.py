@@ -17,14 +17,14 @@ Bounds = dict[str, tuple[Tensor, Tensor]]
 @dataclass(frozen=True, eq=False)
 class Subdomains(Batch):
     """Subdomains: their numbers (G,), the share of the whole that each is (G,), 2^−depth, the
-    conjuncts (G, conjuncts) that are open in it, layer bounds that hold there (rigorous, of an
-    ancestor perhaps), and estimates of better ones; both cut by the phases."""
+    conjuncts (G, conjuncts) that are open in it, the number (G,) of the layer that was split last
+    to make it, and layer bounds that hold there: the parent's, cut by the phase."""
 
     node: Tensor
     share: Tensor
     open: Tensor
+    layer: Tensor
     known: Bounds
-    guess: Bounds
 
 
 @dataclass(frozen=True)
@@ -46,6 +46,11 @@ class Neurons:
                 return name, neuron
             neuron -= width
         raise IndexError(neuron)
+
+    def layer_of(self, neuron: Tensor) -> Tensor:
+        """The numbers of the layers of neurons (G,)."""
+        ends = torch.tensor(self.widths, device=neuron.device).cumsum(0)
+        return torch.searchsorted(ends, neuron, right=True)
 
     def halves(self, bounds: Mapping[str, tuple[Tensor, Tensor]], neuron: Tensor) -> Bounds:
         """Bounds (2G, m) where ``neuron`` (G,) is off in the first half, and on in the second."""
