@@ -24,9 +24,9 @@ from precond.proof.engines.bounds import BoundsEngine
 from precond.proof.engines.highs import HighsEngine
 from precond.proof.engines.input_split.search import InputSplitEngine
 from precond.proof.engines.lp_split import LpSplitEngine
+from precond.proof.engines.refine_split.engine import RefineSplitEngine
 from precond.proof.engines.relu_split import search as relu_split
 from precond.proof.engines.relu_split.blocks import Subdomains
-from precond.proof.engines.refine_split.search import RefineSplitEngine
 from precond.proof.engines.relu_split.search import ReluSplitEngine
 from precond.proof.engines.tighten_split import TightenSplitEngine
 from precond.proof.gate import crossed, excludes, is_off, is_on

@@ -16,7 +16,7 @@ from precond.proof.bounds import layer_passes, region
 from precond.proof.claim import Claim
 from precond.proof.engines.base import Deadline, Outcome
 from precond.proof.engines.input_split.search import InputSplitEngine
-from precond.proof.engines.refine_split.search import RefineSplitEngine
+from precond.proof.engines.refine_split.engine import RefineSplitEngine
 from precond.proof.engines.relu_split.search import ReluSplitEngine
 from precond.proof.engines.z3.engine import Z3Engine
 from precond.proof.prover.prove import prove, quick_stages

@@ -28,7 +28,7 @@ from precond.proof.engines.base import Outcome
 from precond.proof.engines.bounds import BoundsEngine
 from precond.proof.engines.highs import HighsEngine
 from precond.proof.engines.input_split.search import InputSplitEngine
-from precond.proof.engines.refine_split.search import RefineSplitEngine
+from precond.proof.engines.refine_split.engine import RefineSplitEngine
 from precond.proof.engines.relu_split.search import ReluSplitEngine
 from precond.proof.limits import limits_of
 from precond.proof.prover.prove import Stage, prove

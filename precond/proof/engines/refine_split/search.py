@@ -2,9 +2,9 @@
 
 In a deep network a phase counts mostly by what it does to the bounds of later layers.  So each
 subdomain's layer bounds come from backward passes of its own, with slopes that ascent has found
-once, at the root.  Few subdomains, each dear: depth first, all conjuncts in one tree, a conjunct
-dropped where it is closed.  Estimates in float32 say which neuron to split (``estimates``), and
-where it is worth while to bound rigorously; only rigorous bounds close a subdomain.
+once, at the root, and are intersected with the parent's.  Few subdomains, each dear: depth first,
+all conjuncts in one tree, a conjunct dropped where it is closed.  Estimates in float32 say which
+neuron to split (``estimates``); only rigorous bounds close a subdomain.
 
 A conjunct of several inequalities is excluded by any one of them or by a mixture, found at the
 root: where all hold, so does their mean.
@@ -15,34 +15,27 @@ Source: Bunel et al. 2020 (phases, bounds of intermediate layers), Xu et al. 202
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import ClassVar
+from dataclasses import replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from precond.network.layers import Affine, Conv2d, LeakyReLU, ReLU
 from precond.network.operators import operators
 from precond.proof.bounds.backward import Multipliers
 from precond.proof.bounds.estimate import multipliers_as
 from precond.proof.bounds.field_maps import holds_factors
 from precond.proof.bounds.layer_passes import LayerPasses
-from precond.proof.bounds.magnitudes import beyond_floats
 from precond.proof.bounds.objective import Objective
-from precond.proof.bounds.plain_sums import plain_sums
-from precond.proof.bounds.problem import region_of
 from precond.proof.bounds.region import refine
 from precond.proof.bounds.row_bounds import improved_bounds
-from precond.proof.bounds.row_multipliers import RowMultipliers
-from precond.proof.bounds.subdomains import joined, youngest
+from precond.proof.bounds.subdomains import youngest
 from precond.proof.claim import Problem
 from precond.proof.coverage import Coverage
+from precond.proof.deadline import FOREVER
 from precond.proof.engines.base import (
-    PROPAGATION,
     Answer,
     Deadline,
-    Lines,
     Outcome,
     free_bytes,
 )
@@ -50,100 +43,22 @@ from precond.proof.engines.closed_phases import closed_problem
 from precond.proof.engines.corners import violating
 from precond.proof.engines.refine_split.estimates import Estimator, SubdomainEstimate
 from precond.proof.engines.refine_split.record import RefineRecord
-from precond.proof.engines.refine_split.root import Root, root_of
+from precond.proof.engines.refine_split.root import Root
 from precond.proof.engines.refine_split.subdomains import Bounds, Neurons, Subdomains
 from precond.proof.gate import excludes
 from precond.proof.limits import limits_of
-from precond.proof.refusal import Refusal
-from precond.proof.trace import Leaf
 
 Decide = Callable[[Problem, Deadline], Answer]
 TRACE_SHARE = 0.125  # of free memory, for a recorded trace
-MOST_WORK = 2e9  # products in the passes for all layer bounds of a subdomain
-ROOT_SHARE = 0.2  # of the time, for slopes
 
 
-@dataclass(frozen=True)
-class RefineSplitEngine:
-    """Phase splitting over layer bounds of each subdomain; rigorous, complete with ``leaf``."""
-
-    device: str = "cpu"
-    batch: int = 1
-    steps: int = 60
-    leaf_steps: int = 0
-    root_steps: int = 20
-    most_work: float = MOST_WORK
-    leaf: Decide | None = None
-    name: str = "refine-split"
-    lines: ClassVar[Lines] = PROPAGATION
-
-    def unsupported(self, problem: Problem) -> Refusal | None:
-        network = problem.network
-        kinds = {type(n.layer).__name__ for n in network.nodes if not network.is_affine(n.name)}
-        others = kinds - {ReLU.__name__, LeakyReLU.__name__}
-        if others:
-            return Refusal(f"layer kinds {', '.join(sorted(others))}")
-        work = work_of(problem)
-        if work > self.most_work:
-            most = f"{self.most_work:.0e}"
-            return Refusal(f"{work:.1e} products in each subdomain, of at most {most}")
-        return beyond_floats(problem)
-
-    def solve(self, problem: Problem, deadline: Deadline) -> list[Answer]:
-        """One answer per conjunct, all searched in one tree; a witness ends the search."""
-        with plain_sums(self.device):
-            kept = RowMultipliers()
-            # Whoever checks a trace has default slopes for layer bounds, so it should rest on them.
-            steps = 0 if problem.keep_trace else self.root_steps
-            passes = LayerPasses(
-                backward=problem.bounds is None or steps > 0,
-                steps=steps,
-                deadline=deadline.earlier(ROOT_SHARE * deadline.left),
-                multipliers=kept,
-            )
-            refined = region_of(problem, self.device, passes=passes)
-            if bool(refined.empty[0]):
-                trace = Leaf(empty=True) if problem.keep_trace else None
-                return [Answer.excluded(trace=trace)] * len(problem.conjuncts)
-            root = root_of(
-                problem,
-                refined,
-                kept,
-                device=self.device,
-                steps=self.steps,
-                deadline=deadline.earlier(ROOT_SHARE * deadline.left),
-            )
-            return _RefineSearch(self, problem, root, deadline=deadline).run()
-
-
-def work_of(problem: Problem) -> float:
-    """Products in the passes for both bounds of every open neuron, as far as bounds are known."""
-    network, known = problem.network, problem.bounds or {}
-    before, work = 0.0, 0.0
-    for node in network.nodes:
-        layer = node.layer
-        if isinstance(layer, Affine):
-            before += layer.weight.size
-        elif isinstance(layer, Conv2d):
-            before += network.width(node.name) * layer.weight[0].size
-        elif node.name in network.decision_layers:
-            rows = 2 * network.width(node.name)
-            if node.name in known:
-                low, high = known[node.name]
-                rows = 2 * int(((low < 0) & (high > 0)).sum())
-            work += rows * before * (network.pre_activation(node.name) in network.loose)
-    return work
-
-
-class _RefineSearch:
+class RefineSearch:
     """``blocks``: subdomains that wait, the youngest last; ``stuck``: those that stay open."""
 
-    def __init__(
-        self, engine: RefineSplitEngine, problem: Problem, root: Root, deadline: Deadline
-    ) -> None:
-        self.engine, self.problem, self.root = engine, problem, root
-        self.deadline = deadline
-        network, device = problem.network, engine.device
+    def __init__(self, problem: Problem, root: Root, *, leaf: Decide | None, device: str) -> None:
+        self.problem, self.root, self.leaf = problem, root, leaf
+        self.deadline = FOREVER
+        network = problem.network
         self.layers = network.decision_layers
         self.neurons = Neurons.of(network)
         self.limits = limits_of(problem, device)
@@ -164,8 +79,10 @@ class _RefineSearch:
         limit = TRACE_SHARE * free_bytes(device)
         self.record = RefineRecord(root.candidates, limit) if problem.keep_trace else None
 
-    def run(self) -> list[Answer]:
-        root, device = self.root, self.engine.device
+    def run(self, deadline: Deadline, *, batch: int) -> list[Answer]:
+        """One answer per conjunct; so many subdomains at once."""
+        self.deadline = deadline
+        root, device = self.root, self.root.value.device
         whole = Subdomains(
             torch.zeros(1, dtype=torch.int64, device=device),
             torch.ones(1, dtype=torch.float64, device=device),
@@ -175,7 +92,7 @@ class _RefineSearch:
         )
         self._push(self._close(whole, root.value, root.chosen))
         while self.blocks and not self.deadline.passed and self.witness is None:
-            self._step(youngest(self.blocks, self.engine.batch))
+            self._step(youngest(self.blocks, batch))
         return self._answers()
 
     def _step(self, block: Subdomains) -> None:
@@ -226,7 +143,7 @@ class _RefineSearch:
         bound, used = improved_bounds(
             refined.region,
             self.rows,
-            steps=self.engine.leaf_steps,
+            steps=0,
             deadline=self.deadline,
             initial=self.root.chosen,
         )
@@ -280,10 +197,10 @@ class _RefineSearch:
     def _finish(self, block: Subdomains) -> None:
         """One subdomain with nothing to split: its conjuncts, one after the other."""
         for conjunct in block.open[0].nonzero().squeeze(1).tolist():
-            if self.witness is not None or self.engine.leaf is None:
+            if self.witness is not None or self.leaf is None:
                 break
             begun = closed_problem(self.problem, block.known, 0, conjunct)
-            answer = self.engine.leaf(begun, self.deadline)
+            answer = self.leaf(begun, self.deadline)
             if answer.outcome is Outcome.WITNESS and answer.witness is not None:
                 self.witness = (conjunct, answer.witness)
             if answer.outcome is Outcome.INFEASIBLE and answer.rigorous:
