@@ -9,7 +9,7 @@ from torch import Tensor
 
 from precond.proof.bounds.backward import Multipliers
 from precond.proof.bounds.mixtures import Candidates
-from precond.proof.engines.refine_split.subdomains import Subdomains
+from precond.proof.engines.refine_split.subdomains import RefinedSubdomains
 from precond.proof.trace import Leaves, Recorder, Trace
 from precond.region.pattern import Neuron
 
@@ -22,18 +22,20 @@ class RefineRecord:
         self.rows, self.weights = candidates.rows, candidates.weights
         self.tree = Recorder(limit)
 
-    def split(self, block: Subdomains, neurons: Sequence[Neuron], first: int) -> None:
+    def split(self, block: RefinedSubdomains, neurons: Sequence[Neuron], first: int) -> None:
         """Subdomains split at ``neurons``; the first off child has the number ``first``."""
         names, index = [name for name, _ in neurons], np.array([i for _, i in neurons], np.int64)
         self.tree.fix(_array(block.node), names, index, first=first)
 
-    def empty(self, block: Subdomains, closed: Tensor) -> None:
+    def empty(self, block: RefinedSubdomains, closed: Tensor) -> None:
         """Pairs ``closed`` (G, conjuncts) that layer bounds alone show to have no input."""
         where, conjunct = closed.nonzero(as_tuple=True)
         if len(where):
             self.tree.close(Leaves(_array(block.node[where]), _array(conjunct), empty=True))
 
-    def excluded(self, block: Subdomains, closed: Tensor, value: Tensor, used: Multipliers) -> None:
+    def excluded(
+        self, block: RefinedSubdomains, closed: Tensor, value: Tensor, used: Multipliers
+    ) -> None:
         """Pairs ``closed`` (G, conjuncts), each by the candidate of the largest ``value``
         (G, candidates)."""
         for conjunct in closed.any(0).nonzero().squeeze(1).tolist():

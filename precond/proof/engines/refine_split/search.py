@@ -23,6 +23,8 @@ from torch import Tensor
 
 from precond.network.operators import operators
 from precond.proof.bounds.backward import Multipliers
+from precond.proof.bounds.closed_phases import closed_problem
+from precond.proof.bounds.corners import violating
 from precond.proof.bounds.estimate import multipliers_as
 from precond.proof.bounds.field_maps import holds_factors
 from precond.proof.bounds.layer_passes import LayerPasses
@@ -39,12 +41,10 @@ from precond.proof.engines.base import (
     Outcome,
     free_bytes,
 )
-from precond.proof.engines.closed_phases import closed_problem
-from precond.proof.engines.corners import violating
 from precond.proof.engines.refine_split.estimates import Estimator, SubdomainEstimate
 from precond.proof.engines.refine_split.record import RefineRecord
 from precond.proof.engines.refine_split.root import Root
-from precond.proof.engines.refine_split.subdomains import Bounds, Neurons, Subdomains
+from precond.proof.engines.refine_split.subdomains import Bounds, Neurons, RefinedSubdomains
 from precond.proof.gate import excludes
 from precond.proof.limits import limits_of
 
@@ -70,8 +70,8 @@ class RefineSearch:
         self.rows = root.candidates.rows
         self.objective = Objective.of(self.rows, network.output).to(self.loose)
         self.slopes = multipliers_as(Multipliers(root.chosen.alpha), self.loose)
-        self.blocks: list[Subdomains] = []
-        self.stuck: list[Subdomains] = []
+        self.blocks: list[RefinedSubdomains] = []
+        self.stuck: list[RefinedSubdomains] = []
         self.numbered = 1  # subdomains so far
         self.visited = 0
         self.coverage = Coverage(root.rows.conjuncts)
@@ -83,7 +83,7 @@ class RefineSearch:
         """One answer per conjunct; so many subdomains at once."""
         self.deadline = deadline
         root, device = self.root, self.root.value.device
-        whole = Subdomains(
+        whole = RefinedSubdomains(
             torch.zeros(1, dtype=torch.int64, device=device),
             torch.ones(1, dtype=torch.float64, device=device),
             torch.ones(1, root.rows.conjuncts, dtype=torch.bool, device=device),
@@ -95,7 +95,7 @@ class RefineSearch:
             self._step(youngest(self.blocks, batch))
         return self._answers()
 
-    def _step(self, block: Subdomains) -> None:
+    def _step(self, block: RefinedSubdomains) -> None:
         """Bound subdomains, and put the children of what stays open to the others."""
         self.visited += len(block)
         before, block = block, self._refined(block)
@@ -119,7 +119,7 @@ class RefineSearch:
         for row in (~inside).nonzero().tolist():
             self._finish(block.rows(torch.tensor(row, device=inside.device)))
 
-    def _refined(self, block: Subdomains) -> Subdomains:
+    def _refined(self, block: RefinedSubdomains) -> RefinedSubdomains:
         """With layer bounds of their own, without the conjuncts that these exclude."""
         region = self.root.region
         first = int(block.layer.min())
@@ -149,14 +149,16 @@ class RefineSearch:
         )
         return self._close(block, bound.value, used)
 
-    def _emptied(self, block: Subdomains, empty: Tensor) -> Subdomains:
+    def _emptied(self, block: RefinedSubdomains, empty: Tensor) -> RefinedSubdomains:
         """Without the subdomains that their layer bounds leave without an input."""
         closed = block.open & empty[:, None]
         if self.record is not None:
             self.record.empty(block, closed)
         return self._enter(block, closed)
 
-    def _close(self, block: Subdomains, value: Tensor, used: Multipliers) -> Subdomains:
+    def _close(
+        self, block: RefinedSubdomains, value: Tensor, used: Multipliers
+    ) -> RefinedSubdomains:
         """Without the conjuncts that bounds ``value`` (G, candidates) exclude."""
         enough = excludes(value, self.rows.strict)
         closed = block.open & self.rows.any(enough)
@@ -164,13 +166,13 @@ class RefineSearch:
             self.record.excluded(block, closed, torch.where(enough, value, -torch.inf), used)
         return self._enter(block, closed)
 
-    def _enter(self, block: Subdomains, closed: Tensor) -> Subdomains:
+    def _enter(self, block: RefinedSubdomains, closed: Tensor) -> RefinedSubdomains:
         """The subdomains with what is left when pairs ``closed`` (G, conjuncts) are."""
         where, conjunct = closed.nonzero(as_tuple=True)
         self.coverage.close(conjunct, block.share[where])
         return replace(block, open=block.open & ~closed)
 
-    def _split(self, block: Subdomains, neuron: Tensor) -> None:
+    def _split(self, block: RefinedSubdomains, neuron: Tensor) -> None:
         if not len(block):
             return
         count, first = len(block), self.numbered
@@ -180,7 +182,7 @@ class RefineSearch:
             names = [self.neurons.name_of(n) for n in neuron.tolist()]
             self.record.split(block, names, first)
         self._push(
-            Subdomains(
+            RefinedSubdomains(
                 torch.arange(first, self.numbered, device=neuron.device),
                 block.share.repeat(2) / 2,
                 block.open.repeat(2, 1),
@@ -189,12 +191,12 @@ class RefineSearch:
             )
         )
 
-    def _push(self, block: Subdomains) -> None:
+    def _push(self, block: RefinedSubdomains) -> None:
         rows = block.open.any(1).nonzero().squeeze(1)
         if len(rows):
             self.blocks.append(block.rows(rows))
 
-    def _finish(self, block: Subdomains) -> None:
+    def _finish(self, block: RefinedSubdomains) -> None:
         """One subdomain with nothing to split: its conjuncts, one after the other."""
         for conjunct in block.open[0].nonzero().squeeze(1).tolist():
             if self.witness is not None or self.leaf is None:

@@ -15,7 +15,7 @@ Bounds = dict[str, tuple[Tensor, Tensor]]
 
 
 @dataclass(frozen=True, eq=False)
-class Subdomains(Batch):
+class RefinedSubdomains(Batch):
     """Subdomains: their numbers (G,), the share of the whole that each is (G,), 2^−depth, the
     conjuncts (G, conjuncts) that are open in it, the number (G,) of the layer that was split last
     to make it, and layer bounds that hold there: the parent's, cut by the phase."""

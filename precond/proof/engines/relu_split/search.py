@@ -26,6 +26,8 @@ from torch import Tensor
 from precond.network.operators import operators
 from precond.proof.arithmetic import Arithmetic
 from precond.proof.bounds.backward import Bound, Multipliers, Region
+from precond.proof.bounds.closed_phases import closed_problem
+from precond.proof.bounds.corners import violating
 from precond.proof.bounds.layer_passes import LayerPasses
 from precond.proof.bounds.layer_record import LayerRecord
 from precond.proof.bounds.magnitudes import beyond_floats
@@ -44,8 +46,6 @@ from precond.proof.engines.base import (
     Outcome,
     free_bytes,
 )
-from precond.proof.engines.closed_phases import closed_problem
-from precond.proof.engines.corners import violating
 from precond.proof.engines.relu_split.blocks import Subdomains, WaitingSubdomains, twice
 from precond.proof.engines.relu_split.phases import Phases, both_phases
 from precond.proof.engines.relu_split.record import PhaseRecord
