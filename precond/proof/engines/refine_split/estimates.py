@@ -107,7 +107,7 @@ class Estimator:
         form[0, index + len(columns), columns] = -1.0
         objective = Objective(source, form, form.new_zeros(1, 2 * len(columns)))
         chosen = self.multipliers.both(source, columns, low.dtype)
-        below, above = estimate(region, objective, chosen).value.split(len(columns), dim=1)
+        below, above = estimate(region, objective, chosen).value.chunk(2, dim=1)
         return (
             low.index_copy(1, columns, torch.maximum(low[:, columns], below)),
             high.index_copy(1, columns, torch.minimum(high[:, columns], -above)),
