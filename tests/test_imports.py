@@ -41,6 +41,7 @@ ROOMS = (
     "precond.proof.restate",
     "precond.proof.engines",
     "precond.proof.engines.input_split",
+    "precond.proof.engines.refine_split",
     "precond.proof.engines.relu_split",
     "precond.proof.engines.z3",
     "precond.proof.engines.marabou",

@@ -20,6 +20,7 @@ from precond.mine.violators import Literals
 from precond.mine.whole_space.class_pattern import ClassPattern
 from precond.mine.whole_space.search import Search
 from precond.proof.bounds import layer_passes
+from precond.proof.bounds.problem import region_of
 from precond.proof.claim import Claim
 from precond.proof.deadline import FOREVER, Deadline, OutOfTime
 from precond.proof.engines.base import Engine, Outcome
@@ -212,3 +213,16 @@ def test_attributions_of_wrong_inputs_stop_between_blocks(monkeypatch: pytest.Mo
     some = profiles_module.comparative_gradients(NETWORK, points, *classes, 0.0, deadline=Looks(2))
     assert len(whole) == 9 and len(some) == 6
     np.testing.assert_array_equal(some, whole[:6])
+
+
+def test_layers_that_optimisation_does_not_come_to_keep_their_plain_bounds() -> None:
+    problem = Claim(NETWORK, BOX, DecisionPattern(), below(0, 1.0)).problem
+    looks = Looks(100_000)
+    plain = region_of(problem, deadline=looks).bounds
+    count = 100_000 - looks.looks[0]  # type: ignore[attr-defined]  # as in ``Looks``
+    for more in (0, 2, 10, 10_000):
+        found = region_of(problem, steps=3, deadline=Looks(count + more)).bounds
+        for layer, (low, high) in plain.items():
+            assert bool((found[layer][0] >= low).all() and (found[layer][1] <= high).all())
+    last = problem.network.decision_layers[-1]
+    assert bool((found[last][0] > plain[last][0]).any())

@@ -31,6 +31,7 @@ from precond.proof.engines.bounds import BoundsEngine
 from precond.proof.engines.highs import HighsEngine
 from precond.proof.engines.input_split.search import InputSplitEngine
 from precond.proof.engines.lp_split import LpSplitEngine
+from precond.proof.engines.refine_split.engine import RefineSplitEngine
 from precond.proof.engines.relu_split.search import ReluSplitEngine
 from precond.proof.engines.tighten_split import TightenSplitEngine
 from precond.proof.ledger.ledger import Ledger
@@ -63,6 +64,7 @@ COUNTING: dict[str, Engine] = {
     for engine in (
         BoundsEngine(),
         InputSplitEngine(),
+        RefineSplitEngine(),
         ReluSplitEngine(),
         LINEAR,
         LpSplitEngine(),

@@ -18,6 +18,7 @@ from precond.proof.engines.bounds import BoundsEngine
 from precond.proof.engines.highs import HighsEngine
 from precond.proof.engines.input_split.search import InputSplitEngine
 from precond.proof.engines.lp_split import LpSplitEngine
+from precond.proof.engines.refine_split.engine import RefineSplitEngine
 from precond.proof.engines.relu_split.search import ReluSplitEngine
 from precond.proof.prover.prove import prove, quick_stages
 from precond.proof.replay import replay
@@ -31,6 +32,7 @@ COUNT = 2 * len(KINDS) * len(SIZES)
 TESTED: tuple[Engine, ...] = (
     BoundsEngine(steps=2),
     InputSplitEngine(),
+    RefineSplitEngine(),
     ReluSplitEngine(),
     HighsEngine(milp_neurons=0),
     LpSplitEngine(),

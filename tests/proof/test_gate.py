@@ -24,6 +24,7 @@ from precond.proof.engines.bounds import BoundsEngine
 from precond.proof.engines.highs import HighsEngine
 from precond.proof.engines.input_split.search import InputSplitEngine
 from precond.proof.engines.lp_split import LpSplitEngine
+from precond.proof.engines.refine_split.engine import RefineSplitEngine
 from precond.proof.engines.relu_split import search as relu_split
 from precond.proof.engines.relu_split.blocks import Subdomains
 from precond.proof.engines.relu_split.search import ReluSplitEngine
@@ -42,6 +43,7 @@ NAN, INF = float("nan"), float("inf")
 FLOATS: tuple[Engine, ...] = (
     BoundsEngine(steps=3),
     InputSplitEngine(),
+    RefineSplitEngine(),
     ReluSplitEngine(),
     HighsEngine(),
     LpSplitEngine(),

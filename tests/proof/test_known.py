@@ -12,6 +12,7 @@ from precond.proof.engines.bounds import BoundsEngine
 from precond.proof.engines.highs import HighsEngine
 from precond.proof.engines.input_split.search import InputSplitEngine
 from precond.proof.engines.marabou.engine import MarabouEngine
+from precond.proof.engines.refine_split.engine import RefineSplitEngine
 from precond.proof.engines.relu_split.search import ReluSplitEngine
 from precond.proof.engines.z3.engine import Z3Engine
 from precond.proof.prover.prove import prove
@@ -29,6 +30,7 @@ INCOMPLETE: dict[str, Engine] = {
 }
 COMPLETE: dict[str, Engine] = {
     "input-split": InputSplitEngine(),
+    "refine-split": RefineSplitEngine(leaf=lambda p, d: LINEAR.solve(p, d)[0]),
     "relu-split": ReluSplitEngine(leaf=lambda p, d: LINEAR.solve(p, d)[0]),
     "highs-milp": HighsEngine(),
     "marabou": MARABOU,

@@ -16,6 +16,7 @@ from precond.proof.bounds import layer_passes, region
 from precond.proof.claim import Claim
 from precond.proof.engines.base import Deadline, Outcome
 from precond.proof.engines.input_split.search import InputSplitEngine
+from precond.proof.engines.refine_split.engine import RefineSplitEngine
 from precond.proof.engines.relu_split.search import ReluSplitEngine
 from precond.proof.engines.z3.engine import Z3Engine
 from precond.proof.prover.prove import prove, quick_stages
@@ -59,6 +60,7 @@ def test_engines_agree_with_rational_truth(seed: int) -> None:
     leaf = quick_stages()[1].engine
     for engine in (
         InputSplitEngine(),
+        RefineSplitEngine(leaf=lambda problem, deadline: leaf.solve(problem, deadline)[0]),
         ReluSplitEngine(leaf=lambda problem, deadline: leaf.solve(problem, deadline)[0]),
     ):
         for found, exact in zip(
@@ -76,7 +78,7 @@ def test_engines_agree_with_rational_truth(seed: int) -> None:
 def test_a_budget_is_kept() -> None:
     claim = random_claim(3)
     wide = Claim(claim.network, Box.uniform(2, -1e3, 1e3), DecisionPattern(), claim.property)
-    for engine in (InputSplitEngine(), ReluSplitEngine()):
+    for engine in (InputSplitEngine(), RefineSplitEngine(), ReluSplitEngine()):
         deadline = Deadline.after(0.0)
         answers = engine.solve(wide.problem, deadline)
         assert all(a.outcome is not Outcome.INFEASIBLE for a in answers)

@@ -28,6 +28,7 @@ from precond.proof.engines.base import Outcome
 from precond.proof.engines.bounds import BoundsEngine
 from precond.proof.engines.highs import HighsEngine
 from precond.proof.engines.input_split.search import InputSplitEngine
+from precond.proof.engines.refine_split.engine import RefineSplitEngine
 from precond.proof.engines.relu_split.search import ReluSplitEngine
 from precond.proof.limits import limits_of
 from precond.proof.prover.prove import Stage, prove
@@ -42,6 +43,7 @@ ENGINES = {
     "bounds": BoundsEngine(steps=30),
     "highs": LINEAR,
     "input-split": InputSplitEngine(batch=16),
+    "refine-split": RefineSplitEngine(batch=3, leaf=lambda p, d: LINEAR.solve(p, d)[0]),
     "relu-split": ReluSplitEngine(batch=16, leaf=lambda p, d: LINEAR.solve(p, d)[0]),
 }
 Bounds = dict[str, tuple[Tensor, Tensor]]

@@ -18,6 +18,7 @@ from precond.proof.bounds.intervals import Interval
 from precond.proof.bounds.layer_record import LayerRecord
 from precond.proof.bounds.multipliers import improve
 from precond.proof.bounds.objective import Objective
+from precond.proof.bounds.row_multipliers import RowMultipliers
 from precond.proof.bounds.wanted import wanted
 from precond.proof.deadline import FOREVER, Deadline
 
@@ -36,6 +37,8 @@ class LayerPasses:
     before what is said of that layer itself, which the result then has as ``unlimited``.
     ``half``: bounds of dense layers use the input constraints, the first layer's too; those that a
     certificate derives do not.  ``record``: told of optimised bounds of a single subdomain.
+    ``multipliers``: where the passes optimise, what they come to is kept there; where they do not,
+    they take those that are there.
     """
 
     backward: bool = True
@@ -45,6 +48,7 @@ class LayerPasses:
     limits_last: bool = False
     half: bool = False
     record: LayerRecord | None = None
+    multipliers: RowMultipliers | None = None
 
 
 INTERVALS = LayerPasses(backward=False)
@@ -69,6 +73,7 @@ def tighten(region: Region, node: Node, bounds: Interval, passes: LayerPasses) -
         if not bool(open_.any()):
             continue
         plain = not passes.steps and not cuts_layer(region, node, passes)
+        plain = plain and (passes.multipliers is None or name not in passes.multipliers)
         if plain and _by_fields(region, open_):
             _tighten_fields(region, name, flat, open_=open_, deadline=passes.deadline)
         else:
@@ -146,11 +151,11 @@ def _tighten_some(
     lower, upper = bounds
     count, width = lower.shape
     pairs = int(open_.sum())
-    bounded = half_bounds if passes.half else lower_bound
     columns = open_.any(0).nonzero().squeeze(1)
-    record = passes.record if count == 1 else None
+    record, kept = passes.record if count == 1 else None, passes.multipliers
     if not pairs:
         return
+    bounded = half_bounds if passes.half else lower_bound
     if count == 1 or pairs * 2 >= count * len(columns):
         for part in torch.split(columns, max(1, budget // (2 * count))):
             if passes.deadline.passed:
@@ -167,8 +172,14 @@ def _tighten_some(
                     goal=torch.inf,
                 )
                 below, above = _ends(bound)
+                if kept is not None and count == 1:
+                    kept.keep(region, name, part, used)
                 if record is not None:
                     below, above = record.enter(name, part, ends, found=(below, above), used=used)
+            elif kept is not None and name in kept:
+                below, above = _ends(
+                    lower_bound(region, objective, kept.both(name, part, lower.dtype))
+                )
             else:
                 below, above = _ends(bounded(region, objective))
             lower[:, part] = _raised(ends[0], below)
@@ -186,7 +197,12 @@ def _tighten_some(
         index = torch.arange(len(owner), device=lower.device)
         form[index, 0, entry] = 1.0
         form[index, 1, entry] = -1.0
-        bound = bounded(region.take(owner), Objective(name, form, lower.new_zeros(1, 2)))
+        objective = Objective(name, form, lower.new_zeros(1, 2))
+        if kept is not None and name in kept:
+            known = kept.pairs(name, entry, lower.dtype)
+            bound = lower_bound(region.take(owner), objective, known)
+        else:
+            bound = bounded(region.take(owner), objective)
         lower[owner, entry] = _raised(lower[owner, entry], bound.value[:, 0])
         upper[owner, entry] = -_raised(-upper[owner, entry], bound.value[:, 1])
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -28,23 +30,30 @@ def region_of(
 ) -> Refined:
     """The problem's region as one subdomain, with layer bounds refined by backward passes,
     or with ``problem.bounds`` where they are known already.  ``steps`` > 0 tightens either
-    by optimised multipliers (``refine``).  ``half``: layer bounds use the half-spaces.
+    by optimised multipliers (``refine``); where time ends within that, the layers it has not
+    come to keep the bounds they had before.  ``half``: layer bounds use the half-spaces.
     ``known``, ``passes``: instead, as ``refine`` takes them."""
     if known is None:
         known = layer_tensors(problem.bounds or {}, device)
     if passes is None:
         backward = problem.bounds is None or steps > 0
         passes = LayerPasses(backward, steps, deadline, half=half)
-    with torch.no_grad():
-        return refine(
-            operators(problem.network, device, torch.float64),
-            as_tensor(problem.box.lower, device)[None],
-            as_tensor(problem.box.upper, device)[None],
-            limits=limits_of(problem, device),
-            known=known,
-            passes=passes,
-            execution=problem.execution,
-        )
+
+    def refined(known: LayerBounds, passes: LayerPasses) -> Refined:
+        with torch.no_grad():
+            return refine(
+                operators(problem.network, device, torch.float64),
+                as_tensor(problem.box.lower, device)[None],
+                as_tensor(problem.box.upper, device)[None],
+                limits=limits_of(problem, device),
+                known=known,
+                passes=passes,
+                execution=problem.execution,
+            )
+
+    if passes.steps and not known:
+        known = refined(known, replace(passes, steps=0, multipliers=None)).bounds
+    return refined(known, passes)
 
 
 def block_slacks(problem: Problem) -> dict[str, np.ndarray]:

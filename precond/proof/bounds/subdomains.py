@@ -57,7 +57,7 @@ def youngest(blocks: list[B], count: int) -> B:
             block = block.rows(index[-count:])
         taken.append(block)
         count -= len(block)
-    return _joined(taken)
+    return joined(taken)
 
 
 def _changed(value: Any, change: Callable[[Tensor], Tensor]) -> Any:
@@ -70,7 +70,8 @@ def _changed(value: Any, change: Callable[[Tensor], Tensor]) -> Any:
     return {name: (change(low), change(high)) for name, (low, high) in value.items()}
 
 
-def _joined(batches: Sequence[B]) -> B:
+def joined(batches: Sequence[B]) -> B:
+    """One batch of all; their layer bounds are of the same layers."""
     if len(batches) == 1:
         return batches[0]
     parts: list[Any] = []

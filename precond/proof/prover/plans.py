@@ -19,6 +19,7 @@ from precond.proof.engines.input_split.polytope import PolytopeSplitEngine
 from precond.proof.engines.input_split.search import InputSplitEngine
 from precond.proof.engines.lp_split import LpSplitEngine
 from precond.proof.engines.marabou.engine import MarabouEngine
+from precond.proof.engines.refine_split.engine import RefineSplitEngine
 from precond.proof.engines.relu_split.search import ReluSplitEngine
 from precond.proof.engines.tighten_split import TightenSplitEngine
 from precond.proof.engines.z3.engine import Z3Engine
@@ -26,6 +27,7 @@ from precond.proof.linear.encode import Bounds, interval_bounds
 
 SOME = 100  # free neurons up to which splitting by linear programs alone is worth a try
 FEW = 30  # those up to which linear programs are faster than cheap subdomains
+MANY = 400  # those beyond which subdomains with layer bounds of their own pay
 MORE = 250  # the same, in searches whose claims mostly hold
 
 
@@ -53,7 +55,8 @@ def default_stages(problem: Problem, device: str = "cpu", seed: int = 0) -> tupl
     Few inputs: bisection answers most claims at once, but where a pattern fixes neurons the
     LP may be exact, so it comes first.  Many inputs: the LP and the attack come first, and
     what a short search with cheap subdomains leaves goes to those with dear ones, and back
-    to the first where these refuse.
+    to the first where these refuse.  With many free neurons the dear ones are those that refine
+    all layer bounds.
     """
     bisection = InputSplitEngine(device)
     few = bisection.unsupported(problem) is None
@@ -77,6 +80,9 @@ def default_stages(problem: Problem, device: str = "cpu", seed: int = 0) -> tupl
         # In a certificate the bounds of every subdomain would be steps of their own.
         last = replace(phases, root_steps=0) if problem.keep_trace else phases
         dear = Stage(TightenSplitEngine(last, device), 0.95, races=True)
+        if problem.free > MANY:
+            short = replace(short, share=0.05)
+            programs = Stage(RefineSplitEngine(device, leaf=_leaf), 0.8, races=True)
         splits = (short, programs, dear, *splits)
     return (
         *quick,

@@ -23,11 +23,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from precond.network.evaluate import forward
-from precond.network.graph import INPUT
 from precond.network.operators import operators
 from precond.proof.arithmetic import Arithmetic
 from precond.proof.bounds.backward import Bound, Multipliers, Region
+from precond.proof.bounds.closed_phases import closed_problem
+from precond.proof.bounds.corners import violating
 from precond.proof.bounds.layer_passes import LayerPasses
 from precond.proof.bounds.layer_record import LayerRecord
 from precond.proof.bounds.magnitudes import beyond_floats
@@ -49,7 +49,7 @@ from precond.proof.engines.base import (
 from precond.proof.engines.relu_split.blocks import Subdomains, WaitingSubdomains, twice
 from precond.proof.engines.relu_split.phases import Phases, both_phases
 from precond.proof.engines.relu_split.record import PhaseRecord
-from precond.proof.gate import excludes, is_off, is_on
+from precond.proof.gate import excludes
 from precond.proof.refusal import Refusal
 from precond.proof.rows import stack_rows
 from precond.proof.trace import Leaf
@@ -243,33 +243,17 @@ class _PhaseSearch:
         """Whether a subdomain with nothing free was decided."""
         if self.engine.leaf is None:
             return False
-        phases, conjunct = block.phases[row], int(block.conjunct[row])
-        intervals = dict(self.problem.intervals)
-        start = 0
+        conjunct, start = int(block.conjunct[row]), 0
+        cut = {}
         for name, width in zip(self.phases.layers, self.phases.widths, strict=True):
-            part = phases[start : start + width].cpu().numpy()
+            part = block.phases[row : row + 1, start : start + width]
             start += width
-            low, high = (
-                self.phases.bounds[name][0][0].cpu().numpy(),
-                self.phases.bounds[name][1][0].cpu().numpy(),
+            low, high = self.phases.bounds[name]
+            cut[name] = (
+                torch.where(part > 0, low.clamp(min=0.0), low),
+                torch.where(part < 0, high.clamp(max=0.0), high),
             )
-            free = np.full(width, np.inf)
-            old = intervals.get(name, (-free, free))
-            # Phases that bounds decide are part of the leaf's closed pattern too.
-            on, off = (part > 0) | is_on(low), (part < 0) | (is_off(high) & ~is_on(low))
-            intervals[name] = (
-                np.asarray(np.where(on, np.maximum(old[0], 0.0), old[0]), dtype=np.float64),
-                np.asarray(np.where(off, np.minimum(old[1], 0.0), old[1]), dtype=np.float64),
-            )
-        answer = self.engine.leaf(
-            replace(
-                self.problem,
-                intervals=intervals,
-                bounds=None,
-                conjuncts=(self.problem.conjuncts[conjunct],),
-            ),
-            self.deadline,
-        )
+        answer = self.engine.leaf(closed_problem(self.problem, cut, 0, conjunct), self.deadline)
         if answer.witness is not None and answer.outcome is Outcome.WITNESS:
             self.witness = (conjunct, answer.witness)
             return True
@@ -279,20 +263,6 @@ class _PhaseSearch:
 
     def _try(self, points: Tensor, conjunct: Tensor) -> None:
         """Keep a point of the region that violates as its own subdomain's conjunct says."""
-        network = self.problem.network
-        sources = {name: network.pre_activation(name) for name in self.problem.intervals}
-        wanted = list(dict.fromkeys([*sources.values(), network.output]))
-        values = forward(self.ops, {INPUT: points.reshape(-1, *network.input_shape)}, wanted)
-        good = torch.ones(len(points), dtype=torch.bool, device=points.device)
-        for name, source in sources.items():
-            low, high = self.root.constraints[name]
-            z = values[source].flatten(1)
-            good &= ((z >= low[:, 0]) & (z <= high[:, 0])).all(1)
-        if self.root.half is not None:
-            good &= (points @ self.root.half[0].T <= self.root.half[1]).all(1)
-        own = self.rows.own(conjunct)
-        margin = own.margins(values[network.output].flatten(1)[:, None], points[:, None])
-        good &= own.violated(margin).flatten(1).all(1)
-        if bool(good.any()):
-            which = int(good.nonzero()[0])
+        which = violating(self.problem, self.root, self.rows, points, conjunct)
+        if which is not None:
             self.witness = (int(conjunct[which]), points[which].cpu().numpy().copy())
