@@ -2,12 +2,16 @@
 
 A conjunct that no single inequality excludes may be excluded by a mean: each alone holds
 somewhere, but never all together.  The weights climb estimates together with the slopes; any
-weights ≥ 0 are sound.
+weights ≥ 0 are sound, as long as the mean is what it is called: one whose coefficients floats do
+not hold exactly is not used, and its constant is rounded so that it says less.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from fractions import Fraction
+from math import inf, nextafter
 
 import torch
 from torch import Tensor
@@ -19,9 +23,10 @@ from precond.proof.bounds.free_multipliers import FreeMultipliers
 from precond.proof.bounds.lines import ActivationLines
 from precond.proof.bounds.objective import Objective
 from precond.proof.deadline import Deadline
-from precond.proof.rows import Rows
+from precond.proof.rows import Forms, Rows
 
 RATE, DECAY = 0.1, 0.98  # of Adam's steps
+MOST = 200_000  # coefficients that are mixed in fractions, to see whether floats hold the mean
 LEAST = 2.0**-12  # of a conjunct's weights: smaller ones are none
 
 
@@ -45,7 +50,7 @@ def candidates(
     if not len(several):
         return Candidates(rows, single)
     mixed = _climbed(region, rows, rows.spread(value)[0, several], steps, deadline)
-    more = rows.mixed(mixed)
+    mixed, more = without_rounding(rows, mixed)
     strict = rows.all_strict[several]
     inputs = None
     if rows.inputs is not None and more.inputs is not None:
@@ -91,7 +96,41 @@ def _climbed(
         chosen = torch.where(better[:, None], mix.detach(), chosen)
         slopes = torch.autograd.grad(total, free.parameters, allow_unused=True)
         free.move(slopes, RATE * DECAY**step)
-    return _few_digits(chosen).to(rows.form.dtype)
+    return coarse(chosen).to(rows.form.dtype)
+
+
+def without_rounding(rows: Forms, weights: Tensor) -> tuple[Tensor, Forms]:
+    """``weights`` (M, R), and the means of the rows: those of the largest weight alone where floats
+    do not hold a mean's coefficients; the constants are rounded down."""
+    made = rows.mixed(weights)
+    exact = [_is_exact(rows, w, made, m) for m, w in enumerate(weights.tolist())]
+    alone = torch.nn.functional.one_hot(weights.argmax(-1), weights.shape[-1]).to(weights)
+    kept = torch.where(torch.tensor(exact, device=weights.device)[:, None], weights, alone)
+    constants = [_lowered(w, rows.constant.tolist()) for w in kept.tolist()]
+    return kept, replace(rows.mixed(kept), constant=rows.constant.new_tensor(constants))
+
+
+def _is_exact(rows: Forms, weights: Sequence[float], made: Forms, m: int) -> bool:
+    """Whether mean ``m`` has the coefficients that fractions give."""
+    used = [(Fraction(w), r) for r, w in enumerate(weights) if w]
+    pairs = [(rows.form, made.form)]
+    if rows.inputs is not None and made.inputs is not None:
+        pairs.append((rows.inputs, made.inputs))
+    if len(used) * sum(part.shape[1] for part, _ in pairs) > MOST:
+        return False
+    for part, mean in pairs:
+        parts = [(w, part[r].tolist()) for w, r in used]
+        for k, value in enumerate(mean[m].tolist()):
+            if sum(w * Fraction(row[k]) for w, row in parts) != Fraction(value):
+                return False
+    return True
+
+
+def _lowered(weights: Sequence[float], constants: Sequence[float]) -> float:
+    """The largest float that is at most the weighted sum."""
+    exact = sum((Fraction(w) * Fraction(c) for w, c in zip(weights, constants, strict=True) if w))
+    nearest = float(exact)
+    return nearest if Fraction(nearest) <= exact else nextafter(nearest, -inf)
 
 
 def _means(weights: Tensor, possible: Tensor) -> Tensor:
@@ -99,6 +138,9 @@ def _means(weights: Tensor, possible: Tensor) -> Tensor:
     return positive / positive.sum(-1, keepdim=True)
 
 
-def _few_digits(weights: Tensor) -> Tensor:
-    """Multiples of ``LEAST``: products with them round less, and a certificate can hold them."""
-    return (weights / LEAST).round() * LEAST
+def coarse(weights: Tensor) -> Tensor:
+    """Multiples of ``LEAST``: products with them round less, and a certificate can hold them.
+    Where all would be 0, which mixes nothing and would exclude all, the largest alone counts."""
+    few = (weights.nan_to_num(nan=0.0, posinf=0.0) / LEAST).round() * LEAST
+    largest = torch.nn.functional.one_hot(weights.argmax(-1), weights.shape[-1]).to(few)
+    return torch.where((few > 0).any(-1, keepdim=True), few, largest)
