@@ -13,7 +13,7 @@ from precond.proof.gate import is_off, is_on
 
 
 def closed_problem(
-    problem: Problem, bounds: Mapping[str, tuple[Tensor, Tensor]], row: int, conjunct: int
+    problem: Problem, bounds: Mapping[str, tuple[Tensor, Tensor]], *, row: int, conjunct: int
 ) -> Problem:
     """About one conjunct, with the phases that ``bounds`` (G, m) decide in subdomain ``row`` as
     part of the pattern."""

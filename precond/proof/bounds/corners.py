@@ -12,7 +12,7 @@ from precond.proof.rows import Rows
 
 
 def violating(
-    problem: Problem, region: Region, rows: Rows, points: Tensor, conjunct: Tensor
+    problem: Problem, region: Region, rows: Rows, *, points: Tensor, conjunct: Tensor
 ) -> int | None:
     """The first of ``points`` (G, n) in the region that violates as its ``conjunct`` (G,) says,
     in float64."""

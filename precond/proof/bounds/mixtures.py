@@ -49,7 +49,9 @@ def candidates(
     several = (sizes > 1).nonzero().squeeze(1)
     if not len(several):
         return Candidates(rows, single)
-    mixed = _climbed(region, rows, rows.spread(value)[0, several], steps, deadline)
+    mixed = _climbed(
+        region, rows, start=rows.spread(value)[0, several], steps=steps, deadline=deadline
+    )
     mixed, more = without_rounding(rows, mixed)
     strict = rows.all_strict[several]
     inputs = None
@@ -67,7 +69,7 @@ def candidates(
 
 
 def _climbed(
-    region: Region, rows: Rows, start: Tensor, steps: int, deadline: Deadline
+    region: Region, rows: Rows, *, start: Tensor, steps: int, deadline: Deadline
 ) -> Float[Tensor, "conjuncts inequalities"]:
     """The weights of the best estimates; an inequality without weight in ``start`` has none."""
     dtype = estimate_type(region, len(start))
@@ -103,14 +105,14 @@ def without_rounding(rows: Forms, weights: Tensor) -> tuple[Tensor, Forms]:
     """``weights`` (M, R), and the means of the rows: those of the largest weight alone where floats
     do not hold a mean's coefficients; the constants are rounded down."""
     made = rows.mixed(weights)
-    exact = [_is_exact(rows, w, made, m) for m, w in enumerate(weights.tolist())]
+    exact = [_is_exact(rows, w, made, m=m) for m, w in enumerate(weights.tolist())]
     alone = torch.nn.functional.one_hot(weights.argmax(-1), weights.shape[-1]).to(weights)
     kept = torch.where(torch.tensor(exact, device=weights.device)[:, None], weights, alone)
     constants = [_lowered(w, rows.constant.tolist()) for w in kept.tolist()]
     return kept, replace(rows.mixed(kept), constant=rows.constant.new_tensor(constants))
 
 
-def _is_exact(rows: Forms, weights: Sequence[float], made: Forms, m: int) -> bool:
+def _is_exact(rows: Forms, weights: Sequence[float], made: Forms, *, m: int) -> bool:
     """Whether mean ``m`` has the coefficients that fractions give."""
     used = [(Fraction(w), r) for r, w in enumerate(weights) if w]
     pairs = [(rows.form, made.form)]

@@ -34,7 +34,7 @@ class RefineRecord:
             self.tree.close(Leaves(_array(block.node[where]), _array(conjunct), empty=True))
 
     def excluded(
-        self, block: RefinedSubdomains, closed: Tensor, value: Tensor, used: Multipliers
+        self, block: RefinedSubdomains, closed: Tensor, value: Tensor, *, used: Multipliers
     ) -> None:
         """Pairs ``closed`` (G, conjuncts), each by the candidate of the largest ``value``
         (G, candidates)."""

@@ -163,7 +163,8 @@ class RefineSearch:
         enough = excludes(value, self.rows.strict)
         closed = block.open & self.rows.any(enough)
         if self.record is not None:
-            self.record.excluded(block, closed, torch.where(enough, value, -torch.inf), used)
+            value = torch.where(enough, value, -torch.inf)
+            self.record.excluded(block, closed, value, used=used)
         return self._enter(block, closed)
 
     def _enter(self, block: RefinedSubdomains, closed: Tensor) -> RefinedSubdomains:
@@ -201,7 +202,7 @@ class RefineSearch:
         for conjunct in block.open[0].nonzero().squeeze(1).tolist():
             if self.witness is not None or self.leaf is None:
                 break
-            begun = closed_problem(self.problem, block.known, 0, conjunct)
+            begun = closed_problem(self.problem, block.known, row=0, conjunct=conjunct)
             answer = self.leaf(begun, self.deadline)
             if answer.outcome is Outcome.WITNESS and answer.witness is not None:
                 self.witness = (conjunct, answer.witness)
@@ -220,7 +221,7 @@ class RefineSearch:
         row = self.rows.best_row(seen.value.detach(), conjunct)
         index = torch.arange(len(row), device=row.device)
         corners = torch.where(seen.form[index, row] > 0, region.lower, region.upper)
-        found = violating(self.problem, region, rows, corners, conjunct)
+        found = violating(self.problem, region, rows, points=corners, conjunct=conjunct)
         if found is not None:
             self.witness = (int(conjunct[found]), corners[found].cpu().numpy().copy())
 

@@ -253,7 +253,9 @@ class _PhaseSearch:
                 torch.where(part > 0, low.clamp(min=0.0), low),
                 torch.where(part < 0, high.clamp(max=0.0), high),
             )
-        answer = self.engine.leaf(closed_problem(self.problem, cut, 0, conjunct), self.deadline)
+        answer = self.engine.leaf(
+            closed_problem(self.problem, cut, row=0, conjunct=conjunct), self.deadline
+        )
         if answer.witness is not None and answer.outcome is Outcome.WITNESS:
             self.witness = (conjunct, answer.witness)
             return True
@@ -263,6 +265,6 @@ class _PhaseSearch:
 
     def _try(self, points: Tensor, conjunct: Tensor) -> None:
         """Keep a point of the region that violates as its own subdomain's conjunct says."""
-        which = violating(self.problem, self.root, self.rows, points, conjunct)
+        which = violating(self.problem, self.root, self.rows, points=points, conjunct=conjunct)
         if which is not None:
             self.witness = (int(conjunct[which]), points[which].cpu().numpy().copy())
