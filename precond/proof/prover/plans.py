@@ -7,6 +7,7 @@ share of the time that is left.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 from precond.proof.claim import Problem
@@ -34,11 +35,18 @@ MORE = 250  # the same, in searches whose claims mostly hold
 @dataclass(frozen=True)
 class Stage:
     """An engine and the share of the time left that it may take.  ``races``: it may run at the
-    same time as the stages beside it that race."""
+    same time as the stages beside it that race.  ``beyond``, ``most``: it is there for more than so
+    many free neurons, and at most so many, as the first layer bounds leave them."""
 
     engine: Engine
     share: float = 1.0
     races: bool = False
+    beyond: int = -1
+    most: float = math.inf
+
+    def suits(self, free: int) -> bool:
+        """Whether it is there for so many free neurons."""
+        return self.beyond < free <= self.most
 
     @property
     def names(self) -> set[str]:
@@ -75,15 +83,14 @@ def default_stages(problem: Problem, device: str = "cpu", seed: int = 0) -> tupl
     phases = ReluSplitEngine(device, leaf=_leaf)
     splits: tuple[Stage, ...] = (Stage(phases, 0.85, races=True),)
     if not few:
-        short = Stage(phases, 0.15, races=True)
+        short = Stage(phases, 0.15, races=True, most=MANY)
+        shorter = Stage(phases, 0.05, races=True, beyond=MANY)
+        refining = Stage(RefineSplitEngine(device, leaf=_leaf), 0.8, races=True, beyond=MANY)
         programs = Stage(LpSplitEngine(device, free=SOME), 0.3, races=True)
         # In a certificate the bounds of every subdomain would be steps of their own.
         last = replace(phases, root_steps=0) if problem.keep_trace else phases
         dear = Stage(TightenSplitEngine(last, device), 0.95, races=True)
-        if problem.free > MANY:
-            short = replace(short, share=0.05)
-            programs = Stage(RefineSplitEngine(device, leaf=_leaf), 0.8, races=True)
-        splits = (short, programs, dear, *splits)
+        splits = (short, shorter, refining, programs, dear, *splits)
     return (
         *quick,
         *splits,

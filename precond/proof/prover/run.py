@@ -82,15 +82,17 @@ class Run:
         return self._proved()
 
     def _engines(self) -> Verdict | None:
+        free = self.problem.free
+        stages = [stage for stage in self.stages if stage.suits(free)]
         try:
-            for position, stage in enumerate(self.stages):
+            for position, stage in enumerate(stages):
                 if self.standing.settled:
                     return None
                 if self.deadline.passed:
                     self.standing.reasons.append("budget spent")
                     return self._finish()
                 if stage.races and self.racer is None:
-                    self._race([s.engine for s in self.stages[position:] if s.races])
+                    self._race([s.engine for s in stages[position:] if s.races])
                 if self.racer is not None and stage.engine is self.racer.engine:
                     verdict = self._finish()
                 else:
