@@ -24,6 +24,7 @@ from precond.proof.deadline import FOREVER
 from precond.proof.engines.base import Outcome
 from precond.proof.engines.refine_split.engine import RefineSplitEngine
 from precond.proof.engines.refine_split.estimates import Estimator
+from precond.proof.prover.plans import MANY, default_stages
 from precond.proof.prover.prove import Stage, prove
 from precond.proof.rows import stack_rows
 from precond.proof.trace import Leaf, PhaseSplit
@@ -127,3 +128,15 @@ def test_kept_slopes_give_the_bounds_they_were_found_for() -> None:
         torch.testing.assert_close(again[last][side], best[last][side], rtol=1e-4, atol=1e-4)
     width = [float((b[last][1] - b[last][0]).sum()) for b in (best, plain)]
     assert width[0] < 0.99 * width[1]
+
+
+def test_it_is_asked_where_layer_bounds_leave_many_neurons_free() -> None:
+    claim, engine = hard_claim(0), RefineSplitEngine()
+    asked = prove(claim, budget=600, stages=[Stage(engine, beyond=5)])
+    assert asked.status is Status.PROVED and asked.engine == engine.name
+    passed_over = prove(claim, budget=600, stages=[Stage(engine, beyond=MANY)])
+    assert passed_over.status is Status.UNKNOWN
+    assert engine.name not in {attempt.engine for attempt in passed_over.attempts}
+    for free, there in ((MANY, False), (MANY + 1, True)):
+        stages = [stage for stage in default_stages(claim.problem) if stage.suits(free)]
+        assert (engine.name in {stage.engine.name for stage in stages}) is there
