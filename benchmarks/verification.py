@@ -330,6 +330,7 @@ def main() -> None:
         sys.exit(f"--data {chosen.data}: no such folder")
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         os.environ[name] = str(chosen.threads)  # before the libraries are loaded
+    os.environ["PRECOND_CORES"] = str(chosen.threads)  # no search beside another on one core
     import torch
 
     torch.set_num_threads(chosen.threads)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import signal
 
 import pytest
+
+os.environ["PRECOND_CORES"] = "1"  # a test says itself when a proof may take a second core
 
 # Started in the background of a shell, SIGINT is ignored, here and in whatever the tests start.
 signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -84,7 +84,8 @@ def default_stages(problem: Problem, device: str = "cpu", seed: int = 0) -> tupl
     splits: tuple[Stage, ...] = (Stage(phases, 0.85, races=True),)
     if not few:
         short = Stage(phases, 0.15, races=True, most=MANY)
-        shorter = Stage(phases, 0.05, races=True, beyond=MANY)
+        # Dear subdomains come soon, unless most of the cheap ones have closed by then.
+        shorter = Stage(replace(phases, trial=0.2), 0.3, races=True, beyond=MANY)
         refining = Stage(RefineSplitEngine(device, leaf=_leaf), 0.8, races=True, beyond=MANY)
         programs = Stage(LpSplitEngine(device, free=SOME), 0.3, races=True)
         # In a certificate the bounds of every subdomain would be steps of their own.

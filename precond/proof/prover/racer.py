@@ -9,7 +9,6 @@ first may differ between runs; what they say of the claim cannot.
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -21,21 +20,13 @@ from precond.network.layers import Affine, Conv2d
 from precond.proof.claim import Conjunct, Problem
 from precond.proof.deadline import Deadline
 from precond.proof.engines.base import Answer, Engine, Outcome, Stoppable
+from precond.proof.processes.cores import free_cores
 
 Array = NDArray[np.float64]
 HEAD_START = 3.0  # seconds
 MOST_CONJUNCTS = 10
 MOST_PRODUCTS = 300_000  # of all layers: beyond, Marabou has not been seen to answer
 TICK = 0.05  # seconds between looks at the racer
-
-
-def free_cores() -> float:
-    """Cores that nothing but this process uses, by the load of the last minute."""
-    try:
-        cores = float(len(os.sched_getaffinity(0)))
-        return cores - max(0.0, os.getloadavg()[0] - 1.0)
-    except (AttributeError, OSError):
-        return 1.0
 
 
 def runner_of(engines: Sequence[Engine], problem: Problem) -> Stoppable | None:

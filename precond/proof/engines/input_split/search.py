@@ -7,6 +7,9 @@ Centres and the corners where the linear forms are smallest are tried as witness
 
 At any time the least bound of the boxes that wait, and the share of the domain's volume
 that is decided, hold for the whole domain; an undecided answer carries both.
+
+A search that is not over soon halves what waits with a copy of its process, where a second
+core is free: both go on until one is done, then what is left is halved again.
 """
 
 from __future__ import annotations
@@ -38,11 +41,18 @@ from precond.proof.engines.base import (
     free_bytes,
 )
 from precond.proof.engines.input_split.ascent import ascend
-from precond.proof.engines.input_split.boxes import Boxes, WaitingBoxes
+from precond.proof.engines.input_split.boxes import (
+    Boxes,
+    WaitingBoxes,
+    both_halves,
+    where_to_cut,
+    whole_box,
+)
 from precond.proof.engines.input_split.points import Points
 from precond.proof.engines.input_split.record import BoxRecord
 from precond.proof.gate import excludes
-from precond.proof.limits import as_tensor, layer_tensors, limits_of
+from precond.proof.limits import layer_tensors, limits_of
+from precond.proof.processes.two_cores import Halvable, run
 from precond.proof.refusal import Refusal
 from precond.proof.rows import stack_rows
 
@@ -75,7 +85,7 @@ class InputSplitEngine:
             ).run()
 
 
-class _BoxSearch:
+class _BoxSearch(Halvable[Boxes]):
     def __init__(
         self, problem: Problem, deadline: Deadline, device: str, batch: int, steps: int
     ) -> None:
@@ -100,27 +110,43 @@ class _BoxSearch:
             self.record = BoxRecord(self.rows, TRACE_SHARE * free_bytes(device))
 
     def run(self) -> list[Answer]:
-        conjuncts = self.rows.conjuncts
-        lower = as_tensor(self.problem.box.lower, self.device)[None]
-        root = Boxes(
-            lower,
-            as_tensor(self.problem.box.upper, self.device)[None],
-            torch.zeros(1, dtype=torch.int64, device=self.device),
-            open=torch.ones(1, conjuncts, dtype=torch.bool, device=self.device),
-            bound=lower.new_full((1, conjuncts), -torch.inf),
-            share=torch.ones(1, dtype=torch.float64, device=self.device),
-            known={},
-        )
+        root = whole_box(self.problem, self.rows.conjuncts, self.device)
         self.waiting.push(self._first(root))
-        while self.waiting and not self.deadline.passed and not self._hopeless():
-            boxes = self.waiting.pop(self.batch)
-            found = torch.tensor(
-                [c in self.points.witnesses for c in range(conjuncts)], device=self.device
-            )
-            boxes = _still(boxes, boxes.open & ~found)
-            if len(boxes):
-                self._step(boxes)
+        run(self, halves=self.record is None and self.device == "cpu")
         return self._answers()
+
+    def waiting_blocks(self) -> list[Boxes]:
+        return self.waiting.blocks
+
+    def put(self, blocks: list[Boxes]) -> None:
+        self.waiting.blocks = blocks
+
+    @property
+    def goes_on(self) -> bool:
+        return bool(self.waiting) and not self.deadline.passed and not self.hopeless
+
+    def begin(self) -> None:
+        self.stuck = []
+
+    def said(self) -> tuple[dict[int, np.ndarray], list[Boxes], bool]:
+        return self.points.witnesses, self.stuck, self.hopeless
+
+    def hear(self, said: tuple[dict[int, np.ndarray], list[Boxes], bool]) -> None:
+        witnesses, stuck, hopeless = said
+        self.points.witnesses = {**witnesses, **self.points.witnesses}
+        self.stuck.extend(stuck)
+        self.hopeless |= hopeless
+
+    def step(self) -> int:
+        if self._hopeless():
+            return 0
+        boxes = self.waiting.pop(self.batch)
+        count, conjuncts = len(boxes), range(self.rows.conjuncts)
+        found = torch.tensor([c in self.points.witnesses for c in conjuncts], device=self.device)
+        boxes = _still(boxes, boxes.open & ~found)
+        if len(boxes):
+            self._step(boxes)
+        return count
 
     def _hopeless(self) -> bool:
         """Whether a run's roundings exceed the margin in the middle of a box that waits."""
@@ -261,33 +287,12 @@ class _BoxSearch:
     def _halves(self, boxes: Boxes, form: Tensor) -> tuple[Boxes, Boxes]:
         """Both halves along the input that matters most to ``form`` (G, n); and the boxes that
         are too narrow to be cut."""
-        lower, upper = boxes.lower, boxes.upper
-        weight = form.abs() + 0.02 * form.abs().amax(1, keepdim=True) + 1e-300
-        axis = (weight * (upper - lower)).argmax(1)
-        index = torch.arange(len(axis), device=self.device)
-        middle = (lower[index, axis] + upper[index, axis]) / 2
-        splittable = (middle > lower[index, axis]) & (middle < upper[index, axis])
-        whole = boxes.rows((~splittable).nonzero().squeeze(1))
-        if len(whole):
-            kept = splittable.nonzero().squeeze(1)
-            boxes, axis, middle = boxes.rows(kept), axis[kept], middle[kept]
-            index = torch.arange(len(axis), device=self.device)
-        left, right = boxes.upper.clone(), boxes.lower.clone()
-        left[index, axis] = middle
-        right[index, axis] = middle
+        boxes, axis, middle, whole = where_to_cut(boxes, form)
         first, self.numbered = self.numbered, self.numbered + 2 * len(boxes)
         self.coverage.split(boxes.open.nonzero()[:, 1])
         if self.record is not None:
             self.record.cuts(boxes, axis, middle, first=first)
-        twice = boxes.rows(index.repeat(2))
-        halves = replace(
-            twice,
-            lower=torch.cat([boxes.lower, right]),
-            upper=torch.cat([left, boxes.upper]),
-            node=torch.arange(first, self.numbered, device=self.device),
-            share=twice.share / 2,
-        )
-        return halves, whole
+        return both_halves(boxes, axis, middle, first=first), whole
 
 
 def _still(boxes: Boxes, open_: Tensor) -> Boxes:

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -47,17 +48,18 @@ from precond.proof.engines.refine_split.root import Root
 from precond.proof.engines.refine_split.subdomains import Bounds, Neurons, RefinedSubdomains
 from precond.proof.gate import excludes
 from precond.proof.limits import limits_of
+from precond.proof.processes.two_cores import Halvable, run
 
 Decide = Callable[[Problem, Deadline], Answer]
 TRACE_SHARE = 0.125  # of free memory, for a recorded trace
 
 
-class RefineSearch:
+class RefineSearch(Halvable[RefinedSubdomains]):
     """``blocks``: subdomains that wait, the youngest last; ``stuck``: those that stay open."""
 
     def __init__(self, problem: Problem, root: Root, *, leaf: Decide | None, device: str) -> None:
         self.problem, self.root, self.leaf = problem, root, leaf
-        self.deadline = FOREVER
+        self.deadline, self.batch = FOREVER, 1
         network = problem.network
         self.layers = network.decision_layers
         self.neurons = Neurons.of(network)
@@ -81,7 +83,7 @@ class RefineSearch:
 
     def run(self, deadline: Deadline, *, batch: int) -> list[Answer]:
         """One answer per conjunct; so many subdomains at once."""
-        self.deadline = deadline
+        self.deadline, self.batch = deadline, batch
         root, device = self.root, self.root.value.device
         whole = RefinedSubdomains(
             torch.zeros(1, dtype=torch.int64, device=device),
@@ -91,9 +93,35 @@ class RefineSearch:
             known=root.bounds,
         )
         self._push(self._close(whole, root.value, root.chosen))
-        while self.blocks and not self.deadline.passed and self.witness is None:
-            self._step(youngest(self.blocks, batch))
+        run(self, halves=self.record is None and device.type == "cpu")
         return self._answers()
+
+    @property
+    def goes_on(self) -> bool:
+        return bool(self.blocks) and not self.deadline.passed and self.witness is None
+
+    def waiting_blocks(self) -> list[RefinedSubdomains]:
+        return self.blocks
+
+    def put(self, blocks: list[RefinedSubdomains]) -> None:
+        self.blocks = blocks
+
+    def step(self) -> int:
+        block = youngest(self.blocks, self.batch)
+        self._step(block)
+        return len(block)
+
+    def begin(self) -> None:
+        self.stuck, self.visited = [], 0
+
+    def said(self) -> tuple[Any, ...]:
+        return self.witness, self.stuck, self.visited
+
+    def hear(self, said: tuple[Any, ...]) -> None:
+        witness, stuck, visited = said
+        self.witness = self.witness or witness
+        self.stuck.extend(stuck)
+        self.visited += visited
 
     def _step(self, block: RefinedSubdomains) -> None:
         """Bound subdomains, and put the children of what stays open to the others."""

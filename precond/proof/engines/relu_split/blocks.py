@@ -7,6 +7,7 @@ are the deepest, so that memory stays near the cap.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -48,6 +49,12 @@ class WaitingSubdomains:
 
     def __bool__(self) -> bool:
         return bool(self.blocks)
+
+    def put(self, blocks: Sequence[Subdomains]) -> None:
+        """These wait, and no others."""
+        self.blocks, self.bytes = [], 0
+        for block in blocks:
+            self.push(block)
 
     def push(self, block: Subdomains) -> None:
         if len(block):

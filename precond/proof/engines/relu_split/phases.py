@@ -85,6 +85,19 @@ class Phases:
             empty,
         )
 
+    def cut(self, phases: Tensor) -> dict[str, tuple[Tensor, Tensor]]:
+        """Layer bounds of subdomains with these phases (G, neurons): the root's, cut by them."""
+        cut, start = {}, 0
+        for name, width in zip(self.layers, self.widths, strict=True):
+            part = phases[:, start : start + width]
+            start += width
+            low, high = self.bounds[name]
+            cut[name] = (
+                torch.where(part > 0, low.clamp(min=0.0), low),
+                torch.where(part < 0, high.clamp(max=0.0), high),
+            )
+        return cut
+
     def bound(
         self,
         region: Region,

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from precond.proof.bounds.backward import Multipliers, Region
+from precond.proof.bounds.layer_record import LayerRecord
+from precond.proof.engines.base import Answer
 from precond.proof.engines.relu_split.blocks import Subdomains, take
 from precond.proof.engines.relu_split.phases import Phases
 from precond.proof.gate import excludes
@@ -89,3 +92,10 @@ class PhaseRecord:
 
 def _array(values: Tensor) -> np.ndarray:
     return np.asarray(values.cpu().numpy())
+
+
+def within(record: LayerRecord | None, answer: Answer) -> Answer:
+    """An answer whose trace, if it has one, stands behind the bounds at the root."""
+    if record is None or answer.trace is None:
+        return answer
+    return replace(answer, trace=record.around(answer.trace))

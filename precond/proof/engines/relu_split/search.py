@@ -8,7 +8,8 @@ the one whose children bound highest is taken.  Where nothing is free the patter
 and ``leaf`` (a linear program) decides.
 
 At any time the least bound of the subdomains that wait holds for the whole conjunct, and
-Σ 2^−depth of them says how much is left; an undecided answer carries both.
+Σ 2^−depth of them says how much is left; an undecided answer carries both.  A search that
+is to be short may be told to go on where little is left: ``trial``.
 
 Source: Bunel et al. 2020 (BaBSR), De Palma et al. 2021 (FSB), Wang et al. 2021 (β-CROWN).
 """
@@ -17,7 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -48,8 +49,9 @@ from precond.proof.engines.base import (
 )
 from precond.proof.engines.relu_split.blocks import Subdomains, WaitingSubdomains, twice
 from precond.proof.engines.relu_split.phases import Phases, both_phases
-from precond.proof.engines.relu_split.record import PhaseRecord
+from precond.proof.engines.relu_split.record import PhaseRecord, within
 from precond.proof.gate import excludes
+from precond.proof.processes.two_cores import Halvable, run
 from precond.proof.refusal import Refusal
 from precond.proof.rows import stack_rows
 from precond.proof.trace import Leaf
@@ -57,11 +59,16 @@ from precond.proof.trace import Leaf
 Decide = Callable[[Problem, Deadline], Answer]
 WAITING_SHARE = 0.25  # of free memory, for subdomains that wait
 TRACE_SHARE = 0.125  # of free memory, for a recorded trace
+PROMISE = 0.5  # of the phases open, with which a search goes on after its trial
 
 
 @dataclass(frozen=True)
 class ReluSplitEngine:
-    """Phase splitting over batched, optimised bounds; rigorous, complete with ``leaf``."""
+    """Phase splitting over batched, optimised bounds; rigorous, complete with ``leaf``.
+
+    ``trial``: the share of its time after which it ends if less than half of the phases of
+    some conjunct are decided.
+    """
 
     device: str = "cpu"
     batch: int = 128
@@ -69,6 +76,7 @@ class ReluSplitEngine:
     root_steps: int = 10
     leaf: Decide | None = None
     name: str = "relu-split"
+    trial: float = 1.0
     lines: ClassVar[Lines] = PROPAGATION
 
     def unsupported(self, problem: Problem) -> Refusal | None:
@@ -77,7 +85,8 @@ class ReluSplitEngine:
     def solve(self, problem: Problem, deadline: Deadline) -> list[Answer]:
         """One answer per conjunct, all searched side by side; a witness ends the search."""
         with plain_sums(self.device):
-            limit = deadline.earlier(0.2 * deadline.left)
+            trial = deadline.earlier(self.trial * deadline.left)
+            limit = trial.earlier(0.2 * trial.left)
             record = LayerRecord(problem.network) if problem.keep_trace else None
             steps, half = self.root_steps, record is None
             backward = problem.bounds is None or steps > 0
@@ -86,25 +95,24 @@ class ReluSplitEngine:
             if bool(refined.empty[0]):
                 trace = None if record is None else record.around(Leaf(empty=True))
                 return [Answer.excluded(trace=trace)] * len(problem.conjuncts)
-            answers = _PhaseSearch(self, problem, refined, deadline=deadline).run()
-            return [_within(record, answer) for answer in answers]
+            answers = _PhaseSearch(self, problem, refined, deadline=deadline, trial=trial).run()
+            return [within(record, answer) for answer in answers]
 
 
-def _within(record: LayerRecord | None, answer: Answer) -> Answer:
-    """An answer whose trace, if it has one, stands behind the bounds at the root."""
-    if record is None or answer.trace is None:
-        return answer
-    return replace(answer, trace=record.around(answer.trace))
-
-
-class _PhaseSearch:
+class _PhaseSearch(Halvable[Subdomains]):
     def __init__(
-        self, engine: ReluSplitEngine, problem: Problem, refined: Refined, deadline: Deadline
+        self,
+        engine: ReluSplitEngine,
+        problem: Problem,
+        refined: Refined,
+        deadline: Deadline,
+        trial: Deadline,
     ) -> None:
         self.engine = engine
         self.problem = problem
         self.root = refined.region
         self.deadline = deadline
+        self.trial = trial
         self.ops = operators(problem.network, engine.device, torch.float64)
         self.rows = stack_rows(problem, engine.device)
         self.phases = Phases(self.ops, refined.region, refined.bounds, rows=self.rows)
@@ -130,13 +138,44 @@ class _PhaseSearch:
         self.waiting.push(
             Subdomains(index, phases, index, share=share, bound=-torch.inf * share, start=None)
         )
-        while self.waiting and not self.deadline.passed and self.witness is None:
-            if self.hopeless:
-                break
-            self._step(self.waiting.pop(self.engine.batch))
+        run(self, halves=self.record is None and device == "cpu")
         for _, block in self.waiting.blocks:
             self._give_up(block)
         return self._answers()
+
+    def waiting_blocks(self) -> list[Subdomains]:
+        return [block for _, block in self.waiting.blocks]
+
+    def put(self, blocks: list[Subdomains]) -> None:
+        self.waiting.put(blocks)
+
+    @property
+    def goes_on(self) -> bool:
+        if self.trial.passed and self.coverage.share.max() > PROMISE:
+            return False
+        ended = self.deadline.passed or self.witness is not None or self.hopeless
+        return bool(self.waiting) and not ended
+
+    def step(self) -> int:
+        block = self.waiting.pop(self.engine.batch)
+        self._step(block)
+        return len(block)
+
+    def begin(self) -> None:
+        self.visited = 0
+        self.stuck, self.undone = self.stuck * 0, self.undone * 0
+
+    def said(self) -> tuple[Tensor, Tensor, Tensor, tuple[Any, bool, int]]:
+        told = self.witness, self.hopeless, self.visited
+        return self.stuck, self.undone, self.least, told
+
+    def hear(self, said: tuple[Tensor, Tensor, Tensor, tuple[Any, bool, int]]) -> None:
+        stuck, undone, least, (witness, hopeless, visited) = said
+        self.stuck, self.undone = self.stuck + stuck, self.undone + undone
+        self.least = torch.minimum(self.least, least)
+        self.witness = self.witness or witness
+        self.hopeless |= hopeless
+        self.visited += visited
 
     def _give_up(self, block: Subdomains) -> None:
         """Count subdomains that stay open."""
@@ -243,16 +282,7 @@ class _PhaseSearch:
         """Whether a subdomain with nothing free was decided."""
         if self.engine.leaf is None:
             return False
-        conjunct, start = int(block.conjunct[row]), 0
-        cut = {}
-        for name, width in zip(self.phases.layers, self.phases.widths, strict=True):
-            part = block.phases[row : row + 1, start : start + width]
-            start += width
-            low, high = self.phases.bounds[name]
-            cut[name] = (
-                torch.where(part > 0, low.clamp(min=0.0), low),
-                torch.where(part < 0, high.clamp(max=0.0), high),
-            )
+        conjunct, cut = int(block.conjunct[row]), self.phases.cut(block.phases[row : row + 1])
         answer = self.engine.leaf(
             closed_problem(self.problem, cut, row=0, conjunct=conjunct), self.deadline
         )
