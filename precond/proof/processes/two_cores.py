@@ -28,7 +28,7 @@ B = TypeVar("B")
 
 
 @dataclass(frozen=True)
-class Part(Generic[B]):
+class Half(Generic[B]):
     """What came of a half: blocks of subdomains that still wait, by how much the account changed
     for each conjunct (C,), in count and in share, and what ``Halvable.said`` tells."""
 
@@ -94,15 +94,15 @@ def _halved(search: Halvable[Any]) -> bool:
     mine, other = _halves(search.waiting_blocks())
     count, share = search.coverage.count.copy(), search.coverage.share.copy()
 
-    def part(stops: Stops) -> Part[Any]:
+    def part(stops: Stops) -> Half[Any]:
         search.begin()
         search.put(other)
         while search.goes_on and not stops():
             search.step()
         closed = search.coverage.count - count, search.coverage.share - share
-        return Part(search.waiting_blocks(), *closed, search.said())
+        return Half(search.waiting_blocks(), *closed, search.said())
 
-    copy: Copy[Part[Any]] = Copy(part)
+    copy: Copy[Half[Any]] = Copy(part)
     try:
         search.put(mine)
         longest = 0.0
