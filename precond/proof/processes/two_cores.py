@@ -22,13 +22,12 @@ from precond.proof.processes.copy import Copy, Stops, may_copy
 ALONE = 0.3  # seconds on one core before the first copy
 WORTH = 0.02  # seconds that the subdomains take that wait, at least, for a copy
 MOST = 32  # subdomains that are enough in any case
-PATIENCE = 5.0  # times the longest stretch between two looks of this process, for the other's
-LEAST_PATIENCE = 2.0  # seconds
+PATIENCE = 1.0  # seconds, and twice this process's longest step, until a copy must have spoken
 B = TypeVar("B")
 
 
 @dataclass(frozen=True)
-class Half(Generic[B]):
+class HalfDone(Generic[B]):
     """What came of a half: blocks of subdomains that still wait, by how much the account changed
     for each conjunct (C,), in count and in share, and what ``Halvable.said`` tells."""
 
@@ -94,15 +93,15 @@ def _halved(search: Halvable[Any]) -> bool:
     mine, other = _halves(search.waiting_blocks())
     count, share = search.coverage.count.copy(), search.coverage.share.copy()
 
-    def part(stops: Stops) -> Half[Any]:
+    def part(stops: Stops) -> HalfDone[Any]:
         search.begin()
         search.put(other)
         while search.goes_on and not stops():
             search.step()
         closed = search.coverage.count - count, search.coverage.share - share
-        return Half(search.waiting_blocks(), *closed, search.said())
+        return HalfDone(search.waiting_blocks(), *closed, search.said())
 
-    copy: Copy[Half[Any]] = Copy(part)
+    copy: Copy[HalfDone[Any]] = Copy(part)
     try:
         search.put(mine)
         longest = 0.0
@@ -110,7 +109,7 @@ def _halved(search: Halvable[Any]) -> bool:
             begun = time.monotonic()
             search.step()
             longest = max(longest, time.monotonic() - begun)
-        done = copy.result(max(LEAST_PATIENCE, PATIENCE * longest))
+        done = copy.result(PATIENCE + 2 * longest)
     finally:
         copy.close()
     if done is None:
