@@ -115,7 +115,11 @@ def read_certificate(path: Path | str) -> Certificate:
     path = path_of("certificate", path)
     whole = _content(path)
     if not whole.startswith(MAGIC):
-        raise _trouble(path, "a file that 'precond certificate 1' begins", "another beginning")
+        raise _trouble(
+            path,
+            "a file as 'precond prove --certificate DIR' writes it",
+            "one that begins otherwise; give the certificate first, then the model",
+        )
     begin = len(MAGIC) + DIGEST + 1
     digest = hashlib.sha256(memoryview(whole)[begin:]).hexdigest().encode() + b"\n"
     if whole[len(MAGIC) : begin] != digest:
