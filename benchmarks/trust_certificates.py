@@ -39,7 +39,7 @@ from precond.formats.load import load
 from precond.network.evaluate import outputs
 from precond.network.graph import Network
 from precond.proof.certificates.certify import certify
-from precond.proof.certificates.maker import NotCertified
+from precond.proof.certificates.mending import NotCertified
 from precond.proof.claim import Claim
 from precond.proof.prover.prove import prove
 from precond.proof.verdict import Status

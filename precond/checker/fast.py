@@ -32,20 +32,45 @@ def check_fast(
 ) -> CheckResult:
     """Whether ``certificate`` proves its statement of ``network``; asks at every leaf whether it
     is to be ``stopped``."""
+    return _checked(certificate, network, stopped, found=[], most=1)
+
+
+def check_parts(
+    certificate: Certificate, network: Network
+) -> tuple[CheckResult, list[tuple[int, int, int, float]]]:
+    """The same, and (tree, leaf, conjunct, bound) of every part that is no contradiction."""
+    found: list[tuple[int, int, int, float]] = []
+    result = _checked(certificate, network, never, found=found, most=None)
+    return result, found
+
+
+def _checked(
+    certificate: Certificate,
+    network: Network,
+    stopped: Callable[[], bool],
+    found: list[tuple[int, int, int, float]],
+    most: int | None,
+) -> CheckResult:
+    """Parts that are no contradiction are put to ``found``, up to ``most``."""
     try:
         verify(certificate, network)
         if not certificate.bits:
             raise TooLong("it needs longer numbers than words hold")
         checker = FastBounds(network, certificate)
         for t, tree in enumerate(certificate.trees):
-            for leaf, conjunct, bound in failures(checker, t, tree, stopped=stopped):
-                where = f"tree {t}, leaf {leaf}: way to fail {conjunct} is not contradicted"
-                return CheckResult(valid=False, where=f"{where} ({bound:.3g})")
+            parts = failures(checker, t, tree, stopped=stopped)
+            found += ((t, *part) for part in islice(parts, most))
+            if most is not None and len(found) >= most:
+                break
     except (TooLong, OverflowError, CheckStopped) as error:
         return CheckResult(valid=False, where=str(error), decided=False)
     except Invalid as error:
         return CheckResult(valid=False, where=str(error))
-    return CheckResult(valid=True)
+    if not found:
+        return CheckResult(valid=True)
+    t, leaf, conjunct, bound = found[0]
+    where = f"tree {t}, leaf {leaf}: way to fail {conjunct} is not contradicted ({bound:.3g})"
+    return CheckResult(valid=False, where=where)
 
 
 def closes(checker: FastBounds, tree: Tree, numbers: list[int], cells: Cells) -> Iterator[Failure]:

@@ -14,7 +14,7 @@ from precond.network.evaluate import outputs
 from precond.network.graph import Network
 from precond.proof.certificates.certify import by_phases_alone, certify, statement_of
 from precond.proof.certificates.judges import ExactJudge
-from precond.proof.certificates.maker import NotCertified
+from precond.proof.certificates.mending import NotCertified
 from precond.proof.certificates.phase_trees import PhaseTrees
 from precond.proof.certificates.rational import LinearRow, as_floats, fractions, least_mix
 from precond.proof.claim import Claim

@@ -21,7 +21,8 @@ from precond.logit_property import require_kept
 from precond.network.layers import Affine, Conv2d
 from precond.proof.bounds.magnitudes import beyond_floats
 from precond.proof.certificates.judges import ExactJudge, FastJudge, Judge
-from precond.proof.certificates.maker import Maker, NotCertified
+from precond.proof.certificates.maker import Maker
+from precond.proof.certificates.mending import NotCertified
 from precond.proof.certificates.phase_trees import PhaseTrees
 from precond.proof.claim import Claim
 from precond.proof.deadline import Deadline

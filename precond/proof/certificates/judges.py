@@ -13,7 +13,7 @@ from scipy.sparse import csr_array
 from precond.checker.cells import Cells
 from precond.checker.certificate import Certificate, Statement, Tree
 from precond.checker.exact import Checker, CheckResult, check
-from precond.checker.fast import check_fast, closes, failures
+from precond.checker.fast import check_parts, closes
 from precond.checker.fast_bounds import CHUNK, FastBounds
 from precond.checker.layer_bounds import Bounds as LayerBounds
 from precond.checker.steps import Round
@@ -46,11 +46,9 @@ class Judge(Protocol):
         nearest floats."""
         ...
 
-    def open_leaves(self, certificate: Certificate) -> Open:
-        """The leaves of a whole certificate that do not close."""
+    def check(self, certificate: Certificate) -> tuple[CheckResult, Open]:
+        """Of a whole certificate; and its leaves that do not close, where they are told."""
         ...
-
-    def check(self, certificate: Certificate) -> CheckResult: ...
 
 
 def round_of(steps: list[BoundStep]) -> Round:
@@ -79,16 +77,12 @@ class FastJudge:
         self.checker = FastBounds(network, _blank(network, statement, BITS))
         self.stepped: dict[Branch, Cells] = {}
 
-    def check(self, certificate: Certificate) -> CheckResult:
-        return check_fast(certificate, self.network)
-
-    def open_leaves(self, certificate: Certificate) -> Open:
+    def check(self, certificate: Certificate) -> tuple[CheckResult, Open]:
+        result, parts = check_parts(certificate, self.network)
         found: Open = {}
-        self.checker.given = certificate
-        for t, tree in enumerate(certificate.trees):
-            for leaf, c, bound in failures(self.checker, t, tree):
-                found.setdefault(t, {}).setdefault(leaf, {})[c] = bound
-        return found
+        for t, leaf, c, bound in parts:
+            found.setdefault(t, {}).setdefault(leaf, {})[c] = bound
+        return result, found
 
     def failing(
         self, frames: list[Branch], conjuncts: tuple[int, ...], records: csr_array
@@ -179,11 +173,9 @@ class ExactJudge:
         self.checker = Checker(network, _blank(network, statement, 0))
         self.stepped: dict[Branch, LayerBounds] = {}
 
-    def check(self, certificate: Certificate) -> CheckResult:
-        return check(certificate, self.network)
-
-    def open_leaves(self, _: Certificate) -> Open:
-        return {}  # exact bounds do not depend on which leaves stand together
+    def check(self, certificate: Certificate) -> tuple[CheckResult, Open]:
+        # Exact bounds do not depend on which leaves stand together.
+        return check(certificate, self.network), {}
 
     def failing(
         self, frames: list[Branch], conjuncts: tuple[int, ...], records: csr_array

@@ -7,65 +7,22 @@ with bounds of its own, with its recorded multipliers, with better ones, or is s
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 import numpy as np
-from numpy.typing import NDArray
 
 from precond.checker.certificate import Certificate, region
 from precond.proof.certificates.assembly import assembled
-from precond.proof.certificates.floats import (
-    DIGITS,
-    FEW_INPUTS,
-    Records,
-    improved,
-    in_boxes,
-    layer_records,
-    problem_in,
-)
-from precond.proof.certificates.growth import (
-    Branch,
-    Failing,
-    Split,
-    count,
-    few_digits,
-    groups,
-    grow,
-    has_beta,
-    weights_of,
-)
-from precond.proof.certificates.judges import Judge
-from precond.proof.claim import Claim
-from precond.proof.deadline import Deadline
+from precond.proof.certificates.floats import layer_records
+from precond.proof.certificates.growth import Branch, Failing, count, few_digits, groups, grow
+from precond.proof.certificates.mending import STEP_DIGITS, Array, Mender, NotCertified
 from precond.proof.trace import Leaf, Trace
 
-Array = NDArray[np.float64]
-MENDED = 400  # splits that may be added to a search's own, and as many again as it had
-AGAIN = 4  # times that leaves are mended which close alone but not in the whole
-STEPS = 60  # of ascent for a leaf that does not close
-STEP_DIGITS = 12, 16  # of a step's multipliers: what is lost there is lost for all after it
+AGAIN = 4  # times that leaves of the whole are mended which do not close
 
 
-class NotCertified(Exception):
-    """Why no certificate was found."""
-
-
-class Maker:
+class Maker(Mender):
     """One certificate, by one judge."""
-
-    def __init__(self, claim: Claim, judge: Judge, deadline: Deadline) -> None:
-        self.claim, self.judge, self.deadline = claim, judge, deadline
-        self.network, self.statement = claim.network, judge.statement
-        offset: dict[str, int] = {}
-        for layer in self.network.decision_layers:
-            offset[layer] = sum(self.network.width(k) for k in offset)
-        rows = len(self.statement.bound)
-        self.records = Records(offset, self.network.neurons, rows)
-        self.rows = {c: len(way) for c, way in enumerate(self.statement.conjuncts)}
-        self.problem = claim.problem.only(((),)) if self.statement.vacuous else claim.problem
-        self.few = int((claim.box.width > 0).sum()) <= FEW_INPUTS
-        self.splits = self.leaves = 0
-        self.steps: dict[int, int] = {}  # records of steps, by the leaf that holds them
 
     def run(self, traces: Mapping[int, Trace]) -> Certificate:
         """Checked by the judge."""
@@ -75,16 +32,19 @@ class Maker:
             root = grow(self.network, self.root(), group, put=self.put_step)
             assert root is not None  # of one conjunct, or tried before
             self.leaves += root.size
-            self.settle(root, tuple(group))
+            if self.judge.bits and self.by_input(root):
+                self.assume(root, tuple(group))
+            else:
+                self.settle(root, tuple(group))
             roots.append(root)
             trees.append(tuple(group))
         for _ in range(AGAIN):
             made = self.certificate(roots, trees)
-            result = self.judge.check(made)
+            result, left = self.judge.check(made)
             if result.valid:
                 return made
-            # Rounding depends a little on which leaves stand together.
-            left = self.judge.open_leaves(made)
+            # What was assumed may be wrong, and rounding depends a little on which leaves stand
+            # together.
             if not left:
                 raise NotCertified(result.where)
             for t, conjuncts in enumerate(trees):
@@ -95,18 +55,34 @@ class Maker:
                 }
                 for node in nodes:
                     node.frame, node.patience = False, 2
-                self.settle(roots[t], conjuncts, self.mended(nodes, failing, conjuncts))
+                self.settle(roots[t], conjuncts, nodes, failing)
         raise NotCertified("leaves that close alone do not close together")
+
+    def by_input(self, root: Branch) -> bool:
+        """Whether each leaf is its own frame: a box that was cut, without steps."""
+        nodes = list(root.preorder())
+        return any(self.is_input(n) for n in nodes) and not any(n.rounds for n in nodes)
+
+    def assume(self, root: Branch, conjuncts: tuple[int, ...]) -> None:
+        """That every leaf closes with default multipliers, as most do: the check will tell."""
+        for leaf in root.leaves():
+            leaf.frame = True
+            self.recall(leaf, conjuncts, only_beta=True)
+        count(root)
 
     def root(self) -> Array:
         """The whole region."""
         return region(self.statement, self.network)
 
     def settle(
-        self, root: Branch, conjuncts: tuple[int, ...], pending: list[Branch] | None = None
+        self,
+        root: Branch,
+        conjuncts: tuple[int, ...],
+        pending: list[Branch] | None = None,
+        known: Failing | None = None,
     ) -> None:
         """Choose frames and records so that every leaf (below ``pending``) closes; split where
-        that needs it."""
+        that needs it.  ``known``: those of the pending that do not close as they are."""
         by_input = any(self.is_input(n) for n in root.preorder())
         if pending is None:
             pending = root.leaves() if by_input else [root]
@@ -117,7 +93,8 @@ class Maker:
         while pending:
             if self.deadline.passed:
                 raise NotCertified("the time is over")
-            failing = self.evaluate(pending, conjuncts)
+            failing = self.evaluate(pending, conjuncts) if known is None else known
+            known = None
             changed = [
                 node
                 for node in pending
@@ -163,117 +140,6 @@ class Maker:
             self.steps[id(leaf)] = self.records.put(leaf, STEP_DIGITS)
         return self.steps[id(leaf)], weights
 
-    def is_input(self, node: Branch) -> bool:
-        return node.split is not None and node.split[0] < self.network.input_size
-
-    def mended(
-        self, alone: list[Branch], failing: Failing, conjuncts: tuple[int, ...]
-    ) -> list[Branch]:
-        """Leaves that do not close with bounds of their own: halves of their boxes where inputs
-        are few, else better multipliers, and halves of what these do not close."""
-        ways = {id(node): failing[id(node)][node] for node in alone}
-        if not alone:
-            return []
-        self.bounded(alone, ways)
-        where: dict[int, Split | None] = {}
-        for steps in (0, STEPS):
-            boxed = [n for n in alone if self.few and (n.patience > 0) == (steps == 0)]
-            where.update(self.boxes(boxed, ways, conjuncts, steps=steps))
-        rest = [n for n in alone if id(n) not in where]
-        for node in rest:
-            where[id(node)] = self.better(node, ways[id(node)])
-        tried = {id(n) for n in alone if n.patience <= 0} | {id(n) for n in rest}
-        last = self.evaluate([n for n in alone if id(n) in tried], conjuncts)
-        halves: list[Branch] = []
-        for node in alone:
-            if id(node) in tried and id(node) not in last:
-                node.frame = True
-                continue
-            split = where[id(node)]
-            if split is None:
-                raise NotCertified("a leaf does not close, and nothing is left to split in it")
-            node.refine = {}
-            halves.extend(node.cut(split))
-        self.splits += len(halves) // 2
-        if self.splits > MENDED + self.leaves:
-            raise NotCertified(f"{self.splits} more splits were not enough")
-        return halves
-
-    def boxes(
-        self,
-        nodes: list[Branch],
-        ways: Mapping[int, Mapping[int, float]],
-        conjuncts: tuple[int, ...],
-        steps: int,
-    ) -> dict[int, Split | None]:
-        """Where to cut leaves' boxes for the worst conjunct; with ``steps`` multipliers for it,
-        by ascent in all boxes at once."""
-        where: dict[int, Split | None] = {}
-        size = self.network.input_size
-        for c in conjuncts:
-            some = [n for n in nodes if min(ways[id(n)], key=lambda k: ways[id(n)][k]) == c]
-            states = [n.state[:, :size] for n in some]
-            if not some or not self.rows[c] or any((s.sum(0) > 0).any() for s in states):
-                continue
-            weights = np.array([weights_of(n, (c,), self.rows) for n in some])
-            boxes = np.array([s[0] for s in states]), -np.array([s[1] for s in states])
-            found = in_boxes(
-                self.problem,
-                boxes,
-                self.problem.conjuncts[c],
-                weights=weights,
-                steps=steps,
-                deadline=self.deadline,
-            )
-            for node, (leaf, split) in zip(some, found, strict=True):
-                where[id(node)] = split
-                if steps:
-                    node.leaf[c], node.record[c] = leaf, self.records.put(leaf)
-        return where
-
-    def bounded(self, alone: list[Branch], ways: Mapping[int, Mapping[int, float]]) -> None:
-        """Give up where short numbers are the trouble: regions so small that nothing else is."""
-        if not self.judge.bits:
-            return
-        size = self.network.input_size
-        whole = self.claim.box.width.max()
-        for node in alone:
-            if (-node.state[1, :size] - node.state[0, :size]).max() < 1e-6 * whole:
-                least = min(ways[id(node)].values())
-                raise NotCertified(f"bounds stay at {least:.3g} in ever smaller regions")
-
-    def recall(self, leaf: Branch, ways: Iterable[int], only_beta: bool = False) -> bool:
-        """Use recorded multipliers that are not in use; whether there were any."""
-        found = False
-        for c in ways:
-            given = leaf.leaf.get(c)
-            if given is None or leaf.record.get(c, -1) >= 0:
-                continue
-            if has_beta(given) or (given.alpha and not only_beta):
-                digits = STEP_DIGITS if leaf.rounds or leaf.outer else DIGITS
-                leaf.record[c], found = self.records.put(given, digits), True
-        return found
-
-    def better(self, node: Branch, ways: Mapping[int, float]) -> tuple[int, float] | None:
-        """Ascend from scratch in a leaf's own region; where to split it if that fails."""
-        frame = node if node.rounds else node.outer
-        known = None if frame is None else self.judge.layer_bounds(frame, tuple(ways))
-        problem = problem_in(self.problem, node.state, known)
-        where = None
-        if problem is None:
-            return None
-        for c in sorted(ways, key=lambda c: ways[c], reverse=True):
-            old = node.leaf.get(c)
-            weights = None if old is None else old.weights
-            tried = improved(
-                problem, problem.conjuncts[c], weights, steps=STEPS, deadline=self.deadline
-            )
-            where = tried.split or where
-            if not tried.leaf.empty:
-                node.leaf[c] = tried.leaf
-                node.record[c] = self.records.put(tried.leaf)
-        return where
-
     def refined(self, root: Branch, conjuncts: tuple[int, ...], failing: Failing) -> Failing:
         """Optimised layer bounds at the root, if they close leaves that default ones do not."""
         if len(failing[id(root)]) * 10 < root.size:
@@ -285,12 +151,6 @@ class Maker:
             return again
         root.refine = {}
         return failing
-
-    def evaluate(self, frames: list[Branch], conjuncts: tuple[int, ...]) -> Failing:
-        """By frame (its id): the leaves below it that do not close, with their bounds."""
-        if not frames:
-            return {}
-        return self.judge.failing(frames, conjuncts, self.records.matrix())
 
     def certificate(self, roots: list[Branch], trees: list[tuple[int, ...]]) -> Certificate:
         """All trees, with the records that are used."""

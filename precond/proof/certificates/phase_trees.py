@@ -17,7 +17,7 @@ from precond.proof.certificates.assembly import assembled
 from precond.proof.certificates.floats import Records
 from precond.proof.certificates.growth import Branch, Split, count, varying, weights_of
 from precond.proof.certificates.judges import ExactJudge
-from precond.proof.certificates.maker import NotCertified
+from precond.proof.certificates.mending import NotCertified
 from precond.proof.certificates.rational import WORD, is_piecewise_linear, rational_leaf
 from precond.proof.claim import Claim
 from precond.proof.deadline import Deadline
@@ -45,7 +45,7 @@ class PhaseTrees:
             raise NotCertified("phases do not make it affine, or are too many")
         trees = [(self._tree(c), (c,)) for c in self.rows]
         made = assembled(self.statement, 0, trees, rows=self.rows, records=self.records)
-        result = self.judge.check(made)
+        result, _ = self.judge.check(made)
         if not result.valid:
             raise NotCertified(result.where)
         return made
