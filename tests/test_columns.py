@@ -99,3 +99,9 @@ def test_analyze_a_table_with_names_and_a_state_dict(
     for text in (printed, page):
         assert "activation as stated by the user: ReLU" in text
         assert "0 cat, 1 dog" in text and "0 left, 1 right" in text
+
+
+def test_a_long_header_shows_its_last_name_and_names_like_the_one_given() -> None:
+    header = [f"x{i}" for i in range(20)] + ["cultivar", "y"]
+    with pytest.raises(DataError, match=r"one of cultivar, x0, .*, y and 10 more, got cultivars"):
+        TableColumns("cultivars").label_of(header, "wine.csv")

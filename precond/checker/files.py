@@ -140,8 +140,10 @@ def _content(path: Path) -> bytes:
             raise _trouble(path, f"less than {LIMIT} bytes", str(found.st_size))
         with path.open("rb") as file:
             return file.read(found.st_size)
+    except FileNotFoundError as error:
+        raise _trouble(path, "a file", "no such file") from error
     except OSError as error:
-        raise _trouble(path, "a file", error.strerror or str(error)) from error
+        raise _trouble(path, "a readable file", error.strerror or str(error)) from error
 
 
 def _parsed(whole: bytes, begin: int) -> Certificate:

@@ -8,6 +8,7 @@ import csv
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 
 import numpy as np
 from numpy.typing import NDArray
@@ -150,7 +151,16 @@ def _position(name: str, header: Sequence[str], problem: str) -> int:
     if list(header).count(name) != 1:
         raise DataError(
             problem,
-            expected=f"one of {', '.join(list(header)[:SHOWN])}",
+            expected=f"one of {_some(name, header)}",
             got=name if name not in header else f"{name}, which stands there twice",
         )
     return list(header).index(name)
+
+
+def _some(name: str, header: Sequence[str]) -> str:
+    """The names of the header; of a long one the first, the last, and those like `name`."""
+    if len(header) <= SHOWN:
+        return ", ".join(header)
+    like = get_close_matches(name, header, n=3)
+    some = list(dict.fromkeys([*like, *header[: SHOWN - len(like) - 1], header[-1]]))
+    return f"{', '.join(some)} and {len(set(header)) - len(some)} more"

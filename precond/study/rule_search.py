@@ -61,11 +61,12 @@ class RuleSearch:
             if limit.passed:
                 self.notes.append(f"time ran out while {layer} was mined: it may have more rules")
         self.rules = tuple(sorted(found, key=lambda rule: -rule.support))
-        for target in self.study.goal.targets:
-            if target.label in wanted and not any(r.label == target.label for r in found):
-                self.notes.append(
-                    f"{target.name}: no layer rule reaches the precision and support asked for"
-                )
+        ruled = {rule.label for rule in found}
+        without = [t.name for t in self.study.goal.targets if t.label in set(wanted) - ruled]
+        if without:
+            self.notes.append(
+                f"no layer rule reaches the precision and support asked for: {', '.join(without)}"
+            )
         self.work.progress.step()
 
     def _layers(self, layers: Sequence[str] | None) -> list[str]:

@@ -159,6 +159,11 @@ def test_no_device_is_read(tmp_path: Path) -> None:
             read_certificate(path)
 
 
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="expected a file, got no such file"):
+        read_certificate(tmp_path / "c")
+
+
 FALSE = Property(((Inequality(((0, -1.0),), -1.0),),), "y0 <= 1")
 
 
