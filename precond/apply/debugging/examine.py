@@ -118,11 +118,12 @@ class Examiner:
             )
         if found < all_rows:
             notes.append(f"time ran out: {found} of {all_rows} wrong inputs were examined")
-        if without:
+        if late:
+            notes.append(f"time was over before a precondition of {late} of them was looked for")
+        if without > late:
             notes.append(
-                f"{without} of {found} inputs examined have no precondition of their own with at "
-                "most half of their neurons; their pages say why"
-                + (f"; the time was over before {late} of them had a turn" if late else "")
+                f"{without - late} of {found - late} inputs looked at have no precondition of "
+                "their own with at most half of their neurons; their pages say why"
             )
 
     def gradients(self, rows: Rows) -> Array:

@@ -79,6 +79,13 @@ def what(action: Action) -> str:
             return "Gather more inputs like these"
 
 
+def helps(action: Action) -> bool:
+    """Whether it caught an error, or mended more than it broke, or was not measured that way."""
+    if action.effect is None:
+        return True
+    return action.effect.errors > 0 if action.act is Act.WATCH else action.gain > 0
+
+
 def effect(action: Action) -> str:
     """What it changes, on held-out inputs that the cause was not found on."""
     if action.act is Act.GATHER:

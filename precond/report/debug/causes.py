@@ -11,7 +11,7 @@ from precond.apply.debugging.causes import Cause
 from precond.apply.debugging.conditions import UsualRegion, details
 from precond.apply.debugging.examine import Finding
 from precond.apply.debugging.findings import Debugged
-from precond.report.debug.answer import effect, what
+from precond.report.debug.answer import effect, helps, what
 from precond.report.debug.pictures import Link, page_address, thumb
 from precond.report.evidence import Subject, Thumb
 from precond.report.plot.pictures import row_picture
@@ -63,7 +63,10 @@ def card(
         more=max(0, len(rows) - PICTURES),
         right=tuple(one for one in right if one is not None),
         rows=tuple((row, page_address(row, findings)) for row in rows[:PICTURES]),
-        actions=tuple((what(action), f"{effect(action)}.") for action in cause.actions),
+        actions=tuple(
+            (what(action), f"{'' if helps(action) else 'No help: '}{effect(action)}.")
+            for action in sorted(cause.actions, key=helps, reverse=True)
+        ),
         exactly=details(cause.condition),
     )
 
