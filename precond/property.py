@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from precond.basics.arguments import items, number, require_kind, whole
 from precond.basics.notebook import NotebookLine
-from precond.basics.plain import plain_number, plain_truth, plain_whole
+from precond.basics.plain import FOREIGN, plain_number, plain_truth, plain_whole
 from precond.errors import QueryError
 from precond.network.activation import OutputActivation
 from precond.network.graph import Network
@@ -193,7 +193,7 @@ class Property(NotebookLine):
                 for clause in data["all_of"]
             )
             return cls(clauses, printable(str(data.get("name", ""))))
-        except (KeyError, TypeError, ValueError, OverflowError) as error:
+        except FOREIGN as error:
             raise QueryError(
                 "property", expected='{"name", "all_of": [{"any_of": […]}]}', got=repr(error)
             ) from error

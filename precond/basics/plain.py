@@ -5,6 +5,9 @@ from __future__ import annotations
 
 from typing import Any
 
+# What it may raise to take fields from the content of a file that someone else wrote.
+FOREIGN = (LookupError, AttributeError, TypeError, ValueError, ArithmeticError, RecursionError)
+
 
 def plain_whole(value: Any) -> int:
     """A whole number."""

@@ -204,7 +204,7 @@ def _check(part: Decomposition, arguments: argparse.Namespace) -> dict[str, Any]
 def _read(path: Path) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise DataError(
             f"patterns in {path}", expected="a readable JSON file", got=str(error)
         ) from error

@@ -47,7 +47,7 @@ def _saved(path: Path, network: Network) -> UnitNames:
 
     try:
         content = json.loads(path.read_text("utf-8"), object_pairs_hook=once)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         got = str(error).splitlines()[0][:80]
         raise DataError(f"unit names {path}", expected="a JSON file", got=got, fix=FIX) from None
     return UnitNames.from_json(content, network, str(path))

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from precond.basics.notebook import NotebookLine
-from precond.basics.plain import plain_numbers
+from precond.basics.plain import FOREIGN, plain_numbers
 from precond.errors import QueryError
 from precond.printable import printable
 from precond.proof.near_data import NearData
@@ -148,7 +148,7 @@ class Precondition(NotebookLine):
                 note=printable(str(data.get("note", ""))),
                 near=None if data.get("near") is None else NearData.from_json(data["near"]),
             )
-        except (KeyError, TypeError, ValueError, OverflowError) as error:
+        except FOREIGN as error:
             raise QueryError(
                 "precondition", expected="an entry as docs/format.md describes", got=repr(error)
             ) from error

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from precond.basics.arguments import described, whole
 from precond.basics.notebook import NotebookLine
-from precond.basics.plain import plain_number, plain_whole
+from precond.basics.plain import FOREIGN, plain_number, plain_whole
 from precond.errors import ArgumentError, QueryError
 from precond.network.graph import Network
 from precond.network.layers import LeakyReLU, MaxPool2d, ReLU
@@ -282,7 +282,7 @@ class DecisionPattern(NotebookLine):
                 _thresholds(data.get("above", ())),
                 below=_thresholds(data.get("below", ())),
             )
-        except (KeyError, TypeError, ValueError, OverflowError) as error:
+        except FOREIGN as error:
             raise QueryError(
                 "pattern", expected='{"on": [[layer, index], …], "off": […]}', got=repr(error)
             ) from error

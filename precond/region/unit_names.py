@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from precond.basics.plain import plain_whole
+from precond.basics.plain import FOREIGN, plain_whole
 from precond.errors import DataError
 from precond.printable import printable
 
@@ -67,7 +67,7 @@ class UnitNames:
         """Names of ``network``, or of its logits; DataError for others, or another kind of file."""
         try:
             owner, layers = _read(content)
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
+        except FOREIGN as error:
             raise DataError(
                 f"unit names {origin}",
                 expected="units.json, as 'precond concepts --out' writes it",

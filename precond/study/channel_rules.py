@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from precond.basics.counting import how_many, percent
 from precond.basics.notebook import NotebookLine
+from precond.basics.plain import FOREIGN
 from precond.errors import QueryError
 from precond.mine.labels import NO_LABEL
 from precond.mine.support import voted
@@ -103,7 +104,7 @@ class ChannelPrecondition(NotebookLine):
                 confidence=float(data["confidence"]),
                 near=None if near is None else NearData.from_json(near),
             )
-        except (KeyError, TypeError, ValueError, OverflowError) as error:
+        except FOREIGN as error:
             raise QueryError(
                 "channel rule", expected="an entry as docs/format.md describes", got=repr(error)
             ) from error

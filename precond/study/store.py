@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from precond.basics.plain import once, plain_numbers
+from precond.basics.plain import FOREIGN, once, plain_numbers
 from precond.basics.whole_files import write_whole
 from precond.errors import QueryError
 from precond.network.graph import Network
@@ -186,7 +186,7 @@ def read_preconditions(path: Path) -> Stored:
         )
     except QueryError as error:
         raise QueryError(f"preconditions {path}: {error}") from error
-    except (KeyError, TypeError, ValueError, OverflowError) as error:
+    except FOREIGN as error:
         raise QueryError(
             f"preconditions {path}",
             expected="the fields docs/format.md lists",

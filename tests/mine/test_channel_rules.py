@@ -6,8 +6,11 @@ So "fires in the upper left" is class 0, and so is "silent in the three other qu
 
 from __future__ import annotations
 
+import contextlib
 import json
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -178,3 +181,26 @@ def test_an_unknown_kind_of_literal_is_refused() -> None:
         ChannelPrecondition.from_json(strange)
     with pytest.raises(QueryError, match="channel rule"):
         ChannelPrecondition.from_json({**known, "kind": "pool"})
+
+
+def places(value: object, at: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Where the parts of a value from JSON stand."""
+    pairs = list(enumerate(value)) if isinstance(value, list) else []
+    for key, part in value.items() if isinstance(value, dict) else pairs:
+        yield (*at, key)
+        yield from places(part, (*at, key))
+
+
+@pytest.mark.parametrize("odd", [None, True, -1, 10**30, "", "x", [], {}, [[]], float("nan")])
+def test_any_part_may_be_odd(odd: object) -> None:
+    """It is read, or refused as what it is; nothing else is raised."""
+    known = ChannelPrecondition.to_json(proved_near((rule(0, FIRES[0]),), "0.05")[0])
+    known = json.loads(json.dumps(known))
+    for *way, last in places(known):
+        changed = json.loads(json.dumps(known))
+        part = changed
+        for key in way:
+            part = part[key]
+        part[last] = odd
+        with contextlib.suppress(QueryError):
+            ChannelPrecondition.from_json(changed)

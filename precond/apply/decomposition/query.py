@@ -19,6 +19,7 @@ from precond.apply.decomposition.halves import decompose, proved_whole
 from precond.apply.decomposition.lemmas import Lemmas
 from precond.apply.decomposition.requirements import check_claim, check_layer
 from precond.apply.decomposition.settings import DecompositionSettings
+from precond.basics.plain import FOREIGN
 from precond.errors import DataError, QueryError
 from precond.network.graph import Network
 from precond.proof.deadline import Deadline
@@ -285,7 +286,7 @@ def proposed_boxes(data: Mapping[str, Any], layer: str | None, source: str) -> t
             for claim in data["claims"]
             for pattern in claim["patterns"]
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except FOREIGN as error:
         raise DataError(
             f"patterns in {source}", expected="a file of 'precond decompose --out'", got=repr(error)
         ) from error

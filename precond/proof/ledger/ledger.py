@@ -22,6 +22,7 @@ from pathlib import Path
 from types import TracebackType
 
 from precond.basics.arguments import path_of
+from precond.basics.plain import FOREIGN
 from precond.errors import OutputError
 from precond.proof.ledger.schema import digest, prepare
 from precond.proof.verdict import Status, Verdict
@@ -231,5 +232,5 @@ def _entry(row: tuple[str, str, float, float, bytes]) -> LedgerRow:
         if digest(key, text, budget, written=written) != given:
             raise ValueError("the digest does not fit")
         return LedgerRow(key, Verdict.from_json(json.loads(text)), budget, written=written)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except FOREIGN as error:
         raise ValueError(f"a damaged entry, {str(key)[:20]!r}: {error}") from error

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 
+from precond.basics.plain import FOREIGN
 from precond.basics.whole_files import write_whole
 from precond.errors import OutputError, QueryError
 from precond.printable import printable
@@ -118,7 +119,7 @@ def _row(path: Path, cells: dict[str, str]) -> ResultRow:
             certificates=int(cells["certificates"]),
             note=cells["note"],
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except FOREIGN as error:
         raise QueryError(
             f"--out {path}", expected="rows of results", got=f"a row that is none ({error})"
         ) from error
