@@ -20,10 +20,12 @@ from precond.proof.bounds.problem import region_of
 from precond.proof.bounds.row_bounds import row_bounds
 from precond.proof.bounds.row_multipliers import RowMultipliers
 from precond.proof.claim import Claim
-from precond.proof.deadline import FOREVER
+from precond.proof.deadline import FOREVER, Deadline
 from precond.proof.engines.base import Outcome
 from precond.proof.engines.refine_split.engine import RefineSplitEngine
 from precond.proof.engines.refine_split.estimates import Estimator
+from precond.proof.engines.relu_split import search as relu_search
+from precond.proof.engines.relu_split.search import ReluSplitEngine
 from precond.proof.prover.plans import MANY, default_stages
 from precond.proof.prover.prove import Stage, prove
 from precond.proof.rows import stack_rows
@@ -140,3 +142,14 @@ def test_it_is_asked_where_layer_bounds_leave_many_neurons_free() -> None:
     for free, there in ((MANY, False), (MANY + 1, True)):
         stages = [stage for stage in default_stages(claim.problem) if stage.suits(free)]
         assert (engine.name in {stage.engine.name for stage in stages}) is there
+
+
+def test_a_trial_ends_unless_most_phases_are_decided(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its time is over at once, when nothing is decided; where that is enough, it goes on."""
+    problem = hard_claim(0).problem
+    engine = ReluSplitEngine(trial=0.0)
+    (ended,) = engine.solve(problem, Deadline.after(600.0))
+    assert ended.outcome is Outcome.UNDECIDED and ended.done == 0.0
+    monkeypatch.setattr(relu_search, "PROMISE", 1.0)
+    (gone_on,) = engine.solve(problem, Deadline.after(600.0))
+    assert gone_on.outcome is Outcome.INFEASIBLE

@@ -64,7 +64,7 @@ class Halving(two_cores.Halvable[Numbers]):
         return bool(self.waiting)
 
     def step(self) -> int:
-        time.sleep(0.01)
+        time.sleep(0.01)  # so long that both processes get some
         self.processes.add(os.getpid())
         value = self.waiting.pop().value
         more = value[value > 1]
@@ -109,6 +109,18 @@ def test_what_a_dead_copy_had_is_done_here(monkeypatch: pytest.MonkeyPatch) -> N
     assert search.coverage.fault(0, count=0, share=1.0) is None
 
 
+def test_one_process_where_the_system_allows_no_copy(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuses() -> int:
+        raise OSError("no memory")
+
+    monkeypatch.setattr(os, "fork", refuses)
+    ends = len(os.listdir("/proc/self/fd"))
+    search = Halving([37, 5, 90])
+    two_cores.run(search, halves=True)
+    assert search.found == 132 and search.processes == {os.getpid()}
+    assert len(os.listdir("/proc/self/fd")) == ends
+
+
 def test_what_a_copy_loses_is_seen_in_the_account(monkeypatch: pytest.MonkeyPatch) -> None:
     """It drops what it was given, as a search would that takes NaN for closed."""
     put, here = Halving.put, os.getpid()
@@ -124,7 +136,7 @@ def test_what_a_copy_loses_is_seen_in_the_account(monkeypatch: pytest.MonkeyPatc
 def test_a_copy_says_what_it_has_when_it_is_asked() -> None:
     def until_asked(stops: Stops) -> str:
         while not stops():
-            time.sleep(0.01)
+            time.sleep(0.01)  # as a step of a search would take
         return "asked"
 
     one = Copy(until_asked)
@@ -137,7 +149,7 @@ def test_a_copy_says_what_it_has_when_it_is_asked() -> None:
 
 def test_a_copy_that_is_not_heard_is_ended() -> None:
     def sleep(_: Stops) -> int:
-        time.sleep(10 * HANG)
+        time.sleep(10 * HANG)  # a copy that hangs
         return 1
 
     one = Copy(sleep)
@@ -156,7 +168,7 @@ def test_a_copy_that_fails_says_nothing() -> None:
     one.close()
 
 
-def test_a_copy_ends_with_its_maker_and_leaves_no_zombie() -> None:
+def test_a_closed_copy_leaves_no_zombie() -> None:
     one = Copy(lambda stops: 7)
     assert one.result(HANG) == 7
     one.close()

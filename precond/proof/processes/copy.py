@@ -14,6 +14,7 @@ import select
 import signal
 import sys
 import threading
+import warnings
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Generic, TypeVar
@@ -37,12 +38,18 @@ def may_copy(own: int = 1) -> bool:
 
 class Copy(Generic[R]):
     """Runs ``work(stops)``, whose result must be picklable; ``stops()`` says, in there, that the
-    result is asked for as it is.  To be closed in any case."""
+    result is asked for as it is.  To be closed in any case.  OSError where the system allows no
+    copy."""
 
     def __init__(self, work: Callable[[Stops], R]) -> None:
         self._answer, writer = os.pipe()
         asked, self._ask = os.pipe()
-        self._pid = os.fork()
+        try:
+            self._pid = _fork()
+        except OSError:
+            for end in (self._answer, writer, asked, self._ask):
+                os.close(end)
+            raise
         if self._pid == 0:
             os.close(self._ask)  # so that it ends with the other process
             _serve(lambda: _readable(asked), work, writer)
@@ -74,6 +81,14 @@ class Copy(Generic[R]):
         os.waitpid(self._pid, 0)
         os.close(self._ask)
         os.close(self._answer)
+
+
+def _fork() -> int:
+    """The copy's process number, or 0 in the copy.  From Python 3.12 on it is warned of threads of
+    libraries; a copy that one of these blocks is not heard, and its part is done here."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        return os.fork()
 
 
 def _readable(end: int, seconds: float = 0.0) -> bool:

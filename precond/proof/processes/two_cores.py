@@ -89,7 +89,7 @@ def run(search: Halvable[Any], halves: bool) -> None:
 
 
 def _halved(search: Halvable[Any]) -> bool:
-    """With a copy, until one of both is done; False where the copy was not heard."""
+    """With a copy, until one of both is done; False where none was made, or it was not heard."""
     mine, other = _halves(search.waiting_blocks())
     count, share = search.coverage.count.copy(), search.coverage.share.copy()
 
@@ -101,7 +101,10 @@ def _halved(search: Halvable[Any]) -> bool:
         closed = search.coverage.count - count, search.coverage.share - share
         return HalfDone(search.waiting_blocks(), *closed, search.said())
 
-    copy: Copy[HalfDone[Any]] = Copy(part)
+    try:
+        copy: Copy[HalfDone[Any]] = Copy(part)
+    except OSError:  # no memory for it, or too many processes
+        return False
     try:
         search.put(mine)
         longest = 0.0
